@@ -1,0 +1,260 @@
+"""Puts it together: settings to objects, partitions to epochs, streams to tasks, signals to a clean stop."""
+
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
+from random import Random
+from typing import Any
+
+import anyio
+import structlog
+
+from collector import __version__
+from collector.clock import Clock, SystemClock
+from collector.config import Settings
+from collector.errors import EpochEnded, Park, Refused
+from collector.kafka.epoch import Epoch, Fenced, epoch, partition_of
+from collector.kafka.group import Assignment, Membership
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
+from collector.model import Message
+from collector.pipeline.message import DEAD_LETTER, Origin
+from collector.pipeline.state import Shape, load, stream_prefix
+from collector.secrets import conceal
+from collector.telemetry.kafka import KafkaTelemetry
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import Board, StreamRow
+from collector.telemetry.stream import StreamTelemetry
+from collector.telemetry.vendor import asking
+from collector.vendors import VENDORS, backoff
+from collector.vendors.base import Stream
+from collector.vendors.http import Http, http
+from collector.web.server import serving
+from collector.worker import Worker
+
+STOP_S = 25.0
+"""A commit has 20 s at most, and orchestrators commonly kill after 30."""
+LOOK_AGAIN_S = 5.0
+"""Between two looks at topics that were not as they must be."""
+AGAIN = (0.5, 15.0)
+"""First and longest wait in seconds before the next epoch, after one that broke."""
+LASTED = timedelta(minutes=1)
+"""An epoch that lasted so long was a good one: the waits begin anew."""
+
+
+class Following:
+    """A stream, and what outlives an epoch of it."""
+
+    def __init__(self, stream: Stream[Any], settings: Settings, tell: StreamTelemetry) -> None:
+        self.refused: Refused | None = None
+        """The topic that Kafka refused last: the stream waits for it, its neighbours do not."""
+        self.refusals = 0
+        self.stream = stream
+        self.tell = tell
+        self.since = settings.sources[stream.source].since
+        self.origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
+        self.prefix = stream_prefix(stream.account, stream.source, stream.name)
+        self.shape = Shape(stream.memory, stream.fields_version, stream.reach)
+
+    async def topic_is_back(self, kafka: KafkaSettings, clock: Clock, random: Random) -> None:
+        """Return at once, or when the topic that Kafka refused seems usable again."""
+        while (refused := self.refused) is not None and refused.topic is not None:
+            self.refusals += 1
+            delay_s = backoff.delay_s(self.refusals, backoff.PARKED, random.random())
+            trouble = Park(str(refused), advice=refused.advice)
+            self.tell.parked(None, trouble, failures=self.refusals, delay_s=delay_s, now=clock.now())
+            await anyio.sleep(delay_s)
+            if await is_usable(kafka, refused.topic):
+                self.refused = None
+
+
+class Daemon:
+    """The running process."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._metrics = Metrics()
+        self._board = Board(__version__, settings.kafka.group)
+        self._kafka = KafkaTelemetry(self._metrics, self._board)
+        self._membership = Membership(settings.kafka, self._kafka)
+        self._random = Random()  # noqa: S311 - jitter is no secret
+
+    async def run(self) -> None:
+        """Until cancelled; never ends because of Kafka, a vendor or bad data."""
+        async with AsyncExitStack() as stack:
+            address = self._settings.http.address
+            await stack.enter_async_context(serving(address, self._board, self._metrics.registry, self._clock))
+            client = await stack.enter_async_context(http(self._clock))
+            by_partition = self._streams(client)
+            topics = {kind.topic for each in by_partition.values() for f in each for kind in f.stream.event_types}
+            await self._topics(topics | {DEAD_LETTER.topic})
+            member = anyio.CancelScope(shield=True)  # the epochs end first, and only then is the group left
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._be_member, member)
+                try:
+                    async with anyio.create_task_group() as partitions:
+                        for partition, following in by_partition.items():
+                            partitions.start_soon(self._hold, partition, following)
+                finally:
+                    member.cancel()
+
+    async def _be_member(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            await self._membership.keep()
+
+    def _streams(self, client: Http) -> dict[int, list[Following]]:
+        """The configured streams by their state partition: those of one account are together."""
+        found: dict[int, list[Following]] = defaultdict(list)
+        for name, source in self._settings.sources.items():
+            vendor = VENDORS[source.vendor]
+            for stream in vendor.streams(name, source, client, asking(self._metrics, name)):
+                row = StreamRow(vendor.name, name, stream.name)
+                self._board.streams.append(row)
+                types = [kind.name for kind in stream.event_types]
+                tell = StreamTelemetry(self._metrics, row, types)
+                partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
+                found[partition].append(Following(stream, self._settings, tell))
+        return found
+
+    async def _topics(self, names: set[str]) -> None:
+        """Create or verify the topics, however long that takes."""
+        while True:
+            try:
+                await ensure(self._settings.kafka, names)
+            except Refused as error:
+                self._kafka.refused(str(error), error.advice)
+            except UNAVAILABLE as error:
+                self._kafka.unavailable(said(error))
+            else:
+                self._kafka.ready()
+                return
+            await anyio.sleep(LOOK_AGAIN_S)
+
+    async def _hold(self, partition: int, following: Sequence[Following]) -> None:
+        """Run the partition's streams whenever it is ours, epoch after epoch."""
+        fenced_as = failures = 0
+        while True:
+            await self._membership.until(partial(_owns, partition, fenced_as))
+            consumer, began = self._membership.assignment.consumer, self._clock.now()
+            error = await self._epoch(partition, following)
+            self._kafka.epoch_ended(partition, said(error) if error else "assigned to another replica")
+            if error is None:
+                continue
+            if isinstance(error, Fenced):
+                # Whoever fenced us may have been assigned after us: only what is assigned from now on counts.
+                fenced_as = consumer
+                self._membership.renew()
+            elif isinstance(error, Refused) and error.topic is None:
+                self._kafka.refused(str(error), error.advice)
+            failures = 1 if self._clock.now() - began > LASTED else failures + 1
+            await anyio.sleep(backoff.delay_s(failures, AGAIN, self._random.random()))
+
+    async def _epoch(self, partition: int, following: Sequence[Following]) -> Exception | None:
+        """One ownership; why it broke, or None when the partition was assigned to another replica."""
+
+        def still_ours() -> bool:
+            return partition in self._membership.assignment.partitions
+
+        holding: Epoch | None = None
+        try:
+            async with epoch(partition, self._settings.kafka, self._kafka, still_ours) as holding:
+                self._kafka.ready()
+                async with anyio.create_task_group() as streams:
+                    streams.start_soon(self._until_reassigned, partition, streams.cancel_scope)
+                    for each in following:
+                        streams.start_soon(self._follow, each, holding)
+        except Exception as error:  # noqa: BLE001 - nothing that breaks an epoch ends the process
+            cause = _first(error)
+            if isinstance(cause, EpochEnded) and holding is not None and holding.over is not None:
+                cause = holding.over
+            if not isinstance(cause, (EpochEnded, Fenced, Refused, *UNAVAILABLE)):
+                self._kafka.unexpected(partition, error)
+            return cause
+        finally:
+            for each in following:
+                each.tell.disowned()
+        return None
+
+    async def _until_reassigned(self, partition: int, streams: anyio.CancelScope) -> None:
+        """A revocation alone ends nothing: nobody else can commit without fencing us first."""
+        await self._membership.until(lambda now: now.settled and partition not in now.partitions)
+        streams.cancel()
+
+    async def _follow(self, each: Following, holding: Epoch) -> None:
+        try:
+            state = load(each.prefix, each.shape, holding.pairs)
+        except Refused as error:
+            each.tell.parked(None, Park(str(error), advice=error.advice), failures=1, delay_s=0, now=self._clock.now())
+            return
+        each.tell.owned(state.head, len(state.ledger))
+        await each.topic_is_back(self._settings.kafka, self._clock, self._random)
+
+        async def commit(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
+            try:
+                await holding.commit(messages, state)
+            except Refused as error:
+                each.refused = error
+                raise EpochEnded from error
+            each.refused, each.refusals = None, 0
+
+        worker: Worker[Any] = Worker(
+            each.stream,
+            state,
+            commit,
+            origin=each.origin,
+            clock=self._clock,
+            tell=each.tell,
+            random=self._random,
+        )
+        await worker.follow(each.since)
+
+
+async def run(settings: Settings) -> None:
+    """The daemon, until SIGTERM or SIGINT. A second signal ends it at once, and loses nothing either."""
+    async with anyio.create_task_group() as process:
+        running = anyio.CancelScope()
+        process.start_soon(_stop_on_signal, running)
+        with running:
+            await Daemon(settings, SystemClock()).run()
+        process.cancel_scope.cancel()
+
+
+async def _stop_on_signal(running: anyio.CancelScope) -> None:
+    log = structlog.get_logger()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as overdue:
+            async for number in signals:
+                if running.cancel_called:
+                    os._exit(1)
+                log.info("stopping", signal=signal.Signals(number).name, within_s=STOP_S)
+                running.cancel()
+                overdue.start_soon(_give_up)
+
+
+async def _give_up() -> None:
+    await anyio.sleep(STOP_S)
+    structlog.get_logger().warning("stop_overdue", reason="Kafka did not answer in time; nothing is lost")
+    os._exit(1)
+
+
+def _owns(partition: int, fenced_as: int, now: Assignment) -> bool:
+    """Whether an epoch may begin: assigned, and to a consumer that joined after the one that was fenced."""
+    return now.settled and partition in now.partitions and now.consumer > fenced_as
+
+
+def said(error: BaseException) -> str:
+    """The error as a part of a sentence; some errors have no text of their own."""
+    text = str(error)
+    name = type(error).__name__
+    return text if text and isinstance(error, Refused | Fenced) else f"{name}: {text}" if text else name
+
+
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,155 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 the input is wrong."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from collector import __version__
+from collector.commands.check import check as check_
+from collector.commands.preview import Failed
+from collector.commands.preview import preview as preview_
+from collector.commands.run import run as run_
+from collector.commands.schema import schema as schema_
+from collector.errors import UserError
+from collector.secrets import conceal
+from collector.settings import parse_duration
+
+FAILED, WRONG_INPUT = 1, 2
+
+app = typer.Typer(
+    name="collector",
+    help="Streams audience data from signage vendors to Kafka, exactly once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+_errors = Console(stderr=True, highlight=False)
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration, in TOML.")]
+DEFAULT = Path("config.toml")
+
+
+def main() -> None:
+    """Run a command, and end the process with its exit code."""
+    if sys.flags.optimize:
+        _fail("python -O is refused: a guard of the Kafka client is an assert. Run without -O.", WRONG_INPUT)
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error), WRONG_INPUT)
+    except Failed as error:
+        _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(text: str, code: int) -> None:
+    _errors.print(f"[red]{escape(conceal(text))}[/red]", soft_wrap=True)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - as Typer calls it
+    if wanted:
+        typer.echo(f"collector {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+) -> None:
+    """Streams audience data from signage vendors to Kafka, exactly once."""
+
+
+@app.command()
+def run(config: Config = DEFAULT) -> None:
+    """Run the daemon.
+
+    Example: `collector run --config config.toml`
+    """
+    run_(config)
+
+
+@app.command()
+def check(
+    config: Config = DEFAULT,
+    offline: Annotated[bool, typer.Option("--offline", help="Only read the configuration.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Check the configuration, every vendor account, the brokers and the topics.
+
+    Example: `collector check --config config.toml`
+    """
+    found = check_(config, offline=offline)
+    out = Console(highlight=False)
+    for finding in found:
+        text = conceal(finding.text)
+        if as_json:
+            typer.echo(msgspec.json.encode({"what": finding.what, "ok": finding.ok, "text": text}))
+        else:
+            mark = "[green]ok    [/green]" if finding.ok else "[red]failed[/red]"
+            out.print(f"{mark} {escape(finding.what)}: {escape(text)}", soft_wrap=True)
+    if not all(finding.ok for finding in found):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def preview(
+    source: Annotated[str, typer.Argument(help="A source's name in the configuration.")],
+    stream: Annotated[str, typer.Argument(help="One of its streams, e.g. `sessions`.")],
+    config: Config = DEFAULT,
+    last: Annotated[str, typer.Option(help="How far back to look from the end.")] = "1h",
+    start: Annotated[str | None, typer.Option(help="E.g. 2026-11-01T00:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="Now, unless given.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Print so many events at most.")] = 1000,
+) -> None:
+    """Ask the vendor and print the events that would be published, as JSON lines; touches no Kafka.
+
+    Example: `collector preview mall sessions --last 15m --limit 10`
+    """
+    shown = preview_(
+        config,
+        source,
+        stream,
+        start=_moment("--start", start),
+        end=_moment("--end", end),
+        last=_duration(last),
+        limit=limit,
+    )
+    sys.stdout.flush()
+    rejected = f", {shown.rejected} of them dead letters" if shown.rejected else ""
+    _errors.print(f"{shown.events} events{rejected}")
+
+
+@app.command()
+def schema(
+    name: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="E.g. `seemetrix.session.v1`.")] = None,
+) -> None:
+    """Print the JSON Schemas of the event types.
+
+    Example: `collector schema seemetrix.session.v1`
+    """
+    typer.echo(schema_(name))
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{option}: expected a date and time such as 2026-11-01T00:00:00Z") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"--last: {error}") from None

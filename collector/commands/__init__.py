@@ -1,0 +1,1 @@
+"""What `collector` does, one module a command."""

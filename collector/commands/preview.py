@@ -1,0 +1,92 @@
+"""`collector preview`: the events that would be published, without Kafka."""
+
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+from msgspec import Struct
+
+from collector.clock import SystemClock
+from collector.config import Settings, load
+from collector.errors import Park, RetryLater, Split, UserError
+from collector.model import Message, Record, Reject, Window, floor_second
+from collector.pipeline.batch import Context, batches
+from collector.pipeline.ledger import Ledger
+from collector.pipeline.message import Origin
+from collector.rfc3339 import to_ms
+from collector.secrets import conceal
+from collector.telemetry.vendor import unheard
+from collector.vendors import VENDORS
+from collector.vendors.base import Stream
+from collector.vendors.http import http
+
+
+class Failed(Exception):  # noqa: N818 - named by what happened
+    """The vendor did not answer; the text says what to do."""
+
+
+class Shown(Struct):
+    """What was printed."""
+
+    events: int = 0
+    rejected: int = 0
+
+
+def preview(
+    path: Path, source: str, stream: str, *, start: datetime | None, end: datetime | None, last: timedelta, limit: int
+) -> Shown:
+    """Print the events of a window as JSON lines. Raises UserError, or Failed."""
+    settings = load(path)
+    end = floor_second(end or SystemClock().now())
+    start = floor_second(start or end - last)
+    if start >= end:
+        raise UserError("--start must be before --end")
+    return anyio.run(_preview, settings, source, stream, Window(start, end), limit)
+
+
+async def _preview(settings: Settings, source: str, name: str, window: Window, limit: int) -> Shown:
+    if source not in settings.sources:
+        raise UserError(f"there is no source {source}: there are {', '.join(settings.sources)}")
+    chosen = settings.sources[source]
+    clock = SystemClock()
+    async with http(clock) as client:
+        streams = {each.name: each for each in VENDORS[chosen.vendor].streams(source, chosen, client, unheard)}
+        if name not in streams:
+            raise UserError(f"{source} has no stream {name}: it has {', '.join(streams)}")
+        shown = Shown()
+        try:
+            await _show(streams[name], window, shown, limit, clock.now())
+        except Park as error:
+            raise Failed(f"{error}: {error.advice}") from error
+        except RetryLater as error:
+            raise Failed(f"{error}: try again later") from error
+        except Split as error:
+            raise Failed(f"{error}: ask for a shorter window") from error
+        return shown
+
+
+async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, now: datetime) -> None:
+    origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
+    ledger = Ledger(stream.memory)
+    async for answer in stream.ask(window):
+        rows: list[Record[Any] | Reject] = list(answer.records)
+        sifted = ledger.sift(rows, since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), asked_s=to_ms(now) // 1000)
+        context = Context(stream.memory, origin, window, now, window.start, live=False)
+        for batch in batches(sifted, stream.explode, context):
+            for message in batch.messages:
+                if shown.events >= limit:
+                    return
+                _print(message, shown)
+
+
+def _print(message: Message, shown: Shown, write: Callable[[bytes], object] = sys.stdout.buffer.write) -> None:
+    shown.events += 1
+    shown.rejected += message.topic == "collector.dead_letters"
+    headers = b",".join(b'"%s":"%s"' % (name.encode(), value) for name, value in message.headers)
+    write(
+        b'{"topic":"%s","key":"%s","headers":{%s},"value":%s}\n'
+        % (message.topic.encode(), message.key, headers, message.value)
+    )

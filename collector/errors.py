@@ -1,0 +1,40 @@
+"""Errors, named by what the caller does next. Their texts are for operators and hold no secret and no URL's query."""
+
+
+class RetryLater(Exception):  # noqa: N818 - named by what to do
+    """Passing trouble: the same request may succeed later, at the earliest after the `after_s` that were asked for."""
+
+    def __init__(self, reason: str, *, after_s: float = 0.0, narrower: bool = False) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+        self.narrower = narrower
+        """Ask for less next time: the answer took too long."""
+
+
+class Park(Exception):  # noqa: N818 - named by what to do
+    """The same request gives the same error until somebody acts on the advice: shown, and tried again slowly."""
+
+    def __init__(self, reason: str, *, advice: str) -> None:
+        super().__init__(reason)
+        self.advice = advice
+
+
+class Split(Exception):  # noqa: N818 - named by what to do
+    """The answer to this window is too large to be taken at once: ask for its halves."""
+
+
+class EpochEnded(Exception):  # noqa: N818 - named by what happened
+    """Nothing can be committed any more, and what was is not known: begin anew from what is durable."""
+
+
+class Refused(Exception):  # noqa: N818 - named by what happened
+    """Kafka is not as it must be (a topic is missing, differs or is not ours to use): an operator is needed."""
+
+    def __init__(self, reason: str, *, advice: str, topic: str | None = None) -> None:
+        super().__init__(reason)
+        self.advice = advice
+        self.topic = topic
+
+
+class UserError(Exception):
+    """What the user gave is wrong; the text says what to do. Exit code 2."""

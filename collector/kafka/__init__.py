@@ -1,0 +1,1 @@
+"""Where it goes: knows bytes, topics and partitions; no stream, no ledger. The only folder with aiokafka."""

@@ -1,0 +1,67 @@
+"""Reading what a partition of the state topic holds, up to its end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import aiokafka
+import anyio
+from aiokafka.structs import TopicPartition
+
+from collector.kafka.connection import CLOSE_S, options
+from collector.kafka.settings import KafkaSettings
+
+_POLL_MS = 200
+
+
+async def restore(settings: KafkaSettings, partition: int) -> dict[bytes, bytes]:
+    """The newest value of each key, as committed up to the moment of the call.
+
+    The end is taken by a reader that sees uncommitted records, and then read up to by one that does not: its position
+    passes what was aborted and the control records, of which the tail may consist, and stops before what is open.
+    """
+    place = TopicPartition(settings.state_topic, partition)
+    async with _reader(settings, "read_uncommitted", place) as reader:
+        ends = await reader.end_offsets([place])
+    pairs: dict[bytes, bytes] = {}
+    async with _reader(settings, "read_committed", place) as reader:
+        await reader.seek_to_beginning(place)
+        while await reader.position(place) < ends[place]:
+            for records in (await reader.getmany(place, timeout_ms=_POLL_MS)).values():
+                for record in records:
+                    if record.value is None:
+                        pairs.pop(record.key, None)
+                    else:
+                        pairs[record.key] = record.value
+    return pairs
+
+
+async def has_records(settings: KafkaSettings, topic: str) -> bool:
+    """Whether anything was ever written to the topic, and not all of it is deleted."""
+    async with _reader(settings, "read_uncommitted") as reader:
+        partitions = [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic) or ()]
+        if not partitions:
+            await reader._client.force_metadata_update()  # noqa: SLF001 - aiokafka has no public way to ask anew
+        begins, ends = await reader.beginning_offsets(partitions), await reader.end_offsets(partitions)
+    return any(ends[place] > begins[place] for place in partitions)
+
+
+@asynccontextmanager
+async def _reader(
+    settings: KafkaSettings, isolation: Literal["read_committed", "read_uncommitted"], *places: TopicPartition
+) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+    reader = aiokafka.AIOKafkaConsumer(
+        **options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=isolation,
+    )
+    try:
+        await reader.start()
+        if places:
+            reader.assign(list(places))
+        yield reader
+    finally:
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await reader.stop()

@@ -1,0 +1,74 @@
+"""`[kafka]` in the configuration."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from collector.secrets import Secret
+from collector.settings import STRICT, Count, Duration, Switch
+
+_NAME = r"^[a-zA-Z0-9._-]*$"
+_Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
+
+STATE_TOPIC = "collector.state"
+
+
+class Tls(BaseModel):
+    """`[kafka.tls]`: files in PEM; without ca_file, the machine's own authorities."""
+
+    model_config = STRICT
+
+    ca_file: _Path | None = None
+    cert_file: _Path | None = None
+    key_file: _Path | None = None
+
+
+class Sasl(BaseModel):
+    """`[kafka.sasl]`."""
+
+    model_config = STRICT
+
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+    username: str
+    password: Secret
+
+
+class KafkaSettings(BaseModel):
+    """`[kafka]`."""
+
+    model_config = STRICT
+
+    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
+    group: Annotated[str, Field(min_length=1, max_length=200, pattern=_NAME)] = "collector"
+    topic_prefix: Annotated[str, Field(max_length=100, pattern=_NAME)] = ""
+    state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
+    partitions: Annotated[Count, Field(ge=1, le=10_000)] = 6
+    replication_factor: Annotated[Count, Field(ge=1, le=9)] = 1
+    retention: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(days=30)
+    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "lz4"
+    create_topics: Switch = True
+    transaction_timeout: Annotated[Duration, Field(ge=timedelta(seconds=3))] = timedelta(seconds=30)
+    session_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=15)
+    tls: Tls | None = None
+    sasl: Sasl | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.tls and (self.tls.cert_file is None) != (self.tls.key_file is None):
+            raise ValueError("tls.cert_file and tls.key_file go together")
+        return self
+
+    @property
+    def state_topic(self) -> str:
+        return self.topic_prefix + STATE_TOPIC
+
+    # Requests give up before our commit does, and that before the broker aborts: whoever gives up knows who else did.
+    @property
+    def request_timeout_s(self) -> float:
+        return self.transaction_timeout.total_seconds() / 3
+
+    @property
+    def commit_deadline_s(self) -> float:
+        return self.transaction_timeout.total_seconds() * 2 / 3

@@ -1,0 +1,182 @@
+"""The topics: created where they are missing, verified in what matters."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+from msgspec import Struct
+
+from collector.errors import Refused
+from collector.kafka.connection import CLOSE_S, options
+from collector.kafka.settings import KafkaSettings
+
+LEAST_MESSAGE_BYTES = 1_000_000
+"""What max.message.bytes of every topic must allow: one event may have 900 kB."""
+UNAVAILABLE = (KafkaError, OSError, TimeoutError)
+"""What the clients raise while the brokers do not answer."""
+_NONE, _EXISTS, _UNKNOWN, _AUTHORIZATION, _CLUSTER_AUTHORIZATION = 0, 36, 3, 29, 31
+_INVALID_REPLICATION_FACTOR = 38
+
+
+class Topic(Struct, frozen=True):
+    """A topic as the broker has it."""
+
+    partitions: int
+    configs: Mapping[str, str]
+
+
+@asynccontextmanager
+async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(**options(settings))
+    try:
+        with anyio.fail_after(settings.request_timeout_s):
+            await client.start()
+        yield client
+    finally:
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await client.close()
+
+
+async def ensure(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
+    """Create what is missing, and verify the rest.
+
+    Raises Refused for what an operator must mend; KafkaError, OSError or TimeoutError when the brokers do not answer.
+    """
+    events = [settings.topic_prefix + name for name in sorted(event_topics)]
+    async with admin(settings) as client:
+        with anyio.fail_after(2 * settings.request_timeout_s):
+            there = await describe(client, [*events, settings.state_topic])
+            missing = [name for name in [settings.state_topic, *events] if name not in there]
+            if missing:
+                if not settings.create_topics:
+                    raise _missing(missing)
+                await _create(client, settings, missing)
+                there = await _appeared(client, [*events, settings.state_topic])
+    for name in events:
+        _verify_events(name, there[name])
+    _verify_state(settings, there[settings.state_topic])
+
+
+async def is_usable(settings: KafkaSettings, topic: str) -> bool:
+    """Whether the topic is there and may be seen."""
+    try:
+        async with admin(settings) as client:
+            return topic in await describe(client, [topic])
+    except (Refused, *UNAVAILABLE):
+        return False
+
+
+async def probe(settings: KafkaSettings, event_topics: Iterable[str]) -> str:
+    """What the daemon would find. Creates nothing. Raises like `ensure`."""
+    names = [settings.topic_prefix + name for name in sorted(event_topics)]
+    async with admin(settings) as client:
+        with anyio.fail_after(2 * settings.request_timeout_s):
+            there = await describe(client, [*names, settings.state_topic])
+            brokers = len((await client.describe_cluster())["brokers"])
+    for name in names:
+        if name in there:
+            _verify_events(name, there[name])
+    if settings.state_topic in there:
+        _verify_state(settings, there[settings.state_topic])
+    missing = [name for name in [settings.state_topic, *names] if name not in there]
+    if missing and not settings.create_topics:
+        raise _missing(missing)
+    if missing and brokers < settings.replication_factor:
+        raise Refused(
+            f"kafka.replication_factor is {settings.replication_factor}, and there are {brokers} brokers",
+            advice="lower it, or wait for the other brokers",
+        )
+    to_create = f", {len(missing)} of them to be created at the first start" if missing else ""
+    return f"{brokers} broker{'s' if brokers > 1 else ''}, {len(names) + 1} topics{to_create}"
+
+
+def _missing(names: list[str]) -> Refused:
+    advice = "create them, or set kafka.create_topics = true"
+    return Refused(f"topics are missing: {', '.join(names)}", advice=advice)
+
+
+async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
+    """Those of the topics that exist. Raises Refused for one that may not be seen."""
+    partitions: dict[str, int] = {}
+    for topic in await client.describe_topics(names):
+        if topic["error_code"] == _AUTHORIZATION:
+            name = topic["topic"]
+            raise Refused(f"no permission for the topic {name}", advice=f"allow Describe and Write on {name}")
+        if topic["error_code"] == _NONE and topic["partitions"]:
+            partitions[topic["topic"]] = len(topic["partitions"])
+        elif topic["error_code"] not in (_NONE, _UNKNOWN):
+            raise for_code(topic["error_code"])
+    configs: dict[str, dict[str, str]] = {name: {} for name in partitions}
+    if partitions:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in partitions]
+        for response in await client.describe_configs(resources):
+            for error, _text, _kind, name, entries in response.resources:
+                if error == _NONE:  # without the permission to read them, settings are taken for right
+                    configs[name] = {entry[0]: entry[1] for entry in entries}
+    return {name: Topic(count, configs[name]) for name, count in partitions.items()}
+
+
+async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> None:
+    durable = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
+    state = {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
+        "min.cleanable.dirty.ratio": "0.1",
+        **durable,
+    }
+    retention = str(int(settings.retention.total_seconds() * 1000))
+    events = {"cleanup.policy": "delete", "retention.ms": retention, **durable}
+    topics = [
+        NewTopic(name, settings.state_partitions, settings.replication_factor, topic_configs=state)
+        if name == settings.state_topic
+        else NewTopic(name, settings.partitions, settings.replication_factor, topic_configs=events)
+        for name in names
+    ]
+    response = await client.create_topics(topics)
+    for name, error, *text in response.topic_errors:
+        if error in (_NONE, _EXISTS):  # another replica may have been first
+            continue
+        why = text[0] if text and text[0] else for_code(error).__name__
+        if error in (_AUTHORIZATION, _CLUSTER_AUTHORIZATION):
+            advice = f"allow the collector's user to Create it, or create {name} and set kafka.create_topics = false"
+        elif error == _INVALID_REPLICATION_FACTOR:
+            advice = f"there are fewer brokers than kafka.replication_factor = {settings.replication_factor}: lower it"
+        else:
+            advice = f"create {name} by hand"
+        raise Refused(f"the topic {name} cannot be created: {why}", advice=advice)
+
+
+async def _appeared(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
+    """The topics, once every broker knows them: a controller answers before they do. Ends by the caller's deadline."""
+    while len(there := await describe(client, names)) < len(names):  # noqa: ASYNC110 - nobody tells
+        await anyio.sleep(0.1)
+    return there
+
+
+def _verify_events(name: str, topic: Topic) -> None:
+    if "compact" in topic.configs.get("cleanup.policy", ""):
+        advice = f"set cleanup.policy of {name} to delete"
+        raise Refused(f"the topic {name} is compacted, which deletes all but a device's last event", advice=advice)
+    _verify_size(name, topic)
+
+
+def _verify_state(settings: KafkaSettings, topic: Topic) -> None:
+    name = settings.state_topic
+    if topic.partitions != settings.state_partitions:
+        raise Refused(
+            f"{name} has {topic.partitions} partitions, and kafka.state_partitions is {settings.state_partitions}",
+            advice=f"set kafka.state_partitions = {topic.partitions}: it is fixed when the topic is created",
+        )
+    if topic.configs.get("cleanup.policy", "compact") != "compact":
+        advice = f"set cleanup.policy of {name} to compact: anything else deletes what is known to be published"
+        raise Refused(f"cleanup.policy of {name} is {topic.configs['cleanup.policy']}", advice=advice)
+    _verify_size(name, topic)
+
+
+def _verify_size(name: str, topic: Topic) -> None:
+    if int(topic.configs.get("max.message.bytes", LEAST_MESSAGE_BYTES)) < LEAST_MESSAGE_BYTES:
+        advice = f"set max.message.bytes of {name} to 1048588 or more"
+        raise Refused(f"max.message.bytes of {name} is {topic.configs['max.message.bytes']}", advice=advice)

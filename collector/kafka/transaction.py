@@ -1,0 +1,112 @@
+"""One transaction: messages and state, all of it or nothing."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import aiokafka
+import structlog
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from collector.errors import Refused
+from collector.model import Message
+
+BATCH_BYTES = 256 << 10
+"""Of a prebuilt batch: prebuilt batches are not split, so one must fit into the topic's max.message.bytes (1 MiB)."""
+
+_partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so topics co-partition with downstream ones
+_Batches = dict[tuple[str, int], list[BatchBuilder]]
+
+
+async def transact(
+    producer: aiokafka.AIOKafkaProducer,
+    messages: Sequence[Message],
+    *,
+    prefix: str,
+    state: Mapping[bytes, bytes | None],
+    state_topic: str,
+    state_partition: int,
+) -> None:
+    """Returned: committed. Raised: not known, and the producer is of no more use.
+
+    Raises Refused for a topic that the collector may not write to. Must not be cancelled: aiokafka's commit would go on
+    behind our back, and a cancelled send leaves the producer unusable.
+    """
+    partitions = {topic: await _partitions(producer, topic) for topic in {prefix + m.topic for m in messages}}
+    batches: _Batches = defaultdict(list)
+    places: dict[tuple[str, bytes], tuple[str, int]] = {}
+    for message in messages:
+        place = places.get((message.topic, message.key))
+        if place is None:
+            topic = prefix + message.topic
+            place = topic, _partition_of(message.key, partitions[topic], partitions[topic])
+            places[message.topic, message.key] = place
+        _append(producer, batches[place], message.key, message.value, message.headers)
+    for key, value in state.items():
+        _append(producer, batches[state_topic, state_partition], key, value, ())
+    await producer.begin_transaction()
+    sent = [
+        (topic, await producer.send_batch(batch, topic, partition=partition))
+        for (topic, partition), batch in _in_turns(batches)
+    ]
+    # A commit succeeds although a send in it failed for good: so each send's own word is heard first.
+    await asyncio.wait([future for _, future in sent])
+    for topic, future in sent:
+        if (error := future.exception()) is not None:
+            raise _refused(topic, error) or error
+    await producer.commit_transaction()
+
+
+def _append(
+    producer: aiokafka.AIOKafkaProducer,
+    batches: list[BatchBuilder],
+    key: bytes,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]],
+) -> None:
+    if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
+        batches.append(producer.create_batch())
+        batches[-1].append(timestamp=None, key=key, value=value, headers=headers)
+
+
+def _in_turns(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder]]:
+    """Each partition's batches in their order, the partitions side by side: a request carries one of each."""
+    left = [(place, iter(of_place)) for place, of_place in batches.items()]
+    while left:
+        going_on = []
+        for place, of_place in left:
+            if (batch := next(of_place, None)) is not None:
+                yield place, batch
+                going_on.append((place, of_place))
+        left = going_on
+
+
+async def _partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[int]:
+    try:
+        return sorted(await producer.partitions_for(topic))
+    except KafkaError as error:
+        raise _refused(topic, error) or error from error
+
+
+def _refused(topic: str, error: BaseException) -> Refused | None:
+    """What an operator can mend, if that is what it is."""
+    if isinstance(error, TopicAuthorizationFailedError):
+        advice = f"allow the collector's user to Describe and Write the topic {topic}"
+        return Refused(f"no permission to write to {topic}", advice=advice, topic=topic)
+    if isinstance(error, UnknownTopicOrPartitionError | InvalidTopicError):
+        advice = f"create the topic {topic}, or restart with create_topics = true"
+        return Refused(f"the topic {topic} is missing", advice=advice, topic=topic)
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        advice = f"set max.message.bytes of {topic} to 1048588 or more"
+        return Refused(f"the topic {topic} refuses batches of {BATCH_BYTES} bytes", advice=advice, topic=topic)
+    structlog.get_logger().debug("send_failed", topic=topic, error=repr(error))
+    return None

@@ -1,0 +1,177 @@
+"""The nouns: frozen values that every other module speaks in."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from typing import Annotated, Generic, TypeVar
+
+from msgspec import Meta, Struct, field
+
+P = TypeVar("P")
+"""A vendor's payload: only the vendor's own folder looks inside."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339 in UTC with milliseconds and `Z`: `2019-07-01T11:16:07.052Z`."""
+
+
+class Account(Struct, frozen=True):
+    """A user at a vendor. Its sources share its limits and its owner."""
+
+    vendor: str
+    user: str
+
+    def __str__(self) -> str:
+        return f"{self.vendor}/{self.user}"
+
+
+class Window(Struct, frozen=True):
+    """The half-open interval `[start, end)` in UTC, on whole seconds: what is asked for at once."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+
+class Record(Struct, Generic[P], frozen=True):
+    """One row of an answer, decoded."""
+
+    key: bytes
+    """Which thing it is. Holds nothing that depends on a zone, a licence or the API's age."""
+    fingerprint: bytes
+    """What it says: a fixed list of decoded fields."""
+    start_ms: int
+    end_ms: int
+    """Unix time in milliseconds; may lie before the start, since vendors' clocks step."""
+    filed_s: int
+    """The start in seconds on the vendor's own clock: which page of the ledger knows it. A part of the key."""
+    payload: P
+
+    @property
+    def last_s(self) -> int:
+        """The last whole second, on the vendor's own clock, in which a window may select it."""
+        return self.filed_s + max(0, self.end_ms // 1000 - self.start_ms // 1000)
+
+
+class Reject(Struct, frozen=True):
+    """One row that could not be understood."""
+
+    payload: bytes
+    error: str
+    """What was wrong, and where in the record."""
+    key: str | None = None
+    """The Kafka key of the record it would have been, where that can be read."""
+
+
+class Answer(Struct, Generic[P], frozen=True):
+    """What came back for a window or a part of it. Rows of equal key never lie in two answers to one window."""
+
+    records: Iterable[Record[P] | Reject]
+    """Decoded while it is read. Reading it to the end, or dropping it, gives its share of memory back."""
+    rows: int
+    size: int
+    """Bytes of the body after decompression."""
+    took: timedelta
+    vendor_now: datetime | None
+    """The vendor's clock when it answered, where it said so."""
+
+
+class Memory(Enum):
+    """What a stream takes for new."""
+
+    ROWS = auto()
+    """n rows of equal key in one answer are n things; a change of the rest is nothing new."""
+    VERSIONS = auto()
+    """A changed fingerprint is a revision and is published again, also when it changes back."""
+
+
+class EventType(Struct, frozen=True):
+    """A kind of message, and its contract with the consumers."""
+
+    name: str
+    topic: str
+    data: type[Struct]
+
+
+class Event(Struct, frozen=True):
+    """One message for consumers."""
+
+    type: EventType
+    id: str
+    subject: str
+    time: str
+    key: str
+    data: Struct
+
+
+class Message(Struct, frozen=True):
+    """One message as Kafka sees it; `topic` is without the deployment's prefix."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+    @property
+    def size(self) -> int:
+        """Bytes, about, uncompressed."""
+        return len(self.key) + len(self.value) + sum(len(name) + len(value) + 2 for name, value in self.headers) + 16
+
+
+class Policy(Struct, frozen=True):
+    """How a stream is polled: its table in the configuration."""
+
+    interval: timedelta
+    settle: timedelta
+    allowed_lateness: timedelta
+    sweep_every: timedelta
+    span: timedelta
+    until: datetime | None = None
+
+
+class Head(Struct, frozen=True):
+    """How far a stream is. Whole seconds in UTC."""
+
+    since: datetime
+    watermark: datetime
+    """Before it, everything that the vendor had when it was asked is published."""
+    final: datetime
+    """Before it, every instant was asked about after its allowed lateness: the ledger forgets."""
+    span: timedelta
+    """The largest window to ask for at present."""
+    swept_at: datetime
+    """When the last sweep that came to its end began."""
+    selection: str = ""
+    """Which part of the account the stream asks for, as the source describes it; a change is told to the operator."""
+
+
+class Tally(Struct, frozen=True):
+    """What a batch did, counted when it is durable."""
+
+    records: Mapping[str, int] = field(default_factory=Counter)
+    """By outcome: fresh, late, revision, duplicate, outside, rejected."""
+    events: Mapping[str, int] = field(default_factory=Counter)
+    """By event type."""
+    dead_letters: Mapping[str, int] = field(default_factory=Counter)
+    """By reason."""
+    fresh_ends_ms: Sequence[int] = ()
+    """When the fresh records ended: for the delay from there to the commit."""
+
+
+def floor_second(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0)
+
+
+def unix_s(instant: datetime) -> int:
+    """Whole seconds since 1970."""
+    return (instant - EPOCH) // SECOND
+
+
+def from_unix_s(seconds: int) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)

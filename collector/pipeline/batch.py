@@ -1,0 +1,139 @@
+"""What one transaction commits: whole records' messages, what the ledger learns from them, and how far that is."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from collector.model import Event, Head, Memory, Message, Record, Reject, Tally, Window
+from collector.pipeline.ledger import Entry, Novelty, Sifted
+from collector.pipeline.message import Origin, of_event, of_reject, record_digest
+from collector.rfc3339 import to_ms
+
+P = TypeVar("P")
+Explode = Callable[[Record[P], str, int], Iterable[Event]]
+"""The events of a record, given the digest of its id and its number."""
+
+BATCH_BYTES = 8 << 20
+"""Of messages in one transaction: its fixed cost is spread over some ten thousand, and two are small in memory."""
+BATCH_ENTRIES = 20_000
+"""Of the ledger in one transaction: each page's chunk stays below half a message."""
+RECORD_BYTES = 8 << 20
+"""Of one record's messages, which must commit together."""
+MESSAGE_BYTES = 900_000
+"""Of one message with its key and headers: below Kafka's default of 1 MiB for a batch, whatever surrounds it."""
+
+
+class Batch(Struct, frozen=True):
+    """One transaction of one stream."""
+
+    messages: Sequence[Message] = ()
+    entries: Sequence[Entry] = ()
+    head: Head | None = None
+    tally: Tally = Tally()
+
+
+class Context(Struct, frozen=True):
+    """What the messages of one answer have in common."""
+
+    memory: Memory
+    origin: Origin
+    window: Window
+    asked_at: datetime
+    watermark: datetime
+    live: bool
+
+
+class _Growing:
+    """The batch that is being filled."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.entries: list[Entry] = []
+        self.records: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.dead_letters: Counter[str] = Counter()
+        self.ends_ms: list[int] = []
+        self.size = 0
+
+    def has_room(self, size: int, entries: int) -> bool:
+        return self.size + size <= BATCH_BYTES and len(self.entries) + entries <= BATCH_ENTRIES
+
+    def add(self, row: "_Row") -> None:
+        self.messages += row.messages
+        self.size += row.size
+        self.records[row.outcome] += 1
+        if row.reason:
+            self.dead_letters[row.reason] += 1
+            return
+        self.events.update(message.headers[_TYPE][1].decode() for message in row.messages)
+        if row.delay_from_ms is not None:
+            self.ends_ms.append(row.delay_from_ms)
+
+    def done(self) -> Batch:
+        tally = Tally(self.records, self.events, self.dead_letters, self.ends_ms)
+        return Batch(self.messages, self.entries, None, tally)
+
+
+class _Row(Struct, frozen=True):
+    """The messages of one record, or its dead letter."""
+
+    messages: Sequence[Message]
+    size: int
+    outcome: str
+    reason: str = ""
+    delay_from_ms: int | None = None
+
+
+def batches(sifted: Sifted[P], explode: Explode[P], context: Context) -> Iterator[Batch]:
+    """Explode, encode, and cut by size; lazily, so that only one transaction's messages exist at a time."""
+    growing = _Growing()
+    growing.records.update(duplicate=sifted.duplicate + sifted.known_rejects, outside=sifted.outside)
+    for novelty in sifted.new:
+        rows = _rows(novelty, explode, context)
+        if growing.messages and not growing.has_room(sum(row.size for row in rows), len(novelty.entries)):
+            yield growing.done()
+            growing = _Growing()
+        for row in rows:
+            growing.add(row)
+        growing.entries += novelty.entries
+    if any(growing.records.values()):
+        yield growing.done()
+
+
+_TYPE = 3  # where `ce_type` stands among the headers
+
+
+def _rows(novelty: Novelty[P], explode: Explode[P], context: Context) -> list[_Row]:
+    if novelty.reject is not None:
+        return [_letter(novelty.reject, "malformed", context)]
+    return [_row(new.record, new.number, explode, context) for new in novelty.records]
+
+
+def _row(record: Record[P], number: int, explode: Explode[P], context: Context) -> _Row:
+    messages: list[Message] = []
+    size = 0
+    for event in explode(record, record_digest(context.memory, record, number), number):
+        message = of_event(event, context.origin)
+        messages.append(message)
+        size += message.size
+        if message.size > MESSAGE_BYTES or size > RECORD_BYTES:
+            error = (
+                f"its message {event.id} has {message.size} bytes, of {MESSAGE_BYTES} at most"
+                if message.size > MESSAGE_BYTES
+                else f"its messages have more than {RECORD_BYTES} bytes"
+            )
+            return _letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
+    if context.memory is Memory.VERSIONS and number:
+        return _Row(messages, size, "revision")
+    if record.end_ms < to_ms(context.watermark):
+        return _Row(messages, size, "late")
+    return _Row(messages, size, "fresh", delay_from_ms=record.end_ms if context.live else None)
+
+
+def _letter(reject: Reject, reason: Literal["malformed", "too_large"], context: Context) -> _Row:
+    message = of_reject(reject, context.origin, window=context.window, seen_at=context.asked_at, reason=reason)
+    return _Row([message], message.size, "rejected", reason)

@@ -1,0 +1,89 @@
+"""An event, or a dead letter, as Kafka sees it: CloudEvents 1.0 in Kafka's binary mode, JSON values."""
+
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from collector.model import Event, EventType, Memory, Message, Record, Reject, Timestamp, Window
+from collector.rfc3339 import format_instant
+
+MAX_PAYLOAD_BYTES = 64 << 10
+"""Of a dead letter's payload: enough to see what was wrong, and a dead letter must always fit into a message."""
+
+_encode = msgspec.json.Encoder().encode
+_FIXED = [("ce_specversion", b"1.0")]
+_CONTENT_TYPE = ("content-type", b"application/json")
+
+
+class DeadLetterV1(Struct, frozen=True, kw_only=True):
+    """A record that could not be published."""
+
+    event_id: Annotated[str, Meta(description="The same row has the same id, however often it comes.")]
+    source: Annotated[str, Meta(description="The source's name in the configuration.")]
+    stream: Annotated[str, Meta(description="The stream's name, e.g. `sessions`.")]
+    window_start: Annotated[Timestamp, Meta(description="Start of the window whose answer held the record.")]
+    window_end: Annotated[Timestamp, Meta(description="End of that window, itself not in it.")]
+    reason: Annotated[
+        Literal["malformed", "too_large"],
+        Meta(description="`malformed`: it could not be understood. `too_large`: its events do not fit into Kafka."),
+    ]
+    error: Annotated[str, Meta(description="What was wrong, and where in the record.")]
+    payload: Annotated[str, Meta(description="The record as it came, without secrets, cut at 64 KiB.")]
+    seen_at: Annotated[Timestamp, Meta(description="When the collector asked for it.")]
+
+
+DEAD_LETTER = EventType("collector.dead_letter.v1", "collector.dead_letters", DeadLetterV1)
+
+
+class Origin(Struct, frozen=True):
+    """Where the records of a stream come from, for what their messages say of it."""
+
+    vendor: str
+    source: str
+    stream: str
+    conceal: Callable[[str], str] = str
+    """Takes the secrets out of a text."""
+
+
+def record_digest(memory: Memory, record: Record[Any], number: int) -> str:
+    """32 hex digits that are the same for the same record for ever, in every replica, after every restart."""
+    said = record.fingerprint if memory is Memory.VERSIONS else b""
+    parts = (len(record.key).to_bytes(4, "big"), record.key, said, number.to_bytes(8, "big"))
+    return blake2b(b"".join(parts), digest_size=16).hexdigest()
+
+
+def of_event(event: Event, origin: Origin) -> Message:
+    headers = [
+        *_FIXED,
+        ("ce_id", event.id.encode()),
+        ("ce_source", f"/{origin.vendor}/{origin.source}".encode()),
+        ("ce_type", event.type.name.encode()),
+        ("ce_subject", event.subject.encode()),
+        ("ce_time", event.time.encode()),
+        _CONTENT_TYPE,
+    ]
+    return Message(event.type.topic, event.key.encode(), _encode(event.data), headers)
+
+
+def of_reject(
+    reject: Reject, origin: Origin, *, window: Window, seen_at: datetime, reason: Literal["malformed", "too_large"]
+) -> Message:
+    identity = blake2b(reject.payload, digest_size=16, person=b"dead_letter").hexdigest()
+    stream = f"{origin.source}/{origin.stream}"
+    letter = DeadLetterV1(
+        event_id=f"{identity}/dead_letter/0",
+        source=origin.source,
+        stream=origin.stream,
+        window_start=format_instant(window.start),
+        window_end=format_instant(window.end),
+        reason=reason,
+        error=origin.conceal(reject.error),
+        payload=origin.conceal(reject.payload[:MAX_PAYLOAD_BYTES].decode("utf-8", "replace")),
+        seen_at=format_instant(seen_at),
+    )
+    event = Event(DEAD_LETTER, letter.event_id, f"stream/{stream}", letter.seen_at, reject.key or stream, letter)
+    return of_event(event, origin)

@@ -1,0 +1,146 @@
+"""What a stream knows, and how it lies in the state topic.
+
+    <vendor>/<user>/<source>/<stream>              the head, as JSON
+    <vendor>/<user>/<source>/<stream>/<page>/<n>   the entries that the n-th commit added to a page
+
+Chunks are appended, never rewritten, and are deleted in the transaction that moves `final` past their page.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct, structs
+
+from collector.errors import Refused
+from collector.model import Account, Head, Memory, unix_s
+from collector.pipeline.batch import Batch
+from collector.pipeline.ledger import Ledger, grouped
+
+Pairs = Mapping[bytes, bytes | None]
+"""Keys and values of the state topic; None deletes."""
+
+HEAD_VERSION = 1
+CHUNK_VERSION = 1
+_CHUNK = struct.Struct(">BBq")
+"""Version of this codec, version of the stream's lists of fields, last second of any entry; the entries follow."""
+
+
+class _Head(Struct, frozen=True):
+    version: int
+    since: datetime
+    watermark: datetime
+    final: datetime
+    span_s: int
+    swept_at: datetime
+    selection: str = ""
+
+
+class Shape(Struct, frozen=True):
+    """What of a stream decides how its state is kept."""
+
+    memory: Memory
+    fields_version: int
+    """Of the lists of fields in its keys and fingerprints: entries made by another list cannot be compared."""
+    reach: timedelta
+    """How far the vendor's own clock may stand from UTC."""
+
+
+class State:
+    """Head and ledger of one stream, as they are durable, and a head that may be some polls ahead of it."""
+
+    def __init__(self, prefix: str, shape: Shape, head: Head | None = None) -> None:
+        self.prefix = prefix
+        self.shape = shape
+        self.ledger = Ledger(shape.memory)
+        self.head = head
+        self.durable: Head | None = None
+
+    @property
+    def final_s(self) -> int:
+        """`final` on the vendor's own clock, however far that may stand from ours."""
+        if self.head is None:
+            raise AssertionError("a stream asks only after its first head is durable")
+        return unix_s(self.head.final - self.shape.reach)
+
+    def after(self, batch: Batch) -> None:
+        """Take over what is durable now."""
+        for page, (packed, last_s) in grouped(batch.entries).items():
+            self.ledger.add(page, packed, last_s)
+        if batch.head is not None:
+            self.head = self.durable = batch.head
+            for passed in self.ledger.passed(self.final_s):
+                self.ledger.forget(passed)
+
+    def pairs(self, batch: Batch) -> Pairs:
+        """What the state topic must be told together with the batch."""
+        pairs: dict[bytes, bytes | None] = {}
+        pages = self.ledger.pages()
+        for page, (packed, last_s) in grouped(batch.entries).items():
+            chunk = pages[page].chunks if page in pages else 0
+            header = _CHUNK.pack(CHUNK_VERSION, self.shape.fields_version, last_s)
+            pairs[self._chunk_key(page, chunk)] = header + packed
+        if batch.head is not None:
+            pairs[self.prefix.encode()] = _encode_head(batch.head)
+            for passed in self.ledger.passed(unix_s(batch.head.final - self.shape.reach)):
+                pairs.update((self._chunk_key(passed.number, chunk), None) for chunk in range(passed.chunks))
+        return pairs
+
+    def _chunk_key(self, page: int, chunk: int) -> bytes:
+        return f"{self.prefix}/{page}/{chunk}".encode()
+
+
+def stream_prefix(account: Account, source: str, stream: str) -> str:
+    return "/".join(quote(part, safe="") for part in (account.vendor, account.user, source, stream))
+
+
+def load(prefix: str, shape: Shape, pairs: Mapping[bytes, bytes]) -> State:
+    """The state of one stream out of its partition's pairs; without a head when the stream was never seen.
+
+    Raises Refused for state that this version does not know.
+    """
+    head = pairs.get(prefix.encode())
+    state = State(prefix, shape, None if head is None else _decode_head(prefix, head))
+    state.durable = state.head
+    chunks: list[tuple[int, int, bytes]] = []
+    for key, value in pairs.items():
+        stream, _, place = key.decode().rpartition("/")
+        stream, _, page = stream.rpartition("/")
+        if stream == prefix:
+            chunks.append((int(page), int(place), value))
+    for page_number, chunk, value in sorted(chunks):
+        version, fields_version, last_s = _CHUNK.unpack_from(value)
+        if (version, fields_version) != (CHUNK_VERSION, shape.fields_version):
+            raise _unknown(prefix, f"ledger version {version}.{fields_version}")
+        state.ledger.add(page_number, value[_CHUNK.size :], last_s, chunk)
+    return state
+
+
+def _encode_head(head: Head) -> bytes:
+    fields = structs.asdict(head)
+    span = fields.pop("span")
+    return msgspec.json.encode(_Head(version=HEAD_VERSION, span_s=span // timedelta(seconds=1), **fields))
+
+
+def _decode_head(prefix: str, value: bytes) -> Head:
+    try:
+        head = msgspec.json.decode(value, type=_Head)
+    except msgspec.MsgspecError as error:
+        raise _unknown(prefix, f"a head that cannot be read: {error}") from error
+    if head.version != HEAD_VERSION:
+        raise _unknown(prefix, f"head version {head.version}")
+    return Head(head.since, head.watermark, head.final, timedelta(seconds=head.span_s), head.swept_at, head.selection)
+
+
+def _unknown(prefix: str, what: str) -> Refused:
+    return Refused(
+        f"the state of {prefix} has {what}, which this version does not know",
+        advice="run the version of the collector that wrote it, or a newer one",
+    )
+
+
+def streams_in(pairs: Mapping[bytes, bytes]) -> Sequence[str]:
+    """The prefixes of the streams that have a head."""
+    return sorted(key.decode() for key in pairs if key.count(b"/") == 3)  # noqa: PLR2004 - a prefix has four parts

@@ -1,0 +1,1 @@
+"""What is told: each happening is one function that writes the log line, the metric and the row of the status."""

@@ -1,0 +1,55 @@
+"""Structured logs: one line a happening, JSON or for people, never a secret."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+from collector.secrets import conceal
+
+Level = Literal["debug", "info", "warning", "error"]
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(level: Level, form: Literal["json", "console"]) -> None:
+    """Set up the logs, on stderr. Libraries' own lines come at level `debug`: what matters of them is told."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, _conceal, structlog.processors.JSONRenderer(_dumps)]
+        if form == "json"
+        else [
+            structlog.processors.format_exc_info,
+            _conceal,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO if level == "debug" else logging.CRITICAL)
+
+
+def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - what structlog hands over
+    return orjson.dumps(value, default=str).decode()
+
+
+def _conceal(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: conceal(value) if isinstance(value, str) else value for name, value in event.items()}

@@ -1,0 +1,197 @@
+"""What happens to one stream."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from collector.errors import Park
+from collector.model import Head, Tally, Window
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import STATES, StreamRow, StreamState, Trouble
+
+OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
+REASONS = ("malformed", "too_large")
+POLLS = ("ok", "empty", "retry", "park")
+LOG_AGAIN = timedelta(minutes=10)
+"""An error that lasts is a line when it begins, and one every so often."""
+
+
+class StreamTelemetry:
+    """Tells of one stream. WARNING: recoverable, nothing is lost. ERROR: an operator is needed."""
+
+    def __init__(self, metrics: Metrics, row: StreamRow, event_types: Sequence[str]) -> None:
+        self._metrics = metrics
+        self._row = row
+        self._types = event_types
+        self._labels = (row.source, row.stream)
+        self._log = structlog.get_logger().bind(source=row.source, stream=row.stream)
+        self._logged: tuple[str, datetime] | None = None
+        self._state("not_owned")
+
+    def owned(self, head: Head | None, entries: int) -> None:
+        """This process runs the stream now."""
+        metrics = self._metrics
+        for outcome in OUTCOMES:
+            metrics.records.labels(*self._labels, outcome)
+        for outcome in POLLS:
+            metrics.polls.labels(*self._labels, outcome)
+        for name in self._types:
+            metrics.events.labels(*self._labels, name)
+        for reason in REASONS:
+            metrics.dead_letters.labels(*self._labels, reason)
+        self._row.trouble = None
+        self._state("catching_up")
+        self._log.info("stream_owned", **_where(head), ledger_entries=entries)
+        self._head(head, entries)
+
+    def disowned(self) -> None:
+        """This process stops running the stream."""
+        self._state("not_owned")
+        metrics = self._metrics
+        for gauge in (
+            metrics.watermark,
+            metrics.final,
+            metrics.last_success,
+            metrics.window_span,
+            metrics.ledger_entries,
+        ):
+            if self._labels in gauge._metrics:  # noqa: SLF001 - remove() of an absent label set logs a warning
+                gauge.remove(*self._labels)
+        self._row.head = None
+        self._log.info("stream_released")
+
+    def begun(self, head: Head) -> None:
+        """The stream was never seen before: its first head is durable."""
+        self._log.info("stream_begun", **_where(head))
+        self._head(head, 0)
+
+    def since_ignored(self, configured: datetime, head: Head) -> None:
+        self._notice(
+            "since_ignored",
+            f"since = {_written(configured)} is not used: the stream began at {_written(head.since)}; for older data "
+            "add a source of its own with since and until",
+        )
+
+    def selection_changed(self, head: Head) -> None:
+        self._notice(
+            "selection_changed",
+            "another part of the account is asked for than before; what is new in it is polled from "
+            f"{_written(head.watermark)} on; for its history add a source of its own with since and until",
+        )
+
+    def committed(self, tally: Tally, head: Head, entries: int, now: datetime) -> None:
+        """A batch is durable: only now is it counted."""
+        metrics, row = self._metrics, self._row
+        for outcome, count in tally.records.items():
+            metrics.records.labels(*self._labels, outcome).inc(count)
+        for name, count in tally.events.items():
+            metrics.events.labels(*self._labels, name).inc(count)
+        for reason, count in tally.dead_letters.items():
+            metrics.dead_letters.labels(*self._labels, reason).inc(count)
+        for end_ms in tally.fresh_ends_ms:
+            metrics.event_delay.labels(*self._labels).observe(max(0.0, now.timestamp() - end_ms / 1000))
+        row.records.update(tally.records)
+        row.events.update(tally.events)
+        row.dead_letters.update(tally.dead_letters)
+        if tally.dead_letters:
+            self._log.error("dead_letters", **tally.dead_letters, advice="see the topic collector.dead_letters")
+        if outside := tally.records.get("outside"):
+            self._log.debug("records_outside", count=outside)
+        self._head(head, entries)
+
+    def polled(self, window: Window, rows: int, took_s: float, head: Head, *, behind: bool, now: datetime) -> None:
+        """A window was taken whole."""
+        self._metrics.polls.labels(*self._labels, "ok" if rows else "empty").inc()
+        self._metrics.poll_duration.labels(*self._labels).observe(took_s)
+        self._metrics.last_success.labels(*self._labels).set(now.timestamp())
+        self._row.last_window, self._row.last_success = window, now
+        if self._row.state in ("backing_off", "parked"):
+            self._log.info("stream_recovered")
+        self._row.trouble = self._logged = None
+        self._state("catching_up" if behind else "live")
+        self._log.debug("polled", **_span(window), rows=rows, took_s=round(took_s, 3))
+        self._head(head, self._row.ledger_entries)
+
+    def narrowed(self, window: Window, reason: str) -> None:
+        self._log.info("window_halved", **_span(window), reason=reason)
+
+    def perhaps_capped(self, window: Window, rows: int) -> None:
+        self._log.warning(
+            "perhaps_capped",
+            **_span(window),
+            rows=rows,
+            advice="the vendor returned a round number of rows, and as many for the window's halves: it seems whole",
+        )
+
+    def retrying(self, window: Window, reason: str, *, failures: int, delay_s: float, now: datetime) -> None:
+        """Passing trouble: nothing is lost, the same window is asked for again."""
+        self._metrics.polls.labels(*self._labels, "retry").inc()
+        self._trouble("backing_off", reason, "nothing to do: it is tried again", window, failures, delay_s, now)
+
+    def parked(self, window: Window | None, trouble: Park, *, failures: int, delay_s: float, now: datetime) -> None:
+        """Trouble that waits for an operator; nothing is lost, and it is tried again slowly."""
+        self._metrics.polls.labels(*self._labels, "park").inc()
+        self._trouble("parked", str(trouble), trouble.advice, window, failures, delay_s, now)
+
+    def failed(self, window: Window | None, error: Exception, *, failures: int, delay_s: float, now: datetime) -> None:
+        """A fault of this program's own: nothing is lost, and the stream's neighbours go on."""
+        self._log.error("unexpected", exc_info=error)
+        advice = "a fault of the collector: please report it with the log"
+        trouble = Park(f"unexpected {type(error).__name__}: {error}", advice=advice)
+        self.parked(window, trouble, failures=failures, delay_s=delay_s, now=now)
+
+    def completed(self, head: Head) -> None:
+        self._state("complete")
+        self._log.info("stream_complete", **_where(head))
+
+    def _trouble(
+        self,
+        state: StreamState,
+        error: str,
+        advice: str,
+        window: Window | None,
+        failures: int,
+        delay_s: float,
+        now: datetime,
+    ) -> None:
+        self._state(state)
+        self._row.trouble = Trouble(error, advice, now, now + timedelta(seconds=delay_s))
+        if self._logged is None or self._logged[0] != error or now - self._logged[1] >= LOG_AGAIN:
+            self._logged = error, now
+            tell = self._log.error if state == "parked" else self._log.warning
+            place = _span(window) if window else {}
+            tell(f"stream_{state}", error=error, advice=advice, failures=failures, retry_in_s=round(delay_s), **place)
+
+    def _notice(self, event: str, text: str) -> None:
+        if text not in self._row.notices:
+            self._row.notices.append(text)
+            self._log.warning(event, advice=text)
+
+    def _head(self, head: Head | None, entries: int) -> None:
+        self._row.head, self._row.ledger_entries = head, entries
+        if head is None:
+            return
+        self._metrics.watermark.labels(*self._labels).set(head.watermark.timestamp())
+        self._metrics.final.labels(*self._labels).set(head.final.timestamp())
+        self._metrics.window_span.labels(*self._labels).set(head.span.total_seconds())
+        self._metrics.ledger_entries.labels(*self._labels).set(entries)
+
+    def _state(self, state: StreamState) -> None:
+        self._row.state = state
+        for each in STATES:
+            self._metrics.stream_state.labels(*self._labels, each).set(each == state)
+
+
+def _where(head: Head | None) -> dict[str, str]:
+    if head is None:
+        return {}
+    return {"since": _written(head.since), "watermark": _written(head.watermark), "final": _written(head.final)}
+
+
+def _span(window: Window) -> dict[str, str]:
+    return {"window_start": _written(window.start), "window_end": _written(window.end)}
+
+
+def _written(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

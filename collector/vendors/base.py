@@ -1,0 +1,72 @@
+"""All that a vendor is asked to be: `ask` and `explode`; the rest are facts."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
+from collector.telemetry.vendor import Asked
+from collector.vendors.http import Http
+
+P = TypeVar("P")
+
+
+class Stream(Protocol[P]):
+    """One kind of data of one source. To write one, see docs/architecture.md."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def account(self) -> Account: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def memory(self) -> Memory: ...
+    @property
+    def fields_version(self) -> int:
+        """Of the lists of fields in keys and fingerprints. Raise it whenever one of them changes."""
+        ...
+
+    @property
+    def reach(self) -> timedelta:
+        """How far the clock by which records are filed may stand from UTC: the ledger keeps them that much longer."""
+        ...
+
+    @property
+    def selection(self) -> str:
+        """Which part of the account is asked for: a text that changes when the operator chooses another part."""
+        ...
+
+    @property
+    def event_types(self) -> Sequence[EventType]: ...
+
+    def ask(self, window: Window) -> AsyncGenerator[Answer[P], None]:
+        """Every row that the vendor selects by the window. The only I/O.
+
+        Raises RetryLater, Park or Split. What was yielded before stays valid: rows may come again, in this answer or
+        another, and are recognised. Must not leave out a row because of when it begins.
+        """
+        ...
+
+    def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
+        """The events of a record, with ids made of its digest; pure, the same for the same record."""
+        ...
+
+
+S = TypeVar("S")
+"""A vendor's own settings of a source."""
+
+
+class Vendor(Struct, Generic[S], frozen=True):
+    """What a vendor's folder exports."""
+
+    name: str
+    event_types: Sequence[EventType]
+    streams: Callable[[str, S, Http, Asked], Sequence[Stream[Any]]]
+    """The streams of one source, by its name and settings."""
+    probe: Callable[[str, S, Http, Asked], Awaitable[str]]
+    """Asks for something small and says what was found. Raises RetryLater or Park."""

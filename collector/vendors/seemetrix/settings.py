@@ -1,0 +1,46 @@
+"""The settings of a Seemetrix source."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from collector.model import Account
+from collector.secrets import Secret
+from collector.settings import STRICT, Count
+from collector.vendors.source import Positive, SourceSettings, Span, StreamSettings
+
+Identifier = Annotated[Count, Field(ge=0)]
+
+
+class SessionsSettings(StreamSettings):
+    """`[sources.<name>.streams.sessions]`."""
+
+    interval: Positive = timedelta(seconds=60)
+    settle: Positive = timedelta(minutes=2)  # a session is uploaded within a minute or two of its end
+    allowed_lateness: Positive = timedelta(hours=24)  # a device that was offline for a day
+    sweep_every: Positive = timedelta(hours=6)
+    span: Span = timedelta(hours=6)
+
+
+class Streams(BaseModel):
+    """`[sources.<name>.streams]`: those that have a table run."""
+
+    model_config = STRICT
+
+    sessions: SessionsSettings | None = None
+
+
+class SeemetrixSource(SourceSettings):
+    """`[sources.<name>]` with `vendor = "seemetrix"`."""
+
+    vendor: Literal["seemetrix"]
+    base_url: str = "https://analytics.3divi.ru/api"
+    user_id: Identifier
+    user_key: Secret
+    device_ids: Annotated[tuple[Identifier, ...], Field(strict=False, min_length=1)] | None = None
+    streams: Streams = Streams(sessions=SessionsSettings())
+
+    @property
+    def account(self) -> Account:
+        return Account("seemetrix", str(self.user_id))

@@ -1,0 +1,156 @@
+"""What Seemetrix sends, typed. Each level has its own struct: `d`, `a`, `i`, `e`, `s`, `o` mean other things on each.
+
+Source of every field: the vendor's REST API document, "Raw data".
+"""
+
+import struct
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from collector.model import Record, Reject
+from collector.rfc3339 import EARLIEST_MS, LATEST_MS, to_ms
+from collector.vendors.leniency import decode_answer, decode_record
+
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Milliseconds = Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)]
+"""A duration; ten years at most, so that no sum of a record's leaves the calendar."""
+
+FIELDS_VERSION = 1
+"""Of the lists of fields in `_key` and `_fingerprint`."""
+
+
+class Look(Struct, frozen=True):
+    """An attention interval."""
+
+    a: Annotated[int, Meta(ge=0, le=1)]
+    d: Milliseconds
+
+
+class Mood(Struct, frozen=True):
+    """An emotion interval."""
+
+    d: Milliseconds
+    e: Integer | None = None
+
+
+class Play(Struct, frozen=True):
+    """A movie that was played during the session; `s` is its start relative to the session's."""
+
+    d: Milliseconds
+    i: Integer
+    s: Annotated[int, Meta(ge=-10 * 366 * 86_400_000, le=10 * 366 * 86_400_000)]
+
+
+class Session(Struct, frozen=True):
+    """From the moment a face is detected until it is lost. Times are UTC: they are asked for with `tzo=0`."""
+
+    d: Identifier
+    o: Identifier
+    b: datetime
+    e: datetime
+    i: Milliseconds | None = None
+    a: Integer | None = None
+    s: Integer | None = None
+    at: tuple[Look, ...] | None = None
+    em: tuple[Mood, ...] | None = None
+    v: tuple[Play, ...] | None = None
+
+
+class RawData(Struct, frozen=True):
+    """The answer of `/statistics/user/<id>/raw/data/`."""
+
+    objects: list[Raw]
+
+
+class _Named(Struct, frozen=True):
+    """As much of a broken session, or of a device, as names the device."""
+
+    d: Identifier
+
+
+class Devices(Struct, frozen=True):
+    """The answer of `/user/<id>/devices/`, as far as it names the devices."""
+
+    online: tuple[_Named, ...] = ()
+    offline: tuple[_Named, ...] = ()
+    frozen: tuple[_Named, ...] = ()
+
+
+_decode_raw_data = msgspec.json.Decoder(RawData).decode
+_decode_devices = msgspec.json.Decoder(Devices).decode
+_decode_session = msgspec.json.Decoder(Session).decode
+_key = struct.Struct(">qqq")
+
+
+def rows(body: bytes) -> list[Raw]:
+    """The rows of an answer, not decoded yet. Raises msgspec.DecodeError when it is no answer at all."""
+    return decode_answer(body, _decode_raw_data).objects
+
+
+def device_ids(body: bytes) -> set[int]:
+    """Every device of the account. Raises msgspec.DecodeError."""
+    devices = decode_answer(body, _decode_devices)
+    return {device.d for group in (devices.online, devices.offline, devices.frozen) for device in group}
+
+
+def read(raw: list[Raw]) -> Iterator[Record[Session] | Reject]:
+    for row in raw:
+        yield read_session(bytes(row))
+
+
+def read_session(row: bytes) -> Record[Session] | Reject:
+    """One session, or why it is none."""
+    try:
+        session = decode_record(row, _decode_session, Session)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        return Reject(row, str(error), _device(row))
+    start_ms, end_ms = to_ms(session.b), to_ms(session.e)
+    if not _in_calendar(session, start_ms):
+        return Reject(row, "its intervals leave the years 1 to 9999 - at `$.b`", str(session.d))
+    return Record(
+        key=b"seemetrix.session" + _key.pack(session.d, session.o, _microseconds(session.b)),
+        fingerprint=_fingerprint(session, end_ms),
+        start_ms=start_ms,
+        end_ms=end_ms,
+        filed_s=start_ms // 1000,
+        payload=session,
+    )
+
+
+def _fingerprint(session: Session, end_ms: int) -> bytes:
+    return msgspec.msgpack.encode(
+        (
+            end_ms,
+            session.i,
+            session.a,
+            session.s,
+            [(look.a, look.d) for look in session.at or ()],
+            [(mood.e, mood.d) for mood in session.em or ()],
+            [(play.i, play.s, play.d) for play in session.v or ()],
+        )
+    )
+
+
+def _in_calendar(session: Session, start_ms: int) -> bool:
+    looks = sum(look.d for look in session.at or ())
+    moods = sum(mood.d for mood in session.em or ())
+    plays = session.v or ()
+    first = min((play.s for play in plays), default=0)
+    last = max((play.s + play.d for play in plays), default=0)
+    return start_ms + first >= EARLIEST_MS and start_ms + max(looks, moods, last) <= LATEST_MS
+
+
+def _microseconds(instant: datetime) -> int:
+    return to_ms(instant) * 1000 + instant.microsecond % 1000
+
+
+def _device(row: bytes) -> str | None:
+    try:
+        return str(msgspec.json.decode(row, type=_Named).d)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None

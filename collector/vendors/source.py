@@ -1,0 +1,77 @@
+"""The settings that every source and every stream has, whatever its vendor."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from collector.model import Account, Policy
+from collector.settings import STRICT, Duration, Moment, Switch
+from collector.vendors.http import Limits, is_private
+
+SHORTEST_SPAN = timedelta(minutes=1)
+
+Positive = Annotated[Duration, Field(ge=timedelta(seconds=1))]
+Span = Annotated[Duration, Field(ge=SHORTEST_SPAN)]
+
+
+class StreamSettings(BaseModel):
+    """How a stream is polled; each kind of stream has its own defaults."""
+
+    model_config = STRICT
+
+    interval: Positive
+    settle: Positive
+    allowed_lateness: Positive
+    sweep_every: Positive
+    span: Span
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        for name in ("interval", "settle"):
+            if getattr(self, name) >= self.allowed_lateness:
+                raise ValueError(f"{name} must be below allowed_lateness")
+        return self
+
+
+class SourceSettings(Limits):
+    """What every source has."""
+
+    vendor: str
+    base_url: str
+    since: Moment | None = None
+    until: Moment | None = None
+    insecure_http: Switch = False
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_url(cls, base_url: str) -> str:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("expected a URL such as https://host/api")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("expected a URL without a user or password")
+        return base_url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _keeps_its_keys_private(self) -> Self:
+        if not is_private(self.base_url, insecure_http=self.insecure_http):
+            raise ValueError("base_url must be https: keys are not sent in the clear (or set insecure_http = true)")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("since must be before until")
+        return self
+
+    @property
+    def account(self) -> Account:
+        raise NotImplementedError
+
+    def policy(self, stream: StreamSettings) -> Policy:
+        return Policy(
+            interval=stream.interval,
+            settle=stream.settle,
+            allowed_lateness=stream.allowed_lateness,
+            sweep_every=stream.sweep_every,
+            span=stream.span,
+            until=self.until,
+        )

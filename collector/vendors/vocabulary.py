@@ -1,0 +1,7 @@
+"""The words of the events, one vocabulary for all vendors."""
+
+from typing import Literal
+
+Gender = Literal["female", "male", "unknown"]
+AgeGroup = Literal["child", "young_adult", "adult", "senior", "unknown"]
+Emotion = Literal["neutral", "happy", "angry", "surprised", "unknown"]

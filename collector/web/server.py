@@ -1,0 +1,57 @@
+"""The process's own HTTP server. It shows what telemetry knows, and nothing that is secret."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from collector.clock import Clock
+from collector.errors import UserError
+from collector.secrets import conceal
+from collector.telemetry.status import Board
+
+
+@asynccontextmanager
+async def serving(
+    address: tuple[str, int], board: Board, registry: CollectorRegistry, clock: Clock
+) -> AsyncIterator[None]:
+    """Serve until the end of the block. Raises UserError when the address cannot be listened on."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        reason = board.not_ready()
+        return web.Response(status=503, text=f"{conceal(reason)}\n") if reason else web.Response(text="ready\n")
+
+    async def status(_: web.Request) -> web.Response:
+        text = conceal(orjson.dumps(board.as_json(clock.now())).decode())
+        return web.Response(text=text, content_type="application/json")
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/metrics", metrics),
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/api/status", status),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        host, port = address
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise UserError(f"http.listen = {host}:{port}: {error.strerror or error}") from error
+        yield
+    finally:
+        await runner.cleanup()
