@@ -116,7 +116,7 @@ class Message(Struct, frozen=True):
     topic: str
     key: bytes
     value: bytes
-    headers: Sequence[tuple[str, bytes]]
+    headers: list[tuple[str, bytes]]
 
     @property
     def size(self) -> int:

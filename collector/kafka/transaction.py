@@ -52,7 +52,7 @@ async def transact(
             places[message.topic, message.key] = place
         _append(producer, batches[place], message.key, message.value, message.headers)
     for key, value in state.items():
-        _append(producer, batches[state_topic, state_partition], key, value, ())
+        _append(producer, batches[state_topic, state_partition], key, value, [])
     await producer.begin_transaction()
     sent = [
         (topic, await producer.send_batch(batch, topic, partition=partition))
@@ -71,7 +71,7 @@ def _append(
     batches: list[BatchBuilder],
     key: bytes,
     value: bytes | None,
-    headers: Sequence[tuple[str, bytes]],
+    headers: list[tuple[str, bytes]],
 ) -> None:
     if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
         batches.append(producer.create_batch())

@@ -1,0 +1,42 @@
+# make test: everything, on a machine with Python 3.11 and nothing installed. make help: the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint types imports test unit lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## the environment in .venv, from the locked hashes
+
+$(READY): requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+imports: setup ## who may import whom
+	$(BIN)/lint-imports --no-logo
+
+unit: setup ## the tests alone; ARGS="-k name" for some
+	$(BIN)/python -X dev -m pytest $(ARGS)
+
+test: lint types imports unit ## everything that must hold
+
+lock: setup ## resolve the dependencies anew into requirements/
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+
+clean: ## all that these commands made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis

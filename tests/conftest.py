@@ -1,0 +1,51 @@
+"""What all tests share: simulated time is in `simulated.py`, the real broker here."""
+
+import logging
+import os
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, settings
+
+from tests.kafka import broker
+
+settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("wide", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+_prefixes = count()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Kafka: the one that COLLECTOR_TEST_KAFKA names, or one that is started here."""
+    if given := os.environ.get("COLLECTOR_TEST_KAFKA"):
+        yield given
+        return
+    if reason := broker.why_not():
+        if os.environ.get("REQUIRE_KAFKA"):
+            pytest.fail(f"REQUIRE_KAFKA is set, and there is {reason}")
+        pytest.skip(f"needs Kafka: {reason}, and COLLECTOR_TEST_KAFKA is not set")
+    with broker.running(tmp_path_factory.mktemp("kafka")) as node:
+        yield node.address
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix of the test's own: tests that share a broker share no topic."""
+    return f"t{os.getpid()}-{next(_prefixes)}-"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """No log lines, unless a test sets them up: they are looked at where they are promised."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()

@@ -1,0 +1,115 @@
+"""A real Apache Kafka for the tests: one KRaft node on loopback, from its published jars."""
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POM = Path(__file__).with_name("pom.xml")
+START_S = 60
+
+_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+"""
+
+
+def why_not() -> str:
+    """Why no broker can be started here; empty when one can."""
+    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
+    return f"no {' and no '.join(missing)} on the path" if missing else ""
+
+
+def jars() -> Path:
+    """The broker's jars, fetched into a cache outside the tree once for each POM."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collector-tests"
+    version = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    there = cache / f"kafka-{version}"
+    if not there.exists():
+        partial = cache / f"kafka-{version}.{os.getpid()}"
+        command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+        subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, timeout=600)
+        partial.rename(there)
+    return there
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class Broker:
+    """One node, which can be killed and started again with what it had on disk."""
+
+    def __init__(self, home: Path) -> None:
+        self.port = free_port()
+        self._home = home
+        self._config = home / "server.properties"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._java = ["java", "-cp", f"{jars()}/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        self._config.write_text(
+            _PROPERTIES.format(port=self.port, controller=free_port(), data=home / "data"), encoding="utf-8"
+        )
+        format_ = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", str(self._config)]
+        subprocess.run([*self._java, *format_], check=True, capture_output=True, timeout=START_S)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        heap = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"]
+        with (self._home / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._java, *heap, "kafka.Kafka", str(self._config)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._home / "broker.log").read_text("utf-8")[-2000:])
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Broker]:
+    broker = Broker(home)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()

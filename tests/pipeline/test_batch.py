@@ -1,0 +1,129 @@
+"""Messages: stable ids, the headers of the contract, whole records in one transaction, nothing that Kafka refuses."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from collector.model import Event, EventType, Memory, Record, Reject, Window
+from collector.pipeline import batch as batch_module
+from collector.pipeline.batch import Context, batches
+from collector.pipeline.ledger import Ledger
+from collector.pipeline.message import MAX_PAYLOAD_BYTES, DeadLetterV1, Origin, record_digest
+
+T = datetime(2026, 11, 1, tzinfo=UTC)
+WINDOW = Window(T, T.replace(hour=1))
+
+
+class Data(Struct, frozen=True):
+    text: str
+
+
+TYPE = EventType("test.thing.v1", "test.things", Data)
+CONTEXT = Context(
+    Memory.VERSIONS,
+    Origin("test", "mall", "things", lambda text: text.replace("hush", "[secret]")),
+    WINDOW,
+    T,
+    T,
+    live=True,
+)
+
+
+def row(number: int, size: int = 1) -> Record[int]:
+    start_ms = int(T.timestamp()) * 1000 + number
+    return Record(b"%d" % number, b"", start_ms, start_ms + 5, start_ms // 1000, size)
+
+
+def explode(record: Record[int], digest: str, number: int) -> Iterator[Event]:
+    del number
+    for index in range(2):
+        data = Data("x" * record.payload)
+        yield Event(TYPE, f"{digest}/thing/{index}", "thing/1", "2026-11-01T00:00:00.000Z", "1", data)
+
+
+def made(rows: list[Record[int] | Reject]) -> list[batch_module.Batch]:
+    sifted = Ledger(Memory.VERSIONS).sift(rows, since_ms=0, until_ms=None, final_s=0, asked_s=0)
+    return list(batches(sifted, explode, CONTEXT))
+
+
+def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
+    (batch,) = made([row(1)])
+    message = batch.messages[0]
+    assert "test.things" == message.topic
+    assert b"1" == message.key
+    assert b'{"text":"x"}' == message.value
+    assert [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", record_digest(Memory.VERSIONS, row(1), 0).encode() + b"/thing/0"),
+        ("ce_source", b"/test/mall"),
+        ("ce_type", b"test.thing.v1"),
+        ("ce_subject", b"thing/1"),
+        ("ce_time", b"2026-11-01T00:00:00.000Z"),
+        ("content-type", b"application/json"),
+    ] == message.headers
+
+
+def test_ids_are_the_same_for_ever() -> None:
+    """A change of these digests would publish all history again under new ids."""
+    record = Record(b"key", b"fingerprint", 0, 0, 0, None)
+    assert "2e94c789b947561762507919821c8835" == record_digest(Memory.ROWS, record, 0)
+    assert "88b0540bd2814759cd12546ca18208ff" == record_digest(Memory.VERSIONS, record, 0)
+    assert record_digest(Memory.ROWS, record, 0) != record_digest(Memory.ROWS, record, 1)
+
+
+def test_a_record_s_messages_are_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_module, "BATCH_BYTES", 1000)
+    found = made([row(number, size=100) for number in range(20)])
+    assert len(found) > 5
+    assert all(len(batch.messages) % 2 == 0 and batch.messages for batch in found)
+    assert 40 == sum(len(batch.messages) for batch in found)
+    assert 20 == sum(len(batch.entries) for batch in found)
+
+
+def test_a_record_whose_message_does_not_fit_is_one_dead_letter_and_its_neighbours_go_on() -> None:
+    (batch,) = made([row(1), row(2, size=1_000_000), row(3)])
+    assert 5 == len(batch.messages)
+    letter = msgspec.json.decode(batch.messages[2].value, type=DeadLetterV1)
+    assert "too_large" == letter.reason
+    assert "900000" in letter.error
+    assert {"too_large": 1} == batch.tally.dead_letters
+    assert {"fresh": 2, "rejected": 1} == {name: count for name, count in batch.tally.records.items() if count}
+    assert {"test.thing.v1": 4} == batch.tally.events
+    assert 3 == len(batch.entries)
+
+
+def test_a_record_with_too_many_messages_is_one_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_module, "RECORD_BYTES", 5000)
+    (batch,) = made([row(1, size=4000)])
+    assert ["collector.dead_letters"] == [message.topic for message in batch.messages]
+
+
+def test_a_dead_letter_says_what_was_wrong_without_secrets_and_cut() -> None:
+    (batch,) = made([Reject(b'{"key":"hush"' + b"x" * 100_000, "wrong in hush - at `$.b`", "5315")])
+    (message,) = batch.messages
+    letter = msgspec.json.decode(message.value, type=DeadLetterV1)
+    assert b"5315" == message.key
+    assert "wrong in [secret] - at `$.b`" == letter.error
+    assert letter.payload.startswith('{"key":"[secret]"')
+    assert len(letter.payload) <= MAX_PAYLOAD_BYTES + len("[secret]")
+    assert ("mall", "things", "malformed") == (letter.source, letter.stream, letter.reason)
+    assert ("2026-11-01T00:00:00.000Z", "2026-11-01T01:00:00.000Z") == (letter.window_start, letter.window_end)
+
+
+def test_without_a_readable_key_a_dead_letter_is_keyed_by_its_stream() -> None:
+    (batch,) = made([Reject(b"?", "nonsense")])
+    assert b"mall/things" == batch.messages[0].key
+
+
+@given(numbers=st.lists(st.integers(0, 50), unique=True), room=st.integers(300, 3000))
+def test_every_record_is_in_exactly_one_batch(numbers: list[int], room: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_module, "BATCH_BYTES", room)
+        found = made([row(number) for number in numbers])
+    ids = [dict(message.headers)["ce_id"] for batch in found for message in batch.messages]
+    assert len(ids) == len(set(ids)) == 2 * len(numbers)

@@ -1,0 +1,148 @@
+"""What is new: never what is known, whatever the order of answers and however often a row comes."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.model import Memory, Record, Reject
+from collector.pipeline import ledger as ledger_module
+from collector.pipeline.ledger import ENTRY, PAGE_S, Ledger, grouped
+
+FOREVER = 1 << 40
+
+
+def row(key: str, says: str = "hello", *, start_s: int = 1000, end_s: int | None = None) -> Record[str]:
+    end_s = start_s + 60 if end_s is None else end_s
+    return Record(f"{key}@{start_s}".encode(), says.encode(), start_s * 1000, end_s * 1000, start_s, f"{key}:{says}")
+
+
+def publish(
+    ledger: Ledger, rows: Sequence[Record[str] | Reject], *, final_s: int = 0, asked_s: int = 5000
+) -> list[tuple[str, int]]:
+    """Sift an answer, commit all that is new in it, and return that."""
+    sifted = ledger.sift(rows, since_ms=0, until_ms=None, final_s=final_s, asked_s=asked_s)
+    for page, (packed, last_s) in grouped(entry for new in sifted.new for entry in new.entries).items():
+        ledger.add(page, packed, last_s)
+    return [(numbered.record.payload, numbered.number) for new in sifted.new for numbered in new.records]
+
+
+def test_of_rows_two_equal_ones_are_two_things() -> None:
+    ledger = Ledger(Memory.ROWS)
+    assert [("a:hello", 0), ("a:hello", 1)] == publish(ledger, [row("a"), row("a")])
+    assert [] == publish(ledger, [row("a"), row("a")])
+
+
+def test_a_twin_that_comes_late_is_the_one_that_was_missing() -> None:
+    ledger = Ledger(Memory.ROWS)
+    assert [("a:with glasses", 0)] == publish(ledger, [row("a", "with glasses")])
+    assert [("a:without", 1)] == publish(ledger, [row("a", "without"), row("a", "with glasses")])
+
+
+def test_of_rows_a_change_of_the_rest_is_nothing_new() -> None:
+    ledger = Ledger(Memory.ROWS)
+    publish(ledger, [row("a", "old fields")])
+    assert [] == publish(ledger, [row("a", "old and new fields")])
+
+
+def test_of_versions_a_change_is_a_revision_also_when_it_changes_back() -> None:
+    ledger = Ledger(Memory.VERSIONS)
+    assert [("a:this", 0)] == publish(ledger, [row("a", "this")])
+    assert [("a:that", 1)] == publish(ledger, [row("a", "that")])
+    assert [] == publish(ledger, [row("a", "that")])
+    assert [("a:this", 2)] == publish(ledger, [row("a", "this")])
+
+
+def test_a_row_that_ends_before_final_is_outside_since_the_ledger_has_forgotten_it() -> None:
+    ledger = Ledger(Memory.VERSIONS)
+    sifted = ledger.sift([row("a", end_s=1500)], since_ms=0, until_ms=None, final_s=1501, asked_s=0)
+    assert (0, 1) == (len(sifted.new), sifted.outside)
+    sifted = ledger.sift([row("a", end_s=1500)], since_ms=0, until_ms=None, final_s=1500, asked_s=0)
+    assert (1, 0) == (len(sifted.new), sifted.outside)
+
+
+def test_a_stream_is_the_records_that_start_in_it() -> None:
+    rows = [row("early", start_s=99), row("first", start_s=100), row("last", start_s=199), row("late", start_s=200)]
+    sifted = Ledger(Memory.VERSIONS).sift(rows, since_ms=100_000, until_ms=200_000, final_s=0, asked_s=0)
+    assert ["first:hello", "last:hello"] == [new.records[0].record.payload for new in sifted.new]
+    assert 2 == sifted.outside
+
+
+def test_what_is_new_comes_by_start_whatever_the_vendor_s_order() -> None:
+    rows = [row("c", start_s=3), row("a", start_s=1), row("b", start_s=2)]
+    assert [("a:hello", 0), ("b:hello", 0), ("c:hello", 0)] == publish(Ledger(Memory.VERSIONS), rows)
+
+
+def test_a_bad_row_is_new_once() -> None:
+    ledger = Ledger(Memory.VERSIONS)
+    bad: Record[str] | Reject = Reject(b"?", "it is no row")
+    assert 1 == len(ledger.sift([bad, bad], since_ms=0, until_ms=None, final_s=0, asked_s=5000).new)
+    publish(ledger, [bad], asked_s=5000)
+    sifted = ledger.sift([bad], since_ms=0, until_ms=None, final_s=4000, asked_s=9000)
+    assert (0, 1) == (len(sifted.new), sifted.known_rejects)
+
+
+def test_a_page_is_kept_until_its_longest_record_has_ended() -> None:
+    ledger = Ledger(Memory.VERSIONS)
+    publish(ledger, [row("short", start_s=10, end_s=20), row("long", start_s=10, end_s=9000)])
+    assert [] == ledger.passed(9000)
+    assert [0] == [page.number for page in ledger.passed(9001)]
+
+
+def test_pages_that_are_read_are_closed_again() -> None:
+    ledger = Ledger(Memory.ROWS)
+    opened = ledger_module.OPEN_ENTRIES
+    ledger_module.OPEN_ENTRIES = 10
+    try:
+        for page in range(20):
+            rows = [row(f"{number}", start_s=page * PAGE_S) for number in range(5)]
+            assert 5 == len(publish(ledger, rows))
+            assert [] == publish(ledger, rows)
+        assert sum(page.known is not None for page in ledger.pages().values()) <= 2
+    finally:
+        ledger_module.OPEN_ENTRIES = opened
+
+
+def test_an_entry_takes_twenty_bytes() -> None:
+    assert 20 == ENTRY.size
+
+
+_rows = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["x", "y"]), st.integers(0, 2)), max_size=12)
+
+
+@given(answers=st.lists(_rows, max_size=6))
+def test_of_rows_as_many_are_published_as_were_ever_together_in_one_answer(
+    answers: list[list[tuple[str, str, int]]],
+) -> None:
+    ledger, published, most = Ledger(Memory.ROWS), Counter[str](), Counter[str]()
+    for answer in answers:
+        rows = [row(key, says, start_s=slot * PAGE_S) for key, says, slot in answer]
+        seen = Counter(record.key.decode() for record in rows)
+        most |= seen
+        sifted = ledger.sift(rows, since_ms=0, until_ms=None, final_s=0, asked_s=0)
+        published.update(new.records[0].record.key.decode() for new in sifted.new for _ in new.records)
+        for page, (packed, last_s) in grouped(entry for new in sifted.new for entry in new.entries).items():
+            ledger.add(page, packed, last_s)
+    assert most == published
+
+
+@given(answer=_rows, random=st.randoms(use_true_random=False), memory=st.sampled_from(Memory))
+def test_what_is_published_does_not_depend_on_the_order_in_an_answer(
+    answer: list[tuple[str, str, int]], random: object, memory: Memory
+) -> None:
+    rows = [row(key, says, start_s=slot * PAGE_S) for key, says, slot in answer]
+    shuffled = list(rows)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert publish(Ledger(memory), rows) == publish(Ledger(memory), shuffled)
+    assert publish(Ledger(memory), rows) == publish(Ledger(memory), [*rows])
+
+
+@given(versions=st.lists(st.sampled_from("xyz"), min_size=1, max_size=10), repeats=st.integers(1, 3))
+def test_of_versions_each_change_is_one_revision_however_often_it_comes(versions: list[str], repeats: int) -> None:
+    ledger, found = Ledger(Memory.VERSIONS), []
+    for says in versions:
+        for _ in range(repeats):
+            found += publish(ledger, [row("a", says)])
+    changes = [says for i, says in enumerate(versions) if i == 0 or versions[i - 1] != says]
+    assert [(f"a:{says}", number) for number, says in enumerate(changes)] == found

@@ -1,0 +1,182 @@
+"""The planner: every instant is asked about, and once more after its allowed lateness."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.model import Head, Policy, Window
+from collector.pipeline import plan
+from collector.pipeline.plan import Ask, Cursors, Done, Wait, asked, closed, first_head, fitted, halved, next_step
+
+T = datetime(2026, 11, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+POLICY = Policy(interval=MINUTE, settle=2 * MINUTE, allowed_lateness=24 * HOUR, sweep_every=6 * HOUR, span=6 * HOUR)
+
+
+def head(since: datetime = T, **change: object) -> Head:
+    begun = first_head(since, POLICY)
+    return Head(**{name: change.get(name, getattr(begun, name)) for name in Head.__struct_fields__})  # type: ignore[arg-type]
+
+
+def test_a_live_pass_goes_from_the_watermark_to_now_oldest_first() -> None:
+    now = T + 2 * HOUR + 30 * MINUTE
+    at, cursors, windows = head(), Cursors(due=T), []
+    while isinstance(step := next_step(at, POLICY, cursors, now), Ask) and step.live:
+        windows.append(step.window)
+        at, cursors = closed(at, step, POLICY, now)
+    assert [Window(T, T + HOUR), Window(T + HOUR, T + 2 * HOUR), Window(T + 2 * HOUR, now)] == windows
+
+
+def test_the_watermark_stays_settle_behind_and_the_next_pass_begins_there() -> None:
+    now = T + 10 * MINUTE
+    step = next_step(head(), POLICY, Cursors(due=T), now)
+    assert isinstance(step, Ask)
+    after, cursors = closed(head(), step, POLICY, now)
+    assert now - 2 * MINUTE == after.watermark
+    again = next_step(after, POLICY, cursors, now + MINUTE)
+    assert isinstance(again, Ask)
+    assert Window(now - 2 * MINUTE, now + MINUTE) == again.window
+
+
+def test_history_older_than_the_lateness_is_final_the_first_time_it_is_asked() -> None:
+    now = T + 100 * HOUR
+    step = next_step(head(), POLICY, Cursors(due=T), now)
+    assert isinstance(step, Ask)
+    after, _ = closed(head(), step, POLICY, now)
+    assert step.window.end - SECOND == after.final
+    assert step.window.end == after.watermark
+
+
+def test_a_window_that_does_not_reach_back_to_final_leaves_it() -> None:
+    ahead = head(watermark=T + 5 * HOUR, final=T)
+    step = Ask(Window(T + 3 * HOUR, T + 4 * HOUR), live=False, cursors=Cursors(due=T))
+    after, _ = closed(ahead, step, POLICY, T + 100 * HOUR)
+    assert T == after.final
+
+
+def test_a_request_begins_a_second_before_its_window_but_never_before_final() -> None:
+    window = Window(T + HOUR, T + 2 * HOUR)
+    assert Window(T + HOUR - SECOND, T + 2 * HOUR) == asked(window, head(final=T))
+    assert window == asked(window, head(final=T + HOUR))
+
+
+def test_live_and_sweep_take_turns_live_first() -> None:
+    at = head(watermark=T + 3 * HOUR, final=T, swept_at=T, span=HOUR)
+    now, cursors, kinds = T + 8 * HOUR, Cursors(due=T), []
+    for _ in range(6):
+        step = next_step(at, POLICY, cursors, now)
+        assert isinstance(step, Ask)
+        kinds.append("live" if step.live else "sweep")
+        at, cursors = closed(at, step, POLICY, now)
+    assert ["live", "sweep"] * 3 == kinds
+
+
+def test_with_nothing_to_ask_it_waits_for_the_next_poll() -> None:
+    at = head(watermark=T + HOUR, swept_at=T + HOUR)
+    step = next_step(at, POLICY, Cursors(due=T + HOUR + 30 * SECOND), T + HOUR)
+    assert isinstance(step, Wait)
+    assert T + HOUR + 30 * SECOND == step.until
+
+
+def test_a_clock_that_stepped_back_waits_instead_of_asking_backwards() -> None:
+    at = head(watermark=T + HOUR, swept_at=T + HOUR)
+    step = next_step(at, POLICY, Cursors(due=T), T)
+    assert isinstance(step, Wait)
+    assert step.until > T
+
+
+def test_a_span_grows_while_answers_are_small_and_fast_up_to_the_configured_one() -> None:
+    at, window = head(span=HOUR), Window(T, T + HOUR)
+    assert 2 * HOUR == fitted(at, window, POLICY, largest_bytes=1000, slowest_s=0.1).span
+    assert HOUR == fitted(at, window, POLICY, largest_bytes=plan.AIM_BYTES, slowest_s=0.1).span
+    assert HOUR == fitted(at, window, POLICY, largest_bytes=1000, slowest_s=60).span
+    assert HOUR == fitted(at, Window(T, T + MINUTE), POLICY, largest_bytes=10, slowest_s=0).span
+    assert 6 * HOUR == fitted(head(span=6 * HOUR), Window(T, T + 6 * HOUR), POLICY, largest_bytes=0, slowest_s=0).span
+    assert HOUR / 2 == fitted(at, window, POLICY, largest_bytes=3 * plan.AIM_BYTES, slowest_s=0.1).span
+
+
+def test_a_window_is_halved_down_to_a_minute_and_no_further() -> None:
+    at, spans = head(span=6 * HOUR), []
+    window = Window(T, T + 6 * HOUR)
+    while (narrower := halved(at, window)) is not None:
+        at, window = narrower, Window(T, T + narrower.span)
+        spans.append(narrower.span)
+    assert 3 * HOUR == spans[0]
+    assert MINUTE == spans[-1]
+
+
+def test_a_bounded_stream_is_done_when_what_starts_in_it_cannot_end_or_appear_later() -> None:
+    bounded = Policy(MINUTE, 2 * MINUTE, 24 * HOUR, 6 * HOUR, 6 * HOUR, until=T + 10 * HOUR)
+    end = T + 34 * HOUR
+    now = T + 100 * HOUR
+    ready = head(watermark=end, final=T + 20 * HOUR, swept_at=now)
+    assert isinstance(next_step(ready, bounded, Cursors(due=now), now), Done)
+    for short in ({"watermark": end - SECOND}, {"final": T + 9 * HOUR}, {"swept_at": end - SECOND}):
+        less = head(**{"watermark": end, "final": T + 20 * HOUR, "swept_at": now, **short})
+        assert not isinstance(next_step(less, bounded, Cursors(due=now), now), Done)
+
+
+_seconds = st.integers(1, 40_000).map(lambda value: timedelta(seconds=value))
+
+
+@given(
+    policy=st.builds(
+        Policy,
+        interval=st.sampled_from([MINUTE, 15 * MINUTE]),
+        settle=st.sampled_from([SECOND, 2 * MINUTE, 45 * MINUTE]),
+        allowed_lateness=st.sampled_from([2 * HOUR, 24 * HOUR]),
+        sweep_every=st.sampled_from([HOUR, 6 * HOUR]),
+        span=st.sampled_from([MINUTE, 30 * MINUTE, 6 * HOUR]),
+    ),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["ok", "ok", "ok", "fail", "crash"]), st.sampled_from([0, 1, 30, 600])),
+        min_size=20,
+        max_size=200,
+    ),
+    age=_seconds,
+)
+def test_every_instant_is_asked_about_and_again_after_its_lateness(
+    policy: Policy, steps: list[tuple[str, int]], age: timedelta
+) -> None:
+    """Watermark and final never claim more than what was asked: the promise on which nothing is lost."""
+    at, now = first_head(T, policy), T + age
+    cursors = Cursors(due=now)
+    covered: list[tuple[Window, datetime]] = []
+    for outcome, seconds in steps:
+        step = next_step(at, policy, cursors, now)
+        if isinstance(step, Wait):
+            assert step.until > now
+            cursors, now = step.cursors, step.until
+            continue
+        assert isinstance(step, Ask)
+        cursors, asked_at = step.cursors, now
+        now += timedelta(seconds=seconds)
+        if outcome == "crash":
+            cursors = Cursors(due=now)
+        elif outcome == "ok":
+            request = asked(step.window, at)
+            covered.append((request, asked_at))
+            before = at
+            at, cursors = closed(at, step, policy, asked_at)
+            assert before.watermark <= at.watermark
+            assert before.final <= at.final < at.watermark or at.final == at.watermark == T
+    # A request [start, end) with an exclusive end of whole seconds surely covers [start, end - 1s).
+    _assert_covered(covered, T, at.watermark - SECOND, timedelta(0))
+    _assert_covered(covered, T, at.final, policy.allowed_lateness)
+
+
+def _assert_covered(
+    covered: list[tuple[Window, datetime]], start: datetime, end: datetime, lateness: timedelta
+) -> None:
+    """Each second of [start, end) lies in a request that was made at least `lateness` after that second."""
+    reached = start
+    while reached < end:
+        ends = [
+            min(request.end - SECOND, asked_at - lateness) for request, asked_at in covered if request.start <= reached
+        ]
+        further = max((each for each in ends if each > reached), default=None)
+        assert further is not None, f"{reached} was never asked about in time"
+        reached = further

@@ -1,0 +1,128 @@
+"""State goes into the topic and comes out the same; what is unknown is refused, not guessed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from collector.errors import Refused
+from collector.model import Account, Head, Memory, Record
+from collector.pipeline.batch import Batch
+from collector.pipeline.ledger import PAGE_S
+from collector.pipeline.state import Pairs, Shape, State, load, stream_prefix, streams_in
+
+T = datetime(2026, 11, 1, tzinfo=UTC)
+SHAPE = Shape(Memory.VERSIONS, 1, timedelta(0))
+PREFIX = stream_prefix(Account("seemetrix", "864"), "mall", "sessions")
+HEAD = Head(T, T + timedelta(hours=2), T + timedelta(hours=1), timedelta(hours=6), T, "every device")
+START_S = int(T.timestamp())
+
+
+def row(number: int, minute: int) -> Record[None]:
+    start_s = START_S + 60 * minute
+    return Record(b"%d" % number, b"says", start_s * 1000, (start_s + 30) * 1000, start_s, None)
+
+
+def commit(state: State, topic: dict[bytes, bytes], batch: Batch) -> Pairs:
+    """Write as a transaction would, and take over."""
+    pairs = state.pairs(batch)
+    for key, value in pairs.items():
+        if value is None:
+            del topic[key]  # a tombstone names what is there
+        else:
+            topic[key] = value
+    state.after(batch)
+    return pairs
+
+
+def entries(state: State, rows: list[Record[None]]) -> Batch:
+    sifted = state.ledger.sift(rows, since_ms=0, until_ms=None, final_s=0, asked_s=START_S)
+    return Batch(entries=[entry for new in sifted.new for entry in new.entries])
+
+
+def test_keys_are_paths_and_odd_names_cannot_break_them() -> None:
+    assert PREFIX == "seemetrix/864/mall/sessions"
+    assert "quividi/a%2Fb%40c/s/t" == stream_prefix(Account("quividi", "a/b@c"), "s", "t")
+
+
+def test_head_and_ledger_come_out_as_they_went_in() -> None:
+    state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
+    commit(state, topic, Batch(head=HEAD))
+    commit(state, topic, entries(state, [row(1, 90), row(2, 95)]))
+    commit(state, topic, entries(state, [row(3, 91)]))
+    assert {
+        PREFIX.encode(),
+        f"{PREFIX}/{(START_S + 5400) // PAGE_S}/0".encode(),
+        f"{PREFIX}/{(START_S + 5400) // PAGE_S}/1".encode(),
+    } == set(topic)
+    again = load(PREFIX, SHAPE, topic)
+    assert HEAD == again.head
+    assert 3 == len(again.ledger)
+    assert [] == entries(again, [row(1, 90), row(2, 95), row(3, 91)]).entries
+    # The next commit to a page goes on counting where the last one stopped.
+    assert [f"{PREFIX}/{(START_S + 5400) // PAGE_S}/2".encode()] == list(again.pairs(entries(again, [row(4, 92)])))
+
+
+def test_the_transaction_that_moves_final_past_a_page_deletes_it() -> None:
+    state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
+    commit(state, topic, Batch(head=HEAD))
+    commit(state, topic, entries(state, [row(1, 61), row(2, 100)]))
+    commit(state, topic, Batch(head=structs.replace(HEAD, final=T + timedelta(minutes=80))))
+    assert [PREFIX.encode(), f"{PREFIX}/{(START_S + 6000) // PAGE_S}/0".encode()] == sorted(topic)
+    assert 1 == len(state.ledger)
+
+
+def test_what_was_passed_before_a_crash_is_deleted_after_it() -> None:
+    state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
+    commit(state, topic, Batch(head=HEAD))
+    commit(state, topic, entries(state, [row(1, 61)]))
+    again = load(PREFIX, SHAPE, topic)
+    commit(again, topic, Batch(head=structs.replace(HEAD, final=T + timedelta(minutes=80))))
+    assert [PREFIX.encode()] == list(topic)
+
+
+def test_streams_of_one_partition_are_told_apart() -> None:
+    topic = dict[bytes, bytes]()
+    for name in ("sessions", "sessions2"):
+        state = State(f"seemetrix/864/mall/{name}", SHAPE)
+        commit(state, topic, Batch(head=HEAD))
+        commit(state, topic, entries(state, [row(1, 90)]))
+    assert 1 == len(load("seemetrix/864/mall/sessions", SHAPE, topic).ledger)
+    assert ["seemetrix/864/mall/sessions", "seemetrix/864/mall/sessions2"] == streams_in(topic)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (PREFIX, b"not json"),
+        (PREFIX, b'{"version":2,"since":1}'),
+        (PREFIX + "/1/0", bytes([9, 1, *bytes(8)])),
+        (PREFIX + "/1/0", bytes([1, 2, *bytes(8)])),
+    ],
+)
+def test_state_of_an_unknown_version_is_refused(key: str, value: bytes) -> None:
+    with pytest.raises(Refused, match="does not know") as refused:
+        load(PREFIX, SHAPE, {key.encode(): value})
+    assert "version" in refused.value.advice
+
+
+_instants = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
+
+
+@given(
+    head=st.builds(
+        Head,
+        since=_instants,
+        watermark=_instants,
+        final=_instants,
+        span=st.integers(60, 10**6).map(lambda s: timedelta(seconds=s)),
+        swept_at=_instants,
+        selection=st.text(max_size=20),
+    )
+)
+def test_any_head_round_trips(head: Head) -> None:
+    state = State(PREFIX, SHAPE)
+    pairs = {key: value for key, value in state.pairs(Batch(head=head)).items() if value is not None}
+    assert head == load(PREFIX, SHAPE, pairs).head

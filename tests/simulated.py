@@ -1,0 +1,24 @@
+"""Time and a vendor in which nothing waits: what the tests of the worker and the pipeline run in."""
+
+from datetime import UTC, datetime, timedelta
+
+import anyio.lowlevel
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+class SimulatedClock:
+    """A clock that jumps to where one waits for."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def until(self, instant: datetime) -> None:
+        await anyio.lowlevel.checkpoint()
+        self._now = max(self._now, instant)
+
+    def pass_s(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
