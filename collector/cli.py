@@ -145,7 +145,10 @@ def _moment(option: str, text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UserError(f"{option}: expected a date and time such as 2026-11-01T00:00:00Z") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise UserError(f"{option}: is outside the years 1 to 9999") from None
 
 
 def _duration(text: str) -> timedelta:

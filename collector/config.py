@@ -1,12 +1,13 @@
 """config.toml, with the environment on top, to typed settings. Each package owns its part; this composes them."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from collector.errors import UserError
@@ -18,12 +19,19 @@ from collector.vendors.http import Limits
 PREFIX = "COLLECTOR__"
 
 
+def _is_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - ports
+        raise ValueError("expected host:port, such as 127.0.0.1:9464")
+    return text
+
+
 class HttpSettings(BaseModel):
     """`[http]`."""
 
     model_config = STRICT
 
-    listen: Annotated[str, StringConstraints(pattern=r"^.+:\d{1,5}$")] = "127.0.0.1:9464"
+    listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:9464"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -40,7 +48,19 @@ class LogSettings(BaseModel):
     format: Literal["json", "console"] = "json"
 
 
-SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+def _is_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+        raise ValueError("expected a name of a-z, 0-9 and _ that begins with a letter")
+    return text
+
+
+SourceName = Annotated[str, AfterValidator(_is_name)]
+
+
+def _some(sources: dict[str, AnySource]) -> dict[str, AnySource]:
+    if not sources:
+        raise ValueError("expected at least one source: add a table such as [sources.mall]")
+    return sources
 
 
 class Settings(BaseSettings):
@@ -51,7 +71,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
-    sources: Annotated[dict[SourceName, AnySource], Field(min_length=1)]
+    sources: Annotated[dict[SourceName, AnySource], AfterValidator(_some)]
 
     @model_validator(mode="after")
     def _sources_of_one_account_agree(self) -> "Settings":
@@ -89,6 +109,8 @@ class _Environment(PydanticBaseSettingsSource):
             if not name.upper().startswith(PREFIX):
                 continue
             *path, last = name[len(PREFIX) :].lower().split("__")
+            if not all((*path, last)):
+                raise UserError(f"{name}: names no key: expected e.g. {PREFIX}KAFKA__GROUP")
             table = tree
             for part in path:
                 table = table.setdefault(part, {})
@@ -108,12 +130,12 @@ def load(path: Path) -> Settings:
         raise UserError(f"{path}: not UTF-8: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not TOML: {error}") from error
+    if private := [key for key in table if key.startswith("_")]:  # pydantic would take some for options of its own
+        raise UserError("\n".join(f"{key}: unknown key" for key in private))
     try:
         return Settings(**table)
     except ValidationError as error:
         raise UserError("\n".join(_explained(error))) from None
-    except TypeError as error:
-        raise UserError(f"{path}: {error}") from error
 
 
 _WORDS = {
@@ -127,6 +149,12 @@ _WORDS = {
     "tuple_type": "expected an array, got {got}",
     "extra_forbidden": "unknown key",
     "missing": "missing",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than_equal": "expected {le} or less",
+    "string_too_short": "expected a text that is not empty",
+    "string_too_long": "expected {max_length} characters at most",
+    "string_pattern_mismatch": "expected letters, digits, dots, underscores and hyphens alone",
+    "literal_error": "expected {expected}",
 }
 _KINDS = {
     str: "a string",
@@ -140,8 +168,9 @@ _KINDS = {
 
 
 def _explained(error: ValidationError) -> Iterator[str]:
-    for found in error.errors(include_url=False, include_context=False):
+    for found in error.errors(include_url=False):
         path = ".".join(str(part) for part in found["loc"] if part != "[key]")
         got = _KINDS.get(type(found["input"]), f"a {type(found['input']).__name__}")
-        text = _WORDS.get(found["type"], found["msg"].removeprefix("Value error, ").removeprefix("Input "))
-        yield f"{path or 'the configuration'}: {text.format(got=got) if '{got}' in text else text}"
+        words = _WORDS.get(found["type"])
+        text = found["msg"].removeprefix("Value error, ") if words is None else words
+        yield f"{path or 'the configuration'}: {text.format(got=got, **found.get('ctx', {})) if words else text}"

@@ -1,5 +1,6 @@
 """Secrets: where they come from, and that they appear nowhere."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ class Secret(BaseModel):
     @classmethod
     def _from_toml(cls, given: Any) -> Any:  # noqa: ANN401 - anything may stand there
         if isinstance(given, str):
+            if not given:
+                raise ValueError("expected a secret, got an empty string")
             _known.update(_forms(given))
             return {"value": given}
         named = isinstance(given, dict) and set(given) in ({"env"}, {"file"})
@@ -50,7 +53,8 @@ class Secret(BaseModel):
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"the secret's file {self.file} cannot be read: {error}") from error
         if not secret:
-            raise UserError("the secret is empty")
+            where = f"the environment variable {self.env}" if self.env else f"the file {self.file}"
+            raise UserError(f"{where} is empty: put the secret there")
         _known.update(_forms(secret))
         return secret
 
@@ -68,5 +72,6 @@ def conceal(text: str) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in a text: as it is, or as a part of a URL."""
-    return {form for form in (secret, quote(secret, safe=""), quote(secret)) if form}
+    """The secret as it may stand in a text: as it is, as a part of a URL, inside JSON, or as Python prints it."""
+    in_urls = (quote(secret, safe=safe) for safe in ("", "/", "/:,"))
+    return {form for form in (secret, *in_urls, json.dumps(secret)[1:-1], repr(secret)[1:-1]) if form}

@@ -52,6 +52,15 @@ def _whole_seconds(moment: datetime) -> datetime:
     return moment
 
 
+def at_least(shortest: timedelta) -> AfterValidator:
+    def check(given: timedelta) -> timedelta:
+        if given < shortest:
+            raise ValueError(f'expected "{shortest // timedelta(seconds=1)}s" or more')
+        return given
+
+    return AfterValidator(check)
+
+
 Count = Annotated[int, BeforeValidator(_number)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]

@@ -1,12 +1,12 @@
 """`collector preview`: the events that would be published, without Kafka."""
 
 import sys
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 from msgspec import Struct
 
 from collector.clock import SystemClock
@@ -15,7 +15,7 @@ from collector.errors import Park, RetryLater, Split, UserError
 from collector.model import Message, Record, Reject, Window, floor_second
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.ledger import Ledger
-from collector.pipeline.message import Origin
+from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.rfc3339 import to_ms
 from collector.secrets import conceal
 from collector.telemetry.vendor import unheard
@@ -41,7 +41,10 @@ def preview(
     """Print the events of a window as JSON lines. Raises UserError, or Failed."""
     settings = load(path)
     end = floor_second(end or SystemClock().now())
-    start = floor_second(start or end - last)
+    try:
+        start = floor_second(start or end - last)
+    except OverflowError:
+        raise UserError("--last reaches back beyond the year 1") from None
     if start >= end:
         raise UserError("--start must be before --end")
     return anyio.run(_preview, settings, source, stream, Window(start, end), limit)
@@ -82,11 +85,13 @@ async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, n
                 _print(message, shown)
 
 
-def _print(message: Message, shown: Shown, write: Callable[[bytes], object] = sys.stdout.buffer.write) -> None:
+def _print(message: Message, shown: Shown) -> None:
     shown.events += 1
-    shown.rejected += message.topic == "collector.dead_letters"
-    headers = b",".join(b'"%s":"%s"' % (name.encode(), value) for name, value in message.headers)
-    write(
-        b'{"topic":"%s","key":"%s","headers":{%s},"value":%s}\n'
-        % (message.topic.encode(), message.key, headers, message.value)
-    )
+    shown.rejected += message.topic == DEAD_LETTER.topic
+    line = {
+        "topic": message.topic,
+        "key": message.key.decode(),
+        "headers": {name: value.decode() for name, value in message.headers},
+        "value": msgspec.Raw(message.value),
+    }
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")

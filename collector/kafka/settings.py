@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from collector.secrets import Secret
-from collector.settings import STRICT, Count, Duration, Switch
+from collector.settings import STRICT, Count, Duration, Switch, at_least
 
 _NAME = r"^[a-zA-Z0-9._-]*$"
 _Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
@@ -46,11 +46,11 @@ class KafkaSettings(BaseModel):
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
     partitions: Annotated[Count, Field(ge=1, le=10_000)] = 6
     replication_factor: Annotated[Count, Field(ge=1, le=9)] = 1
-    retention: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(days=30)
+    retention: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(days=30)
     compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "lz4"
     create_topics: Switch = True
-    transaction_timeout: Annotated[Duration, Field(ge=timedelta(seconds=3))] = timedelta(seconds=30)
-    session_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=15)
+    transaction_timeout: Annotated[Duration, at_least(timedelta(seconds=3))] = timedelta(seconds=30)
+    session_timeout: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(seconds=15)
     tls: Tls | None = None
     sasl: Sasl | None = None
 

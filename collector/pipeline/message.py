@@ -22,7 +22,6 @@ _CONTENT_TYPE = ("content-type", b"application/json")
 class DeadLetterV1(Struct, frozen=True, kw_only=True):
     """A record that could not be published."""
 
-    event_id: Annotated[str, Meta(description="The same row has the same id, however often it comes.")]
     source: Annotated[str, Meta(description="The source's name in the configuration.")]
     stream: Annotated[str, Meta(description="The stream's name, e.g. `sessions`.")]
     window_start: Annotated[Timestamp, Meta(description="Start of the window whose answer held the record.")]
@@ -75,7 +74,6 @@ def of_reject(
     identity = blake2b(reject.payload, digest_size=16, person=b"dead_letter").hexdigest()
     stream = f"{origin.source}/{origin.stream}"
     letter = DeadLetterV1(
-        event_id=f"{identity}/dead_letter/0",
         source=origin.source,
         stream=origin.stream,
         window_start=format_instant(window.start),
@@ -85,5 +83,7 @@ def of_reject(
         payload=origin.conceal(reject.payload[:MAX_PAYLOAD_BYTES].decode("utf-8", "replace")),
         seen_at=format_instant(seen_at),
     )
-    event = Event(DEAD_LETTER, letter.event_id, f"stream/{stream}", letter.seen_at, reject.key or stream, letter)
-    return of_event(event, origin)
+    subject = f"stream/{stream}"
+    return of_event(
+        Event(DEAD_LETTER, f"{identity}/dead_letter/0", subject, letter.seen_at, reject.key or stream, letter), origin
+    )

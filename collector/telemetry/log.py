@@ -20,15 +20,12 @@ def configure(level: Level, form: Literal["json", "console"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, _conceal, structlog.processors.JSONRenderer(_dumps)]
+    render: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(_dumps)
         if form == "json"
-        else [
-            structlog.processors.format_exc_info,
-            _conceal,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ]
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, render, _conceal]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -51,5 +48,6 @@ def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - what structlog hands 
     return orjson.dumps(value, default=str).decode()
 
 
-def _conceal(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {name: conceal(value) if isinstance(value, str) else value for name, value in event.items()}
+def _conceal(_logger: object, _method: str, line: Any) -> str:  # noqa: ANN401 - what the renderer made
+    """The whole line, when it is written: a secret may be anywhere in what was logged."""
+    return conceal(str(line))

@@ -40,7 +40,7 @@ class StreamTelemetry:
             metrics.events.labels(*self._labels, name)
         for reason in REASONS:
             metrics.dead_letters.labels(*self._labels, reason)
-        self._row.trouble = None
+        self._row.trouble = self._logged = None
         self._state("catching_up")
         self._log.info("stream_owned", **_where(head), ledger_entries=entries)
         self._head(head, entries)
@@ -56,9 +56,10 @@ class StreamTelemetry:
             metrics.window_span,
             metrics.ledger_entries,
         ):
-            if self._labels in gauge._metrics:  # noqa: SLF001 - remove() of an absent label set logs a warning
-                gauge.remove(*self._labels)
-        self._row.head = None
+            gauge.remove(*self._labels)
+        row = self._row
+        row.head = row.trouble = row.last_window = row.last_success = None
+        row.ledger_entries = 0
         self._log.info("stream_released")
 
     def begun(self, head: Head) -> None:
@@ -136,10 +137,10 @@ class StreamTelemetry:
 
     def failed(self, window: Window | None, error: Exception, *, failures: int, delay_s: float, now: datetime) -> None:
         """A fault of this program's own: nothing is lost, and the stream's neighbours go on."""
-        self._log.error("unexpected", exc_info=error)
+        self._metrics.polls.labels(*self._labels, "park").inc()
         advice = "a fault of the collector: please report it with the log"
-        trouble = Park(f"unexpected {type(error).__name__}: {error}", advice=advice)
-        self.parked(window, trouble, failures=failures, delay_s=delay_s, now=now)
+        text = f"unexpected {type(error).__name__}: {error}"
+        self._trouble("parked", text, advice, window, failures, delay_s, now, fault=error)
 
     def completed(self, head: Head) -> None:
         self._state("complete")
@@ -154,6 +155,7 @@ class StreamTelemetry:
         failures: int,
         delay_s: float,
         now: datetime,
+        fault: Exception | None = None,
     ) -> None:
         self._state(state)
         self._row.trouble = Trouble(error, advice, now, now + timedelta(seconds=delay_s))
@@ -161,7 +163,16 @@ class StreamTelemetry:
             self._logged = error, now
             tell = self._log.error if state == "parked" else self._log.warning
             place = _span(window) if window else {}
-            tell(f"stream_{state}", error=error, advice=advice, failures=failures, retry_in_s=round(delay_s), **place)
+            retry_in_s = round(delay_s)
+            tell(
+                f"stream_{state}",
+                error=error,
+                advice=advice,
+                failures=failures,
+                retry_in_s=retry_in_s,
+                **place,
+                exc_info=fault,
+            )
 
     def _notice(self, event: str, text: str) -> None:
         if text not in self._row.notices:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from time import monotonic
 from typing import Annotated, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -22,11 +23,10 @@ from yarl import URL
 from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
-from collector.settings import STRICT, Count, Duration
+from collector.settings import STRICT, Count, Duration, at_least
 
 T = TypeVar("T")
 
-LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 CHUNK_BYTES = 64 << 10
 CONNECT_S = 10
 WHOLE = 3
@@ -46,7 +46,7 @@ class Limits(BaseModel):
     max_concurrency: Annotated[Count, Field(ge=1)] = 1
     max_requests_per_minute: Annotated[Count, Field(ge=1)] | None = None
     max_response_bytes: Annotated[Count, Field(ge=1 << 10)] = 16 << 20
-    timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=60)
+    timeout: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(seconds=60)
     """The longest silence; a whole answer may take `WHOLE` times that."""
 
 
@@ -169,8 +169,14 @@ def is_private(base_url: str, *, insecure_http: bool) -> bool:
     parts = urlsplit(base_url)
     if parts.scheme == "https":
         return True
-    host = parts.hostname or ""
-    return parts.scheme == "http" and (insecure_http or host in LOOPBACK or host.startswith("127."))
+    return parts.scheme == "http" and (insecure_http or _is_loopback(parts.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _judge(response: aiohttp.ClientResponse, now: datetime) -> None:

@@ -4,16 +4,16 @@ from datetime import timedelta
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, field_validator, model_validator
 
 from collector.model import Account, Policy
-from collector.settings import STRICT, Duration, Moment, Switch
+from collector.settings import STRICT, Duration, Moment, Switch, at_least
 from collector.vendors.http import Limits, is_private
 
 SHORTEST_SPAN = timedelta(minutes=1)
 
-Positive = Annotated[Duration, Field(ge=timedelta(seconds=1))]
-Span = Annotated[Duration, Field(ge=SHORTEST_SPAN)]
+Positive = Annotated[Duration, at_least(timedelta(seconds=1))]
+Span = Annotated[Duration, at_least(SHORTEST_SPAN)]
 
 
 class StreamSettings(BaseModel):
@@ -47,7 +47,11 @@ class SourceSettings(Limits):
     @field_validator("base_url")
     @classmethod
     def _is_a_url(cls, base_url: str) -> str:
-        parts = urlsplit(base_url)
+        try:
+            parts = urlsplit(base_url)
+            _ = parts.port  # raises for one that is none
+        except ValueError:
+            raise ValueError("expected a URL such as https://host/api") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("expected a URL such as https://host/api")
         if parts.username is not None or parts.password is not None:

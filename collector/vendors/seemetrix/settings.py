@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from collector.model import Account
 from collector.secrets import Secret
@@ -31,6 +31,12 @@ class Streams(BaseModel):
     sessions: SessionsSettings | None = None
 
 
+def _some(ids: tuple[int, ...]) -> tuple[int, ...]:
+    if not ids:
+        raise ValueError("expected at least one id: leave the key out for every device")
+    return ids
+
+
 class SeemetrixSource(SourceSettings):
     """`[sources.<name>]` with `vendor = "seemetrix"`."""
 
@@ -38,7 +44,7 @@ class SeemetrixSource(SourceSettings):
     base_url: str = "https://analytics.3divi.ru/api"
     user_id: Identifier
     user_key: Secret
-    device_ids: Annotated[tuple[Identifier, ...], Field(strict=False, min_length=1)] | None = None
+    device_ids: Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_some)] | None = None
     streams: Streams = Streams(sessions=SessionsSettings())
 
     @property

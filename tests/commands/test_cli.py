@@ -1,0 +1,117 @@
+"""What the command line promises: exit codes, help with examples, and what goes to which stream."""
+
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from collector import __version__
+from collector.cli import app
+from tests.commands.harness import collector, write_config
+
+pytestmark = pytest.mark.anyio
+
+COMMANDS = sorted(getattr(get_command(app), "commands", {}))
+
+
+async def test_version_is_said_in_one_line() -> None:
+    ended = await collector("--version")
+
+    assert (ended.code, ended.out, ended.err) == (0, f"collector {__version__}\n", "")
+
+
+def test_there_are_the_commands_that_these_tests_know() -> None:
+    assert {"run", "check", "preview", "schema"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_an_example_of_it(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+
+    assert result.exit_code == 0
+    assert f"Example: collector {command}" in result.stdout
+
+
+async def test_without_a_command_the_commands_are_listed() -> None:
+    ended = await collector()
+
+    assert not [command for command in COMMANDS if command not in ended.out + ended.err]
+
+
+async def test_python_without_asserts_is_refused() -> None:
+    ended = await collector("--version", flags=("-O",))
+
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "python -O is refused" in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nope"], ["check", "--nope"], ["preview", "mall"], ["preview", "mall", "sessions", "--limit", "0"]],
+    ids=" ".join,
+)
+async def test_a_command_line_that_is_none_is_wrong_input(arguments: list[str]) -> None:
+    ended = await collector(*arguments)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
+    assert ended.err
+
+
+@pytest.mark.parametrize(
+    "command", [["run"], ["check"], ["check", "--offline"], ["preview", "mall", "sessions"]], ids=" ".join
+)
+async def test_every_command_tells_of_a_missing_configuration_in_one_line(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "nowhere.toml"
+
+    ended = await collector(*command, "--config", str(path))
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines() == [f"{path}: No such file or directory: give the configuration's path with --config"]
+
+
+async def test_every_mistake_of_the_configuration_is_a_line_on_stderr(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "https://vendor.example/api", more='nope = 1\ndevice_ids = "3024"\n')
+
+    ended = await collector("check", "--offline", "--config", config)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines() == [
+        "sources.mall.device_ids: expected an array, got a string",
+        "sources.mall.nope: unknown key",
+    ]
+
+
+async def test_run_names_every_secret_that_is_missing_before_it_starts(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        """
+        [kafka.sasl]
+        mechanism = "PLAIN"
+        username = "collector"
+        password = { env = "NO_PASSWORD" }
+        [sources.mall]
+        vendor = "seemetrix"
+        user_id = 864
+        user_key = { env = "NO_KEY" }
+        """,
+        "utf-8",
+    )
+
+    ended = await collector("run", "--config", str(path))
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines() == [
+        "kafka.sasl.password: the environment variable NO_PASSWORD is not set: set it to the secret",
+        "sources.mall.user_key: the environment variable NO_KEY is not set: set it to the secret",
+    ]
+
+
+async def test_text_in_brackets_is_told_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "[red]nowhere[/red].toml"
+
+    ended = await collector("check", "--offline", "--config", str(path))
+
+    assert f"{path}: No such file" in ended.err

@@ -1,0 +1,177 @@
+"""What is promised of secrets: where they come from, and that they appear nowhere."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from collector.config import load
+from collector.errors import UserError
+from collector.secrets import CONCEALED, Secret, conceal
+
+
+def secret(given: object) -> Secret:
+    return Secret.model_validate(given)
+
+
+@pytest.fixture(autouse=True)
+def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("COLLECTOR__")]:
+        monkeypatch.delenv(name)
+
+
+def test_a_string_is_the_secret_itself() -> None:
+    assert secret("plain-81").reveal() == "plain-81"
+
+
+def test_a_secret_of_the_environment_is_looked_up_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_outside = secret({"env": "INVENTED_KEY"})
+
+    monkeypatch.setenv("INVENTED_KEY", "env-82\n")
+    assert from_outside.reveal() == "env-82"
+
+    monkeypatch.setenv("INVENTED_KEY", "env-83")
+    assert from_outside.reveal() == "env-83"
+
+
+def test_a_secret_of_a_file_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    from_file = secret({"file": str(path)})
+
+    path.write_text("file-84\n", "utf-8")
+    assert from_file.reveal() == "file-84"
+
+    path.write_text("file-85", "utf-8")
+    assert from_file.reveal() == "file-85"
+
+
+def test_a_variable_that_is_not_set_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVENTED_KEY", raising=False)
+    with pytest.raises(UserError, match="INVENTED_KEY is not set: set it"):
+        secret({"env": "INVENTED_KEY"}).reveal()
+
+
+def test_a_file_that_is_not_there_is_told_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    with pytest.raises(UserError, match="cannot be read") as told:
+        secret({"file": str(path)}).reveal()
+    assert str(path) in str(told.value)
+
+
+def test_a_file_that_is_no_text_is_told_without_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"binary-86\xff")
+    with pytest.raises(UserError, match="cannot be read") as told:
+        secret({"file": str(path)}).reveal()
+    assert "binary-86" not in str(told.value)
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_an_empty_secret_is_told_by_the_name_of_where_it_is(
+    blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVENTED_KEY", blank)
+    with pytest.raises(UserError, match="INVENTED_KEY"):
+        secret({"env": "INVENTED_KEY"}).reveal()
+
+    path = tmp_path / "key"
+    path.write_text(blank, "utf-8")
+    with pytest.raises(UserError, match=str(path)):
+        secret({"file": str(path)}).reveal()
+
+
+def test_a_secret_prints_as_itself_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[sources.mall]\nvendor = "seemetrix"\nuser_id = 864\nuser_key = "printed-87"\n', "utf-8")
+    settings = load(path)
+    key = settings.sources["mall"].user_key
+
+    shown = f"{key} {key!r} {key!s} {settings} {settings!r} {[key]}"
+
+    assert "printed-87" not in shown
+    assert CONCEALED in shown
+
+
+AWKWARD = ["plain-88", "with/slash-88", "with space-88", "a,b:c-88", "both, of them-88", 'a"b-88', "naïve-88", "50%-88"]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_conceal_removes_a_secret_and_what_urls_make_of_it(text: str) -> None:
+    secret(text)
+
+    # The last is how a request's query is written: the vendor's times are wanted with their slashes and colons.
+    for form in (text, quote(text), quote(text, safe=""), quote(text, safe="/:,")):
+        assert conceal(f"GET /devices/?key={form}&tzo=0") == f"GET /devices/?key={CONCEALED}&tzo=0"
+
+
+def test_conceal_removes_what_came_from_the_environment_and_from_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVENTED_KEY", "env-89")
+    path = tmp_path / "key"
+    path.write_text("file-90", "utf-8")
+    secret({"env": "INVENTED_KEY"}).reveal()
+    from_file = secret({"file": str(path)})
+    from_file.reveal()
+    path.write_text("file-91", "utf-8")
+    from_file.reveal()
+
+    assert conceal("env-89 file-90 file-91") == f"{CONCEALED} {CONCEALED} {CONCEALED}"
+
+
+def test_conceal_leaves_no_tail_of_a_secret_that_begins_like_another() -> None:
+    secret("twin-92")
+    secret("twin-92-longer")
+
+    assert conceal("twin-92-longer twin-92") == f"{CONCEALED} {CONCEALED}"
+
+
+def test_conceal_leaves_everything_else_as_it_is() -> None:
+    assert conceal("device 5315, session 1331") == "device 5315, session 1331"
+
+
+SECRET = "s3cret-93"
+MALL = 'vendor = "seemetrix"\nuser_id = 864\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[sources.mall]\n{MALL}user_key = {{ value = '{SECRET}' }}",
+        f"[sources.mall]\n{MALL}user_key = {{ env = 'A', file = '{SECRET}' }}",
+        f"[sources.mall]\n{MALL}user_key = ['{SECRET}']",
+        f"[sources.mall]\n{MALL}user_kye = '{SECRET}'",
+        f"[sources.mall]\n{MALL}user_key = {SECRET}",
+        f"[sources.mall]\n{MALL}user_key = '{SECRET}",
+        f"[sources.mall]\n{MALL}user_key = '{SECRET}'\nuser_key = '{SECRET}'",
+        f"[sources.mall]\n{MALL}user_key = '{SECRET}'\nnope = 1",
+        f"[sources.mall]\n{MALL}user_key = '{SECRET}'\nbase_url = 'https://me:{SECRET}@vendor.example'",
+        f"[sources.mall]\n{MALL}user_key = '{SECRET}'\nbase_url = 'http://vendor.example/{SECRET}'",
+        f"[sources.mall]\n{MALL}user_key = '{SECRET}'\n[kafka]\nsasl = '{SECRET}'",
+        f"[sources.mall]\n{MALL}user_key = '{SECRET}'\n[kafka.sasl]\nmechanism = '{SECRET}'\npassword = '{SECRET}'",
+        f"[sources.mall]\nvendor = '{SECRET}'",
+        f"sources = '{SECRET}'",
+    ],
+)
+def test_no_error_of_the_configuration_shows_a_secret(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text, "utf-8")
+
+    with pytest.raises(UserError) as told:
+        load(path)
+
+    assert SECRET not in str(told.value)
+    assert str(told.value)
+
+
+@pytest.mark.parametrize("name", ["SOURCES__MALL__USER_KYE", "SOURCES__MALL__USER_ID", "KAFKA__SASL", "SOURCES__MALL"])
+def test_no_error_of_the_environment_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[sources.mall]\n{MALL}user_key = 'invented-94'", "utf-8")
+    monkeypatch.setenv(f"COLLECTOR__{name}", SECRET)
+
+    with pytest.raises(UserError) as told:
+        load(path)
+
+    assert SECRET not in str(told.value)

@@ -1,0 +1,105 @@
+"""config.toml is right, whole, and says of every key what it is."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from collector.config import HttpSettings, LogSettings, load
+from collector.kafka.settings import KafkaSettings, Sasl, Tls
+from collector.vendors.seemetrix.settings import SeemetrixSource, SessionsSettings
+
+EXAMPLE = Path(__file__).parents[2] / "config.toml"
+_COMMENTED_OUT = re.compile(r"^#(?=[a-z_]+ = |\[)", re.MULTILINE)
+"""A key or a table; prose has a space after its sign."""
+
+TABLES: list[tuple[str, type[BaseModel]]] = [
+    ("kafka", KafkaSettings),
+    ("kafka.tls", Tls),
+    ("kafka.sasl", Sasl),
+    ("http", HttpSettings),
+    ("log", LogSettings),
+    ("sources.mall", SeemetrixSource),
+    ("sources.mall.streams.sessions", SessionsSettings),
+]
+each_table = pytest.mark.parametrize(("path", "model"), TABLES, ids=[path for path, _ in TABLES])
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEEMETRIX_USER_KEY", "KAFKA_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return EXAMPLE.read_text("utf-8")
+
+
+@pytest.fixture
+def everything(text: str, tmp_path: Path) -> Path:
+    """The example with all that is commented out put to use."""
+    path = tmp_path / "config.toml"
+    path.write_text(_COMMENTED_OUT.sub("", text), "utf-8")
+    return path
+
+
+def table(path: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    for part in name.split("."):
+        found = found[part]
+    return found
+
+
+def test_the_example_is_accepted_as_it_is() -> None:
+    assert load(EXAMPLE).sources.keys() == {"mall"}
+
+
+def test_the_example_is_accepted_with_everything_put_to_use(everything: Path) -> None:
+    got = load(everything)
+
+    assert got.kafka.tls is not None
+    assert got.kafka.sasl is not None
+    assert got.sources["mall"].until is not None
+
+
+@each_table
+def test_every_key_appears_and_none_that_there_is_not(everything: Path, path: str, model: type[BaseModel]) -> None:
+    assert model.model_fields.keys() == table(everything, path).keys()
+
+
+@each_table
+def test_what_is_shown_for_a_key_is_its_default(everything: Path, path: str, model: type[BaseModel]) -> None:
+    shown: Any = load(everything)
+    for part in path.split("."):
+        shown = shown[part] if isinstance(shown, dict) else getattr(shown, part)
+    defaults = {
+        name: field.default
+        for name, field in model.model_fields.items()
+        if not field.is_required() and field.default is not None and not isinstance(field.default, BaseModel)
+    }
+
+    assert defaults == {name: getattr(shown, name) for name in defaults}
+
+
+def test_only_what_must_be_chosen_is_not_commented_out() -> None:
+    assert tomllib.loads(EXAMPLE.read_text("utf-8")) == {
+        "kafka": {"bootstrap_servers": "localhost:9092"},
+        "http": {},
+        "log": {},
+        "sources": {
+            "mall": {
+                "vendor": "seemetrix",
+                "user_id": 864,
+                "user_key": {"env": "SEEMETRIX_USER_KEY"},
+                "streams": {"sessions": {}},
+            }
+        },
+    }
+
+
+def test_no_line_is_too_long_for_a_terminal_beside_another(text: str) -> None:
+    assert not [line for line in text.splitlines() if len(line) > 120]

@@ -1,0 +1,206 @@
+"""The real `collector run` as a process, and a reader of what it committed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import aiokafka
+import anyio
+from aiokafka.structs import TopicPartition
+from msgspec import Struct
+
+from tests.kafka.broker import free_port
+from tests.vendor import KEY, USER, Vendor
+
+EVENTS = ("seemetrix.sessions", "seemetrix.attention", "seemetrix.emotions", "seemetrix.content_views")
+WAIT_S = 60
+"""How long a test waits for what must happen; it goes on as soon as it has."""
+
+
+class Told(Struct, frozen=True):
+    """A message as a consumer sees it."""
+
+    topic: str
+    partition: int
+    key: bytes
+    headers: dict[str, str]
+    value: Any
+
+    @property
+    def id(self) -> str:
+        return self.headers["ce_id"]
+
+
+class Daemon:
+    """One replica."""
+
+    def __init__(self, home: Path, kafka: str, prefix: str, vendor: Vendor, **keys: str) -> None:
+        self.port = free_port()
+        self.log = home / f"collector-{self.port}.log"
+        self._config = home / f"collector-{self.port}.toml"
+        self._config.write_text(configuration(kafka, prefix, vendor, self.port, **keys), encoding="utf-8")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environment: str) -> None:
+        command = [sys.executable, "-m", "collector", "run", "--config", str(self._config)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+
+    def kill(self) -> None:
+        """At once, at whatever instruction it is."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def send(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, timeout_s: float = 40) -> int:
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and body; 0 while it does not answer."""
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self.port}{path}") as response,
+            ):
+                return response.status, await response.text()
+        except aiohttp.ClientError:
+            return 0, ""
+
+    async def stream(self) -> dict[str, Any]:
+        """The status of the one stream; empty while there is none."""
+        code, body = await self.get("/api/status")
+        row: dict[str, Any] = json.loads(body)["streams"][0] if code == 200 else {}
+        return row
+
+
+def configuration(kafka: str, prefix: str, vendor: Vendor, port: int, **keys: str) -> str:
+    """A configuration in which everything happens within seconds. `keys` replaces lines by their key."""
+    lines = {
+        "settle": '"1s"',
+        "interval": '"1s"',
+        "allowed_lateness": '"25s"',
+        "sweep_every": '"3s"',
+        "since": "2026-11-01T00:00:00Z",
+        "session_timeout": '"3s"',
+        "transaction_timeout": '"9s"',
+        "max_response_bytes": "16777216",
+        "timeout": '"5s"',
+    } | keys
+    return f"""
+[kafka]
+bootstrap_servers = "{kafka}"
+topic_prefix = "{prefix}"
+group = "{prefix}group"
+state_partitions = 4
+partitions = 3
+session_timeout = {lines["session_timeout"]}
+transaction_timeout = {lines["transaction_timeout"]}
+[http]
+listen = "127.0.0.1:{port}"
+[log]
+level = "debug"
+[sources.mall]
+vendor = "seemetrix"
+base_url = "{vendor.base_url}"
+user_id = {USER}
+user_key = "{KEY}"
+since = {lines["since"]}
+max_response_bytes = {lines["max_response_bytes"]}
+timeout = {lines["timeout"]}
+[sources.mall.streams.sessions]
+interval = {lines["interval"]}
+settle = {lines["settle"]}
+allowed_lateness = {lines["allowed_lateness"]}
+sweep_every = {lines["sweep_every"]}
+"""
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Return when it holds; fail when it never does."""
+    with anyio.move_on_after(WAIT_S):
+        while not await condition():
+            await anyio.sleep(0.1)
+        return
+    raise AssertionError(f"never happened: {what}")
+
+
+@asynccontextmanager
+async def reading(kafka: str, topics: Sequence[str]) -> AsyncIterator["Reader"]:
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        yield Reader(consumer, topics)
+    finally:
+        await consumer.stop()
+
+
+class Reader:
+    """Follows topics, as a consumer that reads committed messages alone."""
+
+    def __init__(self, consumer: aiokafka.AIOKafkaConsumer, topics: Sequence[str]) -> None:
+        self.told: list[Told] = []
+        self._consumer = consumer
+        self._topics = topics
+
+    async def poll(self) -> list[Told]:
+        """All that is there by now."""
+        consumer = self._consumer
+        if not consumer.assignment():
+            await consumer._client.set_topics(self._topics)
+            places = [TopicPartition(t, p) for t in self._topics for p in consumer.partitions_for_topic(t) or ()]
+            if len({place.topic for place in places}) < len(self._topics):
+                return self.told
+            consumer.assign(places)
+        while found := await consumer.getmany(timeout_ms=200):
+            for place, records in found.items():
+                self.told += [
+                    Told(
+                        place.topic,
+                        place.partition,
+                        record.key,
+                        {name: value.decode() for name, value in record.headers},
+                        None if record.value is None else decoded(record.value),
+                    )
+                    for record in records
+                ]
+        return self.told
+
+    async def has(self, number: int) -> bool:
+        return len(await self.poll()) >= number
+
+
+def decoded(value: bytes) -> Any:  # noqa: ANN401 - any JSON, or what is none
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def contents(told: Sequence[Told]) -> Counter[tuple[str, str]]:
+    """Type and fields of the messages, without the ids that are made of them."""
+    found = Counter[tuple[str, str]]()
+    for message in told:
+        fields = {name: value for name, value in message.value.items() if not name.endswith("event_id")}
+        found[message.headers["ce_type"], json.dumps(fields, sort_keys=True)] += 1
+    return found

@@ -1,0 +1,164 @@
+"""What the log promises: one line a happening, on stderr, and never a secret."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+import structlog
+
+from collector.secrets import CONCEALED, Secret
+from collector.telemetry.log import Level, configure
+
+Form = Literal["json", "console"]
+SECRET = 'log/ged "secret"-61'
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    Secret.model_validate(SECRET)
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    out, err = captured.readouterr()
+    assert out == ""
+    return [json.loads(line) for line in err.splitlines()]
+
+
+def test_a_happening_is_one_line_of_json_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+
+    structlog.get_logger().info("stream_live", source="mall", rows=3, text="two\nlines")
+
+    (line,) = lines(capsys)
+    moment = line.pop("timestamp")
+    assert line == {"event": "stream_live", "level": "info", "source": "mall", "rows": 3, "text": "two\nlines"}
+    assert moment.endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_what_is_below_the_level_is_not_written(
+    capsys: pytest.CaptureFixture[str],
+    level: Level,
+    expected: list[str],
+) -> None:
+    configure(level, "json")
+
+    log = structlog.get_logger()
+    log.debug("debug")
+    log.info("info")
+    log.warning("warning")
+    log.error("error")
+
+    assert expected == [line["event"] for line in lines(capsys)]
+
+
+def test_a_traceback_is_a_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+
+    structlog.get_logger().error("unexpected", exc_info=raised("broken"))
+
+    (line,) = lines(capsys)
+    assert "Traceback" in line["exception"]
+    assert "ValueError: broken" in line["exception"]
+
+
+def raised(text: str) -> ValueError:
+    """An error with a traceback."""
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        raise ValueError(text)
+    return caught.value
+
+
+class Thing:
+    """A value that says what it is."""
+
+    def __repr__(self) -> str:
+        return f"thing of {SECRET}"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        SECRET,
+        f"GET /?key={SECRET}",
+        [f"a list of {SECRET}"],
+        {"a dict of": SECRET},
+        ValueError(f"an error of {SECRET}"),
+        Thing(),
+        f"bytes of {SECRET}".encode(),
+    ],
+    ids=["text", "part", "list", "dict", "error", "object", "bytes"],
+)
+def test_no_value_shows_a_secret(capsys: pytest.CaptureFixture[str], form: Form, value: object) -> None:
+    configure("info", form)
+
+    structlog.get_logger().warning("happened", value=value)
+
+    assert shows_no_secret(capsys)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_traceback_shows_a_secret(capsys: pytest.CaptureFixture[str], form: Form) -> None:
+    configure("info", form)
+
+    structlog.get_logger().error("unexpected", exc_info=raised(f"cannot use {SECRET}"))
+
+    assert shows_no_secret(capsys)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_line_of_a_library_shows_a_secret(capsys: pytest.CaptureFixture[str], form: Form) -> None:
+    configure("debug", form)
+
+    logging.getLogger("library").info("connecting with %s", SECRET)
+    logging.getLogger("library").error("broken", exc_info=raised(SECRET))
+
+    assert shows_no_secret(capsys)
+
+
+def shows_no_secret(captured: pytest.CaptureFixture[str]) -> bool:
+    """Whether something was written, without the secret however it may be escaped."""
+    out, err = captured.readouterr()
+    assert CONCEALED in err
+    return out == "" and "ged" not in err and "-61" not in err
+
+
+def test_libraries_are_silent_above_debug_and_said_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    logging.getLogger("library").error("heard")
+    assert lines(capsys) == []
+
+    configure("debug", "json")
+    logging.getLogger("library").info("heard")
+
+    (line,) = lines(capsys)
+    assert ("heard", "library", "info") == (line["event"], line["logger"], line["level"])
+
+
+def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "console")
+
+    structlog.get_logger().info("stream_live", source="mall")
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "stream_live" in err
+    assert "source=mall" in err
+    assert "\x1b[" not in err

@@ -1,0 +1,178 @@
+"""A Seemetrix that knows the truth: real HTTP on loopback, its history a list, its troubles to order."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, Literal
+
+from aiohttp import web
+from msgspec import Struct
+
+Select = Literal["begin", "end", "overlap"]
+Session = dict[str, Any]
+KEY = "42208b8df38b4e97878ce00aa765bc38"
+USER = 864
+
+
+class Known(Struct, frozen=True):
+    """A session as the vendor tells it from one moment on, until it tells it otherwise."""
+
+    session: Session
+    since: datetime
+    until: datetime | None = None
+
+
+Trouble = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+
+
+class Vendor:
+    """Answers as its document says. `trouble` may answer first."""
+
+    def __init__(self, known: Sequence[Known], select: Select = "begin", *, inclusive: bool = True) -> None:
+        self.known = list(known)
+        self.select = select
+        self.inclusive = inclusive
+        self.trouble: Trouble | None = None
+        self.requests: list[str] = []
+        self.address = ""
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.address}/api"
+
+    async def raw_data(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request.rel_url.raw_query_string)
+        if self.trouble is not None and (answer := await self.trouble(request)) is not None:
+            return answer
+        if request.query.get("key") != KEY:
+            return web.Response(status=401)
+        if request.match_info["user"] != str(USER) or request.query.get("tzo") != "0":
+            return web.Response(status=403)
+        first, last = (datetime.strptime(request.query[name], "%Y/%m/%d %H:%M:%S") for name in ("b", "e"))  # noqa: DTZ007
+        now = datetime.now(UTC)
+        found = [
+            known.session
+            for known in self.known
+            if known.since <= now
+            and (known.until is None or now < known.until)
+            and self._selects(known.session, first, last)
+            and request.query.get("device_id") in (None, str(known.session["d"]))
+        ]
+        return web.json_response({"objects": found})
+
+    async def devices(self, request: web.Request) -> web.StreamResponse:
+        if request.query.get("key") != KEY:
+            return web.Response(status=401)
+        found = sorted({known.session["d"] for known in self.known})
+        return web.json_response({"online": [{"d": device} for device in found], "offline": [], "frozen": []})
+
+    def _selects(self, session: Session, first: datetime, last: datetime) -> bool:
+        begin, end = (datetime.fromisoformat(session[name]) for name in ("b", "e"))
+
+        def upto(instant: datetime) -> bool:
+            return instant <= last if self.inclusive else instant < last
+
+        match self.select:
+            case "begin":
+                return first <= begin and upto(begin)
+            case "end":
+                return first <= end and upto(end)
+            case "overlap":
+                return end >= first and upto(begin)
+
+
+@asynccontextmanager
+async def serving(vendor: Vendor) -> AsyncIterator[Vendor]:
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data),
+            web.get("/api/user/{user}/devices/", vendor.devices),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server = site._server
+        assert server is not None
+        vendor.address = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]
+        yield vendor
+    finally:
+        await runner.cleanup()
+
+
+def session(begin: datetime, random: Random, number: int, device: int = 5315) -> Session:
+    """One session, as the document shows one."""
+    looks = [{"a": index % 2, "d": random.randrange(1, 2000)} for index in range(random.randrange(4))]
+    total = sum(look["d"] for look in looks) or random.randrange(100, 3000)
+    return {
+        "a": random.choice([0, 1, 2, 3, -1, None]),
+        "at": looks,
+        "b": written(begin),
+        "d": device,
+        "e": written(begin + timedelta(milliseconds=total)),
+        "em": [{"d": total, "e": random.choice([-1, 0, 1, 2, 3])}],
+        "i": total,
+        "o": number,
+        "s": random.choice([0, 1, None]),
+        "v": [{"d": total, "i": movie, "s": 0} for movie in range(random.randrange(3))],
+    }
+
+
+def written(instant: datetime) -> str:
+    """As the vendor writes raw times: UTC, with microseconds, without saying so."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def expected_events(told: Session, revision: int = 0) -> list[tuple[str, str]]:
+    """Type and contents of every event of a session, without ids: worked out here, not by the collector."""
+    genders = {0: "female", 1: "male"}
+    ages = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
+    emotions = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
+    begin = datetime.fromisoformat(told["b"])
+
+    def at(offset_ms: int) -> str:
+        return (begin + timedelta(milliseconds=offset_ms)).isoformat(timespec="milliseconds") + "Z"
+
+    person = {"gender": genders.get(told["s"], "unknown"), "age_group": ages.get(told["a"], "unknown")}
+    who = {"source": "mall", "device_id": told["d"], "session_number": told["o"]}
+    events: list[tuple[str, dict[str, object]]] = [
+        (
+            "seemetrix.session.v1",
+            {
+                **who,
+                **person,
+                "record_id": f"{told['d']}/{told['o']}/{at(0)}",
+                "revision": revision,
+                "start": at(0),
+                "end": datetime.fromisoformat(told["e"]).isoformat(timespec="milliseconds") + "Z",
+                "duration_ms": told["i"],
+                "attention_ms": sum(look["d"] for look in told["at"] if look["a"]),
+                "gender_code": told["s"],
+                "age_code": told["a"],
+                "attention_count": len(told["at"]),
+                "emotion_count": len(told["em"]),
+                "content_view_count": len(told["v"]),
+            },
+        )
+    ]
+    for kind, rows, extra in (
+        ("attention", told["at"], lambda row: {"looking": row["a"] == 1}),
+        (
+            "emotion",
+            told["em"],
+            lambda row: {"emotion": emotions.get(row["e"], "unknown"), "emotion_code": row["e"]},
+        ),
+        ("content_view", told["v"], lambda row: {"movie_id": row["i"]}),
+    ):
+        offset = 0
+        for index, row in enumerate(rows):
+            start = row.get("s", offset)
+            part = {"index": index, "start": at(start), "end": at(start + row["d"]), "duration_ms": row["d"]}
+            events.append((f"seemetrix.{kind}.v1", {**who, **person, **part, **extra(row)}))
+            offset += row["d"]
+    return [(kind, json.dumps(data, sort_keys=True)) for kind, data in events]
