@@ -19,6 +19,7 @@ from collector.config import Settings
 from collector.errors import EpochEnded, Park, Refused
 from collector.kafka.epoch import Epoch, Fenced, epoch, partition_of
 from collector.kafka.group import Assignment, Membership
+from collector.kafka.restore import refuse_orphans
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
 from collector.model import Message
@@ -126,6 +127,7 @@ class Daemon:
         while True:
             try:
                 await ensure(self._settings.kafka, names)
+                await refuse_orphans(self._settings.kafka, names)
             except Refused as error:
                 self._kafka.refused(str(error), error.advice)
             except UNAVAILABLE as error:

@@ -12,11 +12,11 @@ from rich.markup import escape
 
 from collector import __version__
 from collector.commands.check import check as check_
-from collector.commands.preview import Failed
 from collector.commands.preview import preview as preview_
 from collector.commands.run import run as run_
 from collector.commands.schema import schema as schema_
-from collector.errors import UserError
+from collector.commands.state import init
+from collector.errors import Failed, UserError
 from collector.secrets import conceal
 from collector.settings import parse_duration
 
@@ -29,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+state = typer.Typer(no_args_is_help=True, help="Look at what is known to be published, and change it.")
+app.add_typer(state, name="state")
 _errors = Console(stderr=True, highlight=False)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration, in TOML.")]
@@ -125,6 +127,15 @@ def preview(
     sys.stdout.flush()
     rejected = f", {shown.rejected} of them dead letters" if shown.rejected else ""
     _errors.print(f"{shown.events} events{rejected}")
+
+
+@state.command("init")
+def state_init(config: Config = DEFAULT) -> None:
+    """Accept an empty state topic where event topics already have data.
+
+    Example: `collector state init --config config.toml`
+    """
+    _errors.print(init(config))
 
 
 @app.command()

@@ -38,3 +38,7 @@ class Refused(Exception):  # noqa: N818 - named by what happened
 
 class UserError(Exception):
     """What the user gave is wrong; the text says what to do. Exit code 2."""
+
+
+class Failed(Exception):  # noqa: N818 - named by what happened
+    """A command could not do what it was asked to; the text says what to do. Exit code 1."""

@@ -97,9 +97,8 @@ async def serving(vendor: Vendor) -> AsyncIterator[Vendor]:
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        server = site._server
-        assert server is not None
-        vendor.address = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]
+        host, port = runner.addresses[0]
+        vendor.address = f"http://{host}:{port}"
         yield vendor
     finally:
         await runner.cleanup()
@@ -160,19 +159,16 @@ def expected_events(told: Session, revision: int = 0) -> list[tuple[str, str]]:
             },
         )
     ]
-    for kind, rows, extra in (
-        ("attention", told["at"], lambda row: {"looking": row["a"] == 1}),
-        (
-            "emotion",
-            told["em"],
-            lambda row: {"emotion": emotions.get(row["e"], "unknown"), "emotion_code": row["e"]},
-        ),
-        ("content_view", told["v"], lambda row: {"movie_id": row["i"]}),
-    ):
+    for kind, field in (("attention", "at"), ("emotion", "em"), ("content_view", "v")):
         offset = 0
-        for index, row in enumerate(rows):
+        for index, row in enumerate(told[field]):
             start = row.get("s", offset)
             part = {"index": index, "start": at(start), "end": at(start + row["d"]), "duration_ms": row["d"]}
-            events.append((f"seemetrix.{kind}.v1", {**who, **person, **part, **extra(row)}))
+            own = {
+                "at": {"looking": row.get("a") == 1},
+                "em": {"emotion": emotions.get(row.get("e"), "unknown"), "emotion_code": row.get("e")},
+                "v": {"movie_id": row.get("i")},
+            }[field]
+            events.append((f"seemetrix.{kind}.v1", {**who, **person, **part, **own}))
             offset += row["d"]
     return [(kind, json.dumps(data, sort_keys=True)) for kind, data in events]

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from collector.clock import SystemClock
 from collector.config import Settings, load
-from collector.errors import Park, RetryLater, Split, UserError
+from collector.errors import Failed, Park, RetryLater, Split, UserError
 from collector.model import Message, Record, Reject, Window, floor_second
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.ledger import Ledger
@@ -22,10 +22,6 @@ from collector.telemetry.vendor import unheard
 from collector.vendors import VENDORS
 from collector.vendors.base import Stream
 from collector.vendors.http import http
-
-
-class Failed(Exception):  # noqa: N818 - named by what happened
-    """The vendor did not answer; the text says what to do."""
 
 
 class Shown(Struct):

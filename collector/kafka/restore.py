@@ -1,6 +1,6 @@
 """Reading what a partition of the state topic holds, up to its end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -8,6 +8,7 @@ import aiokafka
 import anyio
 from aiokafka.structs import TopicPartition
 
+from collector.errors import Refused
 from collector.kafka.connection import CLOSE_S, options
 from collector.kafka.settings import KafkaSettings
 
@@ -39,11 +40,25 @@ async def restore(settings: KafkaSettings, partition: int) -> dict[bytes, bytes]
 async def has_records(settings: KafkaSettings, topic: str) -> bool:
     """Whether anything was ever written to the topic, and not all of it is deleted."""
     async with _reader(settings, "read_uncommitted") as reader:
+        await reader._client.set_topics([topic])  # noqa: SLF001 - the public way asks for every topic there is
         partitions = [TopicPartition(topic, number) for number in reader.partitions_for_topic(topic) or ()]
-        if not partitions:
-            await reader._client.force_metadata_update()  # noqa: SLF001 - aiokafka has no public way to ask anew
         begins, ends = await reader.beginning_offsets(partitions), await reader.end_offsets(partitions)
     return any(ends[place] > begins[place] for place in partitions)
+
+
+async def refuse_orphans(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
+    """Raise Refused when the event topics have data, and no state says of which records.
+
+    Then the state topic was deleted, or its prefix changed: everything would be published a second time.
+    """
+    if await has_records(settings, settings.state_topic):
+        return
+    for name in sorted(event_topics):
+        if await has_records(settings, settings.topic_prefix + name):
+            raise Refused(
+                f"{settings.topic_prefix}{name} has data, and {settings.state_topic} is empty",
+                advice="if what is there may be published again, accept it with: collector state init",
+            )
 
 
 @asynccontextmanager

@@ -45,12 +45,12 @@ class Daemon:
     def __init__(self, home: Path, kafka: str, prefix: str, vendor: Vendor, **keys: str) -> None:
         self.port = free_port()
         self.log = home / f"collector-{self.port}.log"
-        self._config = home / f"collector-{self.port}.toml"
-        self._config.write_text(configuration(kafka, prefix, vendor, self.port, **keys), encoding="utf-8")
+        self.config = home / f"collector-{self.port}.toml"
+        self.config.write_text(configuration(kafka, prefix, vendor, self.port, **keys), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **environment: str) -> None:
-        command = [sys.executable, "-m", "collector", "run", "--config", str(self._config)]
+        command = [sys.executable, "-m", "collector", "run", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
 
@@ -134,7 +134,7 @@ sweep_every = {lines["sweep_every"]}
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Return when it holds; fail when it never does."""
     with anyio.move_on_after(WAIT_S):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - other processes tell nobody
             await anyio.sleep(0.1)
         return
     raise AssertionError(f"never happened: {what}")

@@ -1,0 +1,168 @@
+"""One ownership of a state partition: fencing, restoring, committing; against a real broker."""
+
+from contextlib import AbstractAsyncContextManager
+
+import aiokafka
+import pytest
+from aiokafka.structs import TopicPartition
+
+from collector.errors import EpochEnded, Refused
+from collector.kafka.epoch import HEADER, Epoch, Fenced, epoch, partition_of
+from collector.kafka.restore import has_records
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import admin, ensure
+from collector.model import Message
+from collector.telemetry.kafka import KafkaTelemetry
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import Board
+
+pytestmark = pytest.mark.anyio
+
+
+class Place:
+    """A state topic of the test's own, and what is told of it."""
+
+    def __init__(self, kafka: str, prefix: str, **keys: object) -> None:
+        self.settings = KafkaSettings.model_validate(
+            {
+                "bootstrap_servers": kafka,
+                "topic_prefix": prefix,
+                "group": f"{prefix}group",
+                "state_partitions": 2,
+                "partitions": 3,
+                **keys,
+            }
+        )
+        self.metrics = Metrics()
+        self.tell = KafkaTelemetry(self.metrics, Board("0", "group"))
+
+    def epoch(self, partition: int = 0) -> AbstractAsyncContextManager[Epoch]:
+        return epoch(partition, self.settings, self.tell, lambda: True)
+
+    async def committed(self, topic: str) -> list[tuple[bytes, bytes]]:
+        """What a consumer that reads committed messages sees in all partitions."""
+        name = self.settings.topic_prefix + topic
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap_servers,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            await consumer._client.set_topics([name])
+            consumer.assign([TopicPartition(name, number) for number in consumer.partitions_for_topic(name)])
+            found = []
+            while records := await consumer.getmany(timeout_ms=300):
+                found += [(record.key, record.value) for batch in records.values() for record in batch]
+            return found
+        finally:
+            await consumer.stop()
+
+    def outcomes(self) -> dict[str, float | None]:
+        return {
+            outcome: self.metrics.registry.get_sample_value("collector_transactions_total", {"outcome": outcome})
+            for outcome in ("committed", "aborted", "fenced")
+        }
+
+
+@pytest.fixture
+async def place(kafka: str, prefix: str) -> Place:
+    fresh = Place(kafka, prefix)
+    await ensure(fresh.settings, {"things"})
+    return fresh
+
+
+def message(text: str, key: str = "1", topic: str = "things") -> Message:
+    return Message(topic, key.encode(), text.encode(), [("ce_id", text.encode())])
+
+
+async def test_events_and_state_are_committed_together_and_restored(place: Place) -> None:
+    async with place.epoch() as first:
+        await first.commit([message("a"), message("b", key="2")], {b"k": b"v", b"gone": b"v"})
+        await first.commit([], {b"gone": None})
+    assert {(b"1", b"a"), (b"2", b"b")} == set(await place.committed("things"))
+    async with place.epoch() as second:
+        assert {b"k": b"v"} == {key: value for key, value in second.pairs.items() if key != HEADER}
+
+
+async def test_a_new_epoch_fences_the_one_before(place: Place) -> None:
+    async with place.epoch() as first:
+        await first.commit([message("mine")], {b"k": b"1"})
+        async with place.epoch() as second:
+            assert b"1" == second.pairs[b"k"]
+            with pytest.raises(EpochEnded):
+                await first.commit([message("stale")], {b"k": b"2"})
+            assert isinstance(first.over, Fenced)
+            await second.commit([message("theirs")], {b"k": b"3"})
+    assert [b"mine", b"theirs"] == [value for _, value in await place.committed("things")]
+    assert 1 == place.outcomes()["fenced"]
+
+
+async def test_after_anything_but_a_clean_commit_the_epoch_is_over(place: Place) -> None:
+    async with place.epoch() as holding:
+        with pytest.raises(Refused, match="missing"):
+            await holding.commit([message("lost?", topic="nowhere")], {b"k": b"1"})
+        with pytest.raises(EpochEnded):
+            await holding.commit([message("later")], {b"k": b"2"})
+    assert [] == await place.committed("things")
+    async with place.epoch() as again:
+        assert b"k" not in again.pairs
+
+
+async def test_what_was_left_open_is_aborted_and_not_restored(place: Place) -> None:
+    async with place.epoch() as first:
+        producer = first._producer
+        await producer.begin_transaction()
+        await (await producer.send(place.settings.state_topic, b"half", key=b"k", partition=0))
+        await (await producer.send(place.settings.topic_prefix + "things", b"half", key=b"1"))
+        async with place.epoch() as second:
+            assert b"k" not in second.pairs
+            await second.commit([message("whole")], {b"k": b"whole"})
+        async with place.epoch() as third:
+            assert b"whole" == third.pairs[b"k"]
+    assert [b"whole"] == [value for _, value in await place.committed("things")]
+
+
+async def test_messages_of_one_key_keep_their_order_over_many_batches(place: Place) -> None:
+    texts = [f"{number:06d}-{'x' * 500}" for number in range(3000)]
+    async with place.epoch() as holding:
+        await holding.commit([message(text, key=str(number % 5)) for number, text in enumerate(texts)], {b"k": b"v"})
+    found = await place.committed("things")
+    assert sorted(texts) == sorted(value.decode() for _, value in found)
+    for key in range(5):
+        of_key = [value.decode() for name, value in found if name == str(key).encode()]
+        assert sorted(of_key) == of_key
+
+
+async def test_a_state_topic_of_another_deployment_is_refused(place: Place, kafka: str, prefix: str) -> None:
+    async with place.epoch():
+        pass
+    other = Place(kafka, prefix, group="another")
+    with pytest.raises(Refused, match="another deployment") as refused:
+        async with other.epoch():
+            pass
+    assert "kafka.group" in refused.value.advice
+
+
+async def test_partitions_of_accounts_are_fixed() -> None:
+    """Murmur2, as Java's clients have it: a change would look for every account's state in another place."""
+    assert [14, 21, 19] == [partition_of(account, 32) for account in ("seemetrix/864", "seemetrix/632", "quividi/me")]
+
+
+async def test_whether_a_topic_has_records_is_seen(place: Place) -> None:
+    assert not await has_records(place.settings, place.settings.state_topic)
+    async with place.epoch():
+        pass
+    assert await has_records(place.settings, place.settings.state_topic)
+
+
+async def test_a_deleted_topic_is_refused_by_its_name(place: Place) -> None:
+    async with place.epoch() as holding:
+        await holding.commit([message("before")], {})
+    async with admin(place.settings) as client:
+        await client.delete_topics([place.settings.topic_prefix + "things"])
+    async with place.epoch() as holding:
+        with pytest.raises(Refused) as refused:
+            await holding.commit([message("after")], {})
+    assert place.settings.topic_prefix + "things" == refused.value.topic
