@@ -7,6 +7,7 @@ import anyio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct
 
 from collector.errors import Refused
@@ -101,7 +102,10 @@ def _missing(names: list[str]) -> Refused:
 async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
     """Those of the topics that exist. Raises Refused for one that may not be seen."""
     partitions: dict[str, int] = {}
-    for topic in await client.describe_topics(names):
+    # Not describe_topics: on brokers that create topics by themselves, it would, with settings of their own.
+    asked = MetadataRequest(names, allow_auto_topic_creation=False)
+    answer = await client._send_request(asked)  # noqa: SLF001 - there is no public way to say so
+    for topic in answer.to_object()["topics"]:
         if topic["error_code"] == _AUTHORIZATION:
             name = topic["topic"]
             raise Refused(f"no permission for the topic {name}", advice=f"allow Describe and Write on {name}")

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
+from math import inf
 from time import monotonic
 from typing import Annotated, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -33,6 +34,9 @@ WHOLE = 3
 """How many timeouts a whole answer may take: a vendor that trickles is not waited for for ever."""
 ANSWERS_AT_ONCE = 2
 """Answers that are read and decoded at a time in the process: what bounds its memory, whatever is configured."""
+
+DAY_S = 86_400.0
+"""The longest Retry-After that is taken at its word."""
 
 _TOO_LARGE, _TOO_MANY = 413, 429
 _PASSING = frozenset({408, 425, _TOO_MANY})
@@ -122,35 +126,52 @@ class Http:
         """
         text = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in query.items())
         target = URL(f"{url}?{text}", encoded=True)
+        silence = limits.timeout.total_seconds()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence)
+        share = _Share(self._answers)
+        trouble: RetryLater | Park | None = None
         async with limiter.turn():
-            began = monotonic()
-            status, size = "error", 0
-            silence = limits.timeout.total_seconds()
+            began, status, body, vendor_now = monotonic(), "error", b"", None
             try:
-                timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence)
-                with anyio.fail_after(WHOLE * silence):
+                with anyio.fail_after(WHOLE * silence) as scope:
                     async with self._session.get(
                         target, headers=headers, allow_redirects=False, timeout=timeout
                     ) as response:
-                        status = str(response.status)
+                        status, vendor_now = str(response.status), _date(response)
                         _judge(response, self.clock.now())
-                        await self._answers.acquire()
-                        try:
-                            body = await _read(response, limits.max_response_bytes)
-                        except BaseException:
-                            self._answers.release()
-                            raise
-                        size = len(body)
-            except aiohttp.ConnectionTimeoutError:
-                raise RetryLater(f"no connection within {CONNECT_S} s") from None
-            except TimeoutError:
-                # Silence, or an answer that takes too long: less is asked for next time.
-                raise RetryLater(f"no answer within the timeout of {silence:g} s", narrower=True) from None
+                        scope.deadline = inf  # the wait for memory is our own, not the vendor's
+                        await share.take()
+                        scope.deadline = anyio.current_time() + WHOLE * silence
+                        body = await _read(response, limits.max_response_bytes)
             except (aiohttp.ClientError, OSError) as error:
-                raise _explained(error, url) from None
+                # Raised further down: from here it would carry the foreign error, which holds the URL, as its context.
+                trouble = _explained(error, url, silence)
+            except BaseException:
+                share.give_back()
+                raise
             finally:
-                asked(status, monotonic() - began, size)
-        return Response(body, timedelta(seconds=monotonic() - began), _date(response), _once(self._answers.release))
+                asked(status, monotonic() - began, len(body))
+        if trouble is not None:
+            share.give_back()
+            raise trouble
+        return Response(body, timedelta(seconds=monotonic() - began), vendor_now, share.give_back)
+
+
+class _Share:
+    """An answer's share of memory; given back once, however often that is said."""
+
+    def __init__(self, shares: anyio.Semaphore) -> None:
+        self._shares = shares
+        self._taken = False
+
+    async def take(self) -> None:
+        await self._shares.acquire()
+        self._taken = True
+
+    def give_back(self) -> None:
+        if self._taken:
+            self._taken = False
+            self._shares.release()
 
 
 @asynccontextmanager
@@ -211,20 +232,25 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _explained(error: Exception, url: str) -> RetryLater | Park:
+def _explained(error: Exception, url: str, silence_s: float) -> RetryLater | Park:
     host = urlsplit(url).hostname or "the vendor"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return Park(
-            f"the certificate of {host} is not trusted",
-            advice="check base_url and the machine's clock, or add the authority to the machine's certificates",
-        )
-    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-        return Park("base_url is no URL that can be asked", advice="check base_url")
-    if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
-        return RetryLater(f"no connection to {host}: {type(error).__name__}")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return RetryLater(f"{host} broke off in the middle of its answer")
-    return RetryLater(f"{host} did not answer: {type(error).__name__}")
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            trouble: RetryLater | Park = RetryLater(f"no connection to {host} within {CONNECT_S} s")
+        case TimeoutError():  # silence, or an answer that takes too long: less is asked for next time
+            trouble = RetryLater(f"no answer within the timeout of {silence_s:g} s", narrower=True)
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            advice = "check base_url and the machine's clock, or add the authority to the machine's certificates"
+            trouble = Park(f"the certificate of {host} is not trusted", advice=advice)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            trouble = Park("base_url is no URL that can be asked", advice="check base_url")
+        case aiohttp.ClientConnectorError():
+            trouble = RetryLater(f"no connection to {host}: {type(error).__name__}")
+        case aiohttp.ClientPayloadError():
+            trouble = RetryLater(f"{host} broke off in the middle of its answer")
+        case _:
+            trouble = RetryLater(f"{host} did not answer: {type(error).__name__}")
+    return trouble
 
 
 def retry_after_s(header: str | None, now: datetime) -> float:
@@ -232,28 +258,18 @@ def retry_after_s(header: str | None, now: datetime) -> float:
     if header is None:
         return 0.0
     if header.strip().isdecimal():
-        return float(min(int(header), 86_400))
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return 0.0
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - now).total_seconds()), 86_400.0)
+        return float(min(int(header.strip()[:20]), DAY_S))
+    moment = _moment(header)
+    return 0.0 if moment is None else min(max(0.0, (moment - now).total_seconds()), DAY_S)
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:
+    return _moment(response.headers.get("Date", ""))
+
+
+def _moment(header: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
+        moment = parsedate_to_datetime(header)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _once(release: Callable[[], None]) -> Callable[[], None]:
-    pending = [release]
-
-    def call() -> None:
-        while pending:
-            pending.pop()()
-
-    return call

@@ -16,12 +16,11 @@ def decode_answer(body: bytes, decode: Callable[[bytes], T]) -> T:
     """Decode a whole answer; NaN and Infinity are read as null. Raises msgspec.DecodeError, also for deep nesting."""
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        return decode(body)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        if b"NaN" not in body and b"Infinity" not in body:
-            raise
+        try:
+            return decode(body)
+        except msgspec.DecodeError as error:
+            if isinstance(error, msgspec.ValidationError) or (b"NaN" not in body and b"Infinity" not in body):
+                raise
         return decode(_NOT_A_NUMBER.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", body))
     except RecursionError as error:
         raise msgspec.DecodeError("nested too deeply") from error

@@ -76,12 +76,13 @@ class _Named(Struct, frozen=True):
 class Devices(Struct, frozen=True):
     """The answer of `/user/<id>/devices/`, as far as it names the devices."""
 
-    online: tuple[_Named, ...] = ()
-    offline: tuple[_Named, ...] = ()
-    frozen: tuple[_Named, ...] = ()
+    online: tuple[_Named, ...]
+    offline: tuple[_Named, ...]
+    frozen: tuple[_Named, ...]
 
 
 _decode_raw_data = msgspec.json.Decoder(RawData).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 _decode_devices = msgspec.json.Decoder(Devices).decode
 _decode_session = msgspec.json.Decoder(Session).decode
 _key = struct.Struct(">qqq")
@@ -110,6 +111,8 @@ def read_session(row: bytes) -> Record[Session] | Reject:
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         return Reject(row, str(error), _device(row))
     start_ms, end_ms = to_ms(session.b), to_ms(session.e)
+    if not EARLIEST_MS <= end_ms <= LATEST_MS:
+        return Reject(row, "outside the years 1 to 9999 - at `$.e`", str(session.d))
     if not _in_calendar(session, start_ms):
         return Reject(row, "its intervals leave the years 1 to 9999 - at `$.b`", str(session.d))
     return Record(
@@ -151,6 +154,6 @@ def _microseconds(instant: datetime) -> int:
 
 def _device(row: bytes) -> str | None:
     try:
-        return str(msgspec.json.decode(row, type=_Named).d)
+        return str(decode_record(row, _decode_named, _Named).d)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None

@@ -1,0 +1,95 @@
+"""Whatever the durations are: intervals follow each other without a gap, and nothing is lost or counted twice."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.model import Event
+from collector.vendors.seemetrix.events import explode_session
+from tests.vendors.seemetrix.example import record
+
+MILLISECOND = timedelta(milliseconds=1)
+LONG_MS = 10 * 366 * 86_400_000
+DURATIONS = st.integers(0, 100_000) | st.integers(0, LONG_MS)
+
+SESSIONS = st.fixed_dictionaries(
+    {
+        "b": st.datetimes(datetime(1000, 1, 1), datetime(3000, 1, 1)).map(datetime.isoformat),  # noqa: DTZ001 - as sent
+        "at": st.lists(st.fixed_dictionaries({"a": st.integers(0, 1), "d": DURATIONS})),
+        "em": st.lists(st.fixed_dictionaries({"d": DURATIONS, "e": st.integers(-2, 5)})),
+        "v": st.lists(
+            st.fixed_dictionaries({"d": DURATIONS, "i": st.integers(0, 3), "s": st.integers(-LONG_MS, LONG_MS)})
+        ),
+    }
+)
+Sent = dict[str, Any]
+
+
+def explode(session: Sent) -> list[Event]:
+    return list(explode_session(record(**session), "f" * 32, 0, "lobby"))
+
+
+def values(kind: str, events: list[Event]) -> list[Sent]:
+    return [msgspec.to_builtins(event.data) for event in events if event.type.name == f"seemetrix.{kind}.v1"]
+
+
+def at(value: Sent, name: str) -> datetime:
+    return datetime.fromisoformat(value[name])
+
+
+@given(SESSIONS)
+def test_intervals_follow_each_other_from_the_begin_of_the_session(session: Sent) -> None:
+    events = explode(session)
+    [whole] = values("session", events)
+
+    for kind, name in (("attention", "at"), ("emotion", "em")):
+        parts = values(kind, events)
+        ends = [at(whole, "start"), *(at(part, "end") for part in parts)]
+        assert ends[:-1] == [at(part, "start") for part in parts]
+        assert sum(sent["d"] for sent in session[name]) == (ends[-1] - ends[0]) // MILLISECOND
+
+
+@given(SESSIONS)
+def test_every_part_lasts_as_long_as_the_vendor_says(session: Sent) -> None:
+    events = explode(session)
+
+    for kind, name in (("attention", "at"), ("emotion", "em"), ("content_view", "v")):
+        parts = values(kind, events)
+        durations = [sent["d"] for sent in session[name]]
+        assert durations == [part["duration_ms"] for part in parts]
+        assert durations == [(at(part, "end") - at(part, "start")) // MILLISECOND for part in parts]
+
+
+@given(SESSIONS)
+def test_movies_begin_where_the_vendor_says(session: Sent) -> None:
+    events = explode(session)
+    [whole] = values("session", events)
+
+    got = [(at(part, "start") - at(whole, "start")) // MILLISECOND for part in values("content_view", events)]
+    assert [sent["s"] for sent in session["v"]] == got
+
+
+@given(SESSIONS)
+def test_the_session_counts_its_parts_and_its_looks(session: Sent) -> None:
+    events = explode(session)
+    [whole] = values("session", events)
+    looks = [part["duration_ms"] for part in values("attention", events) if part["looking"]]
+
+    assert sum(looks) == whole["attention_ms"]
+    assert sum(sent["d"] for sent in session["at"] if sent["a"] == 1) == whole["attention_ms"]
+    for kind in ("attention", "emotion", "content_view"):
+        assert list(range(whole[f"{kind}_count"])) == [part["index"] for part in values(kind, events)]
+
+
+@given(SESSIONS)
+def test_ids_are_unique_and_the_same_again(session: Sent) -> None:
+    events = explode(session)
+
+    assert len(events) == len({event.id for event in events})
+    assert explode(session) == events
+    for event in events:
+        assert event.id == msgspec.to_builtins(event.data)["event_id"]
+        assert event.time == msgspec.to_builtins(event.data)["start"]

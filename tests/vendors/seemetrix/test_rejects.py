@@ -1,0 +1,177 @@
+"""A row that cannot be understood says why and where, and costs its neighbours nothing."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.model import Record, Reject
+from collector.vendors.seemetrix.events import explode_session
+from collector.vendors.seemetrix.wire import read, read_session, rows
+from tests.vendors.seemetrix.example import LEFT_OUT, SESSION, record, reject, row
+
+LONG_MS = 10 * 366 * 86_400_000
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text() | st.datetimes().map(str),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("adeiosbv"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"at": [{"a": 1, "d": 1}, {"a": 1, "d": "x"}]}, "$.at[1].d"),
+        ({"at": [{"a": 1, "d": -1}]}, "$.at[0].d"),
+        ({"at": [{"a": 1, "d": 64.5}]}, "$.at[0].d"),
+        ({"at": [{"a": 2, "d": 1}]}, "$.at[0].a"),
+        ({"at": [{"a": -1, "d": 1}]}, "$.at[0].a"),
+        ({"at": [{"a": None, "d": 1}]}, "$.at[0].a"),
+        ({"at": [{"a": True, "d": 1}]}, "$.at[0].a"),
+        ({"at": [{"d": 1}]}, "$.at[0]"),
+        ({"at": {"a": 1, "d": 1}}, "$.at"),
+        ({"at": [None]}, "$.at[0]"),
+        ({"em": [{"d": 1, "e": 0}, {"e": 0}]}, "$.em[1]"),
+        ({"em": [{"d": 1, "e": 2**64}]}, "$.em[0].e"),
+        ({"em": [{"d": -5, "e": 0}]}, "$.em[0].d"),
+        ({"v": [{"d": 1, "i": 1, "s": 0}, {"d": -1, "i": 1, "s": 0}]}, "$.v[1].d"),
+        ({"v": [{"d": 1, "i": None, "s": 0}]}, "$.v[0].i"),
+        ({"v": [{"d": 1, "i": 1, "s": 2**63}]}, "$.v[0].s"),
+        ({"v": [{"d": 1, "i": 1}]}, "$.v[0]"),
+        ({"v": "8482"}, "$.v"),
+        ({"a": 2**63}, "$.a"),
+        ({"a": "1"}, "$.a"),
+        ({"s": -(2**63) - 1}, "$.s"),
+        ({"s": [0]}, "$.s"),
+        ({"i": -1}, "$.i"),
+        ({"i": 2**80}, "$.i"),
+        ({"o": -1}, "$.o"),
+        ({"o": 2**63}, "$.o"),
+        ({"o": None}, "$.o"),
+        ({"o": LEFT_OUT}, "`o`"),
+        ({"b": LEFT_OUT}, "`b`"),
+        ({"b": None}, "$.b"),
+        ({"b": ""}, "$.b"),
+        ({"b": "2019-07-01"}, "$.b"),
+        ({"b": "2019-02-29T00:00:00"}, "$.b"),
+        ({"b": "2019-07-01T25:00:00"}, "$.b"),
+        ({"b": "2017/09/15 08:00:00"}, "$.b"),
+        ({"b": "Fri, 15 Sep 2017 07:36:38 GMT"}, "$.b"),
+        ({"b": 1561979767}, "$.b"),
+        ({"b": 1561979767.0}, "$.b"),
+        ({"e": LEFT_OUT}, "`e`"),
+        ({"e": "never"}, "$.e"),
+    ],
+)
+def test_it_says_what_is_wrong_and_where_and_of_which_device(changes: dict[str, object], place: str) -> None:
+    got = reject(**changes)
+
+    assert place in got.error
+    assert row(**changes) == got.payload
+    assert "5315" == got.key
+
+
+@pytest.mark.parametrize(
+    ("device", "place"), [(LEFT_OUT, "`d`"), (None, "$.d"), (-1, "$.d"), ("5315", "$.d"), (2**63, "$.d")]
+)
+def test_a_device_that_cannot_be_read_is_no_key(device: object, place: str) -> None:
+    got = reject(d=device)
+
+    assert place in got.error
+    assert got.key is None
+
+
+def test_a_device_is_read_as_in_a_session() -> None:
+    """A record of the device 5315.0 is published under the key 5315: its rejects belong beside it."""
+    assert "5315" == reject(d=5315.0, b="never").key
+
+
+@pytest.mark.parametrize("raw", [b"null", b"[]", b"1", b'"a"', b"{}", b"true", b'"\xff"', b'{"d":"\xff"}'])
+def test_what_is_no_session_at_all_is_a_reject(raw: bytes) -> None:
+    got = read_session(raw)
+
+    assert isinstance(got, Reject)
+    assert (raw, None) == (got.payload, got.key)
+    assert got.error
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"b": "9999-12-31T23:59:59.999", "at": [{"a": 1, "d": 1}], "em": None, "v": None},
+        {"b": "9999-12-31T23:59:59.999", "at": None, "em": [{"d": 1, "e": 1}], "v": None},
+        {"b": "9999-12-31T23:59:59.999", "at": None, "em": None, "v": [{"d": 1, "i": 1, "s": 0}]},
+        {"b": "0001-01-01T00:00:00", "at": None, "em": None, "v": [{"d": 1, "i": 1, "s": -1}]},
+        {"b": "0001-01-01T00:00:00+00:01"},
+        {"b": "9999-12-31T23:59:59-00:01", "at": None, "em": None, "v": None},
+        {"e": "0001-01-01T00:00:00+00:01"},
+        {"e": "9999-12-31T23:59:59-00:01"},
+    ],
+)
+def test_what_no_calendar_can_write_is_a_reject(changes: dict[str, object]) -> None:
+    got = reject(**changes)
+
+    assert "calendar" in got.error or "years" in got.error
+    assert "5315" == got.key
+
+
+@pytest.mark.parametrize("b", ["0001-01-01T00:00:00.000", "9999-12-31T23:59:59.999"])
+def test_the_first_and_the_last_instant_of_the_calendar_can_be_written(b: str) -> None:
+    instants = [{"a": 1, "d": 0}], [{"d": 0, "e": 1}], [{"d": 0, "i": 1, "s": 0}]
+    got = record(b=b, e=b, **dict(zip(("at", "em", "v"), instants, strict=True)))
+
+    assert {f"{b}Z"} == {event.time for event in explode_session(got, "f" * 32, 0, "x")}
+
+
+def test_intervals_of_years_are_rejects_before_they_are_summed() -> None:
+    assert "$.v[0].d" in reject(v=[{"d": LONG_MS + 1, "i": 1, "s": 0}]).error
+    assert "$.v[0].s" in reject(v=[{"d": 1, "i": 1, "s": -LONG_MS - 1}]).error
+
+
+def test_its_neighbours_are_still_records() -> None:
+    body = b'{"objects":[' + b",".join([row(o=1), b"null", row(o=2, at=1), b'"\xff"', row(o=3)]) + b"]}"
+
+    got = list(read(rows(body)))
+
+    assert [Record, Reject, Reject, Reject, Record] == [type(one) for one in got]
+    assert [1, 3] == [one.payload.o for one in got if isinstance(one, Record)]
+
+
+def test_not_a_number_costs_one_row() -> None:
+    body = b'{"objects":[' + row(o=1) + b"," + row(o=2, i=3).replace(b'"o":2', b'"o":NaN') + b"]}"
+
+    got = list(read(rows(body)))
+
+    assert [Record, Reject] == [type(one) for one in got]
+
+
+def test_not_a_number_where_nothing_may_stand_is_nothing() -> None:
+    body = b'{"objects":[' + row().replace(b'"i":35231', b'"i":NaN') + b"]}"
+
+    [got] = read(rows(body))
+
+    assert isinstance(got, Record)
+    assert got.payload.i is None
+
+
+@given(st.sampled_from(["a", "at", "b", "d", "e", "em", "i", "o", "s", "v"]), JSON)
+def test_whatever_stands_in_a_field_it_is_a_record_that_explodes_or_a_reject(name: str, value: object) -> None:
+    got = read_session(row(**{name: value}))
+
+    if isinstance(got, Record):
+        assert list(explode_session(got, "f" * 32, 0, "lobby"))
+    else:
+        assert got.error
+
+
+@given(JSON)
+def test_whatever_stands_for_a_row_is_a_reject(value: object) -> None:
+    assert isinstance(read_session(msgspec.json.encode(value)), Reject)
+
+
+@given(st.integers(0, len(SESSION) - 1), st.integers(0, 255))
+def test_no_broken_byte_is_an_error(place: int, byte: int) -> None:
+    got = read_session(SESSION[:place] + bytes([byte]) + SESSION[place + 1 :])
+
+    if isinstance(got, Record):
+        assert list(explode_session(got, "f" * 32, 0, "lobby"))

@@ -1,0 +1,128 @@
+"""Bent JSON is read where it can mean only one thing, and refused where it cannot."""
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from collector.vendors.leniency import decode_answer, decode_record
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+# Strings of what the words for no number are made of, and of what ends strings.
+TRICKY = st.text('"\\NaInfity-, []{}:n') | st.sampled_from(["NaN", '"NaN"', '\\"', "\\", "-Infinity", '", NaN, "'])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | TRICKY,
+    lambda inner: st.lists(inner) | st.dictionaries(TRICKY, inner),
+)
+
+
+class Row(Struct, frozen=True):
+    n: int
+    xs: tuple[int, ...] = ()
+    share: float = 0.0
+
+
+anything = msgspec.json.Decoder().decode
+row = msgspec.json.Decoder(Row).decode
+
+
+def without_strange_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [without_strange_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_strange_numbers(item) for key, item in value.items()}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"[NaN, Infinity, -Infinity, 1]", [None, None, None, 1]),
+        (b'{"NaN":NaN}', {"NaN": None}),
+        (b'["NaN", "-Infinity", NaN]', ["NaN", "-Infinity", None]),
+        (rb'["say \"NaN\"", NaN]', ['say "NaN"', None]),
+        (rb'["a backslash \\", NaN, "b"]', ["a backslash \\", None, "b"]),
+        (rb'["\\\" NaN", NaN]', ['\\" NaN', None]),
+    ],
+)
+def test_what_is_no_number_is_read_as_null_but_not_inside_strings(body: bytes, expected: object) -> None:
+    assert expected == decode_answer(body, anything)
+
+
+@given(JSON)
+def test_whatever_python_writes_is_read(value: object) -> None:
+    assert without_strange_numbers(value) == decode_answer(json.dumps(value).encode(), anything)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[1", b"[NaN", b"[nan]", b"[+Infinity]", b"[NaNs]", b"<html>NaN</html>", b'"NaN']
+)
+def test_what_is_no_json_is_an_error(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_answer(body, anything)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [DEEP, b"[" * 100_000, b'{"a":' * 100_000, b"[NaN," + DEEP + b"]"],
+    ids=["lists", "unclosed", "objects", "after NaN"],
+)
+def test_deep_nesting_is_an_error_of_the_answer(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_answer(body, anything)
+
+
+@pytest.mark.parametrize("body", [b'{"n":1}', b'{"n":1,"share":NaN}'])
+def test_a_byte_order_mark_is_passed_over(body: bytes) -> None:
+    assert decode_answer(body, anything) == decode_answer(b"\xef\xbb\xbf" + body, anything)
+
+
+@pytest.mark.parametrize("body", [b'{"n":1,"xs":[1,"NaN"]}', b'{"n":1,"xs":[1,NaN]}'])
+def test_what_is_wrong_in_an_answer_is_said_with_its_place(body: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"Expected `int`, got .* - at `\$\.xs\[1\]`"):
+        decode_answer(body, row)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"n":64}', Row(64)),
+        (b'{"n":64.0}', Row(64)),
+        (b'{"n":6.4e1}', Row(64)),
+        (b'{"n":-0.0}', Row(0)),
+        (b'{"n":1,"xs":[1.0,2,3.0]}', Row(1, (1, 2, 3))),
+        (b'{"n":1.0,"share":64.0}', Row(1, share=64.0)),
+        (b'{"n":1.0,"share":64.5}', Row(1, share=64.5)),
+        (b'{"n":1.0,"new":{"x":[0.5]}}', Row(1)),
+    ],
+)
+def test_a_whole_number_may_be_written_as_a_fraction(raw: bytes, expected: Row) -> None:
+    got = decode_record(raw, row, Row)
+
+    assert expected == got
+    assert [int, int] == [type(got.n), type(sum(got.xs))]
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        (b'{"n":64.5}', r"`\$\.n`"),
+        (b'{"n":1.0,"xs":[1.0,64.5]}', r"`\$\.xs\[1\]`"),
+        (b'{"n":"64"}', r"`\$\.n`"),
+        (b'{"n":"64.0"}', r"`\$\.n`"),
+        (b'{"n":true}', r"`\$\.n`"),
+        (b'{"n":null}', r"`\$\.n`"),
+        (b"{}", "`n`"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused_with_its_place(raw: bytes, place: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=place):
+        decode_record(raw, row, Row)
