@@ -2,12 +2,12 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/collector
-COPY requirements/run.txt requirements/run.txt
+COPY requirements requirements
 RUN /opt/collector/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
 RUN python -m venv /opt/build \
-    && /opt/build/bin/pip install --no-cache-dir hatchling==1.33.0 \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/dev.txt \
     && /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/collector/bin/pip install --no-cache-dir --no-deps dist/*.whl
 

@@ -142,17 +142,19 @@ class Daemon:
         fenced_as = failures = 0
         while True:
             await self._membership.until(partial(_owns, partition, fenced_as))
-            consumer, began = self._membership.assignment.consumer, self._clock.now()
+            began = self._clock.now()
             error = await self._epoch(partition, following)
             self._kafka.epoch_ended(partition, said(error) if error else "assigned to another replica")
             if error is None:
                 continue
             if isinstance(error, Fenced):
                 # Whoever fenced us may have been assigned after us: only what is assigned from now on counts.
-                fenced_as = consumer
+                fenced_as = self._membership.assignment.consumer
                 self._membership.renew()
             elif isinstance(error, Refused) and error.topic is None:
                 self._kafka.refused(str(error), error.advice)
+            elif isinstance(error, UNAVAILABLE):
+                self._kafka.unavailable(said(error))
             failures = 1 if self._clock.now() - began > LASTED else failures + 1
             await anyio.sleep(backoff.delay_s(failures, AGAIN, self._random.random()))
 

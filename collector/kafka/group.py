@@ -89,6 +89,7 @@ class Membership:
             while not self._renewal.is_set():
                 # A member that owns nothing must still poll, or it never rejoins. What is assigned is paused.
                 await consumer.getmany(timeout_ms=200)
+                self._tell.coordinator(known=consumer._coordinator.coordinator_id is not None)  # noqa: SLF001 - only there
                 await anyio.sleep(0.2)
         finally:
             with anyio.move_on_after(CLOSE_S, shield=True):

@@ -60,9 +60,9 @@ async def transact(
     ]
     # A commit succeeds although a send in it failed for good: so each send's own word is heard first.
     await asyncio.wait([future for _, future in sent])
-    for topic, future in sent:
-        if (error := future.exception()) is not None:
-            raise _refused(topic, error) or error
+    errors = [(topic, error) for topic, future in sent if (error := future.exception()) is not None]
+    for topic, error in errors:
+        raise _refused(topic, error) or error
     await producer.commit_transaction()
 
 

@@ -16,6 +16,7 @@ class KafkaTelemetry:
         self._board = board
         self._log = structlog.get_logger()
         self._away = ""
+        self._coordinator_away = False
 
     def ready(self) -> None:
         """Kafka answers, and its topics are as they must be."""
@@ -41,6 +42,15 @@ class KafkaTelemetry:
         self._metrics.rebalances.inc()
         self._board.joined = True
         self._log.info("partitions_assigned", partitions=sorted(partitions))
+
+    def coordinator(self, *, known: bool) -> None:
+        """Whether the group's coordinator answers; without it nothing is lost, but nothing can be taken over."""
+        if not known and not self._coordinator_away:
+            self._log.warning("group_coordinator_away")
+        elif known and self._coordinator_away:
+            self._log.info("group_coordinator_back")
+        self._coordinator_away = not known
+        self._board.coordinator = known
 
     def left_group(self, reason: str) -> None:
         """The group's consumer failed, or was fenced: a new one joins."""

@@ -79,10 +79,15 @@ class Board(Struct):
     kafka: str = "connecting to Kafka"
     """Why the process is not ready; empty when it is."""
     joined: bool = False
+    coordinator: bool = True
 
     def not_ready(self) -> str:
         """The reason, or an empty text."""
-        return self.kafka or ("" if self.joined else "joining the consumer group")
+        if self.kafka:
+            return self.kafka
+        if not self.joined:
+            return "joining the consumer group"
+        return "" if self.coordinator else "the consumer group's coordinator does not answer"
 
     def as_json(self, now: datetime) -> dict[str, object]:
         reason = self.not_ready()
