@@ -29,7 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-state = typer.Typer(no_args_is_help=True, help="Look at what is known to be published, and change it.")
+state = typer.Typer(
+    no_args_is_help=True,
+    help="Look at what is known to be published, and change it.\n\nExample: `collector state init`",
+)
 app.add_typer(state, name="state")
 _errors = Console(stderr=True, highlight=False)
 

@@ -200,6 +200,13 @@ class EndingClock(SimulatedClock):
 
     async def until(self, instant: datetime) -> None:
         await super().until(instant)
+        self._perhaps_end()
+
+    def pass_s(self, seconds: float) -> None:
+        super().pass_s(seconds)
+        self._perhaps_end()
+
+    def _perhaps_end(self) -> None:
         if self.state is not None and self.state.head is not None and self.state.head.final >= self.final:
             raise Enough
         assert self.now() < self.final + timedelta(days=60), "it does not get on"

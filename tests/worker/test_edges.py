@@ -2,9 +2,11 @@
 
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from collector.model import Memory, Policy
 from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, Select, at, live
@@ -15,15 +17,13 @@ ZERO, HOUR = 1_000_000_800, 3600
 SELECTS: tuple[Select, ...] = ("begin", "end", "overlap")
 
 
-def policy(**change: timedelta) -> Policy:
-    base = {
-        "interval": timedelta(minutes=2),
-        "settle": timedelta(seconds=1),
-        "allowed_lateness": timedelta(hours=2),
-        "sweep_every": timedelta(minutes=20),
-        "span": timedelta(minutes=1),
-    }
-    return Policy(**{**base, **change})
+POLICY = Policy(
+    interval=timedelta(minutes=2),
+    settle=timedelta(seconds=1),
+    allowed_lateness=timedelta(hours=2),
+    sweep_every=timedelta(minutes=20),
+    span=timedelta(minutes=1),
+)
 
 
 async def published(
@@ -60,7 +60,7 @@ async def test_no_second_falls_between_two_windows(
         rows += [row for row in rows if row.begin_s % 7 == 0]
     expected = Counter((row.name, row.says) for row in rows)
     assert expected == await published(
-        rows, policy(), select, inclusive=inclusive, start_s=start_s, final_s=ZERO + HOUR + 60, memory=memory
+        rows, POLICY, select, inclusive=inclusive, start_s=start_s, final_s=ZERO + HOUR + 60, memory=memory
     )
 
 
@@ -75,7 +75,7 @@ async def test_what_appears_in_the_last_allowed_second_is_found_however_long_ans
     expected = Counter((row.name, row.says) for row in rows)
     assert expected == await published(
         rows,
-        policy(span=timedelta(hours=3)),
+        structs.replace(POLICY, span=timedelta(hours=3)),
         select,
         inclusive=True,
         start_s=ZERO + 1,
@@ -86,7 +86,8 @@ async def test_what_appears_in_the_last_allowed_second_is_found_however_long_ans
 
 async def test_live_data_does_not_wait_for_a_sweep() -> None:
     """The live edge stands still for an interval and two answers at most, whatever else is asked for."""
-    chosen = policy(interval=timedelta(minutes=1), sweep_every=timedelta(minutes=5), span=timedelta(minutes=10))
+    often = timedelta(minutes=5)
+    chosen = structs.replace(POLICY, interval=timedelta(minutes=1), sweep_every=often, span=timedelta(minutes=10))
     random, clock = Random(9), EndingClock(at(ZERO + 1), at(ZERO + 6 * HOUR))
     stream = ListStream([], clock, chosen, Memory.ROWS, select="begin", inclusive=True, random=random, answer_s=20)
     await live(stream, ListSink(random), clock, at(ZERO), random)
@@ -95,5 +96,5 @@ async def test_live_data_does_not_wait_for_a_sweep() -> None:
         if window.end > reached:
             reached = window.end
             waits.append((asked_at, reached))
-    gaps = [(after[0] - before[0]).total_seconds() for before, after in zip(waits, waits[1:], strict=False)]
+    gaps = [(after[0] - before[0]).total_seconds() for before, after in pairwise(waits)]
     assert max(gaps) <= 60 + 2 * 20 + 1
