@@ -151,7 +151,7 @@ class Worker(Generic[P]):
                     raise Split(f"exactly {answer.rows} rows, which looks like a cap")
                 answer = _held(answer)  # noqa: PLW2901 - its share of memory is given back before more is asked for
                 halves = []
-                if request.length > 2 * SECOND:
+                if request.length > 3 * SECOND:  # below, a half with its second of overlap is no shorter
                     middle = floor_second(request.start + request.length / 2)
                     for half in (Window(request.start, middle), Window(middle - SECOND, request.end)):
                         halves += [_held(part) async for part in self._whole(half)]
