@@ -69,7 +69,7 @@ class _Growing:
         if row.reason:
             self.dead_letters[row.reason] += 1
             return
-        self.events.update(message.headers[_TYPE][1].decode() for message in row.messages)
+        self.events.update(row.types)
         if row.delay_from_ms is not None:
             self.ends_ms.append(row.delay_from_ms)
 
@@ -82,6 +82,7 @@ class _Row(Struct, frozen=True):
     """The messages of one record, or its dead letter."""
 
     messages: Sequence[Message]
+    types: Sequence[str]
     size: int
     outcome: str
     reason: str = ""
@@ -104,9 +105,6 @@ def batches(sifted: Sifted[P], explode: Explode[P], context: Context) -> Iterato
         yield growing.done()
 
 
-_TYPE = 3  # where `ce_type` stands among the headers
-
-
 def _rows(novelty: Novelty[P], explode: Explode[P], context: Context) -> list[_Row]:
     if novelty.reject is not None:
         return [_letter(novelty.reject, "malformed", context)]
@@ -115,10 +113,12 @@ def _rows(novelty: Novelty[P], explode: Explode[P], context: Context) -> list[_R
 
 def _row(record: Record[P], number: int, explode: Explode[P], context: Context) -> _Row:
     messages: list[Message] = []
+    types: list[str] = []
     size = 0
     for event in explode(record, record_digest(context.memory, record, number), number):
         message = of_event(event, context.origin)
         messages.append(message)
+        types.append(event.type.name)
         size += message.size
         if message.size > MESSAGE_BYTES or size > RECORD_BYTES:
             error = (
@@ -128,12 +128,12 @@ def _row(record: Record[P], number: int, explode: Explode[P], context: Context) 
             )
             return _letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
     if context.memory is Memory.VERSIONS and number:
-        return _Row(messages, size, "revision")
+        return _Row(messages, types, size, "revision")
     if record.end_ms < to_ms(context.watermark):
-        return _Row(messages, size, "late")
-    return _Row(messages, size, "fresh", delay_from_ms=record.end_ms if context.live else None)
+        return _Row(messages, types, size, "late")
+    return _Row(messages, types, size, "fresh", delay_from_ms=record.end_ms if context.live else None)
 
 
 def _letter(reject: Reject, reason: Literal["malformed", "too_large"], context: Context) -> _Row:
     message = of_reject(reject, context.origin, window=context.window, seen_at=context.asked_at, reason=reason)
-    return _Row([message], message.size, "rejected", reason)
+    return _Row([message], (), message.size, "rejected", reason)

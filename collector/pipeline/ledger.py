@@ -33,7 +33,7 @@ OPEN_ENTRIES = 100_000
 NO_FINGERPRINT = bytes(8)
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """One line of the ledger."""
 
     page: int
@@ -41,14 +41,14 @@ class Entry(Struct, frozen=True):
     packed: bytes
 
 
-class Numbered(Struct, Generic[P], frozen=True):
+class Numbered(Struct, Generic[P], frozen=True, gc=False):
     """A record that is new, with the number that makes its id."""
 
     record: Record[P]
     number: int
 
 
-class Novelty(Struct, Generic[P], frozen=True):
+class Novelty(Struct, Generic[P], frozen=True, gc=False):
     """What is new of one key. Commits as one: all of it or nothing."""
 
     records: Sequence[Numbered[P]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,10 @@ MAX_PAYLOAD_BYTES = 64 << 10
 """Of a dead letter's payload: enough to see what was wrong, and a dead letter must always fit into a message."""
 
 _encode = msgspec.json.Encoder().encode
-_FIXED = [("ce_specversion", b"1.0")]
+_SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
+_FRAME_BYTES = 200
+"""What a message has beside its key, its value and what its headers say: their names, lengths, and fixed values."""
 
 
 class DeadLetterV1(Struct, frozen=True, kw_only=True):
@@ -55,17 +58,28 @@ def record_digest(memory: Memory, record: Record[Any], number: int) -> str:
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
+@lru_cache(maxsize=256)
+def _header(name: str, value: str) -> tuple[str, bytes]:
+    """A header that many messages share."""
+    return name, value.encode()
+
+
 def of_event(event: Event, origin: Origin) -> Message:
+    kind = event.type
+    key, value = event.key.encode(), _encode(event.data)
+    identity, subject = event.id.encode(), event.subject.encode()
+    source, name = _header("ce_source", f"/{origin.vendor}/{origin.source}"), _header("ce_type", kind.name)
     headers = [
-        *_FIXED,
-        ("ce_id", event.id.encode()),
-        ("ce_source", f"/{origin.vendor}/{origin.source}".encode()),
-        ("ce_type", event.type.name.encode()),
-        ("ce_subject", event.subject.encode()),
+        _SPECVERSION,
+        ("ce_id", identity),
+        source,
+        name,
+        ("ce_subject", subject),
         ("ce_time", event.time.encode()),
         _CONTENT_TYPE,
     ]
-    return Message(event.type.topic, event.key.encode(), _encode(event.data), headers)
+    said = len(identity) + len(subject) + len(source[1]) + len(name[1])
+    return Message(kind.topic, key, value, headers, _FRAME_BYTES + len(key) + len(value) + said)
 
 
 def of_reject(

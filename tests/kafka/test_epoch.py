@@ -74,7 +74,7 @@ async def place(kafka: str, prefix: str) -> Place:
 
 
 def message(text: str, key: str = "1", topic: str = "things") -> Message:
-    return Message(topic, key.encode(), text.encode(), [("ce_id", text.encode())])
+    return Message(topic, key.encode(), text.encode(), [("ce_id", text.encode())], size=2 * len(text) + 50)
 
 
 async def test_events_and_state_are_committed_together_and_restored(place: Place) -> None:

@@ -27,7 +27,7 @@ _Index = Annotated[int, Meta(description="Position in the vendor's array, from 0
 _Count = Annotated[int, Meta(description="How many such events the session exploded into.", ge=0)]
 
 
-class SessionV1(Struct, frozen=True, kw_only=True):
+class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
     """A face was in front of the screen: from the moment it was detected until it was lost."""
 
     event_id: _EventId
@@ -51,7 +51,7 @@ class SessionV1(Struct, frozen=True, kw_only=True):
     content_view_count: _Count
 
 
-class AttentionV1(Struct, frozen=True, kw_only=True):
+class AttentionV1(Struct, frozen=True, kw_only=True, gc=False):
     """An interval of a session in which the person looked at the screen, or did not."""
 
     event_id: _EventId
@@ -68,7 +68,7 @@ class AttentionV1(Struct, frozen=True, kw_only=True):
     looking: Annotated[bool, Meta(description="Whether the person looked at the screen.")]
 
 
-class EmotionV1(Struct, frozen=True, kw_only=True):
+class EmotionV1(Struct, frozen=True, kw_only=True, gc=False):
     """An interval of a session in which the person showed one emotion."""
 
     event_id: _EventId
@@ -86,7 +86,7 @@ class EmotionV1(Struct, frozen=True, kw_only=True):
     emotion_code: Annotated[int | None, Meta(description="The vendor's code of the emotion.")]
 
 
-class ContentViewV1(Struct, frozen=True, kw_only=True):
+class ContentViewV1(Struct, frozen=True, kw_only=True, gc=False):
     """A movie that was played while the person was there. Movies may overlap."""
 
     event_id: _EventId

@@ -24,21 +24,21 @@ FIELDS_VERSION = 1
 """Of the lists of fields in `_key` and `_fingerprint`."""
 
 
-class Look(Struct, frozen=True):
+class Look(Struct, frozen=True, gc=False):
     """An attention interval."""
 
     a: Annotated[int, Meta(ge=0, le=1)]
     d: Milliseconds
 
 
-class Mood(Struct, frozen=True):
+class Mood(Struct, frozen=True, gc=False):
     """An emotion interval."""
 
     d: Milliseconds
     e: Integer | None = None
 
 
-class Play(Struct, frozen=True):
+class Play(Struct, frozen=True, gc=False):
     """A movie that was played during the session; `s` is its start relative to the session's."""
 
     d: Milliseconds
@@ -46,7 +46,7 @@ class Play(Struct, frozen=True):
     s: Annotated[int, Meta(ge=-10 * 366 * 86_400_000, le=10 * 366 * 86_400_000)]
 
 
-class Session(Struct, frozen=True):
+class Session(Struct, frozen=True, gc=False):
     """From the moment a face is detected until it is lost. Times are UTC: they are asked for with `tzo=0`."""
 
     d: Identifier
