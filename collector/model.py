@@ -16,6 +16,8 @@ P = TypeVar("P")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+SMALLEST_SPAN = timedelta(minutes=1)
+"""Below it no window is split: a minute of one account that does not fit into an answer is an operator's case."""
 
 Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339 in UTC with milliseconds and `Z`: `2019-07-01T11:16:07.052Z`."""

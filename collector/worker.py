@@ -17,7 +17,7 @@ from msgspec import structs
 
 from collector.clock import Clock
 from collector.errors import EpochEnded, Park, RetryLater, Split
-from collector.model import SECOND, Answer, Head, Message, Record, Reject, Window, floor_second
+from collector.model import SECOND, SMALLEST_SPAN, Answer, Head, Message, Record, Reject, Window, floor_second
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.message import Origin
@@ -147,7 +147,7 @@ class Worker(Generic[P]):
                 if not looks_capped(answer.rows):
                     yield answer
                     continue
-                if request.length > plan.SMALLEST_SPAN + SECOND:
+                if request.length > SMALLEST_SPAN + SECOND:
                     raise Split(f"exactly {answer.rows} rows, which looks like a cap")
                 answer = _held(answer)  # noqa: PLW2901 - its share of memory is given back before more is asked for
                 halves = []

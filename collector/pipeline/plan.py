@@ -13,10 +13,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from collector.model import SECOND, Head, Policy, Window, floor_second
+from collector.model import SECOND, SMALLEST_SPAN, Head, Policy, Window, floor_second
 
-SMALLEST_SPAN = timedelta(minutes=1)
-"""Below it no window is split: a minute of one account that does not fit into an answer is an operator's case."""
 AIM_BYTES = 4 << 20
 """What an answer should weigh: requests do not dominate, and it decodes in a tenth of a second."""
 FAST_S = 10.0

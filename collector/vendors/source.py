@@ -6,14 +6,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, field_validator, model_validator
 
-from collector.model import Account, Policy
+from collector.model import SMALLEST_SPAN, Account, Policy
 from collector.settings import STRICT, Duration, Moment, Switch, at_least
 from collector.vendors.http import Limits, is_private
 
-SHORTEST_SPAN = timedelta(minutes=1)
-
 Positive = Annotated[Duration, at_least(timedelta(seconds=1))]
-Span = Annotated[Duration, at_least(SHORTEST_SPAN)]
+Span = Annotated[Duration, at_least(SMALLEST_SPAN)]
 
 
 class StreamSettings(BaseModel):
