@@ -3,6 +3,7 @@
 The only module with aiohttp's client. Foreign errors end here: their texts hold URLs, and URLs hold keys.
 """
 
+import os
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -245,7 +246,9 @@ def _explained(error: Exception, url: str, silence_s: float) -> RetryLater | Par
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             trouble = Park("base_url is no URL that can be asked", advice="check base_url")
         case aiohttp.ClientConnectorError():
-            trouble = RetryLater(f"no connection to {host}: {type(error).__name__}")
+            number = error.os_error.errno or 0  # names that are not found have numbers below zero, and a text
+            reason = os.strerror(number) if number > 0 else error.os_error.strerror
+            trouble = RetryLater(f"no connection to {host}:{error.port}: {reason}")
         case aiohttp.ClientPayloadError():
             trouble = RetryLater(f"{host} broke off in the middle of its answer")
         case _:
