@@ -24,7 +24,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
 from collector.model import Message
 from collector.pipeline.message import DEAD_LETTER, Origin
-from collector.pipeline.state import Shape, load, stream_prefix
+from collector.pipeline.state import Shape, by_stream, load, stream_prefix
 from collector.secrets import conceal
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
@@ -168,10 +168,12 @@ class Daemon:
         try:
             async with epoch(partition, self._settings.kafka, self._kafka, still_ours) as holding:
                 self._kafka.ready()
+                pairs, holding.pairs = by_stream(holding.pairs), {}  # it may be large, and is needed once
                 async with anyio.create_task_group() as streams:
                     streams.start_soon(self._until_reassigned, partition, streams.cancel_scope)
                     for each in following:
-                        streams.start_soon(self._follow, each, holding)
+                        streams.start_soon(self._follow, each, holding, pairs.pop(each.prefix, {}))
+                    del pairs
         except Exception as error:  # noqa: BLE001 - nothing that breaks an epoch ends the process
             cause = _first(error)
             if isinstance(cause, EpochEnded) and holding is not None and holding.over is not None:
@@ -189,9 +191,9 @@ class Daemon:
         await self._membership.until(lambda now: now.settled and partition not in now.partitions)
         streams.cancel()
 
-    async def _follow(self, each: Following, holding: Epoch) -> None:
+    async def _follow(self, each: Following, holding: Epoch, pairs: Mapping[str, bytes]) -> None:
         try:
-            state = load(each.prefix, each.shape, holding.pairs)
+            state = load(each.prefix, each.shape, pairs)
         except Refused as error:
             each.tell.parked(None, Park(str(error), advice=error.advice), failures=1, delay_s=0, now=self._clock.now())
             return

@@ -61,6 +61,7 @@ class Epoch:
     ) -> None:
         self.partition = partition
         self.pairs = pairs
+        """What was restored: for whoever begins from it, who may take it away."""
         self.over: Exception | None = None
         """Why nothing can be committed any more."""
         self._producer = producer
@@ -122,13 +123,12 @@ async def epoch(
         if not still_ours():
             raise Fenced("the partition was assigned to another replica before the epoch began")
         with anyio.fail_after(RESTORE_S):
-            pairs = await restore(settings, partition)
-        holding = Epoch(partition, pairs, producer, settings, tell)
+            holding = Epoch(partition, await restore(settings, partition), producer, settings, tell)
         try:
             await _check_header(holding, settings)
         except EpochEnded as error:
             raise holding.over or error from error
-        tell.epoch_began(partition, monotonic() - began, len(pairs))
+        tell.epoch_began(partition, monotonic() - began, len(holding.pairs))
         yield holding
     except (*_FENCED, TransactionalIdAuthorizationFailed) as error:
         raise _translated(error) from error

@@ -7,7 +7,7 @@ Chunks are appended, never rewritten, and are deleted in the transaction that mo
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from collector.pipeline.ledger import Ledger, grouped
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic; None deletes."""
 
+_PREFIX_PARTS = 4
 HEAD_VERSION = 1
 CHUNK_VERSION = 1
 _CHUNK = struct.Struct(">BBq")
@@ -96,25 +97,33 @@ def stream_prefix(account: Account, source: str, stream: str) -> str:
     return "/".join(quote(part, safe="") for part in (account.vendor, account.user, source, stream))
 
 
-def load(prefix: str, shape: Shape, pairs: Mapping[bytes, bytes]) -> State:
-    """The state of one stream out of its partition's pairs; without a head when the stream was never seen.
+def by_stream(pairs: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
+    """A partition's pairs by the prefix of their stream; there, by the rest of the key: the head's is empty."""
+    found: dict[str, dict[str, bytes]] = {}
+    for key, value in pairs.items():
+        parts = key.decode().split("/", _PREFIX_PARTS)
+        if len(parts) >= _PREFIX_PARTS:
+            found.setdefault("/".join(parts[:_PREFIX_PARTS]), {})["".join(parts[_PREFIX_PARTS:])] = value
+    return found
+
+
+def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
+    """The state of one stream out of its own pairs; without a head when the stream was never seen.
 
     Raises Refused for state that this version does not know.
     """
-    head = pairs.get(prefix.encode())
-    state = State(prefix, shape, None if head is None else _decode_head(prefix, head))
+    state = State(prefix, shape, _decode_head(prefix, pairs[""]) if "" in pairs else None)
     state.durable = state.head
     chunks: list[tuple[int, int, bytes]] = []
-    for key, value in pairs.items():
-        stream, _, place = key.decode().rpartition("/")
-        stream, _, page = stream.rpartition("/")
-        if stream == prefix:
-            chunks.append((int(page), int(place), value))
-    for page_number, chunk, value in sorted(chunks):
+    for place, value in pairs.items():
+        if place:
+            page, _, chunk = place.partition("/")
+            chunks.append((int(page), int(chunk), value))
+    for number, nth, value in sorted(chunks):
         version, fields_version, last_s = _CHUNK.unpack_from(value)
         if (version, fields_version) != (CHUNK_VERSION, shape.fields_version):
             raise _unknown(prefix, f"ledger version {version}.{fields_version}")
-        state.ledger.add(page_number, value[_CHUNK.size :], last_s, chunk)
+        state.ledger.add(number, value[_CHUNK.size :], last_s, nth)
     return state
 
 
@@ -139,8 +148,3 @@ def _unknown(prefix: str, what: str) -> Refused:
         f"the state of {prefix} has {what}, which this version does not know",
         advice="run the version of the collector that wrote it, or a newer one",
     )
-
-
-def streams_in(pairs: Mapping[bytes, bytes]) -> Sequence[str]:
-    """The prefixes of the streams that have a head."""
-    return sorted(key.decode() for key in pairs if key.count(b"/") == 3)  # noqa: PLR2004 - a prefix has four parts

@@ -26,7 +26,7 @@ from collector.model import (
     unix_s,
 )
 from collector.pipeline.message import Origin
-from collector.pipeline.state import Shape, State, load
+from collector.pipeline.state import Shape, State, by_stream, load
 from collector.rfc3339 import format_ms
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamRow
@@ -217,7 +217,8 @@ async def live(stream: ListStream, sink: ListSink, clock: EndingClock, since: da
     while True:
         origin = Origin("test", stream.source, stream.name)
         prefix = "test/1/list/things"
-        state = load(prefix, Shape(stream.memory, stream.fields_version, stream.reach), sink.pairs)
+        shape = Shape(stream.memory, stream.fields_version, stream.reach)
+        state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))
         clock.state = state
         tell = StreamTelemetry(Metrics(), StreamRow("test", stream.source, stream.name), [TYPE.name])
         worker = Worker(stream, state, sink.commit, origin=origin, clock=clock, tell=tell, random=random)
