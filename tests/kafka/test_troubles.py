@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import ensure
+from collector.kafka.topics import admin, ensure
 from tests.kafka.daemon import EVENTS, Daemon, Reader, contents, reading, until
 from tests.vendor import KEY, Known, Vendor, expected_events, serving, session
 
@@ -183,5 +183,48 @@ async def test_events_without_state_are_refused_until_that_is_accepted(kafka: st
                 return (await daemon.get("/readyz"))[0] == 200
 
             await until(ready, "ready after all")
+        finally:
+            daemon.close()
+
+
+async def test_a_deleted_topic_parks_the_stream_until_it_is_back_and_nothing_is_lost(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    now, random = datetime.now(UTC), Random(8)
+    first, second = (session(now - timedelta(seconds=30 + n), random, n) for n in range(2))
+    vendor = Vendor([Known(first, now)])
+    since = (now - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    settings = KafkaSettings.model_validate(
+        {"bootstrap_servers": kafka, "topic_prefix": prefix, "state_partitions": 4, "partitions": 3}
+    )
+    topics = [prefix + topic for topic in EVENTS]
+    async with serving(vendor):
+        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"5m"')
+        try:
+            daemon.start()
+
+            async def live() -> bool:
+                row = await daemon.stream()
+                return row.get("state") == "live" and row["counts"]["records"].get("fresh", 0) == len(vendor.known)
+
+            await until(live, "the first session is published")
+            async with admin(settings) as client:
+                await client.delete_topics(topics)
+            vendor.known.append(Known(second, now))
+
+            async def parked() -> bool:
+                return (await daemon.stream()).get("state") == "parked"
+
+            await until(parked, "the stream is parked")
+            trouble = (await daemon.stream())["last_error"]
+            assert "missing" in trouble["error"]
+            assert "create the topic" in trouble["advice"]
+            await ensure(settings, {*EVENTS, "collector.dead_letters"})
+            async with reading(kafka, topics) as reader:
+
+                async def there() -> bool:
+                    return sorted(expected_events(second)) == sorted(contents(await reader.poll()).elements())
+
+                await until(there, "the second session is published into the new topics")
         finally:
             daemon.close()
