@@ -7,6 +7,7 @@ import anyio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct
 
@@ -20,6 +21,8 @@ UNAVAILABLE = (KafkaError, OSError, TimeoutError)
 """What the clients raise while the brokers do not answer."""
 _NONE, _EXISTS, _UNKNOWN, _AUTHORIZATION, _CLUSTER_AUTHORIZATION = 0, 36, 3, 29, 31
 _INVALID_REPLICATION_FACTOR = 38
+_ADD_PARTITIONS_TO_TXN, _VERIFIES = 24, 4
+"""The request, and its first version, with which brokers verify transactions among themselves."""
 
 
 class Topic(Struct, frozen=True):
@@ -77,6 +80,7 @@ async def probe(settings: KafkaSettings, event_topics: Iterable[str]) -> str:
         with anyio.fail_after(2 * settings.request_timeout_s):
             there = await describe(client, [*names, settings.state_topic])
             brokers = len((await client.describe_cluster())["brokers"])
+            await _verify_transactions(client)
     for name in names:
         if name in there:
             _verify_events(name, there[name])
@@ -92,6 +96,20 @@ async def probe(settings: KafkaSettings, event_topics: Iterable[str]) -> str:
         )
     to_create = f", {len(missing)} of them to be created at the first start" if missing else ""
     return f"{brokers} broker{'s' if brokers > 1 else ''}, {len(names) + 1} topics{to_create}"
+
+
+async def _verify_transactions(client: AIOKafkaAdminClient) -> None:
+    """Refuse brokers that do not verify that what they are sent belongs to an open transaction (KIP-890, Kafka 3.6).
+
+    On older ones a message that is late on the network can end up in a later transaction.
+    """
+    answer = await client._send_request(ApiVersionRequest())  # noqa: SLF001 - there is no public way to ask
+    versions = {key: newest for key, _, newest in answer.api_versions}
+    if versions.get(_ADD_PARTITIONS_TO_TXN, 0) < _VERIFIES:
+        raise Refused(
+            "the brokers are older than Apache Kafka 3.6, and do not verify transactions",
+            advice="upgrade them: exactly once cannot be promised on these",
+        )
 
 
 def _missing(names: list[str]) -> Refused:
