@@ -102,7 +102,7 @@ async def probe(source: str, settings: SeemetrixSource, http: Http, asked: Asked
             f"the account has no device {', '.join(map(str, foreign))}",
             advice=f"correct sources.{source}.device_ids: the whole stream waits, so that nothing is lost silently",
         )
-    return f"{len(owned)} devices"
+    return f"{len(owned)} device{'' if len(owned) == 1 else 's'}"
 
 
 def _written(instant: datetime) -> str:
