@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -175,7 +175,7 @@ class Daemon:
                         streams.start_soon(self._follow, each, holding, pairs.pop(each.prefix, {}))
                     del pairs
         except Exception as error:  # noqa: BLE001 - nothing that breaks an epoch ends the process
-            cause = _first(error)
+            cause = next(each for each in leaves(error) if isinstance(each, Exception))
             if isinstance(cause, EpochEnded) and holding is not None and holding.over is not None:
                 cause = holding.over
             if not isinstance(cause, (EpochEnded, Fenced, Refused, *UNAVAILABLE)):
@@ -260,7 +260,10 @@ def said(error: BaseException) -> str:
     return text if text and isinstance(error, Refused | Fenced) else f"{name}: {text}" if text else name
 
 
-def _first(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group, of groups of groups, or the one that is none."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error

@@ -78,7 +78,7 @@ class Answer(Struct, Generic[P], frozen=True):
     """What came back for a window or a part of it. Rows of equal key never lie in two answers to one window."""
 
     records: Iterable[Record[P] | Reject]
-    """Decoded while it is read. Reading it to the end, or dropping it, gives its share of memory back."""
+    """Decoded while it is read, once."""
     rows: int
     size: int
     """Bytes of the body after decompression."""

@@ -17,9 +17,10 @@ from msgspec import structs
 
 from collector.clock import Clock
 from collector.errors import EpochEnded, Park, RetryLater, Split
-from collector.model import SECOND, SMALLEST_SPAN, Answer, Head, Message, Record, Reject, Window, floor_second
+from collector.model import SECOND, SMALLEST_SPAN, Answer, Head, Message, Reject, Window, floor_second
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
+from collector.pipeline.ledger import Sieve
 from collector.pipeline.message import Origin
 from collector.pipeline.plan import Ask, Cursors, Done, Wait, next_step
 from collector.pipeline.state import State
@@ -34,6 +35,8 @@ Commit = Callable[[Sequence[Message], Mapping[bytes, bytes | None]], Awaitable[N
 
 SLICE = 500
 """Rows between two looks at the rest of the process: some ten milliseconds, so heartbeats never wait for an answer."""
+MOST_ROWS = 50_000
+"""Of one answer, however small they are: each costs memory and time of its own."""
 HEAD_EVERY = timedelta(minutes=2)
 """How often the head is made durable by itself: after a crash, that much is asked again, and recognised."""
 RECENT_ROWS, MOST_REJECTS, FEWEST_REJECTS = 1000, 0.1, 20
@@ -142,52 +145,60 @@ class Worker(Generic[P]):
 
     async def _whole(self, request: Window) -> AsyncGenerator[Answer[P], None]:
         """The answers to a request, or to its halves where a round number of rows turns out to be a silent cap."""
+        capped: list[Answer[P]] = []
         async with aclosing(self._stream.ask(request)) as answers:
             async for answer in answers:
+                halvable = request.length > SMALLEST_SPAN + SECOND
+                if halvable and answer.rows > MOST_ROWS:
+                    raise Split(f"an answer of {answer.rows} rows")
                 if not looks_capped(answer.rows):
                     yield answer
-                    continue
-                if request.length > SMALLEST_SPAN + SECOND:
+                elif halvable:
                     raise Split(f"exactly {answer.rows} rows, which looks like a cap")
-                answer = _held(answer)  # noqa: PLW2901 - its share of memory is given back before more is asked for
-                halves = []
-                if request.length > 3 * SECOND:  # below, a half with its second of overlap is no shorter
-                    middle = floor_second(request.start + request.length / 2)
-                    for half in (Window(request.start, middle), Window(middle - SECOND, request.end)):
-                        halves += [_held(part) async for part in self._whole(half)]
-                if _distinct(halves) > _distinct([answer]):
-                    for part in halves:
-                        yield part
                 else:
-                    self._tell.perhaps_capped(request, answer.rows)
-                    yield answer
+                    capped.append(_held(answer))
+        for answer in capped:  # asked for again only now, when no other answer of ours takes memory
+            halves = [half async for half in self._halves(request)]
+            if _distinct(halves) > _distinct([answer]):
+                for half in halves:
+                    yield half
+            else:
+                self._tell.perhaps_capped(request, answer.rows)
+                yield answer
+
+    async def _halves(self, request: Window) -> AsyncGenerator[Answer[P], None]:
+        if request.length <= 3 * SECOND:  # a half with its second of overlap would be no shorter
+            return
+        middle = floor_second(request.start + request.length / 2)
+        for half in (Window(request.start, middle), Window(middle - SECOND, request.end)):
+            async with aclosing(self._whole(half)) as answers:
+                async for answer in answers:
+                    yield _held(answer)
 
     async def _publish(self, answer: Answer[P], request: Window, asked_at: datetime, *, live: bool) -> None:
-        rows = await self._read(answer)
         until = self._stream.policy.until
-        # What of it is new is decided here, at once and in order; the batches only carry it out.
-        sifted = self._state.ledger.sift(
-            rows,
+        sieve: Sieve[P] = self._state.ledger.sieve(
             since_ms=to_ms(self._head.since),
             until_ms=None if until is None else to_ms(until),
             final_s=self._state.final_s,
             asked_s=to_ms(self._clock.now()) // 1000,
         )
-        del rows
+        await self._read(answer, sieve)
         context = Context(self._stream.memory, self._origin, request, asked_at, self._head.watermark, live)
-        for batch in batches(sifted, self._stream.explode, context):
+        # What of it is new is decided batch by batch, in order; equal keys are in one batch.
+        for batch in batches(sieve, self._stream.explode, context):
             await anyio.lowlevel.checkpoint()
             await self._adopt(batch)
 
-    async def _read(self, answer: Answer[P]) -> list[Record[P] | Reject]:
-        """Decode the answer, with a look at the rest of the process between the slices."""
-        rows: list[Record[P] | Reject] = []
+    async def _read(self, answer: Answer[P], sieve: Sieve[P]) -> None:
+        """Decode the answer into the sieve, with a look at the rest of the process between the slices."""
         records = iter(answer.records)
-        while part := list(islice(records, SLICE)):
-            rows += part
+        sample: Reject | None = None
+        while rows := list(islice(records, SLICE)):
+            sieve.add(rows)
+            self._recent.extend(isinstance(row, Reject) for row in rows)
+            sample = next((row for row in rows if isinstance(row, Reject)), sample)
             await anyio.lowlevel.checkpoint()
-        self._recent.extend(isinstance(row, Reject) for row in rows)
-        sample = next((row for row in rows if isinstance(row, Reject)), None)
         rejects, count = sum(self._recent), len(self._recent)
         if sample is not None and rejects >= FEWEST_REJECTS and rejects > MOST_REJECTS * count:
             self._recent.clear()
@@ -195,14 +206,13 @@ class Worker(Generic[P]):
                 f"{rejects} of the last {count} rows are malformed, e.g.: {sample.error}",
                 advice="the vendor seems to have changed its format: a newer version of the collector may know it",
             )
-        return rows
 
     async def _adopt(self, batch: Batch) -> None:
         """Commit, then take over, then count."""
         state = self._state
-        if batch.head is None and batch.messages and state.head != state.durable:
+        if batch.head is None and batch.entries and state.head != state.durable:
             batch = structs.replace(batch, head=state.head)
-        if batch.messages or batch.head is not None:
+        if batch.entries or batch.head is not None:
             await self._commit(batch.messages, state.pairs(batch))
             state.after(batch)
         now = self._clock.now()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aiohttp import web
 from msgspec import Struct
 
-Select = Literal["begin", "end", "overlap"]
+Select = Literal["begin", "end", "overlap", "strict overlap"]
 Session = dict[str, Any]
 KEY = "42208b8df38b4e97878ce00aa765bc38"
 USER = 864
@@ -81,6 +81,8 @@ class Vendor:
                 return first <= end and upto(end)
             case "overlap":
                 return end >= first and upto(begin)
+            case "strict overlap":
+                return end > first and upto(begin)
 
 
 @asynccontextmanager

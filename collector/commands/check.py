@@ -9,7 +9,7 @@ from msgspec import Struct
 from collector.app import said
 from collector.clock import SystemClock
 from collector.config import Settings, load
-from collector.errors import Park, Refused, RetryLater, Split, UserError
+from collector.errors import Park, Refused, RetryLater, Split
 from collector.kafka.topics import UNAVAILABLE, probe
 from collector.pipeline.message import DEAD_LETTER
 from collector.telemetry.vendor import unheard
@@ -57,5 +57,3 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     except UNAVAILABLE as error:
         servers = settings.kafka.bootstrap_servers
         yield Finding("kafka", ok=False, text=f"{servers} does not answer ({said(error)}): check bootstrap_servers")
-    except UserError as error:
-        yield Finding("kafka", ok=False, text=str(error))

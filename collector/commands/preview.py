@@ -12,9 +12,9 @@ from msgspec import Struct
 from collector.clock import SystemClock
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
-from collector.model import Message, Record, Reject, Window, floor_second
+from collector.model import Message, Window, floor_second
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Ledger
+from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.rfc3339 import to_ms
 from collector.secrets import conceal
@@ -71,10 +71,12 @@ async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, n
     origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
     ledger = Ledger(stream.memory)
     async for answer in stream.ask(window):
-        rows: list[Record[Any] | Reject] = list(answer.records)
-        sifted = ledger.sift(rows, since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), asked_s=to_ms(now) // 1000)
+        sieve: Sieve[Any] = ledger.sieve(
+            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), asked_s=to_ms(now) // 1000
+        )
+        sieve.add(answer.records)
         context = Context(stream.memory, origin, window, now, window.start, live=False)
-        for batch in batches(sifted, stream.explode, context):
+        for batch in batches(sieve, stream.explode, context):
             for message in batch.messages:
                 if shown.events >= limit:
                     return

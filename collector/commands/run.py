@@ -19,7 +19,10 @@ def run(path: Path) -> None:
     # Values here are frozen and have no cycles: at its defaults, the search for some takes two fifths of a backfill.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    anyio.run(app.run, settings, backend_options={"use_uvloop": True})
+    try:
+        anyio.run(app.run, settings, backend_options={"use_uvloop": True})
+    except* UserError as errors:
+        raise UserError("\n".join(str(error) for error in app.leaves(errors))) from None
 
 
 def _reveal_all(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
+from collector.errors import Refused
 from collector.kafka.connection import CLOSE_S, options
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
@@ -63,7 +64,7 @@ class Membership:
             reason = "fenced"
             try:
                 await self._as_consumer(number)
-            except (KafkaError, OSError, TimeoutError, AssertionError) as error:
+            except (KafkaError, OSError, TimeoutError, AssertionError, Refused) as error:
                 reason = f"{type(error).__name__}: {error}"
             self._renewal = anyio.Event()
             self.assigned(structs.replace(self._assignment, settled=False))

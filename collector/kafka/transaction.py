@@ -54,16 +54,25 @@ async def transact(
     for key, value in state.items():
         _append(producer, batches[state_topic, state_partition], key, value, [])
     await producer.begin_transaction()
-    sent = [
-        (topic, await producer.send_batch(batch, topic, partition=partition))
-        for (topic, partition), batch in _in_turns(batches)
-    ]
+    sent: list[tuple[str, asyncio.Future[object]]] = []
+    try:
+        for (topic, partition), batch in _in_turns(batches):
+            sent.append((topic, await producer.send_batch(batch, topic, partition=partition)))
+    finally:
+        for _, future in sent:
+            future.add_done_callback(_heard)
     # A commit succeeds although a send in it failed for good: so each send's own word is heard first.
     await asyncio.wait([future for _, future in sent])
-    errors = [(topic, error) for topic, future in sent if (error := future.exception()) is not None]
-    for topic, error in errors:
-        raise _refused(topic, error) or error
+    for topic, future in sent:
+        if (error := future.exception()) is not None:
+            raise _refused(topic, error) or error
     await producer.commit_transaction()
+
+
+def _heard(future: asyncio.Future[object]) -> None:
+    """Look at a send's error, also when another one's ended the transaction: else the loop complains of it."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _append(

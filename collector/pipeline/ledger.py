@@ -56,16 +56,6 @@ class Novelty(Struct, Generic[P], frozen=True, gc=False):
     entries: Sequence[Entry]
 
 
-class Sifted(Struct, Generic[P], frozen=True):
-    """An answer without what is known."""
-
-    new: Sequence[Novelty[P]]
-    """By start, then by identity."""
-    duplicate: int
-    outside: int
-    known_rejects: int
-
-
 class Page:
     """The entries of ten minutes: packed chunks, one for each commit that added to it."""
 
@@ -105,7 +95,7 @@ def _learn(known: dict[bytes, tuple[int, tuple[bytes, ...]]], packed: bytes, mem
 
 
 class Ledger:
-    """What one stream has published after `final`. Read by `sift`; changed by `add` and `forget` alone."""
+    """What one stream has published after `final`. Read by a sieve; changed by `add` and `forget` alone."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -132,43 +122,17 @@ class Ledger:
         del self._pages[page.number]
         self._opened.pop(page.number, None)
 
-    def sift(
-        self, rows: Iterable[Record[P] | Reject], *, since_ms: int, until_ms: int | None, final_s: int, asked_s: int
-    ) -> Sifted[P]:
-        """What of one whole answer is new.
+    def sieve(self, *, since_ms: int, until_ms: int | None, final_s: int, asked_s: int) -> "Sieve[P]":
+        """A sieve for one whole answer.
 
         A record that starts outside `[since_ms, until_ms)`, or of which the ledger has forgotten everything because it
         ends before `final_s` (vendor's clock), is `outside`. A reject is filed under `asked_s`, since its own time may
-        be what cannot be read; no row that was there then can come back once `final` has passed that.
+        be what cannot be read.
         """
-        by_key: dict[bytes, list[Record[P]]] = {}
-        rejects: dict[bytes, Reject] = {}
-        outside = total = bad = 0
-        for row in rows:
-            if isinstance(row, Reject):
-                bad += 1
-                rejects[digest(b"reject", row.payload)] = row
-                continue
-            total += 1
-            if row.start_ms < since_ms or (until_ms is not None and row.start_ms >= until_ms) or row.last_s < final_s:
-                outside += 1
-                continue
-            by_key.setdefault(row.key, []).append(row)
-        new: list[Novelty[P]] = []
-        for key, records in sorted(by_key.items(), key=lambda item: (item[1][0].start_ms, item[0])):
-            novelty = self._new_of(key, records)
-            if novelty is not None:
-                new.append(novelty)
-        new_rejects: list[Novelty[P]] = list(self._new_rejects(rejects, asked_s))
-        published = sum(len(novelty.records) for novelty in new)
-        return Sifted(
-            new=[*new, *new_rejects],
-            duplicate=total - outside - published,
-            outside=outside,
-            known_rejects=bad - len(new_rejects),
-        )
+        return Sieve(self, since_ms, until_ms, final_s, asked_s)
 
-    def _new_of(self, key: bytes, records: list[Record[P]]) -> Novelty[P] | None:
+    def new_of(self, key: bytes, records: Sequence[Record[P]]) -> Novelty[P] | None:
+        """What is new of the records of one key, all that were in one answer."""
         page = records[0].filed_s // PAGE_S
         short = digest(key)
         number, known = self._open(page).get(short, (-1, ()))
@@ -187,13 +151,13 @@ class Ledger:
         entries = [Entry(page, record.last_s, ENTRY.pack(short, print_, n)) for print_, n, record in stated]
         return Novelty(numbered, None, entries)
 
-    def _new_rejects(self, rejects: Mapping[bytes, Reject], asked_s: int) -> Iterator[Novelty[P]]:
-        # Rejects have pages of their own, below zero; they are few, so all of them are looked at.
-        filed = [self._open(page) for page in list(self._pages) if page < 0] if rejects else []
-        for short, reject in rejects.items():
-            if not any(short in known for known in filed):
-                entry = Entry(-1 - asked_s // PAGE_S, asked_s, ENTRY.pack(short, NO_FINGERPRINT, 0))
-                yield Novelty((), reject, (entry,))
+    def last_seen_s(self, reject: bytes) -> int | None:
+        """Under which second a row that could not be understood was filed last; None when it is new.
+
+        Rejects have pages of their own, below zero; they are few, so all of them are looked at.
+        """
+        pages = [page for number, page in self._pages.items() if number < 0]
+        return max((page.last_s for page in pages if reject in self._open(page.number)), default=None)
 
     def _open(self, number: int) -> dict[bytes, tuple[int, tuple[bytes, ...]]]:
         page = self._pages.get(number)
@@ -206,6 +170,52 @@ class Ledger:
         else:
             self._opened.move_to_end(number)
         return page.open(self._memory)
+
+
+class Sieve(Generic[P]):
+    """Takes an answer's rows, in any order, and then gives what is new of them."""
+
+    def __init__(self, ledger: Ledger, since_ms: int, until_ms: int | None, final_s: int, asked_s: int) -> None:
+        self._ledger = ledger
+        self._since_ms = since_ms
+        self._until_ms = until_ms
+        self._final_s = final_s
+        self._asked_s = asked_s
+        self._by_key: dict[bytes, list[Record[P]]] = {}
+        self._rejects: dict[bytes, Reject] = {}
+        self.duplicate = 0
+        """Rows that are known, as far as has been looked at."""
+        self.outside = 0
+
+    def add(self, rows: Iterable[Record[P] | Reject]) -> None:
+        since_ms, until_ms, final_s = self._since_ms, self._until_ms, self._final_s
+        for row in rows:
+            self.duplicate += 1
+            if isinstance(row, Reject):
+                self._rejects[digest(b"reject", row.payload)] = row
+            elif row.start_ms < since_ms or (until_ms is not None and row.start_ms >= until_ms) or row.last_s < final_s:
+                self.outside += 1
+                self.duplicate -= 1
+            else:
+                self._by_key.setdefault(row.key, []).append(row)
+
+    def new(self) -> Iterator[Novelty[P]]:
+        """By start, then by identity; last the rejects. Decided as it is taken, and let go of with it."""
+        by_key = self._by_key
+        for key in sorted(by_key, key=lambda key: (by_key[key][0].start_ms, key)):
+            novelty = self._ledger.new_of(key, by_key.pop(key))
+            if novelty is not None:
+                self.duplicate -= len(novelty.records)
+                yield novelty
+        for short, reject in self._rejects.items():
+            seen_s = self._ledger.last_seen_s(short)
+            if seen_s is None:
+                self.duplicate -= 1
+            elif seen_s >= (self._final_s + self._asked_s) // 2:
+                continue
+            # One that keeps coming is filed again before it would be forgotten: it is a dead letter once.
+            entry = Entry(-1 - self._asked_s // PAGE_S, self._asked_s, ENTRY.pack(short, NO_FINGERPRINT, 0))
+            yield Novelty((), reject if seen_s is None else None, (entry,))
 
 
 def _surplus(found: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]) -> list[tuple[bytes, Record[P]]]:

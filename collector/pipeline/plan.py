@@ -97,10 +97,11 @@ def next_step(head: Head, policy: Policy, cursors: Cursors, now: datetime) -> Wa
 def asked(window: Window, head: Head) -> Window:
     """What is asked for, so that the window is covered: it begins one second earlier, but never before `final`.
 
-    With whole seconds an end may be inclusive or not; so nothing is lost between windows, and equal rows of one second
-    are together in some answer.
+    Times are asked for in whole seconds, and an end may be inclusive or not, as may a begin that is compared with
+    records' ends; so nothing is lost between windows, and equal rows of one second are together in some answer.
     """
-    return Window(max(head.final, window.start - SECOND), window.end)
+    earliest = head.since - SECOND if head.final == head.since else head.final
+    return Window(max(earliest, window.start - SECOND), window.end)
 
 
 def closed(head: Head, step: Ask, policy: Policy, asked_at: datetime) -> tuple[Head, Cursors]:

@@ -6,14 +6,14 @@ The only module with aiohttp's client. Foreign errors end here: their texts hold
 import os
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from math import inf
 from time import monotonic
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -27,14 +27,14 @@ from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least
 
-T = TypeVar("T")
-
 CHUNK_BYTES = 64 << 10
 CONNECT_S = 10
 WHOLE = 3
 """How many timeouts a whole answer may take: a vendor that trickles is not waited for for ever."""
 ANSWERS_AT_ONCE = 2
-"""Answers that are read and decoded at a time in the process: what bounds its memory, whatever is configured."""
+"""Answers that are in memory at a time in the process, but for small ones: what bounds it, whatever is configured."""
+SMALL_BYTES = 256 << 10
+"""A body up to here needs no share: the live edge waits for no backfill, and for no vendor that trickles."""
 
 DAY_S = 86_400.0
 """The longest Retry-After that is taken at its word."""
@@ -62,11 +62,6 @@ class Response(Struct, frozen=True):
     took: timedelta
     vendor_now: datetime | None
     release: Callable[[], None]
-
-    def reading(self, rows: Iterable[T]) -> Iterator[T]:
-        """The rows; the memory is given back when they are read."""
-        yield from rows
-        self.release()
 
     def __enter__(self) -> Self:
         return self
@@ -140,10 +135,7 @@ class Http:
                     ) as response:
                         status, vendor_now = str(response.status), _date(response)
                         _judge(response, self.clock.now())
-                        scope.deadline = inf  # the wait for memory is our own, not the vendor's
-                        await share.take()
-                        scope.deadline = anyio.current_time() + WHOLE * silence
-                        body = await _read(response, limits.max_response_bytes)
+                        body = await _read(response, limits.max_response_bytes, share, scope)
             except (aiohttp.ClientError, OSError) as error:
                 # Raised further down: from here it would carry the foreign error, which holds the URL, as its context.
                 trouble = _explained(error, url, silence)
@@ -163,15 +155,15 @@ class _Share:
 
     def __init__(self, shares: anyio.Semaphore) -> None:
         self._shares = shares
-        self._taken = False
+        self.taken = False
 
     async def take(self) -> None:
         await self._shares.acquire()
-        self._taken = True
+        self.taken = True
 
     def give_back(self) -> None:
-        if self._taken:
-            self._taken = False
+        if self.taken:
+            self.taken = False
             self._shares.release()
 
 
@@ -221,12 +213,16 @@ def _judge(response: aiohttp.ClientResponse, now: datetime) -> None:
     raise Park(f"HTTP {status}", advice=advice)
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit: int, share: "_Share", deadline: anyio.CancelScope) -> bytes:
     """The body after decompression, in chunks, so that one that is too large is never whole in memory."""
     parts: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         size += len(chunk)
+        if size > SMALL_BYTES and not share.taken:
+            left, deadline.deadline = deadline.deadline - anyio.current_time(), inf
+            await share.take()  # however long: the wait is our own, not the vendor's
+            deadline.deadline = anyio.current_time() + left
         if size > limit:
             raise Split(f"an answer of more than max_response_bytes ({limit})")
         parts.append(chunk)

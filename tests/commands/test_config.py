@@ -127,8 +127,9 @@ def test_a_source_without_streams_runs_its_vendors_main_one(tmp_path: Path) -> N
     assert settings(tmp_path, MALL).sources["mall"].streams.sessions == SessionsSettings()
 
 
-def test_a_source_runs_only_the_streams_whose_tables_it_has(tmp_path: Path) -> None:
-    assert settings(tmp_path, MALL + "[sources.mall.streams]\n").sources["mall"].streams.sessions is None
+def test_an_empty_table_of_streams_leaves_the_main_one_at_its_defaults(tmp_path: Path) -> None:
+    emptied = settings(tmp_path, MALL + "[sources.mall.streams]\n").sources["mall"].streams.sessions
+    assert emptied == settings(tmp_path, MALL).sources["mall"].streams.sessions
 
 
 def test_everything_but_the_sources_has_a_default(tmp_path: Path) -> None:

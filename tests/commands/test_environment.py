@@ -60,7 +60,7 @@ OVERRIDES: list[tuple[str, str, object, Callable[[Settings], object]]] = [
         "SOURCES__MALL__STREAMS__SESSIONS__INTERVAL",
         "5s",
         timedelta(seconds=5),
-        lambda got: (sessions := got.sources["mall"].streams.sessions) and sessions.interval,
+        lambda got: got.sources["mall"].streams.sessions.interval,
     ),
 ]
 

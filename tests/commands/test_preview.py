@@ -105,7 +105,7 @@ async def test_the_vendor_is_asked_for_the_window_in_utc(tmp_path: Path) -> None
         ended = await preview(config, "mall", "sessions", "--end", "2019-07-01T14:00:00+02:00", "--last", "15m")
 
     assert (ended.code, ended.out) == (0, "")
-    assert vendor.asked == [{"key": KEY, "b": "2019/07/01 11:45:00", "e": "2019/07/01 11:59:59", "tzo": "0"}]
+    assert vendor.asked == [{"key": KEY, "b": "2019/07/01 11:45:00", "e": "2019/07/01 12:00:00", "tzo": "0"}]
 
 
 async def test_the_totals_are_diagnostics(tmp_path: Path) -> None:

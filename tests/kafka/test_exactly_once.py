@@ -14,7 +14,7 @@ from tests.vendor import KEY, Known, Select, Vendor, expected_events, serving, s
 
 pytestmark = pytest.mark.anyio
 
-SELECTS: tuple[Select, ...] = ("begin", "end", "overlap")
+SELECTS: tuple[Select, ...] = ("begin", "end", "overlap", "strict overlap")
 
 
 def history(random: Random, now: datetime, number: int = 120) -> list[Known]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from collector.model import Event, EventType, Memory, Record, Reject, Window
 from collector.pipeline import batch as batch_module
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Ledger
+from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import MAX_PAYLOAD_BYTES, DeadLetterV1, Origin, record_digest
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -47,8 +47,9 @@ def explode(record: Record[int], digest: str, number: int) -> Iterator[Event]:
 
 
 def made(rows: list[Record[int] | Reject]) -> list[batch_module.Batch]:
-    sifted = Ledger(Memory.VERSIONS).sift(rows, since_ms=0, until_ms=None, final_s=0, asked_s=0)
-    return list(batches(sifted, explode, CONTEXT))
+    sieve: Sieve[int] = Ledger(Memory.VERSIONS).sieve(since_ms=0, until_ms=None, final_s=0, asked_s=0)
+    sieve.add(rows)
+    return list(batches(sieve, explode, CONTEXT))
 
 
 def test_a_message_is_a_cloudevent_in_binary_mode() -> None:

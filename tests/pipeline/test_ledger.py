@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from collector.model import Memory, Record, Reject
 from collector.pipeline import ledger as ledger_module
-from collector.pipeline.ledger import ENTRY, PAGE_S, Ledger, grouped
+from collector.pipeline.ledger import ENTRY, PAGE_S, Ledger, Novelty, Sieve, grouped
 
 FOREVER = 1 << 40
 
@@ -18,14 +18,28 @@ def row(key: str, says: str = "hello", *, start_s: int = 1000, end_s: int | None
     return Record(f"{key}@{start_s}".encode(), says.encode(), start_s * 1000, end_s * 1000, start_s, f"{key}:{says}")
 
 
+def sift(
+    ledger: Ledger,
+    rows: Sequence[Record[str] | Reject],
+    *,
+    since_ms: int = 0,
+    until_ms: int | None = None,
+    final_s: int = 0,
+    asked_s: int = 0,
+) -> tuple[list[Novelty[str]], Sieve[str]]:
+    sieve: Sieve[str] = ledger.sieve(since_ms=since_ms, until_ms=until_ms, final_s=final_s, asked_s=asked_s)
+    sieve.add(rows)
+    return list(sieve.new()), sieve
+
+
 def publish(
     ledger: Ledger, rows: Sequence[Record[str] | Reject], *, final_s: int = 0, asked_s: int = 5000
 ) -> list[tuple[str, int]]:
     """Sift an answer, commit all that is new in it, and return that."""
-    sifted = ledger.sift(rows, since_ms=0, until_ms=None, final_s=final_s, asked_s=asked_s)
-    for page, (packed, last_s) in grouped(entry for new in sifted.new for entry in new.entries).items():
+    found, _ = sift(ledger, rows, final_s=final_s, asked_s=asked_s)
+    for page, (packed, last_s) in grouped(entry for new in found for entry in new.entries).items():
         ledger.add(page, packed, last_s)
-    return [(numbered.record.payload, numbered.number) for new in sifted.new for numbered in new.records]
+    return [(numbered.record.payload, numbered.number) for new in found for numbered in new.records]
 
 
 def test_of_rows_two_equal_ones_are_two_things() -> None:
@@ -56,17 +70,17 @@ def test_of_versions_a_change_is_a_revision_also_when_it_changes_back() -> None:
 
 def test_a_row_that_ends_before_final_is_outside_since_the_ledger_has_forgotten_it() -> None:
     ledger = Ledger(Memory.VERSIONS)
-    sifted = ledger.sift([row("a", end_s=1500)], since_ms=0, until_ms=None, final_s=1501, asked_s=0)
-    assert (0, 1) == (len(sifted.new), sifted.outside)
-    sifted = ledger.sift([row("a", end_s=1500)], since_ms=0, until_ms=None, final_s=1500, asked_s=0)
-    assert (1, 0) == (len(sifted.new), sifted.outside)
+    found, sieve = sift(ledger, [row("a", end_s=1500)], final_s=1501)
+    assert (0, 1, 0) == (len(found), sieve.outside, sieve.duplicate)
+    found, sieve = sift(ledger, [row("a", end_s=1500)], final_s=1500)
+    assert (1, 0, 0) == (len(found), sieve.outside, sieve.duplicate)
 
 
 def test_a_stream_is_the_records_that_start_in_it() -> None:
     rows = [row("early", start_s=99), row("first", start_s=100), row("last", start_s=199), row("late", start_s=200)]
-    sifted = Ledger(Memory.VERSIONS).sift(rows, since_ms=100_000, until_ms=200_000, final_s=0, asked_s=0)
-    assert ["first:hello", "last:hello"] == [new.records[0].record.payload for new in sifted.new]
-    assert 2 == sifted.outside
+    found, sieve = sift(Ledger(Memory.VERSIONS), rows, since_ms=100_000, until_ms=200_000)
+    assert ["first:hello", "last:hello"] == [new.records[0].record.payload for new in found]
+    assert 2 == sieve.outside
 
 
 def test_what_is_new_comes_by_start_whatever_the_vendor_s_order() -> None:
@@ -77,10 +91,25 @@ def test_what_is_new_comes_by_start_whatever_the_vendor_s_order() -> None:
 def test_a_bad_row_is_new_once() -> None:
     ledger = Ledger(Memory.VERSIONS)
     bad: Record[str] | Reject = Reject(b"?", "it is no row")
-    assert 1 == len(ledger.sift([bad, bad], since_ms=0, until_ms=None, final_s=0, asked_s=5000).new)
+    assert 1 == len(sift(ledger, [bad, bad], asked_s=5000)[0])
     publish(ledger, [bad], asked_s=5000)
-    sifted = ledger.sift([bad], since_ms=0, until_ms=None, final_s=4000, asked_s=9000)
-    assert (0, 1) == (len(sifted.new), sifted.known_rejects)
+    found, sieve = sift(ledger, [bad], final_s=1000, asked_s=9000)
+    assert (0, 1) == (len(found), sieve.duplicate)
+
+
+def test_a_bad_row_that_keeps_coming_is_remembered_for_as_long_as_it_does() -> None:
+    ledger, letters = Ledger(Memory.VERSIONS), 0
+    bad: Record[str] | Reject = Reject(b"?", "it is no row")
+    for asked_s in range(0, 1_000_000, 700):  # a lateness of an hour, over eleven days
+        final_s = asked_s - 3600
+        for page in ledger.passed(final_s):
+            ledger.forget(page)
+        found, _ = sift(ledger, [bad], final_s=final_s, asked_s=asked_s)
+        letters += sum(new.reject is not None for new in found)
+        for page_number, (packed, last_s) in grouped(entry for new in found for entry in new.entries).items():
+            ledger.add(page_number, packed, last_s)
+    assert 1 == letters
+    assert len(ledger) < 10
 
 
 def test_a_page_is_kept_until_its_longest_record_has_ended() -> None:
@@ -120,9 +149,9 @@ def test_of_rows_as_many_are_published_as_were_ever_together_in_one_answer(
         rows = [row(key, says, start_s=slot * PAGE_S) for key, says, slot in answer]
         seen = Counter(record.key.decode() for record in rows)
         most |= seen
-        sifted = ledger.sift(rows, since_ms=0, until_ms=None, final_s=0, asked_s=0)
-        published.update(new.records[0].record.key.decode() for new in sifted.new for _ in new.records)
-        for page, (packed, last_s) in grouped(entry for new in sifted.new for entry in new.entries).items():
+        found, _ = sift(ledger, rows)
+        published.update(new.records[0].record.key.decode() for new in found for _ in new.records)
+        for page, (packed, last_s) in grouped(entry for new in found for entry in new.entries).items():
             ledger.add(page, packed, last_s)
     assert most == published
 

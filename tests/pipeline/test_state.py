@@ -10,7 +10,7 @@ from msgspec import structs
 from collector.errors import Refused
 from collector.model import Account, Head, Memory, Record
 from collector.pipeline.batch import Batch
-from collector.pipeline.ledger import PAGE_S
+from collector.pipeline.ledger import PAGE_S, Sieve
 from collector.pipeline.state import Pairs, Shape, State, by_stream, load, stream_prefix
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -42,8 +42,9 @@ def commit(state: State, topic: dict[bytes, bytes], batch: Batch) -> Pairs:
 
 
 def entries(state: State, rows: list[Record[None]]) -> Batch:
-    sifted = state.ledger.sift(rows, since_ms=0, until_ms=None, final_s=0, asked_s=START_S)
-    return Batch(entries=[entry for new in sifted.new for entry in new.entries])
+    sieve: Sieve[None] = state.ledger.sieve(since_ms=0, until_ms=None, final_s=0, asked_s=START_S)
+    sieve.add(rows)
+    return Batch(entries=[entry for new in sieve.new() for entry in new.entries])
 
 
 def test_keys_are_paths_and_odd_names_cannot_break_them() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import Park, RetryLater, Split
+from collector.vendors import http as http_module
 from collector.vendors.http import ANSWERS_AT_ONCE, Http, Limiter, Limits, http
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import (
@@ -100,6 +101,12 @@ async def test_a_failed_request_gives_its_turn_back() -> None:
             pass
 
 
+@pytest.fixture(autouse=True)
+def every_body_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that each takes a share of memory, from its first byte on."""
+    monkeypatch.setattr(http_module, "SMALL_BYTES", 0)
+
+
 @given(st.integers(1, 5), st.lists(st.integers(0, 90), min_size=1, max_size=30))
 async def test_a_minute_sees_no_more_requests_than_allowed_and_nobody_waits_longer(
     per_minute: int, gaps_s: list[int]
@@ -161,24 +168,27 @@ async def test_an_answer_waits_until_there_is_memory_for_it() -> None:
         assert [b"whole"] == done
 
 
-async def test_reading_an_answer_to_its_end_gives_its_memory_back() -> None:
-    async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking, answering_at_all(asking):
-        for _ in range(5):
-            response = await ask(asking, url, limits=LIMITS)
-            assert [1, 2, 3] == list(response.reading([1, 2, 3]))
-
-
-async def test_dropping_an_answer_gives_its_memory_back() -> None:
+async def test_an_answer_that_is_done_with_gives_its_memory_back() -> None:
     async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking, answering_at_all(asking):
         for _ in range(5):
             with await ask(asking, url, limits=LIMITS) as response:
-                assert 1 == next(response.reading([1, 2, 3]))
+                assert b"whole" == response.body
+
+
+async def test_a_small_answer_waits_for_nobody_s_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(max_concurrency=10)
+    async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking:
+        held = [await ask(asking, url, limits=limits) for _ in range(ANSWERS_AT_ONCE)]
+        monkeypatch.setattr(http_module, "SMALL_BYTES", len(b"whole"))
+        assert b"whole" == (await ask(asking, url, limits=limits)).body
+        assert 0 == asking._answers.value
+        for response in held:
+            response.release()
 
 
 async def test_memory_is_given_back_once_however_often_it_is_said() -> None:
     async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking:
         with await ask(asking, url, limits=LIMITS) as response:
-            assert [1] == list(response.reading([1]))
             response.release()
 
         assert ANSWERS_AT_ONCE == asking._answers.value

@@ -34,7 +34,7 @@ from collector.telemetry.stream import StreamTelemetry
 from collector.worker import Worker
 from tests.simulated import SimulatedClock
 
-Select = Literal["begin", "end", "overlap"]
+Select = Literal["begin", "end", "overlap", "strict overlap"]
 
 
 class Happened(Struct, frozen=True):
@@ -99,7 +99,7 @@ class ListStream:
 
     async def ask(self, window: Window) -> AsyncGenerator[Answer[Happened], None]:
         self.asked.append((window, self._clock.now()))
-        now_s, first, last = unix_s(self._clock.now()), unix_s(window.start), unix_s(window.end) - 1
+        now_s, first, last = unix_s(self._clock.now()), unix_s(window.start), unix_s(window.end)
         self._clock.pass_s(self._answer_s)
         if self._random.random() < self._failure:
             raise RetryLater("the vendor is not well")
@@ -128,6 +128,8 @@ class ListStream:
                 return first <= row.end_s and upto(row.end_s)
             case "overlap":
                 return row.end_s >= first and upto(row.begin_s)
+            case "strict overlap":
+                return row.end_s > first and upto(row.begin_s)
 
     def explode(self, record: Record[Happened], digest: str, number: int) -> Iterator[Event]:
         row = record.payload
@@ -223,13 +225,14 @@ async def live(stream: ListStream, sink: ListSink, clock: EndingClock, since: da
         tell = StreamTelemetry(Metrics(), StreamRow("test", stream.source, stream.name), [TYPE.name])
         worker = Worker(stream, state, sink.commit, origin=origin, clock=clock, tell=tell, random=random)
         try:
-            await worker.follow(since)
-        except Crash:
-            clock.pass_s(random.choice([1, 60, 3600, 8 * 3600]))
+            try:
+                await worker.follow(since)
+            except Crash:
+                clock.pass_s(random.choice([1, 60, 3600, 8 * 3600]))
+                continue
         except (Enough, EpochEnded):
-            return
-        else:
-            return
+            pass
+        return
 
 
 def at(seconds: int) -> datetime:

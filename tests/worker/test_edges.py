@@ -14,7 +14,7 @@ from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, Se
 pytestmark = pytest.mark.anyio
 
 ZERO, HOUR = 1_000_000_800, 3600
-SELECTS: tuple[Select, ...] = ("begin", "end", "overlap")
+SELECTS: tuple[Select, ...] = ("begin", "end", "overlap", "strict overlap")
 
 
 POLICY = Policy(

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 HOUR, DAY = 3600, 24 * 3600
 ZERO = 1_000_000_800  # an hour's begin, long ago
-SELECTS: tuple[Select, ...] = ("begin", "end", "overlap")
+SELECTS: tuple[Select, ...] = ("begin", "end", "overlap", "strict overlap")
 
 
 def history(random: Random, lateness_s: int, days: int) -> list[Happened]:

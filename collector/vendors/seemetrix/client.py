@@ -7,7 +7,7 @@ from hashlib import blake2b
 import msgspec
 
 from collector.errors import Park, RetryLater, UserError
-from collector.model import SECOND, Account, Answer, Event, EventType, Memory, Policy, Record, Window
+from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
 from collector.telemetry.vendor import Asked
 from collector.vendors.http import Http, Limiter, Response
 from collector.vendors.seemetrix import events, wire
@@ -64,7 +64,7 @@ class Sessions:
     async def ask(self, window: Window) -> AsyncGenerator[Answer[wire.Session], None]:
         """An answer for each device. Which sessions a window selects is unstated, so whatever comes is passed on."""
         for device in self._devices:
-            query = {"b": _written(window.start), "e": _written(window.end - SECOND), "tzo": "0"}
+            query = {"b": _written(window.start), "e": _written(window.end), "tzo": "0"}
             if device is not None:
                 query["device_id"] = str(device)
             with await self._client.get(RAW_DATA, query) as response:
@@ -74,7 +74,7 @@ class Sessions:
                     what = "a page of HTML" if response.body.lstrip()[:1] == b"<" else f"not the document's: {error}"
                     raise RetryLater(f"the answer is {what}") from None
                 yield Answer(
-                    records=response.reading(wire.read(raw)),
+                    records=wire.read(raw),
                     rows=len(raw),
                     size=len(response.body),
                     took=response.took,
@@ -87,7 +87,7 @@ class Sessions:
 
 def streams(source: str, settings: SeemetrixSource, http: Http, asked: Asked) -> Sequence[Sessions]:
     client = Client(source, settings, http, asked)
-    return [Sessions(client, settings.streams.sessions)] if settings.streams.sessions else []
+    return [Sessions(client, settings.streams.sessions)]
 
 
 async def probe(source: str, settings: SeemetrixSource, http: Http, asked: Asked) -> str:

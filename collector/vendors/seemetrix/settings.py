@@ -24,11 +24,11 @@ class SessionsSettings(StreamSettings):
 
 
 class Streams(BaseModel):
-    """`[sources.<name>.streams]`: those that have a table run."""
+    """`[sources.<name>.streams]`. There is one kind, and so it runs whether it has a table or not."""
 
     model_config = STRICT
 
-    sessions: SessionsSettings | None = None
+    sessions: SessionsSettings = SessionsSettings()
 
 
 def _some(ids: tuple[int, ...]) -> tuple[int, ...]:
@@ -45,7 +45,7 @@ class SeemetrixSource(SourceSettings):
     user_id: Identifier
     user_key: Secret
     device_ids: Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_some)] | None = None
-    streams: Streams = Streams(sessions=SessionsSettings())
+    streams: Streams = Streams()
 
     @property
     def account(self) -> Account:

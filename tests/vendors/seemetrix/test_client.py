@@ -59,21 +59,21 @@ async def asked_for(window: Window = HOUR, **settings: object) -> list[str]:
 
 
 async def test_the_request_is_the_documents_to_the_letter() -> None:
-    query = "b=2019/07/01%2011:00:00&e=2019/07/01%2011:59:59&tzo=0"
+    query = "b=2019/07/01%2011:00:00&e=2019/07/01%2012:00:00&tzo=0"
 
     assert [f"{RAW_PATH}?{RAW_KEY}&{query}"] == await asked_for()
 
 
-async def test_the_last_second_asked_for_is_the_one_before_the_window_ends() -> None:
+async def test_the_end_asked_for_is_the_window_s_so_that_its_last_second_is_whole() -> None:
     first = datetime(2020, 2, 29, 23, 59, 59, tzinfo=UTC)
 
     [path] = await asked_for(Window(first, first + timedelta(seconds=1)))
 
-    assert path.endswith("&b=2020/02/29%2023:59:59&e=2020/02/29%2023:59:59&tzo=0")
+    assert path.endswith("&b=2020/02/29%2023:59:59&e=2020/03/01%2000:00:00&tzo=0")
 
 
 async def test_each_chosen_device_is_asked_about_once() -> None:
-    query = "b=2019/07/01%2011:00:00&e=2019/07/01%2011:59:59&tzo=0"
+    query = "b=2019/07/01%2011:00:00&e=2019/07/01%2012:00:00&tzo=0"
 
     assert [f"{RAW_PATH}?{RAW_KEY}&{query}&device_id={device}" for device in (7, 5315)] == await asked_for(
         device_ids=[5315, 7, 5315]
@@ -278,6 +278,7 @@ async def test_a_selection_changes_with_the_devices_and_not_with_their_order() -
         assert 3 == len({selection(), selection(device_ids=[1, 2]), selection(device_ids=[12])})
 
 
-async def test_a_source_without_streams_asks_for_nothing() -> None:
+async def test_a_source_whose_table_of_streams_is_empty_runs_its_main_one() -> None:
     async with http(SimulatedClock()) as asking:
-        assert [] == streams("lobby", source("http://127.0.0.1", streams={}), asking, unheard)
+        found = streams("lobby", source("http://127.0.0.1", streams={}), asking, unheard)
+        assert ["sessions"] == [stream.name for stream in found]
