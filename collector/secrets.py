@@ -74,4 +74,5 @@ def conceal(text: str) -> str:
 def _forms(secret: str) -> set[str]:
     """The secret as it may stand in a text: as it is, as a part of a URL, inside JSON, or as Python prints it."""
     in_urls = (quote(secret, safe=safe) for safe in ("", "/", "/:,"))
-    return {form for form in (secret, *in_urls, json.dumps(secret)[1:-1], repr(secret)[1:-1]) if form}
+    in_json = json.dumps(secret)[1:-1]
+    return {form for form in (secret, *in_urls, in_json, in_json.replace("/", "\\/"), repr(secret)[1:-1]) if form}

@@ -112,7 +112,7 @@ def _refused(topic: str, error: BaseException) -> Refused | None:
         advice = f"allow the collector's user to Describe and Write the topic {topic}"
         return Refused(f"no permission to write to {topic}", advice=advice, topic=topic)
     if isinstance(error, UnknownTopicOrPartitionError | InvalidTopicError):
-        advice = f"create the topic {topic}, or restart with create_topics = true"
+        advice = f"create the topic {topic}, or restart the collector, which creates it (kafka.create_topics)"
         return Refused(f"the topic {topic} is missing", advice=advice, topic=topic)
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
         advice = f"set max.message.bytes of {topic} to 1048588 or more"

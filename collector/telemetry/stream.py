@@ -1,5 +1,6 @@
 """What happens to one stream."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -27,6 +28,9 @@ class StreamTelemetry:
         self._labels = (row.source, row.stream)
         self._log = structlog.get_logger().bind(source=row.source, stream=row.stream)
         self._logged: tuple[str, datetime] | None = None
+        self._letters: Counter[str] = Counter()
+        """Dead letters that no line has told of yet."""
+        self._letters_logged: datetime | None = None
         self._state("not_owned")
 
     def owned(self, head: Head | None, entries: int) -> None:
@@ -95,8 +99,11 @@ class StreamTelemetry:
         row.records.update(tally.records)
         row.events.update(tally.events)
         row.dead_letters.update(tally.dead_letters)
-        if tally.dead_letters:
-            self._log.error("dead_letters", **tally.dead_letters, advice="see the topic collector.dead_letters")
+        self._letters.update(tally.dead_letters)
+        if self._letters and (self._letters_logged is None or now - self._letters_logged >= LOG_AGAIN):
+            self._log.error("dead_letters", **self._letters, advice="see the topic collector.dead_letters")
+            self._letters.clear()
+            self._letters_logged = now
         if outside := tally.records.get("outside"):
             self._log.debug("records_outside", count=outside)
         self._head(head, entries)

@@ -1,6 +1,7 @@
 """What is told of a stream: counts of what is durable, its one state, and each trouble once in a while."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -248,3 +249,13 @@ def test_a_notice_is_told_once(told: Told, logs: list[Any]) -> None:
 
     assert ["since_ignored", "selection_changed"] == [line["event"] for line in logs]
     assert [line["advice"] for line in logs] == told.row.notices
+
+
+def test_dead_letters_are_a_line_at_once_and_then_one_in_ten_minutes_that_counts_them_all(
+    told: Told, logs: list[Any]
+) -> None:
+    for minute in range(21):
+        tally = Tally(dead_letters=Counter(malformed=2))
+        told.tell.committed(tally, HEAD, 0, START + timedelta(minutes=minute))
+
+    assert [2, 20, 20] == [line["malformed"] for line in logs if line["event"] == "dead_letters"]
