@@ -23,7 +23,7 @@ from collector.kafka.restore import refuse_orphans
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
 from collector.model import Message
-from collector.pipeline.message import DEAD_LETTER, Origin
+from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, by_stream, load, stream_prefix
 from collector.secrets import conceal
 from collector.telemetry.kafka import KafkaTelemetry
@@ -92,8 +92,7 @@ class Daemon:
             await stack.enter_async_context(serving(address, self._board, self._metrics.registry, self._clock))
             client = await stack.enter_async_context(http(self._clock))
             by_partition = self._streams(client)
-            topics = {kind.topic for each in by_partition.values() for f in each for kind in f.stream.event_types}
-            await self._topics(topics | {DEAD_LETTER.topic})
+            await self._topics(self._settings.topics())
             member = anyio.CancelScope(shield=True)  # the epochs end first, and only then is the group left
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._be_member, member)

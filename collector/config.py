@@ -12,8 +12,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from collector.errors import UserError
 from collector.kafka.settings import KafkaSettings
+from collector.pipeline.message import DEAD_LETTER
 from collector.settings import STRICT, FromEnvironment
-from collector.vendors import AnySource
+from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
 
 PREFIX = "COLLECTOR__"
@@ -72,6 +73,11 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     sources: Annotated[dict[SourceName, AnySource], AfterValidator(_some)]
+
+    def topics(self) -> set[str]:
+        """The topics that the sources' vendors and their dead letters need, without the prefix."""
+        kinds = (kind for source in self.sources.values() for kind in VENDORS[source.vendor].event_types)
+        return {DEAD_LETTER.topic, *(kind.topic for kind in kinds)}
 
     @model_validator(mode="after")
     def _sources_of_one_account_agree(self) -> "Settings":

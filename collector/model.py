@@ -173,7 +173,3 @@ def floor_second(instant: datetime) -> datetime:
 def unix_s(instant: datetime) -> int:
     """Whole seconds since 1970."""
     return (instant - EPOCH) // SECOND
-
-
-def from_unix_s(seconds: int) -> datetime:
-    return EPOCH + timedelta(seconds=seconds)

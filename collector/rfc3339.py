@@ -1,11 +1,10 @@
 """Instants as the values of events write them: RFC 3339 in UTC with milliseconds and `Z`."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from collector.model import EPOCH, Timestamp
 
-MILLISECOND = timedelta(milliseconds=1)
 EPOCH_LOCAL = datetime(1970, 1, 1)  # noqa: DTZ001 - the zero of clocks that do not say their zone
 EARLIEST_MS = -62135596800000
 LATEST_MS = 253402300799999
@@ -33,7 +32,3 @@ def to_ms(instant: datetime) -> int:
     """Milliseconds since 1970, rounded down; a datetime without a zone is taken for UTC."""
     delta = instant - (EPOCH if instant.tzinfo else EPOCH_LOCAL)
     return delta.days * 86_400_000 + delta.seconds * 1000 + delta.microseconds // 1000
-
-
-def from_ms(unix_ms: int) -> datetime:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC)

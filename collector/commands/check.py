@@ -11,7 +11,6 @@ from collector.clock import SystemClock
 from collector.config import Settings, load
 from collector.errors import Park, Refused, RetryLater, Split
 from collector.kafka.topics import UNAVAILABLE, probe
-from collector.pipeline.message import DEAD_LETTER
 from collector.telemetry.vendor import unheard
 from collector.vendors import VENDORS
 from collector.vendors.http import http
@@ -48,9 +47,8 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
                 yield Finding(what, ok=False, text=f"{error}: {error.advice}")
             except (RetryLater, Split) as error:
                 yield Finding(what, ok=False, text=f"{error}: try again later")
-    topics = {kind.topic for source in settings.sources.values() for kind in VENDORS[source.vendor].event_types}
     try:
-        text = await probe(settings.kafka, {*topics, DEAD_LETTER.topic})
+        text = await probe(settings.kafka, settings.topics())
         yield Finding("kafka", ok=True, text=text)
     except Refused as error:
         yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")

@@ -10,11 +10,9 @@ from collector.kafka.epoch import Fenced, epoch
 from collector.kafka.restore import has_records
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import UNAVAILABLE, ensure
-from collector.pipeline.message import DEAD_LETTER
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import Board
-from collector.vendors import VENDORS
 
 
 def init(path: Path) -> str:
@@ -25,8 +23,7 @@ def init(path: Path) -> str:
 async def _init(settings: Settings) -> str:
     kafka = settings.kafka
     try:
-        topics = {kind.topic for source in settings.sources.values() for kind in VENDORS[source.vendor].event_types}
-        await ensure(kafka, {*topics, DEAD_LETTER.topic})
+        await ensure(kafka, settings.topics())
         if await has_records(kafka, kafka.state_topic):
             return f"{kafka.state_topic} has state already: nothing to do"
         async with epoch(0, kafka, _unheard(kafka), lambda: True):

@@ -13,8 +13,6 @@ import anyio
 import msgspec
 from aiokafka.errors import (
     InvalidProducerEpoch,
-    KafkaError,
-    OutOfOrderSequenceNumber,
     ProducerFenced,
     TransactionalIdAuthorizationFailed,
 )
@@ -185,8 +183,6 @@ def _translated(error: Exception) -> Exception:
             "no permission for the transactional ids",
             advice="allow the collector's user to Describe and Write transactional ids that begin with kafka.group",
         )
-    if isinstance(error, KafkaError | OutOfOrderSequenceNumber | Refused):
-        return error
     if isinstance(error, TimeoutError):
         return TimeoutError("the transaction did not end within its deadline")
     return error

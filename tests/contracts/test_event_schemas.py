@@ -9,10 +9,11 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from collector.commands.schema import event_types, json_schema
-from collector.model import Memory, Record, Reject, Window, from_unix_s
+from collector.model import Memory, Record, Reject, Window
 from collector.pipeline.message import Origin, of_reject, record_digest
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.wire import read, rows
+from tests.simulated import at
 
 # The vendor's document, "Raw data", without its comments.
 EXAMPLE = b"""{"objects": [{
@@ -80,10 +81,10 @@ def example_events() -> list[tuple[str, Any]]:
 
 
 def dead_letter() -> Any:  # noqa: ANN401 - JSON
-    window = Window(from_unix_s(1_561_979_700), from_unix_s(1_561_980_600))
+    window = Window(at(1_561_979_700), at(1_561_980_600))
     origin = Origin("seemetrix", "mall", "sessions")
     reject = Reject(b'{"d": 5315}', "Object missing required field `o`", "5315")
-    message = of_reject(reject, origin, window=window, seen_at=from_unix_s(1_561_981_000), reason="malformed")
+    message = of_reject(reject, origin, window=window, seen_at=at(1_561_981_000), reason="malformed")
     return msgspec.json.decode(message.value)
 
 

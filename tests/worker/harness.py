@@ -22,7 +22,6 @@ from collector.model import (
     Record,
     Reject,
     Window,
-    from_unix_s,
     unix_s,
 )
 from collector.pipeline.message import Origin
@@ -233,7 +232,3 @@ async def live(stream: ListStream, sink: ListSink, clock: EndingClock, since: da
         except (Enough, EpochEnded):
             pass
         return
-
-
-def at(seconds: int) -> datetime:
-    return from_unix_s(seconds)

@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from collector.model import Memory, Policy
-from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, Select, at, live
+from tests.simulated import at
+from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, Select, live
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.model import Memory, Policy
-from tests.worker.harness import Crash, EndingClock, Happened, ListSink, ListStream, Select, at, live
+from tests.simulated import at
+from tests.worker.harness import Crash, EndingClock, Happened, ListSink, ListStream, Select, live
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from collector.model import Memory, Policy
-from tests.worker.harness import TYPE, Data, EndingClock, Happened, ListSink, ListStream, Select, at, live
+from tests.simulated import at
+from tests.worker.harness import TYPE, Data, EndingClock, Happened, ListSink, ListStream, Select, live
 
 pytestmark = pytest.mark.anyio
 

@@ -15,16 +15,8 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamRow
 from collector.telemetry.stream import StreamTelemetry
 from collector.worker import Worker, looks_capped
-from tests.worker.harness import (
-    TYPE,
-    EndingClock,
-    Enough,
-    Happened,
-    ListSink,
-    ListStream,
-    at,
-    record,
-)
+from tests.simulated import at
+from tests.worker.harness import TYPE, EndingClock, Enough, Happened, ListSink, ListStream, record
 
 pytestmark = pytest.mark.anyio
 
