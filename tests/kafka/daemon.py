@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,13 @@ class Daemon:
         self.port = free_port()
         self.log = home / f"collector-{self.port}.log"
         self.config = home / f"collector-{self.port}.toml"
-        self.config.write_text(configuration(kafka, prefix, vendor, self.port, **keys), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
+        self._written = partial(configuration, kafka, prefix, vendor, self.port)
+        self.configure(**keys)
+
+    def configure(self, **keys: str) -> None:
+        """Write the configuration anew; it counts from the next start on."""
+        self.config.write_text(self._written(**keys), encoding="utf-8")
 
     def start(self, **environment: str) -> None:
         command = [sys.executable, "-m", "collector", "run", "--config", str(self.config)]
@@ -168,6 +174,7 @@ class Reader:
         consumer = self._consumer
         if not consumer.assignment():
             await consumer._client.set_topics(self._topics)
+            await consumer._client.force_metadata_update()  # asked before, it would not look again by itself for long
             places = [TopicPartition(t, p) for t in self._topics for p in consumer.partitions_for_topic(t) or ()]
             if len({place.topic for place in places}) < len(self._topics):
                 return self.told

@@ -51,7 +51,11 @@ def truth(known: list[Known]) -> Counter[tuple[str, str]]:
 
 
 async def test_every_session_comes_out_once_whatever_kills_the_daemon(kafka: str, prefix: str, tmp_path: Path) -> None:
-    """Side by side, since most of it is waiting for records to become final."""
+    """Side by side, since most of it is waiting.
+
+    Revisions count while they come within the allowed lateness of a record's start: it is far above what a slow machine
+    needs for the kills, and only afterwards so short that everything becomes final, and is forgotten, within seconds.
+    """
     async with anyio.create_task_group() as tasks:
         for select in SELECTS:
             tasks.start_soon(_every_session_comes_out_once, kafka, f"{prefix}{select.split()[0]}-", tmp_path, select)
@@ -62,7 +66,7 @@ async def _every_session_comes_out_once(kafka: str, prefix: str, tmp_path: Path,
     since = (start - timedelta(minutes=31)).strftime("%Y-%m-%dT%H:%M:%SZ")
     vendor = Vendor(history(random, start), select, inclusive=select != "end")
     async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
-        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"45s"')
+        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"10m"')
 
         async def all_there() -> bool:
             return not truth(vendor.known) - contents(await reader.poll())
@@ -82,6 +86,9 @@ async def _every_session_comes_out_once(kafka: str, prefix: str, tmp_path: Path,
                 if kills == 4:
                     revise(vendor, range(0, 30, 2))
                     daemon.kill()
+            daemon.kill()
+            daemon.configure(since=since, allowed_lateness='"5s"')
+            daemon.start()
             await until(all_final, "final passes the last session")
             assert truth(vendor.known) == contents(await reader.poll())
             assert 1 == max(Counter(message.id for message in reader.told).values())
