@@ -30,7 +30,7 @@ from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import Board, StreamRow
 from collector.telemetry.stream import StreamTelemetry
-from collector.telemetry.vendor import asking
+from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import VENDORS, backoff
 from collector.vendors.base import Stream
 from collector.vendors.http import Http, http
@@ -112,7 +112,7 @@ class Daemon:
         found: dict[int, list[Following]] = defaultdict(list)
         for name, source in self._settings.sources.items():
             vendor = VENDORS[source.vendor]
-            for stream in vendor.streams(name, source, client, asking(self._metrics, name)):
+            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name)):
                 row = StreamRow(vendor.name, name, stream.name)
                 self._board.streams.append(row)
                 types = [kind.name for kind in stream.event_types]

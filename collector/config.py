@@ -161,6 +161,8 @@ _WORDS = {
     "string_too_long": "expected {max_length} characters at most",
     "string_pattern_mismatch": "expected letters, digits, dots, underscores and hyphens alone",
     "literal_error": "expected {expected}",
+    "union_tag_invalid": "expected {expected_tags}",
+    "union_tag_not_found": "missing",
 }
 _KINDS = {
     str: "a string",
@@ -175,8 +177,17 @@ _KINDS = {
 
 def _explained(error: ValidationError) -> Iterator[str]:
     for found in error.errors(include_url=False):
-        path = ".".join(str(part) for part in found["loc"] if part != "[key]")
+        path = _path(found["loc"], found["type"])
         got = _KINDS.get(type(found["input"]), f"a {type(found['input']).__name__}")
         words = _WORDS.get(found["type"])
         text = found["msg"].removeprefix("Value error, ") if words is None else words
         yield f"{path or 'the configuration'}: {text.format(got=got, **found.get('ctx', {})) if words else text}"
+
+
+def _path(place: tuple[int | str, ...], kind: str) -> str:
+    parts = [str(part) for part in place if part != "[key]"]
+    if parts[:1] == ["sources"] and parts[2:3] and parts[2] in VENDORS:  # which kind of source it was taken for
+        del parts[2]
+    if kind.startswith("union_tag"):
+        parts.append("vendor")
+    return ".".join(parts)

@@ -4,9 +4,11 @@
 class RetryLater(Exception):  # noqa: N818 - named by what to do
     """Passing trouble: the same request may succeed later, at the earliest after the `after_s` that were asked for."""
 
-    def __init__(self, reason: str, *, after_s: float = 0.0, narrower: bool = False) -> None:
+    def __init__(self, reason: str, *, after_s: float = 0.0, narrower: bool = False, throttled: bool = False) -> None:
         super().__init__(reason)
         self.after_s = after_s
+        self.throttled = throttled
+        """The vendor is well, and wants to be asked less often."""
         self.narrower = narrower
         """Ask for less next time: the answer took too long."""
 

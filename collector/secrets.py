@@ -64,6 +64,12 @@ class Secret(BaseModel):
     __str__ = __repr__
 
 
+def learn(text: str) -> str:
+    """Take note of what was made of a secret and must appear nowhere either, such as a header; returns it."""
+    _known.update(_forms(text))
+    return text
+
+
 def conceal(text: str) -> str:
     """The text without any secret that this process has seen. The last line of defence: no text should hold one."""
     for secret in sorted(_known, key=len, reverse=True):

@@ -41,7 +41,7 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
         for name, source in settings.sources.items():
             what = f"sources.{name}"
             try:
-                text = await VENDORS[source.vendor].probe(name, source, client, unheard)
+                text = await VENDORS[source.vendor].probe(name, source, client, unheard())
                 yield Finding(what, ok=True, text=text)
             except Park as error:
                 yield Finding(what, ok=False, text=f"{error}: {error.advice}")

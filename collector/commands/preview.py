@@ -52,7 +52,7 @@ async def _preview(settings: Settings, source: str, name: str, window: Window, l
     chosen = settings.sources[source]
     clock = SystemClock()
     async with http(clock) as client:
-        streams = {each.name: each for each in VENDORS[chosen.vendor].streams(source, chosen, client, unheard)}
+        streams = {each.name: each for each in VENDORS[chosen.vendor].streams(source, chosen, client, unheard())}
         if name not in streams:
             raise UserError(f"{source} has no stream {name}: it has {', '.join(streams)}")
         shown = Shown()

@@ -9,6 +9,7 @@ from collector import __version__
 
 _STREAM = ("source", "stream")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_EXPORT_SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _DELAY_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 12 * 3600, 24 * 3600)
 
 
@@ -66,6 +67,10 @@ class Metrics:
         )
         self.vendor_response_bytes = counter(
             "vendor_response_bytes_total", "Bytes of bodies, decompressed.", ("source",)
+        )
+        self.exports_in_flight = gauge("exports_in_flight", "Exports under way at the vendor.", ("source",))
+        self.export_duration = histogram(
+            "export_duration_seconds", "From asking for an export to its end.", ("source",), _EXPORT_SECONDS
         )
 
         self.transactions = counter(

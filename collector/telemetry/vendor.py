@@ -1,23 +1,30 @@
-"""Requests to a vendor."""
-
-from collections.abc import Callable
+"""What happens between this process and a vendor."""
 
 from collector.telemetry.metrics import Metrics
 
-Asked = Callable[[str, float, int], None]
-"""Status code or `error`, seconds, bytes of the body."""
+
+class VendorTelemetry:
+    """Tells of the requests and the exports of one source."""
+
+    def __init__(self, metrics: Metrics, source: str) -> None:
+        self._metrics = metrics
+        self._source = source
+
+    def asked(self, code: str, took_s: float, size: int) -> None:
+        """A request ended: status code or `error`, seconds, bytes of the body."""
+        self._metrics.vendor_requests.labels(self._source, code).inc()
+        self._metrics.vendor_request_duration.labels(self._source).observe(took_s)
+        self._metrics.vendor_response_bytes.labels(self._source).inc(size)
+
+    def exporting(self, exports: int) -> None:
+        """So many exports of the source are under way at the vendor."""
+        self._metrics.exports_in_flight.labels(self._source).set(exports)
+
+    def exported(self, took_s: float) -> None:
+        """An export came to its end, so many seconds after it was asked for."""
+        self._metrics.export_duration.labels(self._source).observe(took_s)
 
 
-def asking(metrics: Metrics, source: str) -> Asked:
-    """What counts the requests of one source."""
-
-    def asked(code: str, took_s: float, size: int) -> None:
-        metrics.vendor_requests.labels(source, code).inc()
-        metrics.vendor_request_duration.labels(source).observe(took_s)
-        metrics.vendor_response_bytes.labels(source).inc(size)
-
-    return asked
-
-
-def unheard(_code: str, _took_s: float, _size: int) -> None:
+def unheard() -> VendorTelemetry:
     """For the commands that ask a vendor and count nothing."""
+    return VendorTelemetry(Metrics(), "")

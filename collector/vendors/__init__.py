@@ -1,11 +1,14 @@
 """Where it comes from. Each vendor is one folder, and one line here; vendors know nothing of each other."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from collector.vendors import seemetrix
+from pydantic import Field
+
+from collector.vendors import quividi, seemetrix
 from collector.vendors.base import Vendor
+from collector.vendors.quividi import QuividiSource
 from collector.vendors.seemetrix import SeemetrixSource
 
-AnySource = SeemetrixSource
-VENDORS: Mapping[str, Vendor[Any]] = {vendor.name: vendor for vendor in (seemetrix.VENDOR,)}
+AnySource = Annotated[SeemetrixSource | QuividiSource, Field(discriminator="vendor")]
+VENDORS: Mapping[str, Vendor[Any]] = {vendor.name: vendor for vendor in (seemetrix.VENDOR, quividi.VENDOR)}

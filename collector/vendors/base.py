@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
-from collector.telemetry.vendor import Asked
+from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import Http
 
 P = TypeVar("P")
@@ -66,7 +66,7 @@ class Vendor(Struct, Generic[S], frozen=True):
 
     name: str
     event_types: Sequence[EventType]
-    streams: Callable[[str, S, Http, Asked], Sequence[Stream[Any]]]
+    streams: Callable[[str, S, Http, VendorTelemetry], Sequence[Stream[Any]]]
     """The streams of one source, by its name and settings."""
-    probe: Callable[[str, S, Http, Asked], Awaitable[str]]
+    probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[str]]
     """Asks for something small and says what was found. Raises RetryLater or Park."""

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from math import inf
 from time import monotonic
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -26,6 +26,8 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least
+
+T = TypeVar("T")
 
 CHUNK_BYTES = 64 << 10
 CONNECT_S = 10
@@ -71,10 +73,11 @@ class Response(Struct, frozen=True):
 
 
 class Limiter:
-    """One account's limits: how many requests at a time, and how many a minute."""
+    """One account's limits: how many requests at a time, and how many a minute; and its host's, which it may share."""
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    def __init__(self, limits: Limits, clock: Clock, host: anyio.Semaphore | None = None) -> None:
         self._at_once = anyio.Semaphore(limits.max_concurrency)
+        self._host = host
         self._per_minute = limits.max_requests_per_minute
         self._began: deque[datetime] = deque(maxlen=limits.max_requests_per_minute or 0)
         self._turn = anyio.Lock()
@@ -89,7 +92,11 @@ class Limiter:
                     if len(self._began) == self._per_minute:
                         await self._clock.until(self._began[0] + timedelta(minutes=1))
                     self._began.append(self._clock.now())
-            yield
+            if self._host is None:
+                yield
+            else:
+                async with self._host:
+                    yield
 
 
 class Http:
@@ -98,12 +105,23 @@ class Http:
     def __init__(self, clock: Clock, session: aiohttp.ClientSession) -> None:
         self.clock = clock
         self._session = session
-        self._limiters: dict[str, Limiter] = {}
+        self._shared: dict[tuple[str, str], Any] = {}
         self._answers = anyio.Semaphore(ANSWERS_AT_ONCE)
 
-    def limiter(self, account: str, limits: Limits) -> Limiter:
+    def shared(self, kind: str, owner: str, make: Callable[[], T]) -> T:
+        """The one thing of its kind that an owner (an account, a host) has in this process, made when first needed."""
+        if (kind, owner) not in self._shared:
+            self._shared[kind, owner] = make()
+        thing: T = self._shared[kind, owner]
+        return thing
+
+    def limiter(self, account: str, limits: Limits, host: anyio.Semaphore | None = None) -> Limiter:
         """The one limiter of an account, whatever the number of its sources and streams."""
-        return self._limiters.setdefault(account, Limiter(limits, self.clock))
+        return self.shared("limiter", account, lambda: Limiter(limits, self.clock, host))
+
+    def host(self, base_url: str, connections: int) -> anyio.Semaphore:
+        """How many requests a host takes from one address at a time, over all accounts."""
+        return self.shared("host", urlsplit(base_url).netloc, lambda: anyio.Semaphore(connections))
 
     async def get(
         self,
@@ -202,7 +220,8 @@ def _judge(response: aiohttp.ClientResponse, now: datetime) -> None:
         raise Split(f"HTTP {status}")
     if status in _PASSING or status >= 500:  # noqa: PLR2004 - the server's own errors
         wait = retry_after_s(response.headers.get("Retry-After"), now)
-        raise RetryLater(f"HTTP {status}" + (f", asks to wait {wait:g} s" if wait else ""), after_s=wait)
+        reason = f"HTTP {status}" + (f", asks to wait {wait:g} s" if wait else "")
+        raise RetryLater(reason, after_s=wait, throttled=status == _TOO_MANY)
     if 300 <= status < 400:  # noqa: PLR2004 - redirects
         raise Park(f"HTTP {status}: a redirect, which is not followed", advice="check base_url: scheme, host and path")
     advice = {

@@ -5,3 +5,6 @@ from typing import Literal
 Gender = Literal["female", "male", "unknown"]
 AgeGroup = Literal["child", "young_adult", "adult", "senior", "unknown"]
 Emotion = Literal["neutral", "happy", "angry", "surprised", "unknown"]
+Glasses = Literal["unknown", "none", "glasses", "sunglasses"]
+Mustache = Literal["unknown", "none", "mustache"]
+Beard = Literal["unknown", "none", "beard"]

@@ -9,7 +9,7 @@ import pytest
 from collector.config import Settings, load
 from collector.errors import UserError
 from collector.model import Account, Policy
-from collector.vendors.seemetrix.settings import SessionsSettings
+from collector.vendors.seemetrix.settings import SeemetrixSource, SessionsSettings
 
 KEY = "invented-key-42"
 MALL = f'[sources.mall]\nvendor = "seemetrix"\nuser_id = 864\nuser_key = "{KEY}"\n'
@@ -78,6 +78,12 @@ def settings(folder: Path, text: str) -> Settings:
     return load(path)
 
 
+def seemetrix(got: Settings) -> SeemetrixSource:
+    mall = got.sources["mall"]
+    assert isinstance(mall, SeemetrixSource)
+    return mall
+
+
 def errors(folder: Path, text: str) -> list[str]:
     """What is told about a configuration that is wrong, line by line."""
     with pytest.raises(UserError) as told:
@@ -103,7 +109,7 @@ def test_a_full_configuration_comes_as_typed_values(tmp_path: Path) -> None:
     assert got.http.address == ("::1", 9464)
     assert (got.log.level, got.log.format) == ("debug", "console")
 
-    mall = got.sources["mall"]
+    mall = seemetrix(got)
     assert mall.base_url == "https://analytics.3divi.ru/api"
     assert mall.account == Account("seemetrix", "864")
     assert mall.user_key.file == Path("/run/secrets/seemetrix")
@@ -124,12 +130,12 @@ def test_a_full_configuration_comes_as_typed_values(tmp_path: Path) -> None:
 
 
 def test_a_source_without_streams_runs_its_vendors_main_one(tmp_path: Path) -> None:
-    assert settings(tmp_path, MALL).sources["mall"].streams.sessions == SessionsSettings()
+    assert seemetrix(settings(tmp_path, MALL)).streams.sessions == SessionsSettings()
 
 
 def test_an_empty_table_of_streams_leaves_the_main_one_at_its_defaults(tmp_path: Path) -> None:
-    emptied = settings(tmp_path, MALL + "[sources.mall.streams]\n").sources["mall"].streams.sessions
-    assert emptied == settings(tmp_path, MALL).sources["mall"].streams.sessions
+    emptied = seemetrix(settings(tmp_path, MALL + "[sources.mall.streams]\n")).streams.sessions
+    assert emptied == seemetrix(settings(tmp_path, MALL)).streams.sessions
 
 
 def test_everything_but_the_sources_has_a_default(tmp_path: Path) -> None:

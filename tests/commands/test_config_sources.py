@@ -6,14 +6,14 @@ import pytest
 
 from collector.config import load
 from collector.errors import UserError
-from collector.vendors.seemetrix import SeemetrixSource
+from collector.vendors import AnySource
 
 
 def source(name: str = "mall", *, user_id: int = 864, more: str = "") -> str:
     return f'[sources.{name}]\nvendor = "seemetrix"\nuser_id = {user_id}\nuser_key = "invented-key-42"\n{more}\n'
 
 
-def loaded(folder: Path, text: str) -> dict[str, SeemetrixSource]:
+def loaded(folder: Path, text: str) -> dict[str, AnySource]:
     path = folder / "config.toml"
     path.write_text(text, "utf-8")
     return load(path).sources

@@ -9,6 +9,7 @@ import pytest
 
 from collector.config import Settings, load
 from collector.errors import UserError
+from collector.vendors.seemetrix import SeemetrixSource
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 MALL = """
@@ -20,6 +21,12 @@ vendor = "seemetrix"
 user_id = 864
 user_key = { env = "SEEMETRIX_USER_KEY" }
 """
+
+
+def seemetrix(got: Settings) -> SeemetrixSource:
+    mall = got.sources["mall"]
+    assert isinstance(mall, SeemetrixSource)
+    return mall
 
 
 @pytest.fixture
@@ -39,28 +46,28 @@ OVERRIDES: list[tuple[str, str, object, Callable[[Settings], object]]] = [
     ("KAFKA__TLS__CA_FILE", "/ca.pem", Path("/ca.pem"), lambda got: got.kafka.tls and got.kafka.tls.ca_file),
     ("HTTP__LISTEN", "0.0.0.0:80", ("0.0.0.0", 80), lambda got: got.http.address),  # noqa: S104
     ("LOG__FORMAT", "console", "console", lambda got: got.log.format),
-    ("SOURCES__MALL__USER_ID", "7", 7, lambda got: got.sources["mall"].user_id),
-    ("SOURCES__MALL__USER_KEY", "invented-42", "invented-42", lambda got: got.sources["mall"].user_key.value),
-    ("SOURCES__MALL__USER_KEY__ENV", "OTHER", "OTHER", lambda got: got.sources["mall"].user_key.env),
-    ("SOURCES__MALL__INSECURE_HTTP", "true", True, lambda got: got.sources["mall"].insecure_http),
-    ("SOURCES__MALL__MAX_REQUESTS_PER_MINUTE", "5", 5, lambda got: got.sources["mall"].max_requests_per_minute),
+    ("SOURCES__MALL__USER_ID", "7", 7, lambda got: seemetrix(got).user_id),
+    ("SOURCES__MALL__USER_KEY", "invented-42", "invented-42", lambda got: seemetrix(got).user_key.value),
+    ("SOURCES__MALL__USER_KEY__ENV", "OTHER", "OTHER", lambda got: seemetrix(got).user_key.env),
+    ("SOURCES__MALL__INSECURE_HTTP", "true", True, lambda got: seemetrix(got).insecure_http),
+    ("SOURCES__MALL__MAX_REQUESTS_PER_MINUTE", "5", 5, lambda got: seemetrix(got).max_requests_per_minute),
     (
         "SOURCES__MALL__SINCE",
         "2026-11-01T02:00:00+02:00",
         datetime(2026, 11, 1, tzinfo=UTC),
-        lambda got: got.sources["mall"].since,
+        lambda got: seemetrix(got).since,
     ),
     (
         "SOURCES__MALL__UNTIL",
         "2026-11-01T00:00:00Z",
         datetime(2026, 11, 1, tzinfo=UTC),
-        lambda got: got.sources["mall"].until,
+        lambda got: seemetrix(got).until,
     ),
     (
         "SOURCES__MALL__STREAMS__SESSIONS__INTERVAL",
         "5s",
         timedelta(seconds=5),
-        lambda got: got.sources["mall"].streams.sessions.interval,
+        lambda got: seemetrix(got).streams.sessions.interval,
     ),
 ]
 
@@ -89,7 +96,7 @@ def test_what_no_variable_names_stays_as_the_file_says(config: Path, monkeypatch
     got = load(config)
 
     assert got.kafka.group == "from-the-file"
-    assert got.sources["mall"].user_id == 864
+    assert seemetrix(got).user_id == 864
 
 
 @pytest.mark.parametrize(

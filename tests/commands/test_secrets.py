@@ -9,6 +9,7 @@ import pytest
 from collector.config import load
 from collector.errors import UserError
 from collector.secrets import CONCEALED, Secret, conceal
+from collector.vendors.seemetrix import SeemetrixSource
 
 
 def secret(given: object) -> Secret:
@@ -85,7 +86,9 @@ def test_a_secret_prints_as_itself_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('[sources.mall]\nvendor = "seemetrix"\nuser_id = 864\nuser_key = "printed-87"\n', "utf-8")
     settings = load(path)
-    key = settings.sources["mall"].user_key
+    mall = settings.sources["mall"]
+    assert isinstance(mall, SeemetrixSource)
+    key = mall.user_key
 
     shown = f"{key} {key!r} {key!s} {settings} {settings!r} {[key]}"
 

@@ -14,13 +14,16 @@ from aiohttp import web
 from anyio.abc import SocketAttribute, SocketStream
 
 from collector.errors import Park
-from collector.telemetry.vendor import Asked, unheard
+from collector.telemetry.vendor import unheard
 from collector.vendors.http import Http, Limits, Response, http
 from tests.simulated import SimulatedClock
 
 KEY = "s3cr3t k&y+/="
 PATIENT = Limits(timeout=timedelta(seconds=60))
 HASTY = Limits(timeout=timedelta(seconds=1))  # the shortest silence that can be configured
+
+Asked = Callable[[str, float, int], None]
+UNHEARD: Asked = unheard().asked
 
 E = TypeVar("E", bound=Exception)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -95,13 +98,13 @@ def falling_silent(*parts: bytes) -> Speak:
     return speak
 
 
-async def ask(asking: Http, url: str, *, limits: Limits = PATIENT, asked: Asked = unheard) -> Response:
+async def ask(asking: Http, url: str, *, limits: Limits = PATIENT, asked: Asked = UNHEARD) -> Response:
     """One request with the key in its query, by the one account of these tests."""
     limiter = asking.limiter("vendor/1", limits)
     return await asking.get(f"{url}/data/", {"key": KEY}, limits=limits, limiter=limiter, asked=asked)
 
 
-async def failure(kind: type[E], url: str, *, limits: Limits = PATIENT, asked: Asked = unheard) -> E:
+async def failure(kind: type[E], url: str, *, limits: Limits = PATIENT, asked: Asked = UNHEARD) -> E:
     """The error of one request, which keeps the key to itself."""
     async with http(SimulatedClock()) as asking:
         with pytest.raises(kind) as raised:

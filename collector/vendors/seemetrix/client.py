@@ -8,7 +8,7 @@ import msgspec
 
 from collector.errors import Park, RetryLater, UserError
 from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
-from collector.telemetry.vendor import Asked
+from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import Http, Limiter, Response
 from collector.vendors.seemetrix import events, wire
 from collector.vendors.seemetrix.settings import SeemetrixSource, SessionsSettings
@@ -21,11 +21,11 @@ DEVICES = "/user/{user_id}/devices/"
 class Client:
     """One source's way to its account."""
 
-    def __init__(self, source: str, settings: SeemetrixSource, http: Http, asked: Asked) -> None:
+    def __init__(self, source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> None:
         self.source = source
         self.settings = settings
         self._http = http
-        self._asked = asked
+        self._tell = tell
         self._limiter: Limiter = http.limiter(str(settings.account), settings)
 
     async def get(self, path: str, query: dict[str, str]) -> Response:
@@ -38,7 +38,7 @@ class Client:
             {"key": key, **query},
             limits=self.settings,
             limiter=self._limiter,
-            asked=self._asked,
+            asked=self._tell.asked,
         )
 
 
@@ -85,14 +85,14 @@ class Sessions:
         return events.explode_session(record, digest, number, self.source)
 
 
-def streams(source: str, settings: SeemetrixSource, http: Http, asked: Asked) -> Sequence[Sessions]:
-    client = Client(source, settings, http, asked)
+def streams(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Sequence[Sessions]:
+    client = Client(source, settings, http, tell)
     return [Sessions(client, settings.streams.sessions)]
 
 
-async def probe(source: str, settings: SeemetrixSource, http: Http, asked: Asked) -> str:
+async def probe(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> str:
     """List the account's devices. Raises RetryLater, or Park, also for device_ids that the account does not own."""
-    with await Client(source, settings, http, asked).get(DEVICES, {}) as response:
+    with await Client(source, settings, http, tell).get(DEVICES, {}) as response:
         try:
             owned = wire.device_ids(response.body)
         except msgspec.DecodeError as error:

@@ -37,7 +37,7 @@ def source(url: str, **settings: object) -> SeemetrixSource:
 @asynccontextmanager
 async def sessions(url: str, **settings: object) -> AsyncIterator[Sessions]:
     async with http(SimulatedClock()) as asking:
-        [stream] = streams("lobby", source(url, **settings), asking, unheard)
+        [stream] = streams("lobby", source(url, **settings), asking, unheard())
         yield stream
 
 
@@ -47,7 +47,7 @@ async def ask(stream: Sessions, window: Window = HOUR) -> list[list[Record[seeme
 
 async def probed(url: str, **settings: object) -> str:
     async with http(SimulatedClock()) as asking:
-        return await probe("lobby", source(url, **settings), asking, unheard)
+        return await probe("lobby", source(url, **settings), asking, unheard())
 
 
 async def asked_for(window: Window = HOUR, **settings: object) -> list[str]:
@@ -270,7 +270,7 @@ async def test_a_selection_changes_with_the_devices_and_not_with_their_order() -
     async with http(SimulatedClock()) as asking:
 
         def selection(**settings: object) -> str:
-            [stream] = streams("lobby", source("http://127.0.0.1", **settings), asking, unheard)
+            [stream] = streams("lobby", source("http://127.0.0.1", **settings), asking, unheard())
             assert Account("seemetrix", "864") == stream.account
             return stream.selection
 
@@ -280,5 +280,5 @@ async def test_a_selection_changes_with_the_devices_and_not_with_their_order() -
 
 async def test_a_source_whose_table_of_streams_is_empty_runs_its_main_one() -> None:
     async with http(SimulatedClock()) as asking:
-        found = streams("lobby", source("http://127.0.0.1", streams={}), asking, unheard)
+        found = streams("lobby", source("http://127.0.0.1", streams={}), asking, unheard())
         assert ["sessions"] == [stream.name for stream in found]
