@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types imports test unit lock clean
+.PHONY: help setup lint types imports test unit demo lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ imports: setup ## who may import whom
 
 unit: setup ## the tests alone; ARGS="-k name" for some
 	$(BIN)/python -X dev -m pytest $(ARGS)
+
+demo: setup ## simulated vendors, a broker and the daemon; KAFKA=host:port for your own; ARGS="--seconds 20"
+	$(BIN)/collector demo $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)
 
 test: lint types imports unit ## everything that must hold
 

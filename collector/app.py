@@ -80,8 +80,8 @@ class Daemon:
         self._settings = settings
         self._clock = clock
         self._metrics = Metrics()
-        self._board = Board(__version__, settings.kafka.group)
-        self._kafka = KafkaTelemetry(self._metrics, self._board)
+        self.board = Board(__version__, settings.kafka.group)
+        self._kafka = KafkaTelemetry(self._metrics, self.board)
         self._membership = Membership(settings.kafka, self._kafka)
         self._random = Random()  # noqa: S311 - jitter is no secret
 
@@ -89,7 +89,7 @@ class Daemon:
         """Until cancelled; never ends because of Kafka, a vendor or bad data."""
         async with AsyncExitStack() as stack:
             address = self._settings.http.address
-            await stack.enter_async_context(serving(address, self._board, self._metrics.registry, self._clock))
+            await stack.enter_async_context(serving(address, self.board, self._metrics.registry, self._clock))
             client = await stack.enter_async_context(http(self._clock))
             by_partition = self._streams(client)
             await self._topics(self._settings.topics())
@@ -114,7 +114,7 @@ class Daemon:
             vendor = VENDORS[source.vendor]
             for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name)):
                 row = StreamRow(vendor.name, name, stream.name)
-                self._board.streams.append(row)
+                self.board.streams.append(row)
                 types = [kind.name for kind in stream.event_types]
                 tell = StreamTelemetry(self._metrics, row, types)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)

@@ -1,5 +1,6 @@
 """The command line. Exit codes: 0 done, 1 failed, 2 the input is wrong."""
 
+import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,15 +8,20 @@ from typing import Annotated
 
 import msgspec
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from collector import __version__
 from collector.commands.check import check as check_
+from collector.commands.demo import demo as demo_
 from collector.commands.preview import preview as preview_
 from collector.commands.run import run as run_
 from collector.commands.schema import schema as schema_
+from collector.commands.simulate import parse_faults, world
+from collector.commands.simulate import simulate as simulate_
 from collector.commands.state import init
+from collector.config import HttpSettings
 from collector.errors import Failed, UserError
 from collector.secrets import conceal
 from collector.settings import parse_duration
@@ -44,6 +50,7 @@ def main() -> None:
     """Run a command, and end the process with its exit code."""
     if sys.flags.optimize:
         _fail("python -O is refused: a guard of the Kafka client is an assert. Run without -O.", WRONG_INPUT)
+    logging.getLogger().addHandler(logging.NullHandler())  # what matters of libraries is told; `run` sets up its logs
     try:
         app()
     except UserError as error:
@@ -132,6 +139,45 @@ def preview(
     _errors.print(f"{shown.events} events{rejected}")
 
 
+@app.command()
+def simulate(
+    seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, max=10_000, help="Devices, and VidiCenter's locations.")] = 3,
+    rate: Annotated[float, typer.Option(min=0, help="Visits an hour at a device, on average.")] = 60.0,
+    listen: Annotated[str, typer.Option(help="Where to serve.")] = "127.0.0.1:8864",
+    fast: Annotated[bool, typer.Option("--fast", help="Uploads and exports within a second or two.")] = False,
+    fault: Annotated[list[str] | None, typer.Option(help="KIND=RATE; more than once for more kinds.")] = None,
+) -> None:
+    """Simulate both vendors, on loopback unless told otherwise.
+
+    Kinds of faults: 429, 500, timeout, truncated, failed_export.
+
+    Example: `collector simulate --devices 10 --fault 429=0.05`
+    """
+    simulate_(
+        world(seed=seed, devices=devices, rate=rate, fast=fast),
+        _address("--listen", listen),
+        parse_faults(fault or []),
+        fast=fast,
+    )
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself after so long.")] = None,
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Your own broker.")] = None,
+) -> None:
+    """Show everything: simulated vendors, a broker, the daemon, and a reader that knows the truth.
+
+    At the end it says what was simulated and published over what is final; exit code 1 unless nothing is missing or
+    duplicated.
+
+    Example: `collector demo --seconds 20`
+    """
+    if not demo_(seconds=seconds, kafka=kafka):
+        raise typer.Exit(FAILED)
+
+
 @state.command("init")
 def state_init(config: Config = DEFAULT) -> None:
     """Accept an empty state topic where event topics already have data.
@@ -163,6 +209,13 @@ def _moment(option: str, text: str | None) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         raise UserError(f"{option}: is outside the years 1 to 9999") from None
+
+
+def _address(option: str, text: str) -> tuple[str, int]:
+    try:
+        return HttpSettings(listen=text).address
+    except ValidationError:
+        raise UserError(f"{option}: expected host:port, such as 127.0.0.1:8864") from None
 
 
 def _duration(text: str) -> timedelta:

@@ -71,6 +71,7 @@ async def _reader(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level=isolation,
+        check_crcs=settings.is_complete,
     )
     try:
         await reader.start()

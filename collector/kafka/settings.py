@@ -64,6 +64,11 @@ class KafkaSettings(BaseModel):
     def state_topic(self) -> str:
         return self.topic_prefix + STATE_TOPIC
 
+    @property
+    def is_complete(self) -> bool:
+        """A whole Kafka: topics can be described, and control records have right checksums."""
+        return True
+
     # Requests give up before our commit does, and that before the broker aborts: whoever gives up knows who else did.
     @property
     def request_timeout_s(self) -> float:
@@ -72,3 +77,11 @@ class KafkaSettings(BaseModel):
     @property
     def commit_deadline_s(self) -> float:
         return self.transaction_timeout.total_seconds() * 2 / 3
+
+
+class EmbeddedKafka(KafkaSettings):
+    """The broker of the demo, which is a mock: it creates topics when they are named, and cannot describe them."""
+
+    @property
+    def is_complete(self) -> bool:
+        return False

@@ -49,6 +49,8 @@ async def ensure(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
 
     Raises Refused for what an operator must mend; KafkaError, OSError or TimeoutError when the brokers do not answer.
     """
+    if not settings.is_complete:
+        return
     events = [settings.topic_prefix + name for name in sorted(event_topics)]
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):

@@ -1,0 +1,215 @@
+"""`collector demo`: simulated vendors, a broker, the daemon, and a reader that knows the truth."""
+
+import importlib.util
+import logging
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from collector.app import Daemon
+from collector.clock import SystemClock
+from collector.commands.simulate import FIRST_DEVICE, rules
+from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
+from collector.config import HttpSettings, Settings
+from collector.errors import UserError
+from collector.kafka.follow import Followed, follow
+from collector.kafka.settings import EmbeddedKafka, KafkaSettings
+from collector.kafka.topics import UNAVAILABLE
+from collector.model import Head, floor_second
+from collector.simulator import broker, seemetrix, vidicenter
+from collector.simulator.server import Simulated, serving
+from collector.simulator.world import FAST, World
+from collector.telemetry.log import configure
+from collector.telemetry.status import StreamRow
+
+HISTORY = timedelta(minutes=10)
+"""What had happened before the demo began: it is there at once, and final within seconds."""
+RATE = 300.0
+"""Visits an hour at a device: something happens all the time, and one can still read it."""
+LINES_A_SECOND = 8
+SUMMARY_S = 5.0
+QUIET_PIECES = 5
+"""The reader has seen everything when so many looks found nothing: a second."""
+# What comes late in this world is there a quarter of a minute after it began.
+_PACE = {"settle": "2s", "allowed_lateness": "20s", "sweep_every": "4s"}
+
+
+def demo(*, seconds: float | None, kafka: str | None) -> bool:
+    """Run until Ctrl-C or so many seconds; whether nothing was missing or duplicated. Raises UserError."""
+    if kafka is None and importlib.util.find_spec("confluent_kafka") is None:
+        text = "the embedded broker is not installed: pip install 'collector[demo]', or use --kafka host:port"
+        raise UserError(text)
+    configure("warning", "console")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return anyio.run(_demo, seconds, kafka)
+
+
+async def _demo(seconds: float | None, kafka: str | None) -> bool:
+    out = Console(highlight=False, soft_wrap=True)
+    world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
+    since = floor_second(datetime.now(UTC) - HISTORY)
+    async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=rules(fast=True)) as vendors:
+        settings = _settings(brokers, vendors, since)
+        _welcome(out, settings, vendors, kafka)
+        reader = Reader()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_read, settings, reader, out)
+            daemon = Daemon(settings, SystemClock())
+            async with anyio.create_task_group() as running:
+                running.start_soon(daemon.run)
+                running.start_soon(_summarise, daemon, reader, out)
+                await _until_stopped(seconds)
+                out.print("[dim]stopping: the daemon commits where it is, the reader reads to the end[/dim]")
+                heads = {row.source: row.head for row in daemon.board.streams}
+                running.cancel_scope.cancel()
+            reader.quiet = 0
+            with anyio.move_on_after(15):
+                while reader.quiet < QUIET_PIECES:  # noqa: ASYNC110 - a reader never knows that it is at the end
+                    await anyio.sleep(0.1)
+            tasks.cancel_scope.cancel()
+    verdict = judge(world, vendors.vidicenter, since, heads, reader)
+    _show(out, verdict, heads)
+    return verdict.is_good
+
+
+@asynccontextmanager
+async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
+    """The user's, under a prefix of the demo's own; or the embedded one."""
+    if kafka is not None:
+        name = f"demo-{uuid4().hex[:8]}"
+        yield KafkaSettings(bootstrap_servers=kafka, topic_prefix=f"{name}.", group=name, state_partitions=4)
+        return
+    command = [sys.executable, "-m", broker.__name__]
+    # In a session of its own: Ctrl-C is for us, and the broker must outlive the daemon.
+    async with await anyio.open_process(
+        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        if process.stdout is None:
+            raise AssertionError("it was opened with a pipe")
+        try:
+            with anyio.fail_after(20):
+                address = (await process.stdout.receive()).decode().strip()
+        except (TimeoutError, anyio.EndOfStream) as error:
+            raise UserError("the embedded broker does not start: use your own with --kafka host:port") from error
+        try:
+            yield EmbeddedKafka(bootstrap_servers=address, state_partitions=broker.PARTITIONS)
+        finally:
+            process.kill()
+
+
+def _settings(kafka: KafkaSettings, vendors: Simulated, since: datetime) -> Settings:
+    times = {"since": since, "timeout": "5s"}
+    mall = {"vendor": "seemetrix", "base_url": vendors.seemetrix_url, "user_id": seemetrix.USER, **times}
+    airport = {"vendor": "quividi", "base_url": vendors.quividi_url, "username": vidicenter.USERNAME, **times}
+    places = [FIRST_DEVICE, FIRST_DEVICE + 1, FIRST_DEVICE + 2]
+    sources: dict[str, Any] = {
+        SEEMETRIX: {**mall, "user_key": seemetrix.KEY, "streams": {"sessions": {"interval": "1s", **_PACE}}},
+        QUIVIDI: {
+            **airport,
+            "token": vidicenter.TOKEN,
+            "locations": places,
+            "timezone": vidicenter.Rules().zone,
+            "max_requests_per_minute": 100_000,
+            "streams": {"viewers": {"interval": "2s", **_PACE}},
+        },
+    }
+    return Settings(kafka=kafka, http=HttpSettings(listen=f"127.0.0.1:{_port()}"), sources=sources)
+
+
+def _port() -> int:
+    """The usual one, or any where that is taken."""
+    for port in (9464, 0):
+        with socket.socket() as trying:
+            try:
+                trying.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(trying.getsockname()[1])
+    raise UserError("no port is free on 127.0.0.1")
+
+
+def _welcome(out: Console, settings: Settings, vendors: Simulated, kafka: str | None) -> None:
+    where = f"Kafka at {kafka}, topics {settings.kafka.topic_prefix}*" if kafka else "an embedded broker"
+    address = f"http://{settings.http.listen}"
+    out.print(f"[bold]collector demo[/bold]: two simulated vendors at {vendors.address}, {where}, and the daemon.")
+    out.print(f"Status {address}/api/status, metrics {address}/metrics. Ctrl-C ends it.\n")
+
+
+async def _until_stopped(seconds: float | None) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, anyio.move_on_after(seconds):
+        async for _ in signals:
+            return
+
+
+async def _read(settings: Settings, reader: Reader, out: Console) -> None:
+    topics = sorted(settings.topics())
+    budget, began = LINES_A_SECOND, anyio.current_time()
+    while True:
+        try:
+            async for piece in follow(settings.kafka, topics):
+                reader.quiet = 0 if piece else reader.quiet + 1
+                for message in piece:
+                    reader.note(message)
+                if anyio.current_time() - began >= 1:
+                    budget, began = LINES_A_SECOND, anyio.current_time()
+                shown = piece[:: 1 + len(piece) // (budget + 1)][:budget]
+                for message in shown:
+                    out.print(_line(message))
+                budget -= len(shown)
+        except UNAVAILABLE:
+            await anyio.sleep(1)
+
+
+def _line(message: Followed) -> str:
+    data: dict[str, Any] = msgspec.json.decode(message.value)
+    kind = message.headers["ce_type"]
+    colour = {"session": "green", "viewer": "cyan", "dead_letter": "red"}.get(kind.split(".")[1], "dim")
+    words = [str(data[name]) for name in ("gender", "age_group", "emotion", "error") if name in data]
+    if "looking" in data:
+        words.append("looking" if data["looking"] else "not looking")
+    times = {name: data.get(f"{name}_ms") for name in ("dwell", "duration", "attention")}
+    words += [f"{name} {ms / 1000:.1f} s" for name, ms in times.items() if ms is not None]
+    clock, said = message.headers["ce_time"][11:19], escape(", ".join(words))
+    return f"[dim]{clock}[/dim] [{colour}]{kind:26}[/{colour}] {message.key:6} {said}"
+
+
+async def _summarise(daemon: Daemon, reader: Reader, out: Console) -> None:
+    while True:
+        await anyio.sleep(SUMMARY_S)
+        streams = "; ".join(map(_told, daemon.board.streams))
+        out.print(f"[bold]{reader.ids.total():,} events[/bold] · {streams}")
+
+
+def _told(row: StreamRow) -> str:
+    if row.head is None:
+        return f"{row.source}/{row.stream} {row.state}"
+    lag_s = max(0.0, (datetime.now(UTC) - row.head.watermark).total_seconds())
+    return f"{row.source}/{row.stream} {row.state}, {lag_s:.0f} s behind"
+
+
+def _show(out: Console, verdict: Verdict, heads: Mapping[str, Head | None]) -> None:
+    table = Table(title="Over what is final", title_justify="left", show_header=False)
+    for name, count in (
+        ("records simulated", verdict.simulated),
+        ("events published", verdict.published),
+        ("missing", verdict.missing),
+        ("duplicated", verdict.duplicated),
+    ):
+        wrong = name in ("missing", "duplicated") and count
+        table.add_row(name, f"[red]{count:,}[/red]" if wrong else f"{count:,}")
+    out.print()
+    out.print(table)
+    finals = ", ".join(f"{name} up to {head.final:%H:%M:%S} UTC" for name, head in heads.items() if head)
+    out.print(f"[dim]Final: {finals or 'nothing yet: let it run for longer'}[/dim]")

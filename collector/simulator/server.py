@@ -1,0 +1,51 @@
+"""Both vendors on one address."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from msgspec import Struct
+
+from collector.simulator.faults import Faults
+from collector.simulator.seemetrix import Seemetrix
+from collector.simulator.vidicenter import Rules, VidiCenter
+from collector.simulator.world import World
+
+
+class Simulated(Struct, frozen=True):
+    """The running vendors."""
+
+    address: str
+    vidicenter: VidiCenter
+
+    @property
+    def seemetrix_url(self) -> str:
+        return f"{self.address}/api"
+
+    @property
+    def quividi_url(self) -> str:
+        return f"{self.address}/api/v1"
+
+
+@asynccontextmanager
+async def serving(
+    world: World, *, host: str, port: int, rules: Rules | None = None, faults: Faults | None = None
+) -> AsyncIterator[Simulated]:
+    """Serve until the end of the block. Raises OSError when the address cannot be listened on; port 0 is any."""
+    faults = faults or Faults()
+    vidicenter = VidiCenter(world, _now_ms, rules or Rules(), faults)
+    app = web.Application(middlewares=[faults.middleware])
+    app.add_routes([*Seemetrix(world, _now_ms).routes(), *vidicenter.routes()])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0]
+        yield Simulated(f"http://{bound[0]}:{bound[1]}", vidicenter)
+    finally:
+        await runner.cleanup()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
