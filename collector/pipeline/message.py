@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -58,28 +58,34 @@ def record_digest(memory: Memory, record: Record[Any], number: int) -> str:
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
+class _Shared(NamedTuple):
+    """What all messages of one type from one origin have in common."""
+
+    source: tuple[str, bytes]
+    type: tuple[str, bytes]
+    frame_bytes: int
+
+
 @lru_cache(maxsize=256)
-def _header(name: str, value: str) -> tuple[str, bytes]:
-    """A header that many messages share."""
-    return name, value.encode()
+def _shared(vendor: str, source: str, kind: str) -> _Shared:
+    ce_source, ce_type = f"/{vendor}/{source}".encode(), kind.encode()
+    return _Shared(("ce_source", ce_source), ("ce_type", ce_type), _FRAME_BYTES + len(ce_source) + len(ce_type))
 
 
 def of_event(event: Event, origin: Origin) -> Message:
     kind = event.type
-    key, value = event.key.encode(), _encode(event.data)
-    identity, subject = event.id.encode(), event.subject.encode()
-    source, name = _header("ce_source", f"/{origin.vendor}/{origin.source}"), _header("ce_type", kind.name)
+    source, type_, frame_bytes = _shared(origin.vendor, origin.source, kind.name)
+    key, value, identity, subject = event.key.encode(), _encode(event.data), event.id.encode(), event.subject.encode()
     headers = [
         _SPECVERSION,
         ("ce_id", identity),
         source,
-        name,
+        type_,
         ("ce_subject", subject),
         ("ce_time", event.time.encode()),
         _CONTENT_TYPE,
     ]
-    said = len(identity) + len(subject) + len(source[1]) + len(name[1])
-    return Message(kind.topic, key, value, headers, _FRAME_BYTES + len(key) + len(value) + said)
+    return Message(kind.topic, key, value, headers, frame_bytes + len(key) + len(value) + len(identity) + len(subject))
 
 
 def of_reject(

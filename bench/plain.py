@@ -1,0 +1,99 @@
+"""The plain program that one would write instead: no transactions, no ledger, nothing late; KAFKA URL PREFIX."""
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import aiohttp
+import aiokafka
+import orjson
+import uvloop
+
+from bench.history import KEY, SINCE, UNTIL, USER
+from bench.measured import Stopwatch
+
+HOURS = 6
+_GENDERS = {0: "female", 1: "male"}
+_AGES = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
+_EMOTIONS = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
+
+
+async def main(kafka: str, url: str, prefix: str) -> None:
+    watch, sent = Stopwatch(), 0
+    async with aiokafka.AIOKafkaProducer(
+        bootstrap_servers=kafka, compression_type="lz4", max_batch_size=256 << 10, linger_ms=5
+    ) as producer:
+        async with aiohttp.ClientSession() as session:
+            start = SINCE
+            while start < UNTIL:
+                end = start + timedelta(hours=HOURS)
+                query = {"key": KEY, "b": f"{start:%Y/%m/%d %H:%M:%S}", "tzo": "0"}
+                query["e"] = f"{end - timedelta(seconds=1):%Y/%m/%d %H:%M:%S}"
+                async with session.get(f"{url}/statistics/user/{USER}/raw/data/", params=query) as response:
+                    told = orjson.loads(await response.read())
+                for each in told["objects"]:
+                    for kind, topic, subject, time, data in _exploded(each):
+                        headers = [
+                            ("ce_specversion", b"1.0"),
+                            ("ce_id", data["event_id"].encode()),
+                            ("ce_source", b"/seemetrix/mall"),
+                            ("ce_type", kind.encode()),
+                            ("ce_subject", subject.encode()),
+                            ("ce_time", time.encode()),
+                            ("content-type", b"application/json"),
+                        ]
+                        key = str(each["d"]).encode()
+                        await producer.send(prefix + topic, orjson.dumps(data), key=key, headers=headers)
+                        sent += 1
+                start = end
+        await producer.flush()
+    watch.tell(sent)
+
+
+def _exploded(told: dict[str, Any]) -> Iterator[tuple[str, str, str, str, dict[str, Any]]]:
+    begin = datetime.fromisoformat(told["b"])
+    start, end = _written(begin), _written(datetime.fromisoformat(told["e"]))
+    record = f"{told['d']}/{told['o']}/{start}"
+    person = {"gender": _GENDERS.get(told["s"], "unknown"), "age_group": _AGES.get(told["a"], "unknown")}
+    subject = f"device/{told['d']}/session/{told['o']}"
+    counts = {
+        "attention_count": len(told["at"]),
+        "emotion_count": len(told["em"]),
+        "content_view_count": len(told["v"]),
+    }
+    identity = f"{record}/session/0"
+    whole = {"event_id": identity, "record_id": record, "revision": 0, "source": "mall", "device_id": told["d"]}
+    whole |= {"session_number": told["o"], "start": start, "end": end, "duration_ms": told["i"]}
+    whole |= {"attention_ms": sum(look["d"] for look in told["at"] if look["a"]), **person, **counts}
+    whole |= {"gender_code": told["s"], "age_code": told["a"]}
+    yield "seemetrix.session.v1", "seemetrix.sessions", subject, start, whole
+
+    def part(kind: str, index: int, offset: int, duration: int, more: dict[str, Any]) -> dict[str, Any]:
+        data = {"event_id": f"{record}/{kind}/{index}", "session_event_id": identity, "source": "mall"}
+        data |= {"device_id": told["d"], "session_number": told["o"], "index": index}
+        data |= {"start": _written(begin + timedelta(milliseconds=offset)), "duration_ms": duration}
+        return data | {"end": _written(begin + timedelta(milliseconds=offset + duration))} | person | more
+
+    offset = 0
+    for index, look in enumerate(told["at"]):
+        data = part("attention", index, offset, look["d"], {"looking": look["a"] == 1})
+        yield "seemetrix.attention.v1", "seemetrix.attention", subject, data["start"], data
+        offset += look["d"]
+    offset = 0
+    for index, mood in enumerate(told["em"]):
+        more = {"emotion": _EMOTIONS.get(mood["e"], "unknown"), "emotion_code": mood["e"]}
+        data = part("emotion", index, offset, mood["d"], more)
+        yield "seemetrix.emotion.v1", "seemetrix.emotions", subject, data["start"], data
+        offset += mood["d"]
+    for index, play in enumerate(told["v"]):
+        data = part("content_view", index, play["s"], play["d"], {"movie_id": play["i"]})
+        yield "seemetrix.content_view.v1", "seemetrix.content_views", subject, data["start"], data
+
+
+def _written(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds") + "Z"
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Where the collector's time goes: its own functions, one stage at a time, over one answer."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import aiokafka
+import anyio
+from rich.table import Table
+
+from bench.history import EVENTS_A_SESSION, KEY, SINCE, USER
+from collector.clock import SystemClock
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import ensure
+from collector.kafka.transaction import BATCH_BYTES, transact
+from collector.model import Memory, Message, Window
+from collector.pipeline.ledger import Ledger, Sieve
+from collector.pipeline.message import Origin, of_event, record_digest
+from collector.telemetry.vendor import unheard
+from collector.vendors.http import http
+from collector.vendors.seemetrix import events, wire
+from collector.vendors.seemetrix.client import Client
+from collector.vendors.seemetrix.settings import SeemetrixSource
+
+REPEATS = 3
+TOPICS = {kind.topic for kind in events.TYPES}
+
+
+def table(url: str, kafka: str) -> Table:
+    """Microseconds of CPU time for a session, the best of some runs."""
+    found = anyio.run(_measure, url, kafka, backend_options={"use_uvloop": True})
+    shown = Table("stage of (a)", "µs CPU a session", "events/CPU s", title="Where the time goes", title_justify="left")
+    for stage, us in [*found.items(), ("all of these", sum(found.values()))]:
+        shown.add_row(stage, f"{us:.1f}", f"{EVENTS_A_SESSION / us * 1e6:,.0f}")
+    return shown
+
+
+async def _measure(url: str, kafka: str) -> dict[str, float]:
+    source = SeemetrixSource.model_validate({"vendor": "seemetrix", "base_url": url, "user_id": USER, "user_key": KEY})
+    window = Window(SINCE, SINCE + timedelta(hours=6))
+    query = {"b": f"{window.start:%Y/%m/%d %H:%M:%S}", "e": f"{window.end:%Y/%m/%d %H:%M:%S}", "tzo": "0"}
+    path = "/statistics/user/{user_id}/raw/data/"
+    found: dict[str, float] = {}
+    async with http(SystemClock()) as client:
+        asking = Client("mall", source, client, unheard())
+
+        async def fetch() -> bytes:
+            with await asking.get(path, query) as response:
+                return response.body
+
+        body, fetch_s = await _best_async(fetch)
+    records, decode_s = _best(lambda: list(wire.read(wire.rows(body))))
+    count = len(records)
+
+    def sift() -> list[Any]:
+        sieve: Sieve[Any] = Ledger(Memory.VERSIONS).sieve(
+            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), asked_s=0
+        )
+        sieve.add(records)
+        return list(sieve.new())
+
+    new, sift_s = _best(sift)
+    whole = [each.record for novelty in new for each in novelty.records]
+    digests, digest_s = _best(lambda: [record_digest(Memory.VERSIONS, record, 0) for record in whole])
+    exploded, explode_s = _best(
+        lambda: [
+            event
+            for record, digest in zip(whole, digests, strict=True)
+            for event in events.explode_session(record, digest, 0, "mall")
+        ]
+    )
+    origin = Origin("seemetrix", "mall", "sessions")
+    encoded, encode_s = _best(lambda: [of_event(event, origin) for event in exploded])
+    found |= {
+        "fetch": fetch_s,
+        "decode": decode_s,
+        "ledger": sift_s + digest_s,
+        "explode": explode_s,
+        "encode": encode_s,
+    }
+    found |= await _send(kafka, encoded)
+    return {stage: seconds / count * 1e6 for stage, seconds in found.items()}
+
+
+async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
+    settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix="stages.")
+    await ensure(settings, TOPICS)
+    producer = aiokafka.AIOKafkaProducer(
+        bootstrap_servers=kafka, transactional_id="stages", compression_type="lz4", max_batch_size=BATCH_BYTES
+    )
+    async with producer:
+
+        async def commit() -> None:
+            for first in range(0, len(encoded), 8_000):
+                await transact(
+                    producer,
+                    encoded[first : first + 8_000],
+                    prefix=settings.topic_prefix,
+                    state={},
+                    state_topic=settings.state_topic,
+                    state_partition=0,
+                )
+
+        _, commit_s = await _best_async(commit)
+    return {"pack, send, commit": commit_s}
+
+
+def _best(run: Callable[[], Any]) -> tuple[Any, float]:
+    best, result = float("inf"), None
+    for _ in range(REPEATS):
+        began = time.process_time()
+        result = run()
+        best = min(best, time.process_time() - began)
+    return result, best
+
+
+async def _best_async(run: Callable[[], Awaitable[Any]]) -> tuple[Any, float]:
+    best, result = float("inf"), None
+    for _ in range(REPEATS):
+        began = time.process_time()
+        result = await run()
+        best = min(best, time.process_time() - began)
+    return result, best
