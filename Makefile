@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types imports test unit demo lock clean
+.PHONY: help setup lint types imports test unit demo bench lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ unit: setup ## the tests alone; ARGS="-k name" for some
 
 demo: setup ## simulated vendors, a broker and the daemon; KAFKA=host:port for your own; ARGS="--seconds 20"
 	$(BIN)/collector demo $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)
+
+bench: setup ## events per second and memory, against a real Kafka (needs Java and Maven); some minutes
+	$(BIN)/python -m bench
 
 test: lint types imports unit ## everything that must hold
 

@@ -72,15 +72,13 @@ until = {UNTIL:%Y-%m-%dT%H:%M:%SZ}
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         began, slowest_s, looked = time.perf_counter(), 0.0, 0.0
-        while True:
+        row: dict[str, Any] = {"state": ""}
+        while row["state"] != "complete":
             asked = time.perf_counter()
             healthy = _get(port, "/healthz") is not None
             slowest_s = max(slowest_s, time.perf_counter() - asked) if healthy else slowest_s
             if asked - looked > 1 and (status := _get(port, "/api/status")) is not None:
-                looked = asked
-                (row,) = json.loads(status)["streams"]
-                if row["state"] == "complete":
-                    break
+                looked, (row,) = asked, json.loads(status)["streams"]
             if asked - began > GIVE_UP_S or process.poll() is not None:
                 raise RuntimeError((home / "collector.log").read_text("utf-8")[-2000:])
             time.sleep(0.02)

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import defaultdict
 from itertools import islice
+from typing import Any
 
 import aiokafka
 import uvloop
@@ -12,8 +13,9 @@ from aiokafka.partitioner import DefaultPartitioner
 from bench.history import EVENTS_A_SESSION, SESSIONS, messages
 from bench.librdkafka import ENCODED_SESSIONS
 from bench.measured import Stopwatch
+from collector.kafka.transaction import BATCH_BYTES  # and, by being imported, its level of compression
 
-BATCH_BYTES, A_TRANSACTION = 256 << 10, 8_000
+A_TRANSACTION = 8_000
 
 
 async def main(kafka: str, prefix: str) -> None:
@@ -27,7 +29,7 @@ async def main(kafka: str, prefix: str) -> None:
         for _ in range(SESSIONS // ENCODED_SESSIONS):
             left = iter(encoded)
             while some := list(islice(left, A_TRANSACTION)):
-                places = defaultdict(list)
+                places: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
                 for topic, key, value, headers in some:
                     place = places[topic, choose(key, partitions[topic], partitions[topic])]
                     if not place or place[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:

@@ -70,7 +70,7 @@ def _exploded(told: dict[str, Any]) -> Iterator[tuple[str, str, str, str, dict[s
     yield "seemetrix.session.v1", "seemetrix.sessions", subject, start, whole
 
     def part(kind: str, index: int, offset: int, duration: int, more: dict[str, Any]) -> dict[str, Any]:
-        data = {"event_id": f"{record}/{kind}/{index}", "session_event_id": identity, "source": "mall"}
+        data: dict[str, Any] = {"event_id": f"{record}/{kind}/{index}", "session_event_id": identity, "source": "mall"}
         data |= {"device_id": told["d"], "session_number": told["o"], "index": index}
         data |= {"start": _written(begin + timedelta(milliseconds=offset)), "duration_ms": duration}
         return data | {"end": _written(begin + timedelta(milliseconds=offset + duration))} | person | more

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from collector.config import HttpSettings, LogSettings, load
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
+from collector.vendors.quividi.settings import QuividiSource, ViewersSettings
 from collector.vendors.seemetrix.settings import SeemetrixSource, SessionsSettings
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
@@ -24,6 +25,8 @@ TABLES: list[tuple[str, type[BaseModel]]] = [
     ("log", LogSettings),
     ("sources.mall", SeemetrixSource),
     ("sources.mall.streams.sessions", SessionsSettings),
+    ("sources.airport", QuividiSource),
+    ("sources.airport.streams.viewers", ViewersSettings),
 ]
 each_table = pytest.mark.parametrize(("path", "model"), TABLES, ids=[path for path, _ in TABLES])
 
