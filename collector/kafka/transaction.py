@@ -55,9 +55,12 @@ async def transact(
         if place is None:
             place = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
             places[name, key] = place
-        _append(producer, place, key, message.value, message.headers)
+        if not place or place[-1].append(timestamp=None, key=key, value=message.value, headers=message.headers) is None:
+            place.append(_batch_with(producer, key, message.value, message.headers))
+    place = batches[state_topic, state_partition]
     for key, value in state.items():
-        _append(producer, batches[state_topic, state_partition], key, value, [])
+        if not place or place[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
+            place.append(_batch_with(producer, key, value, []))
     await producer.begin_transaction()
     sent: list[tuple[str, asyncio.Future[object]]] = []
     try:
@@ -80,16 +83,13 @@ def _heard(future: asyncio.Future[object]) -> None:
         future.exception()
 
 
-def _append(
-    producer: aiokafka.AIOKafkaProducer,
-    batches: list[BatchBuilder],
-    key: bytes,
-    value: bytes | None,
-    headers: list[tuple[str, bytes]],
-) -> None:
-    if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
-        batches.append(producer.create_batch())
-        batches[-1].append(timestamp=None, key=key, value=value, headers=headers)
+def _batch_with(
+    producer: aiokafka.AIOKafkaProducer, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> BatchBuilder:
+    """A new batch, whose first message this is: it takes any."""
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=key, value=value, headers=headers)
+    return batch
 
 
 def _in_turns(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder]]:

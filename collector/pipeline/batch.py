@@ -114,9 +114,9 @@ def _rows(novelty: Novelty[P], explode: Explode[P], context: Context) -> list[_R
 def _row(record: Record[P], number: int, explode: Explode[P], context: Context) -> _Row:
     messages: list[Message] = []
     types: list[str] = []
-    size = 0
+    size, origin = 0, context.origin
     for event in explode(record, record_digest(context.memory, record, number), number):
-        message = of_event(event, context.origin)
+        message = of_event(event, origin)
         messages.append(message)
         types.append(event.type.name)
         size += message.size

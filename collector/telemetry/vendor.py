@@ -16,9 +16,9 @@ class VendorTelemetry:
         self._metrics.vendor_request_duration.labels(self._source).observe(took_s)
         self._metrics.vendor_response_bytes.labels(self._source).inc(size)
 
-    def exporting(self, exports: int) -> None:
-        """So many exports of the source are under way at the vendor."""
-        self._metrics.exports_in_flight.labels(self._source).set(exports)
+    def exporting(self, more: int) -> None:
+        """So many more exports of the source are under way at the vendor."""
+        self._metrics.exports_in_flight.labels(self._source).inc(more)
 
     def exported(self, took_s: float) -> None:
         """An export came to its end, so many seconds after it was asked for."""

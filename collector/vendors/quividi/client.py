@@ -13,16 +13,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collector.clock import Clock
-from collector.errors import Park, RetryLater, UserError
+from collector.errors import Park, RetryLater, Split, UserError
 from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
-from collector.secrets import learn
+from collector.secrets import conceal, learn
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
 from collector.vendors.http import Http, Limiter, Response
 from collector.vendors.quividi import events, wire
-from collector.vendors.quividi.export import EXPORTS_AT_ONCE, Call, Export, GaveUp, Said, Take, heard
+from collector.vendors.quividi.export import EXPORTS_AT_ONCE, Call, Export, GaveUp, Said, Take, abandoned, heard
 from collector.vendors.quividi.settings import QuividiSource, ViewersSettings
-from collector.vendors.quividi.zones import bounds, instant
+from collector.vendors.quividi.zones import bounds, earliest
 
 DATA, WHOAMI, LOCATIONS = "/data/", "/whoami/", "/locations/"
 
@@ -30,8 +30,10 @@ HOST_CONNECTIONS = 2
 """What VidiCenter takes from one address at a time."""
 IDS_BYTES = 6000
 """Of ids in one request: with all that surrounds them, no URL grows past 8 KiB."""
-FORGOTTEN = timedelta(minutes=10)
+ABANDONED = timedelta(minutes=10)
 """An export that nobody asked about for so long is not taken to be running any more, nor to be ours."""
+CACHED = timedelta(hours=24)
+"""How long the vendor knows an export, and so how long we do."""
 THROTTLED = (2.0, 60.0)
 """First and longest wait in seconds for a place at the vendor, or for calls that it allows again."""
 MOST_THROTTLED = 30
@@ -44,13 +46,16 @@ class Exports:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._known: dict[str, tuple[datetime, Export]] = {}
-        self._places: set[str] = set()
+        self._followed: list[str] = []
 
     def get(self, name: str, not_before: datetime) -> Export:
-        return self._known[name][1] if name in self._known else Export(not_before)
+        heard_at, export = self._known.get(name, (self._clock.now(), Export(not_before)))
+        return export if self._clock.now() - heard_at < ABANDONED else abandoned(export)
 
     def note(self, name: str, export: Export) -> None:
-        self._known[name] = self._clock.now(), export
+        now = self._clock.now()
+        self._known = {name: known for name, known in self._known.items() if now - known[0] < CACHED}
+        self._known[name] = now, export
 
     def forget(self, name: str) -> None:
         self._known.pop(name, None)
@@ -60,17 +65,19 @@ class Exports:
         """One of the places, for a new export; one that is running already has its own."""
         while name not in (taken := self._taken()) and len(taken) >= EXPORTS_AT_ONCE:
             await self._clock.until(self._clock.now() + timedelta(seconds=1))
-        self._places.add(name)
+        self._followed.append(name)
         try:
             yield
         finally:
-            self._places.discard(name)
+            self._followed.remove(name)
 
     def _taken(self) -> set[str]:
-        """By those who follow an export, and by exports that were left running."""
-        now = self._clock.now()
-        self._known = {name: known for name, known in self._known.items() if now - known[0] < FORGOTTEN}
-        return self._places | {name for name, (_, export) in self._known.items() if export.running}
+        """By those who follow an export, and by exports that were left running not long ago."""
+        latest = self._clock.now() - ABANDONED
+        return {
+            *self._followed,
+            *(name for name, (at, export) in self._known.items() if export.running and at > latest),
+        }
 
 
 class Client:
@@ -112,11 +119,17 @@ class Client:
             except GaveUp as gave_up:
                 self._exports.note(name, gave_up.export)
                 raise gave_up.error from None
+            except Split:
+                self._exports.forget(name)  # it is finished, and nobody will ask for it again
+                raise
             finally:
                 self._tell.exporting(-1)
-            self._exports.forget(name)
         self._tell.exported((self.clock.now() - began).total_seconds())
         return built
+
+    def forget(self, query: Mapping[str, str]) -> None:
+        """What was taken is published: the next time, there may be more."""
+        self._exports.forget(urlencode(query))
 
     async def _follow(self, name: str, query: Mapping[str, str], export: Export) -> "Built":
         call = Call()
@@ -129,17 +142,21 @@ class Client:
                 told = _answer(response.body)
                 raw = wire.rows(told) if told.state == "finished" else None
                 asked_at = min(called_at, response.vendor_now or called_at)
-                reason = (told.fail_reason or "").replace(self.settings.username, "…")
-                said = Said(told.state or "", asked_at, call.force, raw is not None, reason)
+                reason = self._without_user(told.fail_reason or "")
+                said = Said(self._without_user(told.state or ""), asked_at, call.force, raw is not None, reason)
                 export, step = heard(export, said)
             except BaseException:
                 response.release()
                 raise
+            self._exports.note(name, export)
             if isinstance(step, Take):
                 return Built(response, raw or (), step.asked_at)
             response.release()
-            self._exports.note(name, export)
             call = step
+
+    def _without_user(self, words: str) -> str:
+        """What the vendor says in its own words may name whom it says it to."""
+        return conceal(words).replace(self.settings.username, "…")
 
     async def _patiently(self, path: str, query: Mapping[str, str]) -> Response:
         """The answer, once the vendor lets us.
@@ -188,6 +205,7 @@ class Viewers:
     async def ask(self, window: Window) -> AsyncGenerator[Answer[wire.Seen], None]:
         """An export for each part of the selection. A location that two parts select comes twice, and is recognised."""
         first, last = bounds(window, self._zone)
+        taken: list[dict[str, str]] = []
         for selector, ids in self._parts:
             query = {
                 "data_type": "viewers",
@@ -196,7 +214,8 @@ class Viewers:
                 "end": last.isoformat(),
                 selector: ids,
             }
-            response, raw, asked_at = await self._client.export(query, instant(last, self._zone).utc)
+            taken.append(query)
+            response, raw, asked_at = await self._client.export(query, earliest(last, self._zone))
             with response:
                 yield Answer(
                     records=wire.read(raw, self._zone),
@@ -205,6 +224,8 @@ class Viewers:
                     took=response.took,
                     vendor_now=asked_at,
                 )
+        for query in taken:  # and not before: asked again after a failure, a part that was taken is not built anew
+            self._client.forget(query)
 
     def explode(self, record: Record[wire.Seen], digest: str, number: int) -> Iterator[Event]:
         return events.explode_viewer(record, digest, number, self.source)
@@ -256,5 +277,7 @@ def _answer(body: bytes) -> wire.ExportAnswer:
         what = "a page of HTML" if body.lstrip()[:1] == b"<" else f"not the document's: {error}"
         raise RetryLater(f"the answer is {what}") from None
     if told.state is None:
-        raise RetryLater("the answer has no state" + (f", and says error {told.error}" if told.error else ""))
+        raise RetryLater(
+            "the answer has no state" + (f", and says error {told.error}" if isinstance(told.error, int) else "")
+        )
     return told

@@ -24,6 +24,9 @@ REBUILD_AGAIN = timedelta(hours=1)
 """Then a rebuild is tried so often: a user who invalidates the cache all the time may be disabled."""
 
 
+STATES = ("started", "in_progress", "finished", "failed")
+
+
 class Export(Struct, frozen=True):
     """What this process knows of one export, which is one exact set of parameters."""
 
@@ -65,8 +68,8 @@ class Take(Struct, frozen=True):
 
 
 def heard(export: Export, said: Said) -> tuple[Export, Call | Take]:
-    """What is known after an answer, and what to do now. Raises RetryLater or Park, by way of `GaveUp`."""
-    if said.forced:
+    """What is known after an answer, and what to do now. Raises GaveUp."""
+    if said.forced and said.state in STATES:
         export = structs.replace(export, asked_at=said.called_at, polls=0)
     match said.state:
         case "started":
@@ -85,6 +88,11 @@ def heard(export: Export, said: Said) -> tuple[Export, Call | Take]:
             return _failed(export, said.reason or "no reason given", said.called_at)
         case _:
             raise GaveUp(export, RetryLater(f"the export is in an unknown state: {said.state[:40]!r}"))
+
+
+def abandoned(export: Export) -> Export:
+    """What is left of what was known, when nobody has asked for a while about one that was running."""
+    return structs.replace(export, asked_at=None, running=False, polls=0) if export.running else export
 
 
 class GaveUp(Exception):  # noqa: N818 - named by what happened

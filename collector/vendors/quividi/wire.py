@@ -22,7 +22,7 @@ Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Tenths = Annotated[int, Meta(ge=0, le=10 * 366 * 864_000)] | Annotated[float, Meta(ge=0, le=10 * 366 * 864_000)]
 """A duration in tenths of a second; ten years at most, so that no end leaves the calendar."""
-Number = int | float
+Number = Integer | float
 
 FIELDS_VERSION = 1
 """Of the lists of fields in `_key_of` and `_fingerprint`."""
@@ -188,9 +188,14 @@ def _key_of(row: Viewer, local_ms: int) -> bytes:
 
 
 def _fingerprint(row: Viewer) -> bytes:
-    moods = [None if mood is None else round(mood, MOOD_DIGITS) for mood in row.moods]
-    said = (row.vr_id, row.footfall_id, row.footfall_start, row.age_value, row.glasses, row.mustache, row.beard)
+    age_value, *moods = [_number(each) for each in (row.age_value, *row.moods)]
+    said = (row.vr_id, row.footfall_id, row.footfall_start, age_value, row.glasses, row.mustache, row.beard)
     return msgspec.msgpack.encode((*said, *moods))
+
+
+def _number(said: Number | None) -> float | None:
+    """19 and 19.0 say the same, and so do 0.0 and -0.0."""
+    return None if said is None else round(float(said), MOOD_DIGITS) + 0.0
 
 
 def _local(text: str, field: str) -> datetime:

@@ -33,6 +33,13 @@ def instant(local: datetime, zone: ZoneInfo) -> Instant:
     return Instant((local - first).replace(tzinfo=UTC), first, ambiguous=second < first)
 
 
+def earliest(local: datetime, zone: ZoneInfo) -> datetime:
+    """The earliest instant of which the local time, or the last of a window's bounds, may be this one."""
+    before = max(local - LARGEST_STEP, datetime.min)  # noqa: DTZ901 - local
+    offsets = (moment.replace(tzinfo=zone, fold=0).utcoffset() or timedelta(0) for moment in (before, local))
+    return (local - max(offsets)).replace(tzinfo=UTC)
+
+
 def local(moment: datetime, zone: ZoneInfo) -> datetime:
     """The local time, without a zone, of an instant."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)

@@ -149,9 +149,10 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
         ),
     )
 
-    start_ms = record.start_ms
+    start, end_ms = begin, record.start_ms
     for index, look in enumerate(looks):
-        event_id, start, start_ms = f"{digest}/attention/{index}", format_ms(start_ms), start_ms + look.d
+        event_id, end_ms = f"{digest}/attention/{index}", end_ms + look.d
+        end = format_ms(end_ms)
         yield Event(
             ATTENTION,
             event_id,
@@ -166,17 +167,19 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
                 session_number=session.o,
                 index=index,
                 start=start,
-                end=format_ms(start_ms),
+                end=end,
                 duration_ms=look.d,
                 gender=gender,
                 age_group=age_group,
                 looking=look.a == 1,
             ),
         )
+        start = end
 
-    start_ms = record.start_ms
+    start, end_ms = begin, record.start_ms
     for index, mood in enumerate(moods):
-        event_id, start, start_ms = f"{digest}/emotion/{index}", format_ms(start_ms), start_ms + mood.d
+        event_id, end_ms = f"{digest}/emotion/{index}", end_ms + mood.d
+        end = format_ms(end_ms)
         yield Event(
             EMOTION,
             event_id,
@@ -191,7 +194,7 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
                 session_number=session.o,
                 index=index,
                 start=start,
-                end=format_ms(start_ms),
+                end=end,
                 duration_ms=mood.d,
                 gender=gender,
                 age_group=age_group,
@@ -199,10 +202,11 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
                 emotion_code=mood.e,
             ),
         )
+        start = end
 
     for index, play in enumerate(plays):
         event_id, start_ms = f"{digest}/content_view/{index}", record.start_ms + play.s
-        start = format_ms(start_ms)
+        start = format_ms(start_ms) if play.s else begin
         yield Event(
             CONTENT_VIEW,
             event_id,
