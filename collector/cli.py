@@ -9,8 +9,10 @@ from typing import Annotated
 import msgspec
 import typer
 from pydantic import ValidationError
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from collector import __version__
 from collector.commands.check import check as check_
@@ -20,7 +22,7 @@ from collector.commands.run import run as run_
 from collector.commands.schema import schema as schema_
 from collector.commands.simulate import parse_faults, world
 from collector.commands.simulate import simulate as simulate_
-from collector.commands.state import init
+from collector.commands.state import Rewind, init, rewind, show
 from collector.config import HttpSettings
 from collector.errors import Failed, UserError
 from collector.secrets import conceal
@@ -185,6 +187,66 @@ def state_init(config: Config = DEFAULT) -> None:
     Example: `collector state init --config config.toml`
     """
     _errors.print(init(config))
+
+
+@state.command("show")
+def state_show(
+    config: Config = DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show every stream in the state topic: how far it is, and what is remembered of it.
+
+    Example: `collector state show`
+    """
+    found, now = show(config), datetime.now(UTC)
+    table = Table("source", "stream", "vendor", "since", "watermark", "behind", "final", "ledger entries", box=SIMPLE)
+    for each in found:
+        head = each.head
+        since, watermark, final = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (head.since, head.watermark, head.final))
+        lag_s = max(0, int((now - head.watermark).total_seconds()))
+        if as_json:
+            who = {"source": each.source, "stream": each.stream, "vendor": each.vendor, "since": since}
+            told: dict[str, object] = {
+                **who,
+                "watermark": watermark,
+                "lag_s": lag_s,
+                "final": final,
+                "ledger_entries": each.entries,
+            }
+            typer.echo(msgspec.json.encode(told))
+        else:
+            behind = str(timedelta(seconds=lag_s))
+            table.add_row(each.source, each.stream, each.vendor, since, watermark, behind, final, f"{each.entries:,}")
+    if not as_json:
+        Console(highlight=False).print(table if found else "no stream has begun yet")
+
+
+@state.command("rewind")
+def state_rewind(
+    source: Annotated[str, typer.Argument(help="A source's name in the configuration.")],
+    stream: Annotated[str, typer.Argument(help="One of its streams, e.g. `sessions`.")],
+    to: Annotated[str, typer.Option(help="E.g. 2026-11-01T00:00:00Z.")],
+    config: Config = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Move a stream back, also while the group runs. What the ledger still knows is not published twice.
+
+    Example: `collector state rewind mall sessions --to 2026-11-01T00:00:00Z`
+    """
+
+    def agreed(planned: Rewind) -> bool:
+        if planned.again:
+            _errors.print(f"The ledger has forgotten {planned.again}: that will be published again, with equal ids.")
+        return yes or typer.confirm("Move it back?", err=True)
+
+    moment = _moment("--to", to)
+    if moment is None or (done := rewind(config, source, stream, moment, agreed)) is None:
+        _errors.print("nothing was changed")
+        raise typer.Exit(FAILED)
+    _errors.print(
+        f"{source} {stream} is polled from {done.after.watermark:%Y-%m-%dT%H:%M:%SZ} on; a running collector goes back "
+        "there when it commits next, within two minutes"
+    )
 
 
 @app.command()

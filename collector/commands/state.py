@@ -1,38 +1,161 @@
-"""`collector state`: what is known to be published."""
+"""`collector state`: what is known to be published; looked at, accepted as empty, moved back."""
 
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio
+from msgspec import Struct
 
+from collector.clock import SystemClock
 from collector.config import Settings, load
-from collector.errors import Failed, Refused
-from collector.kafka.epoch import Fenced, epoch
-from collector.kafka.restore import has_records
+from collector.errors import EpochEnded, Failed, Refused, UserError
+from collector.kafka.epoch import Fenced, epoch, partition_of
+from collector.kafka.restore import has_records, restore
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import UNAVAILABLE, ensure
+from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
+from collector.model import Head, floor_second
+from collector.pipeline.batch import Batch
+from collector.pipeline.state import Shape, State, Summary, by_stream, rewound, stream_prefix, summary
+from collector.pipeline.state import load as load_state
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import Board
+from collector.telemetry.vendor import unheard
+from collector.vendors import VENDORS
+from collector.vendors.base import Stream
+from collector.vendors.http import http
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""The running owner may fence a rewind before it commits; then that owner has begun anew, and is quiet for a while."""
+AGAIN_S = 1.0
+
+
+class Rewind(Struct, frozen=True):
+    """What a rewind would do."""
+
+    before: Head
+    after: Head
+
+    @property
+    def again(self) -> str | None:
+        """What is published a second time, because the ledger has forgotten it; None if nothing is."""
+        if self.after.final >= self.before.final:
+            return None
+        return f"what starts from {_written(self.after.final)} to {_written(self.before.final)}"
 
 
 def init(path: Path) -> str:
     """Write a first header into an empty state topic. Raises UserError, or Failed; returns what was done."""
-    return anyio.run(_init, load(path))
+    settings = load(path)
+    return _with_kafka(_init, settings)
+
+
+def show(path: Path) -> list[Summary]:
+    """Every stream in the state topic. Raises UserError, or Failed."""
+    return _with_kafka(_show, load(path))
+
+
+def rewind(path: Path, source: str, name: str, to: datetime, agreed: Callable[[Rewind], bool]) -> Rewind | None:
+    """Move a stream back, also while the group runs; None when nobody agreed.
+
+    Raises UserError for a stream that there is not or an instant before its beginning, or Failed.
+    """
+
+    async def do(settings: Settings) -> Rewind | None:
+        if source not in settings.sources:
+            raise UserError(f"there is no source {source}: there are {', '.join(settings.sources)}")
+        chosen = settings.sources[source]
+        async with http(SystemClock()) as client:
+            streams = {each.name: each for each in VENDORS[chosen.vendor].streams(source, chosen, client, unheard())}
+        if name not in streams:
+            raise UserError(f"{source} has no stream {name}: it has {', '.join(streams)}")
+        return await _rewind(settings, streams[name], floor_second(to), agreed)
+
+    return _with_kafka(do, load(path))
+
+
+def _with_kafka(do: Callable[[Settings], Awaitable[T]], settings: Settings) -> T:
+    """Run it, with what may be wrong with Kafka in words. Raises Failed."""
+
+    async def run() -> T:
+        try:
+            return await do(settings)
+        except (Refused, Fenced) as error:
+            raise Failed(f"{error}: {error.advice}" if isinstance(error, Refused) else str(error)) from error
+        except UNAVAILABLE as error:
+            servers = settings.kafka.bootstrap_servers
+            raise Failed(f"{servers} does not answer: check kafka.bootstrap_servers") from error
+
+    return anyio.run(run)
 
 
 async def _init(settings: Settings) -> str:
     kafka = settings.kafka
-    try:
-        await ensure(kafka, settings.topics())
-        if await has_records(kafka, kafka.state_topic):
-            return f"{kafka.state_topic} has state already: nothing to do"
-        async with epoch(0, kafka, _unheard(kafka), lambda: True):
-            return f"{kafka.state_topic} begins anew: what the vendors still have is published again from since on"
-    except (Refused, Fenced) as error:
-        raise Failed(f"{error}: {error.advice}" if isinstance(error, Refused) else str(error)) from error
-    except UNAVAILABLE as error:
-        raise Failed(f"{kafka.bootstrap_servers} does not answer: check kafka.bootstrap_servers") from error
+    await ensure(kafka, settings.topics())
+    if await has_records(kafka, kafka.state_topic):
+        return f"{kafka.state_topic} has state already: nothing to do"
+    async with epoch(0, kafka, _unheard(kafka), lambda: True):
+        return f"{kafka.state_topic} begins anew: what the vendors still have is published again from since on"
+
+
+async def _show(settings: Settings) -> list[Summary]:
+    kafka = settings.kafka
+    if not await is_usable(kafka, kafka.state_topic):
+        raise Failed(f"there is no topic {kafka.state_topic}: it is created when the collector first runs")
+    pairs = by_stream(await restore(kafka, *range(kafka.state_partitions)))
+    found = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
+    return [each for each in found if each is not None]
+
+
+async def _rewind(
+    settings: Settings, stream: Stream[Any], to: datetime, agreed: Callable[[Rewind], bool]
+) -> Rewind | None:
+    kafka = settings.kafka
+    partition = partition_of(str(stream.account), kafka.state_partitions)
+    # Asked about before the partition is taken: whoever runs the stream goes on until the answer is there.
+    planned = _planned(stream, _state(stream, await restore(kafka, partition)), to)
+    if not await anyio.to_thread.run_sync(agreed, planned):
+        return None
+    for _ in range(ATTEMPTS):
+        try:
+            async with epoch(partition, kafka, _unheard(kafka), lambda: True) as holding:
+                state = _state(stream, holding.pairs)
+                planned = _planned(stream, state, to)
+                await holding.commit((), state.pairs(Batch(head=planned.after)))
+                return planned
+        except (EpochEnded, Fenced):
+            await anyio.sleep(AGAIN_S)
+    raise Failed("the running collector took the partition back each time: try again, or stop it meanwhile")
+
+
+def _planned(stream: Stream[Any], state: State, to: datetime) -> Rewind:
+    what = f"{stream.source} {stream.name}"
+    if state.head is None:
+        raise UserError(f"{what} has no state yet: there is nothing to move back")
+    if to < state.head.since:
+        raise UserError(
+            f"{what} began at {_written(state.head.since)}, and is not moved before it: for older data add a source of "
+            "its own with since and until"
+        )
+    if to > SystemClock().now():
+        raise UserError(f"{_written(to)} has not come yet: a stream is moved back, not on")
+    # The running owner may be some polls ahead of what is durable: it begins anew from there, whatever is moved.
+    return Rewind(state.head, rewound(state.head, to))
+
+
+def _state(stream: Stream[Any], pairs: dict[bytes, bytes]) -> State:
+    prefix = stream_prefix(stream.account, stream.source, stream.name)
+    shape = Shape(stream.memory, stream.fields_version, stream.reach)
+    return load_state(prefix, shape, by_stream(pairs).get(prefix, {}))
 
 
 def _unheard(kafka: KafkaSettings) -> KafkaTelemetry:
     return KafkaTelemetry(Metrics(), Board("", kafka.group))
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -52,7 +52,7 @@ class Epoch:
     def __init__(
         self,
         partition: int,
-        pairs: Mapping[bytes, bytes],
+        pairs: dict[bytes, bytes],
         producer: aiokafka.AIOKafkaProducer,
         settings: KafkaSettings,
         tell: KafkaTelemetry,

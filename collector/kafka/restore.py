@@ -15,25 +15,26 @@ from collector.kafka.settings import KafkaSettings
 _POLL_MS = 200
 
 
-async def restore(settings: KafkaSettings, partition: int) -> dict[bytes, bytes]:
-    """The newest value of each key, as committed up to the moment of the call.
+async def restore(settings: KafkaSettings, *partitions: int) -> dict[bytes, bytes]:
+    """The newest value of each key in the partitions, as committed up to the moment of the call.
 
     The end is taken by a reader that sees uncommitted records, and then read up to by one that does not: its position
     passes what was aborted and the control records, of which the tail may consist, and stops before what is open.
     """
-    place = TopicPartition(settings.state_topic, partition)
-    async with _reader(settings, "read_uncommitted", place) as reader:
-        ends = await reader.end_offsets([place])
+    places = [TopicPartition(settings.state_topic, partition) for partition in partitions]
+    async with _reader(settings, "read_uncommitted", *places) as reader:
+        ends = await reader.end_offsets(places)
     pairs: dict[bytes, bytes] = {}
-    async with _reader(settings, "read_committed", place) as reader:
-        await reader.seek_to_beginning(place)
-        while await reader.position(place) < ends[place]:
-            for records in (await reader.getmany(place, timeout_ms=_POLL_MS)).values():
-                for record in records:
-                    if record.value is None:
-                        pairs.pop(record.key, None)
-                    else:
-                        pairs[record.key] = record.value
+    async with _reader(settings, "read_committed", *places) as reader:
+        await reader.seek_to_beginning(*places)
+        for place in places:
+            while await reader.position(place) < ends[place]:
+                for records in (await reader.getmany(timeout_ms=_POLL_MS)).values():
+                    for record in records:
+                        if record.value is None:
+                            pairs.pop(record.key, None)
+                        else:
+                            pairs[record.key] = record.value
     return pairs
 
 

@@ -9,7 +9,7 @@ Chunks are appended, never rewritten, and are deleted in the transaction that mo
 import struct
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import Struct, structs
@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from collector.errors import Refused
 from collector.model import Account, Head, Memory, unix_s
 from collector.pipeline.batch import Batch
-from collector.pipeline.ledger import Ledger, grouped
+from collector.pipeline.ledger import ENTRY, Ledger, grouped
 
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic; None deletes."""
@@ -105,6 +105,31 @@ def by_stream(pairs: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
         if len(parts) >= _PREFIX_PARTS:
             found.setdefault("/".join(parts[:_PREFIX_PARTS]), {})["".join(parts[_PREFIX_PARTS:])] = value
     return found
+
+
+class Summary(Struct, frozen=True):
+    """What the state topic knows of a stream, whether it is configured or not."""
+
+    vendor: str
+    user: str
+    source: str
+    stream: str
+    head: Head
+    entries: int
+
+
+def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
+    """Of a stream's own pairs; None without a head. Raises Refused for a head that this version does not know."""
+    if "" not in pairs:
+        return None
+    vendor, user, source, stream = (unquote(part) for part in prefix.split("/"))
+    entries = sum((len(value) - _CHUNK.size) // ENTRY.size for place, value in pairs.items() if place)
+    return Summary(vendor, user, source, stream, _decode_head(prefix, pairs[""]), entries)
+
+
+def rewound(head: Head, to: datetime) -> Head:
+    """The head with `watermark` and `final` not after an instant: the one way in which they move back."""
+    return structs.replace(head, watermark=min(head.watermark, to), final=min(head.final, to))
 
 
 def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:

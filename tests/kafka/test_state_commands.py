@@ -1,0 +1,139 @@
+"""`collector state show` and `rewind` against a real broker, with the daemon running."""
+
+import json
+import signal
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.commands.harness import collector
+from tests.kafka.daemon import EVENTS, Daemon, reading, until
+from tests.vendor import Known, Vendor, serving, session
+
+pytestmark = pytest.mark.anyio
+
+
+def written(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def vendor_of(now: datetime, number: int = 20) -> Vendor:
+    random = Random(3)
+    return Vendor([Known(session(now - timedelta(seconds=60 + 2 * n), random, n), now) for n in range(number)])
+
+
+async def test_a_rewind_while_the_group_runs_publishes_again_what_was_forgotten(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    since = written(now - timedelta(minutes=10))
+    vendor = vendor_of(now)
+    async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
+        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"5s"')
+
+        async def times() -> Counter[int]:
+            """How many sessions were published so often."""
+            sessions = [told for told in await reader.poll() if told.topic.endswith("sessions")]
+            return Counter(Counter(told.id for told in sessions).values())
+
+        async def as_far_as_before() -> bool:
+            final = (await daemon.stream()).get("final")
+            return final is not None and datetime.fromisoformat(final) > now
+
+        async def all_final() -> bool:
+            return await as_far_as_before() and await times() == {1: 20}
+
+        async def all_twice() -> bool:
+            return await times() == {2: 20, 1: 1}
+
+        try:
+            daemon.start()
+            await until(all_final, "every session is published and final")
+            daemon.send(signal.SIGTERM)  # how far it is becomes durable
+            assert 0 == daemon.wait()
+            daemon.start()
+            await until(as_far_as_before, "it runs again")
+            arguments = ("state", "rewind", "mall", "sessions", "--config", str(daemon.config), "--to", since)
+            refused = await collector(*arguments)
+            assert 1 == refused.code
+            assert "published again" in refused.err
+            assert {1: 20} == await times()
+
+            done = await collector(*arguments, "--yes")
+
+            assert 0 == done.code, done.err
+            assert f"mall sessions is polled from {since} on" in done.err
+            # The owner learns of it when it commits next: with the next session, or after two minutes.
+            vendor.known.append(Known(session(datetime.now(UTC), Random(4), 99), now))
+            await until(all_twice, "every session is published again with equal ids, and the new one once")
+        finally:
+            daemon.close()
+
+
+async def test_what_the_ledger_knows_is_not_published_again(kafka: str, prefix: str, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    since = written(now - timedelta(minutes=10))
+    vendor = vendor_of(now)
+    async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]) as reader:
+        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"1h"')
+
+        async def all_there() -> bool:
+            return len(await reader.poll()) >= 20
+
+        async def back_at_the_edge() -> bool:
+            row = await daemon.stream()
+            return row.get("state") == "live" and row["counts"]["records"].get("duplicate", 0) >= 40
+
+        try:
+            daemon.start()
+            await until(all_there, "every session is published")
+            before = (await daemon.stream())["watermark"]
+            config = ("--config", str(daemon.config))
+            done = await collector("state", "rewind", "mall", "sessions", *config, "--to", since, "--yes")
+            assert 0 == done.code, done.err
+            assert "published again" not in done.err
+            await until(back_at_the_edge, "the stream has asked for all of it once more")
+            assert 20 == len(await reader.poll())
+
+            shown = await collector("state", "show", *config, "--json")
+            row = json.loads(shown.out)
+            assert ("mall", "sessions", "seemetrix", since) == tuple(
+                row[name] for name in ("source", "stream", "vendor", "since")
+            )
+            assert row["ledger_entries"] == 20
+            assert row["final"] <= row["watermark"]
+            assert before <= (await daemon.stream())["watermark"]
+            table = await collector("state", "show", *config)
+            assert "mall" in table.out
+        finally:
+            daemon.close()
+
+
+async def test_a_rewind_refuses_what_makes_no_sense(kafka: str, prefix: str, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    since = written(now - timedelta(minutes=10))
+    vendor = vendor_of(now, number=1)
+    async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]) as reader:
+        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since)
+
+        async def there() -> bool:
+            return await reader.has(1)
+
+        try:
+            daemon.start()
+            await until(there, "the session is published")
+            config = ("--config", str(daemon.config))
+            for arguments, code, text in (
+                (("mall", "sessions", "--to", "2020-01-01T00:00:00Z"), 2, "a source of its own"),
+                (("mall", "sessions", "--to", "2036-01-01T00:00:00Z"), 2, "has not come yet"),
+                (("mall", "viewers", "--to", since), 2, "it has sessions"),
+                (("hall", "sessions", "--to", since), 2, "there are mall"),
+                (("mall", "sessions", "--to", "yesterday"), 2, "--to: expected"),
+            ):
+                refused = await collector("state", "rewind", *arguments, *config, "--yes")
+                assert (code, True) == (refused.code, text in refused.err), refused.err
+        finally:
+            daemon.close()
