@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -69,6 +69,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
+    reads_environment: ClassVar[bool] = True
+
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -100,7 +102,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del env_settings, dotenv_settings, file_secret_settings  # theirs takes unknown keys in silence; ours is below
-        return _Environment(settings_cls), init_settings
+        return (_Environment(settings_cls), init_settings) if cls.reads_environment else (init_settings,)
+
+
+class Given(Settings):
+    """A configuration that is given whole: the environment does not reach it."""
+
+    reads_environment: ClassVar[bool] = False
 
 
 class _Environment(PydanticBaseSettingsSource):

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import anyio
 import msgspec
+from msgspec import structs
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +23,7 @@ from collector.app import Daemon
 from collector.clock import SystemClock
 from collector.commands.simulate import FIRST_DEVICE, rules
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
-from collector.config import HttpSettings, Settings
+from collector.config import Given, HttpSettings, Settings
 from collector.errors import UserError
 from collector.kafka.follow import Followed, follow
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
@@ -38,6 +39,9 @@ HISTORY = timedelta(minutes=10)
 """What had happened before the demo began: it is there at once, and final within seconds."""
 RATE = 300.0
 """Visits an hour at a device: something happens all the time, and one can still read it."""
+ZONE = "Asia/Tokyo"
+"""Its clocks are never set: in an hour that comes twice, the collector and the truth would differ by it."""
+RULES = structs.replace(rules(fast=True), zone=ZONE)
 LINES_A_SECOND = 8
 SUMMARY_S = 5.0
 QUIET_PIECES = 5
@@ -60,7 +64,7 @@ async def _demo(seconds: float | None, kafka: str | None) -> bool:
     out = Console(highlight=False, soft_wrap=True)
     world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
     since = floor_second(datetime.now(UTC) - HISTORY)
-    async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=rules(fast=True)) as vendors:
+    async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=RULES) as vendors:
         settings = _settings(brokers, vendors, since)
         _welcome(out, settings, vendors, kafka)
         reader = Reader()
@@ -120,12 +124,12 @@ def _settings(kafka: KafkaSettings, vendors: Simulated, since: datetime) -> Sett
             **airport,
             "token": vidicenter.TOKEN,
             "locations": places,
-            "timezone": vidicenter.Rules().zone,
+            "timezone": ZONE,
             "max_requests_per_minute": 100_000,
             "streams": {"viewers": {"interval": "2s", **_PACE}},
         },
     }
-    return Settings(kafka=kafka, http=HttpSettings(listen=f"127.0.0.1:{_port()}"), sources=sources)
+    return Given(kafka=kafka, http=HttpSettings(listen=f"127.0.0.1:{_port()}"), sources=sources)
 
 
 def _port() -> int:

@@ -1,5 +1,6 @@
 """`collector simulate`: both vendors as HTTP servers, for trying things out."""
 
+import signal
 from collections.abc import Mapping
 
 import anyio
@@ -11,6 +12,7 @@ from collector.simulator.faults import KINDS, Faults
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, REAL, World
+from collector.vendors.http import is_private
 
 FIRST_DEVICE = 3001
 
@@ -36,7 +38,9 @@ async def _simulate(simulated: World, address: tuple[str, int], faults: Faults, 
     try:
         async with serving(simulated, host=host, port=port, rules=chosen, faults=faults) as running:
             Console(highlight=False, markup=False, soft_wrap=True).print(configuration(running, simulated))
-            await anyio.sleep_forever()
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    break
     except OSError as error:
         raise UserError(f"--listen {host}:{port}: {error.strerror or error}") from error
 
@@ -44,6 +48,7 @@ async def _simulate(simulated: World, address: tuple[str, int], faults: Faults, 
 def configuration(running: Simulated, simulated: World) -> str:
     """The sources to put into a configuration."""
     places = ", ".join(map(str, simulated.devices))
+    insecure = "" if is_private(running.address, insecure_http=False) else "insecure_http = true\n"
     return f"""# Both vendors are simulated until Ctrl-C. Put this into a configuration:
 
 [sources.mall]
@@ -51,15 +56,15 @@ vendor = "seemetrix"
 base_url = "{running.seemetrix_url}"
 user_id = {seemetrix.USER}
 user_key = "{seemetrix.KEY}"
-
+{insecure}
 [sources.airport]
 vendor = "quividi"
 base_url = "{running.quividi_url}"
 username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
 locations = [{places}]
-timezone = "Europe/Paris"
-"""
+timezone = "{Rules().zone}"
+{insecure}"""
 
 
 def parse_faults(given: list[str]) -> dict[str, float]:

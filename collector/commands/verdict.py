@@ -43,7 +43,7 @@ class Verdict(Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        return self.missing == self.duplicated == 0
+        return self.simulated > 0 and self.missing == self.duplicated == 0
 
 
 def judge(

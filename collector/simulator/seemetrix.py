@@ -88,9 +88,9 @@ class Seemetrix:
         try:
             offset = timedelta(hours=int(query["tzo"]))
             first, last = (datetime.strptime(query[name], _WRITTEN).replace(tzinfo=UTC) for name in ("b", "e"))
-        except (KeyError, ValueError) as error:
+            return first - offset, last - offset
+        except (KeyError, ValueError, OverflowError) as error:
             raise web.HTTPBadRequest from error
-        return first - offset, last - offset
 
 
 def _session(visit: Visit) -> dict[str, list[dict[str, int]] | str | int | None]:

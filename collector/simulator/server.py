@@ -42,7 +42,8 @@ async def serving(
     try:
         await web.TCPSite(runner, host, port).start()
         bound = runner.addresses[0]
-        yield Simulated(f"http://{bound[0]}:{bound[1]}", vidicenter)
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        yield Simulated(f"http://{shown}:{bound[1]}", vidicenter)
     finally:
         await runner.cleanup()
 

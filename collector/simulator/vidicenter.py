@@ -19,6 +19,10 @@ from collector.simulator.world import Visit, World, as_datetime
 USERNAME, TOKEN = "airport", "simulated-token"
 EXPORTS_AT_ONCE = 3
 CACHED_MS = 24 * 3600 * 1000
+WIDER_MS = 3 * 3600 * 1000
+"""Around a window: what is in it is decided by local time, and clocks are set by less."""
+SELECTORS = ("locations", "sites", "location_tags", "site_tags")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE_MS = 60_000
 # Seemetrix's codes, with which the world is written, in VidiCenter's.
 _GENDERS = {0: 2, 1: 1, None: 0}
@@ -92,8 +96,9 @@ class VidiCenter:
         query = {name: value for name, value in request.query.items() if name != "force_rebuild"}
         places, first, last = self._asked(query)
         name, now_ms = urlencode(sorted(query.items())), self._now_ms()
+        self._exports = {key: each for key, each in self._exports.items() if now_ms - each.created_ms <= CACHED_MS}
         export = self._exports.get(name)
-        if export is None or "force_rebuild" in request.query or now_ms - export.created_ms > CACHED_MS:
+        if export is None or "force_rebuild" in request.query:
             running = [other for key, other in self._exports.items() if key != name and other.ready_ms > now_ms]
             if len(running) >= EXPORTS_AT_ONCE:
                 self.refused += 1
@@ -114,9 +119,7 @@ class VidiCenter:
     def viewers(self, visit: Visit) -> list[dict[str, object]]:
         """The rows of a visit: two equal ones where it has a twin."""
         begin = as_datetime(visit.begin_ms).astimezone(self._zone).replace(tzinfo=None, microsecond=0)
-        names = ("dwell_time", "attention_time")
-        if not self._rules.old_names:
-            names = (f"{names[0]}_in_tenths_of_sec", f"{names[1]}_in_tenths_of_sec")
+        names = self._times
         row: dict[str, object] = {
             "location_id": visit.device,
             "period_start": begin.isoformat(),
@@ -134,13 +137,9 @@ class VidiCenter:
         return [row, dict(row)] if visit.has_twin else [row]
 
     def _rows(self, places: list[int], first: datetime, last: datetime, now_ms: int) -> Iterator[dict[str, object]]:
-        hour_ms = (
-            3_600_000  # the zone's own bounds are looked at row by row: whatever the clock did, it is within a day
-        )
-        first_ms, last_ms = _ms(first) - 24 * hour_ms, _ms(last) + 24 * hour_ms
         for place in places:
             found = 0
-            for visit in self._world.between(place, first_ms, last_ms):
+            for visit in self._world.between(place, self._ms(first) - WIDER_MS, self._ms(last) + WIDER_MS):
                 begin = as_datetime(visit.begin_ms).astimezone(self._zone).replace(tzinfo=None, microsecond=0)
                 upto = begin <= last if self._rules.end_is_inclusive else begin < last
                 if visit.boxed_ms <= now_ms and first <= begin and upto:
@@ -148,27 +147,37 @@ class VidiCenter:
                     yield from self.viewers(visit)
             if not found:  # a placeholder, as for every missing line
                 empty = {"location_id": place, "period_start": first.isoformat(), "gender": None, "age": None}
-                yield empty | {"dwell_time": None, "attention_time": None}
+                yield empty | dict.fromkeys(self._times)
+
+    @property
+    def _times(self) -> tuple[str, str]:
+        if self._rules.old_names:
+            return "dwell_time", "attention_time"
+        return "dwell_time_in_tenths_of_sec", "attention_time_in_tenths_of_sec"
 
     def _asked(self, query: dict[str, str]) -> tuple[list[int], datetime, datetime]:
-        selectors = [name for name in ("locations", "sites", "location_tags", "site_tags") if name in query]
         try:
-            first, last = (datetime.fromisoformat(query[name]) for name in ("start", "end"))
-            ids = {name: {int(each) for each in query[name].split(",")} for name in selectors}
-        except (KeyError, ValueError) as error:
+            first, last = (datetime.strptime(query[name], "%Y-%m-%dT%H:%M:%S") for name in ("start", "end"))  # noqa: DTZ007
+            ids = {name: {int(each) for each in query[name].split(",")} for name in SELECTORS if name in query}
+            self._ms(first), self._ms(last)
+        except (KeyError, ValueError, OverflowError) as error:
             raise _refusal(web.HTTPBadRequest, "start, end or ids cannot be read") from error
-        if not selectors or query.get("data_type") != "viewers" or query.get("time_resolution") != "finest":
+        if first > last or not ids or query.get("data_type") != "viewers" or query.get("time_resolution") != "finest":
             raise _refusal(web.HTTPBadRequest, "only finest viewers are simulated, of some locations or sites")
-        if ids.get("locations", set()) - set(self._world.devices):
+        owned = {"locations": set(self._world.devices), "sites": {place // 10 for place in self._world.devices}}
+        if any(asked - owned.get(name, set()) for name, asked in ids.items()):
             raise _refusal(web.HTTPForbidden, "not your location")
-        sites = ids.get("sites", set())
-        chosen = [place for place in self._world.devices if place in ids.get("locations", ()) or place // 10 in sites]
-        return chosen, first, last
+        places, sites = ids.get("locations", set()), ids.get("sites", set())
+        return [place for place in self._world.devices if place in places or place // 10 in sites], first, last
+
+    def _ms(self, local: datetime) -> int:
+        """Unix time in milliseconds of a local time. Raises OverflowError or ValueError at the ends of the calendar."""
+        return int((local.replace(tzinfo=self._zone) - EPOCH).total_seconds()) * 1000
 
     def _admit(self, request: web.Request) -> None:
-        given = request.headers.get("Authorization", "").removeprefix("Basic ")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         try:
-            right = b64decode(given).decode() == f"{USERNAME}:{TOKEN}"
+            right = scheme == "Basic" and b64decode(given).decode() == f"{USERNAME}:{TOKEN}"
         except ValueError:
             right = False
         if not right:
@@ -184,7 +193,3 @@ class VidiCenter:
 def _refusal(kind: type[web.HTTPException], message: str) -> web.HTTPException:
     told = {"message": message, "error": kind.status_code}
     return kind(text=json.dumps(told), content_type="application/json")
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.replace(tzinfo=UTC).timestamp()) * 1000

@@ -1,6 +1,7 @@
 """Asking VidiCenter. The only I/O of this folder."""
 
 from base64 import b64encode
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -47,6 +48,7 @@ class Exports:
         self._clock = clock
         self._known: dict[str, tuple[datetime, Export]] = {}
         self._followed: list[str] = []
+        self._queue: deque[object] = deque()
 
     def get(self, name: str, not_before: datetime) -> Export:
         heard_at, export = self._known.get(name, (self._clock.now(), Export(not_before)))
@@ -62,10 +64,17 @@ class Exports:
 
     @asynccontextmanager
     async def place(self, name: str) -> AsyncIterator[None]:
-        """One of the places, for a new export; one that is running already has its own."""
-        while name not in (taken := self._taken()) and len(taken) >= EXPORTS_AT_ONCE:
-            await self._clock.until(self._clock.now() + timedelta(seconds=1))
-        self._followed.append(name)
+        """One of the places, for a new export, in turn; one that is running already has its own."""
+        ticket = object()
+        self._queue.append(ticket)
+        try:
+            while name not in (taken := self._taken()):
+                if len(taken) < EXPORTS_AT_ONCE and self._queue[0] is ticket:
+                    break
+                await self._clock.until(self._clock.now() + timedelta(seconds=1))
+            self._followed.append(name)
+        finally:
+            self._queue.remove(ticket)
         try:
             yield
         finally:
