@@ -1,0 +1,223 @@
+"""What consumers see of a viewer: one event."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from collector.commands.schema import json_schema
+from collector.model import Event
+from collector.vendors.quividi.events import TYPES, VIEWER, explode_viewer
+from tests.vendors.quividi.example import APC, EXPERT, LEFT_OUT, PARIS, PRO, record_of, row
+
+DIGEST = "0123456789abcdef0123456789abcdef"
+SCHEMA = Draft202012Validator(json_schema(VIEWER), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+THE_PRO_VIEWER = {
+    "event_id": f"{DIGEST}/viewer/0",
+    "record_id": "8264/2018-01-29T00:00:27/1-3-4100-1600/0",
+    "source": "mall",
+    "location_id": 8264,
+    "start": "2018-01-28T23:00:27.000Z",
+    "start_local": "2018-01-29T00:00:27",
+    "utc_offset_s": 3600,
+    "ambiguous": False,
+    "end": "2018-01-28T23:00:31.100Z",
+    "dwell_ms": 4100,
+    "attention_ms": 1600,
+    "gender": "male",
+    "gender_code": 1,
+    "age_group": "adult",
+    "age_code": 3,
+    "age_years": None,
+    "mood": None,
+    "glasses": None,
+    "mustache": None,
+    "beard": None,
+    "vr_id": None,
+    "footfall_id": None,
+    "footfall_start": None,
+    "occurrence": 0,
+}
+
+THE_EXPERT_VIEWER = {
+    "event_id": f"{DIGEST}/viewer/0",
+    "record_id": "8866/2018-01-29T00:25:18/1-3-3700-300/0",
+    "source": "mall",
+    "location_id": 8866,
+    "start": "2018-01-28T23:25:18.000Z",
+    "start_local": "2018-01-29T00:25:18",
+    "utc_offset_s": 3600,
+    "ambiguous": False,
+    "end": "2018-01-28T23:25:21.700Z",
+    "dwell_ms": 3700,
+    "attention_ms": 300,
+    "gender": "male",
+    "gender_code": 1,
+    "age_group": "adult",
+    "age_code": 3,
+    "age_years": 57,
+    "mood": {
+        "very_happy": 0.0,
+        "happy": 49.80392156862745,
+        "neutral": 0.39215686274509665,
+        "unhappy": 49.80392156862745,
+        "very_unhappy": 0.0,
+    },
+    "glasses": "sunglasses",
+    "mustache": "mustache",
+    "beard": "beard",
+    "vr_id": None,
+    "footfall_id": None,
+    "footfall_start": None,
+    "occurrence": 0,
+}
+
+
+def exploded(raw: bytes, zone: ZoneInfo = PARIS) -> Event:
+    [event] = explode_viewer(record_of(raw, zone), DIGEST, 0, "mall")
+    return event
+
+
+def value(event: Event) -> dict[str, Any]:
+    """As a consumer sees it, and as its schema allows."""
+    got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
+    SCHEMA.validate(got)
+    return got
+
+
+def viewer(**changes: object) -> dict[str, Any]:
+    return value(exploded(row(**changes)))
+
+
+def test_the_documents_pro_viewer_becomes_this_event() -> None:
+    got = exploded(PRO[0])
+
+    assert ("quividi.viewers", "quividi.viewer.v1") == (got.type.topic, got.type.name)
+    assert (f"{DIGEST}/viewer/0", f"location/8264/viewer/{DIGEST}") == (got.id, got.subject)
+    assert ("2018-01-28T23:00:27.000Z", "8264") == (got.time, got.key)
+    assert THE_PRO_VIEWER == value(got)
+
+
+def test_the_documents_expert_viewer_becomes_this_event() -> None:
+    got = exploded(EXPERT[1])
+
+    assert ("2018-01-28T23:25:18.000Z", "8866") == (got.time, got.key)
+    assert THE_EXPERT_VIEWER == value(got)
+
+
+def test_the_documents_other_viewers_become_events() -> None:
+    assert {"attention_ms": 3900, "age_group": "young_adult"}.items() <= value(exploded(PRO[1])).items()
+    expected = {"gender": "female", "age_years": 19, "glasses": "none", "mustache": "none", "beard": "none"}
+    assert expected.items() <= value(exploded(EXPERT[0])).items()
+    assert {"location_id": 38918, "start_local": "2018-01-14T09:21:54"}.items() <= value(exploded(APC)).items()
+
+
+def test_a_viewer_is_of_the_type_that_the_vendor_declares() -> None:
+    got = exploded(EXPERT[0])
+
+    assert (VIEWER,) == TYPES
+    assert VIEWER is got.type
+    assert VIEWER.data is type(got.data)
+
+
+@pytest.mark.parametrize(
+    ("code", "word"), [(0, "unknown"), (1, "male"), (2, "female"), (3, "unknown"), (-1, "unknown"), (None, "unknown")]
+)
+def test_genders_become_words_and_keep_their_codes(code: int | None, word: str) -> None:
+    got = viewer(gender=code)
+
+    assert (word, code) == (got["gender"], got["gender_code"])
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        (0, "unknown"),
+        (1, "child"),
+        (2, "young_adult"),
+        (3, "adult"),
+        (4, "senior"),
+        (5, "unknown"),
+        (-1, "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_ages_become_words_and_keep_their_codes(code: int | None, word: str) -> None:
+    got = viewer(age=code)
+
+    assert (word, code) == (got["age_group"], got["age_code"])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("glasses", ["unknown", "none", "glasses", "sunglasses", "unknown"]),
+        ("mustache", ["unknown", "none", "mustache", "unknown"]),
+        ("beard", ["unknown", "none", "beard", "unknown"]),
+    ],
+)
+def test_what_is_worn_becomes_a_word_and_nothing_stays_nothing(name: str, words: list[str]) -> None:
+    assert words == [viewer(**{name: code})[name] for code in range(len(words))]
+    assert [None, None, "unknown"] == [viewer(**{name: code})[name] for code in (None, LEFT_OUT, -1)]
+
+
+def test_a_viewer_of_whom_nothing_was_measured_but_the_dwell_time_is_unknown_and_not_zero() -> None:
+    names = ("gender", "age", "attention_time", "age_value", "happy", "neutral", "very_happy", "unhappy")
+    got = viewer(**dict.fromkeys(names, LEFT_OUT), very_unhappy=None)
+
+    assert (None, None, None, None, None) == (
+        got["gender_code"],
+        got["age_code"],
+        got["attention_ms"],
+        got["age_years"],
+        got["mood"],
+    )
+    assert "8866/2018-01-29T01:28:52/--2400-/0" == got["record_id"]
+
+
+def test_a_mood_that_is_partly_told_keeps_its_nulls_and_one_that_is_all_zero_is_one() -> None:
+    names = ("very_happy", "happy", "neutral", "unhappy", "very_unhappy")
+
+    assert dict.fromkeys(names) | {"happy": 0.0} == viewer(**(dict.fromkeys(names) | {"happy": 0.0}))["mood"]
+    assert dict.fromkeys(names, 0.0) == viewer(**dict.fromkeys(names, 0.0))["mood"]
+
+
+def test_where_no_dwell_time_was_said_the_end_is_the_start() -> None:
+    got = viewer(dwell_time=None)
+
+    assert (None, got["start"]) == (got["dwell_ms"], got["end"])
+
+
+def test_what_the_newer_api_tells_is_passed_on() -> None:
+    got = viewer(vr_id=17, footfall_id="f-4", footfall_start="2018-01-29 01:28:50")
+
+    assert (17, "f-4", "2018-01-29T00:28:50.000Z") == (got["vr_id"], got["footfall_id"], got["footfall_start"])
+
+
+def test_a_record_s_id_does_not_tell_a_space_from_a_t_and_its_local_start_does() -> None:
+    got = viewer(period_start="2018-01-29 01:28:52")
+
+    assert ("8866/2018-01-29T01:28:52/2-2-2400-800/0", "2018-01-29 01:28:52") == (got["record_id"], got["start_local"])
+
+
+@pytest.mark.parametrize(
+    ("zone", "local", "start", "offset_s", "ambiguous"),
+    [
+        ("Europe/Paris", "2026-10-25T02:30:00", "2026-10-25T00:30:00.000Z", 7200, True),
+        ("Europe/Paris", "2026-10-25T03:00:00", "2026-10-25T02:00:00.000Z", 3600, False),
+        ("Europe/Paris", "2026-03-29T02:30:00", "2026-03-29T01:30:00.000Z", 3600, False),
+        ("America/New_York", "2026-11-01T01:30:00", "2026-11-01T05:30:00.000Z", -14400, True),
+        ("Asia/Kathmandu", "2026-11-01T01:30:00", "2026-10-31T19:45:00.000Z", 20700, False),
+        ("UTC", "2026-11-01T01:30:00", "2026-11-01T01:30:00.000Z", 0, False),
+    ],
+)
+def test_the_time_is_utc_beside_the_local_one_and_says_when_it_may_be_the_other_hour(
+    zone: str, local: str, start: str, offset_s: int, ambiguous: bool
+) -> None:
+    got = value(exploded(row(period_start=local), ZoneInfo(zone)))
+
+    assert (start, local) == (got["start"], got["start_local"])
+    assert (offset_s, ambiguous) == (got["utc_offset_s"], got["ambiguous"])

@@ -1,0 +1,276 @@
+"""What VidiCenter sends becomes records: all of what it says under old and new names, nothing that it does not."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from collector.model import Record
+from collector.vendors.quividi import wire
+from collector.vendors.quividi.wire import Viewer, read, read_viewer
+from tests.vendors.quividi.example import (
+    APC,
+    EXPERT,
+    EXPERT_ANSWER,
+    IN_PROGRESS,
+    LEFT_OUT,
+    PARIS,
+    PRO,
+    PRO_ANSWER,
+    STARTED,
+    answer,
+    record,
+    record_of,
+    row,
+)
+
+START_MS = 1517185732000  # 2018-01-29T01:28:52 in Paris: 00:28:52 UTC
+FILED_S = 1517189332  # the same digits, read as UTC
+
+# The name in an older document, and the one that was observed since.
+RENAMED = [("dwell_time", "dwell_time_in_tenths_of_sec"), ("attention_time", "attention_time_in_tenths_of_sec")]
+
+
+def test_the_documents_pro_answer_is_read_field_by_field() -> None:
+    first, second = read(wire.rows(wire.answer(PRO_ANSWER)) or (), PARIS)
+
+    assert isinstance(first, Record)
+    assert (1517180427000, 1517180431100, 1517184027) == (first.start_ms, first.end_ms, first.filed_s)
+    assert ("2018-01-29T00:00:27", False, None) == (
+        first.payload.start_local,
+        first.payload.ambiguous,
+        first.payload.footfall_ms,
+    )
+    assert (
+        Viewer(location_id=8264, period_start="2018-01-29T00:00:27", gender=1, age=3, dwell_time=41, attention_time=16)
+        == first.payload.row
+    )
+    assert record_of(PRO[1]) == second
+
+
+def test_the_documents_expert_answer_is_read_field_by_field() -> None:
+    first, second = read(wire.rows(wire.answer(EXPERT_ANSWER)) or (), PARIS)
+
+    assert isinstance(first, Record)
+    assert (START_MS, START_MS + 2400, FILED_S) == (first.start_ms, first.end_ms, first.filed_s)
+    assert isinstance(second, Record)
+    assert (
+        Viewer(
+            location_id=8866,
+            period_start="2018-01-29T00:25:18",
+            gender=1,
+            age=3,
+            dwell_time=37,
+            attention_time=3,
+            age_value=57,
+            very_happy=0.0,
+            happy=49.80392156862745,
+            neutral=0.39215686274509665,
+            unhappy=49.80392156862745,
+            very_unhappy=0.0,
+            glasses=3,
+            mustache=2,
+            beard=2,
+        )
+        == second.payload.row
+    )
+
+
+def test_a_viewer_with_contents_is_a_viewer_that_started_then() -> None:
+    got = record_of(APC)
+
+    assert (38918, "2018-01-14T09:21:54") == (got.payload.row.location_id, got.payload.start_local)
+    assert 1515918114000 == got.start_ms
+
+
+@pytest.mark.parametrize(
+    ("body", "state"), [(STARTED, "started"), (IN_PROGRESS, "in_progress"), (PRO_ANSWER, "finished")]
+)
+def test_the_documents_answers_say_their_state(body: bytes, state: str) -> None:
+    assert state == wire.answer(body).state
+
+
+@pytest.mark.parametrize("data", [LEFT_OUT, None, {}, {"rows": []}, 1, "[]"])
+def test_what_is_no_list_of_rows_is_none_and_not_an_empty_list(data: object) -> None:
+    fields = {"state": "finished"} | ({} if data is LEFT_OUT else {"data": data})
+
+    assert wire.rows(wire.answer(msgspec.json.encode(fields))) is None
+    assert [] == wire.rows(wire.answer(answer()))
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED)
+def test_the_new_name_of_a_field_says_the_same_as_the_old_one(old: str, new: str) -> None:
+    renamed = record(**{old: LEFT_OUT, new: msgspec.json.decode(row())[old]})
+
+    assert (record().key, record().fingerprint, record().end_ms) == (renamed.key, renamed.fingerprint, renamed.end_ms)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED)
+def test_of_both_names_the_new_one_counts_unless_it_says_nothing(old: str, new: str) -> None:
+    assert record(**{old: 77}).key == record(**{old: 5, new: 77}).key
+    assert record(**{old: 5}).key == record(**{old: 5, new: None}).key
+    assert record(**{old: 0}).key == record(**{old: 5, new: 0}).key
+
+
+@pytest.mark.parametrize(
+    ("written", "ms"),
+    [
+        ("2018-01-29T01:28:52", START_MS),
+        ("2018-01-29 01:28:52", START_MS),
+        ("2018-01-29T01:28:52.250", START_MS + 250),
+        ("2018-07-29T01:28:52", 1532820532000),
+        ("1969-12-31T23:00:00", -7_200_000),
+    ],
+)
+@pytest.mark.parametrize("name", ["period_start", "start_time"])
+def test_times_are_local_with_a_t_or_a_space_and_under_either_name(name: str, written: str, ms: int) -> None:
+    got = record(**{"period_start": LEFT_OUT, name: written})
+
+    assert ms == got.start_ms
+    assert written == got.payload.start_local
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset_s"), [("UTC", 0), ("America/New_York", -18000), ("Asia/Kathmandu", 20700), ("Pacific/Apia", 50400)]
+)
+def test_the_zone_moves_the_instant_and_neither_the_key_nor_the_page(zone: str, offset_s: int) -> None:
+    got = record_of(row(), ZoneInfo(zone))
+
+    assert (FILED_S - offset_s) * 1000 == got.start_ms
+    assert (record().key, FILED_S) == (got.key, got.filed_s)
+
+
+# What a licence adds, and what a newer API adds or writes in another way: none of it makes another viewer.
+TOLD_BESIDES: list[dict[str, object]] = [
+    {"age_value": 20},
+    {"age_value": None},
+    {"glasses": 2, "mustache": None, "beard": LEFT_OUT},
+    {"happy": None, "neutral": None, "unhappy": None, "very_happy": None, "very_unhappy": None},
+    {"happy": 100.0, "neutral": 0.0, "very_happy": 0.0},
+    {"vr_id": 17},
+    {"vr_id": "17"},
+    {"footfall_id": 4, "footfall_start": "2018-01-29T01:28:50"},
+]
+
+
+def test_a_viewer_is_the_same_whatever_else_is_told_and_says_something_else() -> None:
+    told = [record(), *(record(**changes) for changes in TOLD_BESIDES)]
+
+    assert {record().key} == {each.key for each in told}
+    assert len(told) == len({each.fingerprint for each in told})
+
+
+WRITTEN_OTHERWISE: list[dict[str, object]] = [
+    {"period_start": "2018-01-29 01:28:52"},
+    {"period_start": LEFT_OUT, "start_time": "2018-01-29T01:28:52"},
+    {"period_start_date": "2018-01-29", "period_start_time": "01:28:52"},
+    {"dwell_time": 24.0, "attention_time": 8.0},
+    {"location_id": 8866.0, "gender": 2.0, "age": 2.0, "glasses": 1.0, "age_value": 19.0},
+    {"happy": 0, "unhappy": -0.0},
+    {"vr_id": None, "footfall_id": None, "footfall_start": None},
+    {"neutral": 66.66666666666667, "very_happy": 33.33333333333333},
+    {"neutral": 66.6668, "very_happy": 33.3329, "happy": 0.0004},
+    {"new": {"location_id": 1}, "contents": [{"dwell_time": 15}], "app_id": "x"},
+]
+
+
+@pytest.mark.parametrize("otherwise", WRITTEN_OTHERWISE)
+def test_another_way_of_writing_is_no_other_viewer_and_says_nothing_else(otherwise: dict[str, object]) -> None:
+    got = record(**otherwise)
+
+    assert (record().key, record().fingerprint) == (got.key, got.fingerprint)
+
+
+def test_viewers_differ_by_what_every_box_tells_of_them() -> None:
+    others: list[dict[str, object]] = [
+        {"location_id": 8867},
+        {"period_start": "2018-01-29T01:28:53"},
+        {"gender": 1},
+        {"gender": None},
+        {"gender": 0},
+        {"age": 0},
+        {"age": LEFT_OUT},
+        {"dwell_time": 25},
+        {"dwell_time": 24.5},
+        {"dwell_time": None},
+        {"dwell_time": 0},
+        {"attention_time": 9},
+        {"attention_time": None},
+        {"dwell_time": 8, "attention_time": 24},
+    ]
+
+    assert 1 + len(others) == len({record().key, *(record(**other).key for other in others)})
+
+
+def test_keys_and_fingerprints_never_change_by_themselves() -> None:
+    """They lie in the ledgers of running collectors: whoever changes them raises FIELDS_VERSION."""
+    more = {"vr_id": 7, "footfall_id": "f", "footfall_start": "2018-01-29T01:28:50"}
+    got = record(**more)
+
+    numbers = b"".join(number.to_bytes(8, "big") for number in (8866, FILED_S * 1000, 2, 2, 2400, 800))
+    assert b"quividi.viewer" + numbers == got.key
+    said = [7, "f", "2018-01-29T01:28:50", 19, 1, 1, 1, 33.333, 0.0, 66.667, 0.0, 0.0]
+    assert said == msgspec.msgpack.decode(got.fingerprint)
+
+
+def test_not_a_number_is_read_as_null() -> None:
+    body = answer(row().replace(b'"age_value":19', b'"age_value":NaN').replace(b'"glasses":1', b'"glasses":-Infinity'))
+    [got] = read(wire.rows(wire.answer(body)) or (), PARIS)
+
+    assert record(age_value=None, glasses=None) == got
+
+
+@pytest.mark.parametrize(
+    ("tenths", "ms"),
+    [(0, 0), (41, 4100), (41.0, 4100), (41.5, 4150), (0.04, 4), (0.29, 29), (None, None), (LEFT_OUT, None)],
+)
+def test_tenths_of_seconds_become_milliseconds_and_nothing_stays_nothing(tenths: object, ms: int | None) -> None:
+    viewer = record(dwell_time=tenths, attention_time=tenths).payload.row
+
+    assert (ms, ms) == (viewer.dwell_ms, viewer.attention_ms)
+
+
+@pytest.mark.parametrize("name", ["gender", "age", "age_value", "happy", "glasses", "mustache", "beard"])
+@pytest.mark.parametrize(("told", "kept"), [(0, 0), (None, None), (LEFT_OUT, None)])
+def test_zero_is_a_value_and_nothing_is_none(name: str, told: object, kept: int | None) -> None:
+    got = getattr(record(**{name: told}).payload.row, name)
+
+    assert (kept, type(kept)) == (got, type(got))
+
+
+UNUSUAL: list[dict[str, Any]] = [
+    {"happy": 90.0, "neutral": 90.0},
+    {"happy": 0.0, "neutral": 0.0, "very_happy": 0.0},
+    {"attention_time": 542, "dwell_time": 15},
+    {"gender": 9, "age": -1, "glasses": 77},
+    {"age_value": 19.5},
+]
+
+
+@pytest.mark.parametrize("changes", UNUSUAL)
+def test_what_is_unusual_is_passed_on(changes: dict[str, Any]) -> None:
+    got = record(**changes).payload.row
+
+    assert changes == {name: getattr(got, name) for name in changes}
+
+
+NOTHING: dict[str, object] = {"gender": None, "age": None, "dwell_time": None, "attention_time": None}
+
+
+def test_a_row_that_only_stands_where_there_is_no_data_gives_nothing() -> None:
+    placeholder = row(**NOTHING)
+
+    assert read_viewer(placeholder, PARIS) is None
+    assert 2 == len(list(read([msgspec.Raw(raw) for raw in (EXPERT[0], placeholder, PRO[0])], PARIS)))
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_row_that_tells_one_thing_of_a_viewer_is_one_also_when_it_is_zero(name: str) -> None:
+    assert isinstance(read_viewer(row(**(NOTHING | {name: 0})), PARIS), Record)
+
+
+def test_white_space_and_the_order_of_fields_change_nothing() -> None:
+    backwards = msgspec.json.encode(dict(reversed(msgspec.json.decode(EXPERT[0]).items())))
+
+    assert record() == record_of(backwards) == record_of(EXPERT[0])
