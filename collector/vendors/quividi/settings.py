@@ -42,7 +42,7 @@ def _some(ids: tuple[int, ...]) -> tuple[int, ...]:
 def _is_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):  # of which the last is the one for a zone that there is not
         raise ValueError("expected a time zone of the IANA database, such as Europe/Paris") from None
     return name
 

@@ -4,6 +4,7 @@ Source of every field: the vendor's document, "Data formats"; of the new names a
 observed of its newer one. Fields may be added without warning, and are ignored.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -29,6 +30,7 @@ FIELDS_VERSION = 1
 MOOD_DIGITS = 3
 """Percentages are fractions of 255, written with more digits than they have."""
 
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _NOTHING = -(2**63)
 
 
@@ -161,7 +163,8 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[Seen] | Reject | None:
             raise ValueError("Object missing required field `period_start`")  # noqa: TRY301 - one way to refuse a row
         local = _local(written, "period_start")
         meant = instant(local, zone)
-        footfall = None if row.footfall_start is None else instant(_local(row.footfall_start, "footfall_start"), zone)
+        came_by = None if row.footfall_start is None else _local(row.footfall_start, "footfall_start")
+        footfall = None if came_by is None else instant(came_by, zone)
     except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
         return Reject(raw, str(error), _place(raw))
     if row.says_nothing:
@@ -172,7 +175,7 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[Seen] | Reject | None:
     local_ms = to_ms(local)
     return Record(
         key=_key_of(row, local_ms),
-        fingerprint=_fingerprint(row),
+        fingerprint=_fingerprint(row, came_by),
         start_ms=start_ms,
         end_ms=start_ms + dwell_ms,
         filed_s=local_ms // 1000,
@@ -187,9 +190,10 @@ def _key_of(row: Viewer, local_ms: int) -> bytes:
     return b"quividi.viewer" + _key.pack(row.location_id, local_ms, *parts)
 
 
-def _fingerprint(row: Viewer) -> bytes:
+def _fingerprint(row: Viewer, came_by: datetime | None) -> bytes:
     age_value, *moods = [_number(each) for each in (row.age_value, *row.moods)]
-    said = (row.vr_id, row.footfall_id, row.footfall_start, age_value, row.glasses, row.mustache, row.beard)
+    footfall_start = None if came_by is None else came_by.isoformat()
+    said = (row.vr_id, row.footfall_id, footfall_start, age_value, row.glasses, row.mustache, row.beard)
     return msgspec.msgpack.encode((*said, *moods))
 
 
@@ -201,6 +205,8 @@ def _number(said: Number | None) -> float | None:
 def _local(text: str, field: str) -> datetime:
     """With a T or a space between date and time; local, without a zone."""
     try:
+        if not _DATE_AND_TIME.match(text):
+            raise ValueError(text)  # noqa: TRY301 - fromisoformat takes weeks, and dates alone
         local = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"Expected a date and time - at `$.{field}`") from None

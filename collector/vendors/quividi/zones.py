@@ -35,7 +35,7 @@ def instant(local: datetime, zone: ZoneInfo) -> Instant:
 
 def earliest(local: datetime, zone: ZoneInfo) -> datetime:
     """The earliest instant of which the local time, or the last of a window's bounds, may be this one."""
-    before = max(local - LARGEST_STEP, datetime.min)  # noqa: DTZ901 - local
+    before = local - min(LARGEST_STEP, local - datetime.min)  # noqa: DTZ901 - local
     offsets = (moment.replace(tzinfo=zone, fold=0).utcoffset() or timedelta(0) for moment in (before, local))
     return (local - max(offsets)).replace(tzinfo=UTC)
 

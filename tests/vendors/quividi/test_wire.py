@@ -182,6 +182,12 @@ def test_another_way_of_writing_is_no_other_viewer_and_says_nothing_else(otherwi
     assert (record().key, record().fingerprint) == (got.key, got.fingerprint)
 
 
+def test_a_passer_by_is_the_same_however_the_time_is_written() -> None:
+    said = (record(footfall_start=f"2018-01-29{between}01:28:50").fingerprint for between in "T ")
+
+    assert 1 == len(set(said))
+
+
 def test_viewers_differ_by_what_every_box_tells_of_them() -> None:
     others: list[dict[str, object]] = [
         {"location_id": 8867},
