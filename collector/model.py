@@ -115,15 +115,57 @@ class Event(Struct, frozen=True, gc=False):
     data: Struct
 
 
-class Message(Struct, frozen=True, gc=False):
-    """One message as Kafka sees it; `topic` is without the deployment's prefix."""
+Header = tuple[str, bytes]
+_SPECVERSION: Header = ("ce_specversion", b"1.0")
+_CONTENT_TYPE: Header = ("content-type", b"application/json")
+_FRAME_BYTES = 200
+"""What a message has beside its key, its value and what its headers say: their names, lengths, and fixed values."""
+
+
+class Envelope(Struct, frozen=True):
+    """What all messages of one type from one source have in common."""
 
     topic: str
+    """Without the deployment's prefix."""
+    source: Header
+    type: Header
+
+
+class Message(Struct, frozen=True, gc=False):
+    """One message as Kafka sees it: a CloudEvent in Kafka's binary mode.
+
+    A transaction has thousands, so each is kept small: its headers are made when they are needed.
+    """
+
+    envelope: Envelope
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
-    size: int
-    """Bytes, uncompressed and at most, of all of it."""
+    id: bytes
+    subject: bytes
+    time: bytes
+
+    @property
+    def topic(self) -> str:
+        return self.envelope.topic
+
+    @property
+    def headers(self) -> list[Header]:
+        envelope = self.envelope
+        return [
+            _SPECVERSION,
+            ("ce_id", self.id),
+            envelope.source,
+            envelope.type,
+            ("ce_subject", self.subject),
+            ("ce_time", self.time),
+            _CONTENT_TYPE,
+        ]
+
+    @property
+    def size(self) -> int:
+        """Bytes, uncompressed and at most, of all of it."""
+        said = len(self.id) + len(self.subject) + len(self.envelope.source[1]) + len(self.envelope.type[1])
+        return _FRAME_BYTES + len(self.key) + len(self.value) + said
 
 
 class Policy(Struct, frozen=True):

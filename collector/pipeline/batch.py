@@ -119,11 +119,12 @@ def _row(record: Record[P], number: int, explode: Explode[P], context: Context) 
         message = of_event(event, origin)
         messages.append(message)
         types.append(event.type.name)
-        size += message.size
-        if message.size > MESSAGE_BYTES or size > RECORD_BYTES:
+        own = message.size
+        size += own
+        if own > MESSAGE_BYTES or size > RECORD_BYTES:
             error = (
-                f"its message {event.id} has {message.size} bytes, of {MESSAGE_BYTES} at most"
-                if message.size > MESSAGE_BYTES
+                f"its message {event.id} has {own} bytes, of {MESSAGE_BYTES} at most"
+                if own > MESSAGE_BYTES
                 else f"its messages have more than {RECORD_BYTES} bytes"
             )
             return _letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)

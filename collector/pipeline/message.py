@@ -4,22 +4,18 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from collector.model import Event, EventType, Memory, Message, Record, Reject, Timestamp, Window
+from collector.model import Envelope, Event, EventType, Memory, Message, Record, Reject, Timestamp, Window
 from collector.rfc3339 import format_instant
 
 MAX_PAYLOAD_BYTES = 64 << 10
 """Of a dead letter's payload: enough to see what was wrong, and a dead letter must always fit into a message."""
 
 _encode = msgspec.json.Encoder().encode
-_SPECVERSION = ("ce_specversion", b"1.0")
-_CONTENT_TYPE = ("content-type", b"application/json")
-_FRAME_BYTES = 200
-"""What a message has beside its key, its value and what its headers say: their names, lengths, and fixed values."""
 
 
 class DeadLetterV1(Struct, frozen=True, kw_only=True):
@@ -58,34 +54,21 @@ def record_digest(memory: Memory, record: Record[Any], number: int) -> str:
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
-class _Shared(NamedTuple):
-    """What all messages of one type from one origin have in common."""
-
-    source: tuple[str, bytes]
-    type: tuple[str, bytes]
-    frame_bytes: int
-
-
 @lru_cache(maxsize=256)
-def _shared(vendor: str, source: str, kind: str) -> _Shared:
-    ce_source, ce_type = f"/{vendor}/{source}".encode(), kind.encode()
-    return _Shared(("ce_source", ce_source), ("ce_type", ce_type), _FRAME_BYTES + len(ce_source) + len(ce_type))
+def _envelope(vendor: str, source: str, topic: str, name: str) -> Envelope:
+    return Envelope(topic, ("ce_source", f"/{vendor}/{source}".encode()), ("ce_type", name.encode()))
 
 
 def of_event(event: Event, origin: Origin) -> Message:
     kind = event.type
-    source, type_, frame_bytes = _shared(origin.vendor, origin.source, kind.name)
-    key, value, identity, subject = event.key.encode(), _encode(event.data), event.id.encode(), event.subject.encode()
-    headers = [
-        _SPECVERSION,
-        ("ce_id", identity),
-        source,
-        type_,
-        ("ce_subject", subject),
-        ("ce_time", event.time.encode()),
-        _CONTENT_TYPE,
-    ]
-    return Message(kind.topic, key, value, headers, frame_bytes + len(key) + len(value) + len(identity) + len(subject))
+    return Message(
+        _envelope(origin.vendor, origin.source, kind.topic, kind.name),
+        event.key.encode(),
+        _encode(event.data),
+        event.id.encode(),
+        event.subject.encode(),
+        event.time.encode(),
+    )
 
 
 def of_reject(

@@ -11,7 +11,7 @@ from collector.kafka.epoch import HEADER, Epoch, Fenced, epoch, partition_of
 from collector.kafka.restore import has_records
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, ensure
-from collector.model import Message
+from collector.model import Envelope, Message
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import Board
@@ -74,7 +74,8 @@ async def place(kafka: str, prefix: str) -> Place:
 
 
 def message(text: str, key: str = "1", topic: str = "things") -> Message:
-    return Message(topic, key.encode(), text.encode(), [("ce_id", text.encode())], size=2 * len(text) + 50)
+    envelope = Envelope(topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1"))
+    return Message(envelope, key.encode(), text.encode(), text.encode(), b"thing", b"2026-11-01T00:00:00.000Z")
 
 
 async def test_events_and_state_are_committed_together_and_restored(place: Place) -> None:
