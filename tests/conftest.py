@@ -9,6 +9,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.faults import table
 from tests.kafka import broker
 
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -16,6 +17,12 @@ settings.register_profile("wide", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _prefixes = count()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the fault tests measured, whether they passed or not."""
+    if table.rows:
+        terminalreporter.write_line(table.show(table.rows))
 
 
 @pytest.fixture

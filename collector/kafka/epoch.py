@@ -19,6 +19,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
+from collector.crash import crash_point
 from collector.errors import EpochEnded, Refused
 from collector.kafka.connection import CLOSE_S, options
 from collector.kafka.restore import restore
@@ -118,6 +119,7 @@ async def epoch(
     try:
         with anyio.fail_after(settings.commit_deadline_s):
             await producer.start()
+        crash_point("after_init")
         if not still_ours():
             raise Fenced("the partition was assigned to another replica before the epoch began")
         with anyio.fail_after(RESTORE_S):

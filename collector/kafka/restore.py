@@ -8,6 +8,7 @@ import aiokafka
 import anyio
 from aiokafka.structs import TopicPartition
 
+from collector.crash import crash_point
 from collector.errors import Refused
 from collector.kafka.connection import CLOSE_S, options
 from collector.kafka.settings import KafkaSettings
@@ -29,6 +30,7 @@ async def restore(settings: KafkaSettings, *partitions: int) -> dict[bytes, byte
         await reader.seek_to_beginning(*places)
         for place in places:
             while await reader.position(place) < ends[place]:
+                crash_point("mid_restore")
                 for records in (await reader.getmany(timeout_ms=_POLL_MS)).values():
                     for record in records:
                         if record.value is None:

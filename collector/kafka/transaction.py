@@ -18,6 +18,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from collector.crash import crash_point, is_armed
 from collector.errors import Refused
 from collector.model import Message
 
@@ -62,6 +63,7 @@ async def transact(
         if not place or place[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
             place.append(_batch_with(producer, key, value, []))
     await producer.begin_transaction()
+    crash_point("after_begin")
     sent: list[tuple[str, asyncio.Future[object]]] = []
     try:
         for (topic, partition), batch in _in_turns(batches):
@@ -74,7 +76,11 @@ async def transact(
     for topic, future in sent:
         if (error := future.exception()) is not None:
             raise _refused(topic, error) or error
+    crash_point("after_sends")
+    if is_armed("commit_sent"):  # when the request is on its way, and before the answer is there
+        asyncio.get_running_loop().call_later(0.002, crash_point, "commit_sent")
     await producer.commit_transaction()
+    crash_point("after_commit")
 
 
 def _heard(future: asyncio.Future[object]) -> None:

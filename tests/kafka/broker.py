@@ -63,6 +63,7 @@ class Broker:
     """One node, which can be killed and started again with what it had on disk."""
 
     def __init__(self, home: Path) -> None:
+        home.mkdir(exist_ok=True)
         self.port = free_port()
         self._home = home
         self._config = home / "server.properties"
@@ -96,6 +97,12 @@ class Broker:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def stop(self) -> None:
+        """End it cleanly."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(START_S)
 
     def _answers(self) -> bool:
         try:

@@ -73,8 +73,17 @@ class Daemon:
         assert self._process is not None
         return self._process.wait(timeout_s)
 
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def end(self) -> None:
+        """Cleanly, unless it has ended already. A process that is still starting may not hear it in its own way."""
+        if self.lives():
+            self.send(signal.SIGTERM)
+            assert self.wait() in (0, -signal.SIGTERM)
+
     def close(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.lives():
             self.kill()
 
     async def get(self, path: str) -> tuple[int, str]:
@@ -137,9 +146,9 @@ sweep_every = {lines["sweep_every"]}
 """
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: float = WAIT_S) -> None:
     """Return when it holds; fail when it never does."""
-    with anyio.move_on_after(WAIT_S):
+    with anyio.move_on_after(within_s):
         while not await condition():  # noqa: ASYNC110 - other processes tell nobody
             await anyio.sleep(0.1)
         return

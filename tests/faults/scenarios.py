@@ -1,0 +1,115 @@
+"""The faults of the delivery page, each a coroutine that does it so many times to a stage."""
+
+import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+
+from collector.crash import POINTS, VARIABLE
+from tests.faults.stage import SESSION_TIMEOUT_S, Stage, patiently
+from tests.kafka.broker import Broker
+from tests.kafka.town import Counted, Replica
+
+Fault = Callable[[Stage, int], Awaitable[int]]
+"""Does it about so many times; returns how often it did."""
+
+
+async def killed_at_random(stage: Stage, times: int) -> int:
+    """Kill -9 of the owner, with another replica that takes over or without one."""
+    stage.replica()
+    second = stage.replica()
+    for number in range(times):
+        await anyio.sleep(stage.random.uniform(0.2, 3.0))
+        victim = await stage.owner() if number % 2 else stage.random.choice(stage.replicas)
+        victim.kill()
+        if number % 5 == 0 and victim is not second:
+            second.kill()
+            second.start()
+        victim.start()
+    await stage.flows()
+    return times
+
+
+async def killed_at_each_step(stage: Stage, times: int) -> int:
+    """Kill -9 after init, in the middle of a restore, after begin, after the sends, in the commit, after it."""
+    replica = stage.replica()
+    await stage.flows()
+    replica.kill()
+    count = 0
+    for number in range(times):
+        for point in POINTS:
+            replica.start(**{VARIABLE: f"{point}:{1 + number}"})
+            await patiently(partial(_has_ended, replica), f"the process dies {point}")
+            count += 1
+    replica.start()
+    await stage.flows()
+    return count
+
+
+async def paused(stage: Stage, times: int) -> int:
+    """SIGSTOP beyond the session timeout, then SIGCONT: a zombie that believes it owns what another took over."""
+    stage.replica()
+    stage.replica()
+    for _ in range(times):
+        await stage.flows()
+        zombie = await stage.owner()
+        zombie.send(signal.SIGSTOP)
+        await anyio.sleep(SESSION_TIMEOUT_S + stage.random.uniform(1, 3))
+        await stage.flows()
+        zombie.send(signal.SIGCONT)
+        await anyio.sleep(1)
+    return times
+
+
+async def joining_and_leaving(stage: Stage, times: int) -> int:
+    """Replicas come and go, by SIGTERM, up to three at a time."""
+    stage.replica()
+    for _ in range(times):
+        await stage.flows()
+        living = [each for each in stage.replicas if each.lives()]
+        if len(living) > 1 and (len(living) > 2 or stage.random.random() < 0.5):
+            leaving = stage.random.choice(living)
+            leaving.send(signal.SIGTERM)
+            await patiently(partial(_has_ended, leaving), "a replica ends")
+            stage.replicas.remove(leaving)
+        else:
+            stage.replica()
+        await anyio.sleep(stage.random.uniform(0.2, 2))
+    return times
+
+
+def _has_ended(replica: Replica) -> bool:
+    return not replica.lives()
+
+
+def broker_killed(broker: Broker) -> Fault:
+    """The broker dies by kill -9, and once is stopped cleanly, and comes back with what it had on disk."""
+
+    async def fault(stage: Stage, times: int) -> int:
+        stage.replica()
+        for number in range(times):
+            await stage.flows()
+            if number % 2:
+                await anyio.to_thread.run_sync(broker.stop)
+            else:
+                broker.kill()
+            await anyio.sleep(stage.random.uniform(0.5, 3))
+            await anyio.to_thread.run_sync(broker.start)
+            await stage.flows()
+        return times
+
+    return fault
+
+
+def vendor_unwell(faults: Counted) -> Fault:
+    """429, 500, silence and truncated answers, some of each; the stage is served with these faults."""
+
+    async def fault(stage: Stage, times: int) -> int:
+        stage.replica()
+        await patiently(lambda: faults.counts.total() >= times, "the vendor has been unwell often enough", 240)
+        faults.heal()
+        await stage.flows()
+        return faults.counts.total()
+
+    return fault

@@ -1,0 +1,233 @@
+"""Where faults happen: a busy town, replicas that follow it, a reader that sees all along; at the end, the truth."""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from msgspec import Struct
+
+from collector.commands.verdict import QUIVIDI, SEEMETRIX, judge
+from collector.model import Head, floor_second
+from collector.simulator.server import Simulated, serving
+from collector.simulator.vidicenter import Rules
+from collector.simulator.world import FAST, World
+from tests.kafka.daemon import Told, reading, until
+from tests.kafka.town import ALL, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, everything, mall, read
+
+RATE = 3000.0
+"""Visits an hour at a device: something is published every second."""
+SETTLE_MS = 2000
+PATIENCE_S = 90
+SESSION_TIMEOUT_S = 3.0
+PARTS = {
+    "seemetrix.attention.v1": "attention_count",
+    "seemetrix.emotion.v1": "emotion_count",
+    "seemetrix.content_view.v1": "content_view_count",
+}
+
+
+class Row(Struct, frozen=True):
+    """What a fault did."""
+
+    fault: str
+    times: int
+    events: int
+    lost: int
+    duplicated: int
+    disordered: int
+    slowest_s: float
+    """The longest that the reader which ran all along saw nothing."""
+
+    @property
+    def is_good(self) -> bool:
+        return self.events > 0 and self.lost == self.duplicated == self.disordered == 0
+
+
+class Stage:
+    """One scenario."""
+
+    def __init__(self, home: Path, kafka: str, prefix: str, sources: str, world: World, vendors: Simulated) -> None:
+        self.random = Random(prefix.split("-", 1)[-1])
+        self.world = world
+        self.vendors = vendors
+        self.slowest_s = 0.0
+        self.seen: list[Told] = []
+        """What the reader that runs all along saw."""
+        self.replicas: list[Replica] = []
+        self.since = datetime.min.replace(tzinfo=UTC)
+        self._new: Callable[[], Replica] = lambda: Replica(home, kafka, prefix, sources)
+
+    def replica(self, **environment: str) -> Replica:
+        """One more, started."""
+        replica = self._new()
+        self.replicas.append(replica)
+        replica.start(**environment)
+        return replica
+
+    async def owners(self, source: str = SEEMETRIX) -> list[Replica]:
+        """Those who believe that they run the source's streams."""
+        found = []
+        for replica in self.replicas:
+            row = (await replica.streams()).get(source)
+            if row is not None and row["state"] != "not_owned":
+                found.append(replica)
+        return found
+
+    async def owner(self, source: str = SEEMETRIX) -> Replica:
+        """The one of them, once there is one."""
+        found: list[Replica] = []
+
+        async def owned() -> bool:
+            found[:] = await self.owners(source)
+            return bool(found)
+
+        await until(owned, "some replica runs the streams", within_s=PATIENCE_S)
+        return found[0]
+
+    async def flows(self) -> None:
+        """Return when something more has been published."""
+        before = len(self.seen)
+        await patiently(lambda: len(self.seen) > before, "something more is published")
+
+    async def final_since(self, instant: datetime) -> dict[str, Head | None]:
+        """How far the streams are, once all of them are final up to the instant."""
+        heads: dict[str, Head | None] = {}
+
+        async def final() -> bool:
+            heads.clear()
+            for source in (SEEMETRIX, QUIVIDI):
+                for owner in await self.owners(source):
+                    heads[source] = (await owner.heads()).get(source)
+            return len(heads) == 2 and all(head is not None and head.final > instant for head in heads.values())
+
+        await until(final, "all of it is final", within_s=PATIENCE_S)
+        return heads
+
+
+@asynccontextmanager
+async def stage(
+    home: Path, kafka: str, prefix: str, *, direct: str | None = None, faults: Counted | None = None
+) -> AsyncIterator[Stage]:
+    """`direct` is where the readers find the broker, when the daemons are to find it elsewhere."""
+    since = floor_second(datetime.now(UTC))
+    world = World(devices=PLACES, rate=rate_at(since), pace=FAST)
+    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=UNHURRIED)
+    topics = [prefix + topic for topic in ALL]
+    async with (
+        serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors,
+        reading(direct or kafka, topics) as reader,
+        anyio.create_task_group() as tasks,
+    ):
+        found = Stage(home, kafka, prefix, mall(vendors, since) + airport(vendors, since, PLACES), world, vendors)
+        found.since = since
+        _follow(tasks, reader, found)
+        try:
+            yield found
+        finally:
+            for replica in found.replicas:
+                replica.close()
+            tasks.cancel_scope.cancel()
+
+
+async def patiently(condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
+    async def holds() -> bool:
+        return condition()
+
+    await until(holds, what, within_s)
+
+
+def rate_at(now: datetime) -> float:
+    """What makes `RATE` visits an hour now, by day and by night."""
+    quiet = World(devices=PLACES, rate=100.0, pace=FAST)
+    minute = int(now.timestamp()) // 60
+    there = sum(len(quiet.minute(place, minute + n)) for place in PLACES for n in range(-30, 60))
+    return RATE * len(PLACES) * 1.5 / max(1, there) * 100.0
+
+
+def _follow(tasks: TaskGroup, reader: Any, found: Stage) -> None:  # noqa: ANN401 - the tests' reader
+    async def follow() -> None:
+        last = anyio.current_time()
+        while True:
+            before = len(reader.told)
+            found.seen = await reader.poll()
+            if len(reader.told) > before:
+                if before:
+                    found.slowest_s = max(found.slowest_s, anyio.current_time() - last)
+                last = anyio.current_time()
+            await anyio.sleep(0.05)
+
+    tasks.start_soon(follow)
+
+
+async def verdict(found: Stage, kafka: str, prefix: str, fault: str, times: int) -> Row:
+    """Wait until all that happened up to now is final; end the replicas; compare with the truth.
+
+    A fresh reader reads everything, and must see what the one saw that ran all along.
+    """
+    heads = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
+    for replica in found.replicas:
+        replica.end()
+    slowest_s = found.slowest_s
+    async with reading(kafka, [prefix + topic for topic in ALL]) as fresh:
+        told = await everything(fresh)
+    await patiently(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
+    if by_partition(found.seen) != by_partition(told):
+        raise AssertionError("the reader that ran all along saw something else")
+    truth = judge(found.world, found.vendors.vidicenter, found.since, heads, read(told))
+    lost = truth.missing + _lacking_parts(told)
+    return Row(fault, times, len(told), lost, truth.duplicated, _disordered(found, told), slowest_s)
+
+
+def by_partition(told: list[Told]) -> dict[tuple[str, int], list[str]]:
+    ids = defaultdict(list)
+    for each in told:
+        ids[each.topic, each.partition].append(each.id)
+    return dict(ids)
+
+
+def _lacking_parts(told: list[Told]) -> int:
+    """Parts that a session says it has, and that are not there; or that are there, and it does not say so."""
+    expected, got = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for each in told:
+        kind = each.headers["ce_type"]
+        if kind == "seemetrix.session.v1":
+            expected.update({(each.id, part): each.value[count] for part, count in PARTS.items()})
+        elif kind in PARTS:
+            got[each.value["session_event_id"], kind] += 1
+    return (expected - got).total() + (got - expected).total()
+
+
+def _disordered(found: Stage, told: list[Told]) -> int:
+    """Sessions that came after a later one of their device, though they were there when that was, and not late."""
+    if not told:
+        return 0
+    visits = {}
+    last_ms = max(_ms(each.value["start"]) for each in told if "start" in each.value)
+    for device in found.world.devices:
+        for visit in found.world.between(device, _ms_of(found.since), last_ms):
+            visits[device, visit.number] = visit
+    wrong = 0
+    latest: dict[int, list[Any]] = defaultdict(list)
+    for each in told:
+        if each.headers["ce_type"] != "seemetrix.session.v1":
+            continue
+        visit = visits[each.value["device_id"], each.value["session_number"]]
+        if visit.uploaded_ms - visit.begin_ms < SETTLE_MS:
+            before = latest[visit.device]
+            wrong += any(o.begin_ms > visit.begin_ms and o.uploaded_ms >= visit.uploaded_ms for o in before[-50:])
+            before.append(visit)
+    return wrong
+
+
+def _ms(written: str) -> int:
+    return _ms_of(datetime.fromisoformat(written))
+
+
+def _ms_of(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)

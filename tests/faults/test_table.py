@@ -1,0 +1,44 @@
+"""The table of the delivery page: 0 lost, 0 duplicated, 0 out of order per key, whatever happens."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.faults import scenarios, table
+from tests.faults.scenarios import Fault
+from tests.faults.stage import Row, stage, verdict
+from tests.kafka.broker import running
+from tests.kafka.town import Counted
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+
+AT_ONCE = 3
+"""Scenarios side by side: two cores, and most of the time is waiting."""
+
+
+async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    rows: list[Row] = []
+    turns = anyio.Semaphore(AT_ONCE)
+    unwell = Counted({"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}, seed=1)
+
+    async def run(name: str, fault: Fault, times: int, broker: str = kafka, faults: Counted | None = None) -> None:
+        own = f"{prefix}{name.replace(' ', '-')}-"
+        (tmp_path / own).mkdir()
+        async with turns, stage(tmp_path / own, broker, own, faults=faults) as found:
+            done = await fault(found, times)
+            row = await verdict(found, broker, own, name, done)
+            rows.append(row)
+            table.rows.append(row)
+
+    with running(tmp_path / "broker") as broker:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run, "broker killed or stopped", scenarios.broker_killed(broker), 2, broker.address)
+            tasks.start_soon(run, "killed at each step", scenarios.killed_at_each_step, 2)
+            tasks.start_soon(run, "killed at random", scenarios.killed_at_random, 20)
+            tasks.start_soon(run, "paused beyond the session", scenarios.paused, 3)
+            tasks.start_soon(run, "replicas come and go", scenarios.joining_and_leaving, 6)
+            tasks.start_soon(run, "vendor unwell", scenarios.vendor_unwell(unwell), 50, kafka, unwell)
+    assert [] == [row for row in rows if not row.is_good]
