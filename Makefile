@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types imports test unit demo bench lock clean
+.PHONY: help setup lint types imports test unit demo bench soak lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ demo: setup ## simulated vendors, a broker and the daemon; KAFKA=host:port for y
 
 bench: setup ## events per second and memory, against a real Kafka (needs Java and Maven); some minutes
 	$(BIN)/python -m bench
+
+soak: setup ## the faults of the tests, again and again; ARGS="--seconds 1800 --seed 7"
+	$(BIN)/python -m tests.faults $(ARGS)
 
 test: lint types imports unit ## everything that must hold
 

@@ -47,17 +47,7 @@ async def transact(
     Raises Refused for a topic that the collector may not write to. Must not be cancelled: aiokafka's commit would go on
     behind our back, and a cancelled send leaves the producer unusable.
     """
-    partitions = {name: await _partitions(producer, prefix + name) for name in {each.topic for each in messages}}
-    batches: _Batches = defaultdict(list)
-    places: dict[tuple[str, bytes], list[BatchBuilder]] = {}
-    for message in messages:
-        name, key = message.topic, message.key
-        place = places.get((name, key))
-        if place is None:
-            place = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
-            places[name, key] = place
-        if not place or place[-1].append(timestamp=None, key=key, value=message.value, headers=message.headers) is None:
-            place.append(_batch_with(producer, key, message.value, message.headers))
+    batches = await _packed(producer, messages, prefix)
     place = batches[state_topic, state_partition]
     for key, value in state.items():
         if not place or place[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
@@ -87,6 +77,22 @@ def _heard(future: asyncio.Future[object]) -> None:
     """Look at a send's error, also when another one's ended the transaction: else the loop complains of it."""
     if not future.cancelled():
         future.exception()
+
+
+async def _packed(producer: aiokafka.AIOKafkaProducer, messages: Sequence[Message], prefix: str) -> _Batches:
+    """The messages in batches, by partition; each key's in their order."""
+    partitions = {name: await _partitions(producer, prefix + name) for name in {each.topic for each in messages}}
+    batches: _Batches = defaultdict(list)
+    places: dict[tuple[str, bytes], list[BatchBuilder]] = {}
+    for message in messages:
+        name, key, headers = message.topic, message.key, message.headers
+        place = places.get((name, key))
+        if place is None:
+            place = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
+            places[name, key] = place
+        if not place or place[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
+            place.append(_batch_with(producer, key, message.value, headers))
+    return batches
 
 
 def _batch_with(

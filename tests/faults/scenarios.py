@@ -11,6 +11,8 @@ from tests.faults.stage import SESSION_TIMEOUT_S, Stage, patiently
 from tests.kafka.broker import Broker
 from tests.kafka.town import Counted, Replica
 
+UNWELL = {"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}
+"""How often a vendor that is unwell answers so."""
 Fault = Callable[[Stage, int], Awaitable[int]]
 """Does it about so many times; returns how often it did."""
 

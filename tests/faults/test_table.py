@@ -22,7 +22,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(
 ) -> None:
     rows: list[Row] = []
     turns = anyio.Semaphore(AT_ONCE)
-    unwell = Counted({"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}, seed=1)
+    unwell = Counted(scenarios.UNWELL, seed=1)
 
     async def run(name: str, fault: Fault, times: int, broker: str = kafka, faults: Counted | None = None) -> None:
         own = f"{prefix}{name.replace(' ', '-')}-"
