@@ -44,6 +44,7 @@ async def _round(home: Path, broker: Broker, seed: int, number: int) -> Row:
         "killed at random": (scenarios.killed_at_random, 25),
         "paused beyond the session": (scenarios.paused, 5),
         "replicas come and go": (scenarios.joining_and_leaving, 10),
+        "rolling restart of three": (scenarios.rolling_restart, 9),
         "vendor unwell": (scenarios.vendor_unwell(faults), 60),
     }
     what = random.choice(sorted(kinds))

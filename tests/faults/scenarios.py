@@ -7,8 +7,9 @@ from functools import partial
 import anyio
 
 from collector.crash import POINTS, VARIABLE
-from tests.faults.stage import SESSION_TIMEOUT_S, Stage, patiently
+from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage, patiently
 from tests.kafka.broker import Broker
+from tests.kafka.daemon import until
 from tests.kafka.town import Counted, Replica
 
 UNWELL = {"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}
@@ -79,6 +80,25 @@ async def joining_and_leaving(stage: Stage, times: int) -> int:
             stage.replica()
         await anyio.sleep(stage.random.uniform(0.2, 2))
     return times
+
+
+async def rolling_restart(stage: Stage, times: int) -> int:
+    """Three replicas under load; each in turn is stopped cleanly, and started again."""
+    for _ in range(3):
+        stage.replica()
+    await stage.flows()
+    for number in range(times):
+        restarting = stage.replicas[number % 3]
+        await until(partial(_is_ready, restarting), "the replica is ready", PATIENCE_S)
+        restarting.send(signal.SIGTERM)
+        await patiently(partial(_has_ended, restarting), "a replica ends")
+        restarting.start()
+        await stage.flows()
+    return times
+
+
+async def _is_ready(replica: Replica) -> bool:
+    return (await replica.get("/readyz"))[0] == 200
 
 
 def _has_ended(replica: Replica) -> bool:

@@ -40,5 +40,6 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(
             tasks.start_soon(run, "killed at random", scenarios.killed_at_random, 20)
             tasks.start_soon(run, "paused beyond the session", scenarios.paused, 3)
             tasks.start_soon(run, "replicas come and go", scenarios.joining_and_leaving, 6)
+            tasks.start_soon(run, "rolling restart of three", scenarios.rolling_restart, 6)
             tasks.start_soon(run, "vendor unwell", scenarios.vendor_unwell(unwell), 50, kafka, unwell)
     assert [] == [row for row in rows if not row.is_good]
