@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-import aiokafka
 import anyio
 from rich.table import Table
 
@@ -13,7 +12,7 @@ from bench.history import EVENTS_A_SESSION, KEY, SINCE, USER
 from collector.clock import SystemClock
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
-from collector.kafka.transaction import BATCH_BYTES, transact
+from collector.kafka.transaction import BATCH_BYTES, Producer, transact
 from collector.model import Memory, Message, Window
 from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import Origin, of_event, record_digest
@@ -86,7 +85,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
 async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix="stages.")
     await ensure(settings, TOPICS)
-    producer = aiokafka.AIOKafkaProducer(
+    producer = Producer(
         bootstrap_servers=kafka, transactional_id="stages", compression_type="lz4", max_batch_size=BATCH_BYTES
     )
     async with producer:

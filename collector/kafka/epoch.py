@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
-import aiokafka
 import anyio
 import msgspec
 from aiokafka.errors import (
@@ -24,7 +23,7 @@ from collector.errors import EpochEnded, Refused
 from collector.kafka.connection import CLOSE_S, options
 from collector.kafka.restore import restore
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.transaction import BATCH_BYTES, transact
+from collector.kafka.transaction import BATCH_BYTES, Producer, transact
 from collector.model import Message
 from collector.telemetry.kafka import KafkaTelemetry
 
@@ -54,7 +53,7 @@ class Epoch:
         self,
         partition: int,
         pairs: dict[bytes, bytes],
-        producer: aiokafka.AIOKafkaProducer,
+        producer: Producer,
         settings: KafkaSettings,
         tell: KafkaTelemetry,
     ) -> None:
@@ -108,7 +107,7 @@ async def epoch(
     Raises Fenced, Refused, KafkaError, OSError or TimeoutError when it cannot be taken.
     """
     began = monotonic()
-    producer = aiokafka.AIOKafkaProducer(
+    producer = Producer(
         **options(settings),
         transactional_id=f"{settings.group}-{settings.state_topic}-{partition}",
         transaction_timeout_ms=int(settings.transaction_timeout.total_seconds() * 1000),
@@ -159,7 +158,7 @@ async def _check_header(holding: Epoch, settings: KafkaSettings) -> None:
         )
 
 
-async def _close(producer: aiokafka.AIOKafkaProducer, holding: Epoch | None) -> None:
+async def _close(producer: Producer, holding: Epoch | None) -> None:
     """Abort what is open, since stop() does not and readers would stall; then close, or leave it behind."""
     with anyio.move_on_after(CLOSE_S):
         if holding is not None and holding.over is not None and not isinstance(holding.over, Fenced):

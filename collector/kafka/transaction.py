@@ -33,8 +33,28 @@ _partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so to
 _Batches = dict[tuple[str, int], list[BatchBuilder]]
 
 
+class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
+    """Knows how often it asked for the end of its transaction.
+
+    When no answer comes, aiokafka asks again by itself, over another connection. The first request may still be on its
+    way, and would end whichever transaction it finds open, half-way: it names the same producer and the same epoch.
+    """
+
+    ends_sent = 0
+
+    async def start(self) -> None:
+        await super().start()
+        sender, end = self._sender, self._sender._do_txn_commit  # noqa: SLF001 - there is no public way to know
+
+        async def counted(result: object) -> object:
+            self.ends_sent += 1
+            return await end(result)
+
+        sender._do_txn_commit = counted  # noqa: SLF001
+
+
 async def transact(
-    producer: aiokafka.AIOKafkaProducer,
+    producer: Producer,
     messages: Sequence[Message],
     *,
     prefix: str,
@@ -63,14 +83,17 @@ async def transact(
             future.add_done_callback(_heard)
     # A commit succeeds although a send in it failed for good: so each send's own word is heard first.
     await asyncio.wait([future for _, future in sent])
-    for topic, future in sent:
-        if (error := future.exception()) is not None:
-            raise _refused(topic, error) or error
+    errors = [(topic, error) for topic, future in sent if (error := future.exception()) is not None]
+    if errors:  # a topic that is refused spoils the others' sends too: the one that an operator can mend is told
+        raise next(filter(None, (_refused(topic, error) for topic, error in errors)), errors[0][1])
     crash_point("after_sends")
     if is_armed("commit_sent"):  # when the request is on its way, and before the answer is there
         asyncio.get_running_loop().call_later(0.002, crash_point, "commit_sent")
+    producer.ends_sent = 0
     await producer.commit_transaction()
     crash_point("after_commit")
+    if producer.ends_sent > 1:
+        raise ConnectionError("the end of the transaction was asked for twice: what is still on its way must be fenced")
 
 
 def _heard(future: asyncio.Future[object]) -> None:
@@ -79,7 +102,7 @@ def _heard(future: asyncio.Future[object]) -> None:
         future.exception()
 
 
-async def _packed(producer: aiokafka.AIOKafkaProducer, messages: Sequence[Message], prefix: str) -> _Batches:
+async def _packed(producer: Producer, messages: Sequence[Message], prefix: str) -> _Batches:
     """The messages in batches, by partition; each key's in their order."""
     partitions = {name: await _partitions(producer, prefix + name) for name in {each.topic for each in messages}}
     batches: _Batches = defaultdict(list)
@@ -95,9 +118,7 @@ async def _packed(producer: aiokafka.AIOKafkaProducer, messages: Sequence[Messag
     return batches
 
 
-def _batch_with(
-    producer: aiokafka.AIOKafkaProducer, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]
-) -> BatchBuilder:
+def _batch_with(producer: Producer, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> BatchBuilder:
     """A new batch, whose first message this is: it takes any."""
     batch = producer.create_batch()
     batch.append(timestamp=None, key=key, value=value, headers=headers)
@@ -116,7 +137,7 @@ def _in_turns(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder
         left = going_on
 
 
-async def _partitions(producer: aiokafka.AIOKafkaProducer, topic: str) -> list[int]:
+async def _partitions(producer: Producer, topic: str) -> list[int]:
     try:
         return sorted(await producer.partitions_for(topic))
     except KafkaError as error:

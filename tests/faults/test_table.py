@@ -1,11 +1,15 @@
 """The table of the delivery page: 0 lost, 0 duplicated, 0 out of order per key, whatever happens."""
 
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.faults import scenarios, table
+from tests.faults.brokers import ProxiedBroker
+from tests.faults.network import network_fails
+from tests.faults.proxy import Proxy
 from tests.faults.scenarios import Fault
 from tests.faults.stage import Row, stage, verdict
 from tests.kafka.broker import running
@@ -18,18 +22,20 @@ AT_ONCE = 3
 
 
 async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(
-    kafka: str, prefix: str, tmp_path: Path
+    kafka: str, proxied: ProxiedBroker, proxy: Proxy, prefix: str, tmp_path: Path
 ) -> None:
     rows: list[Row] = []
     turns = anyio.Semaphore(AT_ONCE)
     unwell = Counted(scenarios.UNWELL, seed=1)
 
-    async def run(name: str, fault: Fault, times: int, broker: str = kafka, faults: Counted | None = None) -> None:
-        own = f"{prefix}{name.replace(' ', '-')}-"
+    async def run(
+        name: str, fault: Fault, times: int, broker: str = kafka, *, direct: str = "", faults: Counted | None = None
+    ) -> None:
+        own, direct = f"{prefix}{name.replace(' ', '-')}-", direct or broker
         (tmp_path / own).mkdir()
-        async with turns, stage(tmp_path / own, broker, own, faults=faults) as found:
+        async with turns, stage(tmp_path / own, broker, own, direct=direct, faults=faults) as found:
             done = await fault(found, times)
-            row = await verdict(found, broker, own, name, done)
+            row = await verdict(found, direct, own, name, done)
             rows.append(row)
             table.rows.append(row)
 
@@ -41,5 +47,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(
             tasks.start_soon(run, "paused beyond the session", scenarios.paused, 3)
             tasks.start_soon(run, "replicas come and go", scenarios.joining_and_leaving, 6)
             tasks.start_soon(run, "rolling restart of three", scenarios.rolling_restart, 6)
-            tasks.start_soon(run, "vendor unwell", scenarios.vendor_unwell(unwell), 50, kafka, unwell)
+            through_proxy = partial(run, direct=proxied.address)
+            tasks.start_soon(through_proxy, "network fails", network_fails(proxy), 1, proxy.address)
+            tasks.start_soon(partial(run, faults=unwell), "vendor unwell", scenarios.vendor_unwell(unwell), 50)
     assert [] == [row for row in rows if not row.is_good]

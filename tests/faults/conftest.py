@@ -1,0 +1,53 @@
+"""One broker behind a proxy for all of these tests, and a proxy without faults for each."""
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from tests.faults import brokers
+from tests.faults.brokers import ProxiedBroker
+from tests.faults.proxy import Proxy
+from tests.kafka.broker import why_not
+
+
+@pytest.fixture(scope="session")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedBroker]:
+    """A real Kafka that is started here, since it must name the proxy's address to its clients."""
+    if reason := why_not():
+        if os.environ.get("REQUIRE_KAFKA"):
+            pytest.fail(f"REQUIRE_KAFKA is set, and there is {reason}")
+        pytest.skip(f"needs a Kafka of its own: {reason}")
+    with brokers.running(tmp_path_factory.mktemp("proxied")) as node:
+        yield node
+
+
+@pytest.fixture
+async def proxy(proxied: ProxiedBroker) -> AsyncIterator[Proxy]:
+    async with Proxy(proxied.behind, proxied.proxy_port).serving() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def unheard() -> AsyncIterator[None]:
+    """Errors that aiokafka leaves in futures of its own, where nobody can hear them, are no fault of ours.
+
+    It does when its sender ends, in those of batches that it had not sent and in that of the transaction; the loop
+    complains of each when it is collected.
+    """
+    loop = asyncio.get_running_loop()
+    strict = loop.get_exception_handler()
+
+    def lenient(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        its_own = isinstance(context.get("exception"), KafkaError) and "never retrieved" in context["message"]
+        if strict is not None and not its_own:
+            strict(loop, context)
+
+    loop.set_exception_handler(lenient)
+    yield
+    gc.collect()
+    loop.set_exception_handler(strict)

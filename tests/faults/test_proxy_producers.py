@@ -1,0 +1,82 @@
+"""Real producers through the proxy: without faults nothing changes, and they get over what happens once."""
+
+import aiokafka
+import anyio
+import pytest
+
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import ensure
+from tests.faults.brokers import ProxiedBroker
+from tests.faults.faults import REQUEST, RESPONSE, Action, Answer, Delay, Drop, Reset
+from tests.faults.proxy import Proxy
+from tests.faults.wire import Api
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE_S = 1.0
+"""With one answer."""
+
+
+async def test_without_faults_nothing_is_lost_and_nobody_goes_around_it(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+) -> None:
+    topic, texts = f"{prefix}things", [f"{number}".encode() for number in range(300)]
+    await _ensure(proxied, prefix)
+    async with aiokafka.AIOKafkaProducer(bootstrap_servers=proxy.address, transactional_id=topic) as producer:
+        for number in range(3):
+            async with producer.transaction():
+                for text in texts[number::3]:
+                    await producer.send(topic, text, partition=0)
+        doors = {(broker.host, broker.port) for broker in producer.client.cluster.brokers()}
+    assert {("127.0.0.1", proxied.proxy_port)} == doors
+    assert {True} == {proxy.seen[api] >= 3 for api in (Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN)}
+    for address in (proxy.address, proxied.address):
+        assert sorted(texts) == sorted(await committed(address, topic))
+    assert not proxy.applied
+
+
+ONCE: list[tuple[Api, Action]] = [
+    (api, action)
+    for api in (Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN)
+    for each in (Drop, Reset, lambda direction: Delay(0.2, direction), lambda direction: Answer(16, direction))
+    for action in (each(REQUEST), each(RESPONSE))
+]
+
+
+async def test_what_happens_once_loses_and_doubles_nothing(proxy: Proxy, proxied: ProxiedBroker, prefix: str) -> None:
+    """Side by side: a producer for each fault, of which it alone suffers."""
+    topic, expected = f"{prefix}things", []
+    await _ensure(proxied, prefix)
+
+    async def produce(number: int, api: Api, action: Action) -> None:
+        name = f"{topic}-{number}"
+        with proxy.fault(api, action, times=1, skip=1, naming=name) as fault:
+            async with aiokafka.AIOKafkaProducer(
+                bootstrap_servers=proxy.address, transactional_id=name, request_timeout_ms=int(PATIENCE_S * 1000)
+            ) as producer:
+                for turn in range(3):
+                    async with producer.transaction():
+                        expected.append(f"{name}-{turn}".encode())
+                        await producer.send_and_wait(topic, expected[-1])
+        assert 1 == fault.applied, (api, action)
+
+    async with anyio.create_task_group() as producers:
+        for number, (api, action) in enumerate(ONCE):
+            producers.start_soon(produce, number, api, action)
+    assert sorted(expected) == sorted(await committed(proxied.address, topic))
+
+
+async def _ensure(proxied: ProxiedBroker, prefix: str) -> None:
+    settings = {"bootstrap_servers": proxied.address, "topic_prefix": prefix, "state_partitions": 1, "partitions": 3}
+    await ensure(KafkaSettings.model_validate(settings), {"things"})
+
+
+async def committed(kafka: str, topic: str) -> list[bytes]:
+    """What a consumer that reads committed messages sees."""
+    async with aiokafka.AIOKafkaConsumer(
+        topic, bootstrap_servers=kafka, isolation_level="read_committed", auto_offset_reset="earliest"
+    ) as consumer:
+        found = []
+        while records := await consumer.getmany(timeout_ms=500):
+            found += [record.value for batch in records.values() for record in batch]
+        return found

@@ -1,0 +1,125 @@
+"""Cancellation at every await: all of a batch is there or nothing of it, the next epoch knows which, and goes on."""
+
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+import anyio
+import pytest
+
+from collector.errors import EpochEnded
+from collector.kafka.transaction import transact
+from tests.faults.brokers import ProxiedBroker
+from tests.faults.cancelling import cancelled_at
+from tests.faults.faults import Hold
+from tests.faults.proxy import Proxy
+from tests.faults.publisher import Place, Publisher, restored
+from tests.faults.wire import Api
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+
+SIDE_BY_SIDE = 4
+MOST = 1000
+"""Batches; more than there are awaits."""
+
+
+async def test_a_commit_is_all_or_nothing_at_whichever_await_it_is_cancelled(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+) -> None:
+    """Whoever waits for the turn is gone at once; whoever has begun learns the outcome first."""
+    place = Place(proxy, proxied, prefix, 1, 9)
+    await place.ensure()
+    publisher = Publisher(place, 0, batches=MOST)
+    durable = 0
+    for step in count():
+        async with place.epoch(0) as holding:
+            assert durable == restored(holding)
+            scope = await cancelled_at(step, publisher.commit(holding, durable))
+            assert holding.over is None
+            durable = publisher.assert_whole(await place.truth(), {durable, durable + 1})
+            await publisher.commit(holding, durable)
+            durable += 1
+        if not scope.cancel_called:
+            break
+    assert step > 3
+    publisher.assert_whole(await place.truth(), {durable})
+
+
+# aiokafka forgets the connection to the bootstrap server when it is cancelled on it; it is closed when it is collected.
+@pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaConnection:ResourceWarning")
+async def test_an_epoch_may_be_cancelled_at_whichever_await_and_the_next_one_goes_on(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+) -> None:
+    """While it takes over, restores, writes its header, commits and closes; side by side, since most of it waits."""
+    place = Place(proxy, proxied, prefix, SIDE_BY_SIDE, 9)
+    await place.ensure()
+    publishers = [Publisher(place, partition, batches=MOST) for partition in range(SIDE_BY_SIDE)]
+    steps = [0] * SIDE_BY_SIDE
+
+    async def one_more(publisher: Publisher) -> None:
+        async with place.epoch(publisher.partition) as holding:
+            await publisher.commit(holding, restored(holding))
+
+    async def cancel_all(publisher: Publisher) -> None:
+        first = publisher.partition
+        while (await cancelled_at(first + steps[first] * SIDE_BY_SIDE, one_more(publisher))).cancel_called:
+            steps[first] += 1
+
+    async with anyio.create_task_group() as tasks:
+        for publisher in publishers:
+            tasks.start_soon(cancel_all, publisher)
+    assert min(steps) * SIDE_BY_SIDE > 20
+    truth = await place.truth()
+    for publisher in publishers:
+        publisher.assert_whole(truth, range(1, MOST))
+
+
+async def test_a_transaction_is_all_or_nothing_at_whichever_await_its_deadline_strikes(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing shields it from that; whether it was durable by then, the next epoch finds out."""
+    place = Place(proxy, proxied, prefix, 1, 9)
+    await place.ensure()
+    publisher = Publisher(place, 0, batches=MOST)
+    async with place.epoch(0):
+        pass  # the header is there
+    durable, scopes = 0, [anyio.CancelScope()]
+    for step in count():
+
+        async def transact_in_time(*args: Any, step: int = step, **kwargs: Any) -> None:  # noqa: ANN401 - as given
+            scopes[0] = await cancelled_at(step, transact(*args, **kwargs))
+            if scopes[0].cancelled_caught:
+                raise TimeoutError
+
+        async with place.epoch(0) as holding:
+            assert durable == restored(holding)
+            with monkeypatch.context() as patched:
+                patched.setattr("collector.kafka.epoch.transact", transact_in_time)
+                with suppress(EpochEnded):
+                    await publisher.commit(holding, durable)
+            assert scopes[0].cancelled_caught == isinstance(holding.over, TimeoutError)
+        durable = publisher.assert_whole(await place.truth(), {durable, durable + 1})
+        if not scopes[0].cancel_called:
+            break
+    assert step > 3
+
+
+async def test_waiting_for_the_turn_can_be_cancelled_and_leaves_nothing(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+) -> None:
+    place = Place(proxy, proxied, prefix, 1, 9)
+    await place.ensure()
+    publisher = Publisher(place, 0, batches=2)
+    async with place.epoch(0) as holding:
+        with proxy.fault(Api.END_TXN, Hold(), naming=publisher.id, times=1) as held:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(publisher.commit, holding, 0)
+                await held.happened()
+                began = proxy.seen[Api.ADD_PARTITIONS_TO_TXN]
+                assert (await cancelled_at(0, publisher.commit(holding, 1))).cancelled_caught
+                assert began == proxy.seen[Api.ADD_PARTITIONS_TO_TXN]
+                await held.release()
+        assert 1 == publisher.assert_whole(await place.truth(), {1})
+        await publisher.go_on(holding)
+    async with place.epoch(0) as holding:
+        assert 2 == restored(holding)

@@ -1,0 +1,190 @@
+"""A publisher that hears nothing: it gives up in time, and whoever comes next sees what became of its work."""
+
+from contextlib import suppress
+from time import monotonic
+
+import anyio
+import pytest
+from aiokafka.errors import KafkaError
+
+from collector.errors import EpochEnded
+from tests.faults.brokers import ProxiedBroker
+from tests.faults.faults import REQUEST, RESPONSE, Action, Blackhole, Direction, Drop, Reset
+from tests.faults.proxy import Proxy
+from tests.faults.publisher import BROKEN, Place, Publisher, restored
+from tests.faults.wire import Api
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.usefixtures("unheard"),
+    # aiokafka forgets the connection to the bootstrap server when its time is over; it is closed when it is collected.
+    pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaConnection:ResourceWarning"),
+]
+
+TIMEOUT_S = 6
+DEADLINE_S = 4.0
+"""Of a commit, and of beginning an epoch: two thirds of the transaction timeout."""
+SLACK_S = 1.5
+"""What a slow machine may add to it."""
+CLOSE_S = 2.0
+CLOSED_S = 2 * CLOSE_S + 1 + SLACK_S
+"""For aborting, for stopping, and for what is done about a stop that took too long."""
+
+SILENCES: list[tuple[Api, Action, set[int]]] = [
+    (Api.END_TXN, Drop(REQUEST), {1}),
+    (Api.END_TXN, Drop(RESPONSE), {2}),
+    (Api.END_TXN, Reset(REQUEST), {1}),
+    (Api.END_TXN, Reset(RESPONSE), {2}),
+    (Api.PRODUCE, Drop(REQUEST), {1}),
+    (Api.PRODUCE, Drop(RESPONSE), {1}),
+    (Api.PRODUCE, Reset(RESPONSE), {1}),
+    (Api.ADD_PARTITIONS_TO_TXN, Drop(REQUEST), {1}),
+    (Api.ADD_PARTITIONS_TO_TXN, Reset(RESPONSE), {1}),
+]
+"""What never comes through; and how many batches are durable after it, of two."""
+
+
+async def test_a_commit_that_hears_nothing_ends_in_time_and_the_next_epoch_sees_the_truth(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.kafka.epoch.CLOSE_S", CLOSE_S)
+    place = Place(proxy, proxied, prefix, len(SILENCES), TIMEOUT_S)
+    await place.ensure()
+    publishers = [Publisher(place, partition) for partition in range(len(SILENCES))]
+
+    async def suffer(publisher: Publisher, api: Api, action: Action, durable: set[int]) -> None:
+        async with place.epoch(publisher.partition) as holding:
+            await publisher.commit(holding, 0)
+            fault = proxy.add(api, action, naming=publisher.id)
+            began = monotonic()
+            with pytest.raises(EpochEnded):
+                await publisher.commit(holding, 1)
+            ended = monotonic()
+            assert isinstance(holding.over, TimeoutError)
+        assert ended - began < DEADLINE_S + SLACK_S, (api, action)
+        assert monotonic() - ended < CLOSED_S, (api, action)
+        assert fault.applied
+        proxy.heal(fault)
+        async with place.epoch(publisher.partition) as holding:
+            assert restored(holding) in durable, (api, action)
+            await publisher.go_on(holding)
+
+    async with anyio.create_task_group() as tasks:
+        for publisher, silence in zip(publishers, SILENCES, strict=True):
+            tasks.start_soon(suffer, publisher, *silence)
+    truth = await place.truth()
+    for publisher in publishers:
+        publisher.assert_whole(truth)
+
+
+@pytest.mark.parametrize("direction", Direction)
+async def test_an_epoch_that_cannot_begin_ends_in_time(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, direction: Direction
+) -> None:
+    """While it takes over, and while it restores, which has a deadline of its own."""
+    monkeypatch.setattr("collector.kafka.epoch.RESTORE_S", DEADLINE_S / 2)
+    place = Place(proxy, proxied, prefix, 3, TIMEOUT_S)
+    await place.ensure()
+    publishers = [Publisher(place, partition) for partition in range(3)]
+    async with anyio.create_task_group() as tasks:
+        for publisher in publishers:
+            tasks.start_soon(publisher.publish)
+    faults = [proxy.add(Api.INIT_PRODUCER_ID, Drop(direction), naming=publishers[0].id)]
+    faults.append(proxy.add(Api.FETCH, Drop(direction)))
+
+    async def begin(publisher: Publisher) -> None:
+        began = monotonic()
+        with pytest.raises((TimeoutError, KafkaError)):
+            async with place.epoch(publisher.partition):
+                pass
+        assert monotonic() - began < DEADLINE_S + CLOSED_S
+
+    async with anyio.create_task_group() as tasks:
+        for publisher in publishers:
+            tasks.start_soon(begin, publisher)
+    assert all(fault.applied for fault in faults)
+    proxy.heal()
+    truth = await place.truth()
+    for publisher in publishers:
+        async with place.epoch(publisher.partition) as holding:
+            assert publisher.assert_whole(truth) == restored(holding)
+
+
+@pytest.mark.parametrize("api", [Api.PRODUCE, Api.END_TXN, Api.INIT_PRODUCER_ID], ids=lambda api: api.name)
+async def test_in_a_blackhole_everything_ends_in_time(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, api: Api
+) -> None:
+    """What falls into it, a commit or a takeover; and what begins in it."""
+    monkeypatch.setattr("collector.kafka.epoch.CLOSE_S", CLOSE_S / 2)
+    place = Place(proxy, proxied, prefix, 2, 3)
+    await place.ensure()
+    publisher, other = Publisher(place, 0), Publisher(place, 1)
+
+    async def fall() -> None:
+        with pytest.raises(BROKEN):
+            async with place.epoch(0) as holding:
+                await publisher.commit(holding, 0)
+
+    async with place.epoch(0):
+        pass  # the header is there
+    with proxy.fault(api, Blackhole(), naming=publisher.id) as hole:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fall)
+            await hole.happened()
+            began = monotonic()
+            with pytest.raises(BROKEN):
+                async with place.epoch(1):
+                    pass
+        assert monotonic() - began < DEADLINE_S / 2 + CLOSED_S
+    for each in (publisher, other):
+        await each.publish()
+    truth = await place.truth()
+    for each in (publisher, other):
+        each.assert_whole(truth)
+
+
+CUTS = [
+    (Api.PRODUCE, REQUEST),
+    (Api.END_TXN, RESPONSE),
+    (Api.ADD_PARTITIONS_TO_TXN, RESPONSE),
+    (Api.INIT_PRODUCER_ID, REQUEST),
+    (Api.END_TXN, REQUEST),
+]
+"""Where the network is cut, one after the other."""
+
+
+async def test_whenever_the_network_is_cut_nothing_is_lost_or_doubled(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+) -> None:
+    """For everybody at once, wherever they are at that moment, until somebody has lost an epoch of it."""
+    place = Place(proxy, proxied, prefix, 4, 3)
+    await place.ensure()
+    publishers = [Publisher(place, partition, batches=10_000) for partition in range(4)]
+
+    def lost() -> int:
+        return sum(len(publisher.broke) for publisher in publishers)
+
+    async with anyio.create_task_group() as tasks:
+        for publisher in publishers:
+            tasks.start_soon(publisher.publish)
+        for api, direction in CUTS:
+            before = lost()
+            if api is Api.INIT_PRODUCER_ID:
+                tasks.start_soon(_take_over, place)
+            with proxy.fault(api, Blackhole(direction), skip=0 if api is Api.INIT_PRODUCER_ID else 10) as cut:
+                await cut.happened()
+                while lost() == before:  # noqa: ASYNC110 - a cut is only felt as time passes
+                    await anyio.sleep(0.05)
+        for publisher in publishers:
+            publisher.batches = 0
+    truth = await place.truth()
+    for publisher in publishers:
+        publisher.batches = publisher.assert_whole(truth, range(10_000))
+        async with place.epoch(publisher.partition) as holding:
+            assert publisher.batches == restored(holding)
+
+
+async def _take_over(place: Place) -> None:
+    with suppress(*BROKEN):
+        async with place.epoch(0):
+            pass

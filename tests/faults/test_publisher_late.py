@@ -1,0 +1,131 @@
+"""Requests that arrive late, after their sender gave them up: they do no harm to what came after them (KIP-890)."""
+
+import anyio
+import pytest
+
+from collector.errors import EpochEnded
+from collector.kafka.epoch import Fenced
+from tests.faults.brokers import ProxiedBroker
+from tests.faults.faults import Fault, Hold
+from tests.faults.proxy import Proxy
+from tests.faults.publisher import Place, Publisher, restored
+from tests.faults.wire import Api
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+
+TIMEOUT_S = 4
+STALE = (47, 48)
+"""InvalidProducerEpoch and InvalidTxnState: what the broker says to what comes too late."""
+
+
+@pytest.fixture
+async def publisher(proxy: Proxy, proxied: ProxiedBroker, prefix: str) -> Publisher:
+    place = Place(proxy, proxied, prefix, 1, TIMEOUT_S)
+    await place.ensure()
+    return Publisher(place, 0)
+
+
+async def test_what_an_epoch_sent_comes_into_the_next_ones_transaction_and_is_refused(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.kafka.epoch.CLOSE_S", 1.0)
+    apis = (Api.END_TXN, Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN)
+    place = Place(proxy, proxied, prefix, len(apis), TIMEOUT_S)
+    await place.ensure()
+    publishers = [Publisher(place, partition) for partition in range(len(apis))]
+
+    async def overtake(publisher: Publisher, api: Api) -> None:
+        with proxy.fault(api, Hold(), naming=publisher.id, skip=1) as late:  # the first one is the header's
+            await _lose(publisher)
+        with proxy.fault(Api.END_TXN, Hold(), naming=publisher.id) as open_:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_lose, publisher)
+                await open_.happened()
+                codes = await late.release()
+        assert codes
+        assert {True} == {code in STALE for code in codes}, (api, codes)
+        async with place.epoch(publisher.partition) as holding:
+            assert 0 == restored(holding)
+            await publisher.go_on(holding)
+
+    async with anyio.create_task_group() as tasks:
+        for publisher, api in zip(publishers, apis, strict=True):
+            tasks.start_soon(overtake, publisher, api)
+    truth = await place.truth()
+    for publisher in publishers:
+        publisher.assert_whole(truth)
+
+
+async def _lose(publisher: Publisher) -> None:
+    """An epoch whose first batch cannot be committed."""
+    async with publisher.place.epoch(publisher.partition) as holding:
+        with pytest.raises(EpochEnded):
+            await publisher.commit(holding, 0)
+
+
+@pytest.mark.parametrize("first", [Hold(), Hold(cut=True)], ids=["timed out", "cut off"])
+async def test_a_commit_that_was_sent_again_does_not_end_a_later_transaction_half_way(
+    proxy: Proxy, publisher: Publisher, first: Hold
+) -> None:
+    """The first END_TXN of batch 1 arrives when one of the requests of batch 2 is there, and the others are not."""
+    publisher.padding = {2: 200_000}
+    late: list[Fault] = []
+
+    async with anyio.create_task_group() as tasks:
+
+        def harm(done: int) -> None:
+            if done == 1 and not late:
+                late.append(proxy.add(Api.END_TXN, first, naming=publisher.id, times=1))
+            elif done == 2 and len(late) == 1:
+                late.append(proxy.add(Api.PRODUCE, Hold(), naming=publisher.id, times=1, skip=1))
+                tasks.start_soon(_release_when, late[1], late[0])
+
+        publisher.before = harm
+        await publisher.publish()
+    assert [1, 1] == [fault.applied for fault in late]
+    publisher.assert_whole(await publisher.place.truth())
+
+
+async def _release_when(happened: Fault, late: Fault) -> None:
+    await happened.happened()
+    await late.release()
+    await happened.release()
+
+
+@pytest.mark.parametrize("api", [Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN], ids=lambda api: api.name)
+async def test_what_was_sent_again_and_arrives_after_all_is_not_there_twice(
+    proxy: Proxy, publisher: Publisher, api: Api
+) -> None:
+    late: list[Fault] = []
+
+    async with anyio.create_task_group() as tasks:
+
+        def harm(done: int) -> None:
+            if done == 1 and not late:
+                late.append(proxy.add(api, Hold(), naming=publisher.id, times=1))
+            elif done == 2 and len(late) == 1:
+                late.append(proxy.add(Api.END_TXN, Hold(), naming=publisher.id, times=1))
+                tasks.start_soon(_release_when, late[1], late[0])
+
+        publisher.before = harm
+        await publisher.publish()
+    assert [1, 1] == [fault.applied for fault in late]
+    publisher.assert_whole(await publisher.place.truth())
+    async with publisher.place.epoch(0) as holding:
+        assert publisher.batches == restored(holding)
+
+
+async def test_a_late_takeover_fences_the_owner_and_loses_nothing(proxy: Proxy, publisher: Publisher) -> None:
+    with proxy.fault(Api.INIT_PRODUCER_ID, Hold(), naming=publisher.id) as late, pytest.raises(TimeoutError):
+        async with publisher.place.epoch(0):
+            pass
+    async with publisher.place.epoch(0) as holding:
+        await publisher.commit(holding, 0)
+        assert 0 in await late.release()
+        with pytest.raises(EpochEnded):
+            await publisher.commit(holding, 1)
+        assert isinstance(holding.over, Fenced)
+    async with publisher.place.epoch(0) as holding:
+        assert 1 == restored(holding)
+        await publisher.go_on(holding)
+    publisher.assert_whole(await publisher.place.truth())

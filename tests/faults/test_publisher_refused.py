@@ -1,0 +1,50 @@
+"""A topic that may not be written to: an operator learns which one it is, wherever it stands in the batch."""
+
+import anyio
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from collector.errors import Refused
+from tests.faults.brokers import ProxiedBroker
+from tests.faults.proxy import Proxy
+from tests.faults.publisher import Place, message, restored
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+
+TOPICS = ("first", "second", "third")
+
+
+@pytest.mark.parametrize("denied", ["first", "second", "third"])
+async def test_a_topic_without_permission_is_named_and_nothing_of_the_batch_is_there(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str, denied: str
+) -> None:
+    place = Place(proxy, proxied, prefix, 1, 6)
+    await place.ensure(*TOPICS)
+    await anyio.to_thread.run_sync(_deny_writing, proxied.address, prefix + denied)
+    async with place.epoch(0) as holding:
+        with pytest.raises(Refused) as refused:
+            await holding.commit([message("key", "text", topic) for topic in TOPICS], {b"done": b"1"})
+    assert prefix + denied == refused.value.topic
+    async with place.epoch(0) as holding:
+        assert 0 == restored(holding)
+        await holding.commit([message("key", "text", topic) for topic in TOPICS if topic != denied], {b"done": b"1"})
+
+
+def _deny_writing(kafka: str, topic: str) -> None:
+    """What is not among the rules of a topic that has some is denied."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    place = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
+    for operation in (AclOperation.READ, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS):
+        (made,) = admin.create_acls([AclBinding(*place, operation, AclPermissionType.ALLOW)]).values()
+        made.result()
+    asked = AclBindingFilter(*place, AclOperation.ANY, AclPermissionType.ANY)
+    while len(admin.describe_acls(asked).result()) < 3:  # the controller answers before the broker knows
+        pass
