@@ -29,8 +29,9 @@ types: setup ## mypy, strict
 imports: setup ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
-unit: setup ## the tests alone; ARGS="-k name" for some
-	$(BIN)/python -X dev -m pytest $(ARGS)
+# Most of the time is waiting for other processes, so more workers than cores; in development mode, in all of them.
+unit: setup ## the tests alone; ARGS="-n 0 -k name" for some, one after the other
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 demo: setup ## simulated vendors, a broker and the daemon; KAFKA=host:port for your own; ARGS="--seconds 20"
 	$(BIN)/collector demo $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)

@@ -4,19 +4,34 @@ import logging
 import os
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.faults import table
+from tests.faults.stage import Row
 from tests.kafka import broker
 
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("wide", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+FAULT_ROWS = "fault_rows"
 _prefixes = count()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What a worker of xdist measured goes to the process that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[FAULT_ROWS] = msgspec.to_builtins(table.rows)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - xdist's
+    table.rows.extend(msgspec.convert(getattr(node, "workeroutput", {}).get(FAULT_ROWS, []), list[Row]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,8 +7,9 @@ import anyio
 from tests.faults.faults import RESPONSE, Action, Blackhole, Delay, Drop, Reset
 from tests.faults.proxy import Proxy
 from tests.faults.scenarios import Fault
-from tests.faults.stage import PATIENCE_S, Stage
+from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage
 from tests.faults.wire import GROUP_CALLS, Api
+from tests.kafka.daemon import until
 
 PLACES: dict[str, Collection[int]] = {
     "produce": [Api.PRODUCE],
@@ -16,6 +17,7 @@ PLACES: dict[str, Collection[int]] = {
     "init": [Api.INIT_PRODUCER_ID],
     "group": GROUP_CALLS,
 }
+FENCED = 'collector_transactions_total{outcome="fenced"}'
 ACTIONS: tuple[Action, ...] = (Drop(RESPONSE), Delay(4), Reset(RESPONSE), Blackhole())
 
 
@@ -31,6 +33,33 @@ def network_fails(proxy: Proxy) -> Fault:
                 for action in ACTIONS:
                     await _once(stage, proxy, place, apis, action)
         return times * len(PLACES) * len(ACTIONS)
+
+    return fault
+
+
+def cut_off_from_the_group(proxy: Proxy) -> Fault:
+    """One of two replicas hears nothing of the group for longer than its session, while all else reaches it.
+
+    The other takes over, and fences it; it must not fence the other in its turn before it is a member again.
+    """
+
+    async def fault(stage: Stage, times: int) -> int:
+        cut, other = stage.replica(proxy.address), stage.replica()
+        await stage.flows()
+        for _ in range(times):
+            while cut not in await stage.owners():
+                other.end()
+                await stage.flows()
+                other.start()
+                await until(other.is_ready, "the other replica is there", PATIENCE_S)
+            with proxy.fault({*GROUP_CALLS, Api.FIND_COORDINATOR}, Drop()) as happening:
+                await anyio.sleep(SESSION_TIMEOUT_S + 5)
+                await stage.flows()
+                assert happening.applied > 0
+            await stage.flows()
+        assert await cut.metric(FENCED) > 0
+        assert 0 == await other.metric(FENCED), "they fence each other in turns"
+        return times
 
     return fault
 

@@ -89,16 +89,12 @@ async def rolling_restart(stage: Stage, times: int) -> int:
     await stage.flows()
     for number in range(times):
         restarting = stage.replicas[number % 3]
-        await until(partial(_is_ready, restarting), "the replica is ready", PATIENCE_S)
+        await until(restarting.is_ready, "the replica is ready", PATIENCE_S)
         restarting.send(signal.SIGTERM)
         await patiently(partial(_has_ended, restarting), "a replica ends")
         restarting.start()
         await stage.flows()
     return times
-
-
-async def _is_ready(replica: Replica) -> bool:
-    return (await replica.get("/readyz"))[0] == 200
 
 
 def _has_ended(replica: Replica) -> bool:

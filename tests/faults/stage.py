@@ -61,11 +61,12 @@ class Stage:
         """What the reader that runs all along saw."""
         self.replicas: list[Replica] = []
         self.since = datetime.min.replace(tzinfo=UTC)
-        self._new: Callable[[], Replica] = lambda: Replica(home, kafka, prefix, sources)
+        self._kafka = kafka
+        self._new: Callable[[str], Replica] = lambda where: Replica(home, where, prefix, sources)
 
-    def replica(self, **environment: str) -> Replica:
-        """One more, started."""
-        replica = self._new()
+    def replica(self, kafka: str = "", **environment: str) -> Replica:
+        """One more, started; it may find the broker elsewhere than the others."""
+        replica = self._new(kafka or self._kafka)
         self.replicas.append(replica)
         replica.start(**environment)
         return replica

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import scenarios, table
 from tests.faults.brokers import ProxiedBroker
-from tests.faults.network import network_fails
+from tests.faults.network import cut_off_from_the_group, network_fails
 from tests.faults.proxy import Proxy
 from tests.faults.scenarios import Fault
 from tests.faults.stage import Row, stage, verdict
@@ -31,13 +31,9 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(
     async def run(
         name: str, fault: Fault, times: int, broker: str = kafka, *, direct: str = "", faults: Counted | None = None
     ) -> None:
-        own, direct = f"{prefix}{name.replace(' ', '-')}-", direct or broker
-        (tmp_path / own).mkdir()
-        async with turns, stage(tmp_path / own, broker, own, direct=direct, faults=faults) as found:
-            done = await fault(found, times)
-            row = await verdict(found, direct, own, name, done)
-            rows.append(row)
-            table.rows.append(row)
+        async with turns:
+            own = f"{prefix}{name.replace(' ', '-')}-"
+            rows.append(await _row(tmp_path / own, own, name, fault, times, broker, direct or broker, faults))
 
     with running(tmp_path / "broker") as broker:
         async with anyio.create_task_group() as tasks:
@@ -51,3 +47,21 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(
             tasks.start_soon(through_proxy, "network fails", network_fails(proxy), 1, proxy.address)
             tasks.start_soon(partial(run, faults=unwell), "vendor unwell", scenarios.vendor_unwell(unwell), 50)
     assert [] == [row for row in rows if not row.is_good]
+
+
+async def test_a_replica_that_is_cut_off_from_the_group_alone_fences_nobody_in_turns(
+    proxied: ProxiedBroker, proxy: Proxy, prefix: str, tmp_path: Path
+) -> None:
+    broker, fault = proxied.address, cut_off_from_the_group(proxy)
+    assert (await _row(tmp_path / "stage", prefix, "cut off from the group", fault, 2, broker, broker, None)).is_good
+
+
+async def _row(
+    home: Path, prefix: str, name: str, fault: Fault, times: int, broker: str, direct: str, faults: Counted | None
+) -> Row:
+    home.mkdir()  # noqa: ASYNC240 - it is there at once
+    async with stage(home, broker, prefix, direct=direct, faults=faults) as found:
+        done = await fault(found, times)
+        row = await verdict(found, direct, prefix, name, done)
+    table.rows.append(row)
+    return row

@@ -97,6 +97,14 @@ class Daemon:
         except aiohttp.ClientError:
             return 0, ""
 
+    async def is_ready(self) -> bool:
+        return (await self.get("/readyz"))[0] == 200
+
+    async def metric(self, name: str) -> float:
+        """The value of one series, as it stands in /metrics; 0 while there is none."""
+        _, body = await self.get("/metrics")
+        return next((float(line.rpartition(" ")[2]) for line in body.splitlines() if line.startswith(f"{name} ")), 0.0)
+
     async def stream(self) -> dict[str, Any]:
         """The status of the one stream; empty while there is none."""
         code, body = await self.get("/api/status")
