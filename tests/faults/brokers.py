@@ -44,6 +44,22 @@ class ProxiedBroker(Broker):
 
 
 @contextmanager
+def cluster(home: Path, nodes: int = 3) -> Iterator[list[Broker]]:
+    """Nodes that replicate everything among them: any one may die."""
+    controllers = [free_port() for _ in range(nodes)]
+    found = [Broker(home / f"node{number}", number, controllers) for number in range(1, nodes + 1)]
+    try:
+        for node in found:
+            node.launch()
+        for node in found:
+            node.await_answer()
+        yield found
+    finally:
+        for node in found:
+            node.kill()
+
+
+@contextmanager
 def running(home: Path) -> Iterator[ProxiedBroker]:
     broker = ProxiedBroker(home)
     try:

@@ -1,7 +1,7 @@
 """The faults of the delivery page, each a coroutine that does it so many times to a stage."""
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
@@ -115,6 +115,26 @@ def broker_killed(broker: Broker) -> Fault:
             await anyio.sleep(stage.random.uniform(0.5, 3))
             await anyio.to_thread.run_sync(broker.start)
             await stage.flows()
+        return times
+
+    return fault
+
+
+def one_of_three_dies(nodes: Sequence[Broker]) -> Fault:
+    """Each node of a cluster in turn, with the leaders and coordinators that it has, is killed and comes back."""
+
+    async def fault(stage: Stage, times: int) -> int:
+        for _ in range(2):
+            stage.replica()
+        for number in range(times):
+            await stage.flows()
+            node = nodes[number % len(nodes)]
+            node.kill()
+            await anyio.sleep(stage.random.uniform(4, 8))
+            await stage.flows()
+            await anyio.to_thread.run_sync(node.start)
+            await anyio.sleep(3)
+        await stage.flows()
         return times
 
     return fault

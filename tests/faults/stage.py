@@ -62,7 +62,7 @@ class Stage:
         self.replicas: list[Replica] = []
         self.since = datetime.min.replace(tzinfo=UTC)
         self._kafka = kafka
-        self._new: Callable[[str], Replica] = lambda where: Replica(home, where, prefix, sources)
+        self._new: Callable[[str], Replica] = lambda where: Replica(home, where, prefix, sources, kafka.count(":"))
 
     def replica(self, kafka: str = "", **environment: str) -> Replica:
         """One more, started; it may find the broker elsewhere than the others."""

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.faults import scenarios, table
-from tests.faults.brokers import ProxiedBroker
+from tests.faults.brokers import ProxiedBroker, cluster
 from tests.faults.network import cut_off_from_the_group, network_fails
 from tests.faults.proxy import Proxy
 from tests.faults.scenarios import Fault
@@ -54,6 +54,16 @@ async def test_a_replica_that_is_cut_off_from_the_group_alone_fences_nobody_in_t
 ) -> None:
     broker, fault = proxied.address, cut_off_from_the_group(proxy)
     assert (await _row(tmp_path / "stage", prefix, "cut off from the group", fault, 2, broker, broker, None)).is_good
+
+
+@pytest.mark.usefixtures("kafka")  # where that is not to be had, this is not either
+async def test_a_node_of_three_may_die_with_the_leaders_and_coordinators_that_it_has(
+    prefix: str, tmp_path: Path
+) -> None:
+    with cluster(tmp_path / "cluster") as nodes:
+        brokers, fault = ",".join(node.address for node in nodes), scenarios.one_of_three_dies(nodes)
+        name = "one node of three dies"
+        assert (await _row(tmp_path / "stage", prefix, name, fault, 3, brokers, brokers, None)).is_good
 
 
 async def _row(

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,18 +15,18 @@ START_S = 60
 
 _PROPERTIES = """
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={nodes}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={nodes}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
@@ -60,17 +60,30 @@ def free_port() -> int:
 
 
 class Broker:
-    """One node, which can be killed and started again with what it had on disk."""
+    """One node, which can be killed and started again with what it had on disk.
 
-    def __init__(self, home: Path) -> None:
-        home.mkdir(exist_ok=True)
+    `controllers` are the ports at which the nodes of its cluster, it among them, agree on what is where.
+    """
+
+    def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = ()) -> None:
+        controllers = controllers or (free_port(),)
+        home.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._home = home
         self._config = home / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
         self._java = ["java", "-cp", f"{jars()}/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         self._config.write_text(
-            _PROPERTIES.format(port=self.port, controller=free_port(), data=home / "data"), encoding="utf-8"
+            _PROPERTIES.format(
+                port=self.port,
+                controller=controllers[node - 1],
+                data=home / "data",
+                node=node,
+                voters=",".join(f"{n}@127.0.0.1:{port}" for n, port in enumerate(controllers, 1)),
+                nodes=len(controllers),
+                in_sync=(len(controllers) + 1) // 2,
+            ),
+            encoding="utf-8",
         )
         format_ = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", str(self._config)]
         subprocess.run([*self._java, *format_], check=True, capture_output=True, timeout=START_S)
@@ -81,14 +94,21 @@ class Broker:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
+        self.launch()
+        self.await_answer()
+
+    def launch(self) -> None:
+        """Start it; of several nodes none answers before most are there."""
         heap = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"]
         with (self._home / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._java, *heap, "kafka.Kafka", str(self._config)], stdout=log, stderr=log
             )
+
+    def await_answer(self) -> None:
         deadline = time.monotonic() + START_S
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._home / "broker.log").read_text("utf-8")[-2000:])
             time.sleep(0.1)
 

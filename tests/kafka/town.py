@@ -84,7 +84,7 @@ class Counted(Faults):
 class Replica(Daemon):
     """A daemon with its own sources."""
 
-    def __init__(self, home: Path, kafka: str, prefix: str, sources: str) -> None:
+    def __init__(self, home: Path, kafka: str, prefix: str, sources: str, replication: int = 1) -> None:
         self.port = free_port()
         self.log = home / f"collector-{self.port}.log"
         self.config = home / f"collector-{self.port}.toml"
@@ -97,6 +97,7 @@ topic_prefix = "{prefix}"
 group = "{prefix}group"
 state_partitions = 4
 partitions = 3
+replication_factor = {replication}
 session_timeout = "3s"
 transaction_timeout = "9s"
 [http]
