@@ -11,7 +11,7 @@ from collector.model import Answer, Window
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import http
-from collector.vendors.quividi.client import Exports
+from collector.vendors.quividi.places import Exports
 from collector.vendors.quividi.wire import Seen
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import serving, until
