@@ -65,7 +65,7 @@ async def _demo(seconds: float | None, kafka: str | None) -> bool:
     world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
     since = floor_second(datetime.now(UTC) - HISTORY)
     async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=RULES) as vendors:
-        settings = _settings(brokers, vendors, since)
+        settings = _settings(brokers, vendors, world, since)
         _welcome(out, settings, vendors, kafka)
         reader = Reader()
         async with anyio.create_task_group() as tasks:
@@ -113,17 +113,16 @@ async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
             process.kill()
 
 
-def _settings(kafka: KafkaSettings, vendors: Simulated, since: datetime) -> Settings:
+def _settings(kafka: KafkaSettings, vendors: Simulated, world: World, since: datetime) -> Settings:
     times = {"since": since, "timeout": "5s"}
     mall = {"vendor": "seemetrix", "base_url": vendors.seemetrix_url, "user_id": seemetrix.USER, **times}
     airport = {"vendor": "quividi", "base_url": vendors.quividi_url, "username": vidicenter.USERNAME, **times}
-    places = [FIRST_DEVICE, FIRST_DEVICE + 1, FIRST_DEVICE + 2]
     sources: dict[str, Any] = {
         SEEMETRIX: {**mall, "user_key": seemetrix.KEY, "streams": {"sessions": {"interval": "1s", **_PACE}}},
         QUIVIDI: {
             **airport,
             "token": vidicenter.TOKEN,
-            "locations": places,
+            "locations": list(world.devices),
             "timezone": ZONE,
             "max_requests_per_minute": 100_000,
             "streams": {"viewers": {"interval": "2s", **_PACE}},

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from collector.clock import SystemClock
+from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
 from collector.model import Message, Window, floor_second
@@ -18,8 +19,6 @@ from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.rfc3339 import to_ms
 from collector.secrets import conceal
-from collector.telemetry.vendor import unheard
-from collector.vendors import VENDORS
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -47,17 +46,12 @@ def preview(
 
 
 async def _preview(settings: Settings, source: str, name: str, window: Window, limit: int) -> Shown:
-    if source not in settings.sources:
-        raise UserError(f"there is no source {source}: there are {', '.join(settings.sources)}")
-    chosen = settings.sources[source]
     clock = SystemClock()
     async with http(clock) as client:
-        streams = {each.name: each for each in VENDORS[chosen.vendor].streams(source, chosen, client, unheard())}
-        if name not in streams:
-            raise UserError(f"{source} has no stream {name}: it has {', '.join(streams)}")
+        stream = stream_of(settings, client, source, name)
         shown = Shown()
         try:
-            await _show(streams[name], window, shown, limit, clock.now())
+            await _show(stream, window, shown, limit, clock.now())
         except Park as error:
             raise Failed(f"{error}: {error.advice}") from error
         except RetryLater as error:

@@ -9,6 +9,7 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
+from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import EpochEnded, Failed, Refused, UserError
 from collector.kafka.epoch import Fenced, epoch, partition_of
@@ -22,8 +23,6 @@ from collector.pipeline.state import load as load_state
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import Board
-from collector.telemetry.vendor import unheard
-from collector.vendors import VENDORS
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -66,14 +65,9 @@ def rewind(path: Path, source: str, name: str, to: datetime, agreed: Callable[[R
     """
 
     async def do(settings: Settings) -> Rewind | None:
-        if source not in settings.sources:
-            raise UserError(f"there is no source {source}: there are {', '.join(settings.sources)}")
-        chosen = settings.sources[source]
         async with http(SystemClock()) as client:
-            streams = {each.name: each for each in VENDORS[chosen.vendor].streams(source, chosen, client, unheard())}
-        if name not in streams:
-            raise UserError(f"{source} has no stream {name}: it has {', '.join(streams)}")
-        return await _rewind(settings, streams[name], floor_second(to), agreed)
+            stream = stream_of(settings, client, source, name)
+        return await _rewind(settings, stream, floor_second(to), agreed)
 
     return _with_kafka(do, load(path))
 

@@ -26,7 +26,7 @@ BATCH_BYTES = 256 << 10
 """Of a prebuilt batch: prebuilt batches are not split, so one must fit into the topic's max.message.bytes (1 MiB)."""
 
 LZ4_LEVEL = 1
-"""aiokafka says 9: five times the time of all else that happens to an event, for a fifth less on the wire."""
+"""aiokafka says 9: a third of all the time that a backfill takes, for a fifth less on the wire."""
 lz4_encode.__defaults__ = (LZ4_LEVEL,)  # there is no public way to say it; librdkafka's is the same
 
 _partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so topics co-partition with downstream ones

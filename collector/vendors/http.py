@@ -7,7 +7,7 @@ import os
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -77,7 +77,7 @@ class Limiter:
 
     def __init__(self, limits: Limits, clock: Clock, host: anyio.Semaphore | None = None) -> None:
         self._at_once = anyio.Semaphore(limits.max_concurrency)
-        self._host = host
+        self._host = host or nullcontext()
         self._per_minute = limits.max_requests_per_minute
         self._began: deque[datetime] = deque(maxlen=limits.max_requests_per_minute or 0)
         self._turn = anyio.Lock()
@@ -92,11 +92,8 @@ class Limiter:
                     if len(self._began) == self._per_minute:
                         await self._clock.until(self._began[0] + timedelta(minutes=1))
                     self._began.append(self._clock.now())
-            if self._host is None:
+            async with self._host:
                 yield
-            else:
-                async with self._host:
-                    yield
 
 
 class Http:

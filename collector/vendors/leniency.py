@@ -26,6 +26,12 @@ def decode_answer(body: bytes, decode: Callable[[bytes], T]) -> T:
         raise msgspec.DecodeError("nested too deeply") from error
 
 
+def not_an_answer(body: bytes, error: msgspec.DecodeError) -> str:
+    """What came instead of an answer, in the operator's words."""
+    what = "a page of HTML" if body.lstrip()[:1] == b"<" else f"not the document's: {error}"
+    return f"the answer is {what}"
+
+
 def decode_record(raw: bytes, decode: Callable[[bytes], T], into: type[T]) -> T:
     """Decode one record; `64.0` is taken for 64. Raises msgspec.MsgspecError with what was wrong and where."""
     try:

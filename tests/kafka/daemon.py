@@ -44,12 +44,16 @@ class Daemon:
     """One replica."""
 
     def __init__(self, home: Path, kafka: str, prefix: str, vendor: Vendor, **keys: str) -> None:
+        self._settle_in(home)
+        self._written = partial(configuration, kafka, prefix, vendor, self.port)
+        self.configure(**keys)
+
+    def _settle_in(self, home: Path) -> None:
+        """A port of its own, and the files that are named after it."""
         self.port = free_port()
         self.log = home / f"collector-{self.port}.log"
         self.config = home / f"collector-{self.port}.toml"
         self._process: subprocess.Popen[bytes] | None = None
-        self._written = partial(configuration, kafka, prefix, vendor, self.port)
-        self.configure(**keys)
 
     def configure(self, **keys: str) -> None:
         """Write the configuration anew; it counts from the next start on."""

@@ -20,7 +20,6 @@ from collector.simulator.faults import Faults
 from collector.simulator.server import Simulated
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import FAST, Visit, World
-from tests.kafka.broker import free_port
 from tests.kafka.daemon import EVENTS, Daemon, Told
 from tests.kafka.daemon import Reader as Following
 
@@ -85,10 +84,7 @@ class Replica(Daemon):
     """A daemon with its own sources."""
 
     def __init__(self, home: Path, kafka: str, prefix: str, sources: str, replication: int = 1) -> None:
-        self.port = free_port()
-        self.log = home / f"collector-{self.port}.log"
-        self.config = home / f"collector-{self.port}.toml"
-        self._process = None
+        self._settle_in(home)
         self.config.write_text(
             f"""
 [kafka]

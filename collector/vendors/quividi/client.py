@@ -17,6 +17,7 @@ from collector.secrets import conceal, learn
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
 from collector.vendors.http import Http, Limiter, Response
+from collector.vendors.leniency import not_an_answer
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.export import Call, Export, GaveUp, Said, Take, heard
 from collector.vendors.quividi.places import Exports
@@ -229,8 +230,7 @@ def _answer(body: bytes) -> wire.ExportAnswer:
     try:
         told = wire.answer(body)
     except msgspec.DecodeError as error:
-        what = "a page of HTML" if body.lstrip()[:1] == b"<" else f"not the document's: {error}"
-        raise RetryLater(f"the answer is {what}") from None
+        raise RetryLater(not_an_answer(body, error)) from None
     if told.state is None:
         raise RetryLater(
             "the answer has no state" + (f", and says error {told.error}" if isinstance(told.error, int) else "")

@@ -10,6 +10,7 @@ from collector.errors import Park, RetryLater, UserError
 from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import Http, Limiter, Response
+from collector.vendors.leniency import not_an_answer
 from collector.vendors.seemetrix import events, wire
 from collector.vendors.seemetrix.settings import SeemetrixSource, SessionsSettings
 
@@ -71,8 +72,7 @@ class Sessions:
                 try:
                     raw = wire.rows(response.body)
                 except msgspec.DecodeError as error:
-                    what = "a page of HTML" if response.body.lstrip()[:1] == b"<" else f"not the document's: {error}"
-                    raise RetryLater(f"the answer is {what}") from None
+                    raise RetryLater(not_an_answer(response.body, error)) from None
                 yield Answer(
                     records=wire.read(raw),
                     rows=len(raw),
