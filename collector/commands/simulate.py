@@ -36,9 +36,9 @@ def simulate(simulated: World, address: tuple[str, int], faults: Mapping[str, fl
 async def _simulate(simulated: World, address: tuple[str, int], faults: Faults, chosen: Rules) -> None:
     host, port = address
     try:
-        async with serving(simulated, host=host, port=port, rules=chosen, faults=faults) as running:
-            Console(highlight=False, markup=False, soft_wrap=True).print(configuration(running, simulated))
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with serving(simulated, host=host, port=port, rules=chosen, faults=faults) as running:
+                Console(highlight=False, markup=False, soft_wrap=True).print(configuration(running, simulated))
                 async for _ in signals:
                     break
     except OSError as error:
