@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import aiokafka
 import structlog
@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import TopicPartition
 
 from collector.crash import crash_point, is_armed
 from collector.errors import Refused
@@ -34,23 +35,51 @@ _Batches = dict[tuple[str, int], list[BatchBuilder]]
 
 
 class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
-    """Knows how often it asked for the end of its transaction.
+    """Two things that the promise needs and aiokafka has no public way for."""
+
+    ends_sent = 0
+    """How often the end of the transaction was asked for.
 
     When no answer comes, aiokafka asks again by itself, over another connection. The first request may still be on its
     way, and would end whichever transaction it finds open, half-way: it names the same producer and the same epoch.
     """
 
-    ends_sent = 0
-
     async def start(self) -> None:
         await super().start()
-        sender, end = self._sender, self._sender._do_txn_commit  # noqa: SLF001 - there is no public way to know
+        sender, add, end = self._sender, self._sender._do_add_partitions_to_txn, self._sender._do_txn_commit  # noqa: SLF001
+        self._heard = asyncio.Event()
+
+        async def heard(partitions: object) -> object:
+            try:
+                return await add(partitions)
+            finally:
+                self._heard.set()
 
         async def counted(result: object) -> object:
             self.ends_sent += 1
             return await end(result)
 
+        sender._do_add_partitions_to_txn = heard  # noqa: SLF001
         sender._do_txn_commit = counted  # noqa: SLF001
+
+    async def add_to_transaction(self, places: Iterable[tuple[str, int]]) -> None:
+        """Tell the coordinator of every partition that the transaction will write to, before anything is sent to one.
+
+        aiokafka does so by itself as batches come, but sends them also when the coordinator has refused: a batch that
+        reaches a partition ahead of the previous transaction's marker is then committed by that one. Raises
+        TopicAuthorizationFailedError, whose argument is the topics.
+        """
+        manager = self._txn_manager
+        ended = manager.wait_for_transaction_end()
+        for place in places:
+            manager.maybe_add_partition_to_txn(TopicPartition(*place))
+        while manager.partitions_to_add() and not ended.done():
+            self._heard.clear()
+            heard = asyncio.ensure_future(self._heard.wait())
+            await asyncio.wait((heard, ended), return_when=asyncio.FIRST_COMPLETED)
+            heard.cancel()
+        if ended.done():
+            ended.result()
 
 
 async def transact(
@@ -74,6 +103,10 @@ async def transact(
             place.append(_batch_with(producer, key, value, []))
     await producer.begin_transaction()
     crash_point("after_begin")
+    try:
+        await producer.add_to_transaction(batches)
+    except TopicAuthorizationFailedError as error:
+        raise _refused(min(error.args[0]), error) or error from error
     sent: list[tuple[str, asyncio.Future[object]]] = []
     try:
         for (topic, partition), batch in _in_turns(batches):

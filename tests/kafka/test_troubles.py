@@ -31,12 +31,10 @@ class Troubles:
         self.left = list(kinds)
 
     async def __call__(self, request: web.Request) -> web.StreamResponse | None:
-        if not self.left:
+        if not self.left or (kind := self.left.pop(0)) == "well":
             return None
         url = str(request.url)
-        match self.left.pop(0):
-            case "well":
-                return None
+        match kind:
             case "html":
                 return web.Response(text=f"<html>Not found: {url}</html>", content_type="text/html")
             case "truncated":
@@ -50,9 +48,9 @@ class Troubles:
                 return web.Response()
             case "redirect":
                 return web.Response(status=302, headers={"Location": url})
-            case "no objects":
+            case "no_objects":
                 return web.json_response({"detail": url})
-            case "not json":
+            case "not_json":
                 return web.Response(text=f'{{"objects": [{url}', content_type="application/json")
             case "huge":
                 return web.Response(body=b'{"objects": [' + b" " * 2_000_000 + b"]}")
@@ -79,8 +77,21 @@ async def test_whatever_the_vendor_answers_nothing_is_lost_and_the_key_appears_n
     bad = {**good[0], "o": 99, "at": [{"a": 1, "d": KEY}]}
     vendor = Vendor([Known(each, now) for each in (*good, bad)])
     vendor.trouble = troubles = Troubles(
-        ["huge", "500", "html", "truncated", "well", "reset", "429", "well", "no objects", "not json"]
-        + ["well", "nan", "503"]
+        [
+            "huge",
+            "500",
+            "html",
+            "truncated",
+            "well",
+            "reset",
+            "429",
+            "well",
+            "no_objects",
+            "not_json",
+            "well",
+            "nan",
+            "503",
+        ]
     )
     since = (now - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
     shown: list[str] = []
