@@ -105,8 +105,8 @@ async def transact(
     crash_point("after_begin")
     try:
         await producer.add_to_transaction(batches)
-    except TopicAuthorizationFailedError as error:
-        raise _refused(min(error.args[0]), error) or error from error
+    except TopicAuthorizationFailedError as denied:
+        raise _refused(min(denied.args[0]), denied) or denied from denied
     sent: list[tuple[str, asyncio.Future[object]]] = []
     try:
         for (topic, partition), batch in _in_turns(batches):
