@@ -92,7 +92,7 @@ class Daemon:
             await stack.enter_async_context(serving(address, self.board, self._metrics.registry, self._clock))
             client = await stack.enter_async_context(http(self._clock))
             by_partition = self._streams(client)
-            await self._topics(self._settings.topics())
+            await self._topics()
             member = anyio.CancelScope(shield=True)  # the epochs end first, and only then is the group left
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._be_member, member)
@@ -121,11 +121,12 @@ class Daemon:
                 found[partition].append(Following(stream, self._settings, tell))
         return found
 
-    async def _topics(self, names: set[str]) -> None:
+    async def _topics(self) -> None:
         """Create or verify the topics, however long that takes."""
+        names, compacted = self._settings.topics(), self._settings.compacted_topics()
         while True:
             try:
-                await ensure(self._settings.kafka, names)
+                await ensure(self._settings.kafka, names, compacted)
                 await refuse_orphans(self._settings.kafka, names)
             except Refused as error:
                 self._kafka.refused(str(error), error.advice)

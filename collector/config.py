@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from collector.errors import UserError
 from collector.kafka.settings import KafkaSettings
+from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER
 from collector.settings import STRICT, FromEnvironment
 from collector.vendors import VENDORS, AnySource
@@ -77,9 +78,17 @@ class Settings(BaseSettings):
     sources: Annotated[dict[SourceName, AnySource], AfterValidator(_some)]
 
     def topics(self) -> set[str]:
-        """The topics that the sources' vendors and their dead letters need, without the prefix."""
-        kinds = (kind for source in self.sources.values() for kind in VENDORS[source.vendor].event_types)
-        return {DEAD_LETTER.topic, *(kind.topic for kind in kinds)}
+        """The topics that the sources' streams and their dead letters need, without the prefix."""
+        return {DEAD_LETTER.topic, *(kind.topic for kind in self._event_types())}
+
+    def compacted_topics(self) -> set[str]:
+        """Those of them that keep the last message of each key."""
+        return {kind.topic for kind in self._event_types() if kind.compacted}
+
+    def _event_types(self) -> Iterator[EventType]:
+        for source in self.sources.values():
+            for name in source.streams.chosen:
+                yield from VENDORS[source.vendor].event_types[name]
 
     @model_validator(mode="after")
     def _sources_of_one_account_agree(self) -> "Settings":

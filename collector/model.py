@@ -4,10 +4,10 @@ Those of which an answer makes thousands are hidden from the search for referenc
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Protocol, TypeVar
 
 from msgspec import Meta, Struct, field
 
@@ -85,6 +85,8 @@ class Answer(Struct, Generic[P], frozen=True):
     took: timedelta
     vendor_now: datetime | None
     """The vendor's clock when it answered, where it said so."""
+    gone: "Callable[[bytes], Record[P]] | None" = None
+    """Of a LATEST stream, when the answer is whole: what to say of the thing with this key, which it lacks."""
 
 
 class Memory(Enum):
@@ -94,6 +96,8 @@ class Memory(Enum):
     """n rows of equal key in one answer are n things; a change of the rest is nothing new."""
     VERSIONS = auto()
     """A changed fingerprint is a revision and is published again, also when it changes back."""
+    LATEST = auto()
+    """The same, never forgotten; what several whole answers lack is gone. Keys have eight bytes, to be known again."""
 
 
 class EventType(Struct, frozen=True):
@@ -102,6 +106,8 @@ class EventType(Struct, frozen=True):
     name: str
     topic: str
     data: type[Struct]
+    compacted: bool = False
+    """Its topic keeps the last message of each key for ever, and nothing else for long."""
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -168,8 +174,44 @@ class Message(Struct, frozen=True, gc=False):
         return _FRAME_BYTES + len(self.key) + len(self.value) + said
 
 
+class Grid(Protocol):
+    """Where a stream's windows may be cut."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a window selects exactly what lies in it, so that it need not be asked for with a margin."""
+        ...
+
+    def floor(self, instant: datetime) -> datetime:
+        """The last cut that is not after the instant."""
+        ...
+
+    def after(self, instant: datetime) -> datetime:
+        """The first cut after the instant."""
+        ...
+
+    def least(self, start: datetime) -> datetime:
+        """The end of the smallest window that begins at a cut."""
+        ...
+
+
+class Seconds(Struct, frozen=True):
+    """Any whole second: how a vendor selects by a window is not known, nor to which side a record on its cut falls."""
+
+    is_exact = False
+
+    def floor(self, instant: datetime) -> datetime:
+        return floor_second(instant)
+
+    def after(self, instant: datetime) -> datetime:
+        return floor_second(instant) + SECOND
+
+    def least(self, start: datetime) -> datetime:
+        return start + SMALLEST_SPAN
+
+
 class Policy(Struct, frozen=True):
-    """How a stream is polled: its table in the configuration."""
+    """How a stream is polled: its table in the configuration, and its grid."""
 
     interval: timedelta
     settle: timedelta
@@ -177,6 +219,7 @@ class Policy(Struct, frozen=True):
     sweep_every: timedelta
     span: timedelta
     until: datetime | None = None
+    grid: Grid = Seconds()
 
 
 class Head(Struct, frozen=True):

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from collector.clock import Clock
 from collector.errors import EpochEnded, Park, RetryLater, Split
-from collector.model import SECOND, SMALLEST_SPAN, Answer, Head, Message, Reject, Window, floor_second
+from collector.model import SECOND, Answer, Head, Message, Reject, Window, floor_second
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.ledger import Sieve
@@ -79,6 +79,7 @@ class Worker(Generic[P]):
         if self._head.selection != self._stream.selection:
             self._tell.selection_changed(self._head)
             state.head = structs.replace(self._head, selection=self._stream.selection)
+        state.head = plan.on_grid(self._head, policy)
         try:
             await self._poll(Cursors(due=self._clock.now()))
         finally:
@@ -99,7 +100,7 @@ class Worker(Generic[P]):
                 failures = 0
                 continue
             except Split as trouble:
-                if (head := plan.halved(self._head, step.window)) is not None:
+                if (head := plan.halved(self._head, step.window, self._stream.policy)) is not None:
                     self._state.head = head
                     self._tell.narrowed(step.window, str(trouble))
                     continue
@@ -109,7 +110,7 @@ class Worker(Generic[P]):
             except RetryLater as trouble:
                 bounds, after_s, error = backoff.PASSING, trouble.after_s, trouble
                 if trouble.narrower:
-                    self._state.head = plan.halved(self._head, step.window) or self._head
+                    self._state.head = plan.halved(self._head, step.window, self._stream.policy) or self._head
             except EpochEnded:
                 raise
             except Exception as trouble:  # noqa: BLE001 - one stream's trouble never stops another's
@@ -125,7 +126,7 @@ class Worker(Generic[P]):
         """Ask for a window, publish what is new in it, and close it: head and cursors move on."""
         stream, began = self._stream, self._clock.now()
         asked_at, rows, largest, slowest_s = began, 0, 0, 0.0
-        request = plan.asked(step.window, self._head)
+        request = plan.asked(step.window, self._head, stream.policy)
         if request.length:
             async with aclosing(self._whole(request)) as answers:
                 async for answer in answers:
@@ -144,14 +145,19 @@ class Worker(Generic[P]):
         return cursors
 
     async def _whole(self, request: Window) -> AsyncGenerator[Answer[P], None]:
-        """The answers to a request, or to its halves where a round number of rows turns out to be a silent cap."""
+        """The answers to a request, or to its halves where a round number of rows turns out to be a silent cap.
+
+        On an exact grid the number of rows is that of its periods, and round by nature.
+        """
         capped: list[Answer[P]] = []
+        grid = self._stream.policy.grid
         async with aclosing(self._stream.ask(request)) as answers:
             async for answer in answers:
-                halvable = request.length > SMALLEST_SPAN + SECOND
+                margin = timedelta(0) if grid.is_exact else SECOND
+                halvable = request.end > grid.least(request.start + margin)
                 if halvable and answer.rows > MOST_ROWS:
                     raise Split(f"an answer of {answer.rows} rows")
-                if not looks_capped(answer.rows):
+                if grid.is_exact or not looks_capped(answer.rows):
                     yield answer
                 elif halvable:
                     raise Split(f"exactly {answer.rows} rows, which looks like a cap")
@@ -184,6 +190,8 @@ class Worker(Generic[P]):
             asked_s=to_ms(self._clock.now()) // 1000,
         )
         await self._read(answer, sieve)
+        if answer.gone is not None:
+            sieve.miss(answer.gone)
         context = Context(self._stream.memory, self._origin, request, asked_at, self._head.watermark, live)
         # What of it is new is decided batch by batch, in order; equal keys are in one batch.
         for batch in batches(sieve, self._stream.explode, context):

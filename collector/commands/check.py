@@ -48,7 +48,7 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
             except (RetryLater, Split) as error:
                 yield Finding(what, ok=False, text=f"{error}: try again later")
     try:
-        text = await probe(settings.kafka, settings.topics())
+        text = await probe(settings.kafka, settings.topics(), settings.compacted_topics())
         yield Finding("kafka", ok=True, text=text)
     except Refused as error:
         yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")

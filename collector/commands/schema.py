@@ -15,7 +15,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def event_types() -> dict[str, EventType]:
     """Every type that the collector publishes, by name."""
-    kinds = [*(kind for vendor in VENDORS.values() for kind in vendor.event_types), DEAD_LETTER]
+    streams = (kinds for vendor in VENDORS.values() for kinds in vendor.event_types.values())
+    kinds = [*(kind for types in streams for kind in types), DEAD_LETTER]
     return {kind.name: kind for kind in kinds}
 
 

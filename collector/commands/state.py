@@ -89,7 +89,7 @@ def _with_kafka(do: Callable[[Settings], Awaitable[T]], settings: Settings) -> T
 
 async def _init(settings: Settings) -> str:
     kafka = settings.kafka
-    await ensure(kafka, settings.topics())
+    await ensure(kafka, settings.topics(), settings.compacted_topics())
     if await has_records(kafka, kafka.state_topic):
         return f"{kafka.state_topic} has state already: nothing to do"
     async with epoch(0, kafka, _unheard(kafka), lambda: True):

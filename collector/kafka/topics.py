@@ -1,6 +1,6 @@
 """The topics: created where they are missing, verified in what matters."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -44,14 +44,15 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
             await client.close()
 
 
-async def ensure(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
-    """Create what is missing, and verify the rest.
+async def ensure(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()) -> None:
+    """Create what is missing, and verify the rest; of the event topics some are `compacted`, if they are among them.
 
     Raises Refused for what an operator must mend; KafkaError, OSError or TimeoutError when the brokers do not answer.
     """
     if not settings.is_complete:
         return
     events = [settings.topic_prefix + name for name in sorted(event_topics)]
+    latest = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
             there = await describe(client, [*events, settings.state_topic])
@@ -59,10 +60,10 @@ async def ensure(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
             if missing:
                 if not settings.create_topics:
                     raise _missing(missing)
-                await _create(client, settings, missing)
+                await _create(client, settings, missing, latest)
                 there = await _appeared(client, [*events, settings.state_topic])
     for name in events:
-        _verify_events(name, there[name])
+        _verify_events(name, there[name], name in latest)
     _verify_state(settings, there[settings.state_topic])
 
 
@@ -75,9 +76,10 @@ async def is_usable(settings: KafkaSettings, topic: str) -> bool:
         return False
 
 
-async def probe(settings: KafkaSettings, event_topics: Iterable[str]) -> str:
+async def probe(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()) -> str:
     """What the daemon would find. Creates nothing. Raises like `ensure`."""
     names = [settings.topic_prefix + name for name in sorted(event_topics)]
+    latest = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
             there = await describe(client, [*names, settings.state_topic])
@@ -85,7 +87,7 @@ async def probe(settings: KafkaSettings, event_topics: Iterable[str]) -> str:
             await _verify_transactions(client)
     for name in names:
         if name in there:
-            _verify_events(name, there[name])
+            _verify_events(name, there[name], name in latest)
     if settings.state_topic in there:
         _verify_state(settings, there[settings.state_topic])
     missing = [name for name in [settings.state_topic, *names] if name not in there]
@@ -143,7 +145,9 @@ async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, T
     return {name: Topic(count, configs[name]) for name, count in partitions.items()}
 
 
-async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> None:
+async def _create(
+    client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str], latest: Collection[str]
+) -> None:
     durable = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
     state = {
         "cleanup.policy": "compact",
@@ -151,12 +155,15 @@ async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, names: l
         "min.cleanable.dirty.ratio": "0.1",
         **durable,
     }
+    newest = {"cleanup.policy": "compact", **durable}
     retention = str(int(settings.retention.total_seconds() * 1000))
     events = {"cleanup.policy": "delete", "retention.ms": retention, **durable}
     topics = [
         NewTopic(name, settings.state_partitions, settings.replication_factor, topic_configs=state)
         if name == settings.state_topic
-        else NewTopic(name, settings.partitions, settings.replication_factor, topic_configs=events)
+        else NewTopic(
+            name, settings.partitions, settings.replication_factor, topic_configs=newest if name in latest else events
+        )
         for name in names
     ]
     response = await client.create_topics(topics)
@@ -180,10 +187,16 @@ async def _appeared(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, 
     return there
 
 
-def _verify_events(name: str, topic: Topic) -> None:
-    if "compact" in topic.configs.get("cleanup.policy", ""):
+def _verify_events(name: str, topic: Topic, is_compacted: bool) -> None:  # noqa: FBT001 - a fact of the topic
+    policy = topic.configs.get("cleanup.policy", "")
+    if "compact" in policy and not is_compacted:
         advice = f"set cleanup.policy of {name} to delete"
-        raise Refused(f"the topic {name} is compacted, which deletes all but a device's last event", advice=advice)
+        raise Refused(f"the topic {name} is compacted, which deletes all but a key's last event", advice=advice)
+    if "delete" in policy and is_compacted:
+        advice = f"set cleanup.policy of {name} to compact"
+        raise Refused(
+            f"the topic {name} is not compacted: what did not change for long would be deleted", advice=advice
+        )
     _verify_size(name, topic)
 
 

@@ -128,7 +128,7 @@ def _row(record: Record[P], number: int, explode: Explode[P], context: Context) 
                 else f"its messages have more than {RECORD_BYTES} bytes"
             )
             return _letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
-    if context.memory is Memory.VERSIONS and number:
+    if context.memory is not Memory.ROWS and number:
         return _Row(messages, types, size, "revision")
     if record.end_ms < to_ms(context.watermark):
         return _Row(messages, types, size, "late")

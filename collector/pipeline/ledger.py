@@ -5,13 +5,15 @@ so a key has one page, also when a revision changes its end. A page is kept unti
 which a window may select any of its records. At rest a page is packed bytes, 20 an entry; it is opened to be read, and
 the pages that were read longest ago are closed again.
 
+What is LATEST is never forgotten: a key has a page of its own, which holds its last entry and is written over.
+
 Of equal keys, known fingerprints are matched first, and only the surplus is new: a twin that comes late is the one that
 was missing, not the other.
 """
 
 import struct
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -31,6 +33,10 @@ entries with a key's highest revision are all that is known of it.
 OPEN_ENTRIES = 100_000
 """How many entries may stay open: some 30 MB, and more than one answer touches."""
 NO_FINGERPRINT = bytes(8)
+FOREVER_S = 1 << 62
+"""No window passes it."""
+GONE_AFTER = 3
+"""Whole answers in a row, of one process, that lack a thing: fewer may be a glitch of the vendor's."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -71,6 +77,8 @@ class Page:
         """While open: per key the highest number and the current fingerprints."""
 
     def add(self, packed: bytes, last_s: int, memory: Memory, chunk: int | None = None) -> None:
+        if memory is Memory.LATEST and self.number >= 0:  # the same chunk, written over
+            self.entries, self.chunks, self.known = b"", 0, None
         self.chunks = 1 + (self.chunks if chunk is None else chunk)
         self.entries += packed
         self.last_s = max(self.last_s, last_s)
@@ -90,7 +98,7 @@ class Page:
 def _learn(known: dict[bytes, tuple[int, tuple[bytes, ...]]], packed: bytes, memory: Memory) -> None:
     for key, fingerprint, number in ENTRY.iter_unpack(packed):
         newest, current = known.get(key, (-1, ()))
-        superseded = memory is Memory.VERSIONS and number > newest
+        superseded = memory is not Memory.ROWS and number > newest
         known[key] = max(number, newest), (fingerprint,) if superseded else (*current, fingerprint)
 
 
@@ -101,6 +109,8 @@ class Ledger:
         self._memory = memory
         self._pages: dict[int, Page] = {}
         self._opened: OrderedDict[int, Page] = OrderedDict()
+        self._missed: Counter[bytes] = Counter()
+        """Of a LATEST stream: how many whole answers in a row lacked each key."""
 
     def __len__(self) -> int:
         return sum(map(len, self._pages.values()))
@@ -133,8 +143,10 @@ class Ledger:
 
     def new_of(self, key: bytes, records: Sequence[Record[P]]) -> Novelty[P] | None:
         """What is new of the records of one key, all that were in one answer."""
-        page = records[0].filed_s // PAGE_S
-        short = digest(key)
+        if self._memory is Memory.LATEST:
+            page, short = int.from_bytes(key, "big"), key
+        else:
+            page, short = records[0].filed_s // PAGE_S, digest(key)
         number, known = self._open(page).get(short, (-1, ()))
         found = [(digest(record.fingerprint), record) for record in records]
         if self._memory is Memory.ROWS:
@@ -148,8 +160,18 @@ class Ledger:
             stated = [(fingerprint, number + len(chosen), record) for fingerprint, record in current.items()]
         if not chosen:
             return None
-        entries = [Entry(page, record.last_s, ENTRY.pack(short, print_, n)) for print_, n, record in stated]
+        forever = self._memory is Memory.LATEST
+        entries = [
+            Entry(page, FOREVER_S if forever else record.last_s, ENTRY.pack(short, print_, n))
+            for print_, n, record in stated
+        ]
         return Novelty(numbered, None, entries)
+
+    def missing(self, present: Collection[bytes]) -> list[bytes]:
+        """The keys of a LATEST stream that `GONE_AFTER` whole answers in a row lacked, this being the last of them."""
+        known = [page.entries[:8] for number, page in self._pages.items() if number >= 0]
+        self._missed = Counter({key: self._missed[key] + 1 for key in known if key not in present})
+        return [key for key, count in self._missed.items() if count >= GONE_AFTER]
 
     def last_seen_s(self, reject: bytes) -> int | None:
         """Under which second a row that could not be understood was filed last; None when it is new.
@@ -198,6 +220,16 @@ class Sieve(Generic[P]):
                 self.duplicate -= 1
             else:
                 self._by_key.setdefault(row.key, []).append(row)
+
+    def miss(self, gone: Callable[[bytes], Record[P]]) -> None:
+        """Take what the answer lacks for gone, once that is sure. After all of its rows."""
+        if self._rejects:  # one of them may be what seems to be missing
+            return
+        for key in self._ledger.missing(self._by_key.keys()):
+            last = gone(key)
+            if self._ledger.new_of(key, [last]) is not None:
+                self._by_key[key] = [last]
+                self.duplicate += 1
 
     def new(self) -> Iterator[Novelty[P]]:
         """By start, then by identity; last the rejects. Decided as it is taken, and let go of with it."""

@@ -49,7 +49,7 @@ class Origin(Struct, frozen=True):
 
 def record_digest(memory: Memory, record: Record[Any], number: int) -> str:
     """32 hex digits that are the same for the same record for ever, in every replica, after every restart."""
-    said = record.fingerprint if memory is Memory.VERSIONS else b""
+    said = b"" if memory is Memory.ROWS else record.fingerprint
     parts = (len(record.key).to_bytes(4, "big"), record.key, said, number.to_bytes(8, "big"))
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
 

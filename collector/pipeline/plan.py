@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from collector.model import SECOND, SMALLEST_SPAN, Head, Policy, Window, floor_second
+from collector.model import SECOND, SMALLEST_SPAN, Grid, Head, Policy, Window, floor_second
 
 AIM_BYTES = 4 << 20
 """What an answer should weigh: requests do not dominate, and it decodes in a tenth of a second."""
@@ -59,7 +59,8 @@ class Done(Struct, frozen=True):
 
 def first_head(since: datetime, policy: Policy, selection: str = "") -> Head:
     """The head of a stream that was never seen, committed before its first request."""
-    since = floor_second(since)
+    grid = policy.grid
+    since = floor_second(since) if grid.floor(since) == floor_second(since) else grid.after(since)
     return Head(since, since, since, span=min(policy.span, timedelta(hours=1)), swept_at=since, selection=selection)
 
 
@@ -67,16 +68,27 @@ def last_instant(policy: Policy) -> datetime | None:
     """Where a bounded stream stops looking.
 
     A record that starts just before `until` may end, and so be selected by its end, up to the allowed lateness later.
+    On an exact grid it is in the window that begins before `until`.
     """
-    return None if policy.until is None else policy.until + policy.allowed_lateness
+    if policy.until is None:
+        return None
+    if policy.grid.is_exact:
+        return policy.grid.after(policy.until - SECOND)
+    return policy.until + policy.allowed_lateness
+
+
+def on_grid(head: Head, policy: Policy) -> Head:
+    """The head, not after where it was, where a stream whose grid was changed can go on from."""
+    watermark, final = policy.grid.floor(head.watermark), policy.grid.floor(head.final)
+    return structs.replace(head, watermark=max(watermark, head.since), final=max(final, head.since))
 
 
 def next_step(head: Head, policy: Policy, cursors: Cursors, now: datetime) -> Wait | Ask | Done:
-    now = floor_second(now)
+    now, grid = floor_second(now), policy.grid
     last = last_instant(policy)
-    if last is not None and head.final >= last - policy.allowed_lateness and min(head.watermark, head.swept_at) >= last:
+    if last is not None and _is_complete(head, policy, last):
         return Done()
-    target = now if last is None else min(now, last)
+    target = grid.floor(now) if last is None else min(grid.floor(now), last)
     live, sweep = cursors.live, cursors.sweep
     if live is None and now >= cursors.due and head.watermark < target:
         live = Pass(head.watermark, target, now)
@@ -84,38 +96,52 @@ def next_step(head: Head, policy: Policy, cursors: Cursors, now: datetime) -> Wa
         sweep = Pass(head.final, head.watermark, now)
     cursors = structs.replace(cursors, live=live, sweep=sweep)
     if sweep is not None and (live is None or cursors.sweep_is_next):
-        start = min(max(sweep.next, head.final), sweep.end)
-        return Ask(Window(start, min(start + head.span, sweep.end)), live=False, cursors=cursors)
+        return Ask(_window(min(max(sweep.next, head.final), sweep.end), head, grid, sweep), live=False, cursors=cursors)
     if live is not None:
-        return Ask(Window(live.next, min(live.next + head.span, live.end)), live=True, cursors=cursors)
-    looks = [cursors.due] if last is None or head.watermark < last else []
+        return Ask(_window(live.next, head, grid, live), live=True, cursors=cursors)
+    looks = [max(cursors.due, grid.after(head.watermark))] if last is None or head.watermark < last else []
     if head.final < head.watermark:
         looks.append(head.swept_at + policy.sweep_every)
     return Wait(max(min(looks, default=now), now + SECOND), cursors)
 
 
-def asked(window: Window, head: Head) -> Window:
+def _is_complete(head: Head, policy: Policy, last: datetime) -> bool:
+    if policy.grid.is_exact:
+        return head.final >= last
+    return head.final >= last - policy.allowed_lateness and min(head.watermark, head.swept_at) >= last
+
+
+def _window(start: datetime, head: Head, grid: Grid, walk: Pass) -> Window:
+    """As long as the span allows, but never less than the grid does."""
+    return Window(start, min(max(grid.floor(start + head.span), grid.least(start)), walk.end))
+
+
+def asked(window: Window, head: Head, policy: Policy) -> Window:
     """What is asked for, so that the window is covered: it begins one second earlier, but never before `final`.
 
-    Times are asked for in whole seconds, and an end may be inclusive or not, as may a begin that is compared with
-    records' ends; so nothing is lost between windows, and equal rows of one second are together in some answer.
+    On an exact grid it is the window itself. Elsewhere, times are asked for in whole seconds, and an end may be
+    inclusive or not, as may a begin that is compared with records' ends; so nothing is lost between windows, and equal
+    rows of one second are together in some answer.
     """
+    if policy.grid.is_exact:
+        return window
     earliest = head.since - SECOND if head.final == head.since else head.final
     return Window(max(earliest, window.start - SECOND), window.end)
 
 
 def closed(head: Head, step: Ask, policy: Policy, asked_at: datetime) -> tuple[Head, Cursors]:
     """Head and cursors after every answer of the window, asked for at `asked_at`, was published."""
-    window, asked_at = step.window, floor_second(asked_at)
+    window, grid = step.window, policy.grid
+    margin = timedelta(0) if grid.is_exact else SECOND
     watermark, final = head.watermark, head.final
     if step.live:
-        watermark = max(watermark, min(window.end, asked_at - policy.settle))
-    if window.start - SECOND <= final:
-        final = max(final, min(window.end - SECOND, asked_at - policy.allowed_lateness))
+        watermark = max(watermark, min(window.end, grid.floor(asked_at - policy.settle)))
+    if window.start - margin <= final:
+        final = max(final, min(window.end - margin, grid.floor(asked_at - policy.allowed_lateness)))
     head = structs.replace(head, watermark=watermark, final=min(final, watermark))
     live, sweep, due, swept_at = step.cursors.live, step.cursors.sweep, step.cursors.due, head.swept_at
     if step.live and live is not None:
-        live, due = (None, live.end + policy.interval) if window.end >= live.end else (_on(live, window.end), due)
+        live, due = (None, live.began + policy.interval) if window.end >= live.end else (_on(live, window.end), due)
     elif sweep is not None:
         sweep, swept_at = (None, sweep.began) if window.end >= sweep.end else (_on(sweep, window.end), swept_at)
     return structs.replace(head, swept_at=swept_at), Cursors(due, live, sweep, sweep_is_next=step.live)
@@ -130,14 +156,14 @@ def fitted(head: Head, window: Window, policy: Policy, *, largest_bytes: int, sl
     span = head.span
     if largest_bytes > 2 * AIM_BYTES:
         span = max(SMALLEST_SPAN, window.length / 2)
-    elif largest_bytes < AIM_BYTES / 2 and slowest_s < FAST_S and window.length >= span:
+    elif largest_bytes < AIM_BYTES / 2 and slowest_s < FAST_S and policy.grid.floor(window.start + span) <= window.end:
         span = span * 2
     return structs.replace(head, span=_whole(min(span, policy.span)))
 
 
-def halved(head: Head, window: Window) -> Head | None:
+def halved(head: Head, window: Window, policy: Policy) -> Head | None:
     """The head that asks for the window's first half, or None when it is too short to be halved."""
-    if window.length <= SMALLEST_SPAN:
+    if policy.grid.least(window.start) >= window.end:
         return None
     return structs.replace(head, span=_whole(max(SMALLEST_SPAN, min(head.span, window.length) / 2)))
 

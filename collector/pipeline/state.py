@@ -3,7 +3,8 @@
     <vendor>/<user>/<source>/<stream>              the head, as JSON
     <vendor>/<user>/<source>/<stream>/<page>/<n>   the entries that the n-th commit added to a page
 
-Chunks are appended, never rewritten, and are deleted in the transaction that moves `final` past their page.
+Chunks are appended, never rewritten, and are deleted in the transaction that moves `final` past their page. Of a LATEST
+stream a thing has a page, with one chunk, which is written over and stays.
 """
 
 import struct
@@ -80,7 +81,8 @@ class State:
         pairs: dict[bytes, bytes | None] = {}
         pages = self.ledger.pages()
         for page, (packed, last_s) in grouped(batch.entries).items():
-            chunk = pages[page].chunks if page in pages else 0
+            written_over = self.shape.memory is Memory.LATEST and page >= 0
+            chunk = pages[page].chunks if page in pages and not written_over else 0
             header = _CHUNK.pack(CHUNK_VERSION, self.shape.fields_version, last_s)
             pairs[self._chunk_key(page, chunk)] = header + packed
         if batch.head is not None:

@@ -1,6 +1,6 @@
 """All that a vendor is asked to be: `ask` and `explode`; the rest are facts."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -65,7 +65,8 @@ class Vendor(Struct, Generic[S], frozen=True):
     """What a vendor's folder exports."""
 
     name: str
-    event_types: Sequence[EventType]
+    event_types: Mapping[str, Sequence[EventType]]
+    """By the name of the stream that publishes them."""
     streams: Callable[[str, S, Http, VendorTelemetry], Sequence[Stream[Any]]]
     """The streams of one source, by its name and settings."""
     probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[str]]

@@ -1,12 +1,14 @@
 """The settings that every source and every stream has, whatever its vendor."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, field_validator, model_validator
 
-from collector.model import SMALLEST_SPAN, Account, Policy
+from collector.grid import Moments
+from collector.model import SMALLEST_SPAN, Account, Grid, Policy, Seconds
 from collector.settings import STRICT, Duration, Moment, Switch, at_least
 from collector.vendors.http import Limits, is_private
 
@@ -15,11 +17,27 @@ Span = Annotated[Duration, at_least(SMALLEST_SPAN)]
 
 
 class StreamSettings(BaseModel):
-    """How a stream is polled; each kind of stream has its own defaults."""
+    """What every stream's table has; each kind of stream has its own defaults."""
 
     model_config = STRICT
 
     interval: Positive
+
+    def policy(self, until: datetime | None, grid: Grid | None = None) -> Policy:
+        raise NotImplementedError
+
+
+class SnapshotSettings(StreamSettings):
+    """How a stream is polled that is only ever asked for as it is now."""
+
+    def policy(self, until: datetime | None, grid: Grid | None = None) -> Policy:
+        at_once = timedelta(0)
+        return Policy(self.interval, at_once, at_once, self.interval, self.interval, until, grid or Moments())
+
+
+class HistorySettings(StreamSettings):
+    """How a stream is polled that can be asked for its past."""
+
     settle: Positive
     allowed_lateness: Positive
     sweep_every: Positive
@@ -32,6 +50,33 @@ class StreamSettings(BaseModel):
                 raise ValueError(f"{name} must be below allowed_lateness")
         return self
 
+    def policy(self, until: datetime | None, grid: Grid | None = None) -> Policy:
+        return Policy(
+            self.interval,
+            self.settle,
+            self.allowed_lateness,
+            self.sweep_every,
+            self.span,
+            until,
+            grid or Seconds(),
+        )
+
+
+class ChosenStreams(BaseModel):
+    """`[sources.<name>.streams]`: a source runs the streams whose tables it has; with none, its vendor's main one."""
+
+    model_config = STRICT
+
+    @property
+    def chosen(self) -> Mapping[str, StreamSettings]:
+        """The settings by the stream's name."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: each for name, each in given.items() if each is not None} or self.main
+
+    @property
+    def main(self) -> Mapping[str, StreamSettings]:
+        raise NotImplementedError
+
 
 class SourceSettings(Limits):
     """What every source has."""
@@ -41,6 +86,7 @@ class SourceSettings(Limits):
     since: Moment | None = None
     until: Moment | None = None
     insecure_http: Switch = False
+    streams: ChosenStreams
 
     @field_validator("base_url")
     @classmethod
@@ -67,13 +113,3 @@ class SourceSettings(Limits):
     @property
     def account(self) -> Account:
         raise NotImplementedError
-
-    def policy(self, stream: StreamSettings) -> Policy:
-        return Policy(
-            interval=stream.interval,
-            settle=stream.settle,
-            allowed_lateness=stream.allowed_lateness,
-            sweep_every=stream.sweep_every,
-            span=stream.span,
-            until=self.until,
-        )

@@ -119,7 +119,7 @@ def test_a_full_configuration_comes_as_typed_values(tmp_path: Path) -> None:
     assert (mall.max_concurrency, mall.max_requests_per_minute, mall.max_response_bytes) == (2, 30, 1 << 20)
     assert mall.timeout == timedelta(seconds=90)
     assert mall.streams.sessions is not None
-    assert mall.policy(mall.streams.sessions) == Policy(
+    assert mall.streams.sessions.policy(mall.until) == Policy(
         interval=timedelta(minutes=1),
         settle=timedelta(minutes=2),
         allowed_lateness=timedelta(days=3),
@@ -130,7 +130,7 @@ def test_a_full_configuration_comes_as_typed_values(tmp_path: Path) -> None:
 
 
 def test_a_source_without_streams_runs_its_vendors_main_one(tmp_path: Path) -> None:
-    assert seemetrix(settings(tmp_path, MALL)).streams.sessions == SessionsSettings()
+    assert seemetrix(settings(tmp_path, MALL)).streams.chosen == {"sessions": SessionsSettings()}
 
 
 def test_an_empty_table_of_streams_leaves_the_main_one_at_its_defaults(tmp_path: Path) -> None:

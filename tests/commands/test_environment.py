@@ -67,7 +67,7 @@ OVERRIDES: list[tuple[str, str, object, Callable[[Settings], object]]] = [
         "SOURCES__MALL__STREAMS__SESSIONS__INTERVAL",
         "5s",
         timedelta(seconds=5),
-        lambda got: seemetrix(got).streams.sessions.interval,
+        lambda got: seemetrix(got).streams.chosen["sessions"].interval,
     ),
 ]
 

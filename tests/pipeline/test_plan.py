@@ -59,8 +59,8 @@ def test_a_window_that_does_not_reach_back_to_final_leaves_it() -> None:
 
 def test_a_request_begins_a_second_before_its_window_but_never_before_final() -> None:
     window = Window(T + HOUR, T + 2 * HOUR)
-    assert Window(T + HOUR - SECOND, T + 2 * HOUR) == asked(window, head(final=T))
-    assert window == asked(window, head(final=T + HOUR))
+    assert Window(T + HOUR - SECOND, T + 2 * HOUR) == asked(window, head(final=T), POLICY)
+    assert window == asked(window, head(final=T + HOUR), POLICY)
 
 
 def test_live_and_sweep_take_turns_live_first() -> None:
@@ -101,7 +101,7 @@ def test_a_span_grows_while_answers_are_small_and_fast_up_to_the_configured_one(
 def test_a_window_is_halved_down_to_a_minute_and_no_further() -> None:
     at, spans = head(span=6 * HOUR), []
     window = Window(T, T + 6 * HOUR)
-    while (narrower := halved(at, window)) is not None:
+    while (narrower := halved(at, window, POLICY)) is not None:
         at, window = narrower, Window(T, T + narrower.span)
         spans.append(narrower.span)
     assert 3 * HOUR == spans[0]
@@ -157,7 +157,7 @@ def test_every_instant_is_asked_about_and_again_after_its_lateness(
         if outcome == "crash":
             cursors = Cursors(due=now)
         elif outcome == "ok":
-            request = asked(step.window, at)
+            request = asked(step.window, at, policy)
             covered.append((request, asked_at))
             before = at
             at, cursors = closed(at, step, policy, asked_at)

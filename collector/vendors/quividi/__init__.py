@@ -5,6 +5,6 @@ from collector.vendors.quividi import events
 from collector.vendors.quividi.client import probe, streams
 from collector.vendors.quividi.settings import QuividiSource
 
-VENDOR = Vendor("quividi", events.TYPES, streams, probe)
+VENDOR = Vendor("quividi", {"viewers": events.TYPES}, streams, probe)
 
 __all__ = ["VENDOR", "QuividiSource"]

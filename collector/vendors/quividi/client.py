@@ -1,11 +1,11 @@
 """Asking VidiCenter. The only I/O of this folder."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from collector.model import Account, Answer, Event, EventType, Memory, Policy, R
 from collector.secrets import conceal, learn
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
+from collector.vendors.base import Stream
 from collector.vendors.http import Http, Limiter, Response
 from collector.vendors.leniency import not_an_answer
 from collector.vendors.quividi import events, wire
@@ -154,7 +155,7 @@ class Viewers:
         self._parts = tuple(_parts(client.settings.selectors))
         self.source = client.source
         self.account: Account = client.settings.account
-        self.policy: Policy = client.settings.policy(settings)
+        self.policy: Policy = settings.policy(client.settings.until)
         chosen = blake2b(repr(client.settings.selectors).encode(), digest_size=8).hexdigest()
         self.selection = f"{', '.join(client.settings.selectors)} {chosen}"
 
@@ -187,8 +188,12 @@ class Viewers:
         return events.explode_viewer(record, digest, number, self.source)
 
 
-def streams(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> Sequence[Viewers]:
-    return [Viewers(Client(source, settings, http, tell), settings.streams.viewers)]
+KINDS: Mapping[str, Callable[[Client, Any], Stream[Any]]] = {"viewers": Viewers}
+
+
+def streams(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> Sequence[Stream[Any]]:
+    client = Client(source, settings, http, tell)
+    return [KINDS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
 
 
 async def probe(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> str:

@@ -5,17 +5,17 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from collector.model import Account
 from collector.secrets import Secret
-from collector.settings import STRICT, Count
-from collector.vendors.source import Positive, SourceSettings, Span, StreamSettings
+from collector.settings import Count
+from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
 
 Identifier = Annotated[Count, Field(ge=0)]
 
 
-class ViewersSettings(StreamSettings):
+class ViewersSettings(HistorySettings):
     """`[sources.<name>.streams.viewers]`."""
 
     interval: Positive = timedelta(minutes=15)  # an export costs the vendor something, and boxes upload twice an hour
@@ -25,12 +25,14 @@ class ViewersSettings(StreamSettings):
     span: Span = timedelta(days=1)
 
 
-class Streams(BaseModel):
-    """`[sources.<name>.streams]`. There is one kind, and so it runs whether it has a table or not."""
+class Streams(ChosenStreams):
+    """`[sources.<name>.streams]`."""
 
-    model_config = STRICT
+    viewers: ViewersSettings | None = None
 
-    viewers: ViewersSettings = ViewersSettings()
+    @property
+    def main(self) -> Mapping[str, StreamSettings]:
+        return {"viewers": ViewersSettings()}
 
 
 def _some(ids: tuple[int, ...]) -> tuple[int, ...]:

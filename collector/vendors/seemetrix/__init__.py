@@ -5,6 +5,6 @@ from collector.vendors.seemetrix import events
 from collector.vendors.seemetrix.client import probe, streams
 from collector.vendors.seemetrix.settings import SeemetrixSource
 
-VENDOR = Vendor("seemetrix", events.TYPES, streams, probe)
+VENDOR = Vendor("seemetrix", {"sessions": events.TYPES}, streams, probe)
 
 __all__ = ["VENDOR", "SeemetrixSource"]

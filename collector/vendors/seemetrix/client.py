@@ -1,14 +1,16 @@
 """Asking Seemetrix. The only I/O of this folder."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
 from collector.errors import Park, RetryLater, UserError
 from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
+from collector.vendors.base import Stream
 from collector.vendors.http import Http, Limiter, Response
 from collector.vendors.leniency import not_an_answer
 from collector.vendors.seemetrix import events, wire
@@ -56,7 +58,7 @@ class Sessions:
         self._client = client
         self.source = client.source
         self.account: Account = client.settings.account
-        self.policy: Policy = client.settings.policy(settings)
+        self.policy: Policy = settings.policy(client.settings.until)
         devices = client.settings.device_ids
         self._devices: tuple[int | None, ...] = (None,) if devices is None else tuple(sorted(set(devices)))
         chosen = ",".join(map(str, self._devices)).encode()
@@ -85,9 +87,12 @@ class Sessions:
         return events.explode_session(record, digest, number, self.source)
 
 
-def streams(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Sequence[Sessions]:
+KINDS: Mapping[str, Callable[[Client, Any], Stream[Any]]] = {"sessions": Sessions}
+
+
+def streams(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Sequence[Stream[Any]]:
     client = Client(source, settings, http, tell)
-    return [Sessions(client, settings.streams.sessions)]
+    return [KINDS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
 
 
 async def probe(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> str:

@@ -1,19 +1,20 @@
 """The settings of a Seemetrix source."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, Field
 
 from collector.model import Account
 from collector.secrets import Secret
-from collector.settings import STRICT, Count
-from collector.vendors.source import Positive, SourceSettings, Span, StreamSettings
+from collector.settings import Count
+from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
 
 Identifier = Annotated[Count, Field(ge=0)]
 
 
-class SessionsSettings(StreamSettings):
+class SessionsSettings(HistorySettings):
     """`[sources.<name>.streams.sessions]`."""
 
     interval: Positive = timedelta(seconds=60)
@@ -23,12 +24,14 @@ class SessionsSettings(StreamSettings):
     span: Span = timedelta(hours=6)
 
 
-class Streams(BaseModel):
-    """`[sources.<name>.streams]`. There is one kind, and so it runs whether it has a table or not."""
+class Streams(ChosenStreams):
+    """`[sources.<name>.streams]`."""
 
-    model_config = STRICT
+    sessions: SessionsSettings | None = None
 
-    sessions: SessionsSettings = SessionsSettings()
+    @property
+    def main(self) -> Mapping[str, StreamSettings]:
+        return {"sessions": SessionsSettings()}
 
 
 def _some(ids: tuple[int, ...]) -> tuple[int, ...]:

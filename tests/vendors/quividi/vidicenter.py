@@ -155,6 +155,7 @@ def source(url: str, **settings: object) -> QuividiSource:
 
 def stream(url: str, asking: Http, tell: VendorTelemetry | None, **settings: object) -> Viewers:
     [viewers] = streams("lobby", source(url, **settings), asking, tell or unheard())
+    assert isinstance(viewers, Viewers)
     return viewers
 
 

@@ -38,6 +38,7 @@ def source(url: str, **settings: object) -> SeemetrixSource:
 async def sessions(url: str, **settings: object) -> AsyncIterator[Sessions]:
     async with http(SimulatedClock()) as asking:
         [stream] = streams("lobby", source(url, **settings), asking, unheard())
+        assert isinstance(stream, Sessions)
         yield stream
 
 

@@ -1,0 +1,84 @@
+"""Grids: every instant is in one period, and no cut lies in a stretch of local time that comes twice."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from collector.grid import Moments, Periods
+from collector.model import SECOND
+
+PARIS = ZoneInfo("Europe/Paris")
+ZONES = [PARIS, ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe"), ZoneInfo("America/Sao_Paulo"), UTC]
+MONDAY = datetime(2018, 1, 1)  # noqa: DTZ001 - local
+GRIDS = [
+    (timedelta(minutes=5), 0),
+    (timedelta(minutes=30), 0),
+    (timedelta(hours=1), 0),
+    (timedelta(days=1), 0),
+    (timedelta(days=7), 0),
+    (timedelta(days=30), 0),
+    (timedelta(0), 1),
+    (timedelta(0), 6),
+]
+
+_moments = st.datetimes(datetime(2005, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - with zone
+
+
+def periods(zone: ZoneInfo, step: timedelta = timedelta(0), months: int = 0) -> Periods:
+    return Periods(zone, MONDAY, step, months)
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+
+
+@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(GRIDS))
+@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=GRIDS[1])
+@example(moment=utc(2026, 10, 25, 1, 10), zone=PARIS, length=GRIDS[1])
+@example(moment=utc(2026, 3, 29, 1, 10), zone=PARIS, length=GRIDS[1])
+def test_every_instant_is_in_one_period(moment: datetime, zone: ZoneInfo, length: tuple[timedelta, int]) -> None:
+    grid = periods(zone, *length)
+    begin, end = grid.floor(moment), grid.after(moment)
+    assert begin <= moment < end
+    assert begin == grid.floor(begin) == grid.floor(end - SECOND)
+    assert end == grid.floor(end) == grid.after(begin) == grid.least(begin)
+
+
+@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(GRIDS))
+@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=GRIDS[0])
+def test_what_is_local_before_a_cut_is_never_local_after_it(
+    moment: datetime, zone: ZoneInfo, length: tuple[timedelta, int]
+) -> None:
+    cut = periods(zone, *length).after(moment)
+    local = cut.astimezone(zone).replace(tzinfo=None)
+    for minutes in (1, 15, 29, 31, 45, 59, 61, 90, 119):
+        assert (cut - timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) < local
+        assert (cut + timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) >= local
+
+
+@pytest.mark.parametrize(
+    ("grid", "moment", "begin", "end"),
+    [
+        (periods(PARIS, timedelta(hours=1)), utc(2026, 7, 1, 9, 59, 59), utc(2026, 7, 1, 9), utc(2026, 7, 1, 10)),
+        (periods(PARIS, timedelta(days=1)), utc(2026, 7, 1, 22), utc(2026, 7, 1, 22), utc(2026, 7, 2, 22)),
+        (periods(PARIS, timedelta(days=1)), utc(2026, 10, 25, 12), utc(2026, 10, 24, 22), utc(2026, 10, 25, 23)),
+        (periods(PARIS, timedelta(hours=1)), utc(2026, 10, 25, 1, 30), utc(2026, 10, 25), utc(2026, 10, 25, 2)),
+        (periods(PARIS, timedelta(hours=1)), utc(2026, 3, 29, 0, 30), utc(2026, 3, 29), utc(2026, 3, 29, 1)),
+        (periods(PARIS, timedelta(days=7)), utc(2026, 11, 25), utc(2026, 11, 22, 23), utc(2026, 11, 29, 23)),
+        (periods(PARIS, months=1), utc(2026, 11, 25), utc(2026, 10, 31, 23), utc(2026, 11, 30, 23)),
+        (periods(PARIS, months=6), utc(2026, 11, 25), utc(2026, 6, 30, 22), utc(2026, 12, 31, 23)),
+    ],
+)
+def test_periods_begin_where_the_local_calendar_says(
+    grid: Periods, moment: datetime, begin: datetime, end: datetime
+) -> None:
+    assert (begin, end) == (grid.floor(moment), grid.after(moment))
+
+
+def test_a_snapshot_is_never_cut() -> None:
+    now = utc(2026, 11, 25)
+    assert Moments().least(now) > utc(9999, 1, 1)
+    assert (now, now + SECOND) == (Moments().floor(now), Moments().after(now))
