@@ -21,6 +21,10 @@ class Park(Exception):  # noqa: N818 - named by what to do
         self.advice = advice
 
 
+class NotFound(Park):
+    """The vendor does not know the path."""
+
+
 class Split(Exception):  # noqa: N818 - named by what to do
     """The answer to this window is too large to be taken at once: ask for its halves."""
 

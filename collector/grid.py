@@ -1,5 +1,6 @@
 """Grids on which a vendor's answers lie, where that is not every second: snapshots, and periods of a local calendar."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,6 +8,20 @@ from msgspec import Struct
 
 from collector.model import SECOND, floor_second
 
+RESOLUTIONS: Mapping[str, tuple[timedelta, int]] = {
+    "5m": (timedelta(minutes=5), 0),
+    "10m": (timedelta(minutes=10), 0),
+    "15m": (timedelta(minutes=15), 0),
+    "30m": (timedelta(minutes=30), 0),
+    "1h": (timedelta(hours=1), 0),
+    "1d": (timedelta(days=1), 0),
+    "7d": (timedelta(days=7), 0),
+    "30d": (timedelta(days=30), 0),
+    "1M": (timedelta(0), 1),
+    "3M": (timedelta(0), 3),
+    "6M": (timedelta(0), 6),
+}
+"""Lengths of periods by name: a step, or so many months."""
 MONTHS_A_YEAR = 12
 _END = datetime.max.replace(tzinfo=UTC, microsecond=0)
 

@@ -13,7 +13,7 @@ from collector.clock import SystemClock
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
-from collector.model import Message, Window, floor_second
+from collector.model import SECOND, Grid, Message, Window, floor_second
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import DEAD_LETTER, Origin
@@ -51,7 +51,7 @@ async def _preview(settings: Settings, source: str, name: str, window: Window, l
         stream = stream_of(settings, client, source, name)
         shown = Shown()
         try:
-            await _show(stream, window, shown, limit, clock.now())
+            await _show(stream, on_grid(window, stream.policy.grid), shown, limit, clock.now())
         except Park as error:
             raise Failed(f"{error}: {error.advice}") from error
         except RetryLater as error:
@@ -59,6 +59,12 @@ async def _preview(settings: Settings, source: str, name: str, window: Window, l
         except Split as error:
             raise Failed(f"{error}: ask for a shorter window") from error
         return shown
+
+
+def on_grid(window: Window, grid: Grid) -> Window:
+    """The window in whole periods, as far as they are over; at least one."""
+    end = grid.floor(window.end)
+    return Window(min(grid.floor(window.start), grid.floor(end - SECOND)), end)
 
 
 async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, now: datetime) -> None:

@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
+from collector.simulator import statistics
 from collector.simulator.answers import answer
 from collector.simulator.world import Visit, World, as_datetime
 
 USER, KEY = 864, "simulated-key"
+LONGEST = timedelta(days=184)
+"""Six months: what a tree may be asked for."""
 _WRITTEN = "%Y/%m/%d %H:%M:%S"
 
 
@@ -24,6 +27,9 @@ class Seemetrix:
             web.get("/api/statistics/user/{user}/raw/data/", self.raw_data),
             web.get("/api/user/{user}/devices/", self.devices),
             web.get("/api/user/{user}/counters", self.counters),  # the one path without a slash
+            web.get("/api/statistics/user/{user}/", self.statistics),
+            web.get("/api/statistics/device/{device}/", self.statistics),
+            web.get("/api/v2/statistics/user/{user}/{levels:.+}/", self.breakdown),
         ]
 
     async def raw_data(self, request: web.Request) -> web.Response:
@@ -31,31 +37,57 @@ class Seemetrix:
         self._authenticate(request)
         query = request.query
         first, last = self._bounds(request)
-        chosen = self._world.devices
-        if "device_id" in query:
-            chosen = tuple(device for device in chosen if str(device) == query["device_id"])
-            if not chosen:
-                raise web.HTTPForbidden
-        first_ms, last_ms, now_ms = _ms(first), _ms(last) + 999, self._now_ms()
         found = [
             _session(visit)
-            for device in chosen
-            for visit in self._world.between(device, first_ms, last_ms)
-            if first_ms <= visit.begin_ms <= last_ms and visit.uploaded_ms <= now_ms
+            for visit in self._begun(self._chosen(query.get("device_id")), first, last)
             if "movie_id" not in query or any(str(movie) == query["movie_id"] for movie, _, _ in visit.plays)
         ]
         return answer({"objects": found})
 
+    async def statistics(self, request: web.Request) -> web.Response:
+        """Hours alone: that is how they are asked for when year, month, day and hour all are."""
+        self._authenticate(request)
+        if not {"year", "month", "day", "hour"} <= request.query.keys():
+            raise web.HTTPNotImplemented
+        first, last = self._bounds(request)
+        chosen = self._chosen(request.match_info.get("device"))
+        visits = list(self._begun(chosen, first, last))
+        objects = list(statistics.hours(visits, request.query.keys()))
+        told = {"begin": first.strftime(_WRITTEN), "end": last.strftime(_WRITTEN), "objects": objects}
+        return answer(told | {"total": len(objects), "total_counters": {"total": len(visits)}})
+
+    async def breakdown(self, request: web.Request) -> web.Response:
+        """A tree; devices and movies at its root come in pages."""
+        self._authenticate(request)
+        query, path = request.query, request.match_info["levels"]
+        levels, dt_format = path.split("/"), query.get("dt_format", "YYYY-MM-DD")
+        first, last = self._bounds(request)
+        page, size = int(query.get("page", "0")), int(query.get("obj_in_page", "10"))
+        if not statistics.is_request(levels, dt_format) or last - first > LONGEST or page < 0 or size < 1:
+            raise web.HTTPBadRequest
+        found = list(self._begun(self._chosen(query.get("d")), first, last))
+        nodes = statistics.tree(found, levels, dt_format)
+        pages = -(-len(nodes) // size) if levels[0] in ("devices", "movies") else 1
+        if levels[0] in ("devices", "movies"):
+            nodes = nodes[page * size : (page + 1) * size]
+        views = {"v": len(found), "vd": sum(visit.dwell_ms for visit in found)}
+        children = {node["n"]: node for node in nodes} if query.get("to_object") == "1" else nodes
+        return answer(
+            {"begin": first.strftime(_WRITTEN), "end": last.strftime(_WRITTEN), "levels": levels, "path": path}
+            | {"data": {"n": "root", "t": "root", "o": children} | views, "dt_format": dt_format}
+            | {"ok": 1, "user_id": USER, "page": page, "obj_in_page": size, "pages_total": pages}
+        )
+
     async def devices(self, request: web.Request) -> web.Response:
         self._authenticate(request)
-        created = "Fri, 08 Sep 2017 04:35:12 GMT"
-        rows = [
-            {"d": device, "n": f"Device #{index}", "created": created, "modified": created, "f": 0, "o": 1, "or": 0}
-            | {"acl": [USER], "ip": "-", "k": f"simulated-device-key-{device}", "sid": 2}
-            for index, device in enumerate(self._world.devices, 1)
-        ]
-        told = {"online": rows, "online_total": len(rows), "offline": [], "offline_total": 0}
-        return answer(told | {"frozen": [], "frozen_total": 0})
+        created, now_ms = "Fri, 08 Sep 2017 04:35:12 GMT", self._now_ms()
+        groups: dict[str, list[dict[str, object]]] = {"online": [], "offline": [], "frozen": []}
+        for index, device in enumerate(self._world.devices, 1):
+            state = self._world.state(device, now_ms)
+            row = {"d": device, "n": f"Device #{index}", "created": created, "modified": created, "sid": 2, "or": 0}
+            row |= {"f": int(state == "frozen"), "o": int(state == "online"), "acl": [USER], "ip": "-"}
+            groups[state].append(row | {"k": f"simulated-device-key-{device}"})
+        return answer(groups | {f"{state}_total": len(rows) for state, rows in groups.items()})
 
     async def counters(self, request: web.Request) -> web.Response:
         self._authenticate(request)
@@ -74,10 +106,27 @@ class Seemetrix:
                 if first_ms <= visit.begin_ms and visit.uploaded_ms <= now_ms:
                     yield visit
 
+    def _chosen(self, device: str | None) -> tuple[int, ...]:
+        """Every device, or the one that is named. Raises HTTPForbidden for another's."""
+        if device is None:
+            return self._world.devices
+        chosen = tuple(each for each in self._world.devices if str(each) == device)
+        if not chosen:
+            raise web.HTTPForbidden
+        return chosen
+
+    def _begun(self, devices: tuple[int, ...], first: datetime, last: datetime) -> Iterator[Visit]:
+        """The visits that began in the time, its last second included, as far as they are uploaded."""
+        first_ms, last_ms, now_ms = _ms(first), _ms(last) + 999, self._now_ms()
+        for device in devices:
+            for visit in self._world.between(device, first_ms, last_ms):
+                if first_ms <= visit.begin_ms <= last_ms and visit.uploaded_ms <= now_ms:
+                    yield visit
+
     def _authenticate(self, request: web.Request) -> None:
         if request.query.get("key") != KEY:
             raise web.HTTPUnauthorized
-        if request.match_info["user"] != str(USER):
+        if request.match_info.get("user", str(USER)) != str(USER):
             raise web.HTTPForbidden
 
     def _bounds(self, request: web.Request) -> tuple[datetime, datetime]:

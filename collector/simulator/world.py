@@ -17,6 +17,8 @@ MINUTE_MS = 60_000
 WEEK_MINUTES = 7 * 24 * 60
 MONDAY_MINUTE = 4 * 24 * 60
 """The first Monday of 1970."""
+OFFLINE_SHARE = 0.05
+"""Of half hours, in which a device is not to be reached."""
 
 # Shares of an average hour, from midnight on: people shop after work, and more on a Saturday than on a Sunday.
 _HOURS = (
@@ -126,6 +128,11 @@ class World(Struct, frozen=True, dict=True):
     def minute(self, device: int, minute: int) -> tuple[Visit, ...]:
         """Those who came to a device in a minute, counted from 1970; by begin."""
         return _minute(self, device, minute)
+
+    def state(self, device: int, now_ms: int) -> str:
+        """A device is online, or offline for half an hour now and then."""
+        half_hour = now_ms // (30 * MINUTE_MS)
+        return "offline" if Random(f"{self.seed}/{device}/state/{half_hour}").random() < OFFLINE_SHARE else "online"
 
     def between(self, device: int, first_ms: int, last_ms: int) -> Iterator[Visit]:
         """The visits that may touch `[first_ms, last_ms]`: all that do, and some that do not."""

@@ -68,6 +68,9 @@ class Metrics:
         self.vendor_response_bytes = counter(
             "vendor_response_bytes_total", "Bytes of bodies, decompressed.", ("source",)
         )
+        self.vendor_counters = gauge(
+            "vendor_counters", "What the vendor itself counts of the account.", ("source", "counter")
+        )
         self.exports_in_flight = gauge("exports_in_flight", "Exports under way at the vendor.", ("source",))
         self.export_duration = histogram(
             "export_duration_seconds", "From asking for an export to its end.", ("source",), _EXPORT_SECONDS

@@ -1,5 +1,7 @@
 """What happens between this process and a vendor."""
 
+from collections.abc import Mapping
+
 from collector.telemetry.metrics import Metrics
 
 
@@ -23,6 +25,11 @@ class VendorTelemetry:
     def exported(self, took_s: float) -> None:
         """An export came to its end, so many seconds after it was asked for."""
         self._metrics.export_duration.labels(self._source).observe(took_s)
+
+    def counters(self, values: Mapping[str, float]) -> None:
+        """What the vendor itself counts of the account, by name."""
+        for name, value in values.items():
+            self._metrics.vendor_counters.labels(self._source, name).set(value)
 
 
 def unheard() -> VendorTelemetry:

@@ -24,7 +24,7 @@ from yarl import URL
 
 from collector import __version__
 from collector.clock import Clock
-from collector.errors import Park, RetryLater, Split
+from collector.errors import NotFound, Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ SMALL_BYTES = 256 << 10
 DAY_S = 86_400.0
 """The longest Retry-After that is taken at its word."""
 
-_TOO_LARGE, _TOO_MANY = 413, 429
+_NOT_FOUND, _TOO_LARGE, _TOO_MANY = 404, 413, 429
 _PASSING = frozenset({408, 425, _TOO_MANY})
 
 
@@ -226,7 +226,7 @@ def _judge(response: aiohttp.ClientResponse, now: datetime) -> None:
         403: "the key may not read this: check the user and the ids in the source's settings",
         404: "the vendor does not know this path: check base_url (scheme, host, path such as /api)",
     }.get(status, "the vendor refuses the request as it is: check the source's settings")
-    raise Park(f"HTTP {status}", advice=advice)
+    raise (NotFound if status == _NOT_FOUND else Park)(f"HTTP {status}", advice=advice)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int, share: "_Share", deadline: anyio.CancelScope) -> bytes:

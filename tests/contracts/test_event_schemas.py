@@ -43,6 +43,20 @@ FIELDS = {
     "seemetrix.attention.v1": f"{PART} looking",
     "seemetrix.emotion.v1": f"{PART} emotion emotion_code",
     "seemetrix.content_view.v1": f"{PART} movie_id",
+    "seemetrix.device.v1": ("event_id record_id revision source device_id state name created modified ip acl seen_at"),
+    "seemetrix.counters.v1": (
+        "event_id record_id revision source user_id seen_at device_count online_device_count movie_count visits_hour "
+        "visits_day visits_month visits_total average_visit_ms"
+    ),
+    "seemetrix.statistics.v1": (
+        "event_id record_id revision source user_id device_id period_start period_end resolution views female male "
+        "gender_unknown child young_adult adult senior age_unknown demographics movie_views movie_views_average "
+        "interval_average"
+    ),
+    "seemetrix.breakdown.v1": (
+        "event_id record_id revision source user_id device_id period_start period_end resolution level path date_format "
+        "cyclic views views_ms ots ots_ms"
+    ),
     "collector.dead_letter.v1": "source stream window_start window_end reason error payload seen_at",
 }
 TOPICS = {
@@ -50,14 +64,23 @@ TOPICS = {
     "seemetrix.attention.v1": "seemetrix.attention",
     "seemetrix.emotion.v1": "seemetrix.emotions",
     "seemetrix.content_view.v1": "seemetrix.content_views",
+    "seemetrix.device.v1": "seemetrix.devices",
+    "seemetrix.counters.v1": "seemetrix.counters",
+    "seemetrix.statistics.v1": "seemetrix.statistics",
+    "seemetrix.breakdown.v1": "seemetrix.breakdown",
     "collector.dead_letter.v1": "collector.dead_letters",
 }
-MOMENTS = {"start", "end", "window_start", "window_end", "seen_at"}
+MOMENTS = {
+    *("start", "end", "window_start", "window_end", "seen_at"),
+    *("created", "modified", "period_start", "period_end"),
+}
 VOCABULARY = {
     "gender": {"female", "male", "unknown"},
     "age_group": {"child", "young_adult", "adult", "senior", "unknown"},
     "emotion": {"neutral", "happy", "angry", "surprised", "unknown"},
     "reason": {"malformed", "too_large"},
+    "state": {"online", "offline", "frozen", "gone"},
+    "level": {"device", "movie", "date", "age", "gender", "emotion"},
 }
 
 each_type = pytest.mark.parametrize("name", FIELDS)
@@ -124,7 +147,8 @@ def test_every_field_says_what_it_is(name: str) -> None:
 def test_every_moment_is_a_date_time_and_nothing_else_is(name: str) -> None:
     properties = schema(name)["properties"]
     expected = MOMENTS & properties.keys()
-    assert expected == {field for field, kind in properties.items() if kind.get("format") == "date-time"}
+    said = {field: [kind, *kind.get("anyOf", ())] for field, kind in properties.items()}
+    assert expected == {field for field, kinds in said.items() if any("date-time" == k.get("format") for k in kinds)}
 
 
 @each_type

@@ -1,10 +1,22 @@
 """Seemetrix (3DiVi): cameras on screens that detect faces. One session from the face's detection until it is lost."""
 
 from collector.vendors.base import Vendor
-from collector.vendors.seemetrix import events
-from collector.vendors.seemetrix.client import probe, streams
+from collector.vendors.seemetrix import breakdown, counters, devices, events, statistics
+from collector.vendors.seemetrix.client import probe
 from collector.vendors.seemetrix.settings import SeemetrixSource
+from collector.vendors.seemetrix.streams import streams
 
-VENDOR = Vendor("seemetrix", {"sessions": events.TYPES}, streams, probe)
+VENDOR = Vendor(
+    "seemetrix",
+    {
+        "sessions": events.TYPES,
+        "devices": devices.TYPES,
+        "counters": counters.TYPES,
+        "statistics": statistics.TYPES,
+        "breakdown": breakdown.TYPES,
+    },
+    streams,
+    probe,
+)
 
 __all__ = ["VENDOR", "SeemetrixSource"]

@@ -1,17 +1,37 @@
 """The settings of a Seemetrix source."""
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Annotated, Literal
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from collector.grid import RESOLUTIONS, Periods
 from collector.model import Account
 from collector.secrets import Secret
-from collector.settings import Count
-from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
+from collector.settings import Count, Switch
+from collector.vendors.seemetrix.breakdown import LEVEL_OF, DateFormat, Levels
+from collector.vendors.source import (
+    ChosenStreams,
+    HistorySettings,
+    Positive,
+    SnapshotSettings,
+    SourceSettings,
+    Span,
+    StreamSettings,
+)
 
 Identifier = Annotated[Count, Field(ge=0)]
+LAST_DAY_OF_EVERY_MONTH = 28
+
+
+def _levels(levels: tuple[str, ...]) -> tuple[str, ...]:
+    if not levels:
+        raise ValueError(f"expected at least one of {', '.join(LEVEL_OF)}")
+    if len(set(levels)) < len(levels):
+        raise ValueError("expected each level once: the vendor takes none twice")
+    return levels
 
 
 class SessionsSettings(HistorySettings):
@@ -24,10 +44,79 @@ class SessionsSettings(HistorySettings):
     span: Span = timedelta(hours=6)
 
 
+class DevicesSettings(SnapshotSettings):
+    """`[sources.<name>.streams.devices]`."""
+
+    interval: Positive = timedelta(minutes=5)
+    include_private: Switch = False
+    """Also the devices' addresses, and which users have access to them."""
+
+
+class CountersSettings(SnapshotSettings):
+    """`[sources.<name>.streams.counters]`."""
+
+    interval: Positive = timedelta(minutes=5)
+
+
+class StatisticsSettings(HistorySettings):
+    """`[sources.<name>.streams.statistics]`."""
+
+    interval: Positive = timedelta(minutes=15)
+    settle: Positive = timedelta(minutes=15)
+    allowed_lateness: Positive = timedelta(hours=24)  # as of sessions: they count the same
+    sweep_every: Positive = timedelta(hours=6)
+    span: Span = timedelta(days=7)
+    sex: Switch = False
+    age: Switch = False
+    movies: Switch = False
+    intervals: Switch = False
+
+    @property
+    def extras(self) -> Mapping[str, bool]:
+        return {"sex": self.sex, "age": self.age, "movies": self.movies, "intervals": self.intervals}
+
+
+class BreakdownSettings(HistorySettings):
+    """`[sources.<name>.streams.breakdown]`."""
+
+    interval: Positive = timedelta(hours=1)
+    settle: Positive = timedelta(hours=1)
+    allowed_lateness: Positive = timedelta(hours=24)  # as of sessions: they count the same
+    sweep_every: Positive = timedelta(hours=12)
+    span: Span = timedelta(days=7)
+    levels: Annotated[tuple[Levels, ...], Field(strict=False), AfterValidator(_levels)]
+    resolution: Literal["1h", "1d", "7d", "30d", "1M", "3M", "6M"] = "1d"  # the vendor takes six months at most
+    """How long a period is: a tree is asked for of each."""
+    anchor: date = date(2018, 1, 1)
+    """Where periods are counted from, a Monday and the first of a month; in UTC."""
+    dt_format: DateFormat | None = None
+
+    @model_validator(mode="after")
+    def _dates_have_a_format(self) -> Self:
+        if self.dt_format is not None and "dates" not in self.levels:
+            raise ValueError("dt_format is for the level dates, which levels has not")
+        if self.anchor.day > LAST_DAY_OF_EVERY_MONTH and self.resolution.endswith("M"):
+            raise ValueError(f"anchor: expected a day of {LAST_DAY_OF_EVERY_MONTH} or less, which every month has")
+        return self
+
+    @property
+    def date_format(self) -> DateFormat | None:
+        return self.dt_format or ("YYYY-MM-DD" if "dates" in self.levels else None)
+
+    @property
+    def grid(self) -> Periods:
+        step, months = RESOLUTIONS[self.resolution]
+        return Periods(ZoneInfo("UTC"), datetime.combine(self.anchor, time()), step, months)
+
+
 class Streams(ChosenStreams):
     """`[sources.<name>.streams]`."""
 
     sessions: SessionsSettings | None = None
+    devices: DevicesSettings | None = None
+    counters: CountersSettings | None = None
+    statistics: StatisticsSettings | None = None
+    breakdown: BreakdownSettings | None = None
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:

@@ -14,8 +14,9 @@ from collector.model import Account, Record, Reject, Window
 from collector.telemetry.vendor import unheard
 from collector.vendors import seemetrix
 from collector.vendors.http import http
-from collector.vendors.seemetrix.client import Sessions, probe, streams
+from collector.vendors.seemetrix.client import probe
 from collector.vendors.seemetrix.settings import SeemetrixSource
+from collector.vendors.seemetrix.streams import Sessions, streams
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import KEY, Handler, answering, assert_keeps_the_key, serving
 from tests.vendors.seemetrix.example import DEVICES, RAW_DATA, SESSION, row

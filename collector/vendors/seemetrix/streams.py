@@ -1,0 +1,261 @@
+"""The streams of a Seemetrix source: what each asks for. What comes is for the modules that they are named after."""
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from collector.errors import NotFound, RetryLater, Split
+from collector.model import SECOND, Account, Answer, Event, EventType, Memory, Policy, Record, Window
+from collector.rfc3339 import to_ms
+from collector.telemetry.vendor import VendorTelemetry
+from collector.vendors.base import Stream
+from collector.vendors.http import Http, Response
+from collector.vendors.seemetrix import breakdown, counters, devices, events, statistics, wire
+from collector.vendors.seemetrix.client import (
+    BREAKDOWN,
+    COUNTERS,
+    DEVICES,
+    OBJECTS_A_PAGE,
+    RAW_DATA,
+    STATISTICS_OF_DEVICE,
+    STATISTICS_OF_USER,
+    Client,
+    decoded,
+)
+from collector.vendors.seemetrix.settings import (
+    BreakdownSettings,
+    CountersSettings,
+    DevicesSettings,
+    SeemetrixSource,
+    SessionsSettings,
+    StatisticsSettings,
+)
+
+
+class Sessions:
+    """The stream `sessions`: raw data, a request for each of the device_ids or one for all devices."""
+
+    name = "sessions"
+    memory = Memory.VERSIONS
+    fields_version = wire.FIELDS_VERSION
+    reach = timedelta(0)
+    event_types: Sequence[EventType] = events.TYPES
+
+    def __init__(self, client: Client, settings: SessionsSettings) -> None:
+        self._client = client
+        self.source = client.source
+        self.account: Account = client.settings.account
+        self.policy: Policy = settings.policy(client.settings.until)
+        self.selection = client.selection
+
+    async def ask(self, window: Window) -> AsyncGenerator[Answer[wire.Session], None]:
+        """An answer for each device. Which sessions a window selects is unstated, so whatever comes is passed on."""
+        for device in self._client.devices:
+            query = _bounds(window.start, window.end)
+            if device is not None:
+                query["device_id"] = str(device)
+            with await self._client.get(RAW_DATA, query) as response:
+                raw = decoded(response, wire.rows)
+                yield Answer(
+                    records=wire.read(raw),
+                    rows=len(raw),
+                    size=len(response.body),
+                    took=response.took,
+                    vendor_now=response.vendor_now,
+                )
+
+    def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
+        return events.explode_session(record, digest, number, self.source)
+
+
+class Devices:
+    """The stream `devices`: the list of devices as it is now."""
+
+    name = "devices"
+    memory = Memory.LATEST
+    fields_version = devices.FIELDS_VERSION
+    reach = timedelta(0)
+    event_types: Sequence[EventType] = devices.TYPES
+
+    def __init__(self, client: Client, settings: DevicesSettings) -> None:
+        self._client = client
+        self._private = settings.include_private
+        self.source = client.source
+        self.account: Account = client.settings.account
+        self.policy: Policy = settings.policy(client.settings.until)
+        self.selection = "every device"
+
+    async def ask(self, window: Window) -> AsyncGenerator[Answer[devices.Known], None]:
+        """The devices as they are at the end of the window."""
+        seen_ms = to_ms(window.end)
+        with await self._client.get(DEVICES, {}) as response:
+            told = decoded(response, devices.answer)
+            yield Answer(
+                records=devices.read(told, seen_ms, private=self._private),
+                rows=told.rows,
+                size=len(response.body),
+                took=response.took,
+                vendor_now=response.vendor_now,
+                gone=partial(devices.gone, seen_ms=seen_ms) if told.is_whole else None,
+            )
+
+    def explode(self, record: Record[devices.Known], digest: str, number: int) -> Iterator[Event]:
+        return devices.explode(record, digest, number, self.source)
+
+
+class Counters:
+    """The stream `counters`: the account's counters as they are now."""
+
+    name = "counters"
+    memory = Memory.LATEST
+    fields_version = counters.FIELDS_VERSION
+    reach = timedelta(0)
+    event_types: Sequence[EventType] = counters.TYPES
+    selection = "every device"
+
+    def __init__(self, client: Client, settings: CountersSettings) -> None:
+        self._client = client
+        self._user = client.settings.user_id
+        self._path, self._other = COUNTERS
+        self.source = client.source
+        self.account: Account = client.settings.account
+        self.policy: Policy = settings.policy(client.settings.until)
+
+    async def ask(self, window: Window) -> AsyncGenerator[Answer[counters.Counters], None]:
+        """The counters as they are at the end of the window."""
+        with await self._get() as response:
+            record = decoded(response, lambda body: counters.read(body, to_ms(window.end)))
+            self._client.tell.counters(counters.gauges(record.payload))
+            yield Answer((record,), 1, len(response.body), response.took, response.vendor_now)
+
+    async def _get(self) -> Response:
+        """The document writes this path alone without a slash at its end: if that is not found, with one."""
+        try:
+            return await self._client.get(self._path, {})
+        except NotFound:
+            response = await self._client.get(self._other, {})
+            self._path, self._other = self._other, self._path
+            return response
+
+    def explode(self, record: Record[counters.Counters], digest: str, number: int) -> Iterator[Event]:
+        return counters.explode(record, digest, number, self.source, self._user)
+
+
+class Statistics:
+    """The stream `statistics`: views by the hour, of each of the device_ids or of all devices together."""
+
+    name = "statistics"
+    memory = Memory.VERSIONS
+    fields_version = statistics.FIELDS_VERSION
+    reach = timedelta(0)
+    event_types: Sequence[EventType] = statistics.TYPES
+
+    def __init__(self, client: Client, settings: StatisticsSettings) -> None:
+        self._client = client
+        self._user = client.settings.user_id
+        self._wanted = {name: "1" for name, wanted in settings.extras.items() if wanted}
+        self.source = client.source
+        self.account: Account = client.settings.account
+        self.policy: Policy = settings.policy(client.settings.until, statistics.HOURS)
+        self.selection = client.selection
+
+    async def ask(self, window: Window) -> AsyncGenerator[Answer[statistics.Counted], None]:
+        """An answer for each device."""
+        query = {**_bounds(window.start, window.end - SECOND), **statistics.ARRANGED, **self._wanted}
+        for device in self._client.devices:
+            path = STATISTICS_OF_USER if device is None else STATISTICS_OF_DEVICE.format(device_id=device)
+            with await self._client.get(path, query) as response:
+                told = decoded(response, statistics.answer)
+                yield Answer(
+                    records=statistics.read(told, window, device),
+                    rows=len(told.objects),
+                    size=len(response.body),
+                    took=response.took,
+                    vendor_now=response.vendor_now,
+                )
+
+    def explode(self, record: Record[statistics.Counted], digest: str, number: int) -> Iterator[Event]:
+        return statistics.explode(record, digest, number, self.source, self._user)
+
+
+class Breakdown:
+    """The stream `breakdown`: a tree of views for each period, of each of the device_ids or of all devices."""
+
+    name = "breakdown"
+    memory = Memory.VERSIONS
+    fields_version = breakdown.FIELDS_VERSION
+    reach = timedelta(0)
+    event_types: Sequence[EventType] = breakdown.TYPES
+
+    def __init__(self, client: Client, settings: BreakdownSettings) -> None:
+        self._client = client
+        self._levels = settings.levels
+        self._grid = settings.grid
+        date_format = settings.date_format
+        self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
+        self._common = breakdown.Common(client.source, client.settings.user_id, settings.resolution, date_format)
+        self.source = client.source
+        self.account: Account = client.settings.account
+        self.policy: Policy = settings.policy(client.settings.until, self._grid)
+        self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
+
+    async def ask(self, window: Window) -> AsyncGenerator[Answer[breakdown.Found], None]:
+        """An answer for each device and period; its pages are one answer."""
+        start = window.start
+        while start < window.end:
+            period = Window(start, self._grid.after(start))
+            for device in self._client.devices:
+                yield await self._tree(period, device)
+            start = period.end
+
+    async def _tree(self, period: Window, device: int | None) -> Answer[breakdown.Found]:
+        path = BREAKDOWN + "".join(f"{level}/" for level in self._levels)
+        query = _bounds(period.start, period.end - SECOND) | self._query
+        if device is not None:
+            query["d"] = str(device)
+        paged = self._levels[0] in breakdown.PAGED
+        most = self._client.settings.max_response_bytes
+        rows: list[bytes] = []
+        size, took, first, page, pages = 0, timedelta(0), None, 0, 1
+        while page < pages:
+            if paged:
+                query |= {"page": str(page), "obj_in_page": str(OBJECTS_A_PAGE)}
+            with await self._client.get(path, query) as response:
+                told = decoded(response, breakdown.answer)
+                size, took, first = size + len(response.body), took + response.took, first or response.vendor_now
+                nodes = breakdown.children(told)
+            if told.page not in (None, page):
+                raise RetryLater(f"page {page} was asked for, and page {told.page} came")
+            if size > most:
+                raise Split(f"pages of more than max_response_bytes ({most}) in all")
+            rows += nodes
+            page, pages = page + 1, (told.pages_total or 1) if paged and nodes else 0
+        return Answer(breakdown.read(rows, period, self._levels, device), len(rows), size, took, first)
+
+    def explode(self, record: Record[breakdown.Found], digest: str, number: int) -> Iterator[Event]:
+        return breakdown.explode(record, digest, number, self._common)
+
+
+KINDS: Mapping[str, Callable[[Client, Any], Stream[Any]]] = {
+    "sessions": Sessions,
+    "devices": Devices,
+    "counters": Counters,
+    "statistics": Statistics,
+    "breakdown": Breakdown,
+}
+
+
+def streams(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Sequence[Stream[Any]]:
+    client = Client(source, settings, http, tell)
+    return [KINDS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
+
+
+def _bounds(first: datetime, last: datetime) -> dict[str, str]:
+    """UTC, since every request says `tzo=0`: whatever "local" means, both readings agree."""
+    return {"b": _written(first), "e": _written(last), "tzo": "0"}
+
+
+def _written(instant: datetime) -> str:
+    """As the vendor's document wants it; UTC, since every request says `tzo=0`."""
+    return instant.strftime("%Y/%m/%d %H:%M:%S")
