@@ -54,8 +54,8 @@ FIELDS = {
         "interval_average"
     ),
     "seemetrix.breakdown.v1": (
-        "event_id record_id revision source user_id device_id period_start period_end resolution level path date_format "
-        "cyclic views views_ms ots ots_ms"
+        "event_id record_id revision source user_id device_id period_start period_end resolution level path "
+        "date_format cyclic views views_ms ots ots_ms"
     ),
     "collector.dead_letter.v1": "source stream window_start window_end reason error payload seen_at",
 }

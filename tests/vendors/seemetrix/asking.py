@@ -1,0 +1,66 @@
+"""One stream of a source, asked over real HTTP; and what its records become."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from collector.model import Record, Reject, Window
+from collector.pipeline.message import record_digest
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.vendor import VendorTelemetry
+from collector.vendors.base import Stream
+from collector.vendors.http import http
+from collector.vendors.seemetrix.settings import SeemetrixSource
+from collector.vendors.seemetrix.streams import streams
+from tests.simulated import SimulatedClock
+from tests.vendors.loopback import KEY, Handler, answering, serving
+
+
+@asynccontextmanager
+async def stream_of(
+    url: str, name: str, table: dict[str, object], metrics: Metrics | None = None, **settings: object
+) -> AsyncIterator[Stream[Any]]:
+    given = {"vendor": "seemetrix", "base_url": f"{url}/api", "user_id": 632, "user_key": KEY, "timeout": "1s"}
+    source = SeemetrixSource.model_validate(given | {"streams": {name: table}} | settings)
+    async with http(SimulatedClock()) as asking:
+        [stream] = streams("lobby", source, asking, VendorTelemetry(metrics or Metrics(), "lobby"))
+        yield stream
+
+
+async def asked(
+    handler: Handler | bytes,
+    name: str,
+    window: Window,
+    table: dict[str, object] | None = None,
+    metrics: Metrics | None = None,
+    **settings: object,
+) -> list[Record[Any] | Reject]:
+    """The rows of all answers to a window."""
+    served = answering(handler) if isinstance(handler, bytes) else handler
+    async with serving(served) as url, stream_of(url, name, table or {}, metrics, **settings) as stream:
+        return [row async for answer in stream.ask(window) for row in answer.records]
+
+
+async def events(
+    handler: Handler | bytes,
+    name: str,
+    window: Window,
+    table: dict[str, object] | None = None,
+    **settings: object,
+) -> list[dict[str, Any]]:
+    """The values of the events of all rows, as they are on the wire, without their ids."""
+    served = answering(handler) if isinstance(handler, bytes) else handler
+    found = []
+    async with serving(served) as url, stream_of(url, name, table or {}, None, **settings) as stream:
+        async for answer in stream.ask(window):
+            for row in answer.records:
+                assert isinstance(row, Record), row
+                digest = record_digest(stream.memory, row, 0)
+                for event in stream.explode(row, digest, 0):
+                    value = msgspec.json.decode(msgspec.json.encode(event.data))
+                    assert event.id == value.pop("event_id")
+                    assert event.id.startswith(digest)
+                    found.append({"key": event.key, "subject": event.subject, "time": event.time, **value})
+    return found

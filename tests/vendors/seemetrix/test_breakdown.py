@@ -1,0 +1,228 @@
+"""Trees of views: the document's examples, both shapes, all pages."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from pydantic import ValidationError
+
+from collector.errors import RetryLater, Split
+from collector.model import Record, Reject, Window
+from tests.vendors.loopback import Handler, answering, serving
+from tests.vendors.seemetrix.asking import asked, events, stream_of
+from tests.vendors.seemetrix.documented import (
+    AGES,
+    DATES,
+    DEVICE_NODES,
+    EMOTIONS,
+    FULL_TREE,
+    GENDERS,
+    MOVIES,
+    TREE_AS_LIST,
+    TREE_AS_OBJECT,
+    tree,
+)
+
+pytestmark = pytest.mark.anyio
+
+DAY = Window(datetime(2017, 6, 7, tzinfo=UTC), datetime(2017, 6, 8, tzinfo=UTC))
+HALF_YEAR = Window(datetime(2017, 1, 1, tzinfo=UTC), datetime(2017, 7, 1, tzinfo=UTC))
+
+
+def levels(*names: str, **also: object) -> dict[str, object]:
+    return {"levels": list(names), **also}
+
+
+def step(level: str, name: str, value: str | None = None) -> dict[str, str]:
+    return {"level": level, "name": name, "value": value or name}
+
+
+@pytest.mark.parametrize("body", [TREE_AS_LIST, TREE_AS_OBJECT], ids=["list", "object"])
+async def test_the_documents_example_in_both_shapes(body: bytes) -> None:
+    start = "2017-06-07T00:00:00.000Z"
+    assert [
+        {
+            "key": "1842",
+            "subject": f"user/632/breakdown/1d/{start}/device=1842",
+            "time": start,
+            "record_id": f"user/632/1d/{start}/device=1842",
+            "revision": 0,
+            "source": "lobby",
+            "user_id": 632,
+            "device_id": None,
+            "period_start": start,
+            "period_end": "2017-06-08T00:00:00.000Z",
+            "resolution": "1d",
+            "level": "device",
+            "path": [step("device", "1842")],
+            "date_format": None,
+            "cyclic": False,
+            "views": 64,
+            "views_ms": 1360572,
+            "ots": 64,
+            "ots_ms": 1360572,
+        }
+    ] == await events(body, "breakdown", DAY, levels("devices"))
+
+
+async def test_the_documents_full_example() -> None:
+    table = levels("devices", "dates", "emotions", dt_format="MM", resolution="6M", anchor=datetime(2017, 1, 1).date())  # noqa: DTZ001
+    found = await events(FULL_TREE, "breakdown", HALF_YEAR, table)
+    device, month = step("device", "1842"), step("date", "05")
+    words = {"angry": "angry", "happy": "happy", "neutral": "neutral", "surprise": "surprised", "undefined": "unknown"}
+    views = {"neutral": (63, 1359042)}
+    assert [
+        ([device], 63, 1359042, 63, 1359042),
+        ([device, month], 63, 1359042, 63, 1359042),
+        *(
+            ([device, month, step("emotion", name, word)], *views.get(name, (0, 0)), None, None)
+            for name, word in words.items()
+        ),
+    ] == [tuple(each[name] for name in ("path", "views", "views_ms", "ots", "ots_ms")) for each in found]
+    assert {("2017-01-01T00:00:00.000Z", "2017-07-01T00:00:00.000Z", "6M", "MM", True, "1842")} == {
+        tuple(each[name] for name in ("period_start", "period_end", "resolution", "date_format", "cyclic", "key"))
+        for each in found
+    }
+    assert 7 == len({each["record_id"] for each in found})
+
+
+@pytest.mark.parametrize(
+    ("level", "nodes", "expected"),
+    [
+        (
+            "emotions",
+            EMOTIONS,
+            [("angry", 0, 0), ("happy", 0, 0), ("neutral", 131, 1722237), ("surprised", 0, 5250), ("unknown", 2, 8635)],
+        ),
+        (
+            "ages",
+            AGES,
+            [
+                ("adult", 24, 576918),
+                ("child", 0, 0),
+                ("senior", 0, 0),
+                ("unknown", 0, 0),
+                ("young_adult", 111, 1164209),
+            ],
+        ),
+        ("genders", GENDERS, [("female", 134, 1734514), ("male", 1, 6613), ("unknown", 0, 0)]),
+        ("devices", DEVICE_NODES, [("1888", 5, 33959), ("1891", 2, 15155), ("1892", 1, 20922), ("1893", 19, 163903)]),
+        ("movies", MOVIES, [("1", 5, 33959), ("2", 2, 15155), ("3", 1, 20922), ("4", 19, 163903)]),
+        (
+            "dates",
+            DATES,
+            [("2017-06-02", 5, 33959), ("2017-06-06", 22, 199980), ("2017-06-07", 109, 1508488)],
+        ),
+    ],
+)
+async def test_the_documents_examples_of_each_level(level: str, nodes: bytes, expected: list[Any]) -> None:
+    found = await events(tree(nodes), "breakdown", DAY, levels(level))
+    assert expected == [(each["path"][0]["value"], each["views"], each["views_ms"]) for each in found]
+    has_ots = level in ("devices", "movies", "dates")
+    assert all((each["ots"] is not None) == has_ots for each in found), "ots that is absent is not 0"
+    if level == "dates":
+        assert [(5, 33959), (22, 199980), (111, 1516682)] == [(each["ots"], each["ots_ms"]) for each in found]
+        assert {"YYYY-MM-DD"} == {each["date_format"] for each in found}
+
+
+async def test_the_request_is_the_documents_and_each_period_is_asked_for_by_itself() -> None:
+    seen: list[str] = []
+    table = levels("movies", "dates", dt_format="HH")
+    week = Window(DAY.start, DAY.start + timedelta(days=2))
+    async with serving(answering(tree(MOVIES), seen=seen)) as url, stream_of(url, "breakdown", table) as stream:
+        _ = [answer async for answer in stream.ask(week)]
+    assert ["/api/v2/statistics/user/632/movies/dates/"] * 2 == [path.partition("?")[0] for path in seen]
+    assert [
+        f"b=2017/06/0{n}%2000:00:00&e=2017/06/0{n}%2023:59:59&tzo=0&to_object=0&dt_format=HH&page=0&obj_in_page=100"
+        for n in (7, 8)
+    ] == [path.partition("&")[2] for path in seen]
+
+
+async def test_each_of_the_device_ids_is_asked_for_by_itself() -> None:
+    seen: list[str] = []
+    table = levels("genders")
+    async with (
+        serving(answering(tree(GENDERS), seen=seen)) as url,
+        stream_of(url, "breakdown", table, device_ids=[2, 1]) as stream,
+    ):
+        rows = [row async for answer in stream.ask(DAY) for row in answer.records]
+        [[first], [_], [_], [other], *_] = [
+            list(stream.explode(row, "0", 0)) for row in rows if isinstance(row, Record)
+        ]
+    assert ["&d=1", "&d=2"] == [path[-4:] for path in seen]
+    assert ("1", "2") == (first.key, other.key)
+    assert 6 == len({row.key for row in rows if isinstance(row, Record)})
+
+
+def paging(pages: list[list[str]], seen: list[str]) -> Handler:
+    async def handler(request: web.BaseRequest) -> web.Response:
+        number = int(request.query["page"])
+        seen.append(request.query["page"])
+        nodes = ", ".join(f'{{"n": "{name}", "t": "device", "v": 1, "vd": 5, "o": []}}' for name in pages[number])
+        body = tree(f"[{nodes}]".encode(), page=str(number).encode(), pages_total=str(len(pages)).encode())
+        return web.Response(body=body)
+
+    return handler
+
+
+async def test_all_pages_are_read_and_are_one_answer() -> None:
+    seen: list[str] = []
+    pages = [["1", "2"], ["3", "4"], ["5"]]
+    async with (
+        serving(paging(pages, seen)) as url,
+        stream_of(url, "breakdown", levels("devices")) as stream,
+    ):
+        [answer] = [answer async for answer in stream.ask(DAY)]
+        rows = list(answer.records)
+    assert ["0", "1", "2"] == seen
+    assert ["1", "2", "3", "4", "5"] == [row.payload.path[0].name for row in rows if isinstance(row, Record)]
+
+
+async def test_a_page_that_was_not_asked_for_is_no_answer() -> None:
+    with pytest.raises(RetryLater, match="page 0 was asked for, and page 3 came"):
+        await asked(tree(DEVICE_NODES, page=b"3", pages_total=b"4"), "breakdown", DAY, levels("devices"))
+
+
+async def test_pages_that_are_too_large_in_all_are_split() -> None:
+    pages = [[str(100 * page + n) for n in range(100)] for page in range(50)]
+    with pytest.raises(Split, match="pages of more than max_response_bytes"):
+        await asked(paging(pages, []), "breakdown", DAY, levels("devices"), max_response_bytes=100_000)
+
+
+@pytest.mark.parametrize("ok", [b"0", b"2", b"false", b"null"])
+async def test_ok_other_than_1_is_an_error(ok: bytes) -> None:
+    with pytest.raises(RetryLater, match="the answer is not the document's"):
+        await asked(TREE_AS_LIST.replace(b'"ok": 1', b'"ok": ' + ok), "breakdown", DAY, levels("devices"))
+
+
+@pytest.mark.parametrize(
+    ("node", "error"),
+    [
+        (b'{"n": "9", "t": "movie", "v": 1, "vd": 1}', "Expected a device, got 'movie' - at `$.t`"),
+        (b'{"n": "9", "t": "device", "v": -1, "vd": null}', "Expected `int | float`, got `null` - at `$.vd`"),
+        (b'{"n": "9", "v": 1, "vd": 1, "o": [{"n": "1", "v": 1, "vd": 1}]}', "Deeper than the levels that were asked"),
+    ],
+)
+async def test_a_tree_that_is_broken_is_a_dead_letter_and_its_neighbours_are_there(node: bytes, error: str) -> None:
+    found = await asked(tree(DEVICE_NODES[:-2] + b"," + node + b"]"), "breakdown", DAY, levels("devices"))
+    assert 4 == sum(isinstance(each, Record) for each in found)
+    [reject] = [each for each in found if isinstance(each, Reject)]
+    assert reject.error.startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (levels("devices", "dates", "devices"), "expected each level once"),
+        (levels(), "expected at least one of devices, movies"),
+        ({}, "levels"),
+        (levels("devices", dt_format="MM"), "dt_format is for the level dates"),
+        (levels("devices", resolution="7M"), "resolution"),
+        (levels("devices", resolution="1M", anchor=datetime(2018, 1, 29).date()), "a day of 28 or less"),  # noqa: DTZ001
+    ],
+)
+async def test_what_the_vendor_does_not_take_is_refused_at_start(table: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        async with stream_of("http://127.0.0.1:9", "breakdown", table):
+            pass

@@ -1,0 +1,162 @@
+"""Statistics by the hour: the document's examples, and what is asked for."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from collector.errors import RetryLater
+from collector.model import Record, Reject, Window
+from tests.vendors.loopback import answering, serving
+from tests.vendors.seemetrix.asking import asked, events, stream_of
+from tests.vendors.seemetrix.documented import DEVICE_STATISTICS, USER_STATISTICS
+
+pytestmark = pytest.mark.anyio
+
+HOUR = timedelta(hours=1)
+SPAN = Window(datetime(2017, 9, 12, 12, tzinfo=UTC), datetime(2017, 9, 14, 12, tzinfo=UTC))
+DAY = Window(datetime(2017, 9, 15, tzinfo=UTC), datetime(2017, 9, 16, tzinfo=UTC))
+NOT_ASKED_FOR = dict.fromkeys(
+    [
+        "female",
+        "male",
+        "gender_unknown",
+        "child",
+        "young_adult",
+        "adult",
+        "senior",
+        "age_unknown",
+        "demographics",
+        "movie_views",
+        "movie_views_average",
+        "interval_average",
+    ]
+)
+
+
+def hour(begin: str, end: str, views: int, **said: object) -> dict[str, Any]:
+    return {
+        "key": "632",
+        "subject": f"user/632/statistics/{begin}",
+        "time": begin,
+        "record_id": f"user/632/{begin}",
+        "revision": 0,
+        "source": "lobby",
+        "user_id": 632,
+        "device_id": None,
+        "period_start": begin,
+        "period_end": end,
+        "resolution": "1h",
+        "views": views,
+        **NOT_ASKED_FOR,
+        **said,
+    }
+
+
+async def test_the_documents_example_of_a_user() -> None:
+    found = await events(USER_STATISTICS, "statistics", SPAN)
+    assert hour("2017-09-12T12:00:00.000Z", "2017-09-12T13:00:00.000Z", 3) == found[0]
+    assert [
+        ("2017-09-12T12:00:00.000Z", 3),
+        ("2017-09-12T16:00:00.000Z", 6),
+        ("2017-09-12T17:00:00.000Z", 6),
+        ("2017-09-13T02:00:00.000Z", 7),
+        ("2017-09-13T03:00:00.000Z", 12),
+        ("2017-09-13T04:00:00.000Z", 15),
+        ("2017-09-13T05:00:00.000Z", 18),
+        ("2017-09-13T06:00:00.000Z", 12),
+    ] == [(each["period_start"], each["views"]) for each in found]
+
+
+async def test_the_documents_example_of_a_device() -> None:
+    found = await events(DEVICE_STATISTICS, "statistics", DAY, device_ids=[3024])
+    device = {"key": "3024", "device_id": 3024}
+    begins = [f"2017-09-15T{h:02}:00:00.000Z" for h in (8, 9, 10, 11)]
+    assert [
+        hour(begin, end, views)
+        | device
+        | {"subject": f"device/3024/statistics/{begin}", "record_id": f"device/3024/{begin}"}
+        for begin, end, views in zip(begins, begins[1:], (7, 0, 1), strict=False)
+    ] == found
+
+
+async def test_all_four_of_year_month_day_and_hour_are_always_asked_for() -> None:
+    seen: list[str] = []
+    table: dict[str, object] = {"sex": True, "intervals": True}
+    async with serving(answering(USER_STATISTICS, seen=seen)) as url, stream_of(url, "statistics", table) as stream:
+        _ = [answer async for answer in stream.ask(SPAN)]
+    [path] = seen
+    assert path.startswith("/api/statistics/user/632/?key=")
+    assert path.endswith(
+        "&b=2017/09/12%2012:00:00&e=2017/09/14%2011:59:59&tzo=0&year=1&month=1&day=1&hour=1&sex=1&intervals=1"
+    )
+
+
+async def test_each_device_is_asked_for_by_its_own_path() -> None:
+    seen: list[str] = []
+    async with (
+        serving(answering(DEVICE_STATISTICS, seen=seen)) as url,
+        stream_of(url, "statistics", {}, device_ids=[3035, 3024]) as stream,
+    ):
+        _ = [answer async for answer in stream.ask(DAY)]
+    assert ["/api/statistics/device/3024/", "/api/statistics/device/3035/"] == [path.partition("?")[0] for path in seen]
+
+
+async def test_what_was_asked_for_besides_has_its_full_name() -> None:
+    told = b"""{"objects": [{"i": {"y": 2017, "m": 9, "d": 12, "h": 13}, "t": 9, "fl": 5, "ml": 3, "us": 1, "k": 0,
+        "m": 4, "m2": 3, "o": 1, "u": 1, "v": 12, "va": 1.5, "ia": 3.29, "fk": 0, "mo": 1, "fm2": 2}], "total": 1}"""
+    [found] = await events(told, "statistics", SPAN)
+    expected = {
+        "female": 5,
+        "male": 3,
+        "gender_unknown": 1,
+        "child": 0,
+        "young_adult": 4,
+        "adult": 3,
+        "senior": 1,
+        "age_unknown": 1,
+        "movie_views": 12,
+        "movie_views_average": 1.5,
+        "interval_average": 3.29,
+        "demographics": [
+            {"gender": "female", "age_group": "child", "views": 0},
+            {"gender": "female", "age_group": "adult", "views": 2},
+            {"gender": "male", "age_group": "senior", "views": 1},
+        ],
+    }
+    assert expected == {name: found[name] for name in expected}
+
+
+async def test_an_hour_that_is_not_whole_in_the_window_is_left_out() -> None:
+    narrower = Window(SPAN.start + HOUR, SPAN.start + 5 * HOUR)
+    found = await events(USER_STATISTICS, "statistics", narrower)
+    assert ["2017-09-12T16:00:00.000Z"] == [each["period_start"] for each in found]
+
+
+async def test_an_answer_that_lacks_some_of_its_objects_is_asked_for_again() -> None:
+    cut = USER_STATISTICS.replace(b'{"i": {"d": 12, "h": 16, "m": 9, "y": 2017}, "t": 6},', b"")
+    with pytest.raises(RetryLater, match="it says that it has 8 objects, and has 7"):
+        await asked(cut, "statistics", SPAN)
+
+
+async def test_an_hour_outside_of_the_answers_own_dates_is_a_dead_letter_and_its_neighbours_are_there() -> None:
+    moved = USER_STATISTICS.replace(b'"min_date": "2017/09/08 04:00:00"', b'"min_date": "2017/09/12 15:30:00"')
+    found = await asked(moved, "statistics", SPAN)
+    assert ["Outside of the answer's own min_date and max_date - at `$.i`"] == [
+        each.error for each in found if isinstance(each, Reject)
+    ]
+    assert 7 == len([each for each in found if isinstance(each, Record)])
+
+
+@pytest.mark.parametrize("unit", ['{"d": 12, "m": 9, "y": 2017}', '{"d": 31, "h": 1, "m": 9, "y": 2017}', '{"h": 1}'])
+async def test_a_unit_that_is_no_hour_is_a_dead_letter(unit: str) -> None:
+    found = await asked(f'{{"objects": [{{"i": {unit}, "t": 3}}], "total": 1}}'.encode(), "statistics", SPAN)
+    assert [Reject] == [type(each) for each in found]
+
+
+async def test_other_counters_of_the_same_hour_are_a_revision_of_it() -> None:
+    later = USER_STATISTICS.replace(b'"t": 18', b'"t": 19')
+    before, after = await asked(USER_STATISTICS, "statistics", SPAN), await asked(later, "statistics", SPAN)
+    pairs = [(a, b) for a, b in zip(before, after, strict=True) if isinstance(a, Record) and isinstance(b, Record)]
+    assert [a.key for a, _ in pairs] == [b.key for _, b in pairs]
+    assert [6] == [n for n, (a, b) in enumerate(pairs) if a.fingerprint != b.fingerprint]
