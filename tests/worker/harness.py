@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +30,7 @@ from collector.rfc3339 import format_ms
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamRow
 from collector.telemetry.stream import StreamTelemetry
+from collector.vendors.base import Stream
 from collector.worker import Worker
 from tests.simulated import SimulatedClock
 
@@ -213,7 +214,7 @@ class EndingClock(SimulatedClock):
         assert self.now() < self.final + timedelta(days=60), "it does not get on"
 
 
-async def live(stream: ListStream, sink: ListSink, clock: EndingClock, since: datetime | None, random: Random) -> None:
+async def live(stream: Stream[Any], sink: ListSink, clock: EndingClock, since: datetime | None, random: Random) -> None:
     """One process after another follows the stream, each from what the one before made durable."""
     while True:
         origin = Origin("test", stream.source, stream.name)
