@@ -238,6 +238,22 @@ class Head(Struct, frozen=True):
     """Which part of the account the stream asks for, as the source describes it; a change is told to the operator."""
 
 
+class Gap(Struct, frozen=True):
+    """Numbers that nothing was seen of, from first to last."""
+
+    series: int
+    first: int
+    last: int
+    after_ms: int
+    """When the one before it began: what is missing began later."""
+    since_ms: int
+    """When the one after it began."""
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+
 class Tally(Struct, frozen=True):
     """What a batch did, counted when it is durable."""
 

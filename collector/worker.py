@@ -17,9 +17,10 @@ from msgspec import structs
 
 from collector.clock import Clock
 from collector.errors import EpochEnded, Park, RetryLater, Split
-from collector.model import SECOND, Answer, Head, Message, Reject, Window, floor_second
+from collector.model import SECOND, Answer, Head, Message, Record, Reject, Window, floor_second
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
+from collector.pipeline.gaps import Gaps
 from collector.pipeline.ledger import Sieve
 from collector.pipeline.message import Origin
 from collector.pipeline.plan import Ask, Cursors, Done, Wait, next_step
@@ -66,6 +67,10 @@ class Worker(Generic[P]):
         self._random = random
         self._head_durable_at = clock.now()
         self._recent: deque[bool] = deque(maxlen=RECENT_ROWS)
+        self._gaps = Gaps()
+        self._live_from_ms = 0 if state.head is None else to_ms(state.head.watermark)
+        self._final_from_ms = 0 if state.head is None else to_ms(state.head.final)
+        """This worker asked for all from the one on, and, once it has swept or `final` got there, from the other on."""
 
     async def follow(self, since: datetime | None) -> None:
         """Poll the stream until it is complete, or for ever; begin it at `since` (now) if it was never seen."""
@@ -140,6 +145,8 @@ class Worker(Generic[P]):
         now = self._clock.now()
         if now - self._head_durable_at >= HEAD_EVERY:
             await self._save_head()
+        if stream.numbered is not None:
+            self._tell_of_gaps(swept=not step.live and cursors.sweep is None)
         behind = cursors.live is not None
         self._tell.polled(step.window, rows, (now - began).total_seconds(), self._head, behind=behind, now=now)
         return cursors
@@ -202,8 +209,13 @@ class Worker(Generic[P]):
         """Decode the answer into the sieve, with a look at the rest of the process between the slices."""
         records = iter(answer.records)
         sample: Reject | None = None
+        numbered = self._stream.numbered
         while rows := list(islice(records, SLICE)):
             sieve.add(rows)
+            if numbered is not None:
+                for row in rows:
+                    if isinstance(row, Record):
+                        self._gaps.see(*numbered(row), row.start_ms)
             self._recent.extend(isinstance(row, Reject) for row in rows)
             sample = next((row for row in rows if isinstance(row, Reject)), sample)
             await anyio.lowlevel.checkpoint()
@@ -214,6 +226,13 @@ class Worker(Generic[P]):
                 f"{rejects} of the last {count} rows are malformed, e.g.: {sample.error}",
                 advice="the vendor seems to have changed its format: a newer version of the collector may know it",
             )
+
+    def _tell_of_gaps(self, *, swept: bool) -> None:
+        if swept:
+            self._live_from_ms = self._final_from_ms
+        settled_ms = to_ms(self._clock.now() - self._stream.policy.settle)
+        lost = self._gaps.lost(self._final_from_ms, to_ms(self._head.final))
+        self._tell.missing(self._gaps.open(self._live_from_ms, settled_ms), lost)
 
     async def _adopt(self, batch: Batch) -> None:
         """Commit, then take over, then count."""

@@ -35,6 +35,8 @@ class StreamRow(Struct):
     trouble: Trouble | None = None
     notices: list[str] = field(default_factory=list)
     ledger_entries: int = 0
+    missing: int | None = None
+    """Numbered records that nothing was seen of; None of kinds that nobody numbers."""
     records: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
@@ -60,6 +62,7 @@ class StreamRow(Struct):
                 "retry_at": _written(trouble.retry_at),
             },
             "notices": self.notices,
+            "missing": self.missing,
             "counts": {
                 "records": dict(self.records),
                 "events": dict(self.events),

@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 import structlog
 
 from collector.errors import Park
-from collector.model import Head, Tally, Window
+from collector.model import Gap, Head, Tally, Window
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, StreamRow, StreamState, Trouble
 
 OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
 REASONS = ("malformed", "too_large")
 POLLS = ("ok", "empty", "retry", "park")
+MOST_LINES = 20
+"""Of one kind at a time."""
 LOG_AGAIN = timedelta(minutes=10)
 """An error that lasts is a line when it begins, and one every so often."""
 
@@ -61,7 +63,10 @@ class StreamTelemetry:
             metrics.ledger_entries,
         ):
             gauge.remove(*self._labels)
+        if self._row.missing is not None:
+            metrics.missing_sessions.remove(self._row.source)
         row = self._row
+        row.missing = None
         row.head = row.trouble = row.last_window = row.last_success = None
         row.ledger_entries = 0
         self._log.info("stream_released")
@@ -120,6 +125,16 @@ class StreamTelemetry:
         self._state("catching_up" if behind else "live")
         self._log.debug("polled", **_span(window), rows=rows, took_s=round(took_s, 3))
         self._head(head, self._row.ledger_entries)
+
+    def missing(self, count: int, lost: Sequence[Gap]) -> None:
+        """How many numbered records nothing was seen of so far, and those of which nothing is expected any more."""
+        self._metrics.missing_sessions.labels(self._row.source).set(count)
+        self._row.missing = count
+        for gap in lost[:MOST_LINES]:
+            self._log.warning("sessions_missing", device=gap.series, first=gap.first, last=gap.last, count=gap.count)
+        if len(lost) > MOST_LINES:
+            rest = lost[MOST_LINES:]
+            self._log.warning("sessions_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
 
     def narrowed(self, window: Window, reason: str) -> None:
         self._log.info("window_halved", **_span(window), reason=reason)

@@ -42,6 +42,11 @@ class Stream(Protocol[P]):
         ...
 
     @property
+    def numbered(self) -> Callable[[Record[P]], tuple[int, int]] | None:
+        """Where a device counts its records one by one, which device's a record is, and its number: gaps are told."""
+        ...
+
+    @property
     def event_types(self) -> Sequence[EventType]: ...
 
     def ask(self, window: Window) -> AsyncGenerator[Answer[P], None]:

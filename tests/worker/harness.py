@@ -70,6 +70,7 @@ class ListStream:
     fields_version = 1
     reach = timedelta(0)
     selection = "all"
+    numbered = None
     event_types = (TYPE,)
 
     def __init__(
@@ -214,7 +215,14 @@ class EndingClock(SimulatedClock):
         assert self.now() < self.final + timedelta(days=60), "it does not get on"
 
 
-async def live(stream: Stream[Any], sink: ListSink, clock: EndingClock, since: datetime | None, random: Random) -> None:
+async def live(
+    stream: Stream[Any],
+    sink: ListSink,
+    clock: EndingClock,
+    since: datetime | None,
+    random: Random,
+    row: StreamRow | None = None,
+) -> None:
     """One process after another follows the stream, each from what the one before made durable."""
     while True:
         origin = Origin("test", stream.source, stream.name)
@@ -222,7 +230,7 @@ async def live(stream: Stream[Any], sink: ListSink, clock: EndingClock, since: d
         shape = Shape(stream.memory, stream.fields_version, stream.reach)
         state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))
         clock.state = state
-        tell = StreamTelemetry(Metrics(), StreamRow("test", stream.source, stream.name), [TYPE.name])
+        tell = StreamTelemetry(Metrics(), row or StreamRow("test", stream.source, stream.name), [TYPE.name])
         worker = Worker(stream, state, sink.commit, origin=origin, clock=clock, tell=tell, random=random)
         try:
             try:

@@ -30,6 +30,7 @@ class Snapshots:
     fields_version = 1
     reach = timedelta(0)
     selection = "all"
+    numbered = None
     event_types = (TYPE,)
     memory = Memory.LATEST
 

@@ -41,6 +41,7 @@ class Counts:
     fields_version = 1
     reach = timedelta(days=1)
     selection = "all"
+    numbered = None
     event_types = (TYPE,)
     memory = Memory.VERSIONS
 

@@ -147,6 +147,7 @@ class Viewers:
     memory = Memory.ROWS
     fields_version = wire.FIELDS_VERSION
     reach = timedelta(days=1)
+    numbered = None
     event_types: Sequence[EventType] = events.TYPES
 
     def __init__(self, client: Client, settings: ViewersSettings) -> None:

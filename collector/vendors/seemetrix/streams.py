@@ -42,6 +42,10 @@ class Sessions:
     reach = timedelta(0)
     event_types: Sequence[EventType] = events.TYPES
 
+    @staticmethod
+    def numbered(record: Record[wire.Session]) -> tuple[int, int]:
+        return record.payload.d, record.payload.o
+
     def __init__(self, client: Client, settings: SessionsSettings) -> None:
         self._client = client
         self.source = client.source
@@ -76,6 +80,7 @@ class Devices:
     memory = Memory.LATEST
     fields_version = devices.FIELDS_VERSION
     reach = timedelta(0)
+    numbered = None
     event_types: Sequence[EventType] = devices.TYPES
 
     def __init__(self, client: Client, settings: DevicesSettings) -> None:
@@ -111,6 +116,7 @@ class Counters:
     memory = Memory.LATEST
     fields_version = counters.FIELDS_VERSION
     reach = timedelta(0)
+    numbered = None
     event_types: Sequence[EventType] = counters.TYPES
     selection = "every device"
 
@@ -149,6 +155,7 @@ class Statistics:
     memory = Memory.VERSIONS
     fields_version = statistics.FIELDS_VERSION
     reach = timedelta(0)
+    numbered = None
     event_types: Sequence[EventType] = statistics.TYPES
 
     def __init__(self, client: Client, settings: StatisticsSettings) -> None:
@@ -186,6 +193,7 @@ class Breakdown:
     memory = Memory.VERSIONS
     fields_version = breakdown.FIELDS_VERSION
     reach = timedelta(0)
+    numbered = None
     event_types: Sequence[EventType] = breakdown.TYPES
 
     def __init__(self, client: Client, settings: BreakdownSettings) -> None:
