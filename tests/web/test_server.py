@@ -117,6 +117,7 @@ async def test_status_has_every_documented_key_before_anything_is_known(served: 
                 "last_success": None,
                 "last_error": None,
                 "notices": [],
+                "missing": None,
                 "counts": {"records": {}, "events": {}, "dead_letters": {}, "ledger_entries": 0},
             }
         ],
@@ -150,6 +151,7 @@ async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
         "last_success": "2026-11-01T00:00:00Z",
         "last_error": None,
         "notices": [],
+        "missing": None,
         "counts": {
             "records": {"fresh": 2, "rejected": 1},
             "events": {"seemetrix.session.v1": 2},
