@@ -11,7 +11,14 @@ from pydantic import BaseModel
 from collector.config import HttpSettings, LogSettings, load
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 from collector.vendors.quividi.settings import QuividiSource, ViewersSettings
-from collector.vendors.seemetrix.settings import SeemetrixSource, SessionsSettings
+from collector.vendors.seemetrix.settings import (
+    BreakdownSettings,
+    CountersSettings,
+    DevicesSettings,
+    SeemetrixSource,
+    SessionsSettings,
+    StatisticsSettings,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 _COMMENTED_OUT = re.compile(r"^#(?=[a-z_]+ = |\[)", re.MULTILINE)
@@ -25,6 +32,10 @@ TABLES: list[tuple[str, type[BaseModel]]] = [
     ("log", LogSettings),
     ("sources.mall", SeemetrixSource),
     ("sources.mall.streams.sessions", SessionsSettings),
+    ("sources.mall.streams.devices", DevicesSettings),
+    ("sources.mall.streams.counters", CountersSettings),
+    ("sources.mall.streams.statistics", StatisticsSettings),
+    ("sources.mall.streams.breakdown", BreakdownSettings),
     ("sources.airport", QuividiSource),
     ("sources.airport.streams.viewers", ViewersSettings),
 ]
