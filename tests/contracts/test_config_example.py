@@ -10,7 +10,16 @@ from pydantic import BaseModel
 
 from collector.config import HttpSettings, LogSettings, load
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
-from collector.vendors.quividi.settings import QuividiSource, ViewersSettings
+from collector.vendors.quividi.settings import (
+    GateSettings,
+    OtsSettings,
+    ProofOfPlayByLocationSettings,
+    ProofOfPlayBySiteSettings,
+    QuividiSource,
+    ViewersAggregatedSettings,
+    ViewersApcSettings,
+    ViewersSettings,
+)
 from collector.vendors.seemetrix.settings import (
     BreakdownSettings,
     CountersSettings,
@@ -38,6 +47,12 @@ TABLES: list[tuple[str, type[BaseModel]]] = [
     ("sources.mall.streams.breakdown", BreakdownSettings),
     ("sources.airport", QuividiSource),
     ("sources.airport.streams.viewers", ViewersSettings),
+    ("sources.airport.streams.viewers_apc", ViewersApcSettings),
+    ("sources.airport.streams.viewers_aggregated", ViewersAggregatedSettings),
+    ("sources.airport.streams.ots", OtsSettings),
+    ("sources.airport.streams.gate", GateSettings),
+    ("sources.airport.streams.proof_of_play_by_location", ProofOfPlayByLocationSettings),
+    ("sources.terminal.streams.proof_of_play_by_site", ProofOfPlayBySiteSettings),
 ]
 each_table = pytest.mark.parametrize(("path", "model"), TABLES, ids=[path for path, _ in TABLES])
 

@@ -1,10 +1,10 @@
-"""Quividi (VidiCenter): boxes at locations that detect viewers. A row for each viewer, out of asynchronous exports."""
+"""Quividi (VidiCenter): boxes at locations that detect viewers. Asynchronous exports, of each viewer or of numbers."""
 
 from collector.vendors.base import Vendor
-from collector.vendors.quividi import events
 from collector.vendors.quividi.client import probe, streams
+from collector.vendors.quividi.export_types import TABLE
 from collector.vendors.quividi.settings import QuividiSource
 
-VENDOR = Vendor("quividi", {"viewers": events.TYPES}, streams, probe)
+VENDOR = Vendor("quividi", {name: kind.events for name, kind in TABLE.items()}, streams, probe)
 
 __all__ = ["VENDOR", "QuividiSource"]

@@ -1,11 +1,11 @@
 """Asking VidiCenter. The only I/O of this folder."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -20,10 +20,16 @@ from collector.vendors.base import Stream
 from collector.vendors.http import Http, Limiter, Response
 from collector.vendors.leniency import not_an_answer
 from collector.vendors.quividi import events, wire
+from collector.vendors.quividi.aggregates import Aggregates
+from collector.vendors.quividi.contents import read_viewer_apc
 from collector.vendors.quividi.export import Call, Export, GaveUp, Said, Take, heard
+from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, TABLE
 from collector.vendors.quividi.places import Exports
-from collector.vendors.quividi.settings import QuividiSource, ViewersSettings
-from collector.vendors.quividi.zones import bounds, earliest
+from collector.vendors.quividi.rows import Finest, Rows
+from collector.vendors.quividi.settings import AggregatedSettings, ExportSettings, QuividiSource, ViewersApcSettings
+from collector.vendors.quividi.zones import earliest
+
+P = TypeVar("P")
 
 DATA, WHOAMI, LOCATIONS = "/data/", "/whoami/", "/locations/"
 
@@ -140,43 +146,50 @@ class Built(NamedTuple):
     asked_at: datetime
 
 
-class Viewers:
-    """The stream `viewers`: finest viewers exports."""
+class Exported(Generic[P]):
+    """A stream: the exports of one type."""
 
-    name = "viewers"
-    memory = Memory.ROWS
-    fields_version = wire.FIELDS_VERSION
     reach = timedelta(days=1)
     numbered = None
-    event_types: Sequence[EventType] = events.TYPES
 
-    def __init__(self, client: Client, settings: ViewersSettings) -> None:
+    def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
+        kind = TABLE[settings.stream]
+        selectors = client.settings.selectors
         self._client = client
+        self._rows = rows
+        self._most_rows = kind.most_rows
         self._zone = ZoneInfo(client.settings.timezone)
-        self._parts = tuple(_parts(client.settings.selectors))
+        self._parts = tuple(_parts(selectors))
+        self._asked = {"data_type": kind.data_type, "time_resolution": settings.resolution}
+        self._options = settings.options
         self.source = client.source
+        self.name = settings.stream
         self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until)
-        chosen = blake2b(repr(client.settings.selectors).encode(), digest_size=8).hexdigest()
-        self.selection = f"{', '.join(client.settings.selectors)} {chosen}"
+        self.policy: Policy = settings.policy(client.settings.until, rows.grid)
+        self.memory: Memory = rows.memory
+        self.fields_version = rows.fields_version
+        self.event_types: Sequence[EventType] = kind.events
+        special = {settings.resolution: "", **self._options} if kind.is_aggregated else self._options
+        said = repr(selectors) + (repr(special) if special else "")
+        self.selection = f"{', '.join([*selectors, *special])} {blake2b(said.encode(), digest_size=8).hexdigest()}"
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[wire.Seen], None]:
-        """An export for each part of the selection. A location that two parts select comes twice, and is recognised."""
-        first, last = bounds(window, self._zone)
+    async def ask(self, window: Window) -> AsyncGenerator[Answer[P], None]:
+        """An export for each part of the selection. A place that two parts select comes twice, and is recognised."""
+        first, last = self._rows.bounds(window)
+        times = {"start": first.isoformat(), "end": last.isoformat()}
         taken: list[dict[str, str]] = []
         for selector, ids in self._parts:
-            query = {
-                "data_type": "viewers",
-                "time_resolution": "finest",
-                "start": first.isoformat(),
-                "end": last.isoformat(),
-                selector: ids,
-            }
+            if (rows := self._rows.at_least(ids.count(",") + 1, first, last)) > self._most_rows:
+                raise Split(f"an export of {rows} rows, of {self._most_rows} at most")
+            query = {**self._asked, **times, selector: ids, **self._options}
             taken.append(query)
             response, raw, asked_at = await self._client.export(query, earliest(last, self._zone))
             with response:
+                if len(raw) >= self._most_rows:
+                    self._client.forget(query)
+                    raise Split(f"an export of {len(raw)} rows, which is as many as the vendor sends")
                 yield Answer(
-                    records=wire.read(raw, self._zone),
+                    records=self._rows.read(raw, first, last),
                     rows=len(raw),
                     size=len(response.body),
                     took=response.took,
@@ -185,16 +198,25 @@ class Viewers:
         for query in taken:  # and not before: asked again after a failure, a part that was taken is not built anew
             self._client.forget(query)
 
-    def explode(self, record: Record[wire.Seen], digest: str, number: int) -> Iterator[Event]:
-        return events.explode_viewer(record, digest, number, self.source)
+    def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
+        return self._rows.explode(record, digest, number, self.source)
 
 
-KINDS: Mapping[str, Callable[[Client, Any], Stream[Any]]] = {"viewers": Viewers}
+def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
+    match settings:
+        case AggregatedSettings():
+            grouped = GROUP_BY_DEMOGRAPHICS in settings.options
+            return Aggregates(settings.stream, settings.resolution, settings.anchor, zone, grouped=grouped)
+        case ViewersApcSettings():
+            return Finest(zone, read_viewer_apc, events.explode_viewer_apc)
+        case _:
+            return Finest(zone, wire.read_viewer, events.explode_viewer)
 
 
 def streams(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> Sequence[Stream[Any]]:
     client = Client(source, settings, http, tell)
-    return [KINDS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
+    zone = ZoneInfo(settings.timezone)
+    return [Exported(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
 
 
 async def probe(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> str:

@@ -6,9 +6,9 @@ observed of its newer one. Fields may be added without warning, and are ignored.
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,13 +24,14 @@ Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Tenths = Annotated[int, Meta(ge=0, le=10 * 366 * 864_000)] | Annotated[float, Meta(ge=0, le=10 * 366 * 864_000)]
 """A duration in tenths of a second; ten years at most, so that no end leaves the calendar."""
 Number = Integer | float
+P = TypeVar("P")
 
 FIELDS_VERSION = 1
 """Of the lists of fields in `_key_of` and `_fingerprint`."""
 MOOD_DIGITS = 3
 """Percentages are fractions of 255, written with more digits than they have."""
 
-_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _NOTHING = -(2**63)
 
 
@@ -119,7 +120,8 @@ _key = struct.Struct(">qqqqqq")
 class _Place(Struct, frozen=True):
     """As much of a broken row as names its place."""
 
-    location_id: Identifier
+    location_id: Identifier | None = None
+    site_id: Identifier | None = None
 
 
 _decode_place = msgspec.json.Decoder(_Place).decode
@@ -148,9 +150,16 @@ def locations(body: bytes) -> set[int]:
     return {location.id for location in decode_answer(body, _decode_locations)}
 
 
-def read(raw: Sequence[Raw], zone: ZoneInfo) -> Iterator[Record[Seen] | Reject]:
+def read(raw: Iterable[Raw], zone: ZoneInfo) -> Iterator[Record[Seen] | Reject]:
+    return read_each(raw, zone, read_viewer)
+
+
+def read_each(
+    raw: Iterable[Raw], zone: ZoneInfo, read_one: Callable[[bytes, ZoneInfo], Record[P] | Reject | None]
+) -> Iterator[Record[P] | Reject]:
+    """The rows, without those that only say that there is no data."""
     for row in raw:
-        if (found := read_viewer(bytes(row), zone)) is not None:
+        if (found := read_one(bytes(row), zone)) is not None:
             yield found
 
 
@@ -161,12 +170,12 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[Seen] | Reject | None:
         written = row.period_start or row.start_time
         if written is None:
             raise ValueError("Object missing required field `period_start`")  # noqa: TRY301 - one way to refuse a row
-        local = _local(written, "period_start")
+        local = parse_local(written, "period_start")
         meant = instant(local, zone)
-        came_by = None if row.footfall_start is None else _local(row.footfall_start, "footfall_start")
+        came_by = None if row.footfall_start is None else parse_local(row.footfall_start, "footfall_start")
         footfall = None if came_by is None else instant(came_by, zone)
     except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
-        return Reject(raw, str(error), _place(raw))
+        return Reject(raw, str(error), place_of(raw))
     if row.says_nothing:
         return None
     start_ms, dwell_ms = to_ms(meant.utc), row.dwell_ms or 0
@@ -191,18 +200,18 @@ def _key_of(row: Viewer, local_ms: int) -> bytes:
 
 
 def _fingerprint(row: Viewer, came_by: datetime | None) -> bytes:
-    age_value, *moods = [_number(each) for each in (row.age_value, *row.moods)]
+    age_value, *moods = [number(each) for each in (row.age_value, *row.moods)]
     footfall_start = None if came_by is None else came_by.isoformat()
     said = (row.vr_id, row.footfall_id, footfall_start, age_value, row.glasses, row.mustache, row.beard)
     return msgspec.msgpack.encode((*said, *moods))
 
 
-def _number(said: Number | None) -> float | None:
-    """19 and 19.0 say the same, and so do 0.0 and -0.0."""
+def number(said: Number | None) -> float | None:
+    """For a fingerprint: 19 and 19.0 say the same, and so do 0.0 and -0.0."""
     return None if said is None else round(float(said), MOOD_DIGITS) + 0.0
 
 
-def _local(text: str, field: str) -> datetime:
+def parse_local(text: str, field: str) -> datetime:
     """With a T or a space between date and time; local, without a zone."""
     try:
         if not _DATE_AND_TIME.match(text):
@@ -220,8 +229,10 @@ def _ms(*tenths: Number | None) -> int | None:
     return next((round(each * 100) for each in tenths if each is not None), None)
 
 
-def _place(raw: bytes) -> str | None:
+def place_of(raw: bytes, field: str = "location_id") -> str | None:
+    """The Kafka key of a row that could not be read, where it can be."""
     try:
-        return str(decode_record(raw, _decode_place, _Place).location_id)
+        place = getattr(decode_record(raw, _decode_place, _Place), field)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
+    return None if place is None else str(place)

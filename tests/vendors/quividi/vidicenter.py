@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from collector.model import Answer, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry, unheard
 from collector.vendors.http import Http, http
-from collector.vendors.quividi.client import Viewers, streams
+from collector.vendors.quividi.client import Exported, streams
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.wire import Seen
 from tests.simulated import SimulatedClock
@@ -153,19 +153,19 @@ def source(url: str, **settings: object) -> QuividiSource:
     return QuividiSource.model_validate(given | settings)
 
 
-def stream(url: str, asking: Http, tell: VendorTelemetry | None, **settings: object) -> Viewers:
+def stream(url: str, asking: Http, tell: VendorTelemetry | None, **settings: object) -> Exported[Seen]:
     [viewers] = streams("lobby", source(url, **settings), asking, tell or unheard())
-    assert isinstance(viewers, Viewers)
+    assert isinstance(viewers, Exported)
     return viewers
 
 
 @asynccontextmanager
-async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[Viewers]:
+async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[Exported[Seen]]:
     async with serving(vendor.answer) as url, http(vendor.clock) as asking:
         yield stream(url, asking, None, **settings)
 
 
-async def ask(viewers: Viewers, window: Window) -> list[Answer[Seen]]:
+async def ask(viewers: Exported[Seen], window: Window) -> list[Answer[Seen]]:
     """Every answer, its records read."""
     return [structs.replace(answer, records=tuple(answer.records)) async for answer in viewers.ask(window)]
 
