@@ -169,8 +169,7 @@ def _visit(pace: Pace, random: Random, device: int, number: int, begin_ms: int) 
         begin_ms + random.randrange(late_ms) if late else end_ms + int(1000 * random.expovariate(1 / pace.upload_s))
     )
     every_ms = int(pace.upload_every_s * 1000)
-    phase = device * 7919 % every_ms
-    boxed = ((arrives if late else end_ms) - phase) // every_ms * every_ms + every_ms + phase
+    boxed = last_upload_ms(pace, device, arrives if late else end_ms) + every_ms
     return Visit(
         device=device,
         number=number,
@@ -185,6 +184,13 @@ def _visit(pace: Pace, random: Random, device: int, number: int, begin_ms: int) 
         boxed_ms=max(boxed, end_ms),
         has_twin=random.random() < 0.03,  # couples, and what the camera takes for two
     )
+
+
+def last_upload_ms(pace: Pace, device: int, now_ms: int) -> int:
+    """When a VidiCenter box uploaded last."""
+    every_ms = int(pace.upload_every_s * 1000)
+    phase = device * 7919 % every_ms
+    return (now_ms - phase) // every_ms * every_ms + phase
 
 
 def _cut(random: Random, total_ms: int, codes: list[int]) -> Iterator[tuple[int, int]]:

@@ -51,8 +51,8 @@ class ViewersAggregatedV1(Struct, frozen=True, kw_only=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<location>/<local begin>/<resolution>`, and `/<gender>-<age>` in codes where it is grouped: the "
-            "same for every revision."
+            description="`<location>/<local begin>/<resolution>`, and `/<gender>-<age>` in codes where it is grouped: "
+            "the same for every revision."
         ),
     ]
     revision: _Revision

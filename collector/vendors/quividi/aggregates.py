@@ -17,7 +17,7 @@ from collector.model import SECOND, Event, Memory, Record, Reject, Window
 from collector.rfc3339 import format_ms, to_ms
 from collector.vendors.leniency import decode_record
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, TABLE, ExportType
+from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, TABLE, ExportType, Part
 from collector.vendors.quividi.resolutions import RESOLUTIONS, periods
 from collector.vendors.quividi.wire import Number, number, parse_local, place_of
 from collector.vendors.quividi.zones import instant, local
@@ -56,7 +56,7 @@ class Aggregates:
         self._grouped = grouped
         by_demographics = GROUP_BY_DEMOGRAPHICS in self._kind.options
         self._parts = () if by_demographics and not grouped else self._kind.parts
-        self._wire = _wire_of(self._kind)
+        self._wire = _wire_of(self._kind, self._parts)
         self._decode = msgspec.json.Decoder(self._wire).decode
         self.grid = periods(resolution, anchor, zone)
 
@@ -160,10 +160,10 @@ class Aggregates:
         }
 
 
-def _wire_of(kind: ExportType) -> type[Struct]:
+def _wire_of(kind: ExportType, parts: Sequence[Part]) -> type[Struct]:
     """What a row of this type looks like. Fields may be added without warning, and are ignored."""
     told = dict.fromkeys(("period_start", "period_start_date", "period_start_time"), str)
-    told |= {part.name: part.unit.wire for part in kind.parts}
+    told |= {part.name: part.unit.wire for part in parts}
     told |= {name: metric.unit.wire for metric in kind.metrics for name in metric.said}
     fields = [(name, each | None, None) for name, each in told.items()]
     return msgspec.defstruct("Row", [(kind.place, NUMBER.wire), *fields], frozen=True, gc=False)

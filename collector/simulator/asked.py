@@ -1,0 +1,55 @@
+"""What an export is asked for, as strict as the vendor's document."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from collector.simulator.aggregated import RESOLUTIONS
+
+FINEST = "finest"
+SELECTORS = ("locations", "sites", "location_tags", "site_tags")
+BY_CONTENT = ("viewers_apc", "proof_of_play_by_location", "proof_of_play_by_site")
+DATA_TYPES: Mapping[str, frozenset[str]] = {
+    "viewers": RESOLUTIONS | {FINEST},
+    "viewers_apc": frozenset({FINEST}),
+    "ots": RESOLUTIONS,
+    "gate": RESOLUTIONS,
+    "proof_of_play_by_location": RESOLUTIONS,
+    "proof_of_play_by_site": RESOLUTIONS,
+}
+"""And their resolutions."""
+
+
+class Asked(Struct, frozen=True):
+    """The parameters of an export. Times are local."""
+
+    data_type: str
+    resolution: str
+    first: datetime
+    last: datetime
+    ids: Mapping[str, frozenset[int]]
+    grouped: bool
+    contents: frozenset[str] | None
+    """None: all."""
+
+
+def read(query: Mapping[str, str]) -> Asked:
+    """Raises ValueError that says what cannot be exported, or read."""
+    try:
+        first, last = (datetime.strptime(query[name], "%Y-%m-%dT%H:%M:%S") for name in ("start", "end"))  # noqa: DTZ007
+        ids = {name: frozenset(map(int, query[name].split(","))) for name in SELECTORS if name in query}
+    except (KeyError, ValueError) as error:
+        raise ValueError("start, end or ids cannot be read") from error
+    data_type, resolution = query.get("data_type", ""), query.get("time_resolution", "")
+    contents = frozenset(query["content_ids"].split(",")) if "content_ids" in query else None
+    asked = Asked(data_type, resolution, first, last, ids, "group_by_demographics" in query, contents)
+    if first > last or not ids:
+        raise ValueError("an export is of some locations or sites, from a start to an end")
+    if resolution not in DATA_TYPES.get(data_type, ()):
+        raise ValueError("there is no such data_type, or not at this time_resolution")
+    if asked.grouped and (data_type != "viewers" or resolution == FINEST):
+        raise ValueError("group_by_demographics only works with aggregated viewers")
+    if contents is not None and data_type not in BY_CONTENT:
+        raise ValueError("content_ids only work with viewers_apc and proof of play")
+    return asked
