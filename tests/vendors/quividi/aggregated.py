@@ -1,0 +1,210 @@
+"""The vendor's own examples of aggregates, as strict JSON, and the way from an answer to what consumers see."""
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from jsonschema import Draft202012Validator
+
+from collector.commands.schema import json_schema
+from collector.model import Event, Record, Reject
+from collector.vendors.quividi import wire
+from collector.vendors.quividi.aggregates import Aggregate, Aggregates
+from collector.vendors.quividi.export_types import TABLE
+from collector.vendors.quividi.resolutions import ANCHOR
+from tests.vendors.quividi.example import LEFT_OUT, PARIS
+
+DIGEST = "0123456789abcdef0123456789abcdef"
+
+# Their trailing commas and the `...` are left out, and Python's quotes are JSON's.
+VIEWERS_AGGREGATED = b"""{
+    "state":"finished",
+    "data":[
+        {
+            "dwell_time":12, "conversion_ratio":11.11111111111111, "watcher_count":1, "attention_time":3,
+            "period_start":"2018-01-29 02:00:00", "location_id":4636
+        },
+        {
+            "dwell_time":0, "conversion_ratio":0.0, "watcher_count":0, "attention_time":0,
+            "period_start":"2018-01-29 03:00:00", "location_id":4636
+        },
+        {
+            "dwell_time":83, "conversion_ratio":27.272727272727273, "watcher_count":3, "attention_time":27,
+            "period_start":"2018-01-29 04:00:00", "location_id":4636
+        }
+    ],
+    "creation_date":"2018-01-29 10:06:09"
+}"""
+BY_DEMOGRAPHICS = b"""{
+    "state":"finished",
+    "data":[
+        {
+            "dwell_time":83, "gender":1, "age":3, "watcher_count":3, "attention_time":27,
+            "period_start":"2018-01-29 04:00:00", "location_id":9876
+        },
+        {
+            "dwell_time":null, "gender":0, "age":0, "watcher_count":0, "attention_time":null,
+            "period_start":"2018-01-29 04:00:00", "location_id":9876
+        }
+    ],
+    "creation_date":"2018-01-29 10:12:28"
+}"""
+OTS = b"""{
+    "state":"finished",
+    "data":[
+        {
+            "duration":3600, "watcher_count":3, "period_start":"2018-01-29 00:00:00", "location_id":1467, "ots_count":4
+        },
+        {
+            "duration":3600, "watcher_count":0, "period_start":"2018-01-29 01:00:00", "location_id":1467, "ots_count":0
+        },
+        {
+            "duration":3600, "watcher_count":1, "period_start":"2018-01-29 02:00:00", "location_id":1467, "ots_count":9
+        },
+        {
+            "duration":3600, "watcher_count":0, "period_start":"2018-01-29 03:00:00", "location_id":1467, "ots_count":0
+        },
+        {
+            "duration":3600, "watcher_count":3, "period_start":"2018-01-29 04:00:00", "location_id":1467, "ots_count":11
+        }
+    ],
+    "creation_date":"2018-01-29 10:15:49"
+}"""
+PLACEHOLDERS = b"""{
+    "state":"finished",
+    "data":[
+        {
+            "duration": 86400.0, "location_id": 1234, "ots_count": 504, "watcher_count": 156,
+            "period_start": "2016-04-29 00:00:00"
+        },
+        {
+            "duration": null, "location_id": 1234, "ots_count": null, "watcher_count": null,
+            "period_start": "2016-04-30 00:00:00"
+        }
+    ]
+}"""
+GATE = b"""{
+    "state":"finished",
+    "data":[
+        {
+            "in_count":8, "gate_id":1, "out_count":18, "duration":3600, "period_start":"2018-01-19 10:00:00",
+            "location_id":26549
+        },
+        {
+            "in_count":14, "gate_id":1, "out_count":36, "duration":3600, "period_start":"2018-01-19 11:00:00",
+            "location_id":26549
+        },
+        {
+            "in_count":16, "gate_id":1, "out_count":32, "duration":3600, "period_start":"2018-01-19 12:00:00",
+            "location_id":26549
+        }
+    ],
+    "creation_date":"2018-01-29 10:23:23"
+}"""
+PROOF_OF_PLAY_BY_LOCATION = b"""{
+    "state":"finished",
+    "data":[
+        {
+            "content_duration":12.2, "content_id":"content one", "duration":3600, "estimated_ots":32, "impressions":32,
+            "location_id":4636, "period_start":"2018-01-29 02:00:00", "play_count":12, "watchers":8, "watchers_2sec":6
+        },
+        {
+            "content_duration":7.8, "content_id":"content one", "duration":3600, "estimated_ots":96, "impressions":96,
+            "location_id":4636, "period_start":"2018-01-29 03:00:00", "play_count":22, "watchers":64, "watchers_2sec":20
+        },
+        {
+            "content_duration":12.2, "content_id":"content one", "duration":3600, "estimated_ots":8, "impressions":8,
+            "location_id":4636, "period_start":"2018-01-29 04:00:00", "play_count":33, "watchers":4, "watchers_2sec":1
+        }
+    ],
+    "creation_date":"2018-01-29 10:06:09"
+}"""
+PROOF_OF_PLAY_BY_SITE = b"""{
+    "state":"finished",
+    "data":[
+        {
+            "content_duration":12.2, "content_id":"content one", "duration":3600, "estimated_ots":31, "impressions":31,
+            "period_start":"2018-01-29 02:00:00", "play_count":10, "site_id":178, "watchers":7, "watchers_2sec":5
+        },
+        {
+            "content_duration":7.8, "content_id":"content one", "duration":3600, "estimated_ots":28, "impressions":28,
+            "period_start":"2018-01-29 03:00:00", "play_count":22, "site_id":178, "watchers":14, "watchers_2sec":14
+        },
+        {
+            "content_duration":12.2, "content_id":"content one", "duration":3600, "estimated_ots":87, "impressions":87,
+            "period_start":"2018-01-29 04:00:00", "play_count":4, "site_id":178, "watchers":42, "watchers_2sec":12
+        }
+    ],
+    "creation_date":"2018-01-29 10:08:12"
+}"""
+
+EXAMPLES = {
+    "viewers_aggregated": VIEWERS_AGGREGATED,
+    "ots": OTS,
+    "gate": GATE,
+    "proof_of_play_by_location": PROOF_OF_PLAY_BY_LOCATION,
+    "proof_of_play_by_site": PROOF_OF_PLAY_BY_SITE,
+}
+AGGREGATED = [name for name, kind in TABLE.items() if kind.is_aggregated]
+
+
+def local(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+YEAR = local("2018-01-01T00:00:00"), local("2018-12-31T23:59:59")
+
+
+def aggregates(
+    stream: str,
+    resolution: str = "1h",
+    anchor: date = ANCHOR,
+    zone: ZoneInfo = PARIS,
+    *,
+    grouped: bool = False,
+) -> Aggregates:
+    return Aggregates(stream, resolution, anchor, zone, grouped=grouped)
+
+
+def found(of: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
+    return list(of.read(wire.rows(wire.answer(body)) or (), *bounds))
+
+
+def events(of: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Event]:
+    records = found(of, body, bounds)
+    assert [] == [one for one in records if isinstance(one, Reject)]
+    return [event for one in records if isinstance(one, Record) for event in of.explode(one, DIGEST, 0, "mall")]
+
+
+def value(event: Event) -> dict[str, Any]:
+    """As a consumer sees it, and as its schema allows."""
+    got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
+    schema = json_schema(event.type)
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(got)
+    return got
+
+
+def row(stream: str, **changes: object) -> bytes:
+    """The first row of the stream's example with other fields."""
+    fields = msgspec.json.decode(EXAMPLES[stream])["data"][0] | changes
+    return msgspec.json.encode({name: each for name, each in fields.items() if each is not LEFT_OUT})
+
+
+def record(of: Aggregates, raw: bytes) -> Record[Aggregate]:
+    got = of.read_row(raw, *YEAR)
+    assert isinstance(got, Record), got
+    return got
+
+
+def reject(of: Aggregates, raw: bytes) -> Reject:
+    got = of.read_row(raw, *YEAR)
+    assert isinstance(got, Reject), got
+    return got
+
+
+def told(stream: str, *, grouped: bool = False, **changes: object) -> dict[str, Any]:
+    """What consumers see of such a row."""
+    of = aggregates(stream, grouped=grouped)
+    [event] = of.explode(record(of, row(stream, **changes)), DIGEST, 0, "mall")
+    return value(event)
