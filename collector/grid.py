@@ -74,7 +74,11 @@ class Periods(Struct, frozen=True):
 
     def starts_at(self, local: datetime) -> bool:
         """Whether a period begins at this local time."""
-        return self.local(self._nth(local)) == local
+        return self.begin_of(local) == local
+
+    def begin_of(self, local: datetime) -> datetime:
+        """The local begin of the period that this local time lies in."""
+        return self.local(self._nth(local))
 
     def end_of(self, local: datetime) -> datetime:
         """The local end of the period that begins at this local time."""

@@ -67,7 +67,11 @@ class Aggregates:
         """
         end = self.grid.floor(window.end)
         start = self.grid.floor(min(window.start, end - SECOND))
-        return local(start, self._zone), local(end, self._zone) - SECOND
+        return self._begin(start), self._begin(end) - SECOND
+
+    def _begin(self, cut: datetime) -> datetime:
+        """Midnight too, where the clock is set forward at midnight and the day begins at one."""
+        return self.grid.begin_of(local(cut, self._zone))
 
     def at_least(self, places: int, first: datetime, last: datetime) -> int:
         count = (last - first) // RESOLUTIONS[self._resolution].shortest + 1

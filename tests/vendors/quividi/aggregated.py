@@ -203,8 +203,11 @@ def reject(of: Aggregates, raw: bytes) -> Reject:
     return got
 
 
-def told(stream: str, *, grouped: bool = False, **changes: object) -> dict[str, Any]:
+def told(stream: str, **changes: object) -> dict[str, Any]:
     """What consumers see of such a row."""
-    of = aggregates(stream, grouped=grouped)
-    [event] = of.explode(record(of, row(stream, **changes)), DIGEST, 0, "mall")
+    return seen(aggregates(stream), row(stream, **changes))
+
+
+def seen(of: Aggregates, raw: bytes) -> dict[str, Any]:
+    [event] = of.explode(record(of, raw), DIGEST, 0, "mall")
     return value(event)

@@ -19,6 +19,7 @@ from tests.vendors.quividi.aggregated import (
     record,
     reject,
     row,
+    seen,
     told,
     value,
 )
@@ -39,7 +40,7 @@ PLACES = dict.fromkeys(METRICS, "location_id") | {"proof_of_play_by_site": "site
 
 def test_tenths_of_seconds_of_viewers_under_their_old_and_their_new_names_are_milliseconds() -> None:
     new = {"dwell_time_in_tenths_of_sec": 83, "attention_time_in_tenths_of_sec": 27}
-    got = told("viewers_aggregated", dwell_time=LEFT_OUT, attention_time=LEFT_OUT, **new)
+    got = told("viewers_aggregated", **new, dwell_time=LEFT_OUT, attention_time=LEFT_OUT)
 
     assert (8300, 2700) == (got["dwell_ms"], got["attention_ms"])
     assert (1200, 300) == (told("viewers_aggregated")["dwell_ms"], told("viewers_aggregated")["attention_ms"])
@@ -114,7 +115,8 @@ def test_a_placeholder_need_not_say_of_what_and_a_row_with_a_number_must(stream:
 def test_demographics_are_words_beside_their_codes_and_zero_is_unknown(
     gender: int | None, age: int | None, expected: tuple[str, str]
 ) -> None:
-    got = told("viewers_aggregated", grouped=True, gender=gender, age=age)
+    of = aggregates("viewers_aggregated", grouped=True)
+    got = seen(of, row("viewers_aggregated", gender=gender, age=age))
 
     assert expected == (got["gender"], got["age_group"])
     assert (gender, age) == (got["gender_code"], got["age_code"])
@@ -194,14 +196,16 @@ def test_a_period_s_start_that_is_none_says_so(stream: str, changes: dict[str, o
 def test_a_metric_that_is_none_says_which(stream: str) -> None:
     of = aggregates(stream)
     for name in METRICS[stream]:
-        for wrong in ("5", -1, [], True, 2**80, -0.5):
+        wrongs: list[object] = ["5", -1, [], True, 2**80, -0.5]
+        for wrong in wrongs:
             got = reject(of, row(stream, **{name: wrong}))
             assert f"$.{name}" in got.error or "out of range" in got.error
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)
 def test_a_place_that_cannot_be_read_is_no_key(stream: str) -> None:
-    for wrong in (LEFT_OUT, None, "x", -1):
+    wrongs: list[object] = [LEFT_OUT, None, "x", -1]
+    for wrong in wrongs:
         assert None is reject(aggregates(stream), row(stream, **{PLACES[stream]: wrong})).key
 
 

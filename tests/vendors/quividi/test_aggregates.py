@@ -19,7 +19,7 @@ from tests.vendors.quividi.aggregated import (
 )
 
 HOUR = {"source": "mall", "revision": 0, "resolution": "1h", "utc_offset_s": 3600, "ambiguous": False}
-EVERYBODY = {"gender": None, "gender_code": None, "age_group": None, "age_code": None}
+EVERYBODY: dict[str, Any] = {"gender": None, "gender_code": None, "age_group": None, "age_code": None}
 
 
 def of_hour(stream: str, place: dict[str, int], begin: str, more: str = "", **fields: Any) -> dict[str, Any]:  # noqa: ANN401

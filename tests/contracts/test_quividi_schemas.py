@@ -1,0 +1,64 @@
+"""The contract of Quividi's events: which fields each type has, and that its schema says what they are."""
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from collector.commands.schema import event_types, json_schema
+
+VIEWER = (
+    "event_id record_id source location_id start start_local utc_offset_s ambiguous end dwell_ms attention_ms gender "
+    "gender_code age_group age_code age_years mood glasses mustache beard vr_id footfall_id footfall_start occurrence"
+)
+PERIOD = (
+    "event_id record_id revision source resolution period_start period_end period_start_local utc_offset_s ambiguous "
+    "quality"
+)
+PLAYS = "content_id content_duration_ms duration_ms impressions estimated_ots play_count watchers watchers_over_2s"
+# A field that is added to the code is added here.
+FIELDS = {
+    "quividi.viewer.v1": VIEWER,
+    "quividi.viewer_apc.v1": f"{VIEWER} content_count",
+    "quividi.viewer_content.v1": (
+        "event_id viewer_event_id source location_id index start content_id campaign_id app_id dwell_ms attention_ms "
+        "mood_ms gender age_group"
+    ),
+    "quividi.viewers_aggregated.v1": (
+        f"{PERIOD} location_id gender gender_code age_group age_code watcher_count dwell_ms attention_ms "
+        "conversion_percent"
+    ),
+    "quividi.ots.v1": f"{PERIOD} location_id ots_count watcher_count duration_ms",
+    "quividi.gate.v1": f"{PERIOD} location_id gate_id in_count out_count duration_ms",
+    "quividi.proof_of_play_by_location.v1": f"{PERIOD} location_id {PLAYS}",
+    "quividi.proof_of_play_by_site.v1": f"{PERIOD} site_id {PLAYS}",
+}
+TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
+    "quividi.viewer.v1": "quividi.viewers",
+    "quividi.viewer_apc.v1": "quividi.viewers_apc",
+    "quividi.viewer_content.v1": "quividi.viewer_contents",
+}
+
+each_type = pytest.mark.parametrize("name", FIELDS)
+
+
+def test_no_type_is_without_documentation() -> None:
+    assert FIELDS.keys() == {name for name in event_types() if name.startswith("quividi.")}
+
+
+@each_type
+def test_a_type_has_the_fields_and_the_topic_of_its_documentation_and_always_all_of_them(name: str) -> None:
+    kind = event_types()[name]
+    schema = json_schema(kind)
+
+    Draft202012Validator.check_schema(schema)
+    assert TOPICS[name] == kind.topic
+    assert set(FIELDS[name].split()) == schema["properties"].keys()
+    assert set(FIELDS[name].split()) == set(schema["required"])
+
+
+@each_type
+def test_every_field_says_what_it_is_and_a_duration_in_which_unit(name: str) -> None:
+    properties = json_schema(event_types()[name])["properties"]
+
+    assert [] == [field for field, kind in properties.items() if not kind.get("description")]
+    durations = {field: kind for field, kind in properties.items() if field.endswith("_ms") and field != "mood_ms"}
+    assert [] == [field for field, kind in durations.items() if "milliseconds" not in kind["description"]]

@@ -1,0 +1,276 @@
+"""Viewers with their contents: one event for the viewer, and one for each of what was played meanwhile."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from collector.commands.schema import json_schema
+from collector.model import Event, Record, Reject
+from collector.vendors.quividi import wire
+from collector.vendors.quividi.contents import SeenApc, read_viewer_apc
+from collector.vendors.quividi.events import VIEWER_APC, VIEWER_CONTENT, explode_viewer, explode_viewer_apc
+from tests.vendors.quividi.example import APC, LEFT_OUT, PARIS, record_of
+
+DIGEST = "0123456789abcdef0123456789abcdef"
+
+# The document's first viewer with contents; the second is `APC`.
+TWO_CONTENTS = b"""{
+    "beard":1, "dwell_time":29, "start_time":"2018-01-14T09:29:10", "gender":2, "age":1, "age_value":8,
+    "neutral":70.19607843137254, "mustache":1, "unhappy":0.0, "attention_time":12, "location_id":38918, "glasses":1,
+    "very_unhappy":0.0, "very_happy":9.803921568627452,
+    "contents":[
+        {
+            "campaign_id":null, "dwell_time":928, "unhappy_time":0, "happy_time":0, "very_happy_time":0,
+            "app_id":"my_app_id", "very_unhappy_time":0, "attention_time":192,
+            "content_id":"my_very_own_content_id", "neutral_time":192
+        },
+        {
+            "campaign_id":"A campaign id", "dwell_time":925, "unhappy_time":0, "happy_time":0, "very_happy_time":0,
+            "app_id":"my_app_id", "very_unhappy_time":0, "attention_time":925, "content_id":"another_content_id",
+            "neutral_time":925
+        }
+    ],
+    "happy":20.0
+}"""
+ANSWER = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:56:11"}' % (TWO_CONTENTS, APC)
+
+NO_MOOD_MS = {"very_happy": 0, "happy": 0, "neutral": 0, "unhappy": 0, "very_unhappy": 0}
+OF_THE_FIRST = {
+    "viewer_event_id": f"{DIGEST}/viewer_apc/0",
+    "source": "mall",
+    "location_id": 38918,
+    "start": "2018-01-14T08:29:10.000Z",
+    "app_id": "my_app_id",
+    "gender": "female",
+    "age_group": "child",
+}
+THE_FIRST = [
+    {
+        "event_id": f"{DIGEST}/viewer_apc/0",
+        "record_id": "38918/2018-01-14T09:29:10/2-1-2900-1200/0",
+        "source": "mall",
+        "location_id": 38918,
+        "start": "2018-01-14T08:29:10.000Z",
+        "start_local": "2018-01-14T09:29:10",
+        "utc_offset_s": 3600,
+        "ambiguous": False,
+        "end": "2018-01-14T08:29:12.900Z",
+        "dwell_ms": 2900,
+        "attention_ms": 1200,
+        "gender": "female",
+        "gender_code": 2,
+        "age_group": "child",
+        "age_code": 1,
+        "age_years": 8,
+        "mood": {
+            "very_happy": 9.803921568627452,
+            "happy": 20.0,
+            "neutral": 70.19607843137254,
+            "unhappy": 0.0,
+            "very_unhappy": 0.0,
+        },
+        "glasses": "none",
+        "mustache": "none",
+        "beard": "none",
+        "vr_id": None,
+        "footfall_id": None,
+        "footfall_start": None,
+        "occurrence": 0,
+        "content_count": 2,
+    },
+    {
+        **OF_THE_FIRST,
+        "event_id": f"{DIGEST}/viewer_content/0",
+        "index": 0,
+        "content_id": "my_very_own_content_id",
+        "campaign_id": None,
+        "dwell_ms": 928,
+        "attention_ms": 192,
+        "mood_ms": {**NO_MOOD_MS, "neutral": 192},
+    },
+    {
+        **OF_THE_FIRST,
+        "event_id": f"{DIGEST}/viewer_content/1",
+        "index": 1,
+        "content_id": "another_content_id",
+        "campaign_id": "A campaign id",
+        "dwell_ms": 925,
+        "attention_ms": 925,
+        "mood_ms": {**NO_MOOD_MS, "neutral": 925},
+    },
+]
+
+
+def record(raw: bytes) -> Record[SeenApc]:
+    got = read_viewer_apc(raw, PARIS)
+    assert isinstance(got, Record), got
+    return got
+
+
+def value(event: Event) -> dict[str, Any]:
+    """As a consumer sees it, and as its schema allows."""
+    got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
+    schema = json_schema(event.type)
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(got)
+    return got
+
+
+def exploded(raw: bytes, occurrence: int = 0) -> list[Event]:
+    return list(explode_viewer_apc(record(raw), DIGEST, occurrence, "mall"))
+
+
+def viewer(**changes: object) -> bytes:
+    """The first viewer with other fields."""
+    fields = msgspec.json.decode(TWO_CONTENTS) | changes
+    return msgspec.json.encode({name: each for name, each in fields.items() if each is not LEFT_OUT})
+
+
+def content(**changes: object) -> bytes:
+    """The first viewer with its first content alone, which has other fields."""
+    fields = msgspec.json.decode(TWO_CONTENTS)["contents"][0] | changes
+    return viewer(contents=[{name: each for name, each in fields.items() if each is not LEFT_OUT}])
+
+
+def told(**changes: object) -> dict[str, Any]:
+    [_, event] = exploded(content(**changes))
+    return value(event)
+
+
+def test_the_documents_first_viewer_becomes_an_event_and_two_of_contents() -> None:
+    got = exploded(TWO_CONTENTS)
+
+    assert THE_FIRST == [value(event) for event in got]
+    assert [
+        ("quividi.viewers_apc", "quividi.viewer_apc.v1", f"location/38918/viewer_apc/{DIGEST}"),
+        ("quividi.viewer_contents", "quividi.viewer_content.v1", f"location/38918/viewer_apc/{DIGEST}/content/0"),
+        ("quividi.viewer_contents", "quividi.viewer_content.v1", f"location/38918/viewer_apc/{DIGEST}/content/1"),
+    ] == [(event.type.topic, event.type.name, event.subject) for event in got]
+    assert {("38918", "2018-01-14T08:29:10.000Z")} == {(event.key, event.time) for event in got}
+    assert [event.id for event in got] == [value(event)["event_id"] for event in got]
+
+
+def test_the_documents_second_viewer_looked_longer_at_a_content_than_it_was_there_and_that_is_passed_on() -> None:
+    whole, played = (value(event) for event in exploded(APC))
+
+    expected = {"record_id": "38918/2018-01-14T09:21:54/2-3-1000-500/0", "age_years": 40, "content_count": 1}
+    assert expected.items() <= whole.items()
+    assert {
+        "event_id": f"{DIGEST}/viewer_content/0",
+        "viewer_event_id": f"{DIGEST}/viewer_apc/0",
+        "source": "mall",
+        "location_id": 38918,
+        "index": 0,
+        "start": "2018-01-14T08:21:54.000Z",
+        "content_id": "my_very_own_content_id",
+        "campaign_id": None,
+        "app_id": "my_app_id",
+        "dwell_ms": 15,
+        "attention_ms": 542,
+        "mood_ms": {**NO_MOOD_MS, "happy": 542},
+        "gender": "female",
+        "age_group": "adult",
+    } == played
+
+
+def test_the_documents_answer_is_two_viewers() -> None:
+    raw = wire.rows(wire.answer(ANSWER)) or ()
+
+    got = list(wire.read_each(raw, PARIS, read_viewer_apc))
+    assert [2, 1] == [len(one.payload.contents) for one in got if isinstance(one, Record)]
+
+
+def test_they_are_the_same_people_as_viewers_and_yet_other_records_of_other_types() -> None:
+    apc, plain = record(TWO_CONTENTS), record_of(TWO_CONTENTS)
+
+    assert (apc.start_ms, apc.end_ms, apc.filed_s) == (plain.start_ms, plain.end_ms, plain.filed_s)
+    assert apc.key != plain.key
+    [event] = explode_viewer(plain, DIGEST, 0, "mall")
+    assert (VIEWER_APC, VIEWER_CONTENT, VIEWER_CONTENT) == tuple(each.type for each in exploded(TWO_CONTENTS))
+    assert event.id not in {each.id for each in exploded(TWO_CONTENTS)}
+    expected = value(event) | {"event_id": f"{DIGEST}/viewer_apc/0", "content_count": 2}
+    assert expected == value(exploded(TWO_CONTENTS)[0])
+
+
+def test_the_time_may_be_named_as_that_of_viewers() -> None:
+    renamed = viewer(start_time=LEFT_OUT, period_start="2018-01-14 09:29:10")
+
+    assert record(TWO_CONTENTS).key == record(renamed).key
+
+
+def test_times_of_contents_are_milliseconds_under_their_old_and_their_new_names() -> None:
+    new = {"dwell_time_in_milliseconds": 928, "attention_time_in_milliseconds": 192.0}
+    renamed = content(dwell_time=LEFT_OUT, attention_time=LEFT_OUT, **new)
+
+    assert record(content()).fingerprint == record(renamed).fingerprint
+    assert (928, 192) == (told(**new)["dwell_ms"], told(**new)["attention_ms"])
+    assert 0 == told(dwell_time_in_milliseconds=0)["dwell_ms"]
+
+
+def test_what_is_not_told_of_a_content_is_null() -> None:
+    names = ("dwell_time", "attention_time", "campaign_id", "app_id")
+    moods = ("very_happy_time", "happy_time", "neutral_time", "unhappy_time", "very_unhappy_time")
+    for nothing in (None, LEFT_OUT):
+        got = told(**dict.fromkeys([*names, *moods], nothing))
+        assert [None] * 5 == [got[name] for name in ("dwell_ms", "attention_ms", "campaign_id", "app_id", "mood_ms")]
+    assert {**dict.fromkeys(NO_MOOD_MS), "happy": 0} == told(**dict.fromkeys(moods, None) | {"happy_time": 0})[
+        "mood_ms"
+    ]
+
+
+def test_ids_of_contents_are_texts_also_where_they_are_numbers() -> None:
+    got = told(content_id=8001, campaign_id=7, app_id=0)
+
+    assert ("8001", "7", "0") == (got["content_id"], got["campaign_id"], got["app_id"])
+    assert record(content(content_id=8001)).fingerprint == record(content(content_id="8001")).fingerprint
+
+
+def test_which_contents_were_played_tells_equal_viewers_apart_and_is_no_part_of_the_key() -> None:
+    one, other = record(content()), record(content(content_id="another"))
+
+    assert one.key == other.key
+    assert one.fingerprint != other.fingerprint
+    assert 3 == value(exploded(TWO_CONTENTS, occurrence=3)[0])["occurrence"]
+
+
+def test_a_viewer_without_contents_is_one_all_the_same() -> None:
+    for nothing in ([], None, LEFT_OUT):
+        [event] = exploded(viewer(contents=nothing))
+        assert 0 == value(event)["content_count"]
+
+
+def test_a_row_that_says_nothing_is_no_viewer_and_one_that_has_contents_is_not_lost() -> None:
+    nothing = dict.fromkeys(("gender", "age", "dwell_time", "attention_time"))
+
+    assert read_viewer_apc(viewer(**nothing, contents=[]), PARIS) is None
+    got = read_viewer_apc(viewer(**nothing), PARIS)
+    assert isinstance(got, Reject)
+    assert "38918" == got.key
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"content_id": LEFT_OUT}, "`content_id` - at `$.contents[0]`"),
+        ({"content_id": None}, "$.contents[0].content_id"),
+        ({"content_id": 1.5}, "$.contents[0].content_id"),
+        ({"dwell_time": -1}, "$.contents[0].dwell_time"),
+        ({"dwell_time": "928"}, "$.contents[0].dwell_time"),
+        ({"happy_time": []}, "$.contents[0].happy_time"),
+        ({"campaign_id": {}}, "$.contents[0].campaign_id"),
+    ],
+)
+def test_a_content_that_cannot_be_understood_costs_its_viewer_and_says_where(
+    changes: dict[str, object], place: str
+) -> None:
+    got = read_viewer_apc(content(**changes), PARIS)
+
+    assert isinstance(got, Reject)
+    assert place in got.error
+    assert "38918" == got.key
+
+
+@pytest.mark.parametrize("raw", [b"null", b"[]", b"1", viewer(contents="none"), viewer(start_time="never")])
+def test_what_is_no_viewer_with_contents_is_a_reject(raw: bytes) -> None:
+    assert isinstance(read_viewer_apc(raw, PARIS), Reject)

@@ -1,0 +1,165 @@
+"""Every export type is asked for as the document's examples are, and what comes is taken as what it is."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from collector.errors import Split
+from collector.model import Memory, Record, Window
+from collector.telemetry.vendor import unheard
+from collector.vendors.http import http
+from collector.vendors.quividi import VENDOR
+from collector.vendors.quividi.client import Exported, streams
+from collector.vendors.quividi.export_types import TABLE
+from tests.vendors.loopback import serving
+from tests.vendors.quividi.aggregated import EXAMPLES, row
+from tests.vendors.quividi.test_contents import TWO_CONTENTS
+from tests.vendors.quividi.vidicenter import VidiCenter, source
+
+pytestmark = pytest.mark.anyio
+
+MORNING = Window(datetime.fromisoformat("2018-01-29T01:00:00Z"), datetime.fromisoformat("2018-01-29T04:00:00Z"))
+"""From two to five in Paris."""
+TWO_IDS = "content_ids=b%26c,content%20one"
+HOURS = "start=2018-01-29T02:00:00&end=2018-01-29T04:59:59"
+
+
+@asynccontextmanager
+async def lobby(
+    vendor: VidiCenter, tables: dict[str, dict[str, Any]], **settings: object
+) -> AsyncIterator[list[Exported[Any]]]:
+    async with serving(vendor.answer) as url, http(vendor.clock) as asking:
+        found = streams("lobby", source(url, streams=tables, **settings), asking, unheard())
+        yield [each for each in found if isinstance(each, Exported)]
+
+
+async def asked(stream: str, table: dict[str, Any], window: Window = MORNING, **settings: object) -> str:
+    """The path and the query of the calls, which are all the same."""
+    vendor = VidiCenter()
+    async with lobby(vendor, {stream: table}, **settings) as [one]:
+        assert [0] == [answer.rows async for answer in one.ask(window)]
+    [call] = set(vendor.calls)
+    return call.partition("?")[2]
+
+
+@pytest.mark.parametrize(
+    ("stream", "table", "expected"),
+    [
+        ("viewers_aggregated", {}, f"data_type=viewers&time_resolution=1h&{HOURS}&locations=1056"),
+        (
+            "viewers_aggregated",
+            {"group_by_demographics": True},
+            f"data_type=viewers&time_resolution=1h&{HOURS}&locations=1056&group_by_demographics=1",
+        ),
+        ("ots", {"resolution": "5m"}, f"data_type=ots&time_resolution=5m&{HOURS}&locations=1056"),
+        ("gate", {}, f"data_type=gate&time_resolution=1h&{HOURS}&locations=1056"),
+        (
+            "proof_of_play_by_location",
+            {},
+            f"data_type=proof_of_play_by_location&time_resolution=1h&{HOURS}&locations=1056",
+        ),
+        (
+            "proof_of_play_by_location",
+            {"content_ids": ["content one", "b&c"]},
+            f"data_type=proof_of_play_by_location&time_resolution=1h&{HOURS}&locations=1056&{TWO_IDS}",
+        ),
+        (
+            "viewers_apc",
+            {"content_ids": ["a"]},
+            f"data_type=viewers_apc&time_resolution=finest&{HOURS}&locations=1056&content_ids=a",
+        ),
+    ],
+)
+async def test_a_request_is_the_documents(stream: str, table: dict[str, Any], expected: str) -> None:
+    assert expected == await asked(stream, table)
+
+
+async def test_proof_of_play_by_site_is_asked_for_by_sites() -> None:
+    expected = f"data_type=proof_of_play_by_site&time_resolution=1h&{HOURS}&sites=178"
+    assert expected == await asked("proof_of_play_by_site", {}, locations=None, sites=[178])
+
+
+async def test_the_hour_that_comes_twice_is_asked_for_once_and_whole() -> None:
+    twice = Window(datetime.fromisoformat("2026-10-25T00:00:00Z"), datetime.fromisoformat("2026-10-25T02:00:00Z"))
+
+    expected = "data_type=ots&time_resolution=1h&start=2026-10-25T02:00:00&end=2026-10-25T02:59:59&locations=1056"
+    assert expected == await asked("ots", {}, twice)
+
+
+@pytest.mark.parametrize("stream", EXAMPLES)
+async def test_the_document_s_answers_are_records_and_become_events_of_their_type(stream: str) -> None:
+    vendor = VidiCenter()
+    data = msgspec.json.encode(msgspec.json.decode(EXAMPLES[stream])["data"])
+    vendor.data = lambda _: data
+    year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
+    places = {"locations": None, "sites": [178]} if stream.endswith("site") else {}
+    async with lobby(vendor, {stream: {}}, **places) as [one]:
+        [(rows, size, records)] = [(each.rows, each.size, tuple(each.records)) async for each in one.ask(year)]
+        found = [event for each in records if isinstance(each, Record) for event in one.explode(each, "f" * 32, 0)]
+
+    assert rows == len(records) == len(found) == len(msgspec.json.decode(data))
+    assert size > len(data)
+    assert {*TABLE[stream].events} == {event.type for event in found}
+
+
+async def test_viewers_with_contents_come_as_rows_and_go_as_events_of_two_types() -> None:
+    vendor = VidiCenter()
+    vendor.data = lambda _: b"[" + TWO_CONTENTS + b"]"
+    async with lobby(vendor, {"viewers_apc": {}}) as [one]:
+        [records] = [tuple(each.records) async for each in one.ask(MORNING)]
+        assert Memory.ROWS is one.memory
+        events = [event for each in records if isinstance(each, Record) for event in one.explode(each, "f" * 32, 0)]
+
+    assert ["viewer_apc", "viewer_content", "viewer_content"] == [event.id.split("/")[1] for event in events]
+
+
+async def test_a_request_for_more_rows_than_the_vendor_sends_is_not_made() -> None:
+    vendor = VidiCenter()
+    months = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
+    table = {"viewers_aggregated": {"resolution": "5m", "group_by_demographics": True}}
+    async with lobby(vendor, table, locations=list(range(1, 14))) as [one]:
+        with pytest.raises(Split, match="20498400 rows, of 20000000"):
+            await anext(one.ask(months))
+        assert [] == vendor.calls
+        async for _ in one.ask(Window(months.start, datetime.fromisoformat("2018-12-20T23:00:00Z"))):
+            pass
+    assert vendor.calls
+
+
+async def test_an_answer_of_as_many_rows_as_the_vendor_sends_is_not_trusted_and_is_built_anew_next_time() -> None:
+    vendor = VidiCenter()
+    vendor.data = lambda _: b"[" + b",".join([row("ots")] * 5) + b"]"
+    async with lobby(vendor, {"ots": {}}) as [one]:
+        one._most_rows = 5
+        with pytest.raises(Split, match="5 rows"):
+            await anext(one.ask(MORNING))
+        one._most_rows = 6
+        assert [5] == [answer.rows async for answer in one.ask(MORNING)]
+    assert 2 == len(vendor.builds)
+
+
+async def test_a_selection_says_what_of_the_data_it_is() -> None:
+    async def selection(stream: str, **table: Any) -> str:  # noqa: ANN401
+        async with lobby(VidiCenter(), {stream: table}) as [one]:
+            return one.selection
+
+    assert (await selection("viewers")).startswith("locations ")
+    assert (await selection("ots")).startswith("locations, 1h ")
+    assert (await selection("viewers_aggregated", group_by_demographics=True)).startswith(
+        "locations, 1h, group_by_demographics "
+    )
+    assert await selection("viewers_apc", content_ids=["a"]) != await selection("viewers_apc", content_ids=["b"])
+    assert await selection("viewers_apc", content_ids=["a", "b"]) == await selection(
+        "viewers_apc", content_ids=["b", "a"]
+    )
+
+
+def test_the_vendor_declares_the_types_of_every_stream() -> None:
+    assert {name: kind.events for name, kind in TABLE.items()} == VENDOR.event_types
+    names = [each.name for kinds in VENDOR.event_types.values() for each in kinds]
+    topics = [each.topic for kinds in VENDOR.event_types.values() for each in kinds]
+    assert len(names) == len(set(names)) == len(set(topics)) == 8

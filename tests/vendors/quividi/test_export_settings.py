@@ -1,0 +1,200 @@
+"""What an export type cannot do is refused at start, each with its path and the reason."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.config import load
+from collector.errors import UserError
+from collector.model import Seconds
+from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
+from collector.vendors.quividi.resolutions import periods
+from collector.vendors.quividi.settings import AggregatedSettings, QuividiSource, Streams
+from tests.vendors.quividi.example import PARIS
+
+AIRPORT = """
+[sources.airport]
+vendor = "quividi"
+username = "airport"
+token = "t0ken"
+timezone = "Europe/Paris"
+"""
+AGGREGATED = [name for name, kind in TABLE.items() if kind.is_aggregated]
+LOCATIONS, SITES = "locations = [8264]\n", "sites = [178]\n"
+COARSER = '"5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M"'
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLLECTOR__SOURCES__AIRPORT__STREAMS__OTS__ANCHOR", raising=False)
+
+
+def loaded(folder: Path, stream: str, keys: str = "", places: str = SITES) -> QuividiSource:
+    path = folder / "config.toml"
+    path.write_text(f"{AIRPORT}{places}[sources.airport.streams.{stream}]\n{keys}\n", "utf-8")
+    source = load(path).sources["airport"]
+    assert isinstance(source, QuividiSource)
+    return source
+
+
+def refusal(folder: Path, stream: str, keys: str = "", places: str = SITES) -> str:
+    with pytest.raises(UserError) as told:
+        loaded(folder, stream, keys, places)
+    return str(told.value)
+
+
+def test_there_is_a_table_for_every_export_type_and_it_has_the_options_of_its_type() -> None:
+    assert TABLE.keys() == Streams.model_fields.keys()
+    for name, kind in TABLE.items():
+        keys = type(Streams.model_validate({name: {}}).exports[0]).model_fields.keys()
+        assert kind.options == keys & {CONTENT_IDS, GROUP_BY_DEMOGRAPHICS}
+        assert kind.is_aggregated == ("anchor" in keys)
+
+
+@pytest.mark.parametrize("stream", TABLE)
+def test_every_stream_has_a_default_for_every_key(tmp_path: Path, stream: str) -> None:
+    source = loaded(tmp_path, stream)
+    [(name, settings)] = source.streams.chosen.items()
+    [export] = source.streams.exports
+
+    assert (stream, stream) == (name, export.stream)
+    assert ("1h" if TABLE[stream].is_aggregated else "finest") == export.resolution
+    assert (timedelta(minutes=45), timedelta(days=3)) == (export.settle, export.allowed_lateness)
+    assert {} == export.options
+    assert Seconds() == settings.policy(None).grid
+    grid = periods("1h", date(2018, 1, 1), PARIS)
+    assert grid is settings.policy(None, grid).grid
+
+
+def test_an_anchor_is_the_first_day_of_2018_which_is_a_monday(tmp_path: Path) -> None:
+    [export] = loaded(tmp_path, "ots").streams.exports
+    assert isinstance(export, AggregatedSettings)
+    assert (date(2018, 1, 1), 0) == (export.anchor, export.anchor.weekday())
+
+
+def test_several_streams_run_side_by_side(tmp_path: Path) -> None:
+    got = loaded(tmp_path, "ots", "[sources.airport.streams.gate]\n[sources.airport.streams.viewers]")
+
+    assert {"ots", "gate", "viewers"} == got.streams.chosen.keys()
+
+
+@pytest.mark.parametrize("resolution", ["5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M"])
+@pytest.mark.parametrize("stream", AGGREGATED)
+def test_aggregates_come_at_every_resolution_of_the_document(tmp_path: Path, stream: str, resolution: str) -> None:
+    [export] = loaded(tmp_path, stream, f'resolution = "{resolution}"').streams.exports
+    assert resolution == export.resolution
+
+
+@pytest.mark.parametrize(
+    ("stream", "resolution", "expected"),
+    [
+        ("viewers", "1h", 'expected "finest": aggregates of them are the stream viewers_aggregated'),
+        ("viewers_apc", "1d", 'expected "finest": VidiCenter does not aggregate viewers with their contents'),
+        ("viewers_aggregated", "finest", f"expected {COARSER}: viewers one by one are the stream viewers"),
+        ("ots", "finest", f"expected {COARSER}: VidiCenter has OTS as aggregates alone"),
+        ("gate", "finest", f"expected {COARSER}: VidiCenter has gates as aggregates alone"),
+        (
+            "proof_of_play_by_location",
+            "finest",
+            f"expected {COARSER}: VidiCenter has proof of play as aggregates alone",
+        ),
+        ("ots", "2h", f"expected {COARSER}"),
+        ("ots", "1m", f"expected {COARSER}"),
+        ("viewers", "1m", 'expected "finest"'),
+    ],
+)
+def test_a_resolution_that_a_type_has_not_is_refused(
+    tmp_path: Path, stream: str, resolution: str, expected: str
+) -> None:
+    told = refusal(tmp_path, stream, f'resolution = "{resolution}"')
+
+    assert f"sources.airport.streams.{stream}.resolution: {expected}" == told
+
+
+@pytest.mark.parametrize("stream", [name for name, kind in TABLE.items() if CONTENT_IDS not in kind.options])
+def test_content_ids_are_refused_where_the_vendor_does_not_take_them(tmp_path: Path, stream: str) -> None:
+    told = refusal(tmp_path, stream, 'content_ids = ["a"]')
+
+    others = "viewers_apc and proof_of_play_by_location and proof_of_play_by_site"
+    assert f"sources.airport.streams.{stream}: content_ids: VidiCenter takes it for {others} alone" == told
+
+
+@pytest.mark.parametrize("stream", [name for name, kind in TABLE.items() if GROUP_BY_DEMOGRAPHICS not in kind.options])
+@pytest.mark.parametrize("given", ["true", "false"])
+def test_group_by_demographics_is_refused_but_for_aggregated_viewers(tmp_path: Path, stream: str, given: str) -> None:
+    told = refusal(tmp_path, stream, f"group_by_demographics = {given}")
+
+    expected = "group_by_demographics: VidiCenter takes it for viewers_aggregated alone"
+    assert f"sources.airport.streams.{stream}: {expected}" == told
+
+
+@pytest.mark.parametrize("places", [LOCATIONS, LOCATIONS + SITES, SITES + "location_tags = [12]\n"])
+def test_a_site_s_numbers_need_all_of_its_locations(tmp_path: Path, places: str) -> None:
+    told = refusal(tmp_path, "proof_of_play_by_site", places=places)
+
+    assert told.startswith("sources.airport: streams.proof_of_play_by_site needs sites or site_tags alone: a site's")
+
+
+@pytest.mark.parametrize("places", [SITES, "site_tags = [3]\n", SITES + "site_tags = [3]\n"])
+def test_sites_are_enough(tmp_path: Path, places: str) -> None:
+    loaded(tmp_path, "proof_of_play_by_site", places=places)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("[]", "content_ids: expected at least one id, or no such key"),
+        ('["a", ""]', "content_ids: expected at least one id, or no such key"),
+        ('["a,b"]', "content_ids: expected ids without a comma, which to VidiCenter is the end of one"),
+        ('"a"', "content_ids: expected an array, got a string"),
+        ("[1]", "content_ids.0: expected a string, got an integer"),
+        (f'["{"é" * 200}"]', "content_ids: expected 1000 characters at most in all, as a URL writes them"),
+    ],
+)
+def test_content_ids_that_cannot_be_asked_for_are_refused(tmp_path: Path, given: str, expected: str) -> None:
+    path = "sources.airport.streams.viewers_apc"
+    assert f"{path}.{expected}" == refusal(tmp_path, "viewers_apc", f"content_ids = {given}")
+
+
+def test_options_are_asked_for_only_where_they_are_chosen(tmp_path: Path) -> None:
+    def options(stream: str, keys: str) -> dict[str, str]:
+        [export] = loaded(tmp_path, stream, keys).streams.exports
+        return dict(export.options)
+
+    assert {"content_ids": "a,b c"} == options("viewers_apc", 'content_ids = ["b c", "a", "a"]')
+    assert {"content_ids": "a"} == options("proof_of_play_by_site", 'content_ids = ["a"]')
+    assert {"group_by_demographics": "1"} == options("viewers_aggregated", "group_by_demographics = true")
+    assert {} == options("viewers_aggregated", "group_by_demographics = false")
+
+
+@pytest.mark.parametrize("given", ['"monday"', "2018", "2018-01-01T00:00:00", "2018-01-01T00:00:00Z", '["2018-01-01"]'])
+def test_an_anchor_that_is_no_date_says_what_one_is(tmp_path: Path, given: str) -> None:
+    expected = "sources.airport.streams.ots.anchor: expected a date such as 2018-01-01"
+    assert expected == refusal(tmp_path, "ots", f"anchor = {given}")
+
+
+def test_an_anchor_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLECTOR__SOURCES__AIRPORT__STREAMS__OTS__ANCHOR", "2018-01-07")
+    [export] = loaded(tmp_path, "ots", 'resolution = "7d"').streams.exports
+    assert isinstance(export, AggregatedSettings)
+    assert date(2018, 1, 7) == export.anchor
+
+
+def test_months_are_counted_from_a_day_that_each_of_them_has(tmp_path: Path) -> None:
+    expected = "sources.airport.streams.ots: anchor: expected a day up to the 28th, which every month has"
+
+    assert expected == refusal(tmp_path, "ots", 'resolution = "1M"\nanchor = 2018-01-29')
+    loaded(tmp_path, "ots", 'resolution = "1M"\nanchor = 2018-01-28')
+    loaded(tmp_path, "ots", 'resolution = "7d"\nanchor = 2018-01-29')
+
+
+def test_unknown_keys_are_errors_and_all_are_told_at_once(tmp_path: Path) -> None:
+    told = refusal(tmp_path, "gate", 'anchors = 2018-01-01\nresolution = 5\nsettle = "45"')
+
+    path = "sources.airport.streams.gate"
+    assert {
+        f"{path}.anchors: unknown key",
+        f"{path}.resolution: expected a string, got an integer",
+        f'{path}.settle: expected a duration such as "90s", "15m", "6h" or "3d"',
+    } == set(told.splitlines())
