@@ -1,59 +1,19 @@
 """What `collector simulate` promises: two vendors, and the configuration with which they are used."""
 
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from collector.commands.simulate import parse_faults
 from collector.errors import UserError
-from tests.commands.harness import Ended, closed_port, collector
+from tests.commands.harness import closed_port, collector
+from tests.commands.simulating import lines, simulating
 
 pytestmark = pytest.mark.anyio
 
-LAST_LINE = "timezone = "
 PREVIEWED = ("--last", "6h", "--limit", "20")
-
-
-@contextmanager
-def simulating(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """`collector simulate` as a process, and what it printed by the time that it served."""
-    surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "collector", "simulate", "--listen", f"127.0.0.1:{closed_port()}", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=surroundings,
-    )
-    with process:
-        try:
-            assert process.stdout is not None
-            yield process, _configuration(process.stdout)
-        finally:
-            process.kill()
-
-
-def _configuration(lines: Iterator[str]) -> str:
-    printed = ""
-    for line in lines:
-        printed += line
-        if line.startswith(LAST_LINE):
-            break
-    return printed
-
-
-def lines(ended: Ended) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in ended.out.splitlines()]
 
 
 async def test_it_prints_a_configuration_that_is_right_and_that_preview_and_check_can_use(tmp_path: Path) -> None:

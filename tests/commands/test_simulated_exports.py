@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.harness import collector
-from tests.commands.test_simulate import lines, simulating
+from tests.commands.simulating import lines, simulating
 
 pytestmark = pytest.mark.anyio
 

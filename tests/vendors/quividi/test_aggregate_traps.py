@@ -7,12 +7,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.model import Record
+from collector.vendors.quividi.aggregates import Aggregates
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
     DIGEST,
     EXAMPLES,
+    YEAR,
     aggregates,
     found,
     local,
@@ -326,3 +330,29 @@ def test_a_period_is_filed_on_the_vendor_s_own_clock() -> None:
     got = record(of, row("ots"))
 
     assert (20_700, 3_600_000) == (got.filed_s - got.start_ms // 1000, got.end_ms - got.start_ms)
+
+
+@given(st.sampled_from(AGGREGATED), st.data())
+def test_whatever_stands_in_a_field_it_is_a_row_that_becomes_an_event_or_a_reject(
+    stream: str, data: st.DataObject
+) -> None:
+    of = aggregates(stream, grouped=stream == "viewers_aggregated")
+    name = data.draw(st.sampled_from([*msgspec.json.decode(row(stream)), "gender", "period_start_date"]))
+    number = st.integers(-(2**63), 2**63 - 1) | st.floats(-1e15, 1e15)
+    holds(of, row(stream, **{name: data.draw(st.none() | st.booleans() | number | st.text() | st.lists(number))}))
+
+
+@given(st.sampled_from(AGGREGATED), st.integers(0, 150), st.integers(0, 255))
+def test_no_broken_byte_is_an_error(stream: str, place: int, byte: int) -> None:
+    raw = row(stream)
+    holds(aggregates(stream), raw[:place] + bytes([byte]) + raw[place + 1 :])
+
+
+def holds(of: Aggregates, raw: bytes) -> None:
+    """It is a reject with a reason, or a row whose event keeps its schema, or one of another time."""
+    got = of.read_row(raw, *YEAR)
+    if isinstance(got, Record):
+        [event] = of.explode(got, DIGEST, 0, "mall")
+        assert value(event)
+    elif got is not None:
+        assert got.error
