@@ -46,14 +46,15 @@ Count = Callable[[Sequence[Visit], Naming], list[Row]]
 
 def periods(resolution: str, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Begin and end, local, of the periods that these seconds touch."""
-    begin = _floor(resolution, first)
+    begin = floor(resolution, first)
     while begin <= last:
         end = _after(resolution, begin)
         yield begin, end
         begin = end
 
 
-def _floor(resolution: str, moment: datetime) -> datetime:
+def floor(resolution: str, moment: datetime) -> datetime:
+    """When the period began, local."""
     if resolution == MONTH:
         return moment.replace(day=1, hour=0, minute=0, second=0)
     return moment - (moment - MONDAY) % STEPS[resolution]
@@ -70,8 +71,8 @@ def content(movie: int) -> str:
 
 
 def viewers(people: Sequence[Visit], naming: Naming) -> list[Row]:
-    ots = _ots(people)
-    ratio = 100 * len(people) / ots if ots else 0.0
+    opportunities = _ots(people)
+    ratio = 100 * len(people) / opportunities if opportunities else 0.0
     return [{"watcher_count": len(people), "conversion_ratio": ratio, **_times(people, naming)}]
 
 

@@ -183,13 +183,17 @@ class VidiCenter:
         for place in places:
             members.setdefault(place // 10 if by_site else place, []).append(place)
         for name, of in members.items():
-            seen = [each for place in of for each in self._uploaded(place, wanted, now_ms)]
+            people: dict[datetime, list[Visit]] = {}
+            for place in of:
+                for visit, at in self._uploaded(place, wanted, now_ms):
+                    there = people.setdefault(aggregated.floor(wanted.resolution, at), [])
+                    there += [visit, visit] if visit.has_twin else [visit]
             uploaded_ms = max(last_upload_ms(self._world.pace, place, now_ms) for place in of)
             for begin, end in aggregated.periods(wanted.resolution, wanted.first, wanted.last):
-                people = [visit for visit, at in seen if begin <= at < end for _ in range(2 if visit.has_twin else 1)]
+                there = people.get(begin, [])
                 naming = Naming(*self._times, self._rules.old_names, (end - begin).total_seconds(), wanted.contents)
-                is_known = people or (self._world.rate > 0 and self._ms(end) <= uploaded_ms)
-                for row in count(people, naming) if is_known else aggregated.placeholders(count, naming):
+                is_known = there or (self._world.rate > 0 and self._ms(end) <= uploaded_ms)
+                for row in count(there, naming) if is_known else aggregated.placeholders(count, naming):
                     yield {"site_id" if by_site else "location_id": name, **self._period(begin), **row}
 
     def _period(self, begin: datetime) -> Row:

@@ -74,7 +74,7 @@ class Aggregates:
         return self.grid.begin_of(local(cut, self._zone))
 
     def at_least(self, places: int, first: datetime, last: datetime) -> int:
-        count = (last - first) // RESOLUTIONS[self._resolution].shortest + 1
+        count = (last - first) // RESOLUTIONS[self._resolution].longest + 1
         return places * count * (GROUPS if self._grouped else 1)
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:

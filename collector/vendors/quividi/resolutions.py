@@ -17,6 +17,7 @@ ANCHOR = date(2018, 1, 1)
 """A Monday, and the first of a month: where most people begin to count."""
 ANCHOR_DAYS = 28
 """Days that every month has."""
+LONGEST_MONTH = timedelta(days=31)
 
 
 class Resolution(Struct, frozen=True):
@@ -26,8 +27,8 @@ class Resolution(Struct, frozen=True):
     months: int = 0
 
     @property
-    def shortest(self) -> timedelta:
-        return self.step or self.months * timedelta(days=ANCHOR_DAYS)
+    def longest(self) -> timedelta:
+        return self.step or self.months * LONGEST_MONTH
 
 
 RESOLUTIONS: Mapping[str, Resolution] = {
