@@ -12,7 +12,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.faults import table
-from tests.faults.stage import Row
+from tests.faults.table import Row
 from tests.kafka import broker
 
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -1,17 +1,24 @@
 """A real Apache Kafka with a second door: clients that come through it are always told the proxy's address."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
+from msgspec import Struct
+
+from tests.faults.proxy import Proxy
 from tests.kafka.broker import Broker, free_port
 
 _AUTHORIZER = """
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=true
 """
-"""Everything is allowed to everybody, except on what a test makes rules for."""
+"""Everything is allowed to everybody, except on what a test makes rules for.
+
+On one node alone: of several none would let another vote before it knows the rules, and it learns them from who is
+elected.
+"""
 
 
 class ProxiedBroker(Broker):
@@ -20,8 +27,8 @@ class ProxiedBroker(Broker):
     Who comes through the door `behind` is told that the broker is at `proxy_port`.
     """
 
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
+    def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = ()) -> None:
+        super().__init__(home, node, controllers)
         self.behind = f"127.0.0.1:{free_port()}"
         # Bound as long as this lives, and never listening: nobody else takes the port while no proxy listens at it.
         self._place = socket.socket()
@@ -36,34 +43,48 @@ class ProxiedBroker(Broker):
         ):
             assert 1 == text.count(key)
             text = text.replace(key, f"{key}{door},")
-        self._config.write_text(text + _AUTHORIZER, encoding="utf-8")
+        self._config.write_text(text if len(controllers) > 1 else text + _AUTHORIZER, encoding="utf-8")
 
     def close(self) -> None:
         self.kill()
         self._place.close()
 
 
-@contextmanager
-def cluster(home: Path, nodes: int = 3) -> Iterator[list[Broker]]:
-    """Nodes that replicate everything among them: any one may die."""
-    controllers = [free_port() for _ in range(nodes)]
-    found = [Broker(home / f"node{number}", number, controllers) for number in range(1, nodes + 1)]
-    try:
-        for node in found:
-            node.launch()
-        for node in found:
+class Cluster(Struct, frozen=True):
+    """Nodes that replicate everything among them, each behind a proxy of its own for those who come by it."""
+
+    nodes: Sequence[ProxiedBroker]
+    proxies: Sequence[Proxy]
+
+    @property
+    def address(self) -> str:
+        return ",".join(node.address for node in self.nodes)
+
+    @property
+    def proxied(self) -> str:
+        """Who comes by these learns of no other addresses: each node can be taken from them alone."""
+        return ",".join(proxy.address for proxy in self.proxies)
+
+
+@asynccontextmanager
+async def cluster(home: Path, size: int) -> AsyncIterator[Cluster]:
+    """Started, until the end of the block; of three nodes any one may die."""
+    controllers = [free_port() for _ in range(size)]
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for number in range(1, size + 1):
+            nodes.append(stack.enter_context(closing(ProxiedBroker(home / f"node{number}", number, controllers))))
+            nodes[-1].launch()
+        for node in nodes:
             node.await_answer()
-        yield found
-    finally:
-        for node in found:
-            node.kill()
+        proxies = [Proxy(node.behind, node.proxy_port) for node in nodes]
+        for proxy in proxies:
+            await stack.enter_async_context(proxy.serving())
+        yield Cluster(nodes, proxies)
 
 
 @contextmanager
 def running(home: Path) -> Iterator[ProxiedBroker]:
-    broker = ProxiedBroker(home)
-    try:
+    with closing(ProxiedBroker(home)) as broker:
         broker.start()
         yield broker
-    finally:
-        broker.close()

@@ -16,12 +16,18 @@ from tests.kafka.broker import why_not
 
 
 @pytest.fixture(scope="session")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedBroker]:
-    """A real Kafka that is started here, since it must name the proxy's address to its clients."""
+def own_kafka() -> None:
+    """Brokers can be started here: one that is given does not name a proxy's address, and is not killed."""
     if reason := why_not():
         if os.environ.get("REQUIRE_KAFKA"):
             pytest.fail(f"REQUIRE_KAFKA is set, and there is {reason}")
         pytest.skip(f"needs a Kafka of its own: {reason}")
+
+
+@pytest.fixture(scope="session")
+def proxied(own_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedBroker]:
+    """A real Kafka that names the proxy's address to its clients."""
+    del own_kafka
     with brokers.running(tmp_path_factory.mktemp("proxied")) as node:
         yield node
 

@@ -1,36 +1,34 @@
 """The faults of the delivery page, each a coroutine that does it so many times to a stage."""
 
 import signal
-from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
 
 from collector.crash import POINTS, VARIABLE
-from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage, patiently
-from tests.kafka.broker import Broker
+from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage, now_ms, patiently
 from tests.kafka.daemon import until
-from tests.kafka.town import Counted, Replica
+from tests.kafka.town import Replica
 
 UNWELL = {"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}
 """How often a vendor that is unwell answers so."""
-Fault = Callable[[Stage, int], Awaitable[int]]
-"""Does it about so many times; returns how often it did."""
 
 
 async def killed_at_random(stage: Stage, times: int) -> int:
     """Kill -9 of the owner, with another replica that takes over or without one."""
     stage.replica()
     second = stage.replica()
+    killed_ms = 0
     for number in range(times):
         await anyio.sleep(stage.random.uniform(0.2, 3.0))
         victim = await stage.owner() if number % 2 else stage.random.choice(stage.replicas)
+        killed_ms = now_ms()
         victim.kill()
         if number % 5 == 0 and victim is not second:
             second.kill()
             second.start()
         victim.start()
-    await stage.flows()
+    await stage.recovers(killed_ms)
     return times
 
 
@@ -46,7 +44,7 @@ async def killed_at_each_step(stage: Stage, times: int) -> int:
             await patiently(partial(_has_ended, replica), f"the process dies {point}")
             count += 1
     replica.start()
-    await stage.flows()
+    await stage.recovers()
     return count
 
 
@@ -57,19 +55,21 @@ async def paused(stage: Stage, times: int) -> int:
     for _ in range(times):
         await stage.flows()
         zombie = await stage.owner()
+        paused_ms = now_ms()
         zombie.send(signal.SIGSTOP)
         await anyio.sleep(SESSION_TIMEOUT_S + stage.random.uniform(1, 3))
-        await stage.flows()
+        await stage.recovers(paused_ms)
         zombie.send(signal.SIGCONT)
         await anyio.sleep(1)
+        await stage.recovers()
     return times
 
 
 async def joining_and_leaving(stage: Stage, times: int) -> int:
     """Replicas come and go, by SIGTERM, up to three at a time."""
     stage.replica()
+    await stage.flows()
     for _ in range(times):
-        await stage.flows()
         living = [each for each in stage.replicas if each.lives()]
         if len(living) > 1 and (len(living) > 2 or stage.random.random() < 0.5):
             leaving = stage.random.choice(living)
@@ -78,7 +78,9 @@ async def joining_and_leaving(stage: Stage, times: int) -> int:
             stage.replicas.remove(leaving)
         else:
             stage.replica()
+        moment_ms = now_ms()
         await anyio.sleep(stage.random.uniform(0.2, 2))
+        await stage.recovers(moment_ms)
     return times
 
 
@@ -93,7 +95,7 @@ async def rolling_restart(stage: Stage, times: int) -> int:
         restarting.send(signal.SIGTERM)
         await patiently(partial(_has_ended, restarting), "a replica ends")
         restarting.start()
-        await stage.flows()
+        await stage.recovers()
     return times
 
 
@@ -101,53 +103,44 @@ def _has_ended(replica: Replica) -> bool:
     return not replica.lives()
 
 
-def broker_killed(broker: Broker) -> Fault:
-    """The broker dies by kill -9, and once is stopped cleanly, and comes back with what it had on disk."""
-
-    async def fault(stage: Stage, times: int) -> int:
-        stage.replica()
-        for number in range(times):
-            await stage.flows()
-            if number % 2:
-                await anyio.to_thread.run_sync(broker.stop)
-            else:
-                broker.kill()
-            await anyio.sleep(stage.random.uniform(0.5, 3))
-            await anyio.to_thread.run_sync(broker.start)
-            await stage.flows()
-        return times
-
-    return fault
+async def broker_killed(stage: Stage, times: int) -> int:
+    """The only broker dies by kill -9, and by turns is stopped cleanly, and comes back with what it had on disk."""
+    (broker,) = stage.cluster.nodes
+    stage.replica()
+    for number in range(times):
+        await stage.flows()
+        if number % 2:
+            await anyio.to_thread.run_sync(broker.stop)
+        else:
+            broker.kill()
+        await anyio.sleep(stage.random.uniform(0.5, 3))
+        await anyio.to_thread.run_sync(broker.start)
+        await stage.recovers()
+    return times
 
 
-def one_of_three_dies(nodes: Sequence[Broker]) -> Fault:
+async def one_of_three_dies(stage: Stage, times: int) -> int:
     """Each node of a cluster in turn, with the leaders and coordinators that it has, is killed and comes back."""
-
-    async def fault(stage: Stage, times: int) -> int:
-        for _ in range(2):
-            stage.replica()
-        for number in range(times):
-            await stage.flows()
-            node = nodes[number % len(nodes)]
-            node.kill()
-            await anyio.sleep(stage.random.uniform(4, 8))
-            await stage.flows()
-            await anyio.to_thread.run_sync(node.start)
-            await anyio.sleep(3)
-        await stage.flows()
-        return times
-
-    return fault
-
-
-def vendor_unwell(faults: Counted) -> Fault:
-    """429, 500, silence and truncated answers, some of each; the stage is served with these faults."""
-
-    async def fault(stage: Stage, times: int) -> int:
+    for _ in range(2):
         stage.replica()
-        await patiently(lambda: faults.counts.total() >= times, "the vendor has been unwell often enough", 240)
-        faults.heal()
+    for number in range(times):
         await stage.flows()
-        return faults.counts.total()
+        node = stage.cluster.nodes[number % 3]
+        killed_ms = now_ms()
+        node.kill()
+        await anyio.sleep(stage.random.uniform(4, 8))
+        await stage.recovers(killed_ms)
+        await anyio.to_thread.run_sync(node.start)
+        await anyio.sleep(3)
+    await stage.recovers()
+    return times
 
-    return fault
+
+async def vendors_unwell(stage: Stage, times: int) -> int:
+    """429, 500, silence, truncated answers and failed exports, some of each."""
+    with stage.faults.at(UNWELL):
+        stage.replica()
+        counts = stage.faults.counts
+        await patiently(lambda: counts.total() >= times, "the vendors have been unwell often enough", 240)
+    await stage.recovers()
+    return counts.total()

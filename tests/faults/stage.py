@@ -1,23 +1,25 @@
 """Where faults happen: a busy town, replicas that follow it, a reader that sees all along; at the end, the truth."""
 
+import time
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
-from msgspec import Struct
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, judge
 from collector.model import Head, floor_second
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, World
-from tests.kafka.daemon import Told, reading, until
+from tests.faults.brokers import Cluster
+from tests.faults.table import Row
+from tests.kafka.daemon import Reader, Told, reading, until
 from tests.kafka.town import ALL, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, everything, mall, read
 
 RATE = 3000.0
@@ -32,43 +34,44 @@ PARTS = {
 }
 
 
-class Row(Struct, frozen=True):
-    """What a fault did."""
-
-    fault: str
-    times: int
-    events: int
-    lost: int
-    duplicated: int
-    disordered: int
-    slowest_s: float
-    """The longest that the reader which ran all along saw nothing."""
-
-    @property
-    def is_good(self) -> bool:
-        return self.events > 0 and self.lost == self.duplicated == self.disordered == 0
-
-
 class Stage:
     """One scenario."""
 
-    def __init__(self, home: Path, kafka: str, prefix: str, sources: str, world: World, vendors: Simulated) -> None:
-        self.random = Random(prefix.split("-", 1)[-1])
+    def __init__(
+        self,
+        home: Path,
+        prefix: str,
+        random: Random,
+        cluster: Cluster,
+        world: World,
+        vendors: Simulated,
+        faults: Counted,
+    ) -> None:
+        self.random = random
+        self.cluster = cluster
         self.world = world
         self.vendors = vendors
-        self.slowest_s = 0.0
+        self.faults = faults
+        """The vendors'."""
+        self.prefix = prefix
+        self.since = floor_second(datetime.now(UTC))
         self.seen: list[Told] = []
         """What the reader that runs all along saw."""
+        self.slowest_s = 0.0
         self.replicas: list[Replica] = []
-        self.since = datetime.min.replace(tzinfo=UTC)
-        self._kafka = kafka
-        self._new: Callable[[str], Replica] = lambda where: Replica(home, where, prefix, sources, kafka.count(":"))
+        self.around = AsyncExitStack()
+        """What is there until the replicas have ended."""
+        self._home = home
 
-    def replica(self, kafka: str = "", **environment: str) -> Replica:
-        """One more, started; it may find the broker elsewhere than the others."""
-        replica = self._new(kafka or self._kafka)
+    def replica(self, kafka: str = "", vendors: str = "") -> Replica:
+        """One more, started; it may find the brokers or the vendors elsewhere than the others."""
+        sources = mall(self.vendors, self.since) + airport(self.vendors, self.since, PLACES)
+        sources = sources.replace(self.vendors.address, vendors or self.vendors.address)
+        replica = Replica(
+            self._home, kafka or self.cluster.address, self.prefix, sources, replication=len(self.cluster.nodes)
+        )
         self.replicas.append(replica)
-        replica.start(**environment)
+        replica.start()
         return replica
 
     async def owners(self, source: str = SEEMETRIX) -> list[Replica]:
@@ -96,6 +99,22 @@ class Stage:
         before = len(self.seen)
         await patiently(lambda: len(self.seen) > before, "something more is published")
 
+    async def recovers(self, since_ms: int = 0) -> None:
+        """Return when each source has published something after that moment, or after now; note how long that took.
+
+        To when the reader saw it. What was committed before the moment, and seen after it, is no recovery.
+        """
+        since_ms = since_ms or now_ms()
+        await patiently(lambda: self._recovered_ms(since_ms) is not None, "each source publishes something more")
+        self.slowest_s = max(self.slowest_s, ((self._recovered_ms(since_ms) or since_ms) - since_ms) / 1000)
+
+    def _recovered_ms(self, since_ms: int) -> int | None:
+        first: dict[str, int] = {}
+        for told in self.seen[bisect_left(self.seen, since_ms, key=lambda each: each.seen_ms) :]:
+            if told.published_ms > since_ms:
+                first.setdefault(told.headers["ce_source"].rpartition("/")[2], told.seen_ms)
+        return max(first.values()) if first.keys() == {SEEMETRIX, QUIVIDI} else None
+
     async def final_since(self, instant: datetime) -> dict[str, Head | None]:
         """How far the streams are, once all of them are final up to the instant."""
         heads: dict[str, Head | None] = {}
@@ -112,28 +131,30 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
-    home: Path, kafka: str, prefix: str, *, direct: str | None = None, faults: Counted | None = None
-) -> AsyncIterator[Stage]:
-    """`direct` is where the readers find the broker, when the daemons are to find it elsewhere."""
-    since = floor_second(datetime.now(UTC))
-    world = World(devices=PLACES, rate=rate_at(since), pace=FAST)
+async def stage(home: Path, prefix: str, random: Random, cluster: Cluster) -> AsyncIterator[Stage]:
+    world = World(devices=PLACES, rate=rate_at(datetime.now(UTC)), pace=FAST)
     rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=UNHURRIED)
-    topics = [prefix + topic for topic in ALL]
+    faults = Counted({}, seed=random.randrange(1 << 30))
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors,
-        reading(direct or kafka, topics) as reader,
+        reading(cluster.address, [prefix + topic for topic in ALL]) as reader,
         anyio.create_task_group() as tasks,
     ):
-        found = Stage(home, kafka, prefix, mall(vendors, since) + airport(vendors, since, PLACES), world, vendors)
-        found.since = since
-        _follow(tasks, reader, found)
-        try:
-            yield found
-        finally:
-            for replica in found.replicas:
-                replica.close()
-            tasks.cancel_scope.cancel()
+        found = Stage(home, prefix, random, cluster, world, vendors, faults)
+        tasks.start_soon(_follow, reader, found)
+        async with found.around:
+            try:
+                yield found
+            finally:
+                for replica in found.replicas:
+                    replica.close()
+        tasks.cancel_scope.cancel()
+
+
+async def _follow(reader: Reader, found: Stage) -> None:
+    while True:
+        found.seen = await reader.poll()
+        await anyio.sleep(0.05)
 
 
 async def patiently(condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
@@ -151,22 +172,11 @@ def rate_at(now: datetime) -> float:
     return RATE * len(PLACES) * 1.5 / max(1, there) * 100.0
 
 
-def _follow(tasks: TaskGroup, reader: Any, found: Stage) -> None:  # noqa: ANN401 - the tests' reader
-    async def follow() -> None:
-        last = anyio.current_time()
-        while True:
-            before = len(reader.told)
-            found.seen = await reader.poll()
-            if len(reader.told) > before:
-                if before:
-                    found.slowest_s = max(found.slowest_s, anyio.current_time() - last)
-                last = anyio.current_time()
-            await anyio.sleep(0.05)
-
-    tasks.start_soon(follow)
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
-async def verdict(found: Stage, kafka: str, prefix: str, fault: str, times: int) -> Row:
+async def verdict(found: Stage, fault: str, times: int) -> Row:
     """Wait until all that happened up to now is final; end the replicas; compare with the truth.
 
     A fresh reader reads everything, and must see what the one saw that ran all along.
@@ -174,15 +184,14 @@ async def verdict(found: Stage, kafka: str, prefix: str, fault: str, times: int)
     heads = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
     for replica in found.replicas:
         replica.end()
-    slowest_s = found.slowest_s
-    async with reading(kafka, [prefix + topic for topic in ALL]) as fresh:
+    async with reading(found.cluster.address, [found.prefix + topic for topic in ALL]) as fresh:
         told = await everything(fresh)
     await patiently(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
     if by_partition(found.seen) != by_partition(told):
         raise AssertionError("the reader that ran all along saw something else")
     truth = judge(found.world, found.vendors.vidicenter, found.since, heads, read(told))
     lost = truth.missing + _lacking_parts(told)
-    return Row(fault, times, len(told), lost, truth.duplicated, _disordered(found, told), slowest_s)
+    return Row(fault, times, len(told), lost, truth.duplicated, _disordered(found, told), found.slowest_s)
 
 
 def by_partition(told: list[Told]) -> dict[tuple[str, int], list[str]]:

@@ -1,9 +1,26 @@
 """What the fault tests print when they are done."""
 
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.stage import Row
+
+class Row(Struct, frozen=True):
+    """What a fault did."""
+
+    fault: str
+    times: int
+    events: int
+    lost: int
+    duplicated: int
+    disordered: int
+    slowest_s: float
+    """The slowest recovery: until the reader that ran all along saw, of each source, what was published after it."""
+
+    @property
+    def is_good(self) -> bool:
+        return self.events > 0 and self.lost == self.duplicated == self.disordered == 0
+
 
 rows: list[Row] = []
 """Of this run."""

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ class Told(Struct, frozen=True):
     key: bytes
     headers: dict[str, str]
     value: Any
+    published_ms: int
+    seen_ms: int
 
     @property
     def id(self) -> str:
@@ -209,6 +212,8 @@ class Reader:
                         record.key,
                         {name: value.decode() for name, value in record.headers},
                         None if record.value is None else decoded(record.value),
+                        record.timestamp,
+                        time.time_ns() // 1_000_000,
                     )
                     for record in records
                 ]

@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,20 @@ def visits(world: World, first_ms: int, last_ms: int) -> list[Visit]:
 
 
 class Counted(Faults):
-    """Faults that are counted by kind."""
+    """Faults that are counted by kind, and begin and end."""
 
     def __init__(self, rates: Mapping[str, float], seed: int) -> None:
         super().__init__(rates, seed)
         self.counts = Counter[str]()
 
-    def heal(self) -> None:
-        """Nothing happens any more."""
-        self._rates.clear()
+    @contextmanager
+    def at(self, rates: Mapping[str, float]) -> Iterator[None]:
+        """They happen so often, until the end of the block."""
+        self._rates.update(rates)
+        try:
+            yield
+        finally:
+            self._rates.clear()
 
     def happens(self, kind: str) -> bool:
         self.counts[kind] += (found := super().happens(kind))
