@@ -35,6 +35,8 @@ class Vendor:
         self.select = select
         self.inclusive = inclusive
         self.trouble: Trouble | None = None
+        self.is_dated = True
+        """Its answers say what time it is, as HTTP asks for."""
         self.requests: list[str] = []
         self.address = ""
 
@@ -87,7 +89,13 @@ class Vendor:
 
 @asynccontextmanager
 async def serving(vendor: Vendor) -> AsyncIterator[Vendor]:
+    async def undated(request: web.Request, response: web.StreamResponse) -> None:
+        del request
+        if not vendor.is_dated:
+            response.headers.popall("Date")
+
     app = web.Application()
+    app.on_response_prepare.append(undated)
     app.add_routes(
         [
             web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data),

@@ -46,6 +46,9 @@ class Told(Struct, frozen=True):
 class Daemon:
     """One replica."""
 
+    program: Sequence[str] = ("-m", "collector")
+    """What Python runs."""
+
     def __init__(self, home: Path, kafka: str, prefix: str, vendor: Vendor, **keys: str) -> None:
         self._settle_in(home)
         self._written = partial(configuration, kafka, prefix, vendor, self.port)
@@ -63,7 +66,7 @@ class Daemon:
         self.config.write_text(self._written(**keys), encoding="utf-8")
 
     def start(self, **environment: str) -> None:
-        command = [sys.executable, "-m", "collector", "run", "--config", str(self.config)]
+        command = [sys.executable, *self.program, "run", "--config", str(self.config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
 

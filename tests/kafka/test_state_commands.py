@@ -25,6 +25,11 @@ def vendor_of(now: datetime, number: int = 20) -> Vendor:
     return Vendor([Known(session(now - timedelta(seconds=60 + 2 * n), random, n), now) for n in range(number)])
 
 
+def known_before(now: datetime, seconds: float, random: Random, number: int) -> Known:
+    """A session that began so long ago, and is known from now on."""
+    return Known(session(now - timedelta(seconds=seconds), random, number), now)
+
+
 async def test_a_rewind_while_the_group_runs_publishes_again_what_was_forgotten(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
@@ -108,6 +113,67 @@ async def test_what_the_ledger_knows_is_not_published_again(kafka: str, prefix: 
             assert before <= (await daemon.stream())["watermark"]
             table = await collector("state", "show", *config)
             assert "mall" in table.out
+        finally:
+            daemon.close()
+
+
+async def test_a_clock_that_ran_ahead_is_made_good_by_a_rewind(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """With a vendor that does not say the time; what one says is what such a clock is measured by."""
+    now, random = datetime.now(UTC), Random(5)
+    vendor = Vendor([known_before(now, 60 + 10 * n, random, n) for n in range(5)])
+    vendor.is_dated = False
+    async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]) as reader:
+        since = written(now - timedelta(minutes=10))
+        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"45s"')
+        daemon.program = (str(Path(__file__).with_name("ahead.py")), "20")
+
+        async def published() -> Counter[int]:
+            return Counter(told.value["session_number"] for told in await reader.poll())
+
+        async def final_too_early() -> bool:
+            final = (await daemon.stream()).get("final") or since
+            return len(await published()) == 5 and datetime.fromisoformat(final) > now - timedelta(seconds=28)
+
+        async def in_time_there() -> bool:
+            return 20 in await published()
+
+        async def running() -> bool:
+            return (await daemon.stream()).get("state") == "live"
+
+        async def all_there() -> bool:
+            return len(await published()) == 5 + 5 + 1 + 1
+
+        async def recognised() -> bool:
+            duplicates: int = (await daemon.stream())["counts"]["records"].get("duplicate", 0)
+            return duplicates > 0
+
+        try:
+            daemon.start()
+            await until(final_too_early, "the stream is final to within the lateness that was promised")
+            vendor.known += [known_before(now, 30 + 2 * n, random, 10 + n) for n in range(5)]  # late, and promised
+            vendor.known.append(Known(session(datetime.now(UTC), random, 20), now))
+            await until(in_time_there, "what comes in time is published")
+            assert 6 == len(await published())
+            daemon.end()
+            del daemon.program  # the clock is set right
+            daemon.start()
+            await until(running, "it runs again")
+
+            arguments = (
+                "mall",
+                "sessions",
+                "--config",
+                str(daemon.config),
+                "--to",
+                written(now - timedelta(seconds=45)),
+            )
+            done = await collector("state", "rewind", *arguments, "--yes")
+
+            assert 0 == done.code, done.err
+            vendor.known.append(Known(session(datetime.now(UTC), random, 30), now))  # so that the owner commits
+            await until(all_there, "what was late is published")
+            await until(recognised, "what the ledger knows was looked at again")
+            assert {1} == set((await published()).values())
         finally:
             daemon.close()
 
