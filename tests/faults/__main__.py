@@ -18,13 +18,14 @@ from rich.console import Console
 from tests.faults import table
 from tests.faults.brokers import cluster
 from tests.faults.plan import LAPS, SCENARIOS, long_run, perform
+from tests.faults.stage import TARGET_S
 from tests.faults.table import Row
 
 
 async def soak(given: argparse.Namespace, home: Path, out: Console, totals: dict[str, Row]) -> None:
     """Rounds until the time is over or each fault was done as often as in the long run; `totals` tells what they did.
 
-    What a round leaves behind is kept when it is not good.
+    What a round leaves behind is kept when it is not good, or slower than it should be.
     """
     async with cluster(home / "one", 1) as one, cluster(home / "three", 3) as three:
         ends = anyio.current_time() + given.seconds
@@ -39,7 +40,7 @@ async def soak(given: argparse.Namespace, home: Path, out: Console, totals: dict
             out.print(f"{row.events} events, {'good' if row.is_good else row}, recovered in {row.slowest_s:.1f} s")
             before = totals.get(row.fault)
             totals[row.fault] = row if before is None else _both(before, row)
-            if row.is_good:
+            if row.is_good and row.slowest_s <= TARGET_S:
                 shutil.rmtree(home / prefix)
 
 
@@ -73,7 +74,7 @@ def main() -> int:
         is_good = all(row.is_good for row in totals.values())
     finally:
         out.print(f"\n{table.show(list(totals.values()))}")
-        if is_good:
+        if is_good and all(row.slowest_s <= TARGET_S for row in totals.values()):
             shutil.rmtree(home)
         else:
             out.print(f"what replicas and brokers said is in {home}")

@@ -27,6 +27,8 @@ RATE = 3000.0
 SETTLE_MS = 2000
 PATIENCE_S = 90
 SESSION_TIMEOUT_S = 3.0
+TARGET_S = SESSION_TIMEOUT_S + 1.0 + 10.0
+"""For a recovery: the session's timeout, a restore, and ten seconds."""
 PARTS = {
     "seemetrix.attention.v1": "attention_count",
     "seemetrix.emotion.v1": "emotion_count",

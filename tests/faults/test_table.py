@@ -15,7 +15,7 @@ from tests.faults.table import Row
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600), pytest.mark.usefixtures("own_kafka")]
 
-SIDE_BY_SIDE = 3
+SIDE_BY_SIDE = 5
 """Scenarios, each with a broker of its own: two cores, and most of the time is waiting."""
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 POM = Path(__file__).with_name("pom.xml")
 START_S = 60
+_ASKED = bytes.fromhex("0000000a0012000000000001ffff")
+"""ApiVersions, of version 0: what every client asks first."""
 
 _PROPERTIES = """
 process.roles=broker,controller
@@ -125,11 +127,13 @@ class Broker:
             self._process.wait(START_S)
 
     def _answers(self) -> bool:
+        """It lets clients connect long before it listens to them."""
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as asking:
+                asking.sendall(_ASKED)
+                return bool(asking.recv(4))
         except OSError:
             return False
-        return True
 
 
 @contextmanager
