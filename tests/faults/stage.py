@@ -20,7 +20,7 @@ from collector.simulator.world import FAST, World
 from tests.faults.brokers import Cluster
 from tests.faults.table import Row
 from tests.kafka.daemon import Reader, Told, reading, until
-from tests.kafka.town import ALL, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, everything, mall, read
+from tests.kafka.town import ALL, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, mall, read
 
 RATE = 3000.0
 """Visits an hour at a device: something is published every second."""
@@ -187,10 +187,10 @@ async def verdict(found: Stage, fault: str, times: int) -> Row:
     for replica in found.replicas:
         replica.end()
     async with reading(found.cluster.address, [found.prefix + topic for topic in ALL]) as fresh:
-        told = await everything(fresh)
+        told = await fresh.to_the_end()
     await patiently(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
     if by_partition(found.seen) != by_partition(told):
-        raise AssertionError("the reader that ran all along saw something else")
+        raise AssertionError(f"the reader that ran all along saw something else: {len(found.seen)}, not {len(told)}")
     truth = judge(found.world, found.vendors.vidicenter, found.since, heads, read(told))
     lost = truth.missing + _lacking_parts(told)
     return Row(fault, times, len(told), lost, truth.duplicated, _disordered(found, told), found.slowest_s)

@@ -222,6 +222,16 @@ class Reader:
                 ]
         return self.told
 
+    async def to_the_end(self) -> list[Told]:
+        """All that is committed by now, however slowly it comes."""
+        with anyio.fail_after(WAIT_S):
+            while not self._consumer.assignment():
+                await self.poll()
+            for place, end in (await self._consumer.end_offsets(list(self._consumer.assignment()))).items():
+                while await self._consumer.position(place) < end:
+                    await self.poll()
+        return self.told
+
     async def has(self, number: int) -> bool:
         return len(await self.poll()) >= number
 

@@ -138,7 +138,7 @@ async def test_a_clock_that_ran_ahead_is_made_good_by_a_rewind(kafka: str, prefi
             return 20 in await published()
 
         async def running() -> bool:
-            return (await daemon.stream()).get("state", "not_owned") != "not_owned"
+            return bool((await daemon.stream()).get("state", "not_owned") != "not_owned")
 
         async def all_there() -> bool:
             return len(await published()) == 5 + 5 + 1 + 1
