@@ -245,7 +245,7 @@ def state_rewind(
         raise typer.Exit(FAILED)
     _errors.print(
         f"{source} {stream} is polled from {done.after.watermark:%Y-%m-%dT%H:%M:%SZ} on; a running collector goes back "
-        "there when it commits next, within two minutes"
+        "there when it commits next, within two minutes or its interval"
     )
 
 

@@ -97,8 +97,10 @@ class Worker(Generic[P]):
             cursors = step.cursors
             if isinstance(step, Wait):
                 if self._clock.now() - self._head_durable_at >= HEAD_EVERY:
-                    await self._save_head()
-                await self._clock.until(step.until)
+                    await self._adopt(Batch(head=self._head))  # also as it is: who rewound it is heard, and fences us
+                await self._clock.until(
+                    min(step.until, self._clock.now() + max(HEAD_EVERY, self._stream.policy.interval))
+                )
                 continue
             try:
                 cursors = await self._take(step)

@@ -1,7 +1,7 @@
 """Clocks that are wrong: ours, the vendor's, a device's. Nothing is lost or doubled; some of it comes later."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from random import Random
@@ -10,7 +10,11 @@ import anyio.lowlevel
 import pytest
 from msgspec import structs
 
-from collector.model import Answer, Memory, Policy, Window, floor_second
+from collector.errors import EpochEnded
+from collector.model import Answer, Head, Memory, Message, Policy, Window, floor_second
+from collector.pipeline.batch import Batch
+from collector.pipeline.state import Shape, State
+from collector.worker import HEAD_EVERY
 from tests.simulated import SimulatedClock, at
 from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
 from tests.worker.test_exactly_once import DAY, HOUR, ZERO, history
@@ -167,3 +171,32 @@ async def test_a_device_whose_clock_is_behind_is_published_while_that_is_within_
 
     assert truth(rows) == things
     assert 1 == max(ids.values())
+
+
+class Fencing(ListSink):
+    """Somebody took the partition over, and wrote another head, when the owner had begun to wait."""
+
+    async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
+        del messages, state
+        raise EpochEnded
+
+
+async def test_an_owner_that_waits_for_a_clock_that_ran_ahead_hears_of_a_rewind_within_minutes() -> None:
+    """Its watermark lies half a day ahead, so there is nothing to ask for, and nothing to commit but the head."""
+    clock, random = EndingClock(NOON, NOON + timedelta(days=9)), Random(1)
+    policy = Policy(
+        timedelta(minutes=1), timedelta(minutes=2), timedelta(hours=6), timedelta(hours=1), timedelta(hours=1)
+    )
+    stream = ListStream([], clock, policy, Memory.VERSIONS, select="begin", inclusive=False, random=random)
+    ahead = NOON + timedelta(hours=12)
+    head = Head(NOON - timedelta(days=1), ahead, ahead - timedelta(hours=6), timedelta(hours=1), ahead)
+    sink = Fencing(random)
+    sink.pairs = {key: value for key, value in _state_with(head).items() if value is not None}
+    await live(stream, sink, clock, None, random)
+    assert [] == stream.asked
+    assert clock.now() - NOON <= HEAD_EVERY
+
+
+def _state_with(head: Head) -> Mapping[bytes, bytes | None]:
+    state = State("test/1/list/things", Shape(Memory.VERSIONS, 1, timedelta(0)))
+    return state.pairs(Batch(head=head))

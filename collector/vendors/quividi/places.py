@@ -10,6 +10,8 @@ from collector.vendors.quividi.export import EXPORTS_AT_ONCE, Export, abandoned
 
 ABANDONED = timedelta(minutes=10)
 """An export that nobody asked about for so long is not taken to be running any more, nor to be ours."""
+LEFT = timedelta(seconds=30)
+"""How long one that was left running is taken to have its place still: after that, the vendor says who has one."""
 CACHED = timedelta(hours=24)
 """How long the vendor knows an export, and so how long we do."""
 
@@ -55,7 +57,7 @@ class Exports:
 
     def _taken(self) -> set[str]:
         """By those who follow an export, and by exports that were left running not long ago."""
-        latest = self._clock.now() - ABANDONED
+        latest = self._clock.now() - LEFT
         return {
             *self._followed,
             *(name for name, (at, export) in self._known.items() if export.running and at > latest),
