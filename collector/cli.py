@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from collector import __version__
+from collector.commands.asyncapi import asyncapi
 from collector.commands.check import check as check_
 from collector.commands.demo import demo as demo_
 from collector.commands.preview import preview as preview_
@@ -252,12 +253,15 @@ def state_rewind(
 @app.command()
 def schema(
     name: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="E.g. `seemetrix.session.v1`.")] = None,
+    as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="All topics, as an AsyncAPI document.")] = False,
 ) -> None:
-    """Print the JSON Schemas of the event types.
+    """Print the JSON Schemas of the event types, or the whole contract as an AsyncAPI 3.0 document.
 
     Example: `collector schema seemetrix.session.v1`
     """
-    typer.echo(schema_(name))
+    if as_asyncapi and name is not None:
+        raise UserError("--asyncapi is of all types: leave the type out")
+    typer.echo(asyncapi() if as_asyncapi else schema_(name))
 
 
 def _moment(option: str, text: str | None) -> datetime | None:

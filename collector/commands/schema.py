@@ -11,6 +11,8 @@ from collector.pipeline.message import DEAD_LETTER
 from collector.vendors import VENDORS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_UNITS = {"ms", "s"}
+_INITIALS = {"id", "utc"}
 
 
 def event_types() -> dict[str, EventType]:
@@ -22,16 +24,33 @@ def event_types() -> dict[str, EventType]:
 
 def json_schema(kind: EventType) -> dict[str, Any]:
     """The schema of a type's values."""
-    (schema,), components = msgspec.json.schema_components([kind.data], ref_template="#/$defs/{name}")
-    name = schema["$ref"].rpartition("/")[2]
-    body = components.pop(name)
+    body, components = value_schemas(kind, "#/$defs/{name}")
     return {
         "$schema": DIALECT,
         "$id": f"urn:collector:{kind.name}",
         **body,
-        "title": kind.name,
         **({"$defs": components} if components else {}),
     }
+
+
+def value_schemas(kind: EventType, reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of a type's values, and by name those of the objects in them, to which it refers as it is told."""
+    (told,), components = msgspec.json.schema_components([kind.data], ref_template=reference)
+    for each in components.values():
+        for name, field in each.get("properties", {}).items():
+            field.setdefault("title", title(name))
+    body = components.pop(told["$ref"].removeprefix(reference.format(name="")))
+    return {**body, "title": kind.name}, components
+
+
+def title(name: str) -> str:
+    """What people call a field: `utc_offset_s` is the "UTC offset (s)"."""
+    *words, last = name.split("_")
+    words = [each.upper() if each in _INITIALS else each for each in (*words, last)]
+    if len(words) > 1 and last in _UNITS:
+        words[-1] = f"({last})"
+    text = " ".join(words)
+    return text[0].upper() + text[1:]
 
 
 def schema(name: str | None) -> str:

@@ -43,3 +43,19 @@ async def test_a_type_that_there_is_not_is_told_with_those_that_there_are() -> N
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("there is no type seemetrix.session.v9: ")
     assert not [name for name in TYPES if name not in ended.err]
+
+
+async def test_the_whole_contract_is_printed_as_an_asyncapi_document() -> None:
+    ended = await collector("schema", "--asyncapi")
+
+    printed = json.loads(ended.out)
+    assert (ended.code, ended.err) == (0, "")
+    assert "3.0.0" == printed["asyncapi"]
+    assert event_types().keys() == printed["components"]["messages"].keys()
+
+
+async def test_the_document_is_of_all_types_at_once() -> None:
+    ended = await collector("schema", "seemetrix.session.v1", "--asyncapi")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "--asyncapi is of all types: leave the type out\n"

@@ -1,0 +1,45 @@
+"""AsyncAPI's own schema of documents of version 3.0, as its publisher packs it."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# To raise it: the version, and the hash of what then comes.
+VERSION = "6.11.1"
+SHA256 = "01af8744dc33c0c7eb2e908f6a955319ee58b70ecadc9387d1aeb16c0cd28928"
+CACHE = Path(__file__).parents[2] / ".cache"
+FETCH_S = 60
+
+
+class Missing(Exception):  # noqa: N818 - as it reads where it is raised
+    """No way to the package."""
+
+
+def schema() -> Any:  # noqa: ANN401 - JSON
+    """Out of the package, which is fetched once for each checkout. Raises Missing."""
+    there = CACHE / f"asyncapi-specs-{VERSION}.tgz"
+    if not there.exists():
+        CACHE.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=CACHE) as partial:
+            _fetch(partial)
+            (Path(partial) / there.name).rename(there)
+    assert SHA256 == hashlib.sha256(there.read_bytes()).hexdigest()
+    with tarfile.open(there) as package:
+        member = package.extractfile("package/schemas/3.0.0.json")
+        assert member is not None
+        return json.load(member)
+
+
+def _fetch(into: str) -> None:
+    if shutil.which("npm") is None:
+        raise Missing("no npm on the path")
+    command = ["npm", "pack", f"@asyncapi/specs@{VERSION}", "--silent", "--fetch-retries=1", "--pack-destination", into]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=FETCH_S)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        raise Missing("no registry that npm reaches") from None

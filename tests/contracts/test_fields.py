@@ -1,0 +1,85 @@
+"""Every field of every type, also of the objects in it, says what it is, and a duration says its unit in its name."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from collector.commands.schema import event_types, json_schema, title
+
+DURATIONS = {"duration", "dwell", "attention", "time", "elapsed", "lasted", "offset", "uptime"}
+"""A number with one of these in its name is a duration, unless its last word says what else it is."""
+UNITS = {"ms", "s"}
+ELSE = {"count", "code", "id", "index", "number", "percent", "ratio"}
+
+each_type = pytest.mark.parametrize("name", event_types())
+Field = dict[str, Any]
+
+
+def fields(name: str) -> Iterator[tuple[str, Field]]:
+    schema = json_schema(event_types()[name])
+    for each in (schema, *schema.get("$defs", {}).values()):
+        yield from each.get("properties", {}).items()
+
+
+def is_number(field: Field) -> bool:
+    return any(each.get("type") in ("integer", "number") for each in (field, *field.get("anyOf", ())))
+
+
+def lacks_its_unit(name: str, field: Field) -> bool:
+    words = name.split("_")
+    is_said = re.search(r"\b(milli)?seconds\b", field.get("description", "")) is not None
+    is_duration = is_said or (not DURATIONS.isdisjoint(words) and words[-1] not in ELSE)
+    return is_number(field) and is_duration and words[-1] not in UNITS
+
+
+@each_type
+def test_every_field_says_what_it_is(name: str) -> None:
+    assert not [field for field, kind in fields(name) if not kind.get("description")]
+
+
+@each_type
+def test_every_field_has_a_title(name: str) -> None:
+    assert not [field for field, kind in fields(name) if not kind.get("title")]
+
+
+@each_type
+def test_every_object_says_what_it_is(name: str) -> None:
+    schema = json_schema(event_types()[name])
+    objects = {name: schema, **schema.get("$defs", {})}
+    assert not [each for each, kind in objects.items() if not kind.get("description")]
+
+
+@each_type
+def test_every_duration_has_its_unit_in_its_name(name: str) -> None:
+    assert not [field for field, kind in fields(name) if lacks_its_unit(field, kind)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("duration_ms", "Duration (ms)"),
+        ("utc_offset_s", "UTC offset (s)"),
+        ("session_event_id", "Session event ID"),
+        ("start", "Start"),
+        ("s", "S"),
+    ],
+)
+def test_a_title_is_made_of_the_name(name: str, expected: str) -> None:
+    assert expected == title(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "description", "expected"),
+    [
+        ("dwell", "integer", "How long.", True),
+        ("dwell_ms", "integer", "How long, in milliseconds.", False),
+        ("watched", "number", "How long, in seconds.", True),
+        ("attention_count", "integer", "How many such events.", False),
+        ("gender_code", "integer", "The vendor's code.", False),
+        ("time", "string", "When it was.", False),
+    ],
+)
+def test_what_lacks_its_unit(name: str, kind: str, description: str, expected: bool) -> None:
+    assert expected == lacks_its_unit(name, {"description": description, "anyOf": [{"type": kind}, {"type": "null"}]})
