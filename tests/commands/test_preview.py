@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.commands.harness import KEY, Ended, collector, seemetrix, write_config
+from tests.contracts.kept import check
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +21,10 @@ HOUR = ("--start", "2019-07-01T11:00:00Z", "--end", "2019-07-01T12:00:00Z")
 
 
 def lines(ended: Ended) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in ended.out.splitlines()]
+    shown = [json.loads(line) for line in ended.out.splitlines()]
+    for line in shown:
+        check(line["headers"], line["value"])
+    return shown
 
 
 async def preview(config: str, *arguments: str) -> Ended:

@@ -19,6 +19,8 @@ import anyio
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
+from collector.kafka.settings import STATE_TOPIC
+from tests.contracts.kept import check
 from tests.kafka.broker import free_port
 from tests.vendor import KEY, USER, Vendor
 
@@ -189,7 +191,7 @@ async def reading(kafka: str, topics: Sequence[str]) -> AsyncIterator["Reader"]:
 
 
 class Reader:
-    """Follows topics, as a consumer that reads committed messages alone."""
+    """Follows topics, as a consumer that reads committed messages alone, and holds each to its contract."""
 
     def __init__(self, consumer: aiokafka.AIOKafkaConsumer, topics: Sequence[str]) -> None:
         self.told: list[Told] = []
@@ -208,18 +210,7 @@ class Reader:
             consumer.assign(places)
         while found := await consumer.getmany(timeout_ms=200):
             for place, records in found.items():
-                self.told += [
-                    Told(
-                        place.topic,
-                        place.partition,
-                        record.key,
-                        {name: value.decode() for name, value in record.headers},
-                        None if record.value is None else decoded(record.value),
-                        record.timestamp,
-                        time.time_ns() // 1_000_000,
-                    )
-                    for record in records
-                ]
+                self.told += [_told(place, record) for record in records]
         return self.told
 
     async def to_the_end(self) -> list[Told]:
@@ -236,11 +227,14 @@ class Reader:
         return len(await self.poll()) >= number
 
 
-def decoded(value: bytes) -> Any:  # noqa: ANN401 - any JSON, or what is none
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+def _told(place: TopicPartition, record: Any) -> Told:  # noqa: ANN401 - aiokafka's
+    headers = {name: value.decode() for name, value in record.headers}
+    value = record.value
+    if not place.topic.endswith(STATE_TOPIC):  # which is no contract
+        value = json.loads(value)
+        check(headers, value)
+    now_ms = time.time_ns() // 1_000_000
+    return Told(place.topic, place.partition, record.key, headers, value, record.timestamp, now_ms)
 
 
 def contents(told: Sequence[Told]) -> Counter[tuple[str, str]]:

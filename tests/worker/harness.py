@@ -24,7 +24,7 @@ from collector.model import (
     Window,
     unix_s,
 )
-from collector.pipeline.message import Origin
+from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.pipeline.state import Shape, State, by_stream, load
 from collector.rfc3339 import format_ms
 from collector.telemetry.metrics import Metrics
@@ -32,6 +32,7 @@ from collector.telemetry.status import StreamRow
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors.base import Stream
 from collector.worker import Worker
+from tests.contracts.kept import check_message
 from tests.simulated import SimulatedClock
 
 Select = Literal["begin", "end", "overlap", "strict overlap"]
@@ -55,6 +56,7 @@ class Data(Struct, frozen=True):
 
 
 TYPE = EventType("test.thing.v1", "test.things", Data)
+KINDS = {kind.topic: kind for kind in (TYPE, DEAD_LETTER)}
 
 
 def _begin(row: Happened) -> int:
@@ -167,6 +169,8 @@ class ListSink:
 
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
         self._perhaps()  # before it is durable
+        for message in messages:
+            check_message(message, KINDS[message.topic])
         self.commits += 1
         self.messages += messages
         for key, value in state.items():
