@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types imports test unit demo bench soak lock clean
+.PHONY: help setup lint types imports schemas test unit demo bench soak lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ imports: setup ## who may import whom
 # Most of the time is waiting for other processes, so more workers than cores; in development mode, in all of them.
 unit: setup ## the tests alone; ARGS="-n 0 -k name" for some, one after the other
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+
+schemas: setup ## docs/schemas and docs/events.md, made anew of the code
+	$(BIN)/python -m tests.contracts
 
 demo: setup ## simulated vendors, a broker and the daemon; KAFKA=host:port for your own; ARGS="--seconds 20"
 	$(BIN)/collector demo $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)

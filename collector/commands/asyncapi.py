@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from inspect import cleandoc
 from typing import Any
 
 from collector import __version__
@@ -20,8 +21,8 @@ _COMPACTED = "Compacted: the last message of each key stays for ever, and earlie
 _DELETED = "A message is deleted when it is older than the topic's retention."
 _KEY = {
     "type": "string",
-    "description": "The number of the place in decimal digits: all of one place is in one partition, in order. Where "
-    "there is no place, another name in UTF-8.",
+    "description": "In decimal digits the number of the device, location or site: all of one is in one partition, in "
+    "order; of the user where it is about all of theirs; of a dead letter of nothing known, the stream's name.",
 }
 
 
@@ -69,7 +70,10 @@ def header_schema(kind: EventType) -> dict[str, Any]:
         },
         "ce_type": {"const": kind.name, "description": "What the value is, with its version."},
         "ce_subject": {"description": "What it is about, e.g. `device/5315/session/1331`."},
-        "ce_time": {"format": "date-time", "description": "When it began, UTC."},
+        "ce_time": {
+            "format": "date-time",
+            "description": "When it began or, of what is only known as it is now, when it was seen; UTC.",
+        },
         "content-type": {"const": CONTENT_TYPE, "description": "Of the value, in UTF-8."},
     }
     return {
@@ -107,7 +111,7 @@ def _message(kind: EventType) -> dict[str, Any]:
     return {
         "name": kind.name,
         "title": kind.name,
-        "summary": (kind.data.__doc__ or "").strip(),
+        "summary": cleandoc(kind.data.__doc__ or "").partition("\n\n")[0],
         "contentType": CONTENT_TYPE,
         "headers": header_schema(kind),
         "payload": {"$ref": f"#/components/schemas/{kind.name}"},

@@ -1,6 +1,7 @@
 """`collector schema`: the JSON Schemas of the event types."""
 
 import json
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -37,6 +38,8 @@ def value_schemas(kind: EventType, reference: str) -> tuple[dict[str, Any], dict
     """The schema of a type's values, and by name those of the objects in them, to which it refers as it is told."""
     (told,), components = msgspec.json.schema_components([kind.data], ref_template=reference)
     for each in components.values():
+        if "description" in each:
+            each["description"] = cleandoc(each["description"])
         for name, field in each.get("properties", {}).items():
             field.setdefault("title", title(name))
     body = components.pop(told["$ref"].removeprefix(reference.format(name="")))

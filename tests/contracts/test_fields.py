@@ -1,12 +1,11 @@
 """Every field of every type, also of the objects in it, says what it is, and a duration says its unit in its name."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from collector.commands.schema import event_types, json_schema, title
+from tests.contracts.fields import Field, fields
 
 DURATIONS = {"duration", "dwell", "attention", "time", "elapsed", "lasted", "offset", "uptime"}
 """A number with one of these in its name is a duration, unless its last word says what else it is."""
@@ -14,34 +13,34 @@ UNITS = {"ms", "s"}
 ELSE = {"count", "code", "id", "index", "number", "percent", "ratio"}
 
 each_type = pytest.mark.parametrize("name", event_types())
-Field = dict[str, Any]
 
 
-def fields(name: str) -> Iterator[tuple[str, Field]]:
-    schema = json_schema(event_types()[name])
-    for each in (schema, *schema.get("$defs", {}).values()):
-        yield from each.get("properties", {}).items()
+def fields_of(name: str) -> list[tuple[str, Field]]:
+    return list(fields(json_schema(event_types()[name])))
 
 
 def is_number(field: Field) -> bool:
     return any(each.get("type") in ("integer", "number") for each in (field, *field.get("anyOf", ())))
 
 
-def lacks_its_unit(name: str, field: Field) -> bool:
+def lacks_its_unit(path: str, field: Field) -> bool:
+    """Its own name or that of the object which holds it may say the unit: `mood_ms.happy`."""
+    *_, name = path.split(".")
     words = name.split("_")
-    is_said = re.search(r"\b(milli)?seconds\b", field.get("description", "")) is not None
+    is_said = re.search(r"\bin (milli)?seconds\b", field.get("description", ""), re.IGNORECASE) is not None
     is_duration = is_said or (not DURATIONS.isdisjoint(words) and words[-1] not in ELSE)
-    return is_number(field) and is_duration and words[-1] not in UNITS
+    has_unit = any(each.rpartition("_")[2] in UNITS for each in path.replace("[]", "").split("."))
+    return is_number(field) and is_duration and not has_unit
 
 
 @each_type
 def test_every_field_says_what_it_is(name: str) -> None:
-    assert not [field for field, kind in fields(name) if not kind.get("description")]
+    assert not [field for field, kind in fields_of(name) if not kind.get("description")]
 
 
 @each_type
 def test_every_field_has_a_title(name: str) -> None:
-    assert not [field for field, kind in fields(name) if not kind.get("title")]
+    assert not [field for field, kind in fields_of(name) if not kind.get("title")]
 
 
 @each_type
@@ -53,7 +52,7 @@ def test_every_object_says_what_it_is(name: str) -> None:
 
 @each_type
 def test_every_duration_has_its_unit_in_its_name(name: str) -> None:
-    assert not [field for field, kind in fields(name) if lacks_its_unit(field, kind)]
+    assert not [field for field, kind in fields_of(name) if lacks_its_unit(field, kind)]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +78,9 @@ def test_a_title_is_made_of_the_name(name: str, expected: str) -> None:
         ("attention_count", "integer", "How many such events.", False),
         ("gender_code", "integer", "The vendor's code.", False),
         ("time", "string", "When it was.", False),
+        ("watchers_over_2s", "integer", "Who looked for more than two seconds.", False),
+        ("mood_ms.happy", "integer", "In milliseconds.", False),
+        ("mood.happy", "integer", "In milliseconds.", True),
     ],
 )
 def test_what_lacks_its_unit(name: str, kind: str, description: str, expected: bool) -> None:

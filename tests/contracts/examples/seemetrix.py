@@ -1,0 +1,58 @@
+"""Seemetrix's, and a dead letter."""
+
+from datetime import UTC, datetime
+from functools import partial
+
+from collector.model import Memory, Window
+from collector.pipeline.message import Origin
+from collector.rfc3339 import to_ms
+from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
+from collector.vendors.seemetrix.events import explode_session
+from tests.contracts.examples.example import ASKED_AT, Example
+from tests.vendors.seemetrix import documented
+from tests.vendors.seemetrix.example import RAW_DATA, row
+
+SOURCE, USER = "mall", 371
+SEEN_MS = to_ms(ASKED_AT)
+HALF_A_YEAR = Window(datetime(2016, 12, 1, tzinfo=UTC), datetime(2017, 6, 1, tzinfo=UTC))
+TWO_DAYS = Window(datetime(2017, 9, 12, 12, tzinfo=UTC), datetime(2017, 9, 14, 12, tzinfo=UTC))
+LEVELS = ("devices", "dates", "emotions")
+
+EXAMPLES = (
+    Example(
+        Origin("seemetrix", SOURCE, "sessions"),
+        Memory.VERSIONS,
+        lambda: wire.read(wire.rows(RAW_DATA)),
+        partial(explode_session, source=SOURCE),
+    ),
+    Example(
+        Origin("seemetrix", SOURCE, "devices"),
+        Memory.LATEST,
+        lambda: devices.read(devices.answer(documented.DEVICES), SEEN_MS, private=False),
+        partial(devices.explode, source=SOURCE),
+    ),
+    Example(
+        Origin("seemetrix", SOURCE, "counters"),
+        Memory.LATEST,
+        lambda: [counters.read(documented.COUNTERS, SEEN_MS)],
+        partial(counters.explode, source=SOURCE, user=USER),
+    ),
+    Example(
+        Origin("seemetrix", SOURCE, "statistics"),
+        Memory.VERSIONS,
+        lambda: statistics.read(statistics.answer(documented.USER_STATISTICS), TWO_DAYS, None),
+        partial(statistics.explode, source=SOURCE, user=USER),
+    ),
+    Example(
+        Origin("seemetrix", SOURCE, "breakdown"),
+        Memory.VERSIONS,
+        lambda: breakdown.read(breakdown.children(breakdown.answer(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
+        partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
+    ),
+    Example(
+        Origin("seemetrix", SOURCE, "sessions"),
+        Memory.VERSIONS,
+        lambda: [wire.read_session(row(o="1331st", at=[], em=[], v=[]))],
+        partial(explode_session, source=SOURCE),
+    ),
+)

@@ -1,0 +1,54 @@
+"""The table of a type's fields says every field, also those of objects in it, in words."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from collector.model import Envelope, EventType, Message, Timestamp
+from tests.contracts.markdown import events
+
+
+class Part(Struct):
+    """A part."""
+
+    at: Annotated[Timestamp | None, Meta(description="When.")]
+
+
+class Whole(Struct):
+    """A whole.
+
+    It may have parts.
+    """
+
+    parts: Annotated[list[Part], Meta(description="All | of them.")]
+    first: Annotated[Part | None, Meta(description="The first.")]
+    share: Annotated[int | float, Meta(description="A share.")]
+    word: Annotated[Literal["yes", "no"] | None, Meta(description="A word.")]
+
+
+KIND = EventType("test.whole.v1", "test.wholes", Whole, compacted=True)
+ENVELOPE = Envelope("test.wholes", ("ce_source", b"/test/mall"), ("ce_type", b"test.whole.v1"))
+MESSAGE = Message(ENVELOPE, b"7", '{"parts": ["é"]}'.encode(), b"id", b"whole/7", b"now")
+
+
+def test_every_field_is_a_row() -> None:
+    lines = events([KIND], {KIND.name: MESSAGE}).splitlines()
+
+    first = lines.index("| field | type | |") + 2
+    assert lines[first : first + 6] == [
+        "| `parts` | array of object | All \\| of them. |",
+        "| `parts[].at` | time or null | When. |",
+        "| `first` | object or null | The first. |",
+        "| `first.at` | time or null | When. |",
+        "| `share` | number | A share. |",
+        "| `word` | `no`, `yes` or null | A word. |",
+    ]
+
+
+def test_a_type_says_where_it_is_and_shows_its_example() -> None:
+    text = events([KIND], {KIND.name: MESSAGE})
+
+    assert "| `test.wholes`, *compacted* | [`test.whole.v1`](#testwholev1) | A whole. |" in text
+    assert "A whole.\n\nIt may have parts.\n\nTopic `test.wholes`, compacted;" in text
+    assert "the key `7` and the subject `whole/7`" in text
+    assert '    "é"\n' in text
