@@ -1,28 +1,15 @@
 """Grids on which a vendor's answers lie, where that is not every second: snapshots, and periods of a local calendar."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from collector.model import SECOND, floor_second
 
-RESOLUTIONS: Mapping[str, tuple[timedelta, int]] = {
-    "5m": (timedelta(minutes=5), 0),
-    "10m": (timedelta(minutes=10), 0),
-    "15m": (timedelta(minutes=15), 0),
-    "30m": (timedelta(minutes=30), 0),
-    "1h": (timedelta(hours=1), 0),
-    "1d": (timedelta(days=1), 0),
-    "7d": (timedelta(days=7), 0),
-    "30d": (timedelta(days=30), 0),
-    "1M": (timedelta(0), 1),
-    "3M": (timedelta(0), 3),
-    "6M": (timedelta(0), 6),
-}
-"""Lengths of periods by name: a step, or so many months."""
 MONTHS_A_YEAR = 12
+LONGEST_MONTH = timedelta(days=31)
 _END = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 
@@ -111,3 +98,39 @@ class Periods(Struct, frozen=True):
     def _comes_twice(self, local: datetime) -> bool:
         first, second = (local.replace(tzinfo=self.zone, fold=fold).utcoffset() for fold in (0, 1))
         return first is not None and second is not None and second < first
+
+
+class Resolution(Struct, frozen=True):
+    """How long a period is: a step, or calendar months."""
+
+    step: timedelta = timedelta(0)
+    months: int = 0
+
+    @property
+    def longest(self) -> timedelta:
+        return self.step or self.months * LONGEST_MONTH
+
+
+RESOLUTIONS: Mapping[str, Resolution] = {
+    "5m": Resolution(timedelta(minutes=5)),
+    "10m": Resolution(timedelta(minutes=10)),
+    "15m": Resolution(timedelta(minutes=15)),
+    "30m": Resolution(timedelta(minutes=30)),
+    "1h": Resolution(timedelta(hours=1)),
+    "1d": Resolution(timedelta(days=1)),
+    "7d": Resolution(timedelta(days=7)),
+    "30d": Resolution(timedelta(days=30)),
+    "1M": Resolution(months=1),
+    "3M": Resolution(months=3),
+    "6M": Resolution(months=6),
+}
+"""By the name that configurations and events have for it."""
+ANCHOR = date(2018, 1, 1)
+"""A Monday, and the first of a month: where most people begin to count."""
+ANCHOR_DAYS = 28
+"""Days that every month has."""
+
+
+def periods(resolution: str, anchor: date, zone: ZoneInfo) -> Periods:
+    length = RESOLUTIONS[resolution]
+    return Periods(zone, datetime.combine(anchor, time()), length.step, length.months)

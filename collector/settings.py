@@ -1,7 +1,7 @@
 """The kinds of value that settings are made of: strict, with errors that a person can act on."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict
@@ -36,6 +36,17 @@ def _moment(given: Any) -> Any:  # noqa: ANN401
     return given
 
 
+def _day(given: Any) -> Any:  # noqa: ANN401
+    if isinstance(given, FromEnvironment):
+        try:
+            return date.fromisoformat(given)
+        except ValueError:
+            pass
+    elif isinstance(given, date) and not isinstance(given, datetime):
+        return given
+    raise ValueError("expected a date such as 2018-01-01")
+
+
 def parse_duration(given: object) -> timedelta:
     """`"90s"`, `"15m"`, `"6h"`, `"3d"`. Raises ValueError that says so."""
     if isinstance(given, timedelta):
@@ -65,4 +76,5 @@ Count = Annotated[int, BeforeValidator(_number)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 """Whole seconds."""
+Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_whole_seconds)]

@@ -14,7 +14,7 @@ P = TypeVar("P")
 
 
 class Stream(Protocol[P]):
-    """One kind of data of one source. To write one, see docs/architecture.md."""
+    """One kind of data of one source. To write one, see docs/adding-a-stream.md."""
 
     @property
     def source(self) -> str: ...

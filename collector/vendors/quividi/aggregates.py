@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw, Struct
 
+from collector.grid import RESOLUTIONS, periods
 from collector.model import SECOND, Event, Memory, Record, Reject, Window
 from collector.rfc3339 import format_ms, to_ms
 from collector.vendors.leniency import decode_record
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, TABLE, ExportType, Part
-from collector.vendors.quividi.resolutions import RESOLUTIONS, periods
 from collector.vendors.quividi.wire import Number, number, parse_local, place_of
 from collector.vendors.quividi.zones import instant, local
 
@@ -61,13 +61,11 @@ class Aggregates:
         self.grid = periods(resolution, anchor, zone)
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
-        """Those of the whole periods that are over at the window's end; one at least, where it begins within one.
+        """Of the whole periods that the window is made of.
 
         Where the clock is set back, no period is cut, so the local time that comes twice is asked for once, as a whole.
         """
-        end = self.grid.floor(window.end)
-        start = self.grid.floor(min(window.start, end - SECOND))
-        return self._begin(start), self._begin(end) - SECOND
+        return self._begin(window.start), self._begin(window.end) - SECOND
 
     def _begin(self, cut: datetime) -> datetime:
         """Midnight too, where the clock is set forward at midnight and the day begins at one."""

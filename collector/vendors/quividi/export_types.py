@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from collector.model import EventType
 from collector.vendors.quividi import aggregate_events, events
-from collector.vendors.quividi.resolutions import FINEST, RESOLUTIONS
+from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
 from collector.vendors.quividi.wire import Identifier, Integer
 
 GROUP_BY_DEMOGRAPHICS, CONTENT_IDS = "group_by_demographics", "content_ids"
@@ -78,7 +78,7 @@ class ExportType(Struct, frozen=True):
 
     data_type: str
     events: tuple[EventType, ...]
-    resolutions: tuple[str, ...] = tuple(RESOLUTIONS)
+    resolutions: tuple[str, ...] = AGGREGATES
     otherwise: str = "VidiCenter has no other"
     """What to tell those who want another resolution."""
     options: frozenset[str] = frozenset()

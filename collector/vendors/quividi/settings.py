@@ -1,18 +1,19 @@
 """The settings of a Quividi source: the table of export types says what each of its streams may be asked for."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from collector.grid import ANCHOR, ANCHOR_DAYS
 from collector.model import Account
 from collector.secrets import Secret
-from collector.settings import Count, Switch
+from collector.settings import Count, Day, Switch
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
-from collector.vendors.quividi.resolutions import ANCHOR, ANCHOR_DAYS, FINEST, RESOLUTIONS
+from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
 from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
 
 Identifier = Annotated[Count, Field(ge=0)]
@@ -45,7 +46,7 @@ class ExportSettings(HistorySettings):
         kind = TABLE[cls.stream]
         if resolution not in kind.resolutions:
             allowed = ", ".join(f'"{each}"' for each in kind.resolutions)
-            reason = f": {kind.otherwise}" if resolution == FINEST or resolution in RESOLUTIONS else ""
+            reason = f": {kind.otherwise}" if resolution == FINEST or resolution in AGGREGATES else ""
             raise ValueError(f"expected {allowed}{reason}")
         return resolution
 
@@ -63,23 +64,11 @@ class FinestSettings(ExportSettings):
     span: Span = timedelta(days=1)
 
 
-def _date(given: Any) -> Any:  # noqa: ANN401
-    """Of TOML, or of the environment."""
-    if isinstance(given, str):
-        try:
-            return date.fromisoformat(given)
-        except ValueError:
-            pass
-    elif isinstance(given, date) and not isinstance(given, datetime):
-        return given
-    raise ValueError("expected a date such as 2018-01-01")
-
-
 class AggregatedSettings(ExportSettings):
     """What is exported as numbers for periods."""
 
     resolution: str = "1h"
-    anchor: Annotated[date, BeforeValidator(_date)] = ANCHOR
+    anchor: Day = ANCHOR
     """From where periods of 7d, 30d and 1M are counted."""
     interval: Positive = timedelta(minutes=30)  # boxes upload twice an hour, and each upload changes the numbers
     span: Span = timedelta(days=30)  # rows are few: a year of hours is a dozen of exports

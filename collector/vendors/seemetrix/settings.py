@@ -1,16 +1,16 @@
 """The settings of a Seemetrix source."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
-from collector.grid import RESOLUTIONS, Periods
+from collector.grid import ANCHOR, ANCHOR_DAYS, Periods, periods
 from collector.model import Account
 from collector.secrets import Secret
-from collector.settings import Count, Switch
+from collector.settings import Count, Day, Switch
 from collector.vendors.seemetrix.breakdown import LEVEL_OF, DateFormat, Levels
 from collector.vendors.source import (
     ChosenStreams,
@@ -23,7 +23,6 @@ from collector.vendors.source import (
 )
 
 Identifier = Annotated[Count, Field(ge=0)]
-LAST_DAY_OF_EVERY_MONTH = 28
 
 
 def _levels(levels: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,16 +86,16 @@ class BreakdownSettings(HistorySettings):
     levels: Annotated[tuple[Levels, ...], Field(strict=False), AfterValidator(_levels)]
     resolution: Literal["1h", "1d", "7d", "30d", "1M", "3M", "6M"] = "1d"  # the vendor takes six months at most
     """How long a period is: a tree is asked for of each."""
-    anchor: date = date(2018, 1, 1)
-    """Where periods are counted from, a Monday and the first of a month; in UTC."""
+    anchor: Day = ANCHOR
+    """Where periods are counted from, in UTC."""
     dt_format: DateFormat | None = None
 
     @model_validator(mode="after")
     def _dates_have_a_format(self) -> Self:
         if self.dt_format is not None and "dates" not in self.levels:
             raise ValueError("dt_format is for the level dates, which levels has not")
-        if self.anchor.day > LAST_DAY_OF_EVERY_MONTH and self.resolution.endswith("M"):
-            raise ValueError(f"anchor: expected a day of {LAST_DAY_OF_EVERY_MONTH} or less, which every month has")
+        if self.anchor.day > ANCHOR_DAYS and self.resolution.endswith("M"):
+            raise ValueError(f"anchor: expected a day up to the {ANCHOR_DAYS}th, which every month has")
         return self
 
     @property
@@ -105,8 +104,7 @@ class BreakdownSettings(HistorySettings):
 
     @property
     def grid(self) -> Periods:
-        step, months = RESOLUTIONS[self.resolution]
-        return Periods(ZoneInfo("UTC"), datetime.combine(self.anchor, time()), step, months)
+        return periods(self.resolution, self.anchor, ZoneInfo("UTC"))
 
 
 class Streams(ChosenStreams):

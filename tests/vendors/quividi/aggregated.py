@@ -8,11 +8,11 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from collector.commands.schema import json_schema
+from collector.grid import ANCHOR
 from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates
 from collector.vendors.quividi.export_types import TABLE
-from collector.vendors.quividi.resolutions import ANCHOR
 from tests.vendors.quividi.example import LEFT_OUT, PARIS
 
 DIGEST = "0123456789abcdef0123456789abcdef"

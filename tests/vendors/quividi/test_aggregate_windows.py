@@ -57,13 +57,6 @@ def test_a_window_is_asked_for_from_its_local_begin_to_the_last_second_of_its_lo
     assert expected == bounds(aggregates("ots", resolution), start, end)
 
 
-def test_any_other_window_is_its_whole_periods_or_the_last_before_its_end() -> None:
-    of = aggregates("ots")
-
-    assert ("2018-01-29T02:00:00", "2018-01-29T03:59:59") == bounds(of, "2018-01-29T01:30:00", "2018-01-29T03:30:00")
-    assert ("2018-01-29T02:00:00", "2018-01-29T02:59:59") == bounds(of, "2018-01-29T02:10:00", "2018-01-29T02:50:00")
-
-
 @given(
     resolution=st.sampled_from(sorted(STEPS)),
     place=st.sampled_from([(PARIS, SPRING), (PARIS, AUTUMN), (LORD_HOWE, datetime(2026, 4, 4, 15, tzinfo=UTC))]),

@@ -7,9 +7,9 @@ import pytest
 
 from collector.config import load
 from collector.errors import UserError
+from collector.grid import periods
 from collector.model import Seconds
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
-from collector.vendors.quividi.resolutions import periods
 from collector.vendors.quividi.settings import AggregatedSettings, QuividiSource, Streams
 from tests.vendors.quividi.example import PARIS
 

@@ -219,7 +219,7 @@ async def test_a_tree_that_is_broken_is_a_dead_letter_and_its_neighbours_are_the
         ({}, "levels"),
         (levels("devices", dt_format="MM"), "dt_format is for the level dates"),
         (levels("devices", resolution="7M"), "resolution"),
-        (levels("devices", resolution="1M", anchor=datetime(2018, 1, 29).date()), "a day of 28 or less"),  # noqa: DTZ001
+        (levels("devices", resolution="1M", anchor=datetime(2018, 1, 29).date()), "a day up to the 28th"),  # noqa: DTZ001
     ],
 )
 async def test_what_the_vendor_does_not_take_is_refused_at_start(table: dict[str, object], reason: str) -> None:
