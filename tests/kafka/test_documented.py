@@ -1,0 +1,155 @@
+"""Every example answer of the two documents, over HTTP, through the daemon, to Kafka and back.
+
+What it must be there, field by field, is compared by hand where each stream is tested: tests/vendors.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.contracts.examples import quividi, seemetrix
+from tests.contracts.examples.example import published
+from tests.kafka.daemon import reading, until
+from tests.kafka.town import Replica, everything
+from tests.vendors.loopback import serving
+from tests.vendors.quividi import aggregated
+from tests.vendors.quividi.example import EXPERT_ANSWER, STARTED
+from tests.vendors.quividi.test_contents import ANSWER as APC_ANSWER
+from tests.vendors.seemetrix import documented
+from tests.vendors.seemetrix.example import RAW_DATA
+
+pytestmark = pytest.mark.anyio
+
+SEEMETRIX = {
+    "/api/statistics/user/371/raw/data/": RAW_DATA,
+    "/api/user/371/devices/": documented.DEVICES,
+    "/api/user/371/counters": documented.COUNTERS,
+    "/api/statistics/user/371/": documented.USER_STATISTICS,
+    "/api/v2/statistics/user/371/devices/dates/emotions/": documented.FULL_TREE,
+}
+QUIVIDI = {"viewers finest": EXPERT_ANSWER, "viewers_apc finest": APC_ANSWER} | {
+    f"{'viewers' if stream == 'viewers_aggregated' else stream} 1h": answer
+    for stream, answer in aggregated.EXAMPLES.items()
+}
+HISTORY = 'interval = "1s"\nsettle = "1s"'
+DAYS = {"viewers": "2018-01-29", "viewers_apc": "2018-01-14", "gate": "2018-01-19"}
+"""On which the document's examples are; all others are on that of the viewers."""
+DIFFERENT = ("source", "seen_at")
+"""From one run to another."""
+
+
+class Vendors:
+    """Both, whatever is asked for: an export is finished when it is asked for again."""
+
+    def __init__(self) -> None:
+        self._started: set[str] = set()
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        if request.path in SEEMETRIX:
+            return web.Response(body=SEEMETRIX[request.path])
+        if request.path != "/v1/data/":
+            return web.Response(status=404)
+        if request.query_string not in self._started:
+            self._started.add(request.query_string)
+            return web.Response(body=STARTED)
+        return web.Response(body=QUIVIDI[f"{request.query['data_type']} {request.query['time_resolution']}"])
+
+
+def mall(url: str, name: str, bounds: str, streams: str) -> str:
+    return f"""
+[sources.{name}]
+vendor = "seemetrix"
+base_url = "{url}/api"
+user_id = 371
+user_key = "invented-key-42"
+{bounds}
+{streams}
+"""
+
+
+def airport(url: str, stream: str) -> str:
+    day = DAYS.get(stream, DAYS["viewers"])
+    selector = "sites = [178]" if stream.endswith("by_site") else "locations = [4636]"
+    return f"""
+[sources.of_{stream}]
+vendor = "quividi"
+base_url = "{url}/v1"
+username = "airport"
+token = "invented-token-42"
+{selector}
+timezone = "Europe/Paris"
+max_requests_per_minute = 100000
+since = {day}T00:00:00+01:00
+until = {day}T23:00:00+01:00
+[sources.of_{stream}.streams.{stream}]
+{HISTORY}
+"""
+
+
+def sources(url: str) -> str:
+    return "".join(
+        (
+            mall(url, "raw", _bounds("2019-07-01T11", "2019-07-01T12"), "[sources.raw.streams.sessions]"),
+            mall(url, "now", "", "[sources.now.streams.devices]\n[sources.now.streams.counters]"),
+            mall(
+                url,
+                "hours",
+                _bounds("2017-09-12T12", "2017-09-14T12"),
+                f"[sources.hours.streams.statistics]\n{HISTORY}",
+            ),
+            mall(
+                url,
+                "tree",
+                _bounds("2016-12-01T00", "2017-06-01T00"),
+                f'[sources.tree.streams.breakdown]\n{HISTORY}\nlevels = ["devices", "dates", "emotions"]\n'
+                'resolution = "6M"\nanchor = 2016-12-01\ndt_format = "MM"',
+            ),
+            *(airport(url, stream) for stream in ("viewers", "viewers_apc", *aggregated.EXAMPLES)),
+        )
+    )
+
+
+def _bounds(since: str, upto: str) -> str:
+    return f"since = {since}:00:00Z\nuntil = {upto}:00:00Z"
+
+
+async def test_every_example_of_the_documents_is_in_kafka_as_it_must_be(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    expected = said(
+        (message.topic, json.loads(message.value))
+        for example in (*seemetrix.EXAMPLES[:5], *quividi.EXAMPLES)
+        for message in published(example)
+        if not message.topic.endswith("dead_letters")
+    )
+    topics = sorted({topic for topic, _ in expected})
+    assert 16 == len(topics)
+    async with serving(Vendors().answer) as url, reading(kafka, [prefix + topic for topic in topics]) as reader:
+        daemon = Replica(tmp_path, kafka, prefix, sources(url))
+        daemon.start()
+
+        async def done() -> bool:
+            code, body = await daemon.get("/api/status")
+            rows: list[dict[str, Any]] = json.loads(body)["streams"] if code == 200 else []
+            live = [row for row in rows if row["stream"] in ("devices", "counters")]
+            return bool(rows) and all(row["state"] == ("live" if row in live else "complete") for row in rows)
+
+        try:
+            await until(done, "every stream is complete, or live where it has no end")
+        finally:
+            daemon.end()
+        told = await everything(reader)
+    assert expected == said((each.topic.removeprefix(prefix), each.value) for each in told)
+
+
+def said(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> Counter[tuple[str, str]]:
+    """Values by topic, without what differs from one run to another."""
+    return Counter(
+        (topic, json.dumps({name: each for name, each in value.items() if name not in DIFFERENT}, sort_keys=True))
+        for topic, value in messages
+    )
