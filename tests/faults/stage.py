@@ -184,8 +184,9 @@ async def verdict(found: Stage, fault: str, times: int) -> Row:
     A fresh reader reads everything, and must see what the one saw that ran all along.
     """
     heads = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
-    for replica in found.replicas:
-        replica.end()
+    async with anyio.create_task_group() as ending:  # in threads: what they end with passes through this loop
+        for replica in found.replicas:
+            ending.start_soon(anyio.to_thread.run_sync, replica.end)
     async with reading(found.cluster.address, [found.prefix + topic for topic in ALL]) as fresh:
         told = await fresh.to_the_end()
     await patiently(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
