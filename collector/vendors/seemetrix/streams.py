@@ -1,12 +1,12 @@
 """The streams of a Seemetrix source: what each asks for. What comes is for the modules that they are named after."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from collector.errors import NotFound, RetryLater, Split
-from collector.model import SECOND, Account, Answer, Event, EventType, Memory, Policy, Record, Window
+from collector.model import SECOND, Account, Answer, Event, EventType, Memory, Policy, Record, Reject, Window
 from collector.rfc3339 import to_ms
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
@@ -31,6 +31,8 @@ from collector.vendors.seemetrix.settings import (
     SessionsSettings,
     StatisticsSettings,
 )
+
+P = TypeVar("P")
 
 
 class Sessions:
@@ -61,13 +63,7 @@ class Sessions:
                 query["device_id"] = str(device)
             with await self._client.get(RAW_DATA, query) as response:
                 raw = decoded(response, wire.rows)
-                yield Answer(
-                    records=wire.read(raw),
-                    rows=len(raw),
-                    size=len(response.body),
-                    took=response.took,
-                    vendor_now=response.vendor_now,
-                )
+                yield _answer(response, wire.read(raw), len(raw))
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
         return events.explode_session(record, digest, number, self.source)
@@ -96,14 +92,8 @@ class Devices:
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
             told = decoded(response, devices.answer)
-            yield Answer(
-                records=devices.read(told, seen_ms, private=self._private),
-                rows=told.rows,
-                size=len(response.body),
-                took=response.took,
-                vendor_now=response.vendor_now,
-                gone=partial(devices.gone, seen_ms=seen_ms) if told.is_whole else None,
-            )
+            gone = partial(devices.gone, seen_ms=seen_ms) if told.is_whole else None
+            yield _answer(response, devices.read(told, seen_ms, private=self._private), told.rows, gone)
 
     def explode(self, record: Record[devices.Known], digest: str, number: int) -> Iterator[Event]:
         return devices.explode(record, digest, number, self.source)
@@ -133,7 +123,7 @@ class Counters:
         with await self._get() as response:
             record = decoded(response, lambda body: counters.read(body, to_ms(window.end)))
             self._client.tell.counters(counters.gauges(record.payload))
-            yield Answer((record,), 1, len(response.body), response.took, response.vendor_now)
+            yield _answer(response, (record,), 1)
 
     async def _get(self) -> Response:
         """The document writes this path alone without a slash at its end: if that is not found, with one."""
@@ -174,13 +164,7 @@ class Statistics:
             path = STATISTICS_OF_USER if device is None else STATISTICS_OF_DEVICE.format(device_id=device)
             with await self._client.get(path, query) as response:
                 told = decoded(response, statistics.answer)
-                yield Answer(
-                    records=statistics.read(told, window, device),
-                    rows=len(told.objects),
-                    size=len(response.body),
-                    took=response.took,
-                    vendor_now=response.vendor_now,
-                )
+                yield _answer(response, statistics.read(told, window, device), len(told.objects))
 
     def explode(self, record: Record[statistics.Counted], digest: str, number: int) -> Iterator[Event]:
         return statistics.explode(record, digest, number, self.source, self._user)
@@ -257,6 +241,16 @@ KINDS: Mapping[str, Callable[[Client, Any], Stream[Any]]] = {
 def streams(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Sequence[Stream[Any]]:
     client = Client(source, settings, http, tell)
     return [KINDS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
+
+
+def _answer(
+    response: Response,
+    records: Iterable[Record[P] | Reject],
+    rows: int,
+    gone: Callable[[bytes], Record[P]] | None = None,
+) -> Answer[P]:
+    """What one response says."""
+    return Answer(records, rows, len(response.body), response.took, response.vendor_now, gone)
 
 
 def _bounds(first: datetime, last: datetime) -> dict[str, str]:
