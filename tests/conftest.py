@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from tests.faults import table
 from tests.faults.table import Row
 from tests.kafka import broker
+from tests.needs import need
 
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("wide", deadline=None, max_examples=2000)
@@ -51,10 +52,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("COLLECTOR_TEST_KAFKA"):
         yield given
         return
-    if reason := broker.why_not():
-        if os.environ.get("REQUIRE_KAFKA"):
-            pytest.fail(f"REQUIRE_KAFKA is set, and there is {reason}")
-        pytest.skip(f"needs Kafka: {reason}, and COLLECTOR_TEST_KAFKA is not set")
+    need("KAFKA", broker.why_not())
     with broker.running(tmp_path_factory.mktemp("kafka")) as node:
         yield node.address
 

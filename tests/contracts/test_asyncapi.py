@@ -1,7 +1,6 @@
 """The AsyncAPI document is one by AsyncAPI's own schema, and says what the code does."""
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from collector.commands.asyncapi import asyncapi, document
 from collector.commands.schema import event_types
 from collector.model import EventType
 from tests.contracts import specs
+from tests.needs import need
 
 
 class Inner(Struct):
@@ -40,9 +40,8 @@ def published() -> Any:  # noqa: ANN401 - JSON
     try:
         return specs.schema()
     except specs.Missing as reason:
-        if os.environ.get("REQUIRE_NPM"):
-            pytest.fail(f"REQUIRE_NPM is set, and there is {reason}")
-        pytest.skip(f"needs AsyncAPI's schema: {reason}")
+        need("NPM", str(reason))
+        raise
 
 
 @pytest.fixture(scope="module")

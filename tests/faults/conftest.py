@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,15 +12,13 @@ from tests.faults import brokers
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.proxy import Proxy
 from tests.kafka.broker import why_not
+from tests.needs import need
 
 
 @pytest.fixture(scope="session")
 def own_kafka() -> None:
     """Brokers can be started here: one that is given does not name a proxy's address, and is not killed."""
-    if reason := why_not():
-        if os.environ.get("REQUIRE_KAFKA"):
-            pytest.fail(f"REQUIRE_KAFKA is set, and there is {reason}")
-        pytest.skip(f"needs a Kafka of its own: {reason}")
+    need("KAFKA", why_not())
 
 
 @pytest.fixture(scope="session")

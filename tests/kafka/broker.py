@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.needs import absent
 
 POM = Path(__file__).with_name("pom.xml")
 START_S = 60
@@ -38,8 +39,7 @@ group.min.session.timeout.ms=1000
 
 def why_not() -> str:
     """Why no broker can be started here; empty when one can."""
-    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
-    return f"no {' and no '.join(missing)} on the path" if missing else ""
+    return absent("java", "mvn")
 
 
 def jars() -> Path:
