@@ -5,7 +5,6 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -42,9 +41,7 @@ STOP_S = 25.0
 LOOK_AGAIN_S = 5.0
 """Between two looks at topics that were not as they must be."""
 AGAIN = (0.5, 15.0)
-"""First and longest wait in seconds before the next epoch, after one that broke."""
-LASTED = timedelta(minutes=1)
-"""An epoch that lasted so long was a good one: the waits begin anew."""
+"""First and longest wait in seconds before the next epoch, after one that broke: longer while none commits anything."""
 
 
 class Following:
@@ -142,8 +139,7 @@ class Daemon:
         fenced_as = failures = 0
         while True:
             await self._membership.until(partial(_owns, partition, fenced_as))
-            began = self._clock.now()
-            error = await self._epoch(partition, following)
+            error, commits = await self._epoch(partition, following)
             self._kafka.epoch_ended(partition, said(error) if error else "assigned to another replica")
             if error is None:
                 continue
@@ -155,16 +151,17 @@ class Daemon:
                 self._kafka.refused(str(error), error.advice)
             elif isinstance(error, UNAVAILABLE):
                 self._kafka.unavailable(said(error))
-            failures = 1 if self._clock.now() - began > LASTED else failures + 1
+            failures = 1 if commits else failures + 1
             await anyio.sleep(backoff.delay_s(failures, AGAIN, self._random.random()))
 
-    async def _epoch(self, partition: int, following: Sequence[Following]) -> Exception | None:
-        """One ownership; why it broke, or None when the partition was assigned to another replica."""
+    async def _epoch(self, partition: int, following: Sequence[Following]) -> tuple[Exception | None, int]:
+        """One ownership; why it broke, or None when the partition was assigned to another replica; and its commits."""
 
         def still_ours() -> bool:
             return partition in self._membership.assignment.partitions
 
         holding: Epoch | None = None
+        cause: Exception | None = None
         try:
             async with epoch(partition, self._settings.kafka, self._kafka, still_ours) as holding:
                 self._kafka.ready()
@@ -180,11 +177,10 @@ class Daemon:
                 cause = holding.over
             if not isinstance(cause, (EpochEnded, Fenced, Refused, *UNAVAILABLE)):
                 self._kafka.unexpected(partition, error)
-            return cause
         finally:
             for each in following:
                 each.tell.disowned()
-        return None
+        return cause, holding.commits if holding else 0
 
     async def _until_reassigned(self, partition: int, streams: anyio.CancelScope) -> None:
         """A revocation alone ends nothing: nobody else can commit without fencing us first."""

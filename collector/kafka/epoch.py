@@ -62,6 +62,7 @@ class Epoch:
         """What was restored: for whoever begins from it, who may take it away."""
         self.over: Exception | None = None
         """Why nothing can be committed any more."""
+        self.commits = 0
         self._producer = producer
         self._settings = settings
         self._tell = tell
@@ -95,6 +96,7 @@ class Epoch:
                     else:
                         self._tell.aborted(str(self.over))
                     raise self.over if isinstance(self.over, Refused) else EpochEnded from error
+                self.commits += 1
                 self._tell.committed(monotonic() - began)
 
 
@@ -159,14 +161,19 @@ async def _check_header(holding: Epoch, settings: KafkaSettings) -> None:
 
 
 async def _close(producer: Producer, holding: Epoch | None) -> None:
-    """Abort what is open, since stop() does not and readers would stall; then close, or leave it behind."""
-    with anyio.move_on_after(CLOSE_S):
-        if holding is not None and holding.over is not None and not isinstance(holding.over, Fenced):
+    """Abort what is open, since stop() does not and readers would stall; then close, or leave it behind.
+
+    Soon, since the next epoch waits for it, and aborts what is still open. A Kafka that did not answer the commit is
+    not asked to abort it.
+    """
+    ends = anyio.current_time() + CLOSE_S
+    if holding is not None and holding.over is not None and not isinstance(holding.over, Fenced | TimeoutError):
+        with anyio.CancelScope(deadline=ends):
             try:
                 await producer.abort_transaction()
             except Exception as error:  # noqa: BLE001 - the broker aborts it after transaction_timeout
                 del error
-    with anyio.move_on_after(CLOSE_S) as closing:
+    with anyio.CancelScope(deadline=ends) as closing:
         await producer.stop()
     if closing.cancelled_caught:
         # What it still wants to send would be refused, since the next producer fences it; but it would try for ever.

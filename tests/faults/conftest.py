@@ -15,6 +15,12 @@ from tests.kafka.broker import why_not
 from tests.needs import need
 
 
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Not the debugging loop: through this one passes what is measured here, and what has deadlines of seconds."""
+    return "asyncio", {"debug": False}
+
+
 @pytest.fixture(scope="session")
 def own_kafka() -> None:
     """Brokers can be started here: one that is given does not name a proxy's address, and is not killed."""
