@@ -9,6 +9,7 @@ import structlog
 from aiokafka.codec import lz4_encode
 from aiokafka.errors import (
     InvalidTopicError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
@@ -173,6 +174,10 @@ def _in_turns(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder
 async def _partitions(producer: Producer, topic: str) -> list[int]:
     try:
         return sorted(await producer.partitions_for(topic))
+    except UnknownTopicOrPartitionError as error:  # so it says too when nobody answered in time
+        if not await producer.client.force_metadata_update() or topic in producer.client.cluster.topics():
+            raise KafkaConnectionError(f"no broker told of the topic {topic} in time") from error
+        raise _refused(topic, error) or error from error
     except KafkaError as error:
         raise _refused(topic, error) or error from error
 

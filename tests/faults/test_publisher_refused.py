@@ -12,8 +12,9 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from collector.errors import Refused
+from collector.errors import EpochEnded, Refused
 from tests.faults.brokers import ProxiedBroker
+from tests.faults.faults import RESPONSE, Drop
 from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place, message, restored
 from tests.faults.wire import Api
@@ -39,6 +40,30 @@ async def test_a_topic_without_permission_is_named_and_nothing_of_the_batch_is_t
     async with place.epoch(0) as holding:
         assert 0 == restored(holding)
         await holding.commit([message("key", "text", topic) for topic in TOPICS if topic != denied], {b"done": b"1"})
+
+
+async def test_a_topic_that_nobody_told_of_in_time_is_not_missing(
+    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+) -> None:
+    """A stream would be parked for it, and an operator sent to create what is there."""
+    place = Place(proxy, proxied, prefix, 1, 6)
+    await place.ensure()
+    async with place.epoch(0) as holding:
+        with proxy.fault(Api.METADATA, Drop(RESPONSE)) as silence, pytest.raises(EpochEnded):
+            await holding.commit([message("key", "text")], {b"done": b"1"})
+        assert silence.applied
+        assert not isinstance(holding.over, Refused)
+    async with place.epoch(0) as holding:
+        await holding.commit([message("key", "text")], {b"done": b"1"})
+
+
+async def test_a_topic_that_is_missing_is_named(proxy: Proxy, proxied: ProxiedBroker, prefix: str) -> None:
+    place = Place(proxy, proxied, prefix, 1, 6)
+    await place.ensure()
+    async with place.epoch(0) as holding:
+        with pytest.raises(Refused, match="is missing") as refused:
+            await holding.commit([message("key", "text", "nowhere")], {b"done": b"1"})
+    assert f"{prefix}nowhere" == refused.value.topic
 
 
 def _deny_writing(kafka: str, topic: str) -> None:
