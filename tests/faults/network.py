@@ -66,9 +66,12 @@ async def cut_off_from_one_of_three(stage: Stage, times: int) -> int:
     await stage.flows()
     for number in range(times):
         await _made_the_owner(stage, cut, other)
+        before = await cut.metric(FENCED) + await other.metric(FENCED)
         with stage.cluster.proxies[number % 3].blackhole():
             await anyio.sleep(SESSION_TIMEOUT_S + stage.random.uniform(3, 9))
         await stage.recovers()
+        fences = await cut.metric(FENCED) + await other.metric(FENCED) - before
+        assert fences <= 4, "they fence each other in turns"  # one for each partition that another took over, and back
     return times
 
 
