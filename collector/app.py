@@ -21,13 +21,14 @@ from collector.kafka.group import Assignment, Membership
 from collector.kafka.restore import refuse_orphans
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
-from collector.model import Message
+from collector.model import Memory, Message
 from collector.pipeline.message import Origin
-from collector.pipeline.state import Shape, by_stream, load, stream_prefix
+from collector.pipeline.state import Shape, State, by_stream, load, stream_prefix
+from collector.pipeline.strip import strip
 from collector.secrets import conceal
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board, StreamRow
+from collector.telemetry.status import Board, Look, SourceRow, StreamRow
 from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import VENDORS, backoff
@@ -58,6 +59,11 @@ class Following:
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
         self.shape = Shape(stream.memory, stream.fields_version, stream.reach)
 
+    def look_at(self, state: State) -> Look | None:
+        """How to look at what was published lately; of what is only known as it is now, there is no such thing."""
+        stream = self.stream
+        return None if stream.memory is Memory.LATEST else partial(strip, state, stream.policy, stream.zone)
+
     async def topic_is_back(self, kafka: KafkaSettings, clock: Clock, random: Random) -> None:
         """Return at once, or when the topic that Kafka refused seems usable again."""
         while (refused := self.refused) is not None and refused.topic is not None:
@@ -77,8 +83,8 @@ class Daemon:
         self._settings = settings
         self._clock = clock
         self._metrics = Metrics()
-        self.board = Board(__version__, settings.kafka.group)
-        self._kafka = KafkaTelemetry(self._metrics, self.board)
+        self.board = Board(__version__, settings.kafka.group, started=clock.now())
+        self._kafka = KafkaTelemetry(self._metrics, self.board, clock)
         self._membership = Membership(settings.kafka, self._kafka)
         self._random = Random()  # noqa: S311 - jitter is no secret
 
@@ -109,7 +115,8 @@ class Daemon:
         found: dict[int, list[Following]] = defaultdict(list)
         for name, source in self._settings.sources.items():
             vendor = VENDORS[source.vendor]
-            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name)):
+            self.board.sources.append(about := SourceRow(vendor.name, name))
+            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, about)):
                 row = StreamRow(vendor.name, name, stream.name)
                 self.board.streams.append(row)
                 types = [kind.name for kind in stream.event_types]
@@ -193,7 +200,7 @@ class Daemon:
         except Refused as error:
             each.tell.parked(None, Park(str(error), advice=error.advice), failures=1, delay_s=0, now=self._clock.now())
             return
-        each.tell.owned(state.head, len(state.ledger))
+        each.tell.owned(state.head, len(state.ledger), each.look_at(state))
         await each.topic_is_back(self._settings.kafka, self._clock, self._random)
 
         async def commit(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
-from typing import Annotated, Generic, Protocol, TypeVar
+from typing import Annotated, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Meta, Struct, field
 
@@ -194,6 +194,8 @@ class Grid(Protocol):
         """The end of the smallest window that begins at a cut."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 class Seconds(Struct, frozen=True):
     """Any whole second: how a vendor selects by a window is not known, nor to which side a record on its cut falls."""
@@ -252,6 +254,21 @@ class Gap(Struct, frozen=True):
     @property
     def count(self) -> int:
         return self.last - self.first + 1
+
+
+class Strip(Struct, frozen=True):
+    """What a stream published of the last while, cell by cell, oldest first. Equal neighbours are written as a run."""
+
+    start: datetime
+    lengths_s: Sequence[tuple[int, int]]
+    """So many cells, of so many seconds each."""
+    counts: Sequence[int | None]
+    """Entries of the ledger: records, and each of their revisions. None where it has forgotten them, or cannot tell."""
+    kinds: Sequence[tuple[int, "CellKind"]]
+    """So many cells, of this kind each."""
+
+
+CellKind = Literal["outside", "final", "published", "partly", "waiting"]
 
 
 class Tally(Struct, frozen=True):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from collector.clock import Clock, SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import Board
 
@@ -11,9 +12,11 @@ from collector.telemetry.status import Board
 class KafkaTelemetry:
     """Tells of connections, membership, epochs and transactions."""
 
-    def __init__(self, metrics: Metrics, board: Board) -> None:
+    def __init__(self, metrics: Metrics, board: Board, clock: Clock | None = None) -> None:
         self._metrics = metrics
         self._board = board
+        self._clock = clock or SystemClock()
+        self._ready = False
         self._log = structlog.get_logger()
         self._away = ""
         self._coordinator_away = False
@@ -23,10 +26,14 @@ class KafkaTelemetry:
         if self._board.kafka:
             self._log.info("kafka_ready")
         self._board.kafka = self._away = ""
+        self._board.kafka_state = "ready"
+        self._note()
 
     def unavailable(self, reason: str) -> None:
         """Kafka does not answer: it is tried again, and nothing is lost."""
         self._board.kafka = f"Kafka is not available: {reason}"
+        self._board.kafka_state = "away"
+        self._note()
         if reason != self._away:
             self._away = reason
             self._log.warning("kafka_unavailable", reason=reason)
@@ -34,6 +41,8 @@ class KafkaTelemetry:
     def refused(self, reason: str, advice: str) -> None:
         """Kafka is not as it must be: an operator is needed."""
         self._board.kafka = f"{reason}; {advice}"
+        self._board.kafka_state = "refused"
+        self._note()
         if reason != self._away:
             self._away = reason
             self._log.error("kafka_refused", reason=reason, advice=advice)
@@ -41,6 +50,7 @@ class KafkaTelemetry:
     def assigned(self, partitions: Iterable[int]) -> None:
         self._metrics.rebalances.inc()
         self._board.joined = True
+        self._note()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
     def coordinator(self, *, known: bool) -> None:
@@ -51,10 +61,12 @@ class KafkaTelemetry:
             self._log.info("group_coordinator_back")
         self._coordinator_away = not known
         self._board.coordinator = known
+        self._note()
 
     def left_group(self, reason: str) -> None:
         """The group's consumer failed, or was fenced: a new one joins."""
         self._board.joined = False
+        self._note()
         self._log.warning("group_rejoining", reason=reason)
 
     def epoch_began(self, partition: int, took_s: float, pairs: int) -> None:
@@ -74,6 +86,7 @@ class KafkaTelemetry:
         self._log.error("unexpected", partition=partition, exc_info=error)
 
     def committed(self, took_s: float) -> None:
+        self._board.last_commit = self._clock.now()
         self._metrics.transactions.labels("committed").inc()
         self._metrics.transaction_duration.observe(took_s)
 
@@ -85,3 +98,9 @@ class KafkaTelemetry:
     def fenced(self, partition: int) -> None:
         self._metrics.transactions.labels("fenced").inc()
         self._log.warning("epoch_fenced", partition=partition)
+
+    def _note(self) -> None:
+        """Since when the process is ready, or is not."""
+        ready = not self._board.not_ready()
+        if ready != self._ready:
+            self._ready, self._board.changed = ready, self._clock.now()

@@ -1,16 +1,21 @@
-"""The present state of everything, for /api/status and /readyz."""
+"""The present state of everything, for /api/status and /readyz. What is in it: docs/status.md."""
 
-from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct, field
 
-from collector.model import Head, Window
+from collector.model import EPOCH, Head, Strip, Window
 
 StreamState = Literal["live", "catching_up", "backing_off", "parked", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = ("live", "catching_up", "backing_off", "parked", "complete", "not_owned")
+KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
+Look = Callable[[datetime | None, datetime], Strip | None]
+"""The strip, given up to where the stream was asked for, as far as is known, and now."""
+MINUTES = 60
+"""Of events, that are kept by the minute."""
 
 
 class Trouble(Struct, frozen=True):
@@ -20,6 +25,32 @@ class Trouble(Struct, frozen=True):
     advice: str
     at: datetime
     retry_at: datetime | None = None
+
+
+class Minutes(Struct):
+    """How many there were in each minute of the last hour."""
+
+    counted: deque[tuple[int, int]] = field(default_factory=deque)
+    """Minutes since 1970 in which there were some, oldest first, and how many."""
+
+    def add(self, counts: Iterable[int], now: datetime) -> None:
+        minute, more = _minute(now), sum(counts)
+        if not more:
+            return
+        if self.counted and self.counted[-1][0] >= minute:  # a clock that steps back counts on where it was
+            minute, before = self.counted.pop()
+            more += before
+        self.counted.append((minute, more))
+        while self.counted[0][0] <= minute - MINUTES:
+            self.counted.popleft()
+
+    def up_to(self, now: datetime) -> list[int]:
+        """The last of them is the minute that is not over yet."""
+        found, last = [0] * MINUTES, _minute(now)
+        for minute, count in self.counted:
+            if 0 <= last - minute < MINUTES:
+                found[minute - last - 1] = count
+        return found
 
 
 class StreamRow(Struct):
@@ -32,14 +63,18 @@ class StreamRow(Struct):
     head: Head | None = None
     last_window: Window | None = None
     last_success: datetime | None = None
+    asked: datetime | None = None
+    """Up to where it was asked for since it is ours."""
     trouble: Trouble | None = None
     notices: list[str] = field(default_factory=list)
     ledger_entries: int = 0
+    strip: Look | None = None
     missing: int | None = None
     """Numbered records that nothing was seen of; None of kinds that nobody numbers."""
     records: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
+    minutes: Minutes = field(default_factory=Minutes)
 
     def as_json(self, now: datetime) -> dict[str, object]:
         head, trouble, window = self.head, self.trouble, self.last_window
@@ -69,6 +104,26 @@ class StreamRow(Struct):
                 "dead_letters": dict(self.dead_letters),
                 "ledger_entries": self.ledger_entries,
             },
+            "events_per_minute": self.minutes.up_to(now),
+            "strip": _strip(self.strip(self.asked, now)) if self.strip else None,
+        }
+
+
+class SourceRow(Struct):
+    """One source: what its streams share."""
+
+    vendor: str
+    source: str
+    exports_in_flight: int = 0
+    exports_at_once: int | None = None
+    """None where the vendor builds no exports."""
+
+    def as_json(self) -> dict[str, object]:
+        most = self.exports_at_once
+        return {
+            "vendor": self.vendor,
+            "source": self.source,
+            "exports": most and {"in_flight": self.exports_in_flight, "at_once": most},
         }
 
 
@@ -78,11 +133,18 @@ class Board(Struct):
     version: str
     group: str
     streams: list[StreamRow] = field(default_factory=list)
+    sources: list[SourceRow] = field(default_factory=list)
+    started: datetime | None = None
     owned_partitions: Sequence[int] = ()
     kafka: str = "connecting to Kafka"
     """Why the process is not ready; empty when it is."""
+    kafka_state: Literal["connecting", "away", "refused", "ready"] = "connecting"
+    """Of Kafka and its topics alone, whatever becomes of the group."""
     joined: bool = False
     coordinator: bool = True
+    changed: datetime | None = None
+    """When the process became ready, or ceased to be."""
+    last_commit: datetime | None = None
 
     def not_ready(self) -> str:
         """The reason, or an empty text."""
@@ -98,11 +160,41 @@ class Board(Struct):
             "version": self.version,
             "group": self.group,
             "now": _written(now),
+            "started": _written(self.started),
             "ready": not reason,
             "reason": reason or None,
+            "kafka": {
+                "state": self._kafka_state(),
+                "since": _written(self.changed or self.started),
+                "joined": self.joined,
+                "last_commit": _written(self.last_commit),
+            },
             "owned_partitions": list(self.owned_partitions),
+            "sources": [row.as_json() for row in self.sources],
             "streams": [row.as_json(now) for row in self.streams],
         }
+
+    def _kafka_state(self) -> KafkaState:
+        if self.kafka_state != "ready":
+            return self.kafka_state
+        if not self.joined:
+            return "joining"
+        return "ready" if self.coordinator else "no_coordinator"
+
+
+def _strip(strip: Strip | None) -> dict[str, object] | None:
+    if strip is None:
+        return None
+    return {
+        "start": _written(strip.start),
+        "lengths_s": strip.lengths_s,
+        "counts": strip.counts,
+        "kinds": strip.kinds,
+    }
+
+
+def _minute(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(minutes=1)
 
 
 def _written(instant: datetime | None) -> str | None:

@@ -9,7 +9,7 @@ import structlog
 from collector.errors import Park
 from collector.model import Gap, Head, Tally, Window
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, StreamRow, StreamState, Trouble
+from collector.telemetry.status import STATES, Look, StreamRow, StreamState, Trouble
 
 OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
 REASONS = ("malformed", "too_large")
@@ -35,8 +35,8 @@ class StreamTelemetry:
         self._letters_logged: datetime | None = None
         self._state("not_owned")
 
-    def owned(self, head: Head | None, entries: int) -> None:
-        """This process runs the stream now."""
+    def owned(self, head: Head | None, entries: int, strip: Look | None = None) -> None:
+        """This process runs the stream now. `strip` is how to look at what it published lately."""
         metrics = self._metrics
         for outcome in OUTCOMES:
             metrics.records.labels(*self._labels, outcome)
@@ -47,6 +47,7 @@ class StreamTelemetry:
         for reason in REASONS:
             metrics.dead_letters.labels(*self._labels, reason)
         self._row.trouble = self._logged = None
+        self._row.strip = strip
         self._state("catching_up")
         self._log.info("stream_owned", **_where(head), ledger_entries=entries)
         self._head(head, entries)
@@ -66,7 +67,7 @@ class StreamTelemetry:
         if self._row.missing is not None:
             metrics.missing_sessions.remove(self._row.source)
         row = self._row
-        row.missing = None
+        row.missing = row.strip = row.asked = None
         row.head = row.trouble = row.last_window = row.last_success = None
         row.ledger_entries = 0
         self._log.info("stream_released")
@@ -101,6 +102,7 @@ class StreamTelemetry:
             metrics.dead_letters.labels(*self._labels, reason).inc(count)
         for end_ms in tally.fresh_ends_ms:
             metrics.event_delay.labels(*self._labels).observe(max(0.0, now.timestamp() - end_ms / 1000))
+        row.minutes.add(tally.events.values(), now)
         row.records.update(tally.records)
         row.events.update(tally.events)
         row.dead_letters.update(tally.dead_letters)
@@ -118,13 +120,15 @@ class StreamTelemetry:
         self._metrics.polls.labels(*self._labels, "ok" if rows else "empty").inc()
         self._metrics.poll_duration.labels(*self._labels).observe(took_s)
         self._metrics.last_success.labels(*self._labels).set(now.timestamp())
-        self._row.last_window, self._row.last_success = window, now
-        if self._row.state in ("backing_off", "parked"):
+        row = self._row
+        row.last_window, row.last_success = window, now
+        row.asked = window.end if row.asked is None else max(row.asked, window.end)
+        if row.state in ("backing_off", "parked"):
             self._log.info("stream_recovered")
-        self._row.trouble = self._logged = None
+        row.trouble = self._logged = None
         self._state("catching_up" if behind else "live")
         self._log.debug("polled", **_span(window), rows=rows, took_s=round(took_s, 3))
-        self._head(head, self._row.ledger_entries)
+        self._head(head, row.ledger_entries)
 
     def missing(self, count: int, lost: Sequence[Gap]) -> None:
         """How many numbered records nothing was seen of so far, and those of which nothing is expected any more."""

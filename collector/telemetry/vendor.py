@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import SourceRow
 
 
 class VendorTelemetry:
     """Tells of the requests and the exports of one source."""
 
-    def __init__(self, metrics: Metrics, source: str) -> None:
+    def __init__(self, metrics: Metrics, source: str, row: SourceRow | None = None) -> None:
         self._metrics = metrics
         self._source = source
+        self._row = row or SourceRow("", source)
 
     def asked(self, code: str, took_s: float, size: int) -> None:
         """A request ended: status code or `error`, seconds, bytes of the body."""
@@ -18,9 +20,14 @@ class VendorTelemetry:
         self._metrics.vendor_request_duration.labels(self._source).observe(took_s)
         self._metrics.vendor_response_bytes.labels(self._source).inc(size)
 
+    def may_export(self, at_once: int) -> None:
+        """The vendor builds so many exports of the account at a time."""
+        self._row.exports_at_once = at_once
+
     def exporting(self, more: int) -> None:
         """So many more exports of the source are under way at the vendor."""
         self._metrics.exports_in_flight.labels(self._source).inc(more)
+        self._row.exports_in_flight += more
 
     def exported(self, took_s: float) -> None:
         """An export came to its end, so many seconds after it was asked for."""

@@ -1,7 +1,7 @@
 """All that a vendor is asked to be: `ask` and `explode`; the rest are facts."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -34,6 +34,11 @@ class Stream(Protocol[P]):
     @property
     def reach(self) -> timedelta:
         """How far the clock by which records are filed may stand from UTC: the ledger keeps them that much longer."""
+        ...
+
+    @property
+    def zone(self) -> tzinfo:
+        """Of that clock."""
         ...
 
     @property

@@ -1,1 +1,1 @@
-"""What one looks at: /metrics, /healthz, /readyz, /api/status."""
+"""What one looks at: /metrics, /healthz, /readyz, /api/status, and the status page."""

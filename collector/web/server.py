@@ -12,6 +12,7 @@ from collector.clock import Clock
 from collector.errors import UserError
 from collector.secrets import conceal
 from collector.telemetry.status import Board
+from collector.web import static
 
 
 @asynccontextmanager
@@ -33,7 +34,9 @@ async def serving(
 
     async def status(_: web.Request) -> web.Response:
         text = conceal(orjson.dumps(board.as_json(clock.now())).decode())
-        return web.Response(text=text, content_type="application/json")
+        response = web.Response(text=text, content_type="application/json", headers=static.HEADERS)
+        response.enable_compression()
+        return response
 
     app = web.Application()
     app.add_routes(
@@ -42,6 +45,7 @@ async def serving(
             web.get("/healthz", healthz),
             web.get("/readyz", readyz),
             web.get("/api/status", status),
+            *static.routes(),
         ]
     )
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2)

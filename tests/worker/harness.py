@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Literal
 
@@ -71,6 +71,7 @@ class ListStream:
     account = Account("test", "1")
     fields_version = 1
     reach = timedelta(0)
+    zone = UTC
     selection = "all"
     numbered = None
     event_types = (TYPE,)

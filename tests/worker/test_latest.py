@@ -1,7 +1,7 @@
 """What is only known as it is now: every change is an event, nothing is forgotten, what is gone is said once."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import msgspec
@@ -29,6 +29,7 @@ class Snapshots:
     account = Account("test", "1")
     fields_version = 1
     reach = timedelta(0)
+    zone = UTC
     selection = "all"
     numbered = None
     event_types = (TYPE,)

@@ -40,6 +40,7 @@ class Counts:
     account = Account("test", "1")
     fields_version = 1
     reach = timedelta(days=1)
+    zone = PARIS
     selection = "all"
     numbered = None
     event_types = (TYPE,)

@@ -22,7 +22,7 @@ from collector.vendors.leniency import not_an_answer
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.export import Call, Export, GaveUp, Said, Take, heard
+from collector.vendors.quividi.export import EXPORTS_AT_ONCE, Call, Export, GaveUp, Said, Take, heard
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, TABLE
 from collector.vendors.quividi.places import Exports
 from collector.vendors.quividi.rows import Finest, Rows
@@ -56,6 +56,7 @@ class Client:
         self._limiter: Limiter = http.limiter(account, settings, http.host(settings.base_url, HOST_CONNECTIONS))
         self._exports = http.shared("exports", account, lambda: Exports(http.clock))
         self._random = Random()  # noqa: S311 - jitter is no secret
+        tell.may_export(EXPORTS_AT_ONCE)
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
         try:
@@ -158,7 +159,7 @@ class Exported(Generic[P]):
         self._client = client
         self._rows = rows
         self._most_rows = kind.most_rows
-        self._zone = ZoneInfo(client.settings.timezone)
+        self.zone = ZoneInfo(client.settings.timezone)
         self._parts = tuple(_parts(selectors))
         self._asked = {"data_type": kind.data_type, "time_resolution": settings.resolution}
         self._options = settings.options
@@ -183,7 +184,7 @@ class Exported(Generic[P]):
                 raise Split(f"an export of {rows} rows, of {self._most_rows} at most")
             query = {**self._asked, **times, selector: ids, **self._options}
             taken.append(query)
-            response, raw, asked_at = await self._client.export(query, earliest(last, self._zone))
+            response, raw, asked_at = await self._client.export(query, earliest(last, self.zone))
             with response:
                 if len(raw) >= self._most_rows:
                     self._client.forget(query)

@@ -1,7 +1,7 @@
 """The streams of a Seemetrix source: what each asks for. What comes is for the modules that they are named after."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -42,6 +42,7 @@ class Sessions:
     memory = Memory.VERSIONS
     fields_version = wire.FIELDS_VERSION
     reach = timedelta(0)
+    zone = UTC
     event_types: Sequence[EventType] = events.TYPES
 
     @staticmethod
@@ -76,6 +77,7 @@ class Devices:
     memory = Memory.LATEST
     fields_version = devices.FIELDS_VERSION
     reach = timedelta(0)
+    zone = UTC
     numbered = None
     event_types: Sequence[EventType] = devices.TYPES
 
@@ -106,6 +108,7 @@ class Counters:
     memory = Memory.LATEST
     fields_version = counters.FIELDS_VERSION
     reach = timedelta(0)
+    zone = UTC
     numbered = None
     event_types: Sequence[EventType] = counters.TYPES
     selection = "every device"
@@ -145,6 +148,7 @@ class Statistics:
     memory = Memory.VERSIONS
     fields_version = statistics.FIELDS_VERSION
     reach = timedelta(0)
+    zone = UTC
     numbered = None
     event_types: Sequence[EventType] = statistics.TYPES
 
@@ -177,6 +181,7 @@ class Breakdown:
     memory = Memory.VERSIONS
     fields_version = breakdown.FIELDS_VERSION
     reach = timedelta(0)
+    zone = UTC
     numbered = None
     event_types: Sequence[EventType] = breakdown.TYPES
 

@@ -1,0 +1,182 @@
+"""Processes in many states, made of the real parts: what a status page has to show."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from math import pi, sin
+from random import Random
+from zoneinfo import ZoneInfo
+
+from collector.errors import Park
+from collector.grid import Periods
+from collector.model import SECOND, Grid, Head, Memory, Policy, Seconds, Tally, Window, unix_s
+from collector.pipeline.ledger import ENTRY, PAGE_S
+from collector.pipeline.state import Shape, State
+from collector.pipeline.strip import strip
+from collector.rfc3339 import EPOCH_LOCAL
+from collector.telemetry.kafka import KafkaTelemetry
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import Board, SourceRow, StreamRow
+from collector.telemetry.stream import StreamTelemetry
+from collector.telemetry.vendor import VendorTelemetry
+from tests.simulated import START, SimulatedClock
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+NOW = START + timedelta(hours=14, minutes=23, seconds=12)
+UTC_ZONE, PARIS = ZoneInfo("UTC"), ZoneInfo("Europe/Paris")
+HOURS = Periods(UTC_ZONE, EPOCH_LOCAL, HOUR)
+ADVICE = "the key is wrong: correct sources.mall.user_key; the collector notices by itself"
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>&lt;b&gt; "
+SHOPS = ("arcade", "bazaar", "court", "depot", "emporium", "forum", "gallery", "harbour", "island", "junction")
+
+
+class Told:
+    """A process, as its page sees it: a board, and who tells it what happens."""
+
+    def __init__(self) -> None:
+        self.clock = SimulatedClock(NOW)
+        self.metrics = Metrics()
+        self.board = Board("1.2.3", "collector", started=NOW - 26 * HOUR)
+        self.kafka = KafkaTelemetry(self.metrics, self.board, self.clock)
+        self.streams: dict[str, StreamTelemetry] = {}
+        self.heads: dict[str, Head] = {}
+        self._random = Random(11)
+
+    def connected(self, *partitions: int) -> "Told":
+        """Kafka is well, and these partitions are ours."""
+        self.kafka.ready()
+        self.kafka.assigned(partitions)
+        for partition in partitions:
+            self.kafka.epoch_began(partition, 0.2, 10)
+        self.kafka.committed(0.01)
+        return self
+
+    def add(self, source: str, stream: str = "sessions", vendor: str = "seemetrix") -> StreamTelemetry:
+        """A stream that is configured, and not ours so far."""
+        row = StreamRow(vendor, source, stream)
+        self.board.streams.append(row)
+        name = f"{source} {stream}"
+        self.streams[name] = StreamTelemetry(self.metrics, row, [f"{vendor}.thing.v1"])
+        return self.streams[name]
+
+    def live(
+        self,
+        source: str,
+        stream: str = "sessions",
+        vendor: str = "seemetrix",
+        *,
+        settle: timedelta = 2 * MINUTE,
+        final: timedelta = 30 * HOUR,
+        rate: float = 60,
+        grid: Grid | None = None,
+        zone: ZoneInfo = UTC_ZONE,
+        behind: timedelta | None = None,
+    ) -> StreamTelemetry:
+        """A stream that was polled until now, or until some time ago, through a day that is busy by day."""
+        grid = grid or Seconds()
+        tell, policy = self.add(source, stream, vendor), Policy(MINUTE, settle, 3 * HOUR, HOUR, 6 * HOUR, None, grid)
+        asked = grid.floor(NOW - (behind or timedelta()))
+        watermark = grid.floor(min(asked, NOW - settle))
+        head = Head(NOW - 400 * HOUR, watermark, grid.floor(NOW - final), 6 * HOUR, NOW)
+        reach = timedelta(0) if zone is UTC_ZONE else 24 * HOUR
+        state = State("prefix", Shape(Memory.ROWS, 1, reach), head)
+        self._fill(state, asked, rate, grid, zone)
+        tell.owned(head, len(state.ledger), partial(strip, state, policy, zone))
+        for minute in range(60):
+            when = NOW - (59 - minute) * MINUTE
+            if when <= asked and (count := self._random.randint(0, int(rate / 5))):
+                tell.committed(Tally({"fresh": count}, {f"{vendor}.thing.v1": count}), head, len(state.ledger), when)
+        tell.polled(Window(asked - MINUTE, asked), 3, 0.2, head, behind=behind is not None, now=asked - SECOND)
+        self.heads[f"{source} {stream}"] = head
+        return tell
+
+    def _fill(self, state: State, upto: object, rate: float, grid: Grid, zone: ZoneInfo) -> None:
+        """Entries for every page, or every period, of the last days that the ledger still knows."""
+        assert state.head is not None
+        cell = grid.floor(NOW - 36 * HOUR)
+        while cell <= upto:  # type: ignore[operator]
+            local = cell.astimezone(zone)
+            page = (unix_s(cell) + int((local.utcoffset() or timedelta()).total_seconds())) // PAGE_S
+            busy = max(0.0, sin((local.hour + local.minute / 60 - 7) / 15 * pi))
+            count = int(self._random.gauss(rate * busy, rate * busy / 6)) if busy else 0
+            if count > 0 and page * PAGE_S + PAGE_S > state.final_s:
+                state.ledger.add(page, bytes(ENTRY.size * count), page * PAGE_S + PAGE_S - 1)
+            cell = max(cell + timedelta(seconds=PAGE_S), grid.after(cell))
+
+    def park(self, name: str, error: str = "HTTP 401", advice: str = ADVICE) -> None:
+        """It waits for an operator, since a while."""
+        self.streams[name].parked(None, Park(error, advice=advice), failures=9, delay_s=540, now=NOW - 4 * MINUTE)
+
+    def back_off(self, name: str, error: str = "no answer within the timeout of 60 s") -> None:
+        head = self.heads[name]
+        window = Window(head.watermark, NOW)
+        self.streams[name].retrying(window, error, failures=3, delay_s=55, now=NOW - timedelta(seconds=20))
+
+    def exports(self, source: str, in_flight: int) -> None:
+        row = SourceRow("quividi", source)
+        self.board.sources.append(row)
+        tell = VendorTelemetry(self.metrics, source, row)
+        tell.may_export(3)
+        tell.exporting(in_flight)
+
+
+def ten_healthy(*, more: Mapping[str, timedelta] | None = None) -> Told:
+    """Ten accounts that are well, and with `more` others that are so far behind."""
+    told = Told().connected(*range(2, 13))
+    for nth, shop in enumerate(SHOPS):
+        if nth % 3 == 2:
+            told.live(shop, "viewers", "quividi", settle=45 * MINUTE, zone=PARIS, rate=20 + 9 * nth)
+            told.exports(shop, nth % 3)
+        else:
+            told.live(shop, rate=25 + 14 * nth)
+    for source, behind in (more or {}).items():
+        told.live(source, behind=behind)
+    return told
+
+
+def one_parked() -> Told:
+    """One broken account among ten that are well."""
+    told = ten_healthy(more={"mall": 3 * HOUR})
+    told.park("mall sessions")
+    return told
+
+
+def all_kinds() -> Told:
+    """One parked, one backing off, and one of everything else that there is."""
+    told = ten_healthy(more={"mall": 3 * HOUR, "kiosk": 25 * MINUTE})
+    told.park("mall sessions")
+    told.back_off("kiosk sessions")
+    told.live("archive", final=6 * HOUR)
+    told.live("archive", "statistics", grid=HOURS, settle=HOUR, rate=40)
+    told.live("backfill", behind=200 * HOUR)
+    told.add("arcade", "devices").owned(told.heads["archive sessions"], 12)
+    told.live("last_year").completed(told.heads["last_year sessions"])
+    for nth in range(6):
+        told.add(f"other_{nth}")
+    return told
+
+
+def kafka_away() -> Told:
+    """Kafka was there, and is no more: nothing runs here."""
+    told = ten_healthy()
+    for stream in told.streams.values():
+        stream.disowned()
+    for partition in range(2, 13):
+        told.kafka.epoch_ended(partition, "KafkaConnectionError")
+    told.kafka.unavailable("KafkaConnectionError: Unable to bootstrap from [('kafka.example', 9092)]")
+    told.clock.pass_s(312)
+    return told
+
+
+def many() -> Told:
+    """Two hundred streams, with names and errors as long as they get, some of them not meant well."""
+    told = Told().connected(*range(32))
+    for nth in range(200):
+        told.live(f"account_of_the_{'very_' * (nth % 7)}large_shopping_centre_{nth}", settle=MINUTE * (1 + nth % 50))
+    names = list(told.streams)
+    told.park(names[40], HOSTILE + "and_no_place_to_break_it_" * 20, "do not " + HOSTILE)
+    told.park(names[150], "HTTP 403", "the key may not read this: " + "check the user and the ids in the settings " * 8)
+    for nth in (7, 77, 177):
+        told.back_off(names[nth])
+    told.streams[names[3]].since_ignored(NOW, told.heads[names[3]])
+    return told

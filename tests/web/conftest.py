@@ -1,0 +1,30 @@
+"""A process with its endpoints; one browser for the tests of a module."""
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.needs import absent, need
+from tests.web.browser import browsing
+from tests.web.served import Served, one_stream
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """As everywhere; for the browser, which is not begun anew for each test."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    need("BROWSER", absent("chromium"))
+    async with browsing(shutil.which("chromium") or "") as found:
+        yield found
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with one_stream() as found:
+        yield found

@@ -1,0 +1,64 @@
+"""A process's endpoints, and what it tells them."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+from msgspec import Struct
+
+from collector.model import Head, Window
+from collector.telemetry.kafka import KafkaTelemetry
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import Board, SourceRow, StreamRow
+from collector.telemetry.stream import StreamTelemetry
+from collector.telemetry.vendor import VendorTelemetry
+from collector.web.server import serving
+from tests.kafka.broker import free_port
+from tests.simulated import START, SimulatedClock
+
+HOUR = timedelta(hours=1)
+HEAD = Head(
+    since=START - 24 * HOUR,
+    watermark=START - timedelta(seconds=120),
+    final=START - 20 * HOUR,
+    span=6 * HOUR,
+    swept_at=START - HOUR,
+)
+WINDOW = Window(START - HOUR, START - timedelta(seconds=120))
+
+
+class Served(Struct):
+    """A process with one stream, and its endpoints."""
+
+    url: str
+    kafka: KafkaTelemetry
+    stream: StreamTelemetry
+    vendor: VendorTelemetry
+    clock: SimulatedClock
+    session: aiohttp.ClientSession
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with self.session.get(self.url + path) as response:
+            return response.status, await response.text()
+
+    async def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((await self.get("/api/status"))[1])
+        return found
+
+
+@asynccontextmanager
+async def one_stream() -> AsyncIterator[Served]:
+    metrics, clock, port = Metrics(), SimulatedClock(), free_port()
+    row, source = StreamRow("seemetrix", "mall", "sessions"), SourceRow("seemetrix", "mall")
+    board = Board("1.2.3", "counting", [row], [source], START - HOUR)
+    kafka = KafkaTelemetry(metrics, board, clock)
+    stream = StreamTelemetry(metrics, row, ["seemetrix.session.v1"])
+    vendor = VendorTelemetry(metrics, "mall", source)
+    async with (
+        serving(("127.0.0.1", port), board, metrics.registry, clock),
+        aiohttp.ClientSession() as session,
+    ):
+        yield Served(f"http://127.0.0.1:{port}", kafka, stream, vendor, clock, session)

@@ -1,0 +1,59 @@
+"""docs/status.md says what every field and every word of /api/status is, and of no others."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from collector.model import CellKind
+from collector.telemetry.status import KafkaState, StreamState
+from tests.web import boards
+from tests.web.boards import NOW
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "status.md").read_text("utf-8")
+BY_NAME = ("counts.records", "counts.events", "counts.dead_letters")
+"""Their keys are names of other things."""
+
+
+def fields(value: object, path: str = "") -> Iterator[str]:
+    """The paths of all that is not a structure of its own."""
+    if isinstance(value, dict) and not path.endswith(BY_NAME):
+        for name, each in value.items():
+            yield from fields(each, f"{path}.{name}" if path else name)
+    elif isinstance(value, (list, tuple)) and any(isinstance(each, dict) for each in value):
+        for each in value:
+            yield from fields(each, f"{path}[]")
+    else:
+        yield f"{path}[]" if isinstance(value, (list, tuple)) else path
+
+
+def rows(first: str) -> list[list[str]]:
+    """The cells of the table whose first column has this title."""
+    table = re.search(rf"^\| {first} \|.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    assert table is not None
+    return [line.strip("| ").split(" | ") for line in table[1].splitlines()]
+
+
+def documented() -> set[str]:
+    return {name for cell, _ in rows("field") for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_field_is_documented_and_no_other() -> None:
+    status = boards.all_kinds().board.as_json(NOW)
+    found = set(fields(status))
+    structures = {"streams[].strip", "streams[].last_error", "streams[].last_window", "sources[].exports"}
+    assert documented() == found - structures
+
+
+def test_a_structure_is_looked_into() -> None:
+    board = boards.all_kinds().board
+    found = set(fields(board.as_json(NOW)))
+    assert {"streams[].strip.kinds[]", "streams[].last_error.advice", "sources[].exports.at_once"} <= found
+
+
+def test_every_word_is_documented() -> None:
+    assert {f"`{state}`" for state in get_args(StreamState)} == {state for state, _ in rows("state")}
+    assert {f"`{kind}`" for kind in get_args(CellKind)} == {kind for _, kind, _ in rows("line")}
+    (kafka,) = (text for name, text in rows("field") if name == "`kafka.state`")
+    assert set(get_args(KafkaState)) <= set(re.findall(r"`([^`]+)`", kafka))

@@ -1,0 +1,183 @@
+"""What /api/status promises: how every stream is, as JSON."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from collector.errors import Park
+from collector.model import Head, Strip, Tally, Window
+from tests.simulated import START
+from tests.web.served import HEAD, HOUR, WINDOW, Served
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_status_has_every_documented_key_before_anything_is_known(served: Served) -> None:
+    assert await served.status() == {
+        "version": "1.2.3",
+        "group": "counting",
+        "now": "2026-11-01T00:00:00Z",
+        "started": "2026-10-31T23:00:00Z",
+        "ready": False,
+        "reason": "connecting to Kafka",
+        "kafka": {"state": "connecting", "since": "2026-10-31T23:00:00Z", "joined": False, "last_commit": None},
+        "owned_partitions": [],
+        "sources": [{"vendor": "seemetrix", "source": "mall", "exports": None}],
+        "streams": [
+            {
+                "vendor": "seemetrix",
+                "source": "mall",
+                "stream": "sessions",
+                "state": "not_owned",
+                "since": None,
+                "watermark": None,
+                "final": None,
+                "lag_s": None,
+                "last_window": None,
+                "last_success": None,
+                "last_error": None,
+                "notices": [],
+                "missing": None,
+                "counts": {"records": {}, "events": {}, "dead_letters": {}, "ledger_entries": 0},
+                "events_per_minute": [0] * 60,
+                "strip": None,
+            }
+        ],
+    }
+
+
+async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
+    served.kafka.ready()
+    served.kafka.assigned([3])
+    served.kafka.epoch_began(3, 0.5, 10)
+    served.stream.owned(HEAD, 7)
+    served.stream.committed(
+        Tally({"fresh": 2, "rejected": 1}, {"seemetrix.session.v1": 2}, {"malformed": 1}), HEAD, 9, START
+    )
+    served.stream.polled(WINDOW, 3, 0.2, HEAD, behind=False, now=START)
+
+    status = await served.status()
+
+    assert (status["ready"], status["reason"], status["owned_partitions"]) == (True, None, [3])
+    (stream,) = status["streams"]
+    assert stream == {
+        "vendor": "seemetrix",
+        "source": "mall",
+        "stream": "sessions",
+        "state": "live",
+        "since": "2026-10-31T00:00:00Z",
+        "watermark": "2026-10-31T23:58:00Z",
+        "final": "2026-10-31T04:00:00Z",
+        "lag_s": 120,
+        "last_window": {"start": "2026-10-31T23:00:00Z", "end": "2026-10-31T23:58:00Z"},
+        "last_success": "2026-11-01T00:00:00Z",
+        "last_error": None,
+        "notices": [],
+        "missing": None,
+        "counts": {
+            "records": {"fresh": 2, "rejected": 1},
+            "events": {"seemetrix.session.v1": 2},
+            "dead_letters": {"malformed": 1},
+            "ledger_entries": 9,
+        },
+        "events_per_minute": [0] * 59 + [2],
+        "strip": None,
+    }
+
+
+async def test_status_tells_of_kafka_and_since_when_it_is_so(served: Served) -> None:
+    async def kafka() -> tuple[str, str, bool]:
+        told = (await served.status())["kafka"]
+        return told["state"], told["since"], told["joined"]
+
+    served.kafka.refused("the topic is missing", "create it")
+    assert ("refused", "2026-10-31T23:00:00Z", False) == await kafka()
+    served.kafka.ready()
+    assert ("joining", "2026-10-31T23:00:00Z", False) == await kafka()
+    served.kafka.assigned([3])
+    assert ("ready", "2026-11-01T00:00:00Z", True) == await kafka()
+    served.clock.pass_s(60)
+    served.kafka.coordinator(known=False)
+    assert ("no_coordinator", "2026-11-01T00:01:00Z", True) == await kafka()
+    served.kafka.coordinator(known=True)
+    served.clock.pass_s(60)
+    served.kafka.unavailable("no brokers")
+    served.clock.pass_s(60)
+    served.kafka.unavailable("no brokers")
+    assert ("away", "2026-11-01T00:02:00Z", True) == await kafka()
+
+    served.kafka.committed(0.1)
+    assert "2026-11-01T00:03:00Z" == (await served.status())["kafka"]["last_commit"]
+
+
+async def test_status_tells_of_exports_and_how_many_there_may_be(served: Served) -> None:
+    served.vendor.may_export(3)
+    served.vendor.exporting(+1)
+    served.vendor.exporting(+1)
+    served.vendor.exporting(-1)
+
+    assert {"in_flight": 1, "at_once": 3} == (await served.status())["sources"][0]["exports"]
+
+
+async def test_status_shows_the_strip_up_to_where_was_asked_for_and_nothing_of_it_once_it_is_not_ours(
+    served: Served,
+) -> None:
+    looks: list[tuple[datetime | None, datetime]] = []
+
+    def look(asked: datetime | None, now: datetime) -> Strip | None:
+        looks.append((asked, now))
+        return Strip(START - HOUR, [(2, 1800)], [None, 3], [(1, "final"), (1, "partly")])
+
+    async def strip() -> object:
+        return (await served.status())["streams"][0]["strip"]
+
+    served.stream.owned(HEAD, 3, look)
+    assert {
+        "start": "2026-10-31T23:00:00Z",
+        "lengths_s": [[2, 1800]],
+        "counts": [None, 3],
+        "kinds": [[1, "final"], [1, "partly"]],
+    } == await strip()
+    served.stream.polled(WINDOW, 3, 0.2, HEAD, behind=False, now=START)
+    sweep = Window(START - 5 * HOUR, START - 4 * HOUR)
+    served.stream.polled(sweep, 3, 0.2, HEAD, behind=False, now=START)
+    await strip()
+    assert [(None, START), (WINDOW.end, START)] == looks
+
+    served.stream.disowned()
+    assert None is await strip()
+
+
+async def test_status_tells_of_an_error_with_advice(served: Served) -> None:
+    served.stream.owned(HEAD, 0)
+    served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
+
+    (stream,) = (await served.status())["streams"]
+
+    assert stream["state"] == "parked"
+    assert stream["last_error"] == {
+        "error": "HTTP 401",
+        "advice": "correct the key",
+        "at": "2026-11-01T00:00:00Z",
+        "retry_at": "2026-11-01T00:01:30Z",
+    }
+
+
+async def test_status_of_a_stream_that_another_replica_took_over_claims_nothing_about_it(served: Served) -> None:
+    served.stream.owned(HEAD, 7)
+    served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
+    served.stream.disowned()
+
+    (stream,) = (await served.status())["streams"]
+
+    assert stream["state"] == "not_owned"
+    keys = ("since", "watermark", "final", "lag_s", "last_error")
+    assert dict.fromkeys(keys) == {key: stream[key] for key in keys}
+    assert stream["counts"]["ledger_entries"] == 0
+
+
+async def test_lag_is_never_negative(served: Served) -> None:
+    ahead = datetime(2026, 11, 1, 0, 0, 5, tzinfo=UTC)
+    served.stream.owned(Head(ahead, ahead, ahead, HOUR, ahead), 0)
+
+    assert (await served.status())["streams"][0]["lag_s"] == 0
