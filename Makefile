@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types imports schemas test unit demo bench soak lock clean
+.PHONY: help setup lint types imports schemas dashboards test unit demo bench soak lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ unit: setup ## the tests alone; ARGS="-n 0 -k name" for some, one after the othe
 
 schemas: setup ## docs/schemas and docs/events.md, made anew of the code
 	$(BIN)/python -m tests.contracts
+
+dashboards: setup ## deploy/grafana/dashboards, made anew of the code
+	$(BIN)/python -m deploy.grafana
 
 demo: setup ## simulated vendors, a broker and the daemon; KAFKA=host:port for your own; ARGS="--seconds 20"
 	$(BIN)/collector demo $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)

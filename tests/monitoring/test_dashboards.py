@@ -1,0 +1,128 @@
+"""The dashboards for Grafana: fresh, readable, and about metrics that there are."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.telemetry.metrics import Metrics
+from collector.vendors import VENDORS
+from deploy.grafana.written import DASHBOARDS, files
+from tests.monitoring.written import (
+    GRAFANA,
+    PROMETHEUS,
+    Query,
+    dashboards,
+    load,
+    panel_queries,
+    panels,
+    recorded,
+    rule_queries,
+    rules,
+)
+
+OF_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
+EVERY_QUERY = [*panel_queries(), *rule_queries()]
+each_panel = pytest.mark.parametrize("panel", list(panels()), ids=lambda panel: panel["title"])
+
+
+def families() -> dict[str, str]:
+    """The metrics of a process by the names of their series."""
+    return {
+        name: family.name
+        for family in Metrics().registry.collect()
+        for name in (family.name, *(f"{family.name}_{end}" for end in ("total", "bucket", "sum", "count")))
+    }
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
+def test_what_is_committed_is_what_the_code_says(path: Path) -> None:
+    there = path.read_text("utf-8") if path.exists() else ""
+    assert files()[path] == there, "it is stale: make dashboards"
+
+
+def test_no_other_dashboard_is_there() -> None:
+    assert set(files()) == set(DASHBOARDS.iterdir())
+
+
+@pytest.mark.parametrize("query", EVERY_QUERY, ids=lambda query: query.place)
+def test_a_query_is_about_metrics_that_there_are(query: Query) -> None:
+    assert query.metrics or query.expr.startswith("vector(")
+    assert set() == query.metrics - families().keys() - recorded() - OF_PROMETHEUS
+
+
+def test_every_metric_of_the_collector_is_on_a_dashboard() -> None:
+    on_a_panel = {name for query in panel_queries() for name in query.metrics}
+    behind_it = {name for query in rule_queries() if query.place in on_a_panel for name in query.metrics}
+    used = {families().get(name) for name in on_a_panel | behind_it}
+    assert set() == {name for name in families().values() if name.startswith("collector_")} - used
+
+
+def test_every_stream_has_a_limit_after_which_it_is_stale() -> None:
+    limited = [rule["labels"]["stream"] for rule in rules() if rule.get("record") == "collector:stale_after_seconds"]
+    assert Counter(name for vendor in VENDORS.values() for name in vendor.event_types) == Counter(limited)
+
+
+@each_panel
+def test_a_panel_says_what_it_shows_in_which_unit(panel: Mapping[str, Any]) -> None:
+    assert len(panel["description"]) > 40
+    assert "${datasource}" == panel["datasource"]["uid"]
+    units = [
+        value["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for value in override["properties"]
+        if value["id"] == "unit"
+    ]
+    assert panel["fieldConfig"]["defaults"].get("unit") or len(panel["targets"]) == len(units)
+
+
+@each_panel
+def test_a_legend_names_what_a_query_tells_apart(panel: Mapping[str, Any]) -> None:
+    for target in panel["targets"]:
+        if panel["type"] == "table":
+            continue
+        apart = re.match(r"(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([^)]*)\)", target["expr"])
+        labels = set(apart[1].split(", ")) - {"le"} if apart else set()
+        assert labels <= set(re.findall(r"{{(\w+)}}", target["legendFormat"])), target["expr"]
+
+
+def test_panels_lie_beside_and_below_each_other() -> None:
+    for board in dashboards().values():
+        places = [panel["gridPos"] for panel in board["panels"]]
+        taken = Counter(
+            (x, y)
+            for place in places
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        )
+        assert 1 == max(taken.values())
+        assert 24 > max(x for x, _ in taken)
+        numbers = [panel["id"] for panel in board["panels"]]
+        assert list(range(1, len(numbers) + 1)) == numbers
+
+
+def test_the_first_screen_says_whether_anything_is_wrong_and_where() -> None:
+    (board,) = dashboards().values()
+    first = [panel["title"] for panel in board["panels"] if panel["gridPos"]["y"] + panel["gridPos"]["h"] <= 14]
+    answers = ["Replicas", "Kafka", "Streams by state", "Dead letters", "Missing sessions", "Streams, the worst first"]
+    assert [board["panels"][0]["title"], *answers, "Alerts"] == first
+
+
+def test_every_variable_of_a_query_is_one_of_the_dashboard() -> None:
+    (board,) = dashboards().values()
+    names = {variable["name"] for variable in board["templating"]["list"]}
+    assert {"datasource", "job", "instance", "source", "stream"} == names
+    used = {name for query in panel_queries() for name in re.findall(r"\$(\w+)", query.expr)}
+    assert {"job", "instance", "source", "stream"} == used - {"__range", "__rate_interval"}
+
+
+def test_grafana_finds_prometheus_and_the_dashboards() -> None:
+    (source,) = load(GRAFANA / "provisioning/datasources/prometheus.yml")["datasources"]
+    (provider,) = load(GRAFANA / "provisioning/dashboards/collector.yml")["providers"]
+    assert ("prometheus", "http://prometheus:9090") == (source["type"], source["url"])
+    scrape = load(PROMETHEUS / "prometheus.yml")["global"]["scrape_interval"]
+    assert scrape == source["jsonData"]["timeInterval"]
+    assert "/var/lib/grafana/dashboards" == provider["options"]["path"]
