@@ -1,6 +1,11 @@
-"""The command line. Exit codes: 0 done, 1 failed, 2 the input is wrong."""
+"""The command line. Exit codes: 0 done, 1 failed, 2 the input is wrong.
+
+A command imports what it needs when it is called: `health` is called every few seconds, and needs little.
+"""
 
 import logging
+import os
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,28 +13,17 @@ from typing import Annotated
 
 import msgspec
 import typer
-from pydantic import ValidationError
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from collector import __version__
-from collector.commands.asyncapi import asyncapi
-from collector.commands.check import check as check_
-from collector.commands.demo import demo as demo_
-from collector.commands.preview import preview as preview_
-from collector.commands.run import run as run_
-from collector.commands.schema import schema as schema_
-from collector.commands.simulate import parse_faults, world
-from collector.commands.simulate import simulate as simulate_
-from collector.commands.state import Rewind, init, rewind, show
-from collector.config import HttpSettings
+from collector.commands.arguments import address, duration, moment
 from collector.errors import Failed, UserError
 from collector.secrets import conceal
-from collector.settings import parse_duration
 
 FAILED, WRONG_INPUT = 1, 2
+TERMINATED = 128 + signal.SIGTERM
+"""As a shell tells of a process that a signal ended."""
 
 app = typer.Typer(
     name="collector",
@@ -53,6 +47,8 @@ def main() -> None:
     """Run a command, and end the process with its exit code."""
     if sys.flags.optimize:
         _fail("python -O is refused: a guard of the Kafka client is an assert. Run without -O.", WRONG_INPUT)
+    if os.getpid() == 1:  # a container's only process: signals that nobody handles do not reach it
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     logging.getLogger().addHandler(logging.NullHandler())  # what matters of libraries is told; `run` sets up its logs
     try:
         app()
@@ -88,6 +84,8 @@ def run(config: Config = DEFAULT) -> None:
 
     Example: `collector run --config config.toml`
     """
+    from collector.commands.run import run as run_
+
     run_(config)
 
 
@@ -101,6 +99,8 @@ def check(
 
     Example: `collector check --config config.toml`
     """
+    from collector.commands.check import check as check_
+
     found = check_(config, offline=offline)
     out = Console(highlight=False)
     for finding in found:
@@ -128,13 +128,15 @@ def preview(
 
     Example: `collector preview mall sessions --last 15m --limit 10`
     """
+    from collector.commands.preview import preview as preview_
+
     shown = preview_(
         config,
         source,
         stream,
-        start=_moment("--start", start),
-        end=_moment("--end", end),
-        last=_duration(last),
+        start=moment("--start", start),
+        end=moment("--end", end),
+        last=duration(last),
         limit=limit,
     )
     sys.stdout.flush()
@@ -157,12 +159,28 @@ def simulate(
 
     Example: `collector simulate --devices 10 --fault 429=0.05`
     """
+    from collector.commands.simulate import parse_faults, world
+    from collector.commands.simulate import simulate as simulate_
+
     simulate_(
         world(seed=seed, devices=devices, rate=rate, fast=fast),
-        _address("--listen", listen),
+        address("--listen", listen),
         parse_faults(fault or []),
         fast=fast,
     )
+
+
+@app.command()
+def health(config: Config = DEFAULT) -> None:
+    """Ask the process of this machine whether it lives, at `/healthz` of `http.listen`: a container's health check.
+
+    Where COLLECTOR__HTTP__LISTEN is set, as it is in the image, the configuration is not read.
+
+    Example: `collector health --config config.toml`
+    """
+    from collector.commands.health import health as health_
+
+    health_(config)
 
 
 @app.command()
@@ -177,6 +195,8 @@ def demo(
 
     Example: `collector demo --seconds 20`
     """
+    from collector.commands.demo import demo as demo_
+
     if not demo_(seconds=seconds, kafka=kafka):
         raise typer.Exit(FAILED)
 
@@ -187,6 +207,8 @@ def state_init(config: Config = DEFAULT) -> None:
 
     Example: `collector state init --config config.toml`
     """
+    from collector.commands.state import init
+
     _errors.print(init(config))
 
 
@@ -199,6 +221,11 @@ def state_show(
 
     Example: `collector state show`
     """
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from collector.commands.state import show
+
     found, now = show(config), datetime.now(UTC)
     table = Table("source", "stream", "vendor", "since", "watermark", "behind", "final", "ledger entries", box=SIMPLE)
     for each in found:
@@ -234,14 +261,15 @@ def state_rewind(
 
     Example: `collector state rewind mall sessions --to 2026-11-01T00:00:00Z`
     """
+    from collector.commands.state import Rewind, rewind
 
     def agreed(planned: Rewind) -> bool:
         if planned.again:
             _errors.print(f"The ledger has forgotten {planned.again}: that will be published again, with equal ids.")
         return yes or typer.confirm("Move it back?", err=True)
 
-    moment = _moment("--to", to)
-    if moment is None or (done := rewind(config, source, stream, moment, agreed)) is None:
+    back_to = moment("--to", to)
+    if back_to is None or (done := rewind(config, source, stream, back_to, agreed)) is None:
         _errors.print("nothing was changed")
         raise typer.Exit(FAILED)
     _errors.print(
@@ -259,33 +287,9 @@ def schema(
 
     Example: `collector schema seemetrix.session.v1`
     """
+    from collector.commands.asyncapi import asyncapi
+    from collector.commands.schema import schema as schema_
+
     if as_asyncapi and name is not None:
         raise UserError("--asyncapi is of all types: leave the type out")
     typer.echo(asyncapi() if as_asyncapi else schema_(name))
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserError(f"{option}: expected a date and time such as 2026-11-01T00:00:00Z") from None
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise UserError(f"{option}: is outside the years 1 to 9999") from None
-
-
-def _address(option: str, text: str) -> tuple[str, int]:
-    try:
-        return HttpSettings(listen=text).address
-    except ValidationError:
-        raise UserError(f"{option}: expected host:port, such as 127.0.0.1:8864") from None
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UserError(f"--last: {error}") from None

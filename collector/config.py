@@ -1,8 +1,6 @@
 """config.toml, with the environment on top, to typed settings. Each package owns its part; this composes them."""
 
-import os
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,28 +15,8 @@ from collector.pipeline.message import DEAD_LETTER
 from collector.settings import STRICT, FromEnvironment
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
-
-PREFIX = "COLLECTOR__"
-
-
-def _is_address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - ports
-        raise ValueError("expected host:port, such as 127.0.0.1:9464")
-    return text
-
-
-class HttpSettings(BaseModel):
-    """`[http]`."""
-
-    model_config = STRICT
-
-    listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:9464"
-
-    @property
-    def address(self) -> tuple[str, int]:
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+from collector.web.settings import HttpSettings
+from collector.written import environment, table
 
 
 class LogSettings(BaseModel):
@@ -127,36 +105,16 @@ class _Environment(PydanticBaseSettingsSource):
         raise NotImplementedError  # the base class's way, by field; ours is by variable
 
     def __call__(self) -> dict[str, Any]:
-        tree: dict[str, Any] = {}
-        for name, value in os.environ.items():
-            if not name.upper().startswith(PREFIX):
-                continue
-            *path, last = name[len(PREFIX) :].lower().split("__")
-            if not all((*path, last)):
-                raise UserError(f"{name}: names no key: expected e.g. {PREFIX}KAFKA__GROUP")
-            table = tree
-            for part in path:
-                table = table.setdefault(part, {})
-                if not isinstance(table, dict):
-                    raise UserError(f"{name}: names a key inside one that another variable sets")
-            table[last] = FromEnvironment(value)
-        return tree
+        return environment()
 
 
 def load(path: Path) -> Settings:
     """The settings. Raises UserError that names every error at once, each with its path."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}: give the configuration's path with --config") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not TOML: {error}") from error
-    if private := [key for key in table if key.startswith("_")]:  # pydantic would take some for options of its own
+    written = table(path)
+    if private := [key for key in written if key.startswith("_")]:  # pydantic would take some for options of its own
         raise UserError("\n".join(f"{key}: unknown key" for key in private))
     try:
-        return Settings(**table)
+        return Settings(**written)
     except ValidationError as error:
         raise UserError("\n".join(_explained(error))) from None
 

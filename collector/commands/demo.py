@@ -23,7 +23,7 @@ from collector.app import Daemon
 from collector.clock import SystemClock
 from collector.commands.simulate import FIRST_DEVICE, rules
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
-from collector.config import Given, HttpSettings, Settings
+from collector.config import Given, Settings
 from collector.errors import UserError
 from collector.kafka.follow import Followed, follow
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
@@ -34,6 +34,7 @@ from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, World
 from collector.telemetry.log import configure
 from collector.telemetry.status import StreamRow
+from collector.web.settings import HttpSettings
 
 HISTORY = timedelta(minutes=10)
 """What had happened before the demo began: it is there at once, and final within seconds."""

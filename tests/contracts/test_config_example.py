@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from collector.config import HttpSettings, LogSettings, load
+from collector.config import LogSettings, load
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 from collector.vendors.quividi.settings import (
     GateSettings,
@@ -28,6 +28,7 @@ from collector.vendors.seemetrix.settings import (
     SessionsSettings,
     StatisticsSettings,
 )
+from collector.web.settings import HttpSettings
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 _COMMENTED_OUT = re.compile(r"^#(?=[a-z_]+ = |\[)", re.MULTILINE)

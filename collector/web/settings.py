@@ -1,0 +1,27 @@
+"""`[http]` in the configuration."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel
+
+from collector.settings import STRICT
+
+
+def _is_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - ports
+        raise ValueError("expected host:port, such as 127.0.0.1:9464")
+    return text
+
+
+class HttpSettings(BaseModel):
+    """`[http]`."""
+
+    model_config = STRICT
+
+    listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:9464"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
