@@ -1,24 +1,38 @@
-# Built in one stage, run in another: no compiler and no pip cache in the end.
-FROM python:3.11-slim-bookworm AS build
+# Built in one stage, run in another: no compiler, no cache, and no pip but the base's own in the end.
+# The base is any image with Python 3.11 or newer and its module venv.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
 WORKDIR /build
-RUN python -m venv /opt/collector
-COPY requirements requirements
-RUN /opt/collector/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/run.txt
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/collector
+COPY requirements/build.txt requirements/run.txt requirements/
+RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt \
+    && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --require-hashes \
+        --only-binary :all: -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
-RUN python -m venv /opt/build \
-    && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/dev.txt \
-    && /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
-    && /opt/collector/bin/pip install --no-cache-dir --no-deps dist/*.whl
+# Layers round the times of files, after which bytecode that goes by them is stale: this goes by nothing.
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
+    && /opt/collector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/collector/lib
 
-FROM python:3.11-slim-bookworm
-LABEL org.opencontainers.image.title="collector" \
-      org.opencontainers.image.description="Streams audience data from signage vendors to Kafka, exactly once" \
-      org.opencontainers.image.licenses="Apache-2.0"
+FROM ${BASE}
+# The official images have no bytecode of the standard library, and a root that is only read keeps none: every start
+# would compile it anew, the health check's too.
+RUN python3 -m compileall -q -x 'site-packages|/tests?/' "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 COPY --from=build /opt/collector /opt/collector
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 COLLECTOR__HTTP__LISTEN=0.0.0.0:9464
+WORKDIR /etc/collector
+ENV PATH=/opt/collector/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 COLLECTOR__HTTP__LISTEN=0.0.0.0:9464
 USER 10001:10001
 EXPOSE 9464
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["/opt/collector/bin/collector", "health"]
 ENTRYPOINT ["/opt/collector/bin/collector"]
-CMD ["run", "--config", "/etc/collector/config.toml"]
+CMD ["run"]
+ARG VERSION=unknown REVISION=unknown SOURCE=unknown
+LABEL org.opencontainers.image.title="collector" \
+      org.opencontainers.image.description="Streams audience data from signage vendors to Kafka, exactly once" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"

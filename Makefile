@@ -53,6 +53,7 @@ test: lint types imports unit ## everything that must hold
 lock: setup ## resolve the dependencies anew into requirements/
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## all that these commands made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache
