@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, running(Path(name)) as broker, _vendor() as url:
         collector, slowest_s = _collector(Path(name), broker.address, url)
         found = {"(a) the collector, at its defaults": collector}
-        _say(out, found, slowest_s)
+        _say(out, found, slowest_s, Path(name) / "data")
         others = {
             "(b) a plain program, aiokafka.send": ["bench.plain", broker.address, url],
             "(c) encoded before, librdkafka": ["bench.librdkafka", broker.address],
@@ -123,10 +123,17 @@ def _get(port: int, path: str) -> Any:  # noqa: ANN401 - bytes, or nothing while
         return None
 
 
-def _say(out: Console, found: dict[str, Measured], slowest_s: float) -> None:
+def _say(out: Console, found: dict[str, Measured], slowest_s: float, disk: Path) -> None:
     (collector,) = found.values()
     out.print(f"{SESSIONS:,} sessions, {EVENTS:,} events; slowest /healthz {slowest_s * 1000:.0f} ms; ", end="")
     out.print(f"the collector's peak is {collector.peak_mib:.0f} MiB")
+    events, state = (_bytes(disk, name) for name in ("seemetrix.*", "collector.state-*"))
+    out.print(f"on the broker's disk {events / EVENTS:.0f} bytes an event, {state / SESSIONS:.0f} of state a session")
+
+
+def _bytes(disk: Path, topic: str) -> int:
+    """What the topic's partitions hold, one replica of them."""
+    return sum(log.stat().st_size for log in disk.glob(f"{topic}/*.log"))
 
 
 def _table(found: dict[str, Measured]) -> Table:

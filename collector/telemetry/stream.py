@@ -78,18 +78,20 @@ class StreamTelemetry:
         self._head(head, 0)
 
     def since_ignored(self, configured: datetime, head: Head) -> None:
-        self._notice(
-            "since_ignored",
+        text = (
             f"since = {_written(configured)} is not used: the stream began at {_written(head.since)}; for older data "
-            "add a source of its own with since and until",
+            "add a source of its own with since and until"
         )
+        if self._is_news(text):
+            self._log.warning("since_ignored", advice=text)
 
     def selection_changed(self, head: Head) -> None:
-        self._notice(
-            "selection_changed",
+        text = (
             "another part of the account is asked for than before; what is new in it is polled from "
-            f"{_written(head.watermark)} on; for its history add a source of its own with since and until",
+            f"{_written(head.watermark)} on; for its history add a source of its own with since and until"
         )
+        if self._is_news(text):
+            self._log.warning("selection_changed", advice=text)
 
     def committed(self, tally: Tally, head: Head, entries: int, now: datetime) -> None:
         """A batch is durable: only now is it counted."""
@@ -187,23 +189,19 @@ class StreamTelemetry:
         self._row.trouble = Trouble(error, advice, now, now + timedelta(seconds=delay_s))
         if self._logged is None or self._logged[0] != error or now - self._logged[1] >= LOG_AGAIN:
             self._logged = error, now
-            tell = self._log.error if state == "parked" else self._log.warning
             place = _span(window) if window else {}
-            retry_in_s = round(delay_s)
-            tell(
-                f"stream_{state}",
-                error=error,
-                advice=advice,
-                failures=failures,
-                retry_in_s=retry_in_s,
-                **place,
-                exc_info=fault,
-            )
+            log = self._log.bind(error=error, advice=advice, failures=failures, retry_in_s=round(delay_s), **place)
+            if state == "parked":
+                log.error("stream_parked", exc_info=fault)
+            else:
+                log.warning("stream_backing_off")
 
-    def _notice(self, event: str, text: str) -> None:
-        if text not in self._row.notices:
-            self._row.notices.append(text)
-            self._log.warning(event, advice=text)
+    def _is_news(self, notice: str) -> bool:
+        """Whether it was not told yet; from now on the row tells it."""
+        if notice in self._row.notices:
+            return False
+        self._row.notices.append(notice)
+        return True
 
     def _head(self, head: Head | None, entries: int) -> None:
         self._row.head, self._row.ledger_entries = head, entries
