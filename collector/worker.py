@@ -96,11 +96,7 @@ class Worker(Generic[P]):
         while not isinstance(step := next_step(self._head, self._stream.policy, cursors, self._clock.now()), Done):
             cursors = step.cursors
             if isinstance(step, Wait):
-                if self._clock.now() - self._head_durable_at >= HEAD_EVERY:
-                    await self._adopt(Batch(head=self._head))  # also as it is: who rewound it is heard, and fences us
-                await self._clock.until(
-                    min(step.until, self._clock.now() + max(HEAD_EVERY, self._stream.policy.interval))
-                )
+                await self._wait(step)
                 continue
             try:
                 cursors = await self._take(step)
@@ -128,6 +124,15 @@ class Worker(Generic[P]):
             )
         await self._save_head()
         self._tell.completed(self._head)
+
+    async def _wait(self, step: Wait) -> None:
+        """Until there is something to ask for, or not so long that whoever rewinds the stream is heard late."""
+        policy = self._stream.policy
+        if step.until - self._clock.now() > policy.interval:
+            self._tell.idle()
+        if self._clock.now() - self._head_durable_at >= HEAD_EVERY:
+            await self._adopt(Batch(head=self._head))  # also as it is: who rewound it is heard, and fences us
+        await self._clock.until(min(step.until, self._clock.now() + max(HEAD_EVERY, policy.interval)))
 
     async def _take(self, step: Ask) -> Cursors:
         """Ask for a window, publish what is new in it, and close it: head and cursors move on."""

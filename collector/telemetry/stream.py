@@ -132,6 +132,11 @@ class StreamTelemetry:
         self._log.debug("polled", **_span(window), rows=rows, took_s=round(took_s, 3))
         self._head(head, row.ledger_entries)
 
+    def idle(self) -> None:
+        """There is nothing to ask for yet, so nothing to catch up with: a period may only be over in hours."""
+        if self._row.state == "catching_up":
+            self._state("live")
+
     def missing(self, count: int, lost: Sequence[Gap]) -> None:
         """How many numbered records nothing was seen of so far, and those of which nothing is expected any more."""
         self._metrics.missing_sessions.labels(self._row.source).set(count)

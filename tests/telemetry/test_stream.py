@@ -141,6 +141,9 @@ def test_a_stream_is_in_one_state_and_never_in_another(told: Told) -> None:
     told.tell.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
     assert only("backing_off") == told.states()
 
+    told.tell.idle()
+    assert only("backing_off") == told.states()
+
     told.tell.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
     assert only("parked") == told.states()
 

@@ -16,9 +16,15 @@ from hypothesis import strategies as st
 from collector.errors import RetryLater, Split
 from collector.grid import Periods
 from collector.model import Account, Answer, Event, Memory, Policy, Record, Window
+from collector.pipeline.message import Origin
+from collector.pipeline.state import Shape, load
 from collector.rfc3339 import format_ms, to_ms
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import StreamRow
+from collector.telemetry.stream import StreamTelemetry
+from collector.worker import Worker
 from tests.simulated import SimulatedClock
-from tests.worker.harness import TYPE, Data, EndingClock, ListSink, live
+from tests.worker.harness import TYPE, Data, EndingClock, Enough, ListSink, live
 
 pytestmark = pytest.mark.anyio
 
@@ -143,6 +149,23 @@ async def test_a_period_is_only_asked_for_when_it_is_over() -> None:
     await live(stream, ListSink(random), clock, START, random)
     assert all(window.end <= asked_at for window, asked_at in moments)
     assert datetime(2026, 10, 24, 11, tzinfo=UTC) == moments[0][0].start
+
+
+async def test_a_stream_that_is_taken_over_while_no_period_is_over_has_nothing_to_catch_up_with() -> None:
+    class FirstWait(SimulatedClock):
+        async def until(self, instant: datetime) -> None:
+            raise Enough(instant)
+
+    random, clock, sink = Random(1), FirstWait(START), ListSink(Random(1))
+    stream, row = Counts([], clock, GRIDS["1d"], random), StreamRow("test", "list", "things")
+    state = load("test/1/list/things", Shape(stream.memory, stream.fields_version, stream.reach), {})
+    tell = StreamTelemetry(Metrics(), row, [TYPE.name])
+    origin = Origin("test", "list", "things")
+    tell.owned(None, 0)
+    assert "catching_up" == row.state
+    with pytest.raises(Enough):
+        await Worker(stream, state, sink.commit, origin=origin, clock=clock, tell=tell, random=random).follow(START)
+    assert ([], "live") == (stream.asked, row.state)
 
 
 async def test_a_bounded_stream_is_complete_when_its_last_period_is_final() -> None:
