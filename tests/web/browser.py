@@ -1,5 +1,6 @@
 """A real browser, and the page as somebody sees it."""
 
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from playwright.async_api import Browser, Locator, Page, Route, async_playwright
 
 from collector.web.server import serving
 from tests.kafka.broker import free_port
+from tests.needs import absent, need
 from tests.web.boards import Told
 
 SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
@@ -30,7 +32,9 @@ PATIENCE_MS = 60_000
 
 
 @asynccontextmanager
-async def browsing(executable: str) -> AsyncIterator[Browser]:
+async def browsing() -> AsyncIterator[Browser]:
+    need("BROWSER", absent("chromium"))
+    executable = shutil.which("chromium")
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=executable, args=list(FLAGS), timeout=PATIENCE_MS)
         try:

@@ -1,12 +1,10 @@
 """A process with its endpoints; one browser for the tests of a module."""
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.needs import absent, need
 from tests.web.browser import browsing
 from tests.web.served import Served, one_stream
 
@@ -19,8 +17,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    need("BROWSER", absent("chromium"))
-    async with browsing(shutil.which("chromium") or "") as found:
+    async with browsing() as found:
         yield found
 
 

@@ -163,7 +163,7 @@ async def test_an_answer_that_does_not_come_makes_what_is_shown_old_and_says_sin
         await seen.lose()
         await expect(seen.headline).to_have_text("The collector does not answer")
         await expect(seen.page).to_have_title("⚠ The collector does not answer · collector")
-        await expect(seen.details).to_contain_text("It has not answered since ")
+        await expect(seen.details).to_contain_text("No answer since ")
         await expect(seen.details).to_contain_text("is old")
         await expect(seen.stream("mall sessions")).to_contain_text("HTTP 401")
         await seen.screenshot("lost-phone-light", whole=False)

@@ -59,6 +59,17 @@ async def test_pointing_at_a_cell_shows_its_number_its_time_and_how_sure_that_is
         await seen.screenshot("pointed-at-wide-light", whole=False)
 
 
+async def test_what_a_finger_points_at_stays_shown_when_it_is_lifted(browser: Browser) -> None:
+    told = boards.all_kinds()
+    async with seeing(browser, told, PHONE) as seen:
+        await seen.day("arcade sessions").tap()
+        count = cells(told.board, "arcade sessions")[72][1]
+        await expect(seen.day("arcade sessions").locator(".bubble b")).to_have_text(f"{count} records")
+        await expect(seen.day("arcade sessions").locator(".bubble")).to_be_visible()
+        await seen.page.get_by_role("heading", level=1).tap()
+        await expect(seen.day("arcade sessions").locator(".bubble")).to_be_hidden()
+
+
 async def test_the_keys_walk_along_a_strip_and_say_each_cell(browser: Browser) -> None:
     told = boards.all_kinds()
     found = cells(told.board, "arcade sessions")

@@ -46,7 +46,8 @@ function tell() {
 }
 
 function silent() {
-  const since = `It has not answered since ${second(lost)}, ${lasting((Date.now() - lost) / 1000)}; this page goes on asking.`;
+  const long = Date.now() - lost < 1000 ? "" : `, for ${lasting((Date.now() - lost) / 1000)}`;
+  const since = `No answer since ${second(lost)}${long}. This page goes on asking.`;
   const old = `What is below was so at ${second(heard)}, and is old.`;
   return { tone: "bad", headline: "The collector does not answer", details: shown ? [since, old] : [since] };
 }

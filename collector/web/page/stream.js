@@ -76,8 +76,9 @@ export class Stream {
   }
 
   #events({ events_per_minute: minutes }, started, now) {
-    this.spark.show(minutes);
     const sum = minutes.reduce((all, each) => all + each, 0);
+    this.spark.show(minutes);
+    this.spark.element.toggleAttribute("hidden", !sum);
     const up = started ? (now - started) / 1000 : Infinity;
     put(this.events, `${counted(sum, "event")} in ${up < 3600 ? lasting(Math.max(60, up)) : "1 h"}`);
   }

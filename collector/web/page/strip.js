@@ -98,13 +98,16 @@ export class Strip {
   }
 
   #listen() {
-    this.element.addEventListener("pointermove", (event) => {
+    const point = (event) => {
       const box = this.element.getBoundingClientRect();
       const at = ((event.clientX - box.left) / box.width) * this.cells.at(-1).end;
       const cell = this.cells.find((each) => at < each.end) ?? this.cells.at(-1);
       this.#look(this.start + cell.begin);
-    });
-    this.element.addEventListener("pointerleave", () => this.#hide());
+    };
+    this.element.addEventListener("pointermove", point);
+    this.element.addEventListener("pointerdown", point);
+    // What a finger points at is hidden by it, so it stays until something else is touched.
+    this.element.addEventListener("pointerleave", (event) => event.pointerType === "touch" || this.#hide());
     this.element.addEventListener("focus", () => this.element.matches(":focus-visible") && this.#look(this.start + this.cells.at(-1).begin));
     this.element.addEventListener("blur", () => this.#hide());
     this.element.addEventListener("keydown", (event) => {
