@@ -14,7 +14,7 @@ COPY collector collector
 # Layers round the times of files, after which bytecode that goes by them is stale: this goes by nothing.
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
-    && /opt/collector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/collector/lib
+    && /opt/collector/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/collector/lib
 
 FROM ${BASE}
 # The official images have no bytecode of the standard library, and a root that is only read keeps none: every start
