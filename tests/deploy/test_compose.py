@@ -12,8 +12,6 @@ from tests.needs import need
 
 SERVICES = services()
 MOUNTS = sorted({path for service in SERVICES.values() for path in mounts(service).values()})
-THEIRS = ("prometheus", "provisioning", "dashboards")
-TO_COME = pytest.mark.xfail(reason="deploy/prometheus and deploy/grafana are made beside this", strict=True)
 each_service = pytest.mark.parametrize("name", SERVICES)
 
 
@@ -48,9 +46,7 @@ def test_kafka_is_the_one_of_the_tests() -> None:
     assert f"<version>{version}</version>" in broker.POM.read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    "path", [pytest.param(path, marks=TO_COME if path.name in THEIRS else (), id=path.name) for path in MOUNTS]
-)
+@pytest.mark.parametrize("path", MOUNTS, ids=lambda path: path.name)
 def test_what_is_mounted_is_there(path: Path) -> None:
     assert path.exists()
 
