@@ -16,11 +16,12 @@ from collector import __version__
 from collector.clock import Clock, SystemClock
 from collector.config import Settings
 from collector.errors import EpochEnded, Park, Refused
+from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.epoch import Epoch, Fenced, epoch, partition_of
 from collector.kafka.group import Assignment, Membership
 from collector.kafka.restore import refuse_orphans
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
+from collector.kafka.topics import ensure, is_usable
 from collector.model import Memory, Message
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State, by_stream, load, stream_prefix
@@ -54,7 +55,9 @@ class Following:
         self.refusals = 0
         self.stream = stream
         self.tell = tell
-        self.since = settings.sources[stream.source].since
+        source = settings.sources[stream.source]
+        self.since = source.since
+        self.secrets = tuple(source.secrets.values())
         self.origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
         self.shape = Shape(stream.memory, stream.fields_version, stream.reach)
@@ -63,6 +66,10 @@ class Following:
         """How to look at what was published lately; of what is only known as it is now, there is no such thing."""
         stream = self.stream
         return None if stream.memory is Memory.LATEST else partial(strip, state, stream.policy, stream.zone)
+
+    def credentials(self) -> object:
+        """What the account is proved with at present."""
+        return [secret.peek() for secret in self.secrets]
 
     async def topic_is_back(self, kafka: KafkaSettings, clock: Clock, random: Random) -> None:
         """Return at once, or when the topic that Kafka refused seems usable again."""
@@ -91,8 +98,11 @@ class Daemon:
     async def run(self) -> None:
         """Until cancelled; never ends because of Kafka, a vendor or bad data."""
         async with AsyncExitStack() as stack:
-            address = self._settings.http.address
-            await stack.enter_async_context(serving(address, self.board, self._metrics.registry, self._clock))
+            listen = self._settings.http
+            await stack.enter_async_context(serving(listen.address, self.board, self._metrics.registry, self._clock))
+            if not listen.is_loopback:
+                advice = "whoever reaches this address can read it: it has no password, and shows no secret"
+                structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
             client = await stack.enter_async_context(http(self._clock))
             by_partition = self._streams(client)
             await self._topics()
@@ -219,6 +229,7 @@ class Daemon:
             clock=self._clock,
             tell=each.tell,
             random=self._random,
+            credentials=each.credentials,
         )
         await worker.follow(each.since)
 

@@ -1,17 +1,32 @@
 """Secrets: where they come from, and that they appear nowhere."""
 
+import html
 import json
 import os
+import re
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from collector.errors import UserError
 
 CONCEALED = "[secret]"
-_known: set[str] = set()
+SHORTEST = 6
+"""Characters that a secret must have to be taken out of texts: shorter ones are in most texts by chance."""
+SHORTEST_IN_DATA = 12
+"""To be taken out of what a vendor answers: a shorter one may be a word of the data, which must not change."""
+LARGEST_BYTES = 64 << 10
+"""Of a secret's file: what is larger is another file."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_PERCENT = re.compile("%[0-9A-F]{2}")
+_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
+_known: list[str] = []
+"""Every form of every secret that this process has seen, the longest first."""
 
 
 class Secret(BaseModel):
@@ -22,6 +37,8 @@ class Secret(BaseModel):
     value: str | None = None
     env: str | None = None
     file: Path | None = None
+    _forms: set[str] = PrivateAttr(default_factory=set)
+    """Of this secret, as it is and as it was."""
 
     @model_validator(mode="before")
     @classmethod
@@ -29,7 +46,7 @@ class Secret(BaseModel):
         if isinstance(given, str):
             if not given:
                 raise ValueError("expected a secret, got an empty string")
-            _known.update(_forms(given))
+            _note(given)
             return {"value": given}
         named = isinstance(given, dict) and set(given) in ({"env"}, {"file"})
         if not named or not all(isinstance(name, str) for name in given.values()):
@@ -42,21 +59,42 @@ class Secret(BaseModel):
         Raises UserError when it is not there.
         """
         if self.value is not None:
-            secret = self.value
-        elif self.env is not None:
+            return self.learn(self.value)
+        if self.env is not None:
+            where = f"the environment variable {self.env}"
             if self.env not in os.environ:
-                raise UserError(f"the environment variable {self.env} is not set: set it to the secret")
+                raise UserError(f"{where} is not set: set it to the secret")
             secret = os.environ[self.env].strip()
         else:
-            try:
-                secret = Path(self.file or "").read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise UserError(f"the secret's file {self.file} cannot be read: {error}") from error
+            where = f"the secret's file {self.file}"
+            secret = _read(Path(self.file or "")).strip()
         if not secret:
-            where = f"the environment variable {self.env}" if self.env else f"the file {self.file}"
             raise UserError(f"{where} is empty: put the secret there")
-        _known.update(_forms(secret))
-        return secret
+        if _CONTROL.search(secret):
+            raise UserError(f"{where} holds more than one line, or no text: put the secret there, and nothing else")
+        return self.learn(secret)
+
+    def peek(self) -> str | None:
+        """The same, or None when it is not there."""
+        try:
+            return self.reveal()
+        except UserError:
+            return None
+
+    def learn(self, text: str) -> str:
+        """Take note of what the secret is, or what was made of it, such as a header; returns it."""
+        self._forms.update(_note(text))
+        return text
+
+    def conceal(self, answer: bytes) -> bytes:
+        """What somebody answered who was told the secret, without it: he may repeat it, in an error or in a row.
+
+        Of what may be a number in JSON, nothing is taken out.
+        """
+        for form in sorted(self._forms, key=len, reverse=True):
+            if len(form) >= SHORTEST_IN_DATA and not form.isdecimal():
+                answer = answer.replace(form.encode(), CONCEALED.encode())
+        return answer
 
     def __repr__(self) -> str:
         return f"Secret({CONCEALED})"
@@ -64,21 +102,55 @@ class Secret(BaseModel):
     __str__ = __repr__
 
 
-def learn(text: str) -> str:
-    """Take note of what was made of a secret and must appear nowhere either, such as a header; returns it."""
-    _known.update(_forms(text))
-    return text
-
-
 def conceal(text: str) -> str:
     """The text without any secret that this process has seen. The last line of defence: no text should hold one."""
-    for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, CONCEALED)
+    for form in _known:
+        text = text.replace(form, CONCEALED)
     return text
+
+
+def concealed(value: Any) -> Any:  # noqa: ANN401 - whatever is logged or shown
+    """The value as JSON knows it, without any secret in its texts. Keys are this program's own words, and stay."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: concealed(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [concealed(each) for each in value]
+    return conceal(str(value))
+
+
+def _read(path: Path) -> str:
+    where = f"the secret's file {path}"
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{where} cannot be read: it is no file: expected one that holds the secret")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        if len(content) > LARGEST_BYTES:
+            raise UserError(f"{where} is larger than any secret: put the secret there, and nothing else")
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{where} cannot be read: {error.strerror}: put the secret there") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{where} cannot be read: it is not UTF-8: put the secret there, as text") from None
+
+
+def _note(secret: str) -> set[str]:
+    forms = _forms(secret) if len(secret) >= SHORTEST else set()
+    if not forms.issubset(_known):
+        _known[:] = sorted({*_known, *forms}, key=len, reverse=True)
+    return forms
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in a text: as it is, as a part of a URL, inside JSON, or as Python prints it."""
-    in_urls = (quote(secret, safe=safe) for safe in ("", "/", "/:,"))
-    in_json = json.dumps(secret)[1:-1]
-    return {form for form in (secret, *in_urls, in_json, in_json.replace("/", "\\/"), repr(secret)[1:-1]) if form}
+    """The secret as it may stand in a text: as it is, in a URL, in HTML, in base64; any of it in JSON or printed."""
+    in_urls = {*(quote(secret, safe=safe) for safe in ("", "/", "/:,")), quote_plus(secret)}
+    in_urls |= {_PERCENT.sub(lambda octet: octet[0].lower(), form) for form in in_urls}
+    in_html = {html.escape(secret, quote=quotes) for quotes in (True, False)}
+    in_base64 = {encode(secret.encode()).decode() for encode in (b64encode, urlsafe_b64encode)}
+    plain = {secret, *in_urls, *in_html, *in_base64}
+    in_json = {json.dumps(form, ensure_ascii=ascii_)[1:-1] for form in plain for ascii_ in (True, False)}
+    in_json |= {_ESCAPED.sub(lambda letter: f"\\u{letter[1].upper()}", form) for form in in_json}
+    in_json |= {form.replace("/", "\\/") for form in in_json}
+    return plain | in_json | {repr(form)[1:-1] for form in plain}

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict
@@ -78,3 +79,11 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 """Whole seconds."""
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_whole_seconds)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it names this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -42,6 +42,8 @@ HEAD_EVERY = timedelta(minutes=2)
 """How often the head is made durable by itself: after a crash, that much is asked again, and recognised."""
 RECENT_ROWS, MOST_REJECTS, FEWEST_REJECTS = 1000, 0.1, 20
 """More than a tenth of a stream's last thousand rows, and at least twenty, malformed: the vendor changed its format."""
+LOOK_AGAIN = timedelta(seconds=3)
+"""How soon a stream that is parked tries again once its key was changed: whoever changed it is looking."""
 
 
 class Worker(Generic[P]):
@@ -57,6 +59,7 @@ class Worker(Generic[P]):
         clock: Clock,
         tell: StreamTelemetry,
         random: Random,
+        credentials: Callable[[], object] = lambda: None,
     ) -> None:
         self._stream = stream
         self._state = state
@@ -65,6 +68,8 @@ class Worker(Generic[P]):
         self._clock = clock
         self._tell = tell
         self._random = random
+        self._credentials = credentials
+        self._asked_with: object = None
         self._head_durable_at = clock.now()
         self._recent: deque[bool] = deque(maxlen=RECENT_ROWS)
         self._gaps = Gaps()
@@ -136,6 +141,7 @@ class Worker(Generic[P]):
 
     async def _take(self, step: Ask) -> Cursors:
         """Ask for a window, publish what is new in it, and close it: head and cursors move on."""
+        self._asked_with = self._credentials()
         stream, began = self._stream, self._clock.now()
         asked_at, rows, largest, slowest_s = began, 0, 0, 0.0
         request = plan.asked(step.window, self._head, stream.policy)
@@ -268,7 +274,11 @@ class Worker(Generic[P]):
                 self._tell.parked(window, error, failures=failures, delay_s=delay_s, now=now)
             case _:
                 self._tell.failed(window, error, failures=failures, delay_s=delay_s, now=now)
-        await self._clock.until(now + timedelta(seconds=delay_s))
+        due = now + timedelta(seconds=delay_s)
+        if isinstance(error, RetryLater):
+            await self._clock.until(due)
+        while self._clock.now() < due and self._credentials() == self._asked_with:
+            await self._clock.until(min(due, self._clock.now() + LOOK_AGAIN))
 
     @property
     def _head(self) -> Head:

@@ -10,7 +10,8 @@ from collector.app import said
 from collector.clock import SystemClock
 from collector.config import Settings, load
 from collector.errors import Park, Refused, RetryLater, Split
-from collector.kafka.topics import UNAVAILABLE, probe
+from collector.kafka.connection import UNAVAILABLE
+from collector.kafka.topics import probe
 from collector.telemetry.vendor import unheard
 from collector.vendors import VENDORS
 from collector.vendors.http import http

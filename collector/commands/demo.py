@@ -25,9 +25,9 @@ from collector.commands.simulate import FIRST_DEVICE, rules
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
 from collector.config import Given, Settings
 from collector.errors import UserError
+from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.follow import Followed, follow
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
-from collector.kafka.topics import UNAVAILABLE
 from collector.model import Head, floor_second
 from collector.simulator import broker, seemetrix, vidicenter
 from collector.simulator.server import Simulated, serving

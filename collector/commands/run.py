@@ -4,18 +4,22 @@ import gc
 from pathlib import Path
 
 import anyio
+import structlog
 
 from collector import app
 from collector.config import Settings, load
 from collector.errors import UserError
-from collector.secrets import Secret
+from collector.secrets import SHORTEST, Secret
 from collector.telemetry.log import configure
 
 
 def run(path: Path) -> None:
     settings = load(path)
-    _reveal_all(settings)
+    short = _reveal_all(settings)
     configure(settings.log.level, settings.log.format)
+    if short:
+        advice = f"choose longer ones: what has fewer than {SHORTEST} characters cannot be told from other text"
+        structlog.get_logger().warning("secrets_not_concealed", keys=short, advice=advice)
     # Values here are frozen and have no cycles: at its defaults, the search for some takes two fifths of a backfill.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -25,22 +29,23 @@ def run(path: Path) -> None:
         raise UserError("\n".join(str(error) for error in app.leaves(errors))) from None
 
 
-def _reveal_all(settings: Settings) -> None:
-    """Every secret must be there at the start; one that goes missing later parks its source."""
-    missing = []
+def _reveal_all(settings: Settings) -> list[str]:
+    """Every secret must be there at the start; one that goes missing later parks its source.
+
+    Returns the keys of those that are too short to be taken out of texts.
+    """
+    missing, short = [], []
     secrets: list[tuple[str, Secret]] = []
     if settings.kafka.sasl:
         secrets.append(("kafka.sasl.password", settings.kafka.sasl.password))
     for name, source in settings.sources.items():
-        secrets += [
-            (f"sources.{name}.{field}", value)
-            for field in type(source).model_fields
-            if isinstance(value := getattr(source, field), Secret)
-        ]
+        secrets += [(f"sources.{name}.{key}", secret) for key, secret in source.secrets.items()]
     for path, secret in secrets:
         try:
-            secret.reveal()
+            if len(secret.reveal()) < SHORTEST:
+                short.append(path)
         except UserError as error:
             missing.append(f"{path}: {error}")
     if missing:
         raise UserError("\n".join(missing))
+    return short

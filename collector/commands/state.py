@@ -12,10 +12,11 @@ from collector.clock import SystemClock
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import EpochEnded, Failed, Refused, UserError
+from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.epoch import Fenced, epoch, partition_of
 from collector.kafka.restore import has_records, restore
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import UNAVAILABLE, ensure, is_usable
+from collector.kafka.topics import ensure, is_usable
 from collector.model import Head, floor_second
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State, Summary, by_stream, rewound, stream_prefix, summary

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from collector.crash import crash_point
 from collector.errors import EpochEnded, Refused
-from collector.kafka.connection import CLOSE_S, options
+from collector.kafka.connection import CLOSE_S, options, start
 from collector.kafka.restore import restore
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.transaction import BATCH_BYTES, Producer, transact
@@ -118,8 +118,7 @@ async def epoch(
     )
     holding: Epoch | None = None
     try:
-        with anyio.fail_after(settings.commit_deadline_s):
-            await producer.start()
+        await start(producer, settings, settings.commit_deadline_s)
         crash_point("after_init")
         if not still_ours():
             raise Fenced("the partition was assigned to another replica before the epoch began")

@@ -7,7 +7,7 @@ import anyio
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from collector.kafka.connection import CLOSE_S, options
+from collector.kafka.connection import CLOSE_S, options, start
 from collector.kafka.settings import KafkaSettings
 
 _POLL_MS = 200
@@ -37,8 +37,7 @@ async def follow(settings: KafkaSettings, topics: Sequence[str]) -> AsyncIterato
         check_crcs=settings.is_complete,
     )
     try:
-        with anyio.fail_after(settings.request_timeout_s):
-            await consumer.start()
+        await start(consumer, settings, settings.request_timeout_s)
         consumer.assign(await _partitions(consumer, [settings.topic_prefix + topic for topic in topics]))
         while True:
             found = await consumer.getmany(timeout_ms=_POLL_MS)

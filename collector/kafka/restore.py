@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from collector.crash import crash_point
 from collector.errors import Refused
-from collector.kafka.connection import CLOSE_S, options
+from collector.kafka.connection import CLOSE_S, options, start
 from collector.kafka.settings import KafkaSettings
 
 _POLL_MS = 200
@@ -77,7 +77,7 @@ async def _reader(
         check_crcs=settings.is_complete,
     )
     try:
-        await reader.start()
+        await start(reader, settings, settings.commit_deadline_s)
         if places:
             reader.assign(list(places))
         yield reader

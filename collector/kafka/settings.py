@@ -65,6 +65,11 @@ class KafkaSettings(BaseModel):
         return self.topic_prefix + STATE_TOPIC
 
     @property
+    def is_guarded(self) -> bool:
+        """The brokers prove who they are, or we do."""
+        return self.tls is not None or self.sasl is not None
+
+    @property
     def is_complete(self) -> bool:
         """A whole Kafka: topics can be described, and control records have right checksums."""
         return True

@@ -6,19 +6,18 @@ from contextlib import asynccontextmanager
 import anyio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct
 
 from collector.errors import Refused
-from collector.kafka.connection import CLOSE_S, options
+from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
+from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings
 
 LEAST_MESSAGE_BYTES = 1_000_000
 """What max.message.bytes of every topic must allow: one event may have 900 kB."""
-UNAVAILABLE = (KafkaError, OSError, TimeoutError)
-"""What the clients raise while the brokers do not answer."""
 _NONE, _EXISTS, _UNKNOWN, _AUTHORIZATION, _CLUSTER_AUTHORIZATION = 0, 36, 3, 29, 31
 _INVALID_REPLICATION_FACTOR = 38
 _ADD_PARTITIONS_TO_TXN, _VERIFIES = 24, 4
@@ -34,11 +33,15 @@ class Topic(Struct, frozen=True):
 
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(**options(settings))
+    """Raises Refused when the brokers are there and do not let us in; KafkaError, OSError or TimeoutError else."""
+    how = options(settings)
+    client = AIOKafkaAdminClient(**how)
     try:
         with anyio.fail_after(settings.request_timeout_s):
             await client.start()
         yield client
+    except UNAVAILABLE as error:
+        raise await refusal(settings, how) or error from error
     finally:
         with anyio.move_on_after(CLOSE_S, shield=True):
             await client.close()

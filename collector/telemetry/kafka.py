@@ -19,7 +19,7 @@ class KafkaTelemetry:
         self._ready = False
         self._log = structlog.get_logger()
         self._away = ""
-        self._coordinator_away = False
+        self._outside = ""
 
     def ready(self) -> None:
         """Kafka answers, and its topics are as they must be."""
@@ -49,25 +49,32 @@ class KafkaTelemetry:
 
     def assigned(self, partitions: Iterable[int]) -> None:
         self._metrics.rebalances.inc()
-        self._board.joined = True
+        self._board.outside = self._outside = ""
         self._note()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
-    def coordinator(self, *, known: bool) -> None:
-        """Whether the group's coordinator answers; without it nothing is lost, but nothing can be taken over."""
-        if not known and not self._coordinator_away:
-            self._log.warning("group_coordinator_away")
-        elif known and self._coordinator_away:
+    def coordinator_away(self, reason: str) -> None:
+        """The group's coordinator does not answer: nothing is lost, but nothing can be taken over."""
+        away = "the consumer group's coordinator does not answer" + (f": {reason}" if reason else "")
+        if away != self._board.coordinator:
+            self._log.warning("group_coordinator_away", **({"reason": reason} if reason else {}))
+        self._board.coordinator = away
+        self._note()
+
+    def coordinator_known(self) -> None:
+        if self._board.coordinator:
             self._log.info("group_coordinator_back")
-        self._coordinator_away = not known
-        self._board.coordinator = known
+        self._board.coordinator = ""
         self._note()
 
     def left_group(self, reason: str) -> None:
         """The group's consumer failed, or was fenced: a new one joins."""
-        self._board.joined = False
+        self._board.outside = f"joining the consumer group: {reason}"
+        self._board.coordinator = ""
         self._note()
-        self._log.warning("group_rejoining", reason=reason)
+        if reason != self._outside:
+            self._outside = reason
+            self._log.warning("group_rejoining", reason=reason)
 
     def epoch_began(self, partition: int, took_s: float, pairs: int) -> None:
         self._metrics.restore_duration.observe(took_s)

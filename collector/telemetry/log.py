@@ -7,7 +7,7 @@ from typing import Any, Literal
 import orjson
 import structlog
 
-from collector.secrets import conceal
+from collector.secrets import concealed
 
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -25,7 +25,7 @@ def configure(level: Level, form: Literal["json", "console"]) -> None:
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, render, _conceal]
+    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _conceal, render]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -48,6 +48,6 @@ def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - what structlog hands 
     return orjson.dumps(value, default=str).decode()
 
 
-def _conceal(_logger: object, _method: str, line: Any) -> str:  # noqa: ANN401 - what the renderer made
-    """The whole line, when it is written: a secret may be anywhere in what was logged."""
-    return conceal(str(line))
+def _conceal(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """All that is said, just before it is written: a secret may be anywhere in what was logged."""
+    return {name: concealed(value) for name, value in line.items()}

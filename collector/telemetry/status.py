@@ -140,19 +140,17 @@ class Board(Struct):
     """Why the process is not ready; empty when it is."""
     kafka_state: Literal["connecting", "away", "refused", "ready"] = "connecting"
     """Of Kafka and its topics alone, whatever becomes of the group."""
-    joined: bool = False
-    coordinator: bool = True
+    outside: str = "joining the consumer group"
+    """Why it is in no group, and is to join; empty once it has."""
+    coordinator: str = ""
+    """Why the group's coordinator does not answer; empty when it does."""
     changed: datetime | None = None
     """When the process became ready, or ceased to be."""
     last_commit: datetime | None = None
 
     def not_ready(self) -> str:
         """The reason, or an empty text."""
-        if self.kafka:
-            return self.kafka
-        if not self.joined:
-            return "joining the consumer group"
-        return "" if self.coordinator else "the consumer group's coordinator does not answer"
+        return self.kafka or self.outside or self.coordinator
 
     def as_json(self, now: datetime) -> dict[str, object]:
         reason = self.not_ready()
@@ -166,7 +164,7 @@ class Board(Struct):
             "kafka": {
                 "state": self._kafka_state(),
                 "since": _written(self.changed or self.started),
-                "joined": self.joined,
+                "joined": not self.outside,
                 "last_commit": _written(self.last_commit),
             },
             "owned_partitions": list(self.owned_partitions),
@@ -177,9 +175,9 @@ class Board(Struct):
     def _kafka_state(self) -> KafkaState:
         if self.kafka_state != "ready":
             return self.kafka_state
-        if not self.joined:
+        if self.outside:
             return "joining"
-        return "ready" if self.coordinator else "no_coordinator"
+        return "no_coordinator" if self.coordinator else "ready"
 
 
 def _strip(strip: Strip | None) -> dict[str, object] | None:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from math import inf
 from time import monotonic
 from typing import Annotated, Any, Self, TypeVar
@@ -25,7 +24,7 @@ from yarl import URL
 from collector import __version__
 from collector.clock import Clock
 from collector.errors import NotFound, Park, RetryLater, Split
-from collector.settings import STRICT, Count, Duration, at_least
+from collector.settings import STRICT, Count, Duration, at_least, is_loopback
 
 T = TypeVar("T")
 
@@ -128,9 +127,10 @@ class Http:
         limits: Limits,
         limiter: Limiter,
         asked: Callable[[str, float, int], None],
+        conceal: Callable[[bytes], bytes] = bytes,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """The whole body of a 200 answer.
+        """The whole body of a 200 answer, without what `conceal` takes out of it.
 
         `asked` is told the status (or `error`), the seconds and the bytes of every request. Raises RetryLater, Park or
         Split; no text of theirs holds the query, the headers or what the vendor said in its own words.
@@ -162,7 +162,7 @@ class Http:
         if trouble is not None:
             share.give_back()
             raise trouble
-        return Response(body, timedelta(seconds=monotonic() - began), vendor_now, share.give_back)
+        return Response(conceal(body), timedelta(seconds=monotonic() - began), vendor_now, share.give_back)
 
 
 class _Share:
@@ -198,14 +198,7 @@ def is_private(base_url: str, *, insecure_http: bool) -> bool:
     parts = urlsplit(base_url)
     if parts.scheme == "https":
         return True
-    return parts.scheme == "http" and (insecure_http or _is_loopback(parts.hostname or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme == "http" and (insecure_http or is_loopback(parts.hostname or ""))
 
 
 def _judge(response: aiohttp.ClientResponse, now: datetime) -> None:

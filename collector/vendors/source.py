@@ -9,6 +9,7 @@ from pydantic import BaseModel, field_validator, model_validator
 
 from collector.grid import Moments
 from collector.model import SMALLEST_SPAN, Account, Grid, Policy, Seconds
+from collector.secrets import Secret
 from collector.settings import STRICT, Duration, Moment, Switch, at_least
 from collector.vendors.http import Limits, is_private
 
@@ -109,6 +110,12 @@ class SourceSettings(Limits):
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ValueError("since must be before until")
         return self
+
+    @property
+    def secrets(self) -> Mapping[str, Secret]:
+        """What the account is proved with, by the key that says it."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: each for name, each in given.items() if isinstance(each, Secret)}
 
     @property
     def account(self) -> Account:

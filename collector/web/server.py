@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from collector.clock import Clock
 from collector.errors import UserError
-from collector.secrets import conceal
+from collector.secrets import conceal, concealed
 from collector.telemetry.status import Board
 from collector.web import static
 
@@ -33,8 +33,8 @@ async def serving(
         return web.Response(status=503, text=f"{conceal(reason)}\n") if reason else web.Response(text="ready\n")
 
     async def status(_: web.Request) -> web.Response:
-        text = conceal(orjson.dumps(board.as_json(clock.now())).decode())
-        response = web.Response(text=text, content_type="application/json", headers=static.HEADERS)
+        shown = orjson.dumps(concealed(board.as_json(clock.now())))
+        response = web.Response(body=shown, content_type="application/json", headers=static.HEADERS)
         response.enable_compression()
         return response
 

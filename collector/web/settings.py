@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel
 
-from collector.settings import STRICT
+from collector.settings import STRICT, is_loopback
 
 
 def _is_address(text: str) -> str:
@@ -25,3 +25,8 @@ class HttpSettings(BaseModel):
     def address(self) -> tuple[str, int]:
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Nothing but this machine reaches it."""
+        return is_loopback(self.address[0])

@@ -1,6 +1,7 @@
 """What is promised of secrets: where they come from, and that they appear nowhere."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -66,6 +67,85 @@ def test_a_file_that_is_no_text_is_told_without_its_content(tmp_path: Path) -> N
     with pytest.raises(UserError, match="cannot be read") as told:
         secret({"file": str(path)}).reveal()
     assert "binary-86" not in str(told.value)
+
+
+@pytest.mark.parametrize("content", [b"plain-95\n", b"plain-95\r\n", b"\xef\xbb\xbfplain-95", b" plain-95 \n\n"])
+def test_what_editors_put_around_a_secret_is_no_part_of_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+
+    assert "plain-95" == secret({"file": str(path)}).reveal()
+
+
+def _absent(path: Path) -> None:
+    del path
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _unreadable(path: Path) -> None:
+    path.symlink_to("/proc/self/mem")  # a file whose first byte nobody may read, not even root
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _holding(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (_absent, "cannot be read: No such file or directory: put the secret there"),
+        (_folder, "cannot be read: it is no file"),
+        (_pipe, "cannot be read: it is no file"),
+        (_endless, "cannot be read: it is no file"),
+        (_unreadable, "cannot be read: Input/output error: put the secret there"),
+        (_holding(b""), "is empty: put the secret there"),
+        (_holding(b"\r\n"), "is empty: put the secret there"),
+        (_holding(b"\x00\x01binary"), "holds more than one line, or no text: put the secret there, and nothing else"),
+        (_holding(b"\xff\xfeu\x00t\x00f\x00"), "cannot be read: it is not UTF-8: put the secret there, as text"),
+        (_holding(b"one-96\ntwo-96\n"), "holds more than one line, or no text: put the secret there, and nothing else"),
+        (_holding(b"k" * 70_000), "is larger than any secret: put the secret there, and nothing else"),
+    ],
+    ids=["absent", "folder", "pipe", "endless", "unreadable", "empty", "blank", "binary", "utf-16", "lines", "large"],
+)
+def test_a_file_that_holds_no_secret_is_told_by_its_path_with_what_to_do(
+    tmp_path: Path, make: Callable[[Path], object], expected: str
+) -> None:
+    path = tmp_path / "key"
+    make(path)
+    from_file = secret({"file": str(path)})
+
+    with pytest.raises(UserError) as told:
+        from_file.reveal()
+
+    assert f"the secret's file {path} {expected}" == str(told.value)[: len(f"the secret's file {path} {expected}")]
+    assert from_file.peek() is None
+
+
+def test_files_that_are_swapped_all_at_once_are_read_as_they_are_then(tmp_path: Path) -> None:
+    """As Kubernetes does: the file is a link into a folder that is a link, and that one is replaced."""
+    for name in ("first-97", "second-97"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "key").write_text(name, "utf-8")
+    (tmp_path / "..data").symlink_to("first-97")
+    (tmp_path / "key").symlink_to("..data/key")
+    from_file = secret({"file": str(tmp_path / "key")})
+    assert "first-97" == from_file.reveal()
+
+    (tmp_path / "..data_tmp").symlink_to("second-97")
+    (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+
+    assert "second-97" == from_file.reveal()
 
 
 @pytest.mark.parametrize("blank", ["", " \n"])

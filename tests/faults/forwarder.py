@@ -1,4 +1,4 @@
-"""A way to the vendors that can be cut: what they say is not looked at."""
+"""A way to somebody that can be cut: what is said is not looked at."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -13,10 +13,11 @@ _GONE = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 class Forwarder:
     """Passes connections on to an address."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, port: int = 0) -> None:
         self.address = ""
         """Its own, to be asked in the other's place."""
         self._host, self._port = urlsplit(address).hostname or "", urlsplit(address).port or 0
+        self._listens_at = port
         self._passes = anyio.Event()
         self._passes.set()
         self._hangs_up = False
@@ -25,7 +26,7 @@ class Forwarder:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Forwarder"]:
         async with (
-            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+            await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self._listens_at) as listener,
             anyio.create_task_group() as tasks,
         ):
             port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django's

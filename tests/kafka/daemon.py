@@ -136,6 +136,7 @@ def configuration(kafka: str, prefix: str, vendor: Vendor, port: int, **keys: st
         "transaction_timeout": '"9s"',
         "max_response_bytes": "16777216",
         "timeout": '"5s"',
+        "user_key": f'"{KEY}"',
     } | keys
     return f"""
 [kafka]
@@ -154,7 +155,7 @@ level = "debug"
 vendor = "seemetrix"
 base_url = "{vendor.base_url}"
 user_id = {USER}
-user_key = "{KEY}"
+user_key = {lines["user_key"]}
 since = {lines["since"]}
 max_response_bytes = {lines["max_response_bytes"]}
 timeout = {lines["timeout"]}

@@ -153,7 +153,7 @@ async def test_what_the_process_waits_for_is_said_while_it_begins(browser: Brows
         await seen.refresh()
         await expect(seen.headline).to_have_text("Joining the other replicas …")
         told.kafka.assigned([1])
-        told.kafka.coordinator(known=False)
+        told.kafka.coordinator_away("")
         await seen.refresh()
         await expect(seen.headline).to_have_text("Kafka's group coordinator does not answer")
 

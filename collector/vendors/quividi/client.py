@@ -13,7 +13,7 @@ import msgspec
 
 from collector.errors import Park, RetryLater, Split, UserError
 from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
-from collector.secrets import conceal, learn
+from collector.secrets import conceal
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
@@ -63,13 +63,14 @@ class Client:
             token = self.settings.token.reveal()
         except UserError as error:
             raise Park(f"no token: {error}", advice=f"provide sources.{self.source}.token") from error
-        basic = learn(b64encode(f"{self.settings.username}:{token}".encode()).decode())
+        basic = self.settings.token.learn(b64encode(f"{self.settings.username}:{token}".encode()).decode())
         return await self._http.get(
             self.settings.base_url + path,
             query,
             limits=self.settings,
             limiter=self._limiter,
             asked=self._tell.asked,
+            conceal=self.settings.token.conceal,
             headers={"Authorization": f"Basic {basic}"},
         )
 

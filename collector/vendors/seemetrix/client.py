@@ -54,6 +54,7 @@ class Client:
             limits=self.settings,
             limiter=self._limiter,
             asked=self.tell.asked,
+            conceal=self.settings.user_key.conceal,
         )
 
 

@@ -1,0 +1,57 @@
+"""Every way into a guarded Kafka: over TLS or not, with a certificate, with a password."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from collector.kafka.epoch import epoch
+from collector.kafka.restore import restore
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import ensure
+from collector.telemetry.kafka import KafkaTelemetry
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import Board
+from tests.kafka.daemon import Daemon
+from tests.kafka.papers import Papers, checked, configured, ways
+from tests.kafka.secured import SecuredBroker
+from tests.vendor import Vendor, serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_batch_is_committed_and_restored_through_every_way(
+    guarded: SecuredBroker, papers: Papers, prefix: str
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number, (door, given) in enumerate(ways(papers)):
+            asked = {"bootstrap_servers": guarded.door(door), "topic_prefix": f"{prefix}{number}-", **given}
+            settings = KafkaSettings.model_validate({"state_partitions": 1, "partitions": 1, **asked})
+            tasks.start_soon(_commits_and_restores, settings)
+
+
+async def _commits_and_restores(settings: KafkaSettings) -> None:
+    tell = KafkaTelemetry(Metrics(), Board("", settings.group))
+    way = settings.bootstrap_servers.encode()
+    await ensure(settings, ["things"])
+
+    async with epoch(0, settings, tell, lambda: True) as holding:
+        await holding.commit((), {b"way": way})
+
+    assert way == (await restore(settings, 0))[b"way"]
+
+
+async def test_check_lets_everybody_through_who_has_the_papers(
+    guarded: SecuredBroker, papers: Papers, prefix: str, tmp_path: Path
+) -> None:
+    async with serving(Vendor([])) as vendor:
+        for door, given in ways(papers):
+            kafka = guarded.door(door)
+            daemon = configured(Daemon(tmp_path, kafka, prefix, vendor), given)
+
+            ended = await checked(daemon.config)
+
+            assert (0, "ok     kafka: 1 broker, 6 topics, 6 of them to be created at the first start") == (
+                ended.exit_code,
+                ended.stdout.splitlines()[-1],
+            )
