@@ -58,6 +58,14 @@ def parse_duration(given: object) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's own, as far as can be told without asking for it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _whole_seconds(moment: datetime) -> datetime:
     if moment.microsecond:
         raise ValueError("expected whole seconds")
@@ -79,11 +87,3 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 """Whole seconds."""
 Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_whole_seconds)]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether it names this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
