@@ -10,7 +10,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from traceback import format_exception
-from types import TracebackType
 from typing import Annotated
 
 import msgspec
@@ -51,7 +50,6 @@ def main() -> None:
         _fail("python -O is refused: a guard of the Kafka client is an assert. Run without -O.", WRONG_INPUT)
     if os.getpid() == 1:  # a container's only process: signals that nobody handles do not reach it
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    sys.excepthook = _crashed
     logging.getLogger().addHandler(logging.NullHandler())  # what matters of libraries is told; `run` sets up its logs
     try:
         app()
@@ -61,16 +59,14 @@ def main() -> None:
         _fail(str(error), FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - a fault of our own is shown whole, but for the secrets in it
+        sys.stderr.write(conceal("".join(format_exception(error))))
+        sys.exit(FAILED)
 
 
 def _fail(text: str, code: int) -> None:
     _errors.print(f"[red]{escape(conceal(text))}[/red]", soft_wrap=True)
     sys.exit(code)
-
-
-def _crashed(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    """A fault of the program's own is shown whole, but for the secrets in it."""
-    sys.stderr.write(conceal("".join(format_exception(error))))
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - as Typer calls it

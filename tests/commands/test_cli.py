@@ -1,13 +1,15 @@
 """What the command line promises: exit codes, help with examples, and what goes to which stream."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from collector import __version__
+from collector import __version__, cli
 from collector.cli import app
+from collector.secrets import Secret
 from tests.commands.harness import collector, write_config
 
 pytestmark = pytest.mark.anyio
@@ -115,3 +117,23 @@ async def test_text_in_brackets_is_told_as_it_is(tmp_path: Path) -> None:
     ended = await collector("check", "--offline", "--config", str(path))
 
     assert f"{path}: No such file" in ended.err
+
+
+def test_a_fault_of_our_own_is_shown_whole_but_for_the_secrets_in_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("cannot use crashed%2Fwith-55")
+
+    Secret.model_validate("crashed/with-55")
+    monkeypatch.setattr("collector.commands.check.check", faulty)
+    monkeypatch.setattr(sys, "argv", ["collector", "check"])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    shown = capsys.readouterr().err
+    assert 1 == ended.value.code
+    assert "Traceback" in shown
+    assert "ZeroDivisionError: cannot use [secret]" in shown
+    assert "crashed%2F" not in shown

@@ -27,11 +27,13 @@ DOORS = {
     "SASL": "SASL_PLAINTEXT",
     "BOTH": "SASL_SSL",
     "CUT": "SASL_SSL",
+    "ASTRAY": "SSL",
 }
 """What each listener speaks.
 
 MUTUAL asks for a client's certificate; those of two others are not right. Who comes by CUT is told that the broker is
-at `cut_port`, where a test may listen and pass on what it likes.
+at `cut_port`, where a test may listen and pass on what it likes; it takes the last of the mechanisms alone. Who comes
+by ASTRAY is led to where the certificate is not right.
 """
 _JAAS = "org.apache.kafka.common.security"
 
@@ -60,7 +62,8 @@ class SecuredBroker(Broker):
         return f"localhost:{self._ports[name]}"
 
     def _advertised(self, door: str) -> str:
-        return f"localhost:{self.cut_port}" if door == "CUT" else self.door(door)
+        others = {"CUT": f"localhost:{self.cut_port}", "ASTRAY": self.door(door).replace("localhost", "127.0.0.1")}
+        return others.get(door, self.door(door))
 
     def set_password(self, password: str) -> None:
         """What SCRAM asks for from now on; who is connected stays so."""
@@ -93,7 +96,8 @@ class SecuredBroker(Broker):
                 yield f"{prefix}.ssl.truststore.type=PEM"
                 yield f"{prefix}.ssl.truststore.location={self.authority_file}"
             if protocol.startswith("SASL"):
-                yield f"{prefix}.sasl.enabled.mechanisms={','.join(MECHANISMS)}"
+                taken = MECHANISMS[-1:] if door == "CUT" else MECHANISMS
+                yield f"{prefix}.sasl.enabled.mechanisms={','.join(taken)}"
                 plain = f'{_JAAS}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
                 yield f"{prefix}.plain.sasl.jaas.config={plain}"
                 for mechanism in MECHANISMS[1:]:

@@ -19,6 +19,8 @@ def refusals(broker: SecuredBroker, papers: Papers) -> list[tuple[str, dict[str,
     right, nobody = tls(papers.authority), tls(papers.authority, papers.expired)
     tls_door, mutual, open_, both = broker.door("TLS"), broker.door("MUTUAL"), broker.address, broker.door("BOTH")
     misnamed, expired, plain_sasl = broker.door("MISNAMED"), broker.door("EXPIRED"), broker.door("SASL")
+    cut, astray = broker.door("CUT"), broker.door("ASTRAY")
+    led_to = astray.replace("localhost", "127.0.0.1")
     by_address = tls_door.replace("localhost", "127.0.0.1")
     untrusted = "is not trusted: unable to get local issuer certificate"
     refused = f"refuses the user {USER} or the password, with"
@@ -30,6 +32,7 @@ def refusals(broker: SecuredBroker, papers: Papers) -> list[tuple[str, dict[str,
         (both, tls(papers.stranger) | sasl(), f"the certificate of {both} {untrusted}", ca_file),
         (misnamed, right, f"the certificate of {misnamed} is for another name", for_another),
         (by_address, right, f"the certificate of {by_address} is for another name", for_another),
+        (astray, right, f"the certificate of {led_to} is for another name", for_another),
         (expired, right, f"the certificate of {expired} has expired", "renew the broker's certificate"),
         (mutual, right, f"{mutual} asks for a client's certificate", "set kafka.tls.cert_file and kafka.tls.key_file"),
         (mutual, nobody, f"{mutual} refuses the certificate in {papers.expired}", renew),
@@ -41,6 +44,7 @@ def refusals(broker: SecuredBroker, papers: Papers) -> list[tuple[str, dict[str,
         (both, sasl(), f"{both} speaks TLS", "add [kafka.tls]"),
         (plain_sasl, {}, f"{plain_sasl} asks for a user and a password", "mechanisms: PLAIN, SCRAM-SHA-256, SCRAM-SH"),
         (both, right, f"{both} asks for a user and a password", "add [kafka.sasl], with one of these mechanisms"),
+        (cut, right | sasl("PLAIN"), f"{cut} does not take PLAIN", "to one of these: SCRAM-SHA-512"),
         (open_, sasl(), f"{open_} asks for no user and no password", "remove [kafka.sasl]"),
         (tls_door, right | sasl(), f"{tls_door} asks for no user and no password", "remove [kafka.sasl]"),
         *((both, right | sasl(each, WRONG), f"{both} {refused} {each}", "correct kafka.sasl") for each in MECHANISMS),

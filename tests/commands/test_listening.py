@@ -1,0 +1,77 @@
+"""Where the daemon listens: on loopback, unless it is told otherwise; then it says that anybody can read there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from collector.config import HttpSettings
+from tests.kafka.daemon import Daemon, until
+from tests.vendor import Vendor, serving
+
+pytestmark = pytest.mark.anyio
+
+
+def test_it_listens_on_loopback_unless_it_is_told_otherwise() -> None:
+    assert HttpSettings().is_loopback
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        ("127.0.0.1:9464", True),
+        ("127.8.9.1:9464", True),
+        ("localhost:9464", True),
+        ("[::1]:9464", True),
+        ("0.0.0.0:9464", False),
+        ("[::]:9464", False),
+        ("192.0.2.7:9464", False),
+        ("collector.example:9464", False),
+    ],
+)
+def test_what_others_may_reach_is_not_loopback(listen: str, expected: bool) -> None:
+    assert expected == HttpSettings(listen=listen).is_loopback
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "127.1"])
+async def test_whoever_listens_elsewhere_is_warned(tmp_path: Path, listen: str) -> None:
+    """The second is the first, in a way of writing that is not looked into: it may be anything."""
+    async with serving(Vendor([])) as vendor:
+        daemon = Daemon(tmp_path, "127.0.0.1:1", "none-", vendor)
+        text = daemon.config.read_text("utf-8")
+        daemon.config.write_text(text.replace(f'"127.0.0.1:{daemon.port}"', f'"{listen}:{daemon.port}"'), "utf-8")
+        try:
+            daemon.start()
+            await until(lambda: _answers(daemon), "it listens")
+            await anyio.to_thread.run_sync(daemon.end)
+        finally:
+            daemon.close()
+    lines = [line for line in _lines(daemon) if line["event"] == "listening_beyond_loopback"]
+    assert [f"{listen}:{daemon.port}"] * (listen == "127.1") == [line["listen"] for line in lines]
+    assert {"warning"} >= {line["level"] for line in lines}
+
+
+async def test_secrets_that_are_too_short_to_be_concealed_are_named(tmp_path: Path) -> None:
+    async with serving(Vendor([])) as vendor:
+        daemon = Daemon(tmp_path, "127.0.0.1:1", "none-", vendor, user_key='"abc"')
+        try:
+            daemon.start()
+            await until(lambda: _answers(daemon), "it listens")
+            status, shown = await daemon.get("/api/status")
+            await anyio.to_thread.run_sync(daemon.end)
+        finally:
+            daemon.close()
+    assert (200, "mall") == (status, json.loads(shown)["streams"][0]["source"])
+    (line,) = [line for line in _lines(daemon) if line["event"] == "secrets_not_concealed"]
+    assert ["sources.mall.user_key"] == line["keys"]
+    assert "abc" not in json.dumps(line)
+
+
+async def _answers(daemon: Daemon) -> bool:
+    return (await daemon.get("/healthz"))[0] == 200
+
+
+def _lines(daemon: Daemon) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in daemon.log.read_text("utf-8").splitlines() if line.startswith("{")]
