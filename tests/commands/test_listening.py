@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from collector.config import HttpSettings
+from collector.web.settings import HttpSettings
 from tests.kafka.daemon import Daemon, until
 from tests.vendor import Vendor, serving
 
