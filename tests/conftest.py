@@ -11,6 +11,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from collector import secrets
 from tests.faults import table
 from tests.faults.table import Row
 from tests.kafka import broker
@@ -69,3 +70,11 @@ def quiet() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def forgetful() -> Iterator[None]:
+    """A test's secrets are concealed in that test alone."""
+    before = secrets._known[:]
+    yield
+    secrets._known[:] = before

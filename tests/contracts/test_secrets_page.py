@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "secrets.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 _ROWS = re.findall(r"^\| (`[^|]*) \|", PAGE.partition("| it says |")[2], re.MULTILINE)
 SAID = re.findall(r"`([^`]+)`", "".join(_ROWS))
-SOURCE = '\n[sources.example]\nvendor = "seemetrix"\nuser_id = 1\nuser_key = "example"\n'
+SOURCE = '\n[sources.example]\nvendor = "seemetrix"\nuser_id = 1\nuser_key = "invented-56"\n'
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
