@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from random import Random
@@ -15,7 +15,7 @@ import structlog
 from collector import __version__
 from collector.clock import Clock, SystemClock
 from collector.config import Settings
-from collector.errors import EpochEnded, Park, Refused
+from collector.errors import EpochEnded, Park, Refused, leaves
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.epoch import Epoch, Fenced, epoch, partition_of
 from collector.kafka.group import Assignment, Membership
@@ -272,12 +272,3 @@ def said(error: BaseException) -> str:
     text = str(error)
     name = type(error).__name__
     return text if text and isinstance(error, Refused | Fenced) else f"{name}: {text}" if text else name
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors of a group, of groups of groups, or the one that is none."""
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from leaves(each)
-    else:
-        yield error

@@ -7,10 +7,9 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from traceback import format_exception
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
 import typer
@@ -18,30 +17,34 @@ from rich.console import Console
 from rich.markup import escape
 
 from collector import __version__
-from collector.commands.arguments import address, duration, moment
-from collector.errors import Failed, UserError
+from collector.commands.arguments import CONFIG, Config, Source, Stream, Type, address, duration, moment
+from collector.errors import Failed, UserError, leaves
 from collector.secrets import conceal
 
-FAILED, WRONG_INPUT = 1, 2
+if TYPE_CHECKING:
+    from collector.commands.check import Finding
+    from collector.commands.state import Rewind
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 TERMINATED = 128 + signal.SIGTERM
 """As a shell tells of a process that a signal ended."""
 
+_is_drawn = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+"""Help and usage errors in boxes are for terminals; in a file or a pipe they are text."""
 app = typer.Typer(
     name="collector",
     help="Streams audience data from signage vendors to Kafka, exactly once.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="markdown" if _is_drawn else None,
 )
 state = typer.Typer(
     no_args_is_help=True,
-    help="Look at what is known to be published, and change it.\n\nExample: `collector state init`",
+    help="Look at what is known to be published, and change it.\n\nExample: collector state show",
+    rich_markup_mode="markdown" if _is_drawn else None,
 )
 app.add_typer(state, name="state")
 _errors = Console(stderr=True, highlight=False)
-
-Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration, in TOML.")]
-DEFAULT = Path("config.toml")
 
 
 def main() -> None:
@@ -52,21 +55,41 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     logging.getLogger().addHandler(logging.NullHandler())  # what matters of libraries is told; `run` sets up its logs
     try:
-        app()
-    except UserError as error:
-        _fail(str(error), WRONG_INPUT)
-    except Failed as error:
-        _fail(str(error), FAILED)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - a fault of our own is shown whole, but for the secrets in it
-        sys.stderr.write(conceal("".join(format_exception(error))))
-        sys.exit(FAILED)
+        app(prog_name="collector")  # also as python -m collector
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - each kind has its end
+        _end(next(leaves(error)))
 
 
-def _fail(text: str, code: int) -> None:
+def _end(error: BaseException) -> NoReturn:
+    match error:
+        case UserError():
+            _fail(str(error), WRONG_INPUT)
+        case Failed():
+            _fail(str(error), FAILED)
+        case KeyboardInterrupt():
+            sys.exit(INTERRUPTED)
+        case BrokenPipeError():  # whoever read it has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(FAILED)
+        case _:  # a fault of our own is shown whole, but for the secrets in it
+            sys.stderr.write(conceal("".join(format_exception(error))))
+            sys.exit(FAILED)
+
+
+def _fail(text: str, code: int) -> NoReturn:
     _errors.print(f"[red]{escape(conceal(text))}[/red]", soft_wrap=True)
     sys.exit(code)
+
+
+def _confirmed(question: str) -> bool:
+    """No is the answer of whoever says nothing, or cannot be asked."""
+    try:
+        return _errors.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
+    except EOFError:
+        _errors.print("nobody to ask: say --yes")
+        return False
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - as Typer calls it
@@ -83,10 +106,10 @@ def _options(
 
 
 @app.command()
-def run(config: Config = DEFAULT) -> None:
+def run(config: Config = CONFIG) -> None:
     """Run the daemon.
 
-    Example: `collector run --config config.toml`
+    Example: collector run --config config.toml
     """
     from collector.commands.run import run as run_
 
@@ -95,34 +118,35 @@ def run(config: Config = DEFAULT) -> None:
 
 @app.command()
 def check(
-    config: Config = DEFAULT,
+    config: Config = CONFIG,
     offline: Annotated[bool, typer.Option("--offline", help="Only read the configuration.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Check the configuration, every vendor account, the brokers and the topics.
+    """Check the configuration, every vendor account, the brokers, the topics and the permissions; changes nothing.
 
-    Example: `collector check --config config.toml`
+    Example: collector check --config config.toml
     """
     from collector.commands.check import check as check_
 
-    found = check_(config, offline=offline)
     out = Console(highlight=False)
-    for finding in found:
-        text = conceal(finding.text)
+
+    def tell(finding: "Finding") -> None:
         if as_json:
-            typer.echo(msgspec.json.encode({"what": finding.what, "ok": finding.ok, "text": text}))
+            typer.echo(msgspec.json.encode(finding))
         else:
             mark = "[green]ok    [/green]" if finding.ok else "[red]failed[/red]"
-            out.print(f"{mark} {escape(finding.what)}: {escape(text)}", soft_wrap=True)
-    if not all(finding.ok for finding in found):
+            out.print(f"{mark} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)
+        sys.stdout.flush()  # each when it is known, also to a pipe
+
+    if not check_(config, tell, offline=offline):
         raise typer.Exit(FAILED)
 
 
 @app.command()
 def preview(
-    source: Annotated[str, typer.Argument(help="A source's name in the configuration.")],
-    stream: Annotated[str, typer.Argument(help="One of its streams, e.g. `sessions`.")],
-    config: Config = DEFAULT,
+    source: Source,
+    stream: Stream,
+    config: Config = CONFIG,
     last: Annotated[str, typer.Option(help="How far back to look from the end.")] = "1h",
     start: Annotated[str | None, typer.Option(help="E.g. 2026-11-01T00:00:00Z.")] = None,
     end: Annotated[str | None, typer.Option(help="Now, unless given.")] = None,
@@ -130,7 +154,7 @@ def preview(
 ) -> None:
     """Ask the vendor and print the events that would be published, as JSON lines; touches no Kafka.
 
-    Example: `collector preview mall sessions --last 15m --limit 10`
+    Example: collector preview mall sessions --last 15m --limit 10
     """
     from collector.commands.preview import preview as preview_
 
@@ -138,9 +162,9 @@ def preview(
         config,
         source,
         stream,
-        start=moment("--start", start),
-        end=moment("--end", end),
-        last=duration(last),
+        start=None if start is None else moment("--start", start),
+        end=None if end is None else moment("--end", end),
+        last=duration("--last", last),
         limit=limit,
     )
     sys.stdout.flush()
@@ -161,7 +185,7 @@ def simulate(
 
     Kinds of faults: 429, 500, timeout, truncated, failed_export.
 
-    Example: `collector simulate --devices 10 --fault 429=0.05`
+    Example: collector simulate --devices 10 --fault 429=0.05
     """
     from collector.commands.simulate import parse_faults, world
     from collector.commands.simulate import simulate as simulate_
@@ -175,12 +199,12 @@ def simulate(
 
 
 @app.command()
-def health(config: Config = DEFAULT) -> None:
+def health(config: Config = CONFIG) -> None:
     """Ask the process of this machine whether it lives, at `/healthz` of `http.listen`: a container's health check.
 
     Where COLLECTOR__HTTP__LISTEN is set, as it is in the image, the configuration is not read.
 
-    Example: `collector health --config config.toml`
+    Example: collector health --config config.toml
     """
     from collector.commands.health import health as health_
 
@@ -197,7 +221,7 @@ def demo(
     At the end it says what was simulated and published over what is final; exit code 1 unless nothing is missing or
     duplicated.
 
-    Example: `collector demo --seconds 20`
+    Example: collector demo --seconds 20
     """
     from collector.commands.demo import demo as demo_
 
@@ -206,10 +230,10 @@ def demo(
 
 
 @state.command("init")
-def state_init(config: Config = DEFAULT) -> None:
+def state_init(config: Config = CONFIG) -> None:
     """Accept an empty state topic where event topics already have data.
 
-    Example: `collector state init --config config.toml`
+    Example: collector state init --config config.toml
     """
     from collector.commands.state import init
 
@@ -218,62 +242,43 @@ def state_init(config: Config = DEFAULT) -> None:
 
 @state.command("show")
 def state_show(
-    config: Config = DEFAULT,
+    config: Config = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show every stream in the state topic: how far it is, and what is remembered of it.
 
-    Example: `collector state show`
+    Example: collector state show
     """
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    from collector.commands.state import show
+    from collector.commands.state import columns, show, told
 
     found, now = show(config), datetime.now(UTC)
-    table = Table("source", "stream", "vendor", "since", "watermark", "behind", "final", "ledger entries", box=SIMPLE)
-    for each in found:
-        head = each.head
-        since, watermark, final = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (head.since, head.watermark, head.final))
-        lag_s = max(0, int((now - head.watermark).total_seconds()))
-        if as_json:
-            who = {"source": each.source, "stream": each.stream, "vendor": each.vendor, "since": since}
-            told: dict[str, object] = {
-                **who,
-                "watermark": watermark,
-                "lag_s": lag_s,
-                "final": final,
-                "ledger_entries": each.entries,
-            }
-            typer.echo(msgspec.json.encode(told))
-        else:
-            behind = str(timedelta(seconds=lag_s))
-            table.add_row(each.source, each.stream, each.vendor, since, watermark, behind, final, f"{each.entries:,}")
-    if not as_json:
-        Console(highlight=False).print(table if found else "no stream has begun yet")
+    in_json = [msgspec.json.encode(told(each, now)).decode() for each in found]
+    for line in in_json if as_json else columns(found, now):
+        typer.echo(line)
+    if not found:
+        _errors.print("no stream has begun yet")
 
 
 @state.command("rewind")
 def state_rewind(
-    source: Annotated[str, typer.Argument(help="A source's name in the configuration.")],
-    stream: Annotated[str, typer.Argument(help="One of its streams, e.g. `sessions`.")],
+    source: Source,
+    stream: Stream,
     to: Annotated[str, typer.Option(help="E.g. 2026-11-01T00:00:00Z.")],
-    config: Config = DEFAULT,
+    config: Config = CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Move a stream back, also while the group runs. What the ledger still knows is not published twice.
 
-    Example: `collector state rewind mall sessions --to 2026-11-01T00:00:00Z`
+    Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
     """
-    from collector.commands.state import Rewind, rewind
+    from collector.commands.state import rewind
 
-    def agreed(planned: Rewind) -> bool:
+    def agreed(planned: "Rewind") -> bool:
         if planned.again:
             _errors.print(f"The ledger has forgotten {planned.again}: that will be published again, with equal ids.")
-        return yes or typer.confirm("Move it back?", err=True)
+        return yes or _confirmed("Move it back?")
 
-    back_to = moment("--to", to)
-    if back_to is None or (done := rewind(config, source, stream, back_to, agreed)) is None:
+    if (done := rewind(config, source, stream, moment("--to", to), agreed)) is None:
         _errors.print("nothing was changed")
         raise typer.Exit(FAILED)
     _errors.print(
@@ -284,12 +289,12 @@ def state_rewind(
 
 @app.command()
 def schema(
-    name: Annotated[str | None, typer.Argument(metavar="[TYPE]", help="E.g. `seemetrix.session.v1`.")] = None,
+    name: Type = None,
     as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="All topics, as an AsyncAPI document.")] = False,
 ) -> None:
     """Print the JSON Schemas of the event types, or the whole contract as an AsyncAPI 3.0 document.
 
-    Example: `collector schema seemetrix.session.v1`
+    Example: collector schema seemetrix.session.v1
     """
     from collector.commands.asyncapi import asyncapi
     from collector.commands.schema import schema as schema_

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from collector.errors import UserError
+from collector.errors import UserError, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER
@@ -128,7 +128,6 @@ _WORDS = {
     "model_type": "expected a table, got {got}",
     "dict_type": "expected a table, got {got}",
     "tuple_type": "expected an array, got {got}",
-    "extra_forbidden": "unknown key",
     "missing": "missing",
     "greater_than_equal": "expected {ge} or more",
     "less_than_equal": "expected {le} or less",
@@ -153,10 +152,37 @@ _KINDS = {
 def _explained(error: ValidationError) -> Iterator[str]:
     for found in error.errors(include_url=False):
         path = _path(found["loc"], found["type"])
+        if found["type"] == "extra_forbidden":
+            yield f"{path}: unknown key{did_you_mean(str(found['loc'][-1]), _keys_beside(found['loc']))}"
+            continue
         got = _KINDS.get(type(found["input"]), f"a {type(found['input']).__name__}")
         words = _WORDS.get(found["type"])
         text = found["msg"].removeprefix("Value error, ") if words is None else words
         yield f"{path or 'the configuration'}: {text.format(got=got, **found.get('ctx', {})) if words else text}"
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that there are where an unknown one stands."""
+    tables: list[type[BaseModel]] = [Settings]
+    for part in place[:-1]:
+        inner = [
+            table
+            for each in tables
+            if part in each.model_fields
+            for table in _tables(each.model_fields[str(part)].annotation)
+        ]
+        if inner:
+            tables = inner
+        elif part in VENDORS:  # which kind of source it was taken for
+            tables = [each for each in tables if get_args(each.model_fields["vendor"].annotation) == (part,)]
+    return [key for table in tables for key in table.model_fields]
+
+
+def _tables(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations have no type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _tables(each)
 
 
 def _path(place: tuple[int | str, ...], kind: str) -> str:

@@ -1,11 +1,24 @@
 """Errors, named by what the caller does next. Their texts are for operators and hold no secret and no URL's query."""
 
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
 
 class RetryLater(Exception):  # noqa: N818 - named by what to do
     """Passing trouble: the same request may succeed later, at the earliest after the `after_s` that were asked for."""
 
-    def __init__(self, reason: str, *, after_s: float = 0.0, narrower: bool = False, throttled: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        advice: str = "try again later",
+        after_s: float = 0.0,
+        narrower: bool = False,
+        throttled: bool = False,
+    ) -> None:
         super().__init__(reason)
+        self.advice = advice
+        """For somebody who waits for it; the daemon just asks again."""
         self.after_s = after_s
         self.throttled = throttled
         """The vendor is well, and wants to be asked less often."""
@@ -48,3 +61,18 @@ class UserError(Exception):
 
 class Failed(Exception):  # noqa: N818 - named by what happened
     """A command could not do what it was asked to; the text says what to do. Exit code 1."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """What was probably meant, as the end of an error's text; empty when nothing is near."""
+    near = get_close_matches(given, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group, of groups of groups, or the one that is none."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error

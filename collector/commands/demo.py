@@ -15,19 +15,22 @@ from uuid import uuid4
 import anyio
 import msgspec
 from msgspec import structs
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from collector.app import Daemon
 from collector.clock import SystemClock
+from collector.commands.progress import Waiting, waiting
 from collector.commands.simulate import FIRST_DEVICE, rules
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
 from collector.config import Given, Settings
 from collector.errors import UserError
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.follow import Followed, follow
+from collector.kafka.reach import why_unreached
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
+from collector.kafka.topics import admin
 from collector.model import Head, floor_second
 from collector.simulator import broker, seemetrix, vidicenter
 from collector.simulator.server import Simulated, serving
@@ -62,39 +65,54 @@ def demo(*, seconds: float | None, kafka: str | None) -> bool:
 
 
 async def _demo(seconds: float | None, kafka: str | None) -> bool:
+    with waiting("starting a broker") as wait:
+        verdict, heads = await _run(seconds, kafka, wait)
+    _show(Console(highlight=False, soft_wrap=True), verdict, heads)
+    return verdict.is_good
+
+
+async def _run(seconds: float | None, kafka: str | None, wait: Waiting) -> tuple[Verdict, Mapping[str, Head | None]]:
     out = Console(highlight=False, soft_wrap=True)
     world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
     since = floor_second(datetime.now(UTC) - HISTORY)
     async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=RULES) as vendors:
         settings = _settings(brokers, vendors, world, since)
-        _welcome(out, settings, vendors, kafka)
+        with wait.aside():
+            _welcome(out, settings, vendors, kafka)
+        wait.say("the daemon starts")
         reader = Reader()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_read, settings, reader, out)
+            tasks.start_soon(_read, settings, reader, out, wait)
             daemon = Daemon(settings, SystemClock())
             async with anyio.create_task_group() as running:
                 running.start_soon(daemon.run)
-                running.start_soon(_summarise, daemon, reader, out)
+                running.start_soon(_summarise, daemon, reader, out, wait)
                 await _until_stopped(seconds)
-                out.print("[dim]stopping: the daemon commits where it is, the reader reads to the end[/dim]")
+                with wait.aside():
+                    out.print("[dim]stopping: the daemon commits where it is, the reader reads to the end[/dim]")
                 heads = {row.source: row.head for row in daemon.board.streams}
                 running.cancel_scope.cancel()
             reader.quiet = 0
+            wait.say("reading to the end")
             with anyio.move_on_after(15):
                 while reader.quiet < QUIET_PIECES:  # noqa: ASYNC110 - a reader never knows that it is at the end
                     await anyio.sleep(0.1)
             tasks.cancel_scope.cancel()
-    verdict = judge(world, vendors.vidicenter, since, heads, reader)
-    _show(out, verdict, heads)
-    return verdict.is_good
+    return judge(world, vendors.vidicenter, since, heads, reader), heads
 
 
 @asynccontextmanager
 async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
     """The user's, under a prefix of the demo's own; or the embedded one."""
     if kafka is not None:
-        name = f"demo-{uuid4().hex[:8]}"
-        yield KafkaSettings(bootstrap_servers=kafka, topic_prefix=f"{name}.", group=name, state_partitions=4)
+        settings = _own(kafka)
+        try:
+            async with admin(settings):
+                pass
+        except UNAVAILABLE:
+            refused = await why_unreached(settings)
+            raise UserError(f"--kafka {kafka}: {refused}") from None
+        yield settings
         return
     command = [sys.executable, "-m", broker.__name__]
     # In a session of its own: Ctrl-C is for us, and the broker must outlive the daemon.
@@ -112,6 +130,14 @@ async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
             yield EmbeddedKafka(bootstrap_servers=address, state_partitions=broker.PARTITIONS)
         finally:
             process.kill()
+
+
+def _own(kafka: str) -> KafkaSettings:
+    name = f"demo-{uuid4().hex[:8]}"
+    try:
+        return KafkaSettings(bootstrap_servers=kafka, topic_prefix=f"{name}.", group=name, state_partitions=4)
+    except ValidationError:
+        raise UserError(f"--kafka {kafka}: expected host:port, such as localhost:9092") from None
 
 
 def _settings(kafka: KafkaSettings, vendors: Simulated, world: World, since: datetime) -> Settings:
@@ -157,7 +183,7 @@ async def _until_stopped(seconds: float | None) -> None:
             return
 
 
-async def _read(settings: Settings, reader: Reader, out: Console) -> None:
+async def _read(settings: Settings, reader: Reader, out: Console, wait: Waiting) -> None:
     topics = sorted(settings.topics())
     budget, began = LINES_A_SECOND, anyio.current_time()
     while True:
@@ -169,8 +195,9 @@ async def _read(settings: Settings, reader: Reader, out: Console) -> None:
                 if anyio.current_time() - began >= 1:
                     budget, began = LINES_A_SECOND, anyio.current_time()
                 shown = piece[:: 1 + len(piece) // (budget + 1)][:budget]
-                for message in shown:
-                    out.print(_line(message))
+                if shown:
+                    with wait.aside():
+                        out.print("\n".join(map(_line, shown)))
                 budget -= len(shown)
         except UNAVAILABLE:
             await anyio.sleep(1)
@@ -189,11 +216,15 @@ def _line(message: Followed) -> str:
     return f"[dim]{clock}[/dim] [{colour}]{kind:26}[/{colour}] {message.key:6} {said}"
 
 
-async def _summarise(daemon: Daemon, reader: Reader, out: Console) -> None:
+async def _summarise(daemon: Daemon, reader: Reader, out: Console, wait: Waiting) -> None:
+    """At a terminal as a line that changes; elsewhere as one now and then."""
     while True:
-        await anyio.sleep(SUMMARY_S)
-        streams = "; ".join(map(_told, daemon.board.streams))
-        out.print(f"[bold]{reader.ids.total():,} events[/bold] · {streams}")
+        await anyio.sleep(1 if wait.is_shown else SUMMARY_S)
+        text = f"{reader.ids.total():,} events; {'; '.join(map(_told, daemon.board.streams))}"
+        if wait.is_shown:
+            wait.say(text)
+        else:
+            out.print(text)
 
 
 def _told(row: StreamRow) -> str:
@@ -204,7 +235,7 @@ def _told(row: StreamRow) -> str:
 
 
 def _show(out: Console, verdict: Verdict, heads: Mapping[str, Head | None]) -> None:
-    table = Table(title="Over what is final", title_justify="left", show_header=False)
+    out.print("\nOver what is final:")
     for name, count in (
         ("records simulated", verdict.simulated),
         ("events published", verdict.published),
@@ -212,8 +243,7 @@ def _show(out: Console, verdict: Verdict, heads: Mapping[str, Head | None]) -> N
         ("duplicated", verdict.duplicated),
     ):
         wrong = name in ("missing", "duplicated") and count
-        table.add_row(name, f"[red]{count:,}[/red]" if wrong else f"{count:,}")
-    out.print()
-    out.print(table)
+        row = f"  {name:18}{count:10,}"
+        out.print(f"[red]{row}[/red]" if wrong else row)
     finals = ", ".join(f"{name} up to {head.final:%H:%M:%S} UTC" for name, head in heads.items() if head)
     out.print(f"[dim]Final: {finals or 'nothing yet: let it run for longer'}[/dim]")

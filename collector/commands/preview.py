@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from collector.clock import SystemClock
+from collector.commands.progress import Waiting, waiting
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
@@ -19,6 +20,7 @@ from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.rfc3339 import to_ms
 from collector.secrets import conceal
+from collector.telemetry.vendor import unheard
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -42,22 +44,21 @@ def preview(
         raise UserError("--last reaches back beyond the year 1") from None
     if start >= end:
         raise UserError("--start must be before --end")
-    return anyio.run(_preview, settings, source, stream, Window(start, end), limit)
+    with waiting("asking") as wait:
+        return anyio.run(_preview, settings, source, stream, Window(start, end), limit, wait)
 
 
-async def _preview(settings: Settings, source: str, name: str, window: Window, limit: int) -> Shown:
+async def _preview(settings: Settings, source: str, name: str, window: Window, limit: int, wait: Waiting) -> Shown:
     clock = SystemClock()
     async with http(clock) as client:
-        stream = stream_of(settings, client, source, name)
+        stream = stream_of(settings, client, source, name, unheard(wait.say))
         shown = Shown()
         try:
-            await _show(stream, on_grid(window, stream.policy.grid), shown, limit, clock.now())
-        except Park as error:
-            raise Failed(f"{error}: {error.advice}") from error
-        except RetryLater as error:
-            raise Failed(f"{error}: try again later") from error
+            await _show(stream, on_grid(window, stream.policy.grid), shown, limit, clock.now(), wait)
+        except (Park, RetryLater) as error:
+            raise Failed(f"sources.{source}: {error}: {error.advice}") from error
         except Split as error:
-            raise Failed(f"{error}: ask for a shorter window") from error
+            raise Failed(f"sources.{source}: {error}: ask for a shorter window") from error
         return shown
 
 
@@ -67,7 +68,7 @@ def on_grid(window: Window, grid: Grid) -> Window:
     return Window(min(grid.floor(window.start), grid.floor(end - SECOND)), end)
 
 
-async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, now: datetime) -> None:
+async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, now: datetime, wait: Waiting) -> None:
     origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
     ledger = Ledger(stream.memory)
     async for answer in stream.ask(window):
@@ -76,11 +77,13 @@ async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, n
         )
         sieve.add(answer.records)
         context = Context(stream.memory, origin, window, now, window.start, live=False)
-        for batch in batches(sieve, stream.explode, context):
-            for message in batch.messages:
-                if shown.events >= limit:
-                    return
-                _print(message, shown)
+        with wait.aside():
+            for batch in batches(sieve, stream.explode, context):
+                for message in batch.messages[: limit - shown.events]:
+                    _print(message, shown)
+            sys.stdout.flush()
+        if shown.events >= limit:
+            return
 
 
 def _print(message: Message, shown: Shown) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 from collector import app
 from collector.config import Settings, load
-from collector.errors import UserError
+from collector.errors import UserError, leaves
 from collector.secrets import SHORTEST, Secret
 from collector.telemetry.log import configure
 
@@ -26,7 +26,7 @@ def run(path: Path) -> None:
     try:
         anyio.run(app.run, settings, backend_options={"use_uvloop": True})
     except* UserError as errors:
-        raise UserError("\n".join(str(error) for error in app.leaves(errors))) from None
+        raise UserError("\n".join(str(error) for error in leaves(errors))) from None
 
 
 def _reveal_all(settings: Settings) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from collector.errors import UserError
+from collector.errors import UserError, did_you_mean
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER
 from collector.vendors import VENDORS
@@ -62,5 +62,5 @@ def schema(name: str | None) -> str:
     if name is None:
         return json.dumps({each: json_schema(kind) for each, kind in kinds.items()}, indent=2)
     if name not in kinds:
-        raise UserError(f"there is no type {name}: there are {', '.join(kinds)}")
+        raise UserError(f"there is no type {name}{did_you_mean(name, kinds)}: there are {', '.join(kinds)}")
     return json.dumps(json_schema(kinds[name]), indent=2)

@@ -1,7 +1,8 @@
 """`collector state`: what is known to be published; looked at, accepted as empty, moved back."""
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,14 +10,16 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
+from collector.commands.progress import Waiting, waiting
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import EpochEnded, Failed, Refused, UserError
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.epoch import Fenced, epoch, partition_of
+from collector.kafka.reach import why_unreached
 from collector.kafka.restore import has_records, restore
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import ensure, is_usable
+from collector.kafka.topics import admin, describe, ensure
 from collector.model import Head, floor_second
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State, Summary, by_stream, rewound, stream_prefix, summary
@@ -64,31 +67,67 @@ def rewind(path: Path, source: str, name: str, to: datetime, agreed: Callable[[R
 
     Raises UserError for a stream that there is not or an instant before its beginning, or Failed.
     """
-
-    async def do(settings: Settings) -> Rewind | None:
-        async with http(SystemClock()) as client:
-            stream = stream_of(settings, client, source, name)
-        return await _rewind(settings, stream, floor_second(to), agreed)
-
-    return _with_kafka(do, load(path))
+    settings, to = load(path), floor_second(to)
+    # Asked about before the partition is taken: whoever runs the stream goes on until the answer is there.
+    if not agreed(_with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
+        return None
+    return _with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
 
 
-def _with_kafka(do: Callable[[Settings], Awaitable[T]], settings: Settings) -> T:
+def told(found: Summary, now: datetime) -> dict[str, str | int]:
+    """What is known of a stream, for programs."""
+    head = found.head
+    return {
+        "source": found.source,
+        "stream": found.stream,
+        "vendor": found.vendor,
+        "since": _written(head.since),
+        "watermark": _written(head.watermark),
+        "lag_s": max(0, int((now - head.watermark).total_seconds())),
+        "final": _written(head.final),
+        "ledger_entries": found.entries,
+    }
+
+
+def columns(found: Sequence[Summary], now: datetime) -> list[str]:
+    """The same for people, and for pipes: nothing is cut off, however narrow it is."""
+    head = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
+    rows = [head, *(list(map(_shown, told(each, now).items())) for each in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if found else []
+
+
+def _shown(field: tuple[str, str | int]) -> str:
+    name, value = field
+    return str(timedelta(seconds=int(value)) if name == "lag_s" else value)
+
+
+def _with_kafka(do: Callable[[Settings, Waiting], Awaitable[T]], settings: Settings) -> T:
     """Run it, with what may be wrong with Kafka in words. Raises Failed."""
 
     async def run() -> T:
         try:
-            return await do(settings)
+            with waiting("asking the brokers") as shown:
+                return await do(settings, shown)
         except (Refused, Fenced) as error:
             raise Failed(f"{error}: {error.advice}" if isinstance(error, Refused) else str(error)) from error
         except UNAVAILABLE as error:
-            servers = settings.kafka.bootstrap_servers
-            raise Failed(f"{servers} does not answer: check kafka.bootstrap_servers") from error
+            refused = await why_unreached(settings.kafka)
+            raise Failed(f"{refused}: {refused.advice}") from error
 
     return anyio.run(run)
 
 
-async def _init(settings: Settings) -> str:
+async def _restore(settings: Settings, shown: Waiting, *partitions: int) -> dict[bytes, bytes]:
+    def heard(done: int, total: int) -> None:
+        shown.say(f"reading the state: {done:,} of {total:,} records")
+        shown.count(done, total)
+
+    return await restore(settings.kafka, *partitions, heard=heard)
+
+
+async def _init(settings: Settings, shown: Waiting) -> str:
+    shown.say("looking at the topics")
     kafka = settings.kafka
     await ensure(kafka, settings.topics(), settings.compacted_topics())
     if await has_records(kafka, kafka.state_topic):
@@ -97,24 +136,32 @@ async def _init(settings: Settings) -> str:
         return f"{kafka.state_topic} begins anew: what the vendors still have is published again from since on"
 
 
-async def _show(settings: Settings) -> list[Summary]:
+async def _show(settings: Settings, shown: Waiting) -> list[Summary]:
     kafka = settings.kafka
-    if not await is_usable(kafka, kafka.state_topic):
-        raise Failed(f"there is no topic {kafka.state_topic}: it is created when the collector first runs")
-    pairs = by_stream(await restore(kafka, *range(kafka.state_partitions)))
+    async with admin(kafka) as client:
+        if not await describe(client, [kafka.state_topic]):
+            raise Failed(f"there is no topic {kafka.state_topic}: it is created when the collector first runs")
+    pairs = by_stream(await _restore(settings, shown, *range(kafka.state_partitions)))
     found = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
     return [each for each in found if each is not None]
 
 
-async def _rewind(
-    settings: Settings, stream: Stream[Any], to: datetime, agreed: Callable[[Rewind], bool]
-) -> Rewind | None:
+async def _found(settings: Settings, source: str, name: str) -> tuple[Stream[Any], int]:
+    """The stream, and its state partition."""
+    async with http(SystemClock()) as client:
+        stream = stream_of(settings, client, source, name)
+    return stream, partition_of(str(stream.account), settings.kafka.state_partitions)
+
+
+async def _plan(settings: Settings, shown: Waiting, *, source: str, name: str, to: datetime) -> Rewind:
+    stream, partition = await _found(settings, source, name)
+    return _planned(stream, _state(stream, await _restore(settings, shown, partition)), to)
+
+
+async def _rewind(settings: Settings, shown: Waiting, *, source: str, name: str, to: datetime) -> Rewind:
     kafka = settings.kafka
-    partition = partition_of(str(stream.account), kafka.state_partitions)
-    # Asked about before the partition is taken: whoever runs the stream goes on until the answer is there.
-    planned = _planned(stream, _state(stream, await restore(kafka, partition)), to)
-    if not await anyio.to_thread.run_sync(agreed, planned):
-        return None
+    stream, partition = await _found(settings, source, name)
+    shown.say("taking the partition over")
     for _ in range(ATTEMPTS):
         try:
             async with epoch(partition, kafka, _unheard(kafka), lambda: True) as holding:

@@ -111,7 +111,7 @@ async def epoch(
     began = monotonic()
     producer = Producer(
         **options(settings),
-        transactional_id=f"{settings.group}-{settings.state_topic}-{partition}",
+        transactional_id=settings.transactional_id(partition),
         transaction_timeout_ms=int(settings.transaction_timeout.total_seconds() * 1000),
         compression_type=None if settings.compression == "none" else settings.compression,
         max_batch_size=BATCH_BYTES,
@@ -186,13 +186,17 @@ def _translated(error: Exception) -> Exception:
     if isinstance(error, _FENCED):
         return Fenced("another process took the partition over")
     if isinstance(error, TransactionalIdAuthorizationFailed):
-        return Refused(
-            "no permission for the transactional ids",
-            advice="allow the collector's user to Describe and Write transactional ids that begin with kafka.group",
-        )
+        return no_permission()
     if isinstance(error, TimeoutError):
         return TimeoutError("the transaction did not end within its deadline")
     return error
+
+
+def no_permission() -> Refused:
+    return Refused(
+        "no permission for the transactional ids",
+        advice="allow the collector's user to Describe and Write transactional ids that begin with kafka.group",
+    )
 
 
 def partition_of(account: str, partitions: int) -> int:

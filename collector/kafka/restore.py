@@ -1,6 +1,6 @@
 """Reading what a partition of the state topic holds, up to its end."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -16,8 +16,12 @@ from collector.kafka.settings import KafkaSettings
 _POLL_MS = 200
 
 
-async def restore(settings: KafkaSettings, *partitions: int) -> dict[bytes, bytes]:
+async def restore(
+    settings: KafkaSettings, *partitions: int, heard: Callable[[int, int], None] | None = None
+) -> dict[bytes, bytes]:
     """The newest value of each key in the partitions, as committed up to the moment of the call.
+
+    `heard` is told again and again how many records of how many are read, or compacted away.
 
     The end is taken by a reader that sees uncommitted records, and then read up to by one that does not: its position
     passes what was aborted and the control records, of which the tail may consist, and stops before what is open.
@@ -25,18 +29,23 @@ async def restore(settings: KafkaSettings, *partitions: int) -> dict[bytes, byte
     places = [TopicPartition(settings.state_topic, partition) for partition in partitions]
     async with _reader(settings, "read_uncommitted", *places) as reader:
         ends = await reader.end_offsets(places)
+        begins = ends if heard is None else await reader.beginning_offsets(places)
+    done, total = 0, sum(ends[place] - begins[place] for place in places)
     pairs: dict[bytes, bytes] = {}
     async with _reader(settings, "read_committed", *places) as reader:
         await reader.seek_to_beginning(*places)
         for place in places:
-            while await reader.position(place) < ends[place]:
+            while (position := await reader.position(place)) < ends[place]:
                 crash_point("mid_restore")
+                if heard is not None:
+                    heard(done + position - begins[place], total)
                 for records in (await reader.getmany(timeout_ms=_POLL_MS)).values():
                     for record in records:
                         if record.value is None:
                             pairs.pop(record.key, None)
                         else:
                             pairs[record.key] = record.value
+            done += ends[place] - begins[place]
     return pairs
 
 

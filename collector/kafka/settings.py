@@ -1,16 +1,28 @@
 """`[kafka]` in the configuration."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from collector.secrets import Secret
 from collector.settings import STRICT, Count, Duration, Switch, at_least
 
 _NAME = r"^[a-zA-Z0-9._-]*$"
 _Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
+
+_SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(:([0-9]{1,5}))?")
+
+
+def _are_servers(text: str) -> str:
+    for server in text.split(","):
+        found = _SERVER.fullmatch(server.strip())
+        if found is None or not 1 <= int(found[3] or 9092) <= 65535:  # noqa: PLR2004 - ports
+            raise ValueError("expected host:port, comma separated, such as kafka-1:9092,kafka-2:9092")
+    return text
+
 
 STATE_TOPIC = "collector.state"
 
@@ -40,7 +52,7 @@ class KafkaSettings(BaseModel):
 
     model_config = STRICT
 
-    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
+    bootstrap_servers: Annotated[str, AfterValidator(_are_servers)] = "localhost:9092"
     group: Annotated[str, Field(min_length=1, max_length=200, pattern=_NAME)] = "collector"
     topic_prefix: Annotated[str, Field(max_length=100, pattern=_NAME)] = ""
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
@@ -63,6 +75,10 @@ class KafkaSettings(BaseModel):
     @property
     def state_topic(self) -> str:
         return self.topic_prefix + STATE_TOPIC
+
+    def transactional_id(self, partition: int) -> str:
+        """Of whoever owns the state partition. The topic is in it: other deployments have other ids."""
+        return f"{self.group}-{self.state_topic}-{partition}"
 
     @property
     def is_guarded(self) -> bool:

@@ -7,7 +7,6 @@ import anyio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
-from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct
 
@@ -20,8 +19,6 @@ LEAST_MESSAGE_BYTES = 1_000_000
 """What max.message.bytes of every topic must allow: one event may have 900 kB."""
 _NONE, _EXISTS, _UNKNOWN, _AUTHORIZATION, _CLUSTER_AUTHORIZATION = 0, 36, 3, 29, 31
 _INVALID_REPLICATION_FACTOR = 38
-_ADD_PARTITIONS_TO_TXN, _VERIFIES = 24, 4
-"""The request, and its first version, with which brokers verify transactions among themselves."""
 
 
 class Topic(Struct, frozen=True):
@@ -62,12 +59,13 @@ async def ensure(settings: KafkaSettings, event_topics: Iterable[str], compacted
             missing = [name for name in [settings.state_topic, *events] if name not in there]
             if missing:
                 if not settings.create_topics:
-                    raise _missing(missing)
-                await _create(client, settings, missing, latest)
+                    raise absent(missing)
+                for refused in (await create(client, settings, missing, latest)).values():
+                    raise refused
                 there = await _appeared(client, [*events, settings.state_topic])
     for name in events:
-        _verify_events(name, there[name], name in latest)
-    _verify_state(settings, there[settings.state_topic])
+        verify_events(name, there[name], name in latest)
+    verify_state(settings, there[settings.state_topic])
 
 
 async def is_usable(settings: KafkaSettings, topic: str) -> bool:
@@ -79,47 +77,7 @@ async def is_usable(settings: KafkaSettings, topic: str) -> bool:
         return False
 
 
-async def probe(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()) -> str:
-    """What the daemon would find. Creates nothing. Raises like `ensure`."""
-    names = [settings.topic_prefix + name for name in sorted(event_topics)]
-    latest = {settings.topic_prefix + name for name in compacted}
-    async with admin(settings) as client:
-        with anyio.fail_after(2 * settings.request_timeout_s):
-            there = await describe(client, [*names, settings.state_topic])
-            brokers = len((await client.describe_cluster())["brokers"])
-            await _verify_transactions(client)
-    for name in names:
-        if name in there:
-            _verify_events(name, there[name], name in latest)
-    if settings.state_topic in there:
-        _verify_state(settings, there[settings.state_topic])
-    missing = [name for name in [settings.state_topic, *names] if name not in there]
-    if missing and not settings.create_topics:
-        raise _missing(missing)
-    if missing and brokers < settings.replication_factor:
-        raise Refused(
-            f"kafka.replication_factor is {settings.replication_factor}, and there are {brokers} brokers",
-            advice="lower it, or wait for the other brokers",
-        )
-    to_create = f", {len(missing)} of them to be created at the first start" if missing else ""
-    return f"{brokers} broker{'s' if brokers > 1 else ''}, {len(names) + 1} topics{to_create}"
-
-
-async def _verify_transactions(client: AIOKafkaAdminClient) -> None:
-    """Refuse brokers that do not verify that what they are sent belongs to an open transaction (KIP-890, Kafka 3.6).
-
-    On older ones a message that is late on the network can end up in a later transaction.
-    """
-    answer = await client._send_request(ApiVersionRequest())  # noqa: SLF001 - there is no public way to ask
-    versions = {key: newest for key, _, newest in answer.api_versions}
-    if versions.get(_ADD_PARTITIONS_TO_TXN, 0) < _VERIFIES:
-        raise Refused(
-            "the brokers are older than Apache Kafka 3.6, and do not verify transactions",
-            advice="upgrade them: exactly once cannot be promised on these",
-        )
-
-
-def _missing(names: list[str]) -> Refused:
+def absent(names: list[str]) -> Refused:
     advice = "create them, or set kafka.create_topics = true"
     return Refused(f"topics are missing: {', '.join(names)}", advice=advice)
 
@@ -138,19 +96,31 @@ async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, T
             partitions[topic["topic"]] = len(topic["partitions"])
         elif topic["error_code"] not in (_NONE, _UNKNOWN):
             raise for_code(topic["error_code"])
-    configs: dict[str, dict[str, str]] = {name: {} for name in partitions}
-    if partitions:
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in partitions]
+    configs = await configs_of(client, partitions)
+    return {name: Topic(count, configs.get(name, {})) for name, count in partitions.items()}
+
+
+async def configs_of(client: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, dict[str, str]]:
+    """The settings of those of the topics whose settings may be seen; of the others they are taken for right."""
+    configs: dict[str, dict[str, str]] = {}
+    if names:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         for response in await client.describe_configs(resources):
             for error, _text, _kind, name, entries in response.resources:
-                if error == _NONE:  # without the permission to read them, settings are taken for right
+                if error == _NONE:
                     configs[name] = {entry[0]: entry[1] for entry in entries}
-    return {name: Topic(count, configs[name]) for name, count in partitions.items()}
+    return configs
 
 
-async def _create(
-    client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str], latest: Collection[str]
-) -> None:
+async def create(
+    client: AIOKafkaAdminClient,
+    settings: KafkaSettings,
+    names: list[str],
+    latest: Collection[str],
+    *,
+    only_ask: bool = False,
+) -> dict[str, Refused]:
+    """Create the topics, or ask whether they could be; those that could not, and why."""
     durable = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
     state = {
         "cleanup.policy": "compact",
@@ -169,7 +139,8 @@ async def _create(
         )
         for name in names
     ]
-    response = await client.create_topics(topics)
+    response = await client.create_topics(topics, validate_only=only_ask)
+    refused: dict[str, Refused] = {}
     for name, error, *text in response.topic_errors:
         if error in (_NONE, _EXISTS):  # another replica may have been first
             continue
@@ -180,7 +151,8 @@ async def _create(
             advice = f"there are fewer brokers than kafka.replication_factor = {settings.replication_factor}: lower it"
         else:
             advice = f"create {name} by hand"
-        raise Refused(f"the topic {name} cannot be created: {why}", advice=advice)
+        refused[name] = Refused(f"the topic {name} cannot be created: {why}", advice=advice)
+    return refused
 
 
 async def _appeared(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
@@ -190,7 +162,7 @@ async def _appeared(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, 
     return there
 
 
-def _verify_events(name: str, topic: Topic, is_compacted: bool) -> None:  # noqa: FBT001 - a fact of the topic
+def verify_events(name: str, topic: Topic, is_compacted: bool) -> None:  # noqa: FBT001 - a fact of the topic
     policy = topic.configs.get("cleanup.policy", "")
     if "compact" in policy and not is_compacted:
         advice = f"set cleanup.policy of {name} to delete"
@@ -203,7 +175,7 @@ def _verify_events(name: str, topic: Topic, is_compacted: bool) -> None:  # noqa
     _verify_size(name, topic)
 
 
-def _verify_state(settings: KafkaSettings, topic: Topic) -> None:
+def verify_state(settings: KafkaSettings, topic: Topic) -> None:
     name = settings.state_topic
     if topic.partitions != settings.state_partitions:
         raise Refused(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 
 from aiohttp import web
 from msgspec import Struct
@@ -30,13 +31,30 @@ class Simulated(Struct, frozen=True):
 
 @asynccontextmanager
 async def serving(
-    world: World, *, host: str, port: int, rules: Rules | None = None, faults: Faults | None = None
+    world: World,
+    *,
+    host: str,
+    port: int,
+    rules: Rules | None = None,
+    faults: Faults | None = None,
+    ahead_s: int = 0,
 ) -> AsyncIterator[Simulated]:
-    """Serve until the end of the block. Raises OSError when the address cannot be listened on; port 0 is any."""
+    """Serve until the end of the block, with clocks that are ahead, or behind.
+
+    Raises OSError when the address cannot be listened on; port 0 is any.
+    """
+
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000 + ahead_s * 1000
+
+    async def date(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(now_ms() // 1000, usegmt=True)
+
     faults = faults or Faults()
-    vidicenter = VidiCenter(world, _now_ms, rules or Rules(), faults)
+    vidicenter = VidiCenter(world, now_ms, rules or Rules(), faults)
     app = web.Application(middlewares=[faults.middleware])
-    app.add_routes([*Seemetrix(world, _now_ms).routes(), *vidicenter.routes()])
+    app.on_response_prepare.append(date)
+    app.add_routes([*Seemetrix(world, now_ms).routes(), *vidicenter.routes()])
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -46,7 +64,3 @@ async def serving(
         yield Simulated(f"http://{shown}:{bound[1]}", vidicenter)
     finally:
         await runner.cleanup()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

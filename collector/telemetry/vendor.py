@@ -1,6 +1,6 @@
 """What happens between this process and a vendor."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import SourceRow
@@ -9,16 +9,26 @@ from collector.telemetry.status import SourceRow
 class VendorTelemetry:
     """Tells of the requests and the exports of one source."""
 
-    def __init__(self, metrics: Metrics, source: str, row: SourceRow | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        source: str,
+        row: SourceRow | None = None,
+        watch: Callable[[str], None] | None = None,
+    ) -> None:
         self._metrics = metrics
         self._source = source
         self._row = row or SourceRow("", source)
+        self._watch = watch
+        self._requests = 0
 
     def asked(self, code: str, took_s: float, size: int) -> None:
         """A request ended: status code or `error`, seconds, bytes of the body."""
         self._metrics.vendor_requests.labels(self._source, code).inc()
         self._metrics.vendor_request_duration.labels(self._source).observe(took_s)
         self._metrics.vendor_response_bytes.labels(self._source).inc(size)
+        self._requests += 1
+        self._say("" if code == "200" else f", the last answer was {code}")
 
     def may_export(self, at_once: int) -> None:
         """The vendor builds so many exports of the account at a time."""
@@ -28,6 +38,7 @@ class VendorTelemetry:
         """So many more exports of the source are under way at the vendor."""
         self._metrics.exports_in_flight.labels(self._source).inc(more)
         self._row.exports_in_flight += more
+        self._say()
 
     def exported(self, took_s: float) -> None:
         """An export came to its end, so many seconds after it was asked for."""
@@ -38,7 +49,13 @@ class VendorTelemetry:
         for name, value in values.items():
             self._metrics.vendor_counters.labels(self._source, name).set(value)
 
+    def _say(self, more: str = "") -> None:
+        """For somebody who waits."""
+        if self._watch is not None:
+            export = "the vendor builds an export" if self._row.exports_in_flight else "asking"
+            self._watch(f"{export}, requests so far: {self._requests}{more}")
 
-def unheard() -> VendorTelemetry:
-    """For the commands that ask a vendor and count nothing."""
-    return VendorTelemetry(Metrics(), "")
+
+def unheard(watch: Callable[[str], None] | None = None) -> VendorTelemetry:
+    """For the commands that ask a vendor and count nothing; `watch` is told what is going on, in words."""
+    return VendorTelemetry(Metrics(), "", watch=watch)

@@ -71,6 +71,15 @@ S = TypeVar("S")
 """A vendor's own settings of a source."""
 
 
+class Probed(Struct, frozen=True):
+    """What an account answered."""
+
+    text: str
+    """What it may see."""
+    ahead_s: float | None
+    """How far the vendor's clock is ahead of ours at least; below zero, behind; None when it says no time."""
+
+
 class Vendor(Struct, Generic[S], frozen=True):
     """What a vendor's folder exports."""
 
@@ -79,5 +88,8 @@ class Vendor(Struct, Generic[S], frozen=True):
     """By the name of the stream that publishes them."""
     streams: Callable[[str, S, Http, VendorTelemetry], Sequence[Stream[Any]]]
     """The streams of one source, by its name and settings."""
-    probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[str]]
-    """Asks for something small and says what was found. Raises RetryLater or Park."""
+    probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[Probed]]
+    """Asks for something small: whether the account may see what its source is configured for.
+
+    Raises RetryLater, Split or Park.
+    """

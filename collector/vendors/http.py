@@ -1,15 +1,12 @@
-"""How a vendor is asked over HTTP: limits, timeouts, a size bound, and what each failure means for the caller.
+"""How a vendor is asked over HTTP: limits, timeouts, a size bound.
 
-The only module with aiohttp's client. Foreign errors end here: their texts hold URLs, and URLs hold keys.
+The only module with aiohttp's client; what a failure means for the caller is in `failures.py`.
 """
 
-import os
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from math import inf
 from time import monotonic
 from typing import Annotated, Any, Self, TypeVar
@@ -23,25 +20,19 @@ from yarl import URL
 
 from collector import __version__
 from collector.clock import Clock
-from collector.errors import NotFound, Park, RetryLater, Split
+from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
+from collector.vendors.failures import CONNECT_S, explained, judge, moment
 
 T = TypeVar("T")
 
 CHUNK_BYTES = 64 << 10
-CONNECT_S = 10
 WHOLE = 3
 """How many timeouts a whole answer may take: a vendor that trickles is not waited for for ever."""
 ANSWERS_AT_ONCE = 2
 """Answers that are in memory at a time in the process, but for small ones: what bounds it, whatever is configured."""
 SMALL_BYTES = 256 << 10
 """A body up to here needs no share: the live edge waits for no backfill, and for no vendor that trickles."""
-
-DAY_S = 86_400.0
-"""The longest Retry-After that is taken at its word."""
-
-_NOT_FOUND, _TOO_LARGE, _TOO_MANY = 404, 413, 429
-_PASSING = frozenset({408, 425, _TOO_MANY})
 
 
 class Limits(BaseModel):
@@ -149,11 +140,11 @@ class Http:
                         target, headers=headers, allow_redirects=False, timeout=timeout
                     ) as response:
                         status, vendor_now = str(response.status), _date(response)
-                        _judge(response, self.clock.now())
+                        judge(response, self.clock.now())
                         body = await _read(response, limits.max_response_bytes, share, scope)
             except (aiohttp.ClientError, OSError) as error:
                 # Raised further down: from here it would carry the foreign error, which holds the URL, as its context.
-                trouble = _explained(error, url, silence)
+                trouble = explained(error, url, silence)
             except BaseException:
                 share.give_back()
                 raise
@@ -201,27 +192,6 @@ def is_private(base_url: str, *, insecure_http: bool) -> bool:
     return parts.scheme == "http" and (insecure_http or is_loopback(parts.hostname or ""))
 
 
-def _judge(response: aiohttp.ClientResponse, now: datetime) -> None:
-    """Nothing for 200; else what the status means for the caller."""
-    status = response.status
-    if status == 200:  # noqa: PLR2004 - the one status with an answer
-        return
-    if status == _TOO_LARGE:
-        raise Split(f"HTTP {status}")
-    if status in _PASSING or status >= 500:  # noqa: PLR2004 - the server's own errors
-        wait = retry_after_s(response.headers.get("Retry-After"), now)
-        reason = f"HTTP {status}" + (f", asks to wait {wait:g} s" if wait else "")
-        raise RetryLater(reason, after_s=wait, throttled=status == _TOO_MANY)
-    if 300 <= status < 400:  # noqa: PLR2004 - redirects
-        raise Park(f"HTTP {status}: a redirect, which is not followed", advice="check base_url: scheme, host and path")
-    advice = {
-        401: "the key is wrong: correct it; the collector notices by itself",
-        403: "the key may not read this: check the user and the ids in the source's settings",
-        404: "the vendor does not know this path: check base_url (scheme, host, path such as /api)",
-    }.get(status, "the vendor refuses the request as it is: check the source's settings")
-    raise (NotFound if status == _NOT_FOUND else Park)(f"HTTP {status}", advice=advice)
-
-
 async def _read(response: aiohttp.ClientResponse, limit: int, share: "_Share", deadline: anyio.CancelScope) -> bytes:
     """The body after decompression, in chunks, so that one that is too large is never whole in memory."""
     parts: list[bytes] = []
@@ -238,46 +208,17 @@ async def _read(response: aiohttp.ClientResponse, limit: int, share: "_Share", d
     return b"".join(parts)
 
 
-def _explained(error: Exception, url: str, silence_s: float) -> RetryLater | Park:
-    host = urlsplit(url).hostname or "the vendor"
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            trouble: RetryLater | Park = RetryLater(f"no connection to {host} within {CONNECT_S} s")
-        case TimeoutError():  # silence, or an answer that takes too long: less is asked for next time
-            trouble = RetryLater(f"no answer within the timeout of {silence_s:g} s", narrower=True)
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
-            advice = "check base_url and the machine's clock, or add the authority to the machine's certificates"
-            trouble = Park(f"the certificate of {host} is not trusted", advice=advice)
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            trouble = Park("base_url is no URL that can be asked", advice="check base_url")
-        case aiohttp.ClientConnectorError():
-            number = error.os_error.errno or 0  # names that are not found have numbers below zero, and a text
-            reason = os.strerror(number) if number > 0 else error.os_error.strerror
-            trouble = RetryLater(f"no connection to {host}:{error.port}: {reason}")
-        case aiohttp.ClientPayloadError():
-            trouble = RetryLater(f"{host} broke off in the middle of its answer")
-        case _:
-            trouble = RetryLater(f"{host} did not answer: {type(error).__name__}")
-    return trouble
+def ahead_s(response: Response, answered: datetime) -> float | None:
+    """How far the vendor's clock is ahead of ours at least, in seconds (below zero: behind); None if it says no time.
 
-
-def retry_after_s(header: str | None, now: datetime) -> float:
-    """Seconds of a Retry-After header in either form (RFC 9110, 10.2.3); 0 without one or with one that is none."""
-    if header is None:
-        return 0.0
-    if header.strip().isdecimal():
-        return float(min(int(header.strip()[:20]), DAY_S))
-    moment = _moment(header)
-    return 0.0 if moment is None else min(max(0.0, (moment - now).total_seconds()), DAY_S)
+    It wrote the whole second, at some instant between the request and the end of the answer.
+    """
+    if response.vendor_now is None:
+        return None
+    least = (response.vendor_now - answered).total_seconds()
+    most = least + 1 + response.took.total_seconds()
+    return max(least, 0.0) + min(most, 0.0)
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:
-    return _moment(response.headers.get("Date", ""))
-
-
-def _moment(header: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(header)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
+    return moment(response.headers.get("Date", ""))

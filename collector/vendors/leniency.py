@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from collector.errors import RetryLater
+
 T = TypeVar("T")
 
 # A string, or one of the words with which Python's json module writes what JSON cannot say.
@@ -26,10 +28,11 @@ def decode_answer(body: bytes, decode: Callable[[bytes], T]) -> T:
         raise msgspec.DecodeError("nested too deeply") from error
 
 
-def not_an_answer(body: bytes, error: msgspec.DecodeError) -> str:
+def not_an_answer(body: bytes, error: msgspec.DecodeError, *, what: str = "the answer") -> RetryLater:
     """What came instead of an answer, in the operator's words."""
-    what = "a page of HTML" if body.lstrip()[:1] == b"<" else f"not the document's: {error}"
-    return f"the answer is {what}"
+    is_html = body.lstrip()[:1] == b"<"
+    came = "a page of HTML" if is_html else f"not the document's: {error}"
+    return RetryLater(f"{what} is {came}", advice="if it lasts, check base_url: host and path")
 
 
 def decode_record(raw: bytes, decode: Callable[[bytes], T], into: type[T]) -> T:

@@ -55,7 +55,8 @@ async def serving(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise UserError(f"http.listen = {host}:{port}: {error.strerror or error}") from error
+            advice = "set another address, or end what listens there"
+            raise UserError(f"http.listen = {host}:{port}: {error.strerror or error}: {advice}") from error
         yield
     finally:
         await runner.cleanup()

@@ -1,5 +1,6 @@
 """What the command line promises: exit codes, help with examples, and what goes to which stream."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -27,6 +28,38 @@ def test_there_are_the_commands_that_these_tests_know() -> None:
     assert {"run", "check", "preview", "schema"} <= set(COMMANDS)
 
 
+OPTIONS = {
+    ("run",): {"--config"},
+    ("check",): {"--config", "--offline", "--json"},
+    ("preview",): {"--config", "--last", "--start", "--end", "--limit"},
+    ("state", "show"): {"--config", "--json"},
+    ("state", "rewind"): {"--config", "--to", "--yes"},
+    ("state", "init"): {"--config"},
+    ("schema",): {"--asyncapi"},
+    ("simulate",): {"--seed", "--devices", "--rate", "--listen", "--fast", "--fault"},
+    ("demo",): {"--seconds", "--kafka"},
+}
+"""All that is promised, to the letter: scripts are made of it."""
+
+
+@pytest.mark.parametrize("command", OPTIONS, ids=" ".join)
+def test_every_command_and_option_that_is_promised_is_there(command: tuple[str, ...]) -> None:
+    found = get_command(app)
+    for name in command:
+        found = getattr(found, "commands", {})[name]
+    there = {option for each in found.params for option in each.opts if option.startswith("--")}
+
+    assert OPTIONS[command] == there - {"--help"}
+
+
+@pytest.mark.parametrize("command", OPTIONS, ids=" ".join)
+def test_help_of_every_command_below_has_an_example_too(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+
+    assert 0 == result.exit_code
+    assert f"Example: collector {' '.join(command)}" in result.stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_has_an_example_of_it(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
@@ -39,6 +72,18 @@ async def test_without_a_command_the_commands_are_listed() -> None:
     ended = await collector()
 
     assert not [command for command in COMMANDS if command not in ended.out + ended.err]
+
+
+async def test_a_port_that_is_taken_is_told_in_one_line_with_its_key(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = write_config(tmp_path, "http://127.0.0.1:1/api", more=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+        ended = await collector("run", "--config", config)
+
+    assert (2, "") == (ended.code, ended.out)
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"http.listen = 127.0.0.1:{port}: ")
+    assert "address already in use: set another address, or end what listens there" in line
 
 
 async def test_python_without_asserts_is_refused() -> None:

@@ -178,16 +178,16 @@ def test_all_mistakes_are_told_at_once_each_with_its_path(tmp_path: Path) -> Non
     assert {
         "kafka.partitions: expected an integer, got a string",
         "kafka.create_topics: expected true or false, got a string",
-        "kafka.bootstrap: unknown key",
+        "kafka.bootstrap: unknown key (did you mean bootstrap_servers?)",
         "http.port: unknown key",
         "log.colour: unknown key",
         "metrics: unknown key",
         "sources.mall.user_id: expected an integer, got a string",
         "sources.mall.user_key: missing",
         f"sources.mall.since: {moment}",
-        "sources.mall.devices: unknown key",
-        "sources.mall.streams.session: unknown key",
-        "sources.mall.streams.sessions.every: unknown key",
+        "sources.mall.devices: unknown key (did you mean device_ids?)",
+        "sources.mall.streams.session: unknown key (did you mean sessions?)",
+        "sources.mall.streams.sessions.every: unknown key (did you mean sweep_every?)",
         f"sources.mall.streams.sessions.interval: {duration}",
     } == {line for line in told if not line.startswith("log.level: ")}
     assert len(told) == 14
@@ -198,6 +198,21 @@ def test_a_duration_is_a_number_with_a_unit(tmp_path: Path, given: str) -> None:
     path = "sources.mall.streams.sessions.span"
     expected = [f'{path}: expected a duration such as "90s", "15m", "6h" or "3d"']
     assert expected == errors(tmp_path, SESSIONS + f"span = {given}\n")
+
+
+@pytest.mark.parametrize(
+    "servers", ["localhost:kafka", "localhost:0", "localhost:65536", "kafka://localhost:9092", "a:1,,b:2", "", "a b:1"]
+)
+def test_brokers_are_hosts_and_ports(tmp_path: Path, servers: str) -> None:
+    expected = "kafka.bootstrap_servers: expected host:port, comma separated, such as kafka-1:9092,kafka-2:9092"
+    assert [expected] == errors(tmp_path, f'[kafka]\nbootstrap_servers = "{servers}"\n{SESSIONS}')
+
+
+@pytest.mark.parametrize("servers", ["localhost", "10.0.0.1:9092", "[::1]:9092", "a-1.example:9092, b_2:9093"])
+def test_brokers_may_be_several_and_of_any_kind(tmp_path: Path, servers: str) -> None:
+    assert (
+        servers == settings(tmp_path, f'[kafka]\nbootstrap_servers = "{servers}"\n{SESSIONS}').kafka.bootstrap_servers
+    )
 
 
 MISTAKES = [

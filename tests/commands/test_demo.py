@@ -77,7 +77,7 @@ def running() -> Iterator[tuple["subprocess.Popen[str]", list[int]]]:
 
 def counts(out: str) -> dict[str, int]:
     """The table at the end."""
-    rows = re.findall(r"^│ ([a-z ]+?) +│ ([\d,]+) +│$", out, re.MULTILINE)
+    rows = re.findall(r"^  ([a-z ]+?) +([\d,]+)$", out, re.MULTILINE)
     return {name: int(count.replace(",", "")) for name, count in rows}
 
 
@@ -156,3 +156,21 @@ def test_without_the_broker_the_command_ends_with_2(
     assert 2 == ended.value.code
     told = capsys.readouterr()
     assert ("", True) == (told.out, "pip install 'collector[demo]'" in told.err)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("kafka", "text"),
+    [
+        ("nowhere", "no broker answers at nowhere: "),
+        ("localhost:kafka", "expected host:port, such as localhost:9092"),
+        ("127.0.0.1:1", "Connection refused"),
+    ],
+)
+async def test_a_broker_that_is_not_there_is_told_before_anything_starts(kafka: str, text: str) -> None:
+    ended = await collector("demo", "--seconds", "60", "--kafka", kafka)
+
+    assert (2, "") == (ended.code, ended.out)
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"--kafka {kafka}: ")
+    assert text in line

@@ -41,7 +41,7 @@ async def test_a_type_that_there_is_not_is_told_with_those_that_there_are() -> N
     ended = await collector("schema", "seemetrix.session.v9")
 
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("there is no type seemetrix.session.v9: ")
+    assert ended.err.startswith("there is no type seemetrix.session.v9 (did you mean seemetrix.session.v1?): ")
     assert not [name for name in TYPES if name not in ended.err]
 
 

@@ -62,7 +62,7 @@ async def test_ordered_faults_come_and_are_what_the_command_line_says(tmp_path: 
         config.write_text(printed, "utf-8")
         ended = await collector("preview", "mall", "sessions", *PREVIEWED, "--config", str(config))
 
-    assert (1, "HTTP 500: try again later\n") == (ended.code, ended.err)
+    assert (1, "sources.mall: HTTP 500: try again later\n") == (ended.code, ended.err)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -95,7 +95,7 @@ async def test_every_command_does_what_the_page_says(kafka: str, prefix: str, tm
     assert 0 == done.returncode, told
     assert 3 == done.stdout.count('{"topic":"seemetrix.'), told
     assert 3 == done.stdout.count("ce_type=seemetrix.session.v1"), told
-    for line in ("ok     kafka: ", "ok     sources.mall: ", "ready\n", " mall "):
+    for line in ("ok     kafka: ", "ok     sources.mall: ", "ready\n", "\nmall    sessions"):
         assert line in done.stdout, told
     assert seemetrix.KEY not in told
     with closing(sqlite3.connect(tmp_path / "mall.db")) as database:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import anyio
 import pytest
 
 from tests.commands.harness import collector
+from tests.commands.terminal import Terminal
 from tests.kafka.daemon import EVENTS, Daemon, reading, until
 from tests.vendor import Known, Vendor, serving, session
 
@@ -28,6 +30,17 @@ def vendor_of(now: datetime, number: int = 20) -> Vendor:
 def known_before(now: datetime, seconds: float, random: Random, number: int) -> Known:
     """A session that began so long ago, and is known from now on."""
     return Known(session(now - timedelta(seconds=seconds), random, number), now)
+
+
+def at_a_terminal(arguments: tuple[str, ...], keys: str, last: str) -> tuple[int, bool]:
+    """Answered so when it asks: its exit code, and whether that is all that is left to be seen of it."""
+    with Terminal(*arguments) as terminal:
+        terminal.until("Move it back? (y/N)")
+        terminal.type(keys)
+        code = terminal.end()
+    assert "reading the state: " in terminal.written
+    assert "Traceback" not in terminal.written
+    return code, last in terminal.seen[-1]
 
 
 async def test_a_rewind_while_the_group_runs_publishes_again_what_was_forgotten(
@@ -65,6 +78,8 @@ async def test_a_rewind_while_the_group_runs_publishes_again_what_was_forgotten(
             refused = await collector(*arguments)
             assert 1 == refused.code
             assert "published again" in refused.err
+            for keys, code, last in (("n\n", 1, "nothing was changed"), ("\x03", 130, "^C")):
+                assert (code, True) == await anyio.to_thread.run_sync(at_a_terminal, arguments, keys, last)
             assert {1: 20} == await times()
 
             done = await collector(*arguments, "--yes")
@@ -112,7 +127,9 @@ async def test_what_the_ledger_knows_is_not_published_again(kafka: str, prefix: 
             assert row["final"] <= row["watermark"]
             assert before <= (await daemon.stream())["watermark"]
             table = await collector("state", "show", *config)
-            assert "mall" in table.out
+            head, told = (line.split("  ") for line in table.out.splitlines())
+            assert ["SOURCE", "STREAM", "VENDOR"] == [name.strip() for name in head if name][:3]
+            assert ["mall", "sessions", "seemetrix", since] == [value.strip() for value in told if value][:4]
         finally:
             daemon.close()
 
@@ -196,7 +213,7 @@ async def test_a_rewind_refuses_what_makes_no_sense(kafka: str, prefix: str, tmp
                 (("mall", "sessions", "--to", "2020-01-01T00:00:00Z"), 2, "a source of its own"),
                 (("mall", "sessions", "--to", "2036-01-01T00:00:00Z"), 2, "has not come yet"),
                 (("mall", "viewers", "--to", since), 2, "it has sessions"),
-                (("hall", "sessions", "--to", since), 2, "there are mall"),
+                (("hall", "sessions", "--to", since), 2, "(did you mean mall?): the configuration has mall"),
                 (("mall", "sessions", "--to", "yesterday"), 2, "--to: expected"),
             ):
                 refused = await collector("state", "rewind", *arguments, *config, "--yes")

@@ -6,9 +6,8 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from collector.errors import Refused
-from collector.kafka import topics
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure, probe
+from collector.kafka.topics import admin, describe, ensure
 
 pytestmark = pytest.mark.anyio
 
@@ -73,23 +72,6 @@ async def test_a_topic_that_would_lose_something_is_refused(
 
 async def test_too_few_brokers_for_the_replication_are_told(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix, replication_factor=3)
-    for ask in (ensure, probe):
-        with pytest.raises(Refused, match="broker") as refused:
-            await ask(chosen, EVENTS)
-        assert "lower it" in refused.value.advice
-
-
-async def test_a_probe_creates_nothing(kafka: str, prefix: str) -> None:
-    chosen = settings(kafka, prefix)
-    assert "2 of them to be created" in await probe(chosen, EVENTS)
-    async with admin(chosen) as client:
-        assert {} == await describe(client, [f"{prefix}test.things"])
-
-
-async def test_brokers_that_do_not_verify_transactions_are_refused(
-    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A broker of today stands in for an old one: what it is asked for is raised above what it can."""
-    monkeypatch.setattr(topics, "_VERIFIES", 99)
-    with pytest.raises(Refused, match=r"older than Apache Kafka 3\.6"):
-        await probe(settings(kafka, prefix), EVENTS)
+    with pytest.raises(Refused, match="broker") as refused:
+        await ensure(chosen, EVENTS)
+    assert "lower it" in refused.value.advice

@@ -94,7 +94,8 @@ async def test_plain_http_where_tls_is_due_is_tried_again() -> None:
     async with serving(answering()) as url:
         error = await failure(RetryLater, url.replace("http:", "https:"))
 
-    assert "no connection to 127.0.0.1" in str(error)
+    assert "no TLS with 127.0.0.1" in str(error)
+    assert "does this port speak https?" in error.advice
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """The rules of HTTP that need no connection: when to come again, and where keys may be sent."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.vendors.http import is_private, retry_after_s
+from collector.vendors.failures import retry_after_s
+from collector.vendors.http import Response, is_private
+from collector.vendors.http import ahead_s as clock_ahead_s
 from tests.simulated import START
 
 DAY_S = 86_400.0
@@ -94,3 +96,21 @@ def test_keys_go_nowhere_in_the_clear_unless_it_is_allowed(base_url: str) -> Non
 
 def test_only_http_is_spoken() -> None:
     assert not is_private("ftp://localhost", insecure_http=True)
+
+
+@pytest.mark.parametrize(
+    ("date", "took_s", "ahead_s"),
+    [
+        (START, 0, 0.0),
+        (START - timedelta(seconds=1), 0, 0.0),  # the second was cut off, and is nearly over
+        (START - timedelta(seconds=20), 20, 0.0),  # it may have been written when it was asked for
+        (START + timedelta(seconds=3), 0, 3.0),
+        (START + timedelta(hours=1), 20, 3600.0),
+        (START - timedelta(seconds=30), 20, -9.0),
+        (None, 0, None),
+    ],
+)
+def test_a_vendors_clock_is_off_by_what_is_certain(date: datetime | None, took_s: int, ahead_s: float | None) -> None:
+    response = Response(b"", timedelta(seconds=took_s), date, lambda: None)
+
+    assert ahead_s == clock_ahead_s(response, answered=START)

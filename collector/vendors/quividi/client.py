@@ -1,7 +1,7 @@
 """Asking VidiCenter. The only I/O of this folder."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from random import Random
@@ -16,8 +16,8 @@ from collector.model import Account, Answer, Event, EventType, Memory, Policy, R
 from collector.secrets import conceal
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
-from collector.vendors.base import Stream
-from collector.vendors.http import Http, Limiter, Response
+from collector.vendors.base import Probed, Stream
+from collector.vendors.http import Http, Limiter, Response, ahead_s
 from collector.vendors.leniency import not_an_answer
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
@@ -221,27 +221,36 @@ def streams(source: str, settings: QuividiSource, http: Http, tell: VendorTeleme
     return [Exported(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
 
 
-async def probe(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> str:
+async def probe(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> Probed:
     """Ask who we are, and for the locations. Raises RetryLater, or Park, also for ids that the account does not own."""
     client = Client(source, settings, http, tell)
     with await client.get(WHOAMI, {}) as response:
+        ahead = ahead_s(response, http.clock.now())
         try:
-            if wire.username(response.body) != settings.username:
-                advice = f"correct sources.{source}.username: the state is kept under it"
-                raise Park("the token is of another user", advice=advice)
+            username = wire.username(response.body)
         except msgspec.DecodeError as error:
-            raise RetryLater(f"the answer to whoami is not the vendor's: {error}") from None
+            raise not_an_answer(response.body, error, what="the answer to whoami") from None
+    if username != settings.username:
+        advice = f"correct sources.{source}.username: the state is kept under it"
+        raise Park("the token is of another user", advice=advice)
     with await client.get(LOCATIONS, {}) as response:
         try:
             owned = wire.locations(response.body)
         except msgspec.DecodeError as error:
-            raise RetryLater(f"the list of locations is not the vendor's: {error}") from None
-    if foreign := sorted(set(settings.locations or ()) - owned):
-        raise Park(
-            f"the account has no location {', '.join(map(str, foreign))}",
-            advice=f"correct sources.{source}.locations: the whole stream waits, so that nothing is lost silently",
-        )
-    return f"{len(owned)} location{'' if len(owned) == 1 else 's'}"
+            raise not_an_answer(response.body, error, what="the list of locations") from None
+    _refuse_foreign(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
+    sites = {each.site_id for each in owned if each.site_id is not None}
+    if sites:  # VidiCenters that do not say them leave it to the first export
+        _refuse_foreign(f"sources.{source}", "site", settings.sites, sites)
+    tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
+    unseen = f"; {tags} cannot be looked up" if tags else ""
+    return Probed(f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unseen}", ahead)
+
+
+def _refuse_foreign(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:
+    if foreign := sorted(set(ids or ()).difference(owned)):
+        advice = f"correct {path}.{kind}s: the whole stream waits, so that nothing is lost silently"
+        raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", advice=advice)
 
 
 def _parts(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
@@ -260,7 +269,7 @@ def _answer(body: bytes) -> wire.ExportAnswer:
     try:
         told = wire.answer(body)
     except msgspec.DecodeError as error:
-        raise RetryLater(not_an_answer(body, error)) from None
+        raise not_an_answer(body, error) from None
     if told.state is None:
         raise RetryLater(
             "the answer has no state" + (f", and says error {told.error}" if isinstance(told.error, int) else "")

@@ -107,6 +107,7 @@ class Location(Struct, frozen=True):
     """A row of `/locations/`, as far as it is needed."""
 
     id: Identifier
+    site_id: Identifier | None = None
 
 
 _decode_answer = msgspec.json.Decoder(ExportAnswer).decode
@@ -145,9 +146,9 @@ def username(body: bytes) -> str:
     return decode_answer(body, _decode_whoami).username
 
 
-def locations(body: bytes) -> set[int]:
-    """The ids of the account's locations. Raises msgspec.DecodeError."""
-    return {location.id for location in decode_answer(body, _decode_locations)}
+def locations(body: bytes) -> list[Location]:
+    """The account's locations. Raises msgspec.DecodeError."""
+    return decode_answer(body, _decode_locations)
 
 
 def read(raw: Iterable[Raw], zone: ZoneInfo) -> Iterator[Record[Seen] | Reject]:

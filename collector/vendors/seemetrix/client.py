@@ -6,9 +6,10 @@ from typing import TypeVar
 
 import msgspec
 
-from collector.errors import Park, RetryLater, UserError
+from collector.errors import Park, UserError
 from collector.telemetry.vendor import VendorTelemetry
-from collector.vendors.http import Http, Limiter, Response
+from collector.vendors.base import Probed
+from collector.vendors.http import Http, Limiter, Response, ahead_s
 from collector.vendors.leniency import not_an_answer
 from collector.vendors.seemetrix import wire
 from collector.vendors.seemetrix.settings import SeemetrixSource
@@ -63,16 +64,17 @@ def decoded(response: Response, decode: Callable[[bytes], T]) -> T:
     try:
         return decode(response.body)
     except msgspec.DecodeError as error:
-        raise RetryLater(not_an_answer(response.body, error)) from None
+        raise not_an_answer(response.body, error) from None
 
 
-async def probe(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> str:
+async def probe(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Probed:
     """List the account's devices. Raises RetryLater, or Park, also for device_ids that the account does not own."""
     with await Client(source, settings, http, tell).get(DEVICES, {}) as response:
+        ahead = ahead_s(response, http.clock.now())
         owned = decoded(response, wire.device_ids)
     if foreign := sorted(set(settings.device_ids or ()) - owned):
         raise Park(
             f"the account has no device {', '.join(map(str, foreign))}",
             advice=f"correct sources.{source}.device_ids: the whole stream waits, so that nothing is lost silently",
         )
-    return f"{len(owned)} device{'' if len(owned) == 1 else 's'}"
+    return Probed(f"{len(owned)} device{'' if len(owned) == 1 else 's'}", ahead)

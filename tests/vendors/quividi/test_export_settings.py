@@ -194,7 +194,7 @@ def test_unknown_keys_are_errors_and_all_are_told_at_once(tmp_path: Path) -> Non
 
     path = "sources.airport.streams.gate"
     assert {
-        f"{path}.anchors: unknown key",
+        f"{path}.anchors: unknown key (did you mean anchor?)",
         f"{path}.resolution: expected a string, got an integer",
         f'{path}.settle: expected a duration such as "90s", "15m", "6h" or "3d"',
     } == set(told.splitlines())

@@ -31,7 +31,7 @@ def saying(whoami: bytes = WHOAMI, locations: bytes = LOCATIONS, seen: list[str]
 
 async def probed(handler: Handler, **settings: object) -> str:
     async with serving(handler) as url, http(SimulatedClock()) as asking:
-        return await VENDOR.probe("lobby", source(url, **settings), asking, unheard())
+        return (await VENDOR.probe("lobby", source(url, **settings), asking, unheard())).text
 
 
 async def parked(handler: Handler, **settings: object) -> Park:
@@ -74,8 +74,23 @@ async def test_locations_of_somebody_else_park_the_source_and_are_named() -> Non
     assert "sources.lobby.locations" in error.advice
 
 
-async def test_what_is_chosen_by_sites_and_tags_is_not_looked_up() -> None:
-    assert "2 locations" == await probed(saying(), locations=None, sites=[1], location_tags=[2], site_tags=[3])
+async def test_sites_of_somebody_else_park_the_source_and_are_named() -> None:
+    assert "2 locations" == await probed(saying(), locations=None, sites=[178])
+
+    error = await parked(saying(), locations=None, sites=[178, 9])
+
+    assert "the account has no site 9" == str(error)
+    assert "sources.lobby.sites" in error.advice
+
+
+async def test_sites_are_not_looked_up_where_locations_do_not_say_theirs() -> None:
+    assert "1 location" == await probed(saying(locations=b'[{"id": 1056}]'), locations=None, sites=[9])
+
+
+async def test_tags_cannot_be_looked_up_which_is_told() -> None:
+    told = await probed(saying(), locations=None, location_tags=[2], site_tags=[3])
+
+    assert "2 locations; location_tags, site_tags cannot be looked up" == told
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"username": null}', b'{"message": "no", "error": 401}'])

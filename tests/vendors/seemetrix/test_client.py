@@ -49,7 +49,7 @@ async def ask(stream: Sessions, window: Window = HOUR) -> list[list[Record[seeme
 
 async def probed(url: str, **settings: object) -> str:
     async with http(SimulatedClock()) as asking:
-        return await probe("lobby", source(url, **settings), asking, unheard())
+        return (await probe("lobby", source(url, **settings), asking, unheard())).text
 
 
 async def asked_for(window: Window = HOUR, **settings: object) -> list[str]:
