@@ -73,3 +73,9 @@ def _toml(value: Any) -> str:  # noqa: ANN401 - a text, or a table of some
 async def checked(config: Path) -> Result:
     """`collector check`, beside the vendor that it asks."""
     return await anyio.to_thread.run_sync(partial(CliRunner().invoke, app, ["check", "--config", str(config)]))
+
+
+def of_kafka(found: Result) -> str:
+    """The line that tells of the brokers; lines come as they are found."""
+    (line,) = (line for line in found.stdout.splitlines() if " kafka: " in line)
+    return line

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.kafka.daemon import Daemon, until
-from tests.kafka.papers import WRONG, Papers, checked, configured, sasl, tls
+from tests.kafka.papers import WRONG, Papers, checked, configured, of_kafka, sasl, tls
 from tests.kafka.secured import MECHANISMS, PASSWORD, USER, SecuredBroker, write
 from tests.vendor import Vendor, serving
 
@@ -62,7 +62,7 @@ async def test_check_says_of_everybody_else_what_is_wrong_and_what_to_do(
 
             ended = await checked(daemon.config)
 
-            line = ended.stdout.splitlines()[-1]
+            line = of_kafka(ended)
             assert (1, f"failed kafka: {said}") == (ended.exit_code, line[: len(f"failed kafka: {said}")])
             assert advice in line
             assert not [each for each in (WRONG, PASSWORD, "Traceback") if each in ended.output]
@@ -90,7 +90,7 @@ async def test_a_file_of_tls_that_is_not_right_is_told_by_its_key(
         kafka = guarded.door("MUTUAL")
         ended = await checked(configured(Daemon(tmp_path, kafka, "t-", vendor), given).config)
 
-    line = ended.stdout.splitlines()[-1]
+    line = of_kafka(ended)
     assert line.startswith(f"failed kafka: kafka.tls.{key} {path} {expected}")
 
 
@@ -104,7 +104,7 @@ async def test_a_key_that_asks_for_a_password_is_not_waited_for(
         kafka = guarded.door("MUTUAL")
         ended = await checked(configured(Daemon(tmp_path, kafka, "t-", vendor), given).config)
 
-    line = ended.stdout.splitlines()[-1]
+    line = of_kafka(ended)
     assert line.startswith(f"failed kafka: kafka.tls.key_file {locked} cannot be used: ")
     assert line.endswith("a key without a password, that belongs to cert_file")
 
