@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types imports schemas dashboards test unit demo bench soak lock clean
+.PHONY: help setup lint types imports schemas dashboards test unit faults demo bench soak lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,12 @@ imports: setup ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
 # Most of the time is waiting for other processes, so more workers than cores; in development mode, in all of them.
-unit: setup ## the tests alone; ARGS="-n 0 -k name" for some, one after the other
-	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+unit: setup ## the tests but for those of faults; ARGS="-n 0 -k name" for some, one after the other
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/faults $(ARGS)
+
+# By themselves: beside what builds images and starts browsers, brokers miss the deadlines that these are about.
+faults: setup ## the tests of faults, and their table
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS)
 
 schemas: setup ## docs/schemas and docs/events.md, made anew of the code
 	$(BIN)/python -m tests.contracts
@@ -48,7 +52,7 @@ bench: setup ## events per second and memory, against a real Kafka (needs Java a
 soak: setup ## the faults of the tests, again and again; ARGS="--seconds 1800 --seed 7"
 	$(BIN)/python -m tests.faults $(ARGS)
 
-test: lint types imports unit ## everything that must hold
+test: lint types imports unit faults ## everything that must hold
 
 lock: setup ## resolve the dependencies anew into requirements/
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements/run.txt

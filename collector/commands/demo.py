@@ -174,7 +174,7 @@ def _welcome(out: Console, settings: Settings, vendors: Simulated, kafka: str | 
     where = f"Kafka at {kafka}, topics {settings.kafka.topic_prefix}*" if kafka else "an embedded broker"
     address = f"http://{settings.http.listen}"
     out.print(f"[bold]collector demo[/bold]: two simulated vendors at {vendors.address}, {where}, and the daemon.")
-    out.print(f"Status {address}/api/status, metrics {address}/metrics. Ctrl-C ends it.\n")
+    out.print(f"Status page {address}/, metrics {address}/metrics. Ctrl-C ends it.\n")
 
 
 async def _until_stopped(seconds: float | None) -> None:

@@ -13,7 +13,7 @@ from tests.faults.brokers import Cluster, cluster
 from tests.faults.plan import SCENARIOS, Scenario, perform
 from tests.faults.table import Row
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600), pytest.mark.usefixtures("own_kafka")]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900), pytest.mark.usefixtures("own_kafka")]
 
 SIDE_BY_SIDE = 5
 """Scenarios, each with a broker of its own: two cores, and most of the time is waiting."""
