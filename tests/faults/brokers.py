@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tests.faults.proxy import Proxy
-from tests.kafka.broker import Broker, free_port
+from tests.kafka.broker import Broker, Door, free_port
 
 _AUTHORIZER = """
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
@@ -35,15 +35,8 @@ class ProxiedBroker(Broker):
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._place.bind(("127.0.0.1", 0))
         self.proxy_port = int(self._place.getsockname()[1])
-        text = self._config.read_text("utf-8")
-        for key, door in (
-            ("\nlisteners=", f"PROXIED://{self.behind}"),
-            ("\nadvertised.listeners=", f"PROXIED://127.0.0.1:{self.proxy_port}"),
-            ("\nlistener.security.protocol.map=", "PROXIED:PLAINTEXT"),
-        ):
-            assert 1 == text.count(key)
-            text = text.replace(key, f"{key}{door},")
-        self._config.write_text(text if len(controllers) > 1 else text + _AUTHORIZER, encoding="utf-8")
+        door = Door(self.behind, f"127.0.0.1:{self.proxy_port}")
+        self.configure({"PROXIED": door}, "" if len(controllers) > 1 else _AUTHORIZER)
 
     def close(self) -> None:
         self.kill()

@@ -5,9 +5,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from msgspec import Struct
 
 from tests.needs import absent
 
@@ -63,6 +65,14 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+class Door(Struct, frozen=True):
+    """A listener: where it is, where clients who come by it are told that the broker is, and what it speaks."""
+
+    address: str
+    advertised: str
+    protocol: str = "PLAINTEXT"
+
+
 class Broker:
     """One node, which can be killed and started again with what it had on disk.
 
@@ -91,6 +101,18 @@ class Broker:
         )
         format_ = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", str(self._config)]
         subprocess.run([*self._java, *format_], check=True, capture_output=True, timeout=START_S)
+
+    def configure(self, doors: Mapping[str, Door], more: str = "") -> None:
+        """Before it is started: listeners besides its own, by their names, and properties."""
+        text = self._config.read_text("utf-8")
+        for key, values in (
+            ("listeners", [f"{name}://{door.address}" for name, door in doors.items()]),
+            ("advertised.listeners", [f"{name}://{door.advertised}" for name, door in doors.items()]),
+            ("listener.security.protocol.map", [f"{name}:{door.protocol}" for name, door in doors.items()]),
+        ):
+            assert 1 == text.count(f"\n{key}=")
+            text = text.replace(f"\n{key}=", f"\n{key}={','.join(values)},")
+        self._config.write_text(text + more, encoding="utf-8")
 
     @property
     def address(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kafka.broker import Broker, free_port
+from tests.kafka.broker import Broker, Door, free_port
 
 PASSWORDS = {"collector": "the-collectors-own", "reader": "the-readers-own"}
 """By user."""
@@ -23,16 +23,9 @@ class GuardedBroker(Broker):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.guarded = f"127.0.0.1:{free_port()}"
-        text = self._config.read_text("utf-8")
-        for key, door in (
-            ("\nlisteners=", f"GUARDED://{self.guarded}"),
-            ("\nadvertised.listeners=", f"GUARDED://{self.guarded}"),
-            ("\nlistener.security.protocol.map=", "GUARDED:SASL_PLAINTEXT"),
-        ):
-            assert 1 == text.count(key)
-            text = text.replace(key, f"{key}{door},")
         users = " ".join(f'user_{name}="{password}"' for name, password in PASSWORDS.items())
-        self._config.write_text(text + _GUARD.format(users=users), encoding="utf-8")
+        door = Door(self.guarded, self.guarded, "SASL_PLAINTEXT")
+        self.configure({"GUARDED": door}, _GUARD.format(users=users))
 
 
 def sasl(user: str) -> Mapping[str, str]:

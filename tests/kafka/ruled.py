@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from tests.kafka.broker import Broker, free_port
+from tests.kafka.broker import Broker, Door, free_port
 
 USER, PASSWORD = "collector", "the-right-password"
 _LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -38,19 +38,11 @@ class RuledBroker(Broker):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.sasl, self.lost, self.nobody = (f"127.0.0.1:{free_port()}" for _ in range(3))
-        text = self._config.read_text("utf-8")
-        for old, new in (
-            ("\nlisteners=", f"\nlisteners=SASL://{self.sasl},LOST://{self.lost},"),
-            ("\nadvertised.listeners=", f"\nadvertised.listeners=SASL://{self.sasl},LOST://{self.nobody},"),
-            (
-                "\nlistener.security.protocol.map=",
-                "\nlistener.security.protocol.map=SASL:SASL_PLAINTEXT,LOST:PLAINTEXT,",
-            ),
-            ("\noffsets.topic.replication.factor=1", "\noffsets.topic.replication.factor=3"),
-        ):
-            assert 1 == text.count(old)
-            text = text.replace(old, new)
-        self._config.write_text(text + _MORE, "utf-8")
+        sasl, lost = Door(self.sasl, self.sasl, "SASL_PLAINTEXT"), Door(self.lost, self.nobody)
+        self.configure({"SASL": sasl, "LOST": lost}, _MORE)
+        text, one = self._config.read_text("utf-8"), "\noffsets.topic.replication.factor=1"
+        assert 1 == text.count(one)
+        self._config.write_text(text.replace(one, "\noffsets.topic.replication.factor=3"), "utf-8")
 
     @contextmanager
     def denying(self, kind: ResourceType, name: str, *operations: AclOperation) -> Iterator[None]:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.kafka.broker import START_S, Broker, free_port
+from tests.kafka.broker import START_S, Broker, Door, free_port
 
 USER, PASSWORD = "counter", "let me/in+73"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -48,15 +48,10 @@ class SecuredBroker(Broker):
         self.authority.cert_pem.write_to_path(self.authority_file)
         self.cut_port = free_port()
         self._ports = {door: free_port() for door in DOORS}
-        text = self._config.read_text("utf-8")
-        for key, doors in (
-            ("\nlisteners=", [f"{door}://127.0.0.1:{port}" for door, port in self._ports.items()]),
-            ("\nadvertised.listeners=", [f"{door}://{self._advertised(door)}" for door in DOORS]),
-            ("\nlistener.security.protocol.map=", [f"{door}:{protocol}" for door, protocol in DOORS.items()]),
-        ):
-            assert 1 == text.count(key)
-            text = text.replace(key, f"{key}{','.join(doors)},")
-        self._config.write_text(text + "\n".join(self._properties(home)), encoding="utf-8")
+        doors = {
+            door: Door(f"127.0.0.1:{port}", self._advertised(door), DOORS[door]) for door, port in self._ports.items()
+        }
+        self.configure(doors, "\n".join(self._properties(home)))
 
     def door(self, name: str) -> str:
         return f"localhost:{self._ports[name]}"
