@@ -30,6 +30,11 @@ def format_instant(instant: datetime) -> Timestamp:
     return format_ms(to_ms(instant))
 
 
+def format_seconds(instant: datetime) -> str:
+    """E.g. `2019-07-01T11:16:07Z`, of an instant in UTC: for people, and for what lies on whole seconds."""
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def to_ms(instant: datetime) -> int:
     """Milliseconds since 1970, rounded down; a datetime without a zone is taken for UTC."""
     delta = instant - (EPOCH if instant.tzinfo else EPOCH_LOCAL)

@@ -24,6 +24,7 @@ from collector.model import Head, floor_second
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State, Summary, by_stream, rewound, stream_prefix, summary
 from collector.pipeline.state import load as load_state
+from collector.rfc3339 import format_seconds
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import Board
@@ -48,7 +49,7 @@ class Rewind(Struct, frozen=True):
         """What is published a second time, because the ledger has forgotten it; None if nothing is."""
         if self.after.final >= self.before.final:
             return None
-        return f"what starts from {_written(self.after.final)} to {_written(self.before.final)}"
+        return f"what starts from {format_seconds(self.after.final)} to {format_seconds(self.before.final)}"
 
 
 def init(path: Path) -> str:
@@ -81,10 +82,10 @@ def told(found: Summary, now: datetime) -> dict[str, str | int]:
         "source": found.source,
         "stream": found.stream,
         "vendor": found.vendor,
-        "since": _written(head.since),
-        "watermark": _written(head.watermark),
+        "since": format_seconds(head.since),
+        "watermark": format_seconds(head.watermark),
         "lag_s": max(0, int((now - head.watermark).total_seconds())),
-        "final": _written(head.final),
+        "final": format_seconds(head.final),
         "ledger_entries": found.entries,
     }
 
@@ -180,11 +181,11 @@ def _planned(stream: Stream[Any], state: State, to: datetime) -> Rewind:
         raise UserError(f"{what} has no state yet: there is nothing to move back")
     if to < state.head.since:
         raise UserError(
-            f"{what} began at {_written(state.head.since)}, and is not moved before it: for older data add a source of "
-            "its own with since and until"
+            f"{what} began at {format_seconds(state.head.since)}, and is not moved before it: for older data add a "
+            "source of its own with since and until"
         )
     if to > SystemClock().now():
-        raise UserError(f"{_written(to)} has not come yet: a stream is moved back, not on")
+        raise UserError(f"{format_seconds(to)} has not come yet: a stream is moved back, not on")
     # The running owner may be some polls ahead of what is durable: it begins anew from there, whatever is moved.
     return Rewind(state.head, rewound(state.head, to))
 
@@ -197,7 +198,3 @@ def _state(stream: Stream[Any], pairs: dict[bytes, bytes]) -> State:
 
 def _unheard(kafka: KafkaSettings) -> KafkaTelemetry:
     return KafkaTelemetry(Metrics(), Board("", kafka.group))
-
-
-def _written(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

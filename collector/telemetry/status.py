@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from collector.model import EPOCH, Head, Strip, Window
+from collector.rfc3339 import format_seconds
 
 StreamState = Literal["live", "catching_up", "backing_off", "parked", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = ("live", "catching_up", "backing_off", "parked", "complete", "not_owned")
@@ -196,4 +197,4 @@ def _minute(instant: datetime) -> int:
 
 
 def _written(instant: datetime | None) -> str | None:
-    return instant.strftime("%Y-%m-%dT%H:%M:%SZ") if instant else None
+    return format_seconds(instant) if instant else None

@@ -8,6 +8,7 @@ import structlog
 
 from collector.errors import Park
 from collector.model import Gap, Head, Tally, Window
+from collector.rfc3339 import format_seconds
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, Look, StreamRow, StreamState, Trouble
 
@@ -79,8 +80,8 @@ class StreamTelemetry:
 
     def since_ignored(self, configured: datetime, head: Head) -> None:
         text = (
-            f"since = {_written(configured)} is not used: the stream began at {_written(head.since)}; for older data "
-            "add a source of its own with since and until"
+            f"since = {format_seconds(configured)} is not used: the stream began at {format_seconds(head.since)}; for "
+            "older data add a source of its own with since and until"
         )
         if self._is_news(text):
             self._log.warning("since_ignored", advice=text)
@@ -88,7 +89,7 @@ class StreamTelemetry:
     def selection_changed(self, head: Head) -> None:
         text = (
             "another part of the account is asked for than before; what is new in it is polled from "
-            f"{_written(head.watermark)} on; for its history add a source of its own with since and until"
+            f"{format_seconds(head.watermark)} on; for its history add a source of its own with since and until"
         )
         if self._is_news(text):
             self._log.warning("selection_changed", advice=text)
@@ -226,12 +227,12 @@ class StreamTelemetry:
 def _where(head: Head | None) -> dict[str, str]:
     if head is None:
         return {}
-    return {"since": _written(head.since), "watermark": _written(head.watermark), "final": _written(head.final)}
+    return {
+        "since": format_seconds(head.since),
+        "watermark": format_seconds(head.watermark),
+        "final": format_seconds(head.final),
+    }
 
 
 def _span(window: Window) -> dict[str, str]:
-    return {"window_start": _written(window.start), "window_end": _written(window.end)}
-
-
-def _written(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+    return {"window_start": format_seconds(window.start), "window_end": format_seconds(window.end)}
