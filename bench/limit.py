@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from bench.history import EVENTS_A_SESSION, SESSIONS, messages
 from bench.librdkafka import ENCODED_SESSIONS
 from bench.measured import Stopwatch
-from collector.kafka.transaction import BATCH_BYTES  # and, by being imported, its level of compression
+from collector.kafka.producer import BATCH_BYTES  # and, by being imported, its level of compression
 
 A_TRANSACTION = 8_000
 

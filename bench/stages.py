@@ -10,9 +10,10 @@ from rich.table import Table
 
 from bench.history import EVENTS_A_SESSION, KEY, SINCE, USER
 from collector.clock import SystemClock
+from collector.kafka.producer import BATCH_BYTES, Producer
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
-from collector.kafka.transaction import BATCH_BYTES, Producer, transact
+from collector.kafka.transaction import transact
 from collector.model import Memory, Message, Window
 from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import Origin, of_event, record_digest
@@ -92,14 +93,7 @@ async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
 
         async def commit() -> None:
             for first in range(0, len(encoded), 8_000):
-                await transact(
-                    producer,
-                    encoded[first : first + 8_000],
-                    prefix=settings.topic_prefix,
-                    state={},
-                    state_topic=settings.state_topic,
-                    state_partition=0,
-                )
+                await transact(producer, settings, encoded[first : first + 8_000], {0: {}}, {})
 
         _, commit_s = await _best_async(commit)
     return {"pack, send, commit": commit_s}

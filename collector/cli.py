@@ -231,7 +231,7 @@ def demo(
 
 @state.command("init")
 def state_init(config: Config = CONFIG) -> None:
-    """Accept an empty state topic where event topics already have data.
+    """Accept that state is lost: partitions of the state topic without a header, or truncated.
 
     Example: collector state init --config config.toml
     """

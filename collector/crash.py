@@ -7,7 +7,7 @@ import os
 import signal
 
 VARIABLE = "COLLECTOR_CRASH_POINT"
-POINTS = ("after_init", "mid_restore", "after_begin", "after_sends", "commit_sent", "after_commit")
+POINTS = ("after_init", "after_barrier", "mid_restore", "after_begin", "after_sends", "commit_sent", "after_commit")
 
 _name, _, _times = os.environ.get(VARIABLE, "").partition(":")
 _left = {_name: int(_times or 1)}

@@ -49,10 +49,13 @@ class EpochEnded(Exception):  # noqa: N818 - named by what happened
 class Refused(Exception):  # noqa: N818 - named by what happened
     """Kafka is not as it must be (a topic is missing, differs or is not ours to use): an operator is needed."""
 
-    def __init__(self, reason: str, *, advice: str, topic: str | None = None) -> None:
+    def __init__(self, reason: str, *, advice: str, topic: str | None = None, is_missing: bool = False) -> None:
         super().__init__(reason)
         self.advice = advice
         self.topic = topic
+        """The event topic that it is about: streams that need no such topic go on."""
+        self.is_missing = is_missing
+        """The topic is not there."""
 
 
 class UserError(Exception):

@@ -14,10 +14,12 @@ from collector.commands.progress import Waiting, waiting
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import EpochEnded, Failed, Refused, UserError
+from collector.kafka.claim import accept
 from collector.kafka.connection import UNAVAILABLE
-from collector.kafka.epoch import Fenced, epoch, partition_of
+from collector.kafka.epoch import epoch, partition_of
+from collector.kafka.producer import Fenced
 from collector.kafka.reach import why_unreached
-from collector.kafka.restore import has_records, restore
+from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
 from collector.model import Head, floor_second
@@ -53,7 +55,7 @@ class Rewind(Struct, frozen=True):
 
 
 def init(path: Path) -> str:
-    """Write a first header into an empty state topic. Raises UserError, or Failed; returns what was done."""
+    """Accept that state is lost, and return what was done. Raises UserError, or Failed."""
     settings = load(path)
     return _with_kafka(_init, settings)
 
@@ -119,22 +121,30 @@ def _with_kafka(do: Callable[[Settings, Waiting], Awaitable[T]], settings: Setti
     return anyio.run(run)
 
 
-async def _restore(settings: Settings, shown: Waiting, *partitions: int) -> dict[bytes, bytes]:
-    def heard(done: int, total: int) -> None:
+async def _snapshot(settings: Settings, shown: Waiting, *partitions: int) -> dict[bytes, bytes]:
+    def progress(done: int, total: int) -> None:
         shown.say(f"reading the state: {done:,} of {total:,} records")
         shown.count(done, total)
 
-    return await restore(settings.kafka, *partitions, heard=heard)
+    return await snapshot(settings.kafka, partitions, progress)
 
 
 async def _init(settings: Settings, shown: Waiting) -> str:
     shown.say("looking at the topics")
     kafka = settings.kafka
     await ensure(kafka, settings.topics(), settings.compacted_topics())
-    if await has_records(kafka, kafka.state_topic):
+    accepted = await accept(kafka)
+    count = len(accepted.empty) + len(accepted.truncated)
+    if not count:
         return f"{kafka.state_topic} has state already: nothing to do"
-    async with epoch(0, kafka, _unheard(kafka), lambda: True):
-        return f"{kafka.state_topic} begins anew: what the vendors still have is published again from since on"
+    lines = [f"accepted: the state in {count} partition{'s' if count > 1 else ''} of {kafka.state_topic} is lost"]
+    for name, source in settings.sources.items():
+        partition = partition_of(str(source.account), kafka.state_partitions)
+        if partition in accepted.empty:
+            lines.append(f"{name} begins at {format_seconds(source.since) if source.since else 'its first start'}")
+        elif partition in accepted.truncated:
+            lines.append(f"{name} goes on from what is left of its state, and publishes again what that lacks")
+    return "\n".join(lines)
 
 
 async def _show(settings: Settings, shown: Waiting) -> list[Summary]:
@@ -142,7 +152,7 @@ async def _show(settings: Settings, shown: Waiting) -> list[Summary]:
     async with admin(kafka) as client:
         if not await describe(client, [kafka.state_topic]):
             raise Failed(f"there is no topic {kafka.state_topic}: it is created when the collector first runs")
-    pairs = by_stream(await _restore(settings, shown, *range(kafka.state_partitions)))
+    pairs = by_stream(await _snapshot(settings, shown, *range(kafka.state_partitions)))
     found = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
     return [each for each in found if each is not None]
 
@@ -156,7 +166,7 @@ async def _found(settings: Settings, source: str, name: str) -> tuple[Stream[Any
 
 async def _plan(settings: Settings, shown: Waiting, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _found(settings, source, name)
-    return _planned(stream, _state(stream, await _restore(settings, shown, partition)), to)
+    return _planned(stream, _state(stream, await _snapshot(settings, shown, partition)), to)
 
 
 async def _rewind(settings: Settings, shown: Waiting, *, source: str, name: str, to: datetime) -> Rewind:

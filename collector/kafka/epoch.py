@@ -1,49 +1,43 @@
-"""One ownership of one state partition: fence, restore, hand out commit; if anything goes wrong, begin again.
+"""One ownership of one state partition: fence, find the end, restore, hand out commits. Whatever goes wrong ends it.
 
-The order is the promise (KIP-98, KIP-618): a new producer with the partition's transactional id fences every earlier
-owner and ends what it left open; only then is the state read, up to its end; only then may anything be committed.
+The order is the promise (KIP-98, KIP-618):
+
+1. A new producer with the partition's transactional id fences every earlier owner and ends what it left open.
+2. A barrier: a small record is committed through that producer. Its offset, as the broker acknowledged it, is the end
+   of what has to be restored.
+3. The state is restored up to the barrier.
+4. The header is verified: a partition without one is not opened.
+5. Only then may anything be committed; each state record must land above all that came before it.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
 import anyio
-import msgspec
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    ProducerFenced,
-    TransactionalIdAuthorizationFailed,
-)
 from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
 from collector.crash import crash_point
 from collector.errors import EpochEnded, Refused
-from collector.kafka.connection import CLOSE_S, options, start
-from collector.kafka.restore import restore
+from collector.kafka.header import BARRIER, TRUNCATED, StateLost, verify_header
+from collector.kafka.producer import Fenced, Producer, opened
+from collector.kafka.restore import Progress, restore
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.transaction import BATCH_BYTES, Producer, transact
+from collector.kafka.transaction import transact
 from collector.model import Message
 from collector.telemetry.kafka import KafkaTelemetry
 
-HEADER = b"#header"
-"""The key of a state partition's header; no stream has such a name."""
-RESTORE_S = 120.0
-"""A partition of three million entries is some 100 MB: read in seconds; longer means that something hangs."""
-_FENCED = (ProducerFenced, InvalidProducerEpoch)
+MAX_RESTORES = 4
+"""Partitions restored at a time: each takes memory twice over while it is read, and one core decodes no faster."""
+_NONCE_BYTES = 16
 
 
-class Fenced(Exception):  # noqa: N818 - named by what happened
-    """Another process has taken the partition over."""
+class SeenOffset(Struct):
+    """The largest offset that this process appended to a state partition; outlives epochs. -1 when there is none."""
 
-
-class Header(Struct, frozen=True):
-    """To whom a state partition belongs."""
-
-    version: int
-    group: str
-    partitions: int
+    last: int = -1
 
 
 class Epoch:
@@ -55,21 +49,23 @@ class Epoch:
         pairs: dict[bytes, bytes],
         producer: Producer,
         settings: KafkaSettings,
-        tell: KafkaTelemetry,
+        telemetry: KafkaTelemetry,
+        seen: SeenOffset,
     ) -> None:
         self.partition = partition
         self.pairs = pairs
-        """What was restored: for whoever begins from it, who may take it away."""
+        """What was restored: for the streams that begin from it, which may take it away."""
         self.over: Exception | None = None
         """Why nothing can be committed any more."""
         self.commits = 0
+        self._seen = seen
         self._producer = producer
         self._settings = settings
-        self._tell = tell
+        self._telemetry = telemetry
         self._turn = anyio.Lock()
 
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
-        """One transaction. Streams take turns; who waits may be cancelled, who is in it is not.
+        """Commit one transaction. Streams take turns; one that waits may be cancelled, one that is in it is not.
 
         Raises EpochEnded when it is not known to be durable: then nothing of this epoch may be kept. Raises Refused for
         a trouble of this batch's own, which ends the epoch too.
@@ -77,126 +73,81 @@ class Epoch:
         async with self._turn:
             if self.over is not None:
                 raise EpochEnded from self.over
-            with anyio.CancelScope(shield=True):
-                began = monotonic()
-                try:
-                    with anyio.fail_after(self._settings.commit_deadline_s):
-                        await transact(
-                            self._producer,
-                            messages,
-                            prefix=self._settings.topic_prefix,
-                            state=state,
-                            state_topic=self._settings.state_topic,
-                            state_partition=self.partition,
-                        )
-                except Exception as error:
-                    self.over = _translated(error)
-                    if isinstance(self.over, Fenced):
-                        self._tell.fenced(self.partition)
-                    else:
-                        self._tell.aborted(str(self.over))
-                    raise self.over if isinstance(self.over, Refused) else EpochEnded from error
-                self.commits += 1
-                self._tell.committed(monotonic() - began)
+            began = monotonic()
+            try:
+                await _append(self._producer, self._settings, self.partition, self._seen, messages, state)
+            except Exception as error:
+                self.over = error
+                if isinstance(error, Fenced):
+                    self._telemetry.fenced(self.partition)
+                else:
+                    self._telemetry.aborted(str(error))
+                raise error if isinstance(error, Refused) else EpochEnded from error
+            self.commits += 1
+            self._telemetry.committed(monotonic() - began)
 
 
 @asynccontextmanager
 async def epoch(
-    partition: int, settings: KafkaSettings, tell: KafkaTelemetry, still_ours: Callable[[], bool]
+    partition: int,
+    settings: KafkaSettings,
+    telemetry: KafkaTelemetry,
+    still_ours: Callable[[], bool],
+    *,
+    slots: anyio.Semaphore | None = None,
+    seen: SeenOffset | None = None,
+    progress: Progress = lambda *_: None,
 ) -> AsyncIterator[Epoch]:
     """Take the partition over, and give it back at the end.
 
-    Raises Fenced, Refused, KafkaError, OSError or TimeoutError when it cannot be taken.
+    `slots` bounds how many are restored at a time; `seen` is what this process knows of the partition's offsets, and is
+    kept up to date; `progress` is called while the state is read. Raises HeaderMissing for a partition that was never
+    claimed or is lost; Fenced, Refused, KafkaError, OSError or TimeoutError when it cannot be taken over.
     """
     began = monotonic()
-    producer = Producer(
-        **options(settings),
-        transactional_id=settings.transactional_id(partition),
-        transaction_timeout_ms=int(settings.transaction_timeout.total_seconds() * 1000),
-        compression_type=None if settings.compression == "none" else settings.compression,
-        max_batch_size=BATCH_BYTES,
-    )
-    holding: Epoch | None = None
-    try:
-        await start(producer, settings, settings.commit_deadline_s)
+    seen = seen or SeenOffset()
+    async with opened(settings, settings.transactional_id(partition)) as producer:  # 1.
         crash_point("after_init")
         if not still_ours():
             raise Fenced("the partition was assigned to another replica before the epoch began")
-        with anyio.fail_after(RESTORE_S):
-            holding = Epoch(partition, await restore(settings, partition), producer, settings, tell)
+        nonce, end = os.urandom(_NONCE_BYTES), SeenOffset()
+        await _append(producer, settings, partition, end, (), {BARRIER: nonce})  # 2.
+        crash_point("after_barrier")
+        async with slots or anyio.Semaphore(1):
+            if not still_ours():
+                raise Fenced("the partition was assigned to another replica before it was restored")
+            pairs = await restore(settings, partition, end.last, progress)  # 3.
+        if pairs.pop(BARRIER, None) != nonce:
+            log = f"partition {partition} of {settings.state_topic}"
+            raise ConnectionError(f"{log} was restored from a replica that lacks the barrier at offset {end.last}")
         try:
-            await _check_header(holding, settings)
-        except EpochEnded as error:
-            raise holding.over or error from error
-        tell.epoch_began(partition, monotonic() - began, len(holding.pairs))
-        yield holding
-    except (*_FENCED, TransactionalIdAuthorizationFailed) as error:
-        raise _translated(error) from error
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _close(producer, holding)
+            verify_header(settings, partition, pairs)  # 4.
+        except Refused:
+            seen.last = end.last  # every process finds that out, so nothing needs to be remembered
+            raise
+        if end.last <= seen.last:
+            lost = StateLost(settings.state_topic, partition, known=seen.last, landed=end.last)
+            # Other processes have not seen those offsets: by the mark they refuse the partition, too.
+            await _append(producer, settings, partition, end, (), {TRUNCATED: str(lost).encode()})
+            seen.last = end.last
+            raise lost
+        seen.last = end.last
+        telemetry.epoch_began(partition, monotonic() - began, len(pairs))
+        yield Epoch(partition, pairs, producer, settings, telemetry, seen)  # 5.
 
 
-async def _check_header(holding: Epoch, settings: KafkaSettings) -> None:
-    ours = Header(1, settings.group, settings.state_partitions)
-    written = holding.pairs.get(HEADER)
-    if written is None:
-        if holding.pairs:
-            raise Refused(
-                f"partition {holding.partition} of {settings.state_topic} holds something else than our state",
-                advice="set kafka.topic_prefix, so that the state topic is the collector's own",
-            )
-        await holding.commit((), {HEADER: msgspec.json.encode(ours)})
-        return
-    try:
-        theirs = msgspec.json.decode(written, type=Header)
-    except msgspec.MsgspecError:
-        theirs = None
-    if theirs != ours:
-        raise Refused(
-            f"{settings.state_topic} belongs to another deployment: {written.decode('utf-8', 'replace')}",
-            advice="set kafka.group and kafka.state_partitions as they were, or another kafka.topic_prefix",
-        )
-
-
-async def _close(producer: Producer, holding: Epoch | None) -> None:
-    """Abort what is open, since stop() does not and readers would stall; then close, or leave it behind.
-
-    Soon, since the next epoch waits for it, and aborts what is still open. A Kafka that did not answer the commit is
-    not asked to abort it.
-    """
-    ends = anyio.current_time() + CLOSE_S
-    if holding is not None and holding.over is not None and not isinstance(holding.over, Fenced | TimeoutError):
-        with anyio.CancelScope(deadline=ends):
-            try:
-                await producer.abort_transaction()
-            except Exception as error:  # noqa: BLE001 - the broker aborts it after transaction_timeout
-                del error
-    with anyio.CancelScope(deadline=ends) as closing:
-        await producer.stop()
-    if closing.cancelled_caught:
-        # What it still wants to send would be refused, since the next producer fences it; but it would try for ever.
-        if (sender := producer._sender.sender_task) is not None:  # noqa: SLF001 - there is no public way to drop it
-            sender.cancel()
-        with anyio.move_on_after(1):
-            await producer.client.close()
-
-
-def _translated(error: Exception) -> Exception:
-    if isinstance(error, _FENCED):
-        return Fenced("another process took the partition over")
-    if isinstance(error, TransactionalIdAuthorizationFailed):
-        return no_permission()
-    if isinstance(error, TimeoutError):
-        return TimeoutError("the transaction did not end within its deadline")
-    return error
-
-
-def no_permission() -> Refused:
-    return Refused(
-        "no permission for the transactional ids",
-        advice="allow the collector's user to Describe and Write transactional ids that begin with kafka.group",
-    )
+async def _append(
+    producer: Producer,
+    settings: KafkaSettings,
+    partition: int,
+    seen: SeenOffset,
+    messages: Sequence[Message],
+    state: Mapping[bytes, bytes | None],
+) -> None:
+    """Commit messages and state records of the partition, which must land above `seen`; then note where they did."""
+    with anyio.CancelScope(shield=True):
+        landed = await transact(producer, settings, messages, {partition: state}, {partition: seen.last})
+        seen.last = landed.get(partition, seen.last)
 
 
 def partition_of(account: str, partitions: int) -> int:

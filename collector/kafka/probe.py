@@ -18,9 +18,10 @@ from aiokafka.errors import (
 
 from collector.errors import Refused
 from collector.kafka import questions
-from collector.kafka.epoch import no_permission
+from collector.kafka.claim import verify_claimed
+from collector.kafka.group import outside_the_brokers_limits
+from collector.kafka.producer import no_permission, too_long_for_the_brokers
 from collector.kafka.questions import READ, WRITE, SeenTopic
-from collector.kafka.restore import refuse_orphans
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import Topic, absent, admin, configs_of, create, verify_events, verify_state
 
@@ -47,8 +48,10 @@ async def probe(
     names = [settings.topic_prefix + name for name in sorted(event_topics)]
     latest = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
-        nodes = len((await client.describe_cluster())["brokers"])
+        brokers = [broker["node_id"] for broker in (await client.describe_cluster())["brokers"]]
+        nodes = len(brokers)
         yield "kafka", await _said(_brokers(client, settings, nodes))
+        yield "timeouts", await _said(_timeouts(client, settings, brokers))
         seen = await questions.topics(client, [settings.state_topic, *names])
         said = await _topics(client, settings, seen, latest, is_large_enough=nodes >= settings.replication_factor)
         for name in (settings.state_topic, *names):
@@ -81,6 +84,21 @@ async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, nodes: 
         told = f"kafka.replication_factor is {settings.replication_factor}, with {count}"
         raise Refused(told, advice="lower it, or wait for the other brokers")
     return f"{count} at {settings.bootstrap_servers}, Apache Kafka 3.6 or newer"
+
+
+async def _timeouts(client: AIOKafkaAdminClient, settings: KafkaSettings, brokers: Iterable[int]) -> str:
+    """Refuse timeouts that a broker does not allow; it would refuse each producer, or the membership in the group."""
+    seen = await questions.broker_settings(client, brokers)
+    if not seen:
+        return "not compared: the brokers' limits may not be seen (DescribeConfigs on the cluster)"
+    longest_s = min(int(each["transaction.max.timeout.ms"]) for each in seen) / 1000
+    if settings.transaction_timeout.total_seconds() > longest_s:
+        raise too_long_for_the_brokers(settings, longest_s)
+    least_s = max(int(each["group.min.session.timeout.ms"]) for each in seen) / 1000
+    most_s = min(int(each["group.max.session.timeout.ms"]) for each in seen) / 1000
+    if not least_s <= settings.session_timeout.total_seconds() <= most_s:
+        raise outside_the_brokers_limits(settings, (least_s, most_s))
+    return "kafka.transaction_timeout and kafka.session_timeout are within the brokers' limits"
 
 
 async def _topics(
@@ -137,7 +155,7 @@ async def _existing(
     known = Topic(topic.partitions, configs or {})
     if is_state:
         verify_state(settings, known)
-        await refuse_orphans(settings, [each.removeprefix(settings.topic_prefix) for each in others if each != name])
+        await verify_claimed(settings, [each.removeprefix(settings.topic_prefix) for each in others if each != name])
     else:
         verify_events(name, known, is_compacted)
     unseen = "" if configs else "; its settings may not be seen (DescribeConfigs), and are taken for right"

@@ -3,9 +3,10 @@
 Source: the Kafka protocol guide; KIP-430 (what one is allowed to do), KIP-98 (transactions).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
@@ -157,6 +158,17 @@ async def topics(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[s
         )
         for told in answer["topics"]
     }
+
+
+async def broker_settings(client: AIOKafkaAdminClient, nodes: Iterable[int]) -> list[Mapping[str, str]]:
+    """The settings of the brokers with these ids; without those that may not be seen."""
+    resources = [ConfigResource(ConfigResourceType.BROKER, str(node)) for node in nodes]
+    return [
+        {entry[0]: entry[1] for entry in entries}
+        for response in await client.describe_configs(resources)
+        for error, _text, _kind, _name, entries in response.resources
+        if not error
+    ]
 
 
 async def newest_versions(client: AIOKafkaAdminClient) -> Mapping[int, int]:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from socket import gaierror
 from typing import Any
 
-from aiokafka.conn import AIOKafkaConnection, create_conn
+import anyio
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
+from msgspec import Struct, field
 
 from collector.errors import Refused
 from collector.kafka.connection import options
@@ -17,45 +19,102 @@ from collector.kafka.settings import KafkaSettings
 
 _PATIENCE_MS = 5000
 """For each broker: it is looked for why one does not answer, and it may be silent again."""
+_UNANSWERED = (KafkaError, OSError, EOFError, TimeoutError)
 _WHERE = "check kafka.bootstrap_servers, and whether the brokers run"
 _WHAT_IT_WANTS = "check the port, and whether it wants TLS ([kafka.tls]) or a password ([kafka.sasl])"
 
 
 async def why_unreached(settings: KafkaSettings) -> Refused:
-    """Asks whether it is they who refuse, then one after the other. Raises Refused for files that are not there."""
-    chosen = options(settings) | {"request_timeout_ms": _PATIENCE_MS}
+    """The reason why the brokers could not be used, with advice, for a command that just failed.
+
+    They are asked anew; where all answer now, the reason is that they did not in time.
+    """
+    try:
+        chosen = _options(settings)
+    except Refused as unusable:
+        return unusable
     if (refused := await refusal(settings, chosen)) is not None:
         return refused
-    reasons = []
-    for server in chosen.pop("bootstrap_servers"):
-        host, port = _place(server)
-        try:
-            conn = await create_conn(host, port, **chosen)
-        except (KafkaError, OSError, EOFError, TimeoutError) as error:
-            reasons.append((server, *_told(error)))
-            continue
-        return await _why_silent(server, conn, chosen)
-    told = "; ".join(f"{server}: {reason}" for server, reason, _ in reasons)
-    return Refused(f"no broker answers at {told}", advice=reasons[0][2])
+    seen = await _look(chosen)
+    if seen.silent:
+        return seen.silent[0]
+    return Refused("the brokers did not answer in time", advice="try again; if it lasts, look at the brokers")
 
 
-async def _why_silent(server: str, conn: AIOKafkaConnection, chosen: dict[str, Any]) -> Refused:
-    """One answers: then it is those that it names which do not."""
+async def unreachable(settings: KafkaSettings) -> Refused | None:
+    """The reason why no broker can be talked to, with advice; None when one answers.
+
+    A part of the brokers may be away: what these have fails, and the rest goes on.
+    """
+    seen = await _look(_options(settings))
+    return seen.silent[0] if seen.silent and not seen.answering else None
+
+
+class _Seen(Struct):
+    """What became of the attempts to talk to brokers."""
+
+    answering: int = 0
+    """Brokers that can be reached by the addresses at which clients go to them."""
+    silent: list[Refused] = field(default_factory=list)
+
+
+def _options(settings: KafkaSettings) -> dict[str, Any]:
+    return options(settings) | {"request_timeout_ms": _PATIENCE_MS}
+
+
+async def _look(chosen: dict[str, Any]) -> _Seen:
+    """Connect to every configured server, and then to the brokers that the first of these names: clients go there."""
+    servers = chosen.pop("bootstrap_servers")
+    named: dict[str, list[tuple[str, int]]] = {}
+    unconnected: dict[str, Exception] = {}
+    seen = _Seen()
+    async with anyio.create_task_group() as tasks:
+        for server in servers:
+            tasks.start_soon(_bootstrap, server, chosen, named, unconnected, seen)
+    for by, brokers in list(named.items())[:1]:
+        async with anyio.create_task_group() as tasks:
+            for broker in brokers:
+                tasks.start_soon(_connect, by, broker, chosen, seen)
+    if unconnected and not named and not seen.silent:
+        reasons = {server: _told(unconnected[server]) for server in servers}
+        text = "; ".join(f"{server}: {reason}" for server, (reason, _) in reasons.items())
+        seen.silent.append(Refused(f"no broker answers at {text}", advice=reasons[servers[0]][1]))
+    return seen
+
+
+async def _bootstrap(
+    server: str,
+    chosen: dict[str, Any],
+    named: dict[str, list[tuple[str, int]]],
+    unconnected: dict[str, Exception],
+    seen: _Seen,
+) -> None:
+    """Note which brokers the server names, or why it does not."""
     try:
-        named = (await conn.send(MetadataRequest([]))).brokers
-    except (KafkaError, OSError, TimeoutError) as error:
-        return Refused(f"{server} takes the connection and no requests: {_told(error)[0]}", advice=_WHAT_IT_WANTS)
+        conn = await create_conn(*_place(server), **chosen)
+    except _UNANSWERED as error:
+        unconnected[server] = error
+        return
+    try:
+        named[server] = [(broker[1], broker[2]) for broker in (await conn.send(MetadataRequest([]))).brokers]
+    except _UNANSWERED as error:
+        reason = f"{server} takes the connection and no requests: {_told(error)[0]}"
+        seen.silent.append(Refused(reason, advice=_WHAT_IT_WANTS))
     finally:
         conn.close()
-    for told in named:
-        try:
-            (await create_conn(told[1], told[2], **chosen)).close()
-        except (KafkaError, OSError, EOFError, TimeoutError) as error:
-            return Refused(
-                f"{server} answers, and calls a broker {told[1]}:{told[2]}, which does not: {_told(error)[0]}",
-                advice="set advertised.listeners of the brokers to addresses that can be reached from here",
-            )
-    return Refused(f"{server} did not answer in time", advice="try again; if it lasts, look at the brokers")
+
+
+async def _connect(by: str, broker: tuple[str, int], chosen: dict[str, Any], seen: _Seen) -> None:
+    """Note whether a broker can be reached by the address at which another names it."""
+    host, port = broker
+    try:
+        (await create_conn(host, port, **chosen)).close()
+    except _UNANSWERED as error:
+        reason = f"{by} answers, and calls a broker {host}:{port}, which does not: {_told(error)[0]}"
+        advice = "set advertised.listeners of the brokers to addresses that can be reached from here"
+        seen.silent.append(Refused(reason, advice=advice))
+    else:
+        seen.answering += 1
 
 
 def _place(server: str) -> tuple[str, int]:

@@ -178,14 +178,20 @@ def verify_events(name: str, topic: Topic, is_compacted: bool) -> None:  # noqa:
 def verify_state(settings: KafkaSettings, topic: Topic) -> None:
     name = settings.state_topic
     if topic.partitions != settings.state_partitions:
-        raise Refused(
-            f"{name} has {topic.partitions} partitions, and kafka.state_partitions is {settings.state_partitions}",
-            advice=f"set kafka.state_partitions = {topic.partitions}: it is fixed when the topic is created",
-        )
+        raise wrong_partitions(settings, topic.partitions)
     if topic.configs.get("cleanup.policy", "compact") != "compact":
         advice = f"set cleanup.policy of {name} to compact: anything else deletes what is known to be published"
         raise Refused(f"cleanup.policy of {name} is {topic.configs['cleanup.policy']}", advice=advice)
     _verify_size(name, topic)
+
+
+def wrong_partitions(settings: KafkaSettings, partitions: int) -> Refused:
+    """The error of a state topic with so many partitions."""
+    configured = settings.state_partitions
+    return Refused(
+        f"{settings.state_topic} has {partitions} partitions, and kafka.state_partitions is {configured}",
+        advice=f"set kafka.state_partitions = {partitions}: it is fixed when the topic is created",
+    )
 
 
 def _verify_size(name: str, topic: Topic) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
-import aiokafka
+import anyio
 import structlog
-from aiokafka.codec import lz4_encode
 from aiokafka.errors import (
+    InvalidTimestampError,
     InvalidTopicError,
     KafkaConnectionError,
     KafkaError,
@@ -18,120 +19,144 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import RecordMetadata
+from msgspec import Struct
 
 from collector.crash import crash_point, is_armed
 from collector.errors import Refused
+from collector.kafka.header import StateLost, topic_missing
+from collector.kafka.producer import BATCH_BYTES, Producer, translated
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import wrong_partitions
 from collector.model import Message
-
-BATCH_BYTES = 256 << 10
-"""Of a prebuilt batch: prebuilt batches are not split, so one must fit into the topic's max.message.bytes (1 MiB)."""
-
-LZ4_LEVEL = 1
-"""aiokafka says 9: a third of all the time that a backfill takes, for a fifth less on the wire."""
-lz4_encode.__defaults__ = (LZ4_LEVEL,)  # there is no public way to say it; librdkafka's is the same
+from collector.rfc3339 import format_seconds
 
 _partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so topics co-partition with downstream ones
 _Batches = dict[tuple[str, int], list[BatchBuilder]]
 
 
-class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
-    """Two things that the promise needs and aiokafka has no public way for."""
-
-    ends_sent = 0
-    """How often the end of the transaction was asked for.
-
-    When no answer comes, aiokafka asks again by itself, over another connection. The first request may still be on its
-    way, and would end whichever transaction it finds open, half-way: it names the same producer and the same epoch.
-    """
-
-    async def start(self) -> None:
-        await super().start()
-        sender, add, end = self._sender, self._sender._do_add_partitions_to_txn, self._sender._do_txn_commit  # noqa: SLF001
-        self._heard = asyncio.Event()
-
-        async def heard(partitions: object) -> object:
-            try:
-                return await add(partitions)
-            finally:
-                self._heard.set()
-
-        async def counted(result: object) -> object:
-            self.ends_sent += 1
-            return await end(result)
-
-        sender._do_add_partitions_to_txn = heard  # noqa: SLF001
-        sender._do_txn_commit = counted  # noqa: SLF001
-
-    async def add_to_transaction(self, places: Iterable[tuple[str, int]]) -> None:
-        """Tell the coordinator of every partition that the transaction will write to, before anything is sent to one.
-
-        aiokafka does so by itself as batches come, but sends them also when the coordinator has refused: a batch that
-        reaches a partition ahead of the previous transaction's marker is then committed by that one. Raises
-        TopicAuthorizationFailedError, whose argument is the topics.
-        """
-        manager = self._txn_manager
-        ended = manager.wait_for_transaction_end()
-        for place in places:
-            manager.maybe_add_partition_to_txn(TopicPartition(*place))
-        while manager.partitions_to_add() and not ended.done():
-            self._heard.clear()
-            heard = asyncio.ensure_future(self._heard.wait())
-            await asyncio.wait((heard, ended), return_when=asyncio.FIRST_COMPLETED)
-            heard.cancel()
-        if ended.done():
-            ended.result()
-
-
 async def transact(
     producer: Producer,
+    settings: KafkaSettings,
     messages: Sequence[Message],
-    *,
-    prefix: str,
-    state: Mapping[bytes, bytes | None],
-    state_topic: str,
-    state_partition: int,
-) -> None:
-    """Returned: committed. Raised: not known, and the producer is of no more use.
+    state: Mapping[int, Mapping[bytes, bytes | None]],
+    above: Mapping[int, int],
+) -> Mapping[int, int]:
+    """Commit messages and records of the state topic, by their partition, in one transaction.
 
-    Raises Refused for a topic that the collector may not write to. Must not be cancelled: aiokafka's commit would go on
-    behind our back, and a cancelled send leaves the producer unusable.
+    Returns the offset of the last state record of each partition. Each must land above the offset that `above` has for
+    its partition: offsets only grow, so a smaller one means that the topic was re-created or truncated.
+
+    1. Pack everything into batches, before anything has begun.
+    2. Begin.
+    3. Register every partition with the coordinator.
+    4. Send the batches.
+    5. Await every send: a commit succeeds although a send in it failed.
+    6. Check that the state landed above.
+    7. Commit. An end that was sent twice may end a later transaction, so it counts as failed.
+
+    When it raises, nothing is known of what is committed, and the producer is of no more use. Raises Fenced, Refused
+    for what an operator must change, StateLost, KafkaError, OSError or TimeoutError. Must not be cancelled: aiokafka's
+    commit would go on behind our back, and a cancelled send leaves the producer unusable.
     """
-    batches = await _packed(producer, messages, prefix)
-    place = batches[state_topic, state_partition]
-    for key, value in state.items():
-        if not place or place[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
-            place.append(_batch_with(producer, key, value, []))
+    try:
+        with anyio.fail_after(settings.commit_deadline_s):
+            return await _transact(producer, settings, messages, state, above)
+    except Exception as error:
+        producer.failure = translated(error, settings)
+        if producer.failure is error:
+            raise
+        raise producer.failure from error
+
+
+async def _transact(
+    producer: Producer,
+    settings: KafkaSettings,
+    messages: Sequence[Message],
+    state: Mapping[int, Mapping[bytes, bytes | None]],
+    above: Mapping[int, int],
+) -> Mapping[int, int]:
+    # 1.
+    batches = await _packed(producer, messages, settings.topic_prefix)
+    await _check_state_topic(producer, settings)
+    for partition, records in state.items():
+        _pack_state(producer, batches[settings.state_topic, partition], records)
+    # 2.
     await producer.begin_transaction()
     crash_point("after_begin")
+    # 3.
     try:
         await producer.add_to_transaction(batches)
     except TopicAuthorizationFailedError as denied:
         raise _refused(min(denied.args[0]), denied) or denied from denied
-    sent: list[tuple[str, asyncio.Future[object]]] = []
+    # 4.
+    sent: list[_Sent] = []
     try:
         for (topic, partition), batch in _in_turns(batches):
-            sent.append((topic, await producer.send_batch(batch, topic, partition=partition)))
+            future = await producer.send_batch(batch, topic, partition=partition)
+            sent.append(_Sent(topic, partition, batch.record_count(), future))
     finally:
-        for _, future in sent:
-            future.add_done_callback(_heard)
-    # A commit succeeds although a send in it failed for good: so each send's own word is heard first.
-    await asyncio.wait([future for _, future in sent])
-    errors = [(topic, error) for topic, future in sent if (error := future.exception()) is not None]
-    if errors:  # a topic that is refused spoils the others' sends too: the one that an operator can mend is told
-        raise next(filter(None, (_refused(topic, error) for topic, error in errors)), errors[0][1])
+        for each in sent:
+            each.future.add_done_callback(_retrieve)
+    # 5.
+    await asyncio.wait([each.future for each in sent])
+    errors = [(each.topic, error) for each in sent if (error := each.future.exception()) is not None]
+    if errors:
+        raise _first_to_change(errors, settings.state_topic)
     crash_point("after_sends")
+    # 6.
+    landed = _landed([each for each in sent if each.topic == settings.state_topic], above)
+    # 7.
     if is_armed("commit_sent"):  # when the request is on its way, and before the answer is there
         asyncio.get_running_loop().call_later(0.002, crash_point, "commit_sent")
     producer.ends_sent = 0
     await producer.commit_transaction()
     crash_point("after_commit")
     if producer.ends_sent > 1:
-        raise ConnectionError("the end of the transaction was asked for twice: what is still on its way must be fenced")
+        raise ConnectionError("the end of the transaction was sent twice: the one still on its way must be fenced")
+    return landed
 
 
-def _heard(future: asyncio.Future[object]) -> None:
-    """Look at a send's error, also when another one's ended the transaction: else the loop complains of it."""
+class _Sent(Struct, frozen=True):
+    """A batch on its way."""
+
+    topic: str
+    partition: int
+    records: int
+    future: asyncio.Future[RecordMetadata]
+
+
+def _landed(sent: Sequence[_Sent], above: Mapping[int, int]) -> Mapping[int, int]:
+    """The offset of the last record in each partition. Raises StateLost when one is not above where it must be."""
+    landed: dict[int, int] = {}
+    for each in sent:
+        first: int = each.future.result().offset
+        if first < 0:  # the answer to a batch that was sent twice, and is too long ago for the broker to know
+            raise ConnectionError(f"the broker does not report where the state in {each.topic} was appended")
+        if first <= (floor := max(above.get(each.partition, -1), landed.get(each.partition, -1))):
+            raise StateLost(each.topic, each.partition, known=floor, landed=first)
+        landed[each.partition] = first + each.records - 1
+    return landed
+
+
+async def _check_state_topic(producer: Producer, settings: KafkaSettings) -> None:
+    """Raise Refused when the state topic was deleted, or created again by a broker with settings of its own."""
+    try:
+        partitions = await _partitions(producer, settings.state_topic)
+    except Refused as refused:
+        raise topic_missing(settings.state_topic) if refused.is_missing else refused from refused
+    if len(partitions) != settings.state_partitions:
+        raise wrong_partitions(settings, len(partitions))
+
+
+def _pack_state(producer: Producer, place: list[BatchBuilder], records: Mapping[bytes, bytes | None]) -> None:
+    for key, value in records.items():
+        if not place or place[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
+            place.append(_batch_with(producer, key, value, []))
+
+
+def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
+    """Retrieve a send's error, also when another one's ended the transaction: else the loop complains of it."""
     if not future.cancelled():
         future.exception()
 
@@ -176,20 +201,45 @@ async def _partitions(producer: Producer, topic: str) -> list[int]:
         return sorted(await producer.partitions_for(topic))
     except UnknownTopicOrPartitionError as error:  # so it says too when nobody answered in time
         if not await producer.client.force_metadata_update() or topic in producer.client.cluster.topics():
-            raise KafkaConnectionError(f"no broker told of the topic {topic} in time") from error
+            raise KafkaConnectionError(f"no broker described the topic {topic} in time") from error
         raise _refused(topic, error) or error from error
     except KafkaError as error:
         raise _refused(topic, error) or error from error
 
 
+def _first_to_change(errors: Sequence[tuple[str, BaseException]], state_topic: str) -> BaseException:
+    """Of the errors of one transaction's sends, by topic, one that an operator can act on, else the first.
+
+    A topic that is refused spoils the others' sends too. A timestamp that even the state topic refuses is no matter of
+    one topic: the clock is wrong.
+    """
+    for topic, error in errors:
+        if isinstance(error, InvalidTimestampError) and topic == state_topic:
+            return _dated_wrongly(None)
+    return next(filter(None, (_refused(topic, error) for topic, error in errors)), errors[0][1])
+
+
+def _dated_wrongly(topic: str | None) -> Refused:
+    now = format_seconds(datetime.now(UTC))
+    what = f"the topic {topic}" if topic else "Kafka"
+    return Refused(
+        f"{what} refuses records dated {now}: this machine's clock is further from the brokers' than "
+        "message.timestamp.after.max.ms and message.timestamp.before.max.ms allow",
+        advice="set this machine's clock right (NTP), or the brokers': the collector then goes on by itself",
+        topic=topic,
+    )
+
+
 def _refused(topic: str, error: BaseException) -> Refused | None:
-    """What an operator can mend, if that is what it is."""
+    """The error as what an operator must change; None when it is not one of those."""
+    if isinstance(error, InvalidTimestampError):
+        return _dated_wrongly(topic)
     if isinstance(error, TopicAuthorizationFailedError):
         advice = f"allow the collector's user to Describe and Write the topic {topic}"
         return Refused(f"no permission to write to {topic}", advice=advice, topic=topic)
     if isinstance(error, UnknownTopicOrPartitionError | InvalidTopicError):
         advice = f"create the topic {topic}, or restart the collector, which creates it (kafka.create_topics)"
-        return Refused(f"the topic {topic} is missing", advice=advice, topic=topic)
+        return Refused(f"the topic {topic} is missing", advice=advice, topic=topic, is_missing=True)
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
         advice = f"set max.message.bytes of {topic} to 1048588 or more"
         return Refused(f"the topic {topic} refuses batches of {BATCH_BYTES} bytes", advice=advice, topic=topic)

@@ -1,16 +1,28 @@
 """What happens between this process and Kafka."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import structlog
 
 from collector.clock import Clock, SystemClock
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import Board, Problem, Trouble
+from collector.telemetry.stream import publish_state
+
+
+class _Demoted:
+    """A logger whose lines are debug, whatever their level."""
+
+    def __init__(self, log: Any) -> None:  # noqa: ANN401 - a logger of structlog's
+        self.info = self.warning = log.debug
 
 
 class KafkaTelemetry:
-    """Tells of connections, membership, epochs and transactions."""
+    """Log lines, metrics and status of connections, membership, epochs and transactions.
+
+    A Kafka that is away is one line when that begins and one when it ends: what follows from it is logged as debug.
+    """
 
     def __init__(self, metrics: Metrics, board: Board, clock: Clock | None = None) -> None:
         self._metrics = metrics
@@ -18,81 +30,140 @@ class KafkaTelemetry:
         self._clock = clock or SystemClock()
         self._ready = False
         self._log = structlog.get_logger()
-        self._away = ""
-        self._outside = ""
+        self._refusals: set[str] = set()
+        """Reasons that are logged and last."""
+        self._restores: dict[int, tuple[int, int]] = {}
+        """Of each partition that is being restored: records read, and of how many."""
 
     def ready(self) -> None:
         """Kafka answers, and its topics are as they must be."""
-        if self._board.kafka:
+        if self._board.topics is not None:
             self._log.info("kafka_ready")
-        self._board.kafka = self._away = ""
-        self._board.kafka_state = "ready"
+        self._board.topics = None
         self._note()
 
-    def unavailable(self, reason: str) -> None:
-        """Kafka does not answer: it is tried again, and nothing is lost."""
-        self._board.kafka = f"Kafka is not available: {reason}"
-        self._board.kafka_state = "away"
+    def answers(self) -> None:
+        """The brokers answer, and let us in."""
+        if self._board.access is None:
+            return
+        self._board.access = None
+        self._interrupt(None)
+        self._log.info("kafka_ready")
         self._note()
-        if reason != self._away:
-            self._away = reason
-            self._log.warning("kafka_unavailable", reason=reason)
+
+    def unavailable(self, reason: str, advice: str) -> None:
+        """No broker answers: nothing is lost, and it goes on by itself."""
+        self._no_access("away", reason, advice)
+
+    def denied(self, reason: str, advice: str) -> None:
+        """The brokers answer and do not let us in: an operator is needed."""
+        self._no_access("refused", reason, advice)
+
+    def _no_access(self, state: str, reason: str, advice: str) -> None:
+        problem = Problem("away" if state == "away" else "refused", f"{reason}; {advice}")
+        before, self._board.access = self._board.access, problem
+        self._interrupt(Trouble(reason, advice, self._clock.now()))
+        self._note()
+        if before is None or before.state != problem.state:
+            if state == "away":
+                self._log.warning("kafka_unavailable", reason=reason, advice=advice)
+            else:
+                self._log.error("kafka_refused", reason=reason, advice=advice)
 
     def refused(self, reason: str, advice: str) -> None:
-        """Kafka is not as it must be: an operator is needed."""
-        self._board.kafka = f"{reason}; {advice}"
-        self._board.kafka_state = "refused"
+        """The topics are not as they must be: an operator is needed."""
+        self._board.topics = Problem("refused", f"{reason}; {advice}")
+        self._log_refusal(reason, advice)
         self._note()
-        if reason != self._away:
-            self._away = reason
-            self._log.error("kafka_refused", reason=reason, advice=advice)
+
+    def blocked(self, partition: int, reason: str, advice: str | None = None) -> None:
+        """An assigned partition cannot be taken over; with advice, an operator is needed."""
+        is_news = partition not in self._board.partitions
+        if advice is not None:
+            self._board.partitions[partition] = Problem("refused", f"{reason}; {advice}")
+            self._log_refusal(reason, advice)
+        else:
+            self._board.partitions[partition] = Problem("away", f"state partition {partition}: {reason}")
+            if is_news:
+                self._consequence.warning("partition_blocked", partition=partition, reason=reason)
+        self._note()
+
+    def unblocked(self, partition: int) -> None:
+        """The partition was taken over, or is not ours to take over any more."""
+        if self._board.partitions.pop(partition, None) is None:
+            return
+        if not self._board.partitions:
+            self._refusals.clear()
+        self._note()
 
     def assigned(self, partitions: Iterable[int]) -> None:
+        """The group assigned these partitions to this process."""
         self._metrics.rebalances.inc()
-        self._board.outside = self._outside = ""
+        self._board.group_problem = None
         self._note()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
     def coordinator_away(self, reason: str) -> None:
         """The group's coordinator does not answer: nothing is lost, but nothing can be taken over."""
-        away = "the consumer group's coordinator does not answer" + (f": {reason}" if reason else "")
-        if away != self._board.coordinator:
+        if self._board.access is not None:
+            return
+        text = "the consumer group's coordinator does not answer" + (f": {reason}" if reason else "")
+        before, self._board.coordinator = self._board.coordinator, Problem("no_coordinator", text)
+        if before != self._board.coordinator:
             self._log.warning("group_coordinator_away", **({"reason": reason} if reason else {}))
-        self._board.coordinator = away
         self._note()
 
     def coordinator_known(self) -> None:
-        if self._board.coordinator:
+        """The group's coordinator answers."""
+        if self._board.coordinator is not None:
             self._log.info("group_coordinator_back")
-        self._board.coordinator = ""
+        self._board.coordinator = None
         self._note()
 
-    def left_group(self, reason: str) -> None:
-        """The group's consumer failed, or was fenced: a new one joins."""
-        self._board.outside = f"joining the consumer group: {reason}"
-        self._board.coordinator = ""
+    def left_group(self, reason: str, advice: str | None = None) -> None:
+        """The group's consumer failed, and a new one joins; with advice, an operator is needed."""
+        if advice is not None:
+            problem = Problem("refused", f"{reason}; {advice}")
+            self._log_refusal(reason, advice)
+        else:
+            problem = Problem("joining", f"joining the consumer group: {reason}")
+            if self._board.group_problem != problem:
+                self._consequence.warning("group_rejoining", reason=reason)
+        self._board.group_problem, self._board.coordinator = problem, None
         self._note()
-        if reason != self._outside:
-            self._outside = reason
-            self._log.warning("group_rejoining", reason=reason)
+
+    def restoring(self, partition: int, done: int, total: int) -> None:
+        """So many of the records of a partition's state are read."""
+        self._restores[partition] = done, total
+        self._note_restores()
 
     def epoch_began(self, partition: int, took_s: float, pairs: int) -> None:
+        """The partition is ours, and restored."""
         self._metrics.restore_duration.observe(took_s)
         self._board.owned_partitions = sorted({*self._board.owned_partitions, partition})
         self._metrics.owned_partitions.set(len(self._board.owned_partitions))
+        self._restores.pop(partition, None)
+        self._note_restores()
+        self.unblocked(partition)
         self._log.info("epoch_began", partition=partition, took_s=round(took_s, 3), pairs=pairs)
 
     def epoch_ended(self, partition: int, reason: str) -> None:
-        if partition in self._board.owned_partitions:
-            self._board.owned_partitions = [own for own in self._board.owned_partitions if own != partition]
-            self._metrics.owned_partitions.set(len(self._board.owned_partitions))
-        self._log.info("epoch_ended", partition=partition, reason=reason)
+        """The epoch ended, or did not come to begin."""
+        self._restores.pop(partition, None)
+        self._note_restores()
+        if partition not in self._board.owned_partitions:
+            self._log.debug("epoch_failed", partition=partition, reason=reason)
+            return
+        self._board.owned_partitions = [own for own in self._board.owned_partitions if own != partition]
+        self._metrics.owned_partitions.set(len(self._board.owned_partitions))
+        self._consequence.info("epoch_ended", partition=partition, reason=reason)
 
     def unexpected(self, partition: int, error: BaseException) -> None:
         """A fault of this program's own: nothing of the epoch is kept, and it starts over."""
         self._log.error("unexpected", partition=partition, exc_info=error)
 
     def committed(self, took_s: float) -> None:
+        """A transaction is durable."""
         self._board.last_commit = self._clock.now()
         self._metrics.transactions.labels("committed").inc()
         self._metrics.transaction_duration.observe(took_s)
@@ -100,14 +171,36 @@ class KafkaTelemetry:
     def aborted(self, reason: str) -> None:
         """Recoverable: nothing of the epoch is kept, and it starts over."""
         self._metrics.transactions.labels("aborted").inc()
-        self._log.warning("transaction_aborted", reason=reason)
+        self._consequence.warning("transaction_aborted", reason=reason)
 
     def fenced(self, partition: int) -> None:
+        """Another process took the partition over."""
         self._metrics.transactions.labels("fenced").inc()
         self._log.warning("epoch_fenced", partition=partition)
 
+    @property
+    def _consequence(self) -> Any:  # noqa: ANN401 - a logger of structlog's
+        """The log for what may only follow from Kafka being away: while it is, all of it is debug."""
+        return self._log if self._board.access is None else _Demoted(self._log)
+
+    def _log_refusal(self, reason: str, advice: str) -> None:
+        if reason not in self._refusals:
+            self._refusals.add(reason)
+            self._log.error("kafka_refused", reason=reason, advice=advice)
+
+    def _interrupt(self, why: Trouble | None) -> None:
+        for row in self._board.streams:
+            row.interruption = why
+            publish_state(self._metrics, row)
+
+    def _note_restores(self) -> None:
+        done = sum(done for done, _ in self._restores.values())
+        total = sum(total for _, total in self._restores.values())
+        self._metrics.restore_progress.set(done / total if total else 1)
+
     def _note(self) -> None:
         """Since when the process is ready, or is not."""
-        ready = not self._board.not_ready()
+        ready = self._board.problem() is None
+        self._metrics.kafka_ready.set(self._board.kafka_problem() is None)
         if ready != self._ready:
             self._ready, self._board.changed = ready, self._clock.now()

@@ -79,6 +79,7 @@ class Metrics:
             "export_duration_seconds", "From asking for an export to its end.", ("source",), _EXPORT_SECONDS
         )
 
+        self.kafka_ready = gauge("kafka_ready", "1 when Kafka answers, its topics are right and the group is joined.")
         self.transactions = counter(
             "transactions_total", "Kafka transactions: committed, aborted, fenced.", ("outcome",)
         )
@@ -88,3 +89,7 @@ class Metrics:
         self.owned_partitions = gauge("owned_partitions", "State partitions that this process runs.")
         self.rebalances = counter("rebalances_total", "Assignments received from the group.")
         self.restore_duration = histogram("state_restore_duration_seconds", "Fencing and reading a partition's state.")
+        self.restore_progress = gauge(
+            "state_restore_progress_ratio", "Share that is read of the state being restored; 1 when none is."
+        )
+        self.restore_progress.set(1)

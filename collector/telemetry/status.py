@@ -3,15 +3,15 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct, field
 
 from collector.model import EPOCH, Head, Strip, Window
 from collector.rfc3339 import format_seconds
 
-StreamState = Literal["live", "catching_up", "backing_off", "parked", "complete", "not_owned"]
-STATES: tuple[StreamState, ...] = ("live", "catching_up", "backing_off", "parked", "complete", "not_owned")
+StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
+STATES: tuple[StreamState, ...] = get_args(StreamState)
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
 Look = Callable[[datetime | None, datetime], Strip | None]
 """The strip, given up to where the stream was asked for, as far as is known, and now."""
@@ -66,7 +66,11 @@ class StreamRow(Struct):
     last_success: datetime | None = None
     asked: datetime | None = None
     """Up to where it was asked for since it is ours."""
+    restoring: float | None = None
+    """Share of the state that is read, while it is restored."""
     trouble: Trouble | None = None
+    interruption: Trouble | None = None
+    """Why nothing can be published at present, whatever the stream does: Kafka is away."""
     notices: list[str] = field(default_factory=list)
     ledger_entries: int = 0
     strip: Look | None = None
@@ -77,13 +81,21 @@ class StreamRow(Struct):
     dead_letters: Counter[str] = field(default_factory=Counter)
     minutes: Minutes = field(default_factory=Minutes)
 
+    @property
+    def shown_state(self) -> StreamState:
+        """The state as operators see it: no stream counts as well while Kafka is away."""
+        interrupted = self.interruption is not None and self.state in ("live", "catching_up", "restoring")
+        return "backing_off" if interrupted else self.state
+
     def as_json(self, now: datetime) -> dict[str, object]:
-        head, trouble, window = self.head, self.trouble, self.last_window
+        head, window = self.head, self.last_window
+        trouble = self.interruption if self.shown_state != self.state else self.trouble
         return {
             "vendor": self.vendor,
             "source": self.source,
             "stream": self.stream,
-            "state": self.state,
+            "state": self.shown_state,
+            "restoring": self.restoring,
             "since": _written(head.since if head else None),
             "watermark": _written(head.watermark if head else None),
             "final": _written(head.final if head else None),
@@ -128,6 +140,13 @@ class SourceRow(Struct):
         }
 
 
+class Problem(Struct, frozen=True):
+    """Why the process is not ready."""
+
+    state: KafkaState
+    reason: str
+
+
 class Board(Struct):
     """What the process knows of itself."""
 
@@ -137,48 +156,52 @@ class Board(Struct):
     sources: list[SourceRow] = field(default_factory=list)
     started: datetime | None = None
     owned_partitions: Sequence[int] = ()
-    kafka: str = "connecting to Kafka"
-    """Why the process is not ready; empty when it is."""
-    kafka_state: Literal["connecting", "away", "refused", "ready"] = "connecting"
-    """Of Kafka and its topics alone, whatever becomes of the group."""
-    outside: str = "joining the consumer group"
-    """Why it is in no group, and is to join; empty once it has."""
-    coordinator: str = ""
-    """Why the group's coordinator does not answer; empty when it does."""
+    access: Problem | None = None
+    """The brokers do not answer, or do not let us in."""
+    topics: Problem | None = Problem("connecting", "connecting to Kafka")
+    """The topics are not verified yet, or not as they must be."""
+    partitions: dict[int, Problem] = field(default_factory=dict)
+    """Assigned state partitions that cannot be taken over."""
+    group_problem: Problem | None = Problem("joining", "joining the consumer group")
+    """The process is not in the group."""
+    coordinator: Problem | None = None
+    """The group's coordinator does not answer."""
     changed: datetime | None = None
     """When the process became ready, or ceased to be."""
     last_commit: datetime | None = None
 
+    def kafka_problem(self) -> Problem | None:
+        """Why this process cannot work with Kafka at all; None when it can."""
+        return self.access or self.topics or self.group_problem or self.coordinator
+
+    def problem(self) -> Problem | None:
+        """Why the process is not ready; None when it is. One partition that cannot be taken over is enough."""
+        partition = self.partitions[min(self.partitions)] if self.partitions else None
+        return self.access or self.topics or partition or self.kafka_problem()
+
     def not_ready(self) -> str:
         """The reason, or an empty text."""
-        return self.kafka or self.outside or self.coordinator
+        return problem.reason if (problem := self.problem()) else ""
 
     def as_json(self, now: datetime) -> dict[str, object]:
-        reason = self.not_ready()
+        problem = self.problem()
         return {
             "version": self.version,
             "group": self.group,
             "now": _written(now),
             "started": _written(self.started),
-            "ready": not reason,
-            "reason": reason or None,
+            "ready": problem is None,
+            "reason": problem.reason if problem else None,
             "kafka": {
-                "state": self._kafka_state(),
+                "state": problem.state if problem else "ready",
                 "since": _written(self.changed or self.started),
-                "joined": not self.outside,
+                "joined": self.group_problem is None,
                 "last_commit": _written(self.last_commit),
             },
             "owned_partitions": list(self.owned_partitions),
             "sources": [row.as_json() for row in self.sources],
             "streams": [row.as_json(now) for row in self.streams],
         }
-
-    def _kafka_state(self) -> KafkaState:
-        if self.kafka_state != "ready":
-            return self.kafka_state
-        if self.outside:
-            return "joining"
-        return "no_coordinator" if self.coordinator else "ready"
 
 
 def _strip(strip: Strip | None) -> dict[str, object] | None:

@@ -17,6 +17,7 @@ REASONS = ("malformed", "too_large")
 POLLS = ("ok", "empty", "retry", "park")
 MOST_LINES = 20
 """Of one kind at a time."""
+_WAITS = "nothing to do: it is tried again"
 LOG_AGAIN = timedelta(minutes=10)
 """An error that lasts is a line when it begins, and one every so often."""
 
@@ -34,7 +35,21 @@ class StreamTelemetry:
         self._letters: Counter[str] = Counter()
         """Dead letters that no line has told of yet."""
         self._letters_logged: datetime | None = None
+        self._is_owned = False
         self._state("not_owned")
+
+    def restoring(self, share: float) -> None:
+        """The state is being read, so far that share of it. A stream that is parked stays so until it runs."""
+        self._row.restoring = round(share, 3)
+        if self._row.state != "parked":
+            self._row.trouble = None
+            self._state("restoring")
+
+    def blocked(self, error: str, advice: str | None, retry_in_s: float, now: datetime) -> None:
+        """The state cannot be opened, for a reason that is logged of Kafka; with advice, an operator is needed."""
+        self._row.restoring = None
+        self._state("backing_off" if advice is None else "parked")
+        self._row.trouble = Trouble(error, advice or _WAITS, now, now + timedelta(seconds=retry_in_s))
 
     def owned(self, head: Head | None, entries: int, strip: Look | None = None) -> None:
         """This process runs the stream now. `strip` is how to look at what it published lately."""
@@ -47,15 +62,20 @@ class StreamTelemetry:
             metrics.events.labels(*self._labels, name)
         for reason in REASONS:
             metrics.dead_letters.labels(*self._labels, reason)
-        self._row.trouble = self._logged = None
+        self._is_owned = True
+        self._row.trouble = self._logged = self._row.restoring = None
         self._row.strip = strip
         self._state("catching_up")
         self._log.info("stream_owned", **_where(head), ledger_entries=entries)
         self._head(head, entries)
 
     def disowned(self) -> None:
-        """This process stops running the stream."""
+        """This process stops running the stream, or stops trying to."""
         self._state("not_owned")
+        self._row.trouble = self._row.restoring = None
+        if not self._is_owned:
+            return
+        self._is_owned = False
         metrics = self._metrics
         for gauge in (
             metrics.watermark,
@@ -69,9 +89,9 @@ class StreamTelemetry:
             metrics.missing_sessions.remove(self._row.source)
         row = self._row
         row.missing = row.strip = row.asked = None
-        row.head = row.trouble = row.last_window = row.last_success = None
+        row.head = row.last_window = row.last_success = None
         row.ledger_entries = 0
-        self._log.info("stream_released")
+        (self._log.info if row.interruption is None else self._log.debug)("stream_released")
 
     def begun(self, head: Head) -> None:
         """The stream was never seen before: its first head is durable."""
@@ -162,7 +182,7 @@ class StreamTelemetry:
     def retrying(self, window: Window, reason: str, *, failures: int, delay_s: float, now: datetime) -> None:
         """Passing trouble: nothing is lost, the same window is asked for again."""
         self._metrics.polls.labels(*self._labels, "retry").inc()
-        self._trouble("backing_off", reason, "nothing to do: it is tried again", window, failures, delay_s, now)
+        self._trouble("backing_off", reason, _WAITS, window, failures, delay_s, now)
 
     def parked(self, window: Window | None, trouble: Park, *, failures: int, delay_s: float, now: datetime) -> None:
         """Trouble that waits for an operator; nothing is lost, and it is tried again slowly."""
@@ -220,8 +240,13 @@ class StreamTelemetry:
 
     def _state(self, state: StreamState) -> None:
         self._row.state = state
-        for each in STATES:
-            self._metrics.stream_state.labels(*self._labels, each).set(each == state)
+        publish_state(self._metrics, self._row)
+
+
+def publish_state(metrics: Metrics, row: StreamRow) -> None:
+    """Set the gauges of a stream's state to what its row shows."""
+    for each in STATES:
+        metrics.stream_state.labels(row.source, row.stream, each).set(each == row.shown_state)
 
 
 def _where(head: Head | None) -> dict[str, str]:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.cog.builder import Builder
-from grafana_foundation_sdk.models.dashboard import DashboardRangeMapOptions as Range
-from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel, RangeMap, ValueMappingResult
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel
 
 from deploy.grafana.panels import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, Column, colours, named, number, rows
 from deploy.grafana.promql import counted, newest, source, stream, total
@@ -14,9 +13,10 @@ STATES = {
     "live": (1, GREEN),
     "complete": (2, GREY),
     "catching_up": (3, BLUE),
-    "backing_off": (4, ORANGE),
-    "parked": (5, RED),
-    "not_owned": (6, RED),
+    "restoring": (4, BLUE),
+    "backing_off": (5, ORANGE),
+    "parked": (6, RED),
+    "not_owned": (7, RED),
 }
 """By how much they ask of an operator, and in which colour."""
 STATE_NAMES = named({value: (state, colour) for state, (value, colour) in STATES.items()})
@@ -49,13 +49,12 @@ def _replicas() -> Builder[Panel]:
 
 def _kafka() -> Builder[Panel]:
     says = (
-        "Whether any replica owns a partition of the state, which none can without Kafka. If away: /readyz of a "
-        "replica says why."
+        "Whether any replica can work with Kafka: it answers, its topics are right and the group is joined. If away: "
+        "/readyz of a replica says why."
     )
-    used = RangeMap(Range(1, None, ValueMappingResult(text="in use", color=GREEN)))
     return (
-        number("Kafka", says, {"": 'sum(collector_owned_partitions{job="$job"})'})
-        .mappings([named({0: ("away", RED)}), used])
+        number("Kafka", says, {"": 'collector:kafka_ready{job="$job"}'})
+        .mappings([named({0: ("away", RED), 1: ("ready", GREEN)})])
         .no_value("unknown")
     )
 
@@ -63,8 +62,8 @@ def _kafka() -> Builder[Panel]:
 def _states() -> Builder[Panel]:
     says = (
         "Streams by state, over all replicas. parked: an operator is needed, /api/status says for what. backing_off: "
-        "the vendor is away, and is asked again. not_owned: no replica runs it. catching_up: history, or what was "
-        "missed."
+        "the vendor is away, and is asked again. not_owned: no replica runs it. restoring: its state is being "
+        "read. catching_up: history, or what was missed."
     )
     panel: stat.Panel = number(
         "Streams by state", says, {"{{state}}": total("state", stream("collector:stream_state"))}, width=11

@@ -11,7 +11,10 @@ from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
 from collector.errors import EpochEnded, Refused
-from collector.kafka.epoch import HEADER, Epoch, Fenced, epoch
+from collector.kafka.claim import claim
+from collector.kafka.epoch import Epoch, epoch
+from collector.kafka.producer import Fenced
+from collector.kafka.restore import Progress
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from collector.model import Envelope, Message
@@ -34,7 +37,7 @@ class Truth(Struct, frozen=True):
     things: dict[bytes, list[bytes]]
     """By key, in order."""
     state: dict[int, dict[bytes, bytes]]
-    """By partition, without the headers."""
+    """By partition, without the records that belong to no stream."""
 
 
 class Place:
@@ -55,10 +58,12 @@ class Place:
         self._tell = KafkaTelemetry(Metrics(), Board("0", "group"))
 
     async def ensure(self, *others: str) -> None:
-        await ensure(self.settings.model_copy(update={"bootstrap_servers": self._broker}), {THINGS, *others})
+        direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
+        await ensure(direct, {THINGS, *others})
+        assert await claim(direct, {THINGS, *others}, 0)
 
-    def epoch(self, partition: int) -> AbstractAsyncContextManager[Epoch]:
-        return epoch(partition, self.settings, self._tell, lambda: True)
+    def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:
+        return epoch(partition, self.settings, self._tell, lambda: True, progress=progress)
 
     def id(self, partition: int) -> str:
         """The transactional id, by which faults know whom they are for."""
@@ -81,7 +86,7 @@ class Place:
                     for record in records:
                         if place.topic != self.settings.state_topic:
                             things[record.key].append(record.value)
-                        elif record.key != HEADER:
+                        elif not record.key.startswith(b"#"):
                             state[place.partition][record.key] = record.value
         return Truth(things, state)
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from collector.errors import Refused
-from collector.kafka.epoch import Fenced
+from collector.kafka.producer import Fenced
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import Answer, Direction, Fault
 from tests.faults.proxy import Proxy

@@ -1,5 +1,6 @@
 """Cancellation at every await: all of a batch is there or nothing of it, the next epoch knows which, and goes on."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -50,7 +51,7 @@ async def test_a_commit_is_all_or_nothing_at_whichever_await_it_is_cancelled(
 async def test_an_epoch_may_be_cancelled_at_whichever_await_and_the_next_one_goes_on(
     proxy: Proxy, proxied: ProxiedBroker, prefix: str
 ) -> None:
-    """While it takes over, restores, writes its header, commits and closes; side by side, since most of it waits."""
+    """While it takes over, commits its barrier, restores, commits and closes; side by side, since most of it waits."""
     place = Place(proxy, proxied, prefix, SIDE_BY_SIDE, 9)
     await place.ensure()
     publishers = [Publisher(place, partition, batches=MOST) for partition in range(SIDE_BY_SIDE)]
@@ -81,15 +82,19 @@ async def test_a_transaction_is_all_or_nothing_at_whichever_await_its_deadline_s
     place = Place(proxy, proxied, prefix, 1, 9)
     await place.ensure()
     publisher = Publisher(place, 0, batches=MOST)
-    async with place.epoch(0):
-        pass  # the header is there
     durable, scopes = 0, [anyio.CancelScope()]
     for step in count():
 
-        async def transact_in_time(*args: Any, step: int = step, **kwargs: Any) -> None:  # noqa: ANN401 - as given
-            scopes[0] = await cancelled_at(step, transact(*args, **kwargs))
+        async def transact_in_time(*args: Any, step: int = step) -> Mapping[int, int]:  # noqa: ANN401 - as given
+            landed: list[Mapping[int, int]] = []
+
+            async def keep_result() -> None:
+                landed.append(await transact(*args))
+
+            scopes[0] = await cancelled_at(step, keep_result())
             if scopes[0].cancelled_caught:
                 raise TimeoutError
+            return landed[0]
 
         async with place.epoch(0) as holding:
             assert durable == restored(holding)

@@ -47,7 +47,7 @@ SILENCES: list[tuple[Api, Action, set[int]]] = [
 async def test_a_commit_that_hears_nothing_ends_in_time_and_the_next_epoch_sees_the_truth(
     proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.kafka.epoch.CLOSE_S", CLOSE_S)
+    monkeypatch.setattr("collector.kafka.producer.CLOSE_S", CLOSE_S)
     place = Place(proxy, proxied, prefix, len(SILENCES), TIMEOUT_S)
     await place.ensure()
     publishers = [Publisher(place, partition) for partition in range(len(SILENCES))]
@@ -81,8 +81,8 @@ async def test_a_commit_that_hears_nothing_ends_in_time_and_the_next_epoch_sees_
 async def test_an_epoch_that_cannot_begin_ends_in_time(
     proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, direction: Direction
 ) -> None:
-    """While it takes over, and while it restores, which has a deadline of its own."""
-    monkeypatch.setattr("collector.kafka.epoch.RESTORE_S", DEADLINE_S / 2)
+    """While it takes over, and while it restores, which has a deadline on progress."""
+    monkeypatch.setattr("collector.kafka.restore.MAX_STALL_S", DEADLINE_S / 2)
     place = Place(proxy, proxied, prefix, 3, TIMEOUT_S)
     await place.ensure()
     publishers = [Publisher(place, partition) for partition in range(3)]
@@ -115,7 +115,7 @@ async def test_in_a_blackhole_everything_ends_in_time(
     proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, api: Api
 ) -> None:
     """What falls into it, a commit or a takeover; and what begins in it."""
-    monkeypatch.setattr("collector.kafka.epoch.CLOSE_S", CLOSE_S / 2)
+    monkeypatch.setattr("collector.kafka.producer.CLOSE_S", CLOSE_S / 2)
     place = Place(proxy, proxied, prefix, 2, 3)
     await place.ensure()
     publisher, other = Publisher(place, 0), Publisher(place, 1)

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from collector.errors import EpochEnded
-from collector.kafka.epoch import Fenced
+from collector.kafka.producer import Fenced
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import Fault, Hold
 from tests.faults.proxy import Proxy
@@ -28,16 +28,16 @@ async def publisher(proxy: Proxy, proxied: ProxiedBroker, prefix: str) -> Publis
 async def test_what_an_epoch_sent_comes_into_the_next_ones_transaction_and_is_refused(
     proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.kafka.epoch.CLOSE_S", 1.0)
+    monkeypatch.setattr("collector.kafka.producer.CLOSE_S", 1.0)
     apis = (Api.END_TXN, Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN)
     place = Place(proxy, proxied, prefix, len(apis), TIMEOUT_S)
     await place.ensure()
     publishers = [Publisher(place, partition) for partition in range(len(apis))]
 
     async def overtake(publisher: Publisher, api: Api) -> None:
-        with proxy.fault(api, Hold(), naming=publisher.id, skip=1) as late:  # the first one is the header's
+        with proxy.fault(api, Hold(), naming=publisher.id, skip=1) as late:  # the first one is the barrier's
             await _lose(publisher)
-        with proxy.fault(Api.END_TXN, Hold(), naming=publisher.id) as open_:
+        with proxy.fault(Api.END_TXN, Hold(), naming=publisher.id, skip=1) as open_:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_lose, publisher)
                 await open_.happened()

@@ -3,14 +3,21 @@
 from contextlib import AbstractAsyncContextManager
 
 import aiokafka
+import anyio
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
 from collector.errors import EpochEnded, Refused
-from collector.kafka.epoch import HEADER, Epoch, Fenced, epoch, partition_of
-from collector.kafka.restore import has_records
+from collector.kafka import epoch as epoch_module
+from collector.kafka import restore
+from collector.kafka.claim import Accepted, accept, claim
+from collector.kafka.epoch import Epoch, SeenOffset, epoch, partition_of
+from collector.kafka.header import HeaderMissing, StateLost
+from collector.kafka.producer import Fenced
+from collector.kafka.restore import Progress
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, ensure
+from collector.kafka.topics import admin, describe, ensure
 from collector.model import Envelope, Message
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
@@ -36,8 +43,19 @@ class Place:
         self.metrics = Metrics()
         self.tell = KafkaTelemetry(self.metrics, Board("0", "group"))
 
-    def epoch(self, partition: int = 0) -> AbstractAsyncContextManager[Epoch]:
-        return epoch(partition, self.settings, self.tell, lambda: True)
+    def epoch(self, partition: int = 0, seen: SeenOffset | None = None) -> AbstractAsyncContextManager[Epoch]:
+        return epoch(partition, self.settings, self.tell, lambda: True, seen=seen)
+
+    async def created(self) -> None:
+        """The topics are there."""
+        await ensure(self.settings, {"things"})
+
+    async def delete(self, *topics: str) -> None:
+        """Return when no broker knows the topics any more."""
+        async with admin(self.settings) as client:
+            await client.delete_topics(list(topics))
+            while await describe(client, list(topics)):  # noqa: ASYNC110 - brokers announce nothing
+                await anyio.sleep(0.05)
 
     async def committed(self, topic: str) -> list[tuple[bytes, bytes]]:
         """What a consumer that reads committed messages sees in all partitions."""
@@ -69,7 +87,8 @@ class Place:
 @pytest.fixture
 async def place(kafka: str, prefix: str) -> Place:
     fresh = Place(kafka, prefix)
-    await ensure(fresh.settings, {"things"})
+    await fresh.created()
+    assert await claim(fresh.settings, {"things"}, 0)
     return fresh
 
 
@@ -84,7 +103,7 @@ async def test_events_and_state_are_committed_together_and_restored(place: Place
         await first.commit([], {b"gone": None})
     assert {(b"1", b"a"), (b"2", b"b")} == set(await place.committed("things"))
     async with place.epoch() as second:
-        assert {b"k": b"v"} == {key: value for key, value in second.pairs.items() if key != HEADER}
+        assert {b"k": b"v"} == {key: value for key, value in second.pairs.items() if not key.startswith(b"#")}
 
 
 async def test_a_new_epoch_fences_the_one_before(place: Place) -> None:
@@ -151,11 +170,82 @@ async def test_partitions_of_accounts_are_fixed() -> None:
     assert [14, 21, 19] == [partition_of(account, 32) for account in ("seemetrix/864", "seemetrix/632", "quividi/me")]
 
 
-async def test_whether_a_topic_has_records_is_seen(place: Place) -> None:
-    assert not await has_records(place.settings, place.settings.state_topic)
-    async with place.epoch():
+async def test_only_an_empty_state_topic_beside_empty_event_topics_is_claimed(place: Place) -> None:
+    assert await claim(place.settings, {"things"}, 0), "it is claimed already"
+    await place.delete(place.settings.state_topic)
+    await place.created()
+    with pytest.raises(HeaderMissing):
+        async with place.epoch():
+            pass
+    assert await claim(place.settings, {"things"}, 0)
+    async with place.epoch() as holding:
+        await holding.commit([message("published")], {b"k": b"v"})
+    await place.delete(place.settings.state_topic)
+    await place.created()
+
+    assert not await claim(place.settings, {"things"}, 0)
+    with pytest.raises(HeaderMissing, match="partition 0") as refused:
+        async with place.epoch():
+            pass
+    assert "collector state init" in refused.value.advice
+
+
+async def test_an_operator_accepts_the_loss_of_state(place: Place) -> None:
+    async with place.epoch(1) as holding:
+        await holding.commit([message("published")], {b"k": b"v"})
+    assert Accepted([], []) == await accept(place.settings)
+    await place.delete(place.settings.state_topic)
+    await place.created()
+
+    assert Accepted([0, 1], []) == await accept(place.settings)
+
+    async with place.epoch(1) as holding:
+        assert b"k" not in holding.pairs
+    assert Accepted([], []) == await accept(place.settings)
+
+
+async def test_a_topic_that_is_re_created_under_a_running_epoch_gets_no_commit(place: Place) -> None:
+    async with place.epoch() as holding:
+        await holding.commit([message("before")], {b"k": b"1"})
+        await place.delete(place.settings.state_topic)
+        await place.created()
+        with pytest.raises(StateLost, match="re-created or truncated"):
+            await holding.commit([message("after")], {b"k": b"2"})
+    assert [b"before"] == [value for _, value in await place.committed("things")]
+
+
+async def test_a_partition_that_lost_its_newest_records_is_refused_by_every_process_until_an_operator_accepts_it(
+    place: Place,
+) -> None:
+    seen = SeenOffset(last=1000)
+    with pytest.raises(StateLost, match="up to offset 1000"):
+        async with place.epoch(seen=seen):
+            pass
+    for other in (seen, None):
+        with pytest.raises(Refused, match="up to offset 1000"):
+            async with place.epoch(seen=other):
+                pass
+    async with place.epoch(1):
+        pass  # its neighbour goes on
+
+    assert Accepted([], [0]) == await accept(place.settings)
+
+    async with place.epoch(seen=seen):
         pass
-    assert await has_records(place.settings, place.settings.state_topic)
+
+
+async def test_a_restore_reads_from_a_log_that_has_the_barrier(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that is answered by somebody who has not got it does not pass for one that is at the end."""
+    async with place.epoch() as holding:
+        await holding.commit((), {b"k": b"v"})
+
+    async def short(settings: KafkaSettings, partition: int, end: int, progress: Progress) -> dict[bytes, bytes]:
+        return await restore.restore(settings, partition, end - 1, progress)
+
+    monkeypatch.setattr(epoch_module, "restore", short)
+    with pytest.raises(ConnectionError, match="lacks the barrier"):
+        async with place.epoch():
+            pass
 
 
 async def test_a_deleted_topic_is_refused_by_its_name(place: Place) -> None:
@@ -167,3 +257,39 @@ async def test_a_deleted_topic_is_refused_by_its_name(place: Place) -> None:
         with pytest.raises(Refused) as refused:
             await holding.commit([message("after")], {})
     assert place.settings.topic_prefix + "things" == refused.value.topic
+
+
+@pytest.mark.parametrize(("topic", "expected"), [("collector.state", None), ("things", "things")])
+async def test_records_that_kafka_finds_wrongly_dated_are_a_matter_of_the_clock(
+    place: Place, topic: str, expected: str | None
+) -> None:
+    """A broker that takes no record from the past stands in for a clock that is wrong."""
+    prefix = place.settings.topic_prefix
+    async with place.epoch() as holding:
+        async with admin(place.settings) as client:
+            strict = {"message.timestamp.before.max.ms": "0"}
+            await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, prefix + topic, strict)])
+
+        async def commit_until_brokers_heed_it() -> None:
+            while True:
+                await holding.commit([message("dated")], {b"k": b"1"})
+
+        with pytest.raises(Refused, match="this machine's clock") as refused:
+            await commit_until_brokers_heed_it()
+    assert (expected and prefix + expected) == refused.value.topic
+    assert "set this machine's clock right" in refused.value.advice
+
+
+async def test_a_state_topic_that_is_missing_is_refused_as_lost(place: Place) -> None:
+    await place.delete(place.settings.state_topic)
+    with pytest.raises(Refused, match=r"collector\.state is missing: the state in it is lost") as refused:
+        async with place.epoch():
+            pass
+    assert "collector state init" in refused.value.advice
+
+
+async def test_a_state_topic_of_another_size_is_refused(place: Place) -> None:
+    other = place.settings.model_copy(update={"state_partitions": 3})
+    with pytest.raises(Refused, match=r"has 2 partitions, and kafka\.state_partitions is 3"):
+        async with epoch(0, other, place.tell, lambda: True):
+            pass

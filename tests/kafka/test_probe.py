@@ -10,6 +10,7 @@ from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 
 from collector.errors import Refused
 from collector.kafka import probe as probing
+from collector.kafka.claim import claim
 from collector.kafka.epoch import epoch
 from collector.kafka.probe import probe
 from collector.kafka.settings import KafkaSettings
@@ -40,7 +41,7 @@ async def probed(chosen: KafkaSettings) -> dict[str, str | Refused]:
     async with aclosing(probe(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS}, {0, 3})) as lines:
         found = {what.replace(chosen.topic_prefix, ""): said async for what, said in lines}
     state, *events = "collector.state", SNAPSHOTS, EVENTS
-    assert ["kafka", *(f"topic {name}" for name in (state, *events)), IDS, "group group"] == list(found)
+    assert ["kafka", "timeouts", *(f"topic {name}" for name in (state, *events)), IDS, "group group"] == list(found)
     return found
 
 
@@ -75,6 +76,7 @@ async def test_it_does_not_disturb_who_runs(kafka: str, prefix: str) -> None:
     """Nobody is fenced, though it asks whether the very transactional ids may be used that are in use."""
     chosen = settings(kafka, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    assert await claim(chosen, {EVENTS, SNAPSHOTS}, 0)
     telemetry = KafkaTelemetry(Metrics(), Board("", chosen.group))
     async with epoch(0, chosen, telemetry, lambda: True) as holding, anyio.create_task_group() as tasks:
         commits = 0
@@ -151,7 +153,7 @@ async def test_events_without_any_state_are_told_with_the_command_that_accepts_t
     (told,) = refusals(await probed(chosen)).items()
 
     assert "topic collector.state" == told[0]
-    assert f"{prefix}{EVENTS} has data" in told[1]
+    assert f"partition 0 of {prefix}collector.state has no header" in told[1]
     assert "collector state init" in told[1]
 
 

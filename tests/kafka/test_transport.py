@@ -5,8 +5,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from collector.kafka.claim import claim
 from collector.kafka.epoch import epoch
-from collector.kafka.restore import restore
+from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from collector.telemetry.kafka import KafkaTelemetry
@@ -34,11 +35,12 @@ async def _commits_and_restores(settings: KafkaSettings) -> None:
     tell = KafkaTelemetry(Metrics(), Board("", settings.group))
     way = settings.bootstrap_servers.encode()
     await ensure(settings, ["things"])
+    assert await claim(settings, ["things"], 0)
 
     async with epoch(0, settings, tell, lambda: True) as holding:
         await holding.commit((), {b"way": way})
 
-    assert way == (await restore(settings, 0))[b"way"]
+    assert way == (await snapshot(settings, [0], lambda *_: None))[b"way"]
 
 
 async def test_check_lets_everybody_through_who_has_the_papers(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from collector.errors import Refused
-from collector.kafka.epoch import Header
+from collector.kafka.header import Header
 from collector.model import Memory, Record, Reject
 from collector.pipeline.ledger import Novelty, Sieve
 from collector.pipeline.state import Shape, State, by_stream, load

@@ -163,7 +163,8 @@ def kafka_away() -> Told:
         stream.disowned()
     for partition in range(2, 13):
         told.kafka.epoch_ended(partition, "KafkaConnectionError")
-    told.kafka.unavailable("KafkaConnectionError: Unable to bootstrap from [('kafka.example', 9092)]")
+    advice = "check kafka.bootstrap_servers, and whether the brokers run"
+    told.kafka.unavailable("no broker answers at kafka.example:9092: Connection refused", advice)
     told.clock.pass_s(312)
     return told
 

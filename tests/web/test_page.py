@@ -158,6 +158,16 @@ async def test_what_the_process_waits_for_is_said_while_it_begins(browser: Brows
         await expect(seen.headline).to_have_text("Kafka's group coordinator does not answer")
 
 
+async def test_a_stream_whose_state_is_read_shows_how_much_of_it(browser: Browser) -> None:
+    told = boards.ten_healthy()
+    told.add("library").restoring(0.427)
+    async with seeing(browser, told) as seen:
+        await expect(seen.headline).to_have_text("Restoring 1 of 11 streams: library sessions")
+        await expect(seen.stream("library sessions")).to_contain_text("restoring · 42 %")
+        await expect(seen.stream("library sessions")).to_contain_text("Its state is being read.")
+        await seen.screenshot("restoring-wide-light", whole=False)
+
+
 async def test_an_answer_that_does_not_come_makes_what_is_shown_old_and_says_since_when(browser: Browser) -> None:
     async with seeing(browser, boards.one_parked(), PHONE) as seen:
         await seen.lose()

@@ -179,7 +179,7 @@ async def test_every_text_and_mark_has_contrast(browser: Browser, size: tuple[in
         assert [] == judged["found"]
         assert judged["looked"] > 150
         await seen.screenshot(f"all-kinds-{'wide' if size == WIDE else 'phone'}-{scheme}")
-        told.kafka.unavailable("no brokers")
+        told.kafka.unavailable("no brokers", "start them")
         await seen.refresh()
         await expect(seen.headline).to_have_text("Kafka is away")
         assert [] == (await seen.page.evaluate(CONTRAST))["found"]

@@ -23,9 +23,10 @@ async def test_healthz_is_200_while_the_loop_lives(served: Served) -> None:
 async def test_readyz_says_what_is_waited_for_until_it_is_there(served: Served) -> None:
     assert await served.get("/readyz") == (503, "connecting to Kafka\n")
 
-    served.kafka.unavailable("no brokers")
-    assert await served.get("/readyz") == (503, "Kafka is not available: no brokers\n")
+    served.kafka.unavailable("no brokers", "start them")
+    assert await served.get("/readyz") == (503, "no brokers; start them\n")
 
+    served.kafka.answers()
     served.kafka.refused("the topic is missing", "create it")
     assert await served.get("/readyz") == (503, "the topic is missing; create it\n")
 
@@ -42,16 +43,16 @@ async def test_readyz_says_what_is_waited_for_until_it_is_there(served: Served) 
 @pytest.mark.parametrize("secret", ["shown-51", 'quo"ted-52', "back\\slash-53", "naïve-54"])
 async def test_no_endpoint_shows_a_secret(served: Served, secret: str) -> None:
     Secret.model_validate(secret)
-    served.kafka.unavailable(f"refused {secret}")
+    served.kafka.unavailable(f"refused {secret}", "change it")
     served.stream.owned(HEAD, 0)
     served.stream.parked(WINDOW, Park(f"key {secret}", advice=f"not {secret}"), failures=1, delay_s=1, now=START)
 
     status = await served.status()
     (stream,) = status["streams"]
 
-    assert status["reason"] == "Kafka is not available: refused [secret]"
+    assert status["reason"] == "refused [secret]; change it"
     assert (stream["last_error"]["error"], stream["last_error"]["advice"]) == ("key [secret]", "not [secret]")
-    assert await served.get("/readyz") == (503, "Kafka is not available: refused [secret]\n")
+    assert await served.get("/readyz") == (503, "refused [secret]; change it\n")
     assert secret not in (await served.get("/metrics"))[1]
 
 
@@ -74,6 +75,8 @@ LABELS = {
     "collector_owned_partitions": "",
     "collector_rebalances_total": "",
     "collector_state_restore_duration_seconds_count": "",
+    "collector_state_restore_progress_ratio": "",
+    "collector_kafka_ready": "",
     "collector_ledger_entries": "source stream",
 }
 

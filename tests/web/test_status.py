@@ -29,6 +29,7 @@ async def test_status_has_every_documented_key_before_anything_is_known(served: 
                 "source": "mall",
                 "stream": "sessions",
                 "state": "not_owned",
+                "restoring": None,
                 "since": None,
                 "watermark": None,
                 "final": None,
@@ -65,6 +66,7 @@ async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
         "source": "mall",
         "stream": "sessions",
         "state": "live",
+        "restoring": None,
         "since": "2026-10-31T00:00:00Z",
         "watermark": "2026-10-31T23:58:00Z",
         "final": "2026-10-31T04:00:00Z",
@@ -101,9 +103,9 @@ async def test_status_tells_of_kafka_and_since_when_it_is_so(served: Served) -> 
     assert ("no_coordinator", "2026-11-01T00:01:00Z", True) == await kafka()
     served.kafka.coordinator_known()
     served.clock.pass_s(60)
-    served.kafka.unavailable("no brokers")
+    served.kafka.unavailable("no brokers", "start them")
     served.clock.pass_s(60)
-    served.kafka.unavailable("no brokers")
+    served.kafka.unavailable("no brokers", "start them")
     assert ("away", "2026-11-01T00:02:00Z", True) == await kafka()
 
     served.kafka.committed(0.1)

@@ -66,7 +66,7 @@ function show(status, now) {
 const SECTIONS = {
   parked: ["parked"],
   backing_off: ["backing_off"],
-  running: ["live", "catching_up"],
+  running: ["live", "catching_up", "restoring"],
   complete: ["complete"],
 };
 

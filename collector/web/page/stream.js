@@ -3,9 +3,10 @@
 import { Spark, Strip, html, put, svg } from "./strip.js";
 import { STATES, ago, ahead, counted, lasting, moment, nameOf, number, sentence } from "./words.js";
 
-// Told apart by their shapes: a dot, a dot that fills, a triangle, a square, a tick, a ring.
+// Distinguished by their shapes: a dot, three quarters of a ring, a dot that fills, a triangle, a square, a tick, a ring.
 const MARKS = {
   live: "M8 3a5 5 0 1 0 0 10A5 5 0 0 0 8 3Z",
+  restoring: "M8 2a6 6 0 1 0 6 6h-2a4 4 0 1 1-4-4V2Z",
   catching_up: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2Zm0 2v8a4 4 0 0 1 0-8Z",
   backing_off: "M8 2 15 14H1ZM7.2 6v4h1.6V6Zm0 5v1.6h1.6V11Z",
   parked: "M2 2H14V14H2ZM7 4v5h2V4Zm0 6v2h2v-2Z",
@@ -45,7 +46,8 @@ export class Stream {
   show(said, started, now) {
     this.element.dataset.state = said.state;
     this.mark.setAttribute("d", MARKS[said.state] ?? MARKS.not_owned);
-    put(this.state, STATES[said.state] ?? said.state);
+    const share = said.state === "restoring" && said.restoring !== null ? ` · ${Math.floor(100 * said.restoring)} %` : "";
+    put(this.state, `${STATES[said.state] ?? said.state}${share}`);
     this.#trouble(said, now);
     this.#day(said, now);
     this.#events(said, started, now);
@@ -72,6 +74,7 @@ export class Stream {
     put(this.scale, `${lasting(cell)} a bar`);
     if (shown) this.strip.show(this.name.textContent, strip, now);
     else if (state === "complete") put(this.instead, `All of it is published, up to ${moment(Date.parse(watermark), now)}.`);
+    else if (state === "restoring") put(this.instead, "Its state is being read.");
     else put(this.instead, watermark ? "Told as it is now: there is no past to show." : "Not begun yet.");
   }
 

@@ -3,6 +3,7 @@
 export const STATES = {
   parked: "parked",
   backing_off: "backing off",
+  restoring: "restoring",
   catching_up: "catching up",
   live: "live",
   complete: "complete",
@@ -96,7 +97,7 @@ function ofKafka({ kafka, reason }, now) {
       return {
         tone: "bad",
         headline: "Kafka needs you",
-        details: [reason, `Nothing is published until that is done, and nothing is lost.${since}`],
+        details: [reason, `What waits for it is not published until that is done. Nothing is lost.${since}`],
       };
     case "no_coordinator":
       return {
@@ -131,6 +132,11 @@ function ofStreams({ streams }) {
   if (backing.length) {
     details.unshift("Nothing for you to do: what failed is tried again.");
     return { tone: "warn", headline: `${number(backing.length)} of ${all} ${backing.length === 1 ? "is" : "are"} backing off${named(backing, "")}`, details };
+  }
+  const restoring = here.filter((stream) => stream.state === "restoring");
+  if (restoring.length) {
+    details.unshift("A stream is published again as soon as its state is read.");
+    return { tone: "wait", headline: `Restoring ${number(restoring.length)} of ${all}${named(restoring, "")}`, details };
   }
   return { tone: "good", headline: here.length === 1 ? `The ${elsewhere ? "stream here" : "one stream"} is well` : `All ${all} are well`, details };
 }

@@ -1,0 +1,110 @@
+"""Who may write the headers of the state topic: the first deployment that finds nothing, or an operator."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from aiokafka.structs import ConsumerRecord
+from msgspec import Struct
+
+from collector.kafka.header import BARRIER, HEADER, TRUNCATED, HeaderMissing, own_header
+from collector.kafka.producer import Producer, opened
+from collector.kafka.restore import reported_ends, search
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.transaction import transact
+
+_CLAIM = b"#claim"
+"""The key of this module's own barriers."""
+
+
+async def claim(settings: KafkaSettings, event_topics: Iterable[str], partition: int) -> bool:
+    """Write the headers of all partitions in one transaction, if the state topic and the event topics are empty.
+
+    Returns whether the partition has its header now, by this call or another one; if not, it was lost. Raises Fenced
+    when another replica claims the topic at the same time; Refused, KafkaError, OSError or TimeoutError.
+    """
+    # Looked at twice: at first without writing anything, since this is repeated as long as a header is missing.
+    reported = {number: end - 1 for number, end in (await reported_ends(settings, settings.state_topic)).items()}
+    if await search(settings, reported, _is_state):
+        return await search(settings, {partition: reported[partition]}, _is_header)
+    async with opened(settings, _transactional_id(settings)) as producer:
+        ends = await transact(producer, settings, (), _barriers(settings), {})
+        if await search(settings, ends, _is_state):
+            return await search(settings, {partition: ends[partition]}, _is_header)
+        if await _were_published(settings, event_topics):
+            return False
+        await _write_headers(producer, settings, range(settings.state_partitions))
+    return True
+
+
+async def verify_claimed(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
+    """Check, as the brokers report it, that every state partition has its header, or that nothing was ever published.
+
+    Reads a partition no further than to its header. Raises HeaderMissing, KafkaError, OSError or TimeoutError.
+    """
+    reported = {number: end - 1 for number, end in (await reported_ends(settings, settings.state_topic)).items()}
+    for partition, end in reported.items():
+        if await search(settings, {partition: end}, _is_header):
+            continue
+        if await search(settings, reported, _is_state) or await _were_published(settings, event_topics):
+            raise HeaderMissing(settings.state_topic, partition)
+        return
+
+
+class Accepted(Struct, frozen=True):
+    """The state partitions whose loss an operator accepted."""
+
+    empty: Sequence[int]
+    """They had no header: their streams begin anew."""
+    truncated: Sequence[int]
+    """They lost their newest records: their streams go on from what is left."""
+
+
+async def accept(settings: KafkaSettings) -> Accepted:
+    """Write the headers that are missing and remove the marks of truncation, all in one transaction.
+
+    This is the operator's word that state is lost. Returns the partitions of which that was so. Raises as `claim` does.
+    """
+    async with opened(settings, _transactional_id(settings)) as producer:
+        ends = await transact(producer, settings, (), _barriers(settings), {})
+        empty, truncated = set(range(settings.state_partitions)), set[int]()
+
+        def look(partition: int, record: ConsumerRecord) -> bool:
+            if record.key == HEADER:
+                empty.discard(partition)
+            elif record.key == TRUNCATED:
+                (truncated.discard if record.value is None else truncated.add)(partition)
+            return False
+
+        await search(settings, ends, look)
+        if refused := empty | truncated:
+            await _write_headers(producer, settings, sorted(refused))
+    return Accepted(sorted(empty), sorted(truncated - empty))
+
+
+def _transactional_id(settings: KafkaSettings) -> str:
+    """Of whoever writes headers: two that do so at a time fence each other."""
+    return f"{settings.group}-{settings.state_topic}-claim"
+
+
+def _barriers(settings: KafkaSettings) -> Mapping[int, Mapping[bytes, bytes]]:
+    return {partition: {_CLAIM: b""} for partition in range(settings.state_partitions)}
+
+
+async def _were_published(settings: KafkaSettings, event_topics: Iterable[str]) -> bool:
+    """Whether anything was ever appended to an event topic, also if it has expired since."""
+    for name in sorted(event_topics):
+        if any((await reported_ends(settings, settings.topic_prefix + name)).values()):
+            return True
+    return False
+
+
+async def _write_headers(producer: Producer, settings: KafkaSettings, partitions: Iterable[int]) -> None:
+    records = {HEADER: own_header(settings), TRUNCATED: None}
+    await transact(producer, settings, (), dict.fromkeys(partitions, records), {})
+
+
+def _is_header(_partition: int, record: ConsumerRecord) -> bool:
+    return bool(record.key == HEADER)
+
+
+def _is_state(_partition: int, record: ConsumerRecord) -> bool:
+    return record.key not in (BARRIER, _CLAIM)

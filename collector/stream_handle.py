@@ -1,0 +1,94 @@
+"""A configured stream, and what outlives its epochs."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+import anyio
+
+from collector.clock import Clock
+from collector.config import Settings
+from collector.errors import EpochEnded, Park, Refused
+from collector.kafka.epoch import Epoch
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import is_usable
+from collector.model import Memory, Message
+from collector.pipeline.message import Origin
+from collector.pipeline.state import Shape, State, load, stream_prefix
+from collector.pipeline.strip import strip
+from collector.secrets import conceal
+from collector.telemetry.status import Look
+from collector.telemetry.stream import StreamTelemetry
+from collector.vendors import backoff
+from collector.vendors.base import Stream
+from collector.worker import Worker
+
+
+class StreamHandle:
+    """A stream, run in each epoch of its partition."""
+
+    def __init__(
+        self, stream: Stream[Any], settings: Settings, telemetry: StreamTelemetry, clock: Clock, random: Random
+    ) -> None:
+        self.stream = stream
+        self.telemetry = telemetry
+        self.prefix = stream_prefix(stream.account, stream.source, stream.name)
+        self._kafka: KafkaSettings = settings.kafka
+        self._clock = clock
+        self._random = random
+        self._shape = Shape(stream.memory, stream.fields_version, stream.reach)
+        self._origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
+        self._refused: Refused | None = None
+        """The topic that Kafka refused last: the stream waits for it, its neighbours do not."""
+        self._refusals = 0
+        source = settings.sources[stream.source]
+        self._since = source.since
+        self._secrets = tuple(source.secrets.values())
+
+    async def run(self, holding: Epoch, pairs: Mapping[str, bytes]) -> None:
+        """Run the stream in an epoch, from its own state, until it is complete. Raises EpochEnded."""
+        try:
+            state = load(self.prefix, self._shape, pairs)
+        except Refused as error:
+            trouble = Park(str(error), advice=error.advice)
+            self.telemetry.parked(None, trouble, failures=1, delay_s=0, now=self._clock.now())
+            return
+        self.telemetry.owned(state.head, len(state.ledger), self._look_at(state))
+        await self._topic_is_usable()
+
+        async def commit(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
+            try:
+                await holding.commit(messages, state)
+            except Refused as error:
+                self._refused = error
+                raise EpochEnded from error
+            self._refused, self._refusals = None, 0
+
+        worker: Worker[Any] = Worker(
+            self.stream,
+            state,
+            commit,
+            origin=self._origin,
+            clock=self._clock,
+            tell=self.telemetry,
+            random=self._random,
+            credentials=lambda: [secret.peek() for secret in self._secrets],
+        )
+        await worker.follow(self._since)
+
+    def _look_at(self, state: State) -> Look | None:
+        """How to show what was published lately; a stream that is only known as it is now has no such thing."""
+        stream = self.stream
+        return None if stream.memory is Memory.LATEST else partial(strip, state, stream.policy, stream.zone)
+
+    async def _topic_is_usable(self) -> None:
+        """Return at once, or when the topic that Kafka refused seems usable again."""
+        while (refused := self._refused) is not None and refused.topic is not None:
+            self._refusals += 1
+            delay_s = backoff.delay_s(self._refusals, backoff.PARKED, self._random.random())
+            trouble = Park(str(refused), advice=refused.advice)
+            self.telemetry.parked(None, trouble, failures=self._refusals, delay_s=delay_s, now=self._clock.now())
+            await anyio.sleep(delay_s)
+            if await is_usable(self._kafka, refused.topic):
+                self._refused = None

@@ -1,0 +1,108 @@
+"""What a Kafka that is away looks like: within seconds, explained as `check` explains it, in one line of the log."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import anyio
+import pytest
+
+from tests.kafka.broker import Broker, why_not
+from tests.kafka.daemon import EVENTS, Daemon, reading, until
+from tests.needs import need
+from tests.vendor import Known, Vendor, serving, session
+
+pytestmark = pytest.mark.anyio
+
+NOTICED_S = 20
+"""For two heartbeats of a session of three seconds, and an attempt to reach the broker; on a busy machine."""
+OUTAGE = {"kafka_unavailable", "kafka_ready", "group_coordinator_away", "group_coordinator_back", "transaction_aborted"}
+
+
+def lines(daemon: Daemon) -> list[dict[str, str]]:
+    return [json.loads(line) for line in daemon.log.read_text("utf-8").splitlines()]
+
+
+async def test_an_idle_stream_shows_within_seconds_that_kafka_is_away_and_that_it_is_back(
+    prefix: str, tmp_path: Path
+) -> None:
+    """Nothing is polled, so nothing is committed: the stream itself would notice after two minutes at the earliest."""
+    need("KAFKA", why_not())
+    broker, vendor = Broker(tmp_path / "kafka"), Vendor([])
+    begun = datetime.now(UTC)
+    try:
+        await anyio.to_thread.run_sync(broker.start)
+        async with serving(vendor):
+            daemon = Daemon(
+                tmp_path,
+                broker.address,
+                prefix,
+                vendor,
+                interval='"1h"',
+                allowed_lateness='"3h"',
+                sweep_every='"2h"',
+                since=f"{begun:%Y-%m-%dT%H:%M:%SZ}",
+            )
+
+            async def is_live() -> bool:
+                return (await daemon.stream()).get("state") == "live" and await daemon.is_ready()
+
+            async def is_away() -> bool:
+                code, reason = await daemon.get("/readyz")
+                return code == 503 and f"no broker answers at {broker.address}: Connection refused" in reason
+
+            try:
+                daemon.start()
+                await until(is_live, "the stream is live")
+                assert 1 == await daemon.metric("collector_kafka_ready")
+                before = len(lines(daemon))
+
+                broker.kill()
+                await until(is_away, "not ready, and why", NOTICED_S)
+
+                assert 0 == await daemon.metric("collector_kafka_ready")
+                row = await daemon.stream()
+                assert "backing_off" == row["state"]
+                assert "no broker answers" in row["last_error"]["error"]
+                assert "check kafka.bootstrap_servers" in row["last_error"]["advice"]
+                status = json.loads((await daemon.get("/api/status"))[1])
+                assert ("away", False) == (status["kafka"]["state"], status["ready"])
+
+                await anyio.to_thread.run_sync(broker.start)
+                await until(is_live, "the stream is live again, and the replica ready")
+
+                assert 1 == await daemon.metric("collector_kafka_ready")
+                levels = ("info", "warning", "error")
+                events = [line["event"] for line in lines(daemon)[before:] if line["level"] in levels]
+                assert ["kafka_unavailable", "kafka_ready"] == [event for event in events if event in OUTAGE]
+            finally:
+                daemon.close()
+    finally:
+        broker.kill()
+
+
+async def test_a_timeout_beyond_the_brokers_limits_is_refused_with_its_key_and_heals_with_the_brokers(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    vendor = Vendor([Known(session(datetime.now(UTC), Random(1), 1), datetime.now(UTC))])
+    async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]):
+        for key, value, limit in (
+            ("transaction_timeout", '"2000s"', "transaction.max.timeout.ms"),
+            ("session_timeout", '"2h"', "group.max.session.timeout.ms"),
+        ):
+            daemon = Daemon(tmp_path, kafka, prefix, vendor, **{key: value})
+
+            async def is_refused(key: str = key, limit: str = limit, daemon: Daemon = daemon) -> bool:
+                code, reason = await daemon.get("/readyz")
+                return code == 503 and f"kafka.{key} = " in reason and limit in reason
+
+            try:
+                daemon.start()
+                await until(is_refused, f"refused, naming {key}")
+                daemon.end()
+                refused = [line for line in lines(daemon) if line["event"] == "kafka_refused"]
+                assert 1 == len(refused)
+                assert key in refused[0]["advice"]
+            finally:
+                daemon.close()
