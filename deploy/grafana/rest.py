@@ -196,7 +196,7 @@ def kafka() -> Sequence[Builder[Panel]]:
             "without those: members are lost, see session_timeout and the network.",
             {"{{instance}}": f"increase({replica('collector_rebalances_total')}[1h])"},
             unit="short",
-            width=12,
+            width=8,
         ),
         lines(
             "Duration of restores, on average",
@@ -204,7 +204,15 @@ def kafka() -> Sequence[Builder[Panel]]:
             "large ledger, or a state topic that is not compacted.",
             {"{{instance}}": f"{replica(restore + '_sum')} / {replica(restore + '_count')}"},
             unit="s",
-            width=12,
+            width=8,
+        ),
+        lines(
+            "Progress of restores",
+            "Share that is read of the state that is being restored; 100 % while none is. One that stands is begun "
+            "anew after half a minute: see the log, and the brokers.",
+            {"{{instance}}": replica("collector_state_restore_progress_ratio")},
+            unit="percentunit",
+            width=8,
         ),
     )
 
