@@ -12,6 +12,9 @@ from tests.kafka.town import Replica
 
 UNWELL = {"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}
 """How often a vendor that is unwell answers so."""
+OF_TRANSACTIONS = ("after_begin", "after_sends", "commit_sent", "after_commit")
+TRANSACTIONS_BEFORE = 3
+"""Two accounts, so two epochs, have a barrier each: the next transaction is a batch's."""
 
 
 async def killed_at_random(stage: Stage, times: int) -> int:
@@ -33,14 +36,18 @@ async def killed_at_random(stage: Stage, times: int) -> int:
 
 
 async def killed_at_each_step(stage: Stage, times: int) -> int:
-    """Kill -9 after init, in the middle of a restore, after begin, after the sends, in the commit, after it."""
+    """Kill -9 after init and the barrier, in the middle of a restore; after begin, the sends, in the commit, after it.
+
+    The last four first of the barrier's transaction, then of a batch's.
+    """
     replica = stage.replica()
     await stage.flows()
     replica.kill()
     count = 0
     for number in range(times):
         for point in POINTS:
-            replica.start(**{VARIABLE: f"{point}:{1 + number}"})
+            nth = 1 + number * (TRANSACTIONS_BEFORE if point in OF_TRANSACTIONS else 1)
+            replica.start(**{VARIABLE: f"{point}:{nth}"})
             await patiently(partial(_has_ended, replica), f"the process dies {point}")
             count += 1
     replica.start()
