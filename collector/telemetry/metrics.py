@@ -1,11 +1,16 @@
 """Every metric, once: base units, `_total` counters, timestamps instead of ages, bounded labels."""
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from collector import __version__
+from collector.telemetry.log_target import stderr_target
 
 _STREAM = ("source", "stream")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -14,6 +19,14 @@ _DELAY_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 12 * 36
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nothing here reads
+
+
+class LogErrors(Collector):
+    """What the log's target counts itself: it loses lines before there are metrics, and wherever a lock may be held."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "Log lines that could not be written."
+        yield CounterMetricFamily("collector_log_errors", text, value=stderr_target().lost)
 
 
 class Metrics:
@@ -36,6 +49,9 @@ class Metrics:
             return Histogram(f"collector_{name}", text, labels, registry=registry, buckets=buckets)
 
         gauge("build_info", "1, labelled with the version.", ("version",)).labels(__version__).set(1)
+
+        self.log_errors = LogErrors()
+        registry.register(self.log_errors)
 
         self.stream_state = gauge("stream_state", "1 for the state a stream is in.", (*_STREAM, "state"))
         self.watermark = gauge(

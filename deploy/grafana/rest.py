@@ -247,4 +247,12 @@ def replicas() -> Sequence[Builder[Panel]]:
             {"{{instance}}": f"rate({replica('process_cpu_seconds_total')}[$__rate_interval])"},
             unit="percentunit",
         ),
+        lines(
+            "Log lines lost",
+            "Lines that could not be written: the disk is full, or the log's reader is away or too slow. Only the log "
+            "is affected.",
+            {"{{instance}}": counted(replica("collector_log_errors_total"), "$__rate_interval")},
+            unit="short",
+            width=24,
+        ),
     )

@@ -50,6 +50,10 @@ class Daemon:
 
     program: Sequence[str] = ("-m", "collector")
     """What Python runs."""
+    redirect = ""
+    """What a shell does to its streams before it starts, such as `2>&-`. Both of them go to `log` otherwise."""
+    stderr: int | None = None
+    """The file descriptor that it writes its log to, if that is not `log`."""
 
     def __init__(self, home: Path, kafka: str, prefix: str, vendor: Vendor, **keys: str) -> None:
         self._settle_in(home)
@@ -69,8 +73,11 @@ class Daemon:
 
     def start(self, **environment: str) -> None:
         command = [sys.executable, *self.program, "run", "--config", str(self.config)]
+        if self.redirect:
+            command = ["sh", "-c", f'exec "$@" {self.redirect}', "sh", *command]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+            stderr = log if self.stderr is None else self.stderr
+            self._process = subprocess.Popen(command, stdout=log, stderr=stderr, env={**os.environ, **environment})
 
     def kill(self) -> None:
         """At once, at whatever instruction it is."""

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
@@ -11,19 +10,15 @@ import structlog
 
 from collector.secrets import CONCEALED, Secret
 from collector.telemetry.log import Level, configure
+from collector.telemetry.log_target import STDERR_FD, LogTarget
 
 Form = Literal["json", "console"]
 SECRET = 'log/ged "secret"-61'
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+def _known() -> None:
     Secret.model_validate(SECRET)
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
 
 
 def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -32,12 +27,12 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in err.splitlines()]
 
 
-def test_a_happening_is_one_line_of_json_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    configure("info", "json")
+def test_a_happening_is_one_line_of_json_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json", LogTarget(STDERR_FD))
 
     structlog.get_logger().info("stream_live", source="mall", rows=3, text="two\nlines")
 
-    (line,) = lines(capsys)
+    (line,) = lines(capfd)
     moment = line.pop("timestamp")
     assert line == {"event": "stream_live", "level": "info", "source": "mall", "rows": 3, "text": "two\nlines"}
     assert moment.endswith("Z")
@@ -53,11 +48,11 @@ def test_a_happening_is_one_line_of_json_on_stderr(capsys: pytest.CaptureFixture
     ],
 )
 def test_what_is_below_the_level_is_not_written(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     level: Level,
     expected: list[str],
 ) -> None:
-    configure(level, "json")
+    configure(level, "json", LogTarget(STDERR_FD))
 
     log = structlog.get_logger()
     log.debug("debug")
@@ -65,15 +60,15 @@ def test_what_is_below_the_level_is_not_written(
     log.warning("warning")
     log.error("error")
 
-    assert expected == [line["event"] for line in lines(capsys)]
+    assert expected == [line["event"] for line in lines(capfd)]
 
 
-def test_a_traceback_is_a_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    configure("info", "json")
+def test_a_traceback_is_a_part_of_its_line(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json", LogTarget(STDERR_FD))
 
     structlog.get_logger().error("unexpected", exc_info=raised("broken"))
 
-    (line,) = lines(capsys)
+    (line,) = lines(capfd)
     assert "Traceback" in line["exception"]
     assert "ValueError: broken" in line["exception"]
 
@@ -106,31 +101,31 @@ class Thing:
     ],
     ids=["text", "part", "list", "dict", "error", "object", "bytes"],
 )
-def test_no_value_shows_a_secret(capsys: pytest.CaptureFixture[str], form: Form, value: object) -> None:
-    configure("info", form)
+def test_no_value_shows_a_secret(capfd: pytest.CaptureFixture[str], form: Form, value: object) -> None:
+    configure("info", form, LogTarget(STDERR_FD))
 
     structlog.get_logger().warning("happened", value=value)
 
-    assert shows_no_secret(capsys)
+    assert shows_no_secret(capfd)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_no_traceback_shows_a_secret(capsys: pytest.CaptureFixture[str], form: Form) -> None:
-    configure("info", form)
+def test_no_traceback_shows_a_secret(capfd: pytest.CaptureFixture[str], form: Form) -> None:
+    configure("info", form, LogTarget(STDERR_FD))
 
     structlog.get_logger().error("unexpected", exc_info=raised(f"cannot use {SECRET}"))
 
-    assert shows_no_secret(capsys)
+    assert shows_no_secret(capfd)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_no_line_of_a_library_shows_a_secret(capsys: pytest.CaptureFixture[str], form: Form) -> None:
-    configure("debug", form)
+def test_no_line_of_a_library_shows_a_secret(capfd: pytest.CaptureFixture[str], form: Form) -> None:
+    configure("debug", form, LogTarget(STDERR_FD))
 
     logging.getLogger("library").info("connecting with %s", SECRET)
     logging.getLogger("library").error("broken", exc_info=raised(SECRET))
 
-    assert shows_no_secret(capsys)
+    assert shows_no_secret(capfd)
 
 
 def shows_no_secret(captured: pytest.CaptureFixture[str]) -> bool:
@@ -140,24 +135,24 @@ def shows_no_secret(captured: pytest.CaptureFixture[str]) -> bool:
     return out == "" and "ged" not in err and "-61" not in err
 
 
-def test_libraries_are_silent_above_debug_and_said_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
-    configure("info", "json")
+def test_libraries_are_silent_above_debug_and_said_at_debug(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json", LogTarget(STDERR_FD))
     logging.getLogger("library").error("heard")
-    assert lines(capsys) == []
+    assert lines(capfd) == []
 
-    configure("debug", "json")
+    configure("debug", "json", LogTarget(STDERR_FD))
     logging.getLogger("library").info("heard")
 
-    (line,) = lines(capsys)
+    (line,) = lines(capfd)
     assert ("heard", "library", "info") == (line["event"], line["logger"], line["level"])
 
 
-def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    configure("info", "console")
+def test_the_console_form_is_for_people(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("info", "console", LogTarget(STDERR_FD))
 
     structlog.get_logger().info("stream_live", source="mall")
 
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert out == ""
     assert "stream_live" in err
     assert "source=mall" in err

@@ -1,0 +1,274 @@
+"""Where log lines go: what cannot be written is counted, nothing is raised, and nobody waits for a reader."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.secrets import CONCEALED, Secret
+from collector.telemetry import log_target
+from collector.telemetry.log_target import LogTarget, PrintedLines
+from collector.telemetry.metrics import Metrics
+from tests.telemetry.descriptors import (
+    PIPE_BYTES,
+    Pipe,
+    closed,
+    full,
+    read_only,
+    unread_pipe,
+    unread_socket,
+    unread_terminal,
+    without_reader,
+)
+
+LINE = "x" * 99
+MANY = 1000
+"""Lines, with their ends a hundred bytes each: more than any of the pipes here takes."""
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    found = Pipe()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def target(pipe: Pipe) -> LogTarget:
+    """Of a pipe, at a time that stands still: what it may wait, it waits once."""
+    return LogTarget(pipe.writing, lambda: 0.0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def opened(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+def test_a_line_is_there_when_write_returns(path: Path) -> None:
+    target = LogTarget(opened(path))
+
+    target.write("one")
+    target.write("z" * 1_000_000)
+    target.write("lone \udc80 surrogate")
+
+    assert ["one", "z" * 1_000_000, "lone ? surrogate"] == path.read_text("utf-8").splitlines()
+    assert 0 == target.lost
+
+
+@pytest.mark.parametrize("make", [full, closed, read_only, without_reader])
+def test_a_line_that_fails_is_counted(make: Callable[[], int]) -> None:
+    target = LogTarget(make())
+
+    target.write("one")
+    target.write("two")
+
+    assert 2 == target.lost
+
+
+@pytest.mark.parametrize("make", [unread_pipe, unread_socket, unread_terminal])
+def test_nobody_waits_for_a_reader_that_does_not_read(make: Callable[[], int]) -> None:
+    target = LogTarget(make(), lambda: 0.0)
+    began_s = time.monotonic()
+
+    for _ in range(10 * MANY):
+        target.write(LINE)
+
+    assert 0 < target.lost < 10 * MANY
+    assert time.monotonic() - began_s < 10 * MANY * log_target.WAIT_MS / 1000 / 10
+
+
+def test_a_pipe_that_cannot_be_opened_anew_does_not_block_either(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that another user has made."""
+    monkeypatch.setattr(log_target, "_unblocked", lambda fd: fd)
+    target = LogTarget(pipe.writing, lambda: 0.0)
+
+    target.write("z" * 3 * PIPE_BYTES)
+    target.write(LINE)
+
+    assert 2 == target.lost
+    assert "z" * PIPE_BYTES == pipe.read()
+
+
+def test_a_reader_that_is_always_too_slow_is_not_waited_for_each_time(pipe: Pipe, target: LogTarget) -> None:
+    began_s = time.monotonic()
+
+    for _ in range(MANY):
+        pipe.fill()
+        target.write(LINE)
+        pipe.read()
+
+    assert MANY == target.lost
+    assert time.monotonic() - began_s < MANY * log_target.WAIT_MS / 1000 / 2
+
+
+def test_after_a_while_a_reader_is_waited_for_again(pipe: Pipe) -> None:
+    now_s = [0.0]
+    target = LogTarget(pipe.writing, lambda: now_s[0])
+    pipe.fill()
+    for _ in range(3):
+        began_s = time.monotonic()
+        target.write(LINE)
+        assert time.monotonic() - began_s >= log_target.WAIT_MS / 1000 / 2
+        now_s[0] += 1 / log_target.WAIT_SHARE
+
+
+def test_a_reader_that_comes_in_time_loses_nothing(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_target, "WAIT_MS", 60_000.0)
+    target = LogTarget(pipe.writing)
+    read: list[str] = []
+
+    def write() -> None:
+        for _ in range(MANY):
+            target.write(LINE)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        read.append(pipe.read())
+    read.append(pipe.read())
+
+    assert [LINE] * MANY == "".join(read).splitlines()
+    assert 0 == target.lost
+
+
+def test_lines_come_again_after_one_that_says_how_many_were_lost(pipe: Pipe, target: LogTarget) -> None:
+    for _ in range(MANY):
+        target.write(LINE)
+    lost = target.lost
+    before = pipe.read().splitlines()
+
+    target.write("again")
+    target.write("and again")
+
+    assert [LINE] * (MANY - lost) == before
+    assert [f"log_lines_lost lines={lost}", "again", "and again"] == pipe.read().splitlines()
+    assert lost == target.lost
+
+
+def test_after_a_line_that_was_cut_the_next_begins_on_its_own(pipe: Pipe, target: LogTarget) -> None:
+    target.write("z" * 3 * PIPE_BYTES)
+    cut = pipe.read()
+
+    target.write("again")
+
+    assert "z" * PIPE_BYTES == cut
+    assert "\nlog_lines_lost lines=1\nagain\n" == pipe.read()
+
+
+def test_what_is_lost_again_at_once_is_reported_later(pipe: Pipe, target: LogTarget) -> None:
+    pipe.fill()
+    target.write("one")
+    target.write("two")
+    pipe.read()
+
+    target.write("z" * 3 * PIPE_BYTES)
+    assert pipe.read().startswith("log_lines_lost lines=2\nzzz")
+    target.write("again")
+
+    assert ["", "log_lines_lost lines=1", "again"] == pipe.read().splitlines()
+    assert 3 == target.lost
+
+
+def test_a_notice_that_must_not_be_written_is_left_out(pipe: Pipe, target: LogTarget) -> None:
+    target.notice = lambda _: None
+    target.lose()
+
+    target.write("again")
+
+    assert "again\n" == pipe.read()
+
+
+def test_a_disk_that_has_room_again_has_whole_lines(path: Path) -> None:
+    """The limit of a file's size stands for the disk's: a write is cut by it, and the next one fails."""
+    code = """
+import resource, signal, sys
+from collector.telemetry.log_target import LogTarget
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+target = LogTarget(1)
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (250, limits[1]))
+for _ in range(5):
+    target.write("x" * 99)
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+target.write("again")
+"""
+    with path.open("wb") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+
+    assert [LINE, LINE, "x" * 50, "log_lines_lost lines=3", "again"] == path.read_text("utf-8").splitlines()
+
+
+def test_lines_of_several_threads_do_not_mix(path: Path) -> None:
+    target = LogTarget(opened(path))
+    lines = [letter * 20_000 for letter in "abcd"]
+
+    def write(line: str) -> None:
+        for _ in range(200):
+            target.write(line)
+
+    threads = [threading.Thread(target=write, args=(line,)) for line in lines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(lines * 200) == sorted(path.read_text("utf-8").splitlines())
+
+
+def test_a_finalizer_that_reports_in_the_middle_of_a_line_costs_its_own_line(pipe: Pipe, target: LogTarget) -> None:
+    def interrupted(lines: int) -> str:
+        target.write("from within")
+        return f"{lines} lost"
+
+    target.notice = interrupted
+    target.lose()
+
+    target.write("one")
+    assert ["1 lost", "one"] == pipe.read().splitlines()
+    assert 2 == target.lost
+
+
+def test_others_who_have_the_same_pipe_may_block_as_before(pipe: Pipe) -> None:
+    LogTarget(pipe.writing)
+
+    assert os.get_blocking(pipe.writing)
+
+
+def test_what_is_printed_becomes_lines_without_secrets(pipe: Pipe, target: LogTarget) -> None:
+    Secret.model_validate("printed-secret-77")
+    stream = PrintedLines(target)
+
+    print("a warning", "of printed-", end="", file=stream)
+    print("secret-77", file=stream)
+    print("no end", end="", file=stream, flush=True)
+
+    assert [f"a warning of {CONCEALED}", "no end"] == pipe.read().splitlines()
+
+
+def test_what_is_printed_to_a_full_disk_is_lost_and_counted() -> None:
+    target = LogTarget(full())
+
+    print("two\nlines", file=PrintedLines(target), flush=True)
+
+    assert 2 == target.lost
+
+
+def test_the_metric_counts_from_the_beginning_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = LogTarget(full())
+    monkeypatch.setattr("collector.telemetry.metrics.stderr_target", lambda: target)
+    registry = Metrics().registry
+    assert 0 == registry.get_sample_value("collector_log_errors_total")
+
+    target.write("one")
+
+    assert 1 == registry.get_sample_value("collector_log_errors_total")
+    assert 1 == Metrics().registry.get_sample_value("collector_log_errors_total")
