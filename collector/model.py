@@ -86,7 +86,10 @@ class Answer(Struct, Generic[P], frozen=True):
     vendor_now: datetime | None
     """The vendor's clock when it answered, where it said so."""
     gone: "Callable[[bytes], Record[P]] | None" = None
-    """Of a LATEST stream, when the answer is whole: what to say of the thing with this key, which it lacks."""
+    """Of a LATEST stream: what to say of the thing with this key, in the list of keys of this version or of the one
+    before, when it is gone. Its fingerprint is the same in every version."""
+    is_whole: bool = True
+    """Of a LATEST stream: whether it shows everything. Only then may what it lacks be gone."""
 
 
 class Memory(Enum):

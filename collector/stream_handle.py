@@ -37,7 +37,7 @@ class StreamHandle:
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
-        self._shape = Shape(stream.memory, stream.fields_version, stream.reach)
+        self._shape = Shape(stream.memory, stream.fields_version, stream.reach, stream.former)
         self._origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
         self._refused: Refused | None = None
         """The topic that Kafka refused last: the stream waits for it, its neighbours do not."""

@@ -211,7 +211,7 @@ class Worker(Generic[P]):
         )
         await self._read(answer, sieve)
         if answer.gone is not None:
-            sieve.miss(answer.gone)
+            sieve.miss(answer.gone, is_whole=answer.is_whole)
         context = Context(self._stream.memory, self._origin, request, asked_at, self._head.watermark, live)
         # What of it is new is decided batch by batch, in order; equal keys are in one batch.
         for batch in batches(sieve, self._stream.explode, context):

@@ -202,7 +202,7 @@ def _planned(stream: Stream[Any], state: State, to: datetime) -> Rewind:
 
 def _state(stream: Stream[Any], pairs: dict[bytes, bytes]) -> State:
     prefix = stream_prefix(stream.account, stream.source, stream.name)
-    shape = Shape(stream.memory, stream.fields_version, stream.reach)
+    shape = Shape(stream.memory, stream.fields_version, stream.reach, stream.former)
     return load_state(prefix, shape, by_stream(pairs).get(prefix, {}))
 
 

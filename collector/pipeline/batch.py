@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from collector.model import Event, Head, Memory, Message, Record, Reject, Tally, Window
-from collector.pipeline.ledger import Entry, Novelty, Sieve
+from collector.pipeline.ledger import Novelty, Sieve
 from collector.pipeline.message import Origin, of_event, of_reject, record_digest
+from collector.pipeline.page import Entry
 from collector.rfc3339 import to_ms
 
 P = TypeVar("P")

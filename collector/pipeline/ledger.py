@@ -7,44 +7,34 @@ the pages that were read longest ago are closed again.
 
 What is LATEST is never forgotten: a key has a page of its own, which holds its last entry and is written over.
 
+A page keeps the version of the lists of fields with which it was begun. A record on a page of the version before this
+one is compared, and published, with the key and the fingerprint that `former` gives it. Pages of ten minutes pass; that
+of a LATEST key is carried to the present version by the first answer that shows the thing. See docs/decisions/0017.
+
 Of equal keys, known fingerprints are matched first, and only the surplus is new: a twin that comes late is the one that
 was missing, not the other.
 """
 
-import struct
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.model import Memory, Record, Reject
+from collector.pipeline.page import ENTRY, NO_FINGERPRINT, Chunk, Entry, Known, Page, digest
 
 P = TypeVar("P")
+Former = Callable[[Record[Any]], Record[Any]]
+"""The same record with the key and the fingerprint that the version before this one gave it."""
 
 PAGE_S = 600
-ENTRY = struct.Struct(">8s8sI")
-"""Digest of the key, digest of the fingerprint, and a number: of versions the revision, of rows the occurrence.
-
-A new version of a key writes an entry for every fingerprint that is now current, all with the newest revision: the
-entries with a key's highest revision are all that is known of it.
-"""
 OPEN_ENTRIES = 100_000
 """How many entries may stay open: some 30 MB, and more than one answer touches."""
-NO_FINGERPRINT = bytes(8)
 FOREVER_S = 1 << 62
 """No window passes it."""
 GONE_AFTER = 3
 """Whole answers in a row, of one process, that lack a thing: fewer may be a glitch of the vendor's."""
-
-
-class Entry(Struct, frozen=True, gc=False):
-    """One line of the ledger."""
-
-    page: int
-    last_s: int
-    packed: bytes
 
 
 class Numbered(Struct, Generic[P], frozen=True, gc=False):
@@ -62,55 +52,22 @@ class Novelty(Struct, Generic[P], frozen=True, gc=False):
     entries: Sequence[Entry]
 
 
-class Page:
-    """The entries of ten minutes: packed chunks, one for each commit that added to it."""
-
-    __slots__ = ("chunks", "entries", "known", "last_s", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.last_s = -(1 << 62)
-        self.chunks = 0
-        """How many commits added to it: the next one's number."""
-        self.entries = b""
-        self.known: dict[bytes, tuple[int, tuple[bytes, ...]]] | None = None
-        """While open: per key the highest number and the current fingerprints."""
-
-    def add(self, packed: bytes, last_s: int, memory: Memory, chunk: int | None = None) -> None:
-        if memory is Memory.LATEST and self.number >= 0:  # the same chunk, written over
-            self.entries, self.chunks, self.known = b"", 0, None
-        self.chunks = 1 + (self.chunks if chunk is None else chunk)
-        self.entries += packed
-        self.last_s = max(self.last_s, last_s)
-        if self.known is not None:
-            _learn(self.known, packed, memory)
-
-    def open(self, memory: Memory) -> dict[bytes, tuple[int, tuple[bytes, ...]]]:
-        if self.known is None:
-            self.known = {}
-            _learn(self.known, self.entries, memory)
-        return self.known
-
-    def __len__(self) -> int:
-        return len(self.entries) // ENTRY.size
-
-
-def _learn(known: dict[bytes, tuple[int, tuple[bytes, ...]]], packed: bytes, memory: Memory) -> None:
-    for key, fingerprint, number in ENTRY.iter_unpack(packed):
-        newest, current = known.get(key, (-1, ()))
-        superseded = memory is not Memory.ROWS and number > newest
-        known[key] = max(number, newest), (fingerprint,) if superseded else (*current, fingerprint)
-
-
 class Ledger:
     """What one stream has published after `final`. Read by a sieve; changed by `add` and `forget` alone."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, version: int = 1, former: Former | None = None) -> None:
         self._memory = memory
+        self.version = version
+        """Of the lists of fields, with which a page is begun."""
+        self._former: Former = former or (lambda record: record)
         self._pages: dict[int, Page] = {}
+        self._former_pages: set[int] = set()
+        """Those of the version before; not of rejects, of which every version is the same."""
         self._opened: OrderedDict[int, Page] = OrderedDict()
         self._missed: Counter[bytes] = Counter()
         """Of a LATEST stream: how many whole answers in a row lacked each key."""
+        self._unseen: Counter[bytes] = Counter()
+        """The same of answers, whole or not, and keys of former pages."""
 
     def __len__(self) -> int:
         return sum(map(len, self._pages.values()))
@@ -118,11 +75,21 @@ class Ledger:
     def pages(self) -> Mapping[int, Page]:
         return self._pages
 
-    def add(self, page: int, packed: bytes, last_s: int, chunk: int | None = None) -> None:
+    @property
+    def has_former(self) -> bool:
+        """Whether a record may have to be compared by the version before."""
+        return bool(self._former_pages)
+
+    def add(self, number: int, chunk: Chunk, nth: int | None = None) -> None:
         """Take note of what one commit added to a page, after it is durable; of a page's chunks in their order."""
-        if page not in self._pages:
-            self._pages[page] = Page(page)
-        self._pages[page].add(packed, last_s, self._memory, chunk)
+        if number not in self._pages:
+            self._pages[number] = Page(number, chunk.version)
+        page = self._pages[number]
+        page.add(chunk, self._memory, nth)
+        if number >= 0 and page.version != self.version:
+            self._former_pages.add(number)
+        else:
+            self._former_pages.discard(number)
 
     def passed(self, final_s: int) -> list[Page]:
         """The pages that no window from `final_s` on, on the vendor's own clock, can ask about."""
@@ -130,6 +97,7 @@ class Ledger:
 
     def forget(self, page: Page) -> None:
         del self._pages[page.number]
+        self._former_pages.discard(page.number)
         self._opened.pop(page.number, None)
 
     def sieve(self, *, since_ms: int, until_ms: int | None, final_s: int, asked_s: int) -> "Sieve[P]":
@@ -141,12 +109,22 @@ class Ledger:
         """
         return Sieve(self, since_ms, until_ms, final_s, asked_s)
 
-    def new_of(self, key: bytes, records: Sequence[Record[P]]) -> Novelty[P] | None:
-        """What is new of the records of one key, all that were in one answer."""
-        if self._memory is Memory.LATEST:
-            page, short = int.from_bytes(key, "big"), key
-        else:
-            page, short = records[0].filed_s // PAGE_S, digest(key)
+    def formerly(self, record: Record[P]) -> Record[P] | None:
+        """The record as the version before has it, where its page is of that version; None where it is not."""
+        if self._memory is not Memory.LATEST:
+            return self._former(record) if record.filed_s // PAGE_S in self._former_pages else None
+        former = self._former(record)
+        return former if _thing(former.key) in self._former_pages else None
+
+    def new_of(
+        self, key: bytes, records: Sequence[Record[P]], present: Sequence[Record[P]] | None = None
+    ) -> Novelty[P] | None:
+        """What is new of the records of one key, all that were in one answer.
+
+        Where their page is of the version before, they are as that version has them, and `present` as this one has.
+        """
+        latest = self._memory is Memory.LATEST
+        page, short = (_thing(key), key) if latest else (records[0].filed_s // PAGE_S, digest(key))
         number, known = self._open(page).get(short, (-1, ()))
         found = [(digest(record.fingerprint), record) for record in records]
         if self._memory is Memory.ROWS:
@@ -158,20 +136,62 @@ class Ledger:
             chosen = sorted((item for item in current.items() if item[0] not in known), key=lambda item: item[0])
             numbered = [Numbered(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
             stated = [(fingerprint, number + len(chosen), record) for fingerprint, record in current.items()]
+        if latest and present is not None:
+            prints = [(record.key, digest(record.fingerprint)) for record in present]
+            return Novelty(numbered, None, self._carried(page, prints, number + len(chosen)))
         if not chosen:
             return None
-        forever = self._memory is Memory.LATEST
+        version = self.version if present is None else self.version - 1
         entries = [
-            Entry(page, FOREVER_S if forever else record.last_s, ENTRY.pack(short, print_, n))
+            Entry(page, FOREVER_S if latest else record.last_s, ENTRY.pack(short, print_, n), version)
             for print_, n, record in stated
         ]
         return Novelty(numbered, None, entries)
 
-    def missing(self, present: Collection[bytes]) -> list[bytes]:
-        """The keys of a LATEST stream that `GONE_AFTER` whole answers in a row lacked, this being the last of them."""
-        known = [page.entries[:8] for number, page in self._pages.items() if number >= 0]
-        self._missed = Counter({key: self._missed[key] + 1 for key in known if key not in present})
-        return [key for key, count in self._missed.items() if count >= GONE_AFTER]
+    def _carried(self, page: int, prints: Iterable[tuple[bytes, bytes]], number: int) -> Sequence[Entry]:
+        """What takes a LATEST thing from its former page to the present version: its key, with each fingerprint."""
+        entries = [
+            Entry(_thing(key), FOREVER_S, ENTRY.pack(key, print_, number), self.version)
+            for key, print_ in dict.fromkeys(prints)
+        ]
+        void = Entry(page, FOREVER_S, b"", self.version)
+        return entries if any(entry.page == page for entry in entries) else [*entries, void]
+
+    def missing(
+        self, shown: Collection[bytes], gone: Callable[[bytes], Record[P]], *, sure: bool
+    ) -> Iterator[Novelty[P]]:
+        """What is new of the things of a LATEST stream that an answer lacks, given the keys that it has.
+
+        Gone is what `GONE_AFTER` whole answers in a row lacked, so only where they are `sure` to lack it. What the
+        version before knows is carried to the present one: what was gone, at once; what is not, when it is gone.
+        """
+        known = (page.entries[:8] for number, page in self._pages.items() if number >= 0)
+        lacking = [key for key in known if key not in shown]
+        if sure:
+            self._missed = Counter({key: self._missed[key] + 1 for key in lacking})
+        self._unseen = Counter({key: self._unseen[key] + 1 for key in lacking if _thing(key) in self._former_pages})
+        for key in lacking:
+            is_gone = sure and self._missed[key] >= GONE_AFTER
+            if key in self._unseen:
+                novelty = self._missing_formerly(key, gone(key), is_gone=is_gone, sure=sure)
+            else:
+                novelty = self.new_of(key, [gone(key)]) if is_gone else None
+            if novelty is not None:
+                yield novelty
+
+    def _missing_formerly(self, key: bytes, last: Record[P], *, is_gone: bool, sure: bool) -> Novelty[P] | None:
+        """The same of one thing that the version before knows.
+
+        Where answers are never whole, only its number goes over: when it comes back, that is a revision in any case.
+        """
+        former = structs.replace(self._former(last), fingerprint=last.fingerprint)
+        novelty = self.new_of(key, [former], [last])
+        if is_gone or (novelty is not None and not novelty.records):
+            return novelty
+        if sure or self._unseen[key] < GONE_AFTER:
+            return None
+        number, _ = self._open(_thing(key))[key]
+        return Novelty((), None, self._carried(_thing(key), [(last.key, NO_FINGERPRINT)], number))
 
     def last_seen_s(self, reject: bytes) -> int | None:
         """Under which second a row that could not be understood was filed last; None when it is new.
@@ -181,7 +201,7 @@ class Ledger:
         pages = [page for number, page in self._pages.items() if number < 0]
         return max((page.last_s for page in pages if reject in self._open(page.number)), default=None)
 
-    def _open(self, number: int) -> dict[bytes, tuple[int, tuple[bytes, ...]]]:
+    def _open(self, number: int) -> Known:
         page = self._pages.get(number)
         if page is None:
             return {}
@@ -204,13 +224,18 @@ class Sieve(Generic[P]):
         self._final_s = final_s
         self._asked_s = asked_s
         self._by_key: dict[bytes, list[Record[P]]] = {}
+        self._present: dict[bytes, list[Record[P]]] = {}
+        """By former key: the records as they came, where their page is of the version before."""
         self._rejects: dict[bytes, Reject] = {}
+        self._missing: Sequence[Novelty[P]] = ()
         self.duplicate = 0
         """Rows that are known, as far as has been looked at."""
         self.outside = 0
 
     def add(self, rows: Iterable[Record[P] | Reject]) -> None:
         since_ms, until_ms, final_s = self._since_ms, self._until_ms, self._final_s
+        if self._ledger.has_former:
+            rows = map(self._as_filed, rows)
         for row in rows:
             self.duplicate += 1
             if isinstance(row, Reject):
@@ -221,24 +246,27 @@ class Sieve(Generic[P]):
             else:
                 self._by_key.setdefault(row.key, []).append(row)
 
-    def miss(self, gone: Callable[[bytes], Record[P]]) -> None:
+    def _as_filed(self, row: Record[P] | Reject) -> Record[P] | Reject:
+        """The row in the version of its page: equal keys of that version are decided together."""
+        if isinstance(row, Reject) or (former := self._ledger.formerly(row)) is None:
+            return row
+        self._present.setdefault(former.key, []).append(row)
+        return former
+
+    def miss(self, gone: Callable[[bytes], Record[P]], *, is_whole: bool) -> None:
         """Take what the answer lacks for gone, once that is sure. After all of its rows."""
-        if self._rejects:  # one of them may be what seems to be missing
-            return
-        for key in self._ledger.missing(self._by_key.keys()):
-            last = gone(key)
-            if self._ledger.new_of(key, [last]) is not None:
-                self._by_key[key] = [last]
-                self.duplicate += 1
+        sure = is_whole and not self._rejects  # one of them may be what seems to be missing
+        self._missing = list(self._ledger.missing(self._by_key.keys(), gone, sure=sure))
 
     def new(self) -> Iterator[Novelty[P]]:
-        """By start, then by identity; last the rejects. Decided as it is taken, and let go of with it."""
+        """By start, then by identity; then what is gone; last the rejects. Decided as it is taken, and let go of."""
         by_key = self._by_key
         for key in sorted(by_key, key=lambda key: (by_key[key][0].start_ms, key)):
-            novelty = self._ledger.new_of(key, by_key.pop(key))
+            novelty = self._ledger.new_of(key, by_key.pop(key), self._present.pop(key, None))
             if novelty is not None:
                 self.duplicate -= len(novelty.records)
                 yield novelty
+        yield from self._missing
         for short, reject in self._rejects.items():
             seen_s = self._ledger.last_seen_s(short)
             if seen_s is None:
@@ -246,7 +274,8 @@ class Sieve(Generic[P]):
             elif seen_s >= (self._final_s + self._asked_s) // 2:
                 continue
             # One that keeps coming is filed again before it would be forgotten: it is a dead letter once.
-            entry = Entry(-1 - self._asked_s // PAGE_S, self._asked_s, ENTRY.pack(short, NO_FINGERPRINT, 0))
+            packed = ENTRY.pack(short, NO_FINGERPRINT, 0)
+            entry = Entry(-1 - self._asked_s // PAGE_S, self._asked_s, packed, self._ledger.version)
             yield Novelty((), reject if seen_s is None else None, (entry,))
 
 
@@ -262,16 +291,6 @@ def _surplus(found: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]) -
     return unmatched[: max(0, len(found) - len(known))]
 
 
-def digest(*parts: bytes) -> bytes:
-    """Eight bytes that stand for a key or a fingerprint: within one page of a million, one in 10^8 to meet another."""
-    return blake2b(b"".join(parts), digest_size=8).digest()
-
-
-def grouped(entries: Iterable[Entry]) -> dict[int, tuple[bytes, int]]:
-    """Per page: the packed entries, and the last second of any."""
-    packed: dict[int, list[bytes]] = defaultdict(list)
-    last_s: dict[int, int] = {}
-    for entry in entries:
-        packed[entry.page].append(entry.packed)
-        last_s[entry.page] = max(last_s.get(entry.page, entry.last_s), entry.last_s)
-    return {page: (b"".join(parts), last_s[page]) for page, parts in packed.items()}
+def _thing(key: bytes) -> int:
+    """The page of a LATEST key."""
+    return int.from_bytes(key, "big")

@@ -18,7 +18,8 @@ from msgspec import Struct, structs
 from collector.errors import Refused
 from collector.model import Account, Head, Memory, unix_s
 from collector.pipeline.batch import Batch
-from collector.pipeline.ledger import ENTRY, Ledger, grouped
+from collector.pipeline.ledger import Former, Ledger
+from collector.pipeline.page import ENTRY, Chunk, Page, grouped
 
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic; None deletes."""
@@ -27,7 +28,7 @@ _PREFIX_PARTS = 4
 HEAD_VERSION = 1
 CHUNK_VERSION = 1
 _CHUNK = struct.Struct(">BBq")
-"""Version of this codec, version of the stream's lists of fields, last second of any entry; the entries follow."""
+"""Version of this codec, version of the page's lists of fields, last second of any entry; the entries follow."""
 
 
 class _Head(Struct, frozen=True):
@@ -45,9 +46,11 @@ class Shape(Struct, frozen=True):
 
     memory: Memory
     fields_version: int
-    """Of the lists of fields in its keys and fingerprints: entries made by another list cannot be compared."""
+    """Of the lists of fields in its keys and fingerprints: a page keeps the one with which it was begun."""
     reach: timedelta
     """How far the vendor's own clock may stand from UTC."""
+    former: Former | None = None
+    """What a record was in the version before, where there may be pages of it."""
 
 
 class State:
@@ -56,7 +59,7 @@ class State:
     def __init__(self, prefix: str, shape: Shape, head: Head | None = None) -> None:
         self.prefix = prefix
         self.shape = shape
-        self.ledger = Ledger(shape.memory)
+        self.ledger = Ledger(shape.memory, shape.fields_version, shape.former)
         self.head = head
         self.durable: Head | None = None
 
@@ -69,8 +72,11 @@ class State:
 
     def after(self, batch: Batch) -> None:
         """Take over what is durable now."""
-        for page, (packed, last_s) in grouped(batch.entries).items():
-            self.ledger.add(page, packed, last_s)
+        for number, chunk in grouped(batch.entries).items():
+            if chunk.packed:
+                self.ledger.add(number, chunk)
+            else:
+                self.ledger.forget(self.ledger.pages()[number])
         if batch.head is not None:
             self.head = self.durable = batch.head
             for passed in self.ledger.passed(self.final_s):
@@ -80,11 +86,11 @@ class State:
         """What the state topic must be told together with the batch."""
         pairs: dict[bytes, bytes | None] = {}
         pages = self.ledger.pages()
-        for page, (packed, last_s) in grouped(batch.entries).items():
-            written_over = self.shape.memory is Memory.LATEST and page >= 0
-            chunk = pages[page].chunks if page in pages and not written_over else 0
-            header = _CHUNK.pack(CHUNK_VERSION, self.shape.fields_version, last_s)
-            pairs[self._chunk_key(page, chunk)] = header + packed
+        for number, chunk in grouped(batch.entries).items():
+            written_over = self.shape.memory is Memory.LATEST and number >= 0
+            nth = pages[number].chunks if number in pages and not written_over else 0
+            header = _CHUNK.pack(CHUNK_VERSION, chunk.version, chunk.last_s)
+            pairs[self._chunk_key(number, nth)] = header + chunk.packed if chunk.packed else None
         if batch.head is not None:
             pairs[self.prefix.encode()] = _encode_head(batch.head)
             for passed in self.ledger.passed(unix_s(batch.head.final - self.shape.reach)):
@@ -137,7 +143,7 @@ def rewound(head: Head, to: datetime) -> Head:
 def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
     """The state of one stream out of its own pairs; without a head when the stream was never seen.
 
-    Raises Refused for state that this version does not know.
+    Raises Refused for state that this version does not know: newer, or older than the version before it.
     """
     state = State(prefix, shape, _decode_head(prefix, pairs[""]) if "" in pairs else None)
     state.durable = state.head
@@ -148,10 +154,23 @@ def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
             chunks.append((int(page), int(chunk), value))
     for number, nth, value in sorted(chunks):
         version, fields_version, last_s = _CHUNK.unpack_from(value)
-        if (version, fields_version) != (CHUNK_VERSION, shape.fields_version):
-            raise _unknown(prefix, f"ledger version {version}.{fields_version}")
-        state.ledger.add(number, value[_CHUNK.size :], last_s, nth)
+        if version != CHUNK_VERSION:
+            raise _unknown(prefix, f"ledger version {version}")
+        if number >= 0:  # rejects do not depend on lists of fields
+            _refuse_other(prefix, shape, fields_version, state.ledger.pages().get(number))
+        state.ledger.add(number, Chunk(value[_CHUNK.size :], last_s, fields_version), nth)
     return state
+
+
+def _refuse_other(prefix: str, shape: Shape, version: int, page: Page | None) -> None:
+    """Raises Refused for a chunk that was made by lists of fields by which no record can be compared."""
+    if version > shape.fields_version or (page is not None and page.version != version):
+        raise _unknown(prefix, f"ledger version {CHUNK_VERSION}.{version}")
+    if version < shape.fields_version - (shape.former is not None):
+        raise Refused(
+            f"the state of {prefix} has ledger version {CHUNK_VERSION}.{version}, which this version no longer knows",
+            advice="run the release before this one until the stream's final is a day after the start of that release",
+        )
 
 
 def _encode_head(head: Head) -> bytes:

@@ -28,7 +28,16 @@ class Stream(Protocol[P]):
     def memory(self) -> Memory: ...
     @property
     def fields_version(self) -> int:
-        """Of the lists of fields in keys and fingerprints. Raise it whenever one of them changes."""
+        """Of the lists of fields in keys and fingerprints. Raise it by one whenever one of them changes."""
+        ...
+
+    @property
+    def former(self) -> Callable[[Record[P]], Record[P]] | None:
+        """The same record with the key and the fingerprint that the lists of the version before this one give it.
+
+        None when no state of that version can exist. Pure. Changes nothing that says when the record was; the payload
+        only where the events' ids, subjects or keys are made of what has changed.
+        """
         ...
 
     @property

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from collector.model import Memory, Record, Reject
 from collector.pipeline import ledger as ledger_module
-from collector.pipeline.ledger import ENTRY, PAGE_S, Ledger, Novelty, Sieve, grouped
+from collector.pipeline.ledger import PAGE_S, Ledger, Novelty, Sieve
+from collector.pipeline.page import ENTRY, grouped
 
 FOREVER = 1 << 40
 
@@ -37,8 +38,8 @@ def publish(
 ) -> list[tuple[str, int]]:
     """Sift an answer, commit all that is new in it, and return that."""
     found, _ = sift(ledger, rows, final_s=final_s, asked_s=asked_s)
-    for page, (packed, last_s) in grouped(entry for new in found for entry in new.entries).items():
-        ledger.add(page, packed, last_s)
+    for page, chunk in grouped(entry for new in found for entry in new.entries).items():
+        ledger.add(page, chunk)
     return [(numbered.record.payload, numbered.number) for new in found for numbered in new.records]
 
 
@@ -106,8 +107,8 @@ def test_a_bad_row_that_keeps_coming_is_remembered_for_as_long_as_it_does() -> N
             ledger.forget(page)
         found, _ = sift(ledger, [bad], final_s=final_s, asked_s=asked_s)
         letters += sum(new.reject is not None for new in found)
-        for page_number, (packed, last_s) in grouped(entry for new in found for entry in new.entries).items():
-            ledger.add(page_number, packed, last_s)
+        for page_number, chunk in grouped(entry for new in found for entry in new.entries).items():
+            ledger.add(page_number, chunk)
     assert 1 == letters
     assert len(ledger) < 10
 
@@ -151,8 +152,8 @@ def test_of_rows_as_many_are_published_as_were_ever_together_in_one_answer(
         most |= seen
         found, _ = sift(ledger, rows)
         published.update(new.records[0].record.key.decode() for new in found for _ in new.records)
-        for page, (packed, last_s) in grouped(entry for new in found for entry in new.entries).items():
-            ledger.add(page, packed, last_s)
+        for page, chunk in grouped(entry for new in found for entry in new.entries).items():
+            ledger.add(page, chunk)
     assert most == published
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from collector.grid import periods
 from collector.model import EPOCH, Grid, Head, Memory, Policy, Seconds, Strip
-from collector.pipeline.ledger import ENTRY, PAGE_S
+from collector.pipeline.ledger import PAGE_S
+from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import Shape, State
 from collector.pipeline.strip import strip
 from collector.rfc3339 import EPOCH_LOCAL
@@ -31,7 +32,7 @@ def file(state: State, start: datetime, zone: tzinfo = UTC, count: int = 1) -> N
     """Take note of so many records that began then, as a vendor files them whose clock is of this zone."""
     local = start.astimezone(zone).replace(tzinfo=None, fold=0)
     filed_s = (local - EPOCH_LOCAL) // timedelta(seconds=1)
-    state.ledger.add(filed_s // PAGE_S, bytes(ENTRY.size * count), filed_s)
+    state.ledger.add(filed_s // PAGE_S, Chunk(bytes(ENTRY.size * count), filed_s, 1))
 
 
 def look(
@@ -78,7 +79,7 @@ def test_records_are_counted_in_the_cell_in_which_they_began() -> None:
     file(state, datetime(2026, 11, 20, 14, 20, tzinfo=UTC), count=2)
     file(state, datetime(2026, 11, 20, 14, 21, tzinfo=UTC))
     file(state, datetime(2026, 11, 19, 14, 29, tzinfo=UTC))  # before the first cell
-    state.ledger.add(-5, bytes(ENTRY.size), 10)  # of rows that could not be understood
+    state.ledger.add(-5, Chunk(bytes(ENTRY.size), 10, 1))  # of rows that could not be understood
 
     assert {
         datetime(2026, 11, 20, 14, 10, tzinfo=UTC): 3,

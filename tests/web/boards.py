@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from collector.errors import Park
 from collector.grid import Periods
 from collector.model import SECOND, Grid, Head, Memory, Policy, Seconds, Tally, Window, unix_s
-from collector.pipeline.ledger import ENTRY, PAGE_S
+from collector.pipeline.ledger import PAGE_S
+from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import Shape, State
 from collector.pipeline.strip import strip
 from collector.rfc3339 import EPOCH_LOCAL
@@ -100,7 +101,7 @@ class Told:
             busy = max(0.0, sin((local.hour + local.minute / 60 - 7) / 15 * pi))
             count = int(self._random.gauss(rate * busy, rate * busy / 6)) if busy else 0
             if count > 0 and page * PAGE_S + PAGE_S > state.final_s:
-                state.ledger.add(page, bytes(ENTRY.size * count), page * PAGE_S + PAGE_S - 1)
+                state.ledger.add(page, Chunk(bytes(ENTRY.size * count), page * PAGE_S + PAGE_S - 1, 1))
             cell = max(cell + timedelta(seconds=PAGE_S), grid.after(cell))
 
     def park(self, name: str, error: str = "HTTP 401", advice: str = ADVICE) -> None:

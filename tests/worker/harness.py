@@ -24,6 +24,7 @@ from collector.model import (
     Window,
     unix_s,
 )
+from collector.pipeline.ledger import Former
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.pipeline.state import Shape, State, by_stream, load
 from collector.rfc3339 import format_ms
@@ -70,6 +71,7 @@ class ListStream:
     name = "things"
     account = Account("test", "1")
     fields_version = 1
+    former: Former | None = None
     reach = timedelta(0)
     zone = UTC
     selection = "all"
@@ -232,7 +234,7 @@ async def live(
     while True:
         origin = Origin("test", stream.source, stream.name)
         prefix = "test/1/list/things"
-        shape = Shape(stream.memory, stream.fields_version, stream.reach)
+        shape = Shape(stream.memory, stream.fields_version, stream.reach, stream.former)
         state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))
         clock.state = state
         tell = StreamTelemetry(Metrics(), row or StreamRow("test", stream.source, stream.name), [TYPE.name])

@@ -9,7 +9,7 @@ import pytest
 
 from collector.grid import Moments
 from collector.model import Account, Answer, Event, Memory, Policy, Record, Reject, Window
-from collector.pipeline.ledger import GONE_AFTER
+from collector.pipeline.ledger import GONE_AFTER, Former
 from collector.rfc3339 import format_ms, to_ms
 from tests.simulated import START
 from tests.worker.harness import TYPE, Data, EndingClock, ListSink, live
@@ -28,6 +28,7 @@ class Snapshots:
     name = "things"
     account = Account("test", "1")
     fields_version = 1
+    former: Former | None = None
     reach = timedelta(0)
     zone = UTC
     selection = "all"

@@ -45,6 +45,7 @@ class Counts:
     name = "things"
     account = Account("test", "1")
     fields_version = 1
+    former = None
     reach = timedelta(days=1)
     zone = PARIS
     selection = "all"
@@ -158,7 +159,7 @@ async def test_a_stream_that_is_taken_over_while_no_period_is_over_has_nothing_t
 
     random, clock, sink = Random(1), FirstWait(START), ListSink(Random(1))
     stream, row = Counts([], clock, GRIDS["1d"], random), StreamRow("test", "list", "things")
-    state = load("test/1/list/things", Shape(stream.memory, stream.fields_version, stream.reach), {})
+    state = load("test/1/list/things", Shape(stream.memory, stream.fields_version, stream.reach, stream.former), {})
     tell = StreamTelemetry(Metrics(), row, [TYPE.name])
     origin = Origin("test", "list", "things")
     tell.owned(None, 0)

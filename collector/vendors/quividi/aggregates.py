@@ -47,6 +47,7 @@ class Aggregates:
 
     memory = Memory.VERSIONS
     fields_version = FIELDS_VERSION
+    former = None
 
     def __init__(self, stream: str, resolution: str, anchor: date, zone: ZoneInfo, *, grouped: bool) -> None:
         self._stream = stream

@@ -170,6 +170,7 @@ class Exported(Generic[P]):
         self.policy: Policy = settings.policy(client.settings.until, rows.grid)
         self.memory: Memory = rows.memory
         self.fields_version = rows.fields_version
+        self.former = rows.former
         self.event_types: Sequence[EventType] = kind.events
         special = {settings.resolution: "", **self._options} if kind.is_aggregated else self._options
         said = repr(selectors) + (repr(special) if special else "")

@@ -22,6 +22,11 @@ class Rows(Protocol[P]):
     @property
     def fields_version(self) -> int: ...
     @property
+    def former(self) -> Callable[[Record[P]], Record[P]] | None:
+        """As a stream's."""
+        ...
+
+    @property
     def grid(self) -> Grid: ...
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
@@ -44,6 +49,7 @@ class Finest(Generic[P]):
 
     memory = Memory.ROWS
     fields_version = wire.FIELDS_VERSION
+    former: Callable[[Record[P]], Record[P]] | None = None
     grid: Grid = Seconds()
 
     def __init__(

@@ -41,6 +41,7 @@ class Sessions:
     name = "sessions"
     memory = Memory.VERSIONS
     fields_version = wire.FIELDS_VERSION
+    former = None
     reach = timedelta(0)
     zone = UTC
     event_types: Sequence[EventType] = events.TYPES
@@ -76,6 +77,7 @@ class Devices:
     name = "devices"
     memory = Memory.LATEST
     fields_version = devices.FIELDS_VERSION
+    former = None
     reach = timedelta(0)
     zone = UTC
     numbered = None
@@ -94,8 +96,9 @@ class Devices:
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
             told = decoded(response, devices.answer)
-            gone = partial(devices.gone, seen_ms=seen_ms) if told.is_whole else None
-            yield _answer(response, devices.read(told, seen_ms, private=self._private), told.rows, gone)
+            records = devices.read(told, seen_ms, private=self._private)
+            gone = partial(devices.gone, seen_ms=seen_ms)
+            yield _answer(response, records, told.rows, gone, is_whole=told.is_whole)
 
     def explode(self, record: Record[devices.Known], digest: str, number: int) -> Iterator[Event]:
         return devices.explode(record, digest, number, self.source)
@@ -107,6 +110,7 @@ class Counters:
     name = "counters"
     memory = Memory.LATEST
     fields_version = counters.FIELDS_VERSION
+    former = None
     reach = timedelta(0)
     zone = UTC
     numbered = None
@@ -147,6 +151,7 @@ class Statistics:
     name = "statistics"
     memory = Memory.VERSIONS
     fields_version = statistics.FIELDS_VERSION
+    former = None
     reach = timedelta(0)
     zone = UTC
     numbered = None
@@ -180,6 +185,7 @@ class Breakdown:
     name = "breakdown"
     memory = Memory.VERSIONS
     fields_version = breakdown.FIELDS_VERSION
+    former = None
     reach = timedelta(0)
     zone = UTC
     numbered = None
@@ -253,9 +259,11 @@ def _answer(
     records: Iterable[Record[P] | Reject],
     rows: int,
     gone: Callable[[bytes], Record[P]] | None = None,
+    *,
+    is_whole: bool = True,
 ) -> Answer[P]:
     """What one response says."""
-    return Answer(records, rows, len(response.body), response.took, response.vendor_now, gone)
+    return Answer(records, rows, len(response.body), response.took, response.vendor_now, gone, is_whole)
 
 
 def _bounds(first: datetime, last: datetime) -> dict[str, str]:

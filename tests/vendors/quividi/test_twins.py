@@ -10,8 +10,9 @@ import msgspec
 
 from collector.model import Memory, Window
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Ledger, Sieve, grouped
+from collector.pipeline.ledger import Ledger, Sieve
 from collector.pipeline.message import Origin
+from collector.pipeline.page import grouped
 from collector.vendors.quividi.events import explode_viewer
 from collector.vendors.quividi.wire import Seen, read
 from tests.vendors.quividi.example import EXPERT, LEFT_OUT, PARIS, PRO, row
@@ -35,8 +36,8 @@ class Following:
     def _published(self, sieve: Sieve[Seen]) -> Iterator[dict[str, Any]]:
         for batch in batches(sieve, partial(explode_viewer, source="mall"), CONTEXT):
             yield from (msgspec.json.decode(message.value) for message in batch.messages)
-            for page, (packed, last_s) in grouped(batch.entries).items():
-                self.ledger.add(page, packed, last_s)
+            for page, chunk in grouped(batch.entries).items():
+                self.ledger.add(page, chunk)
 
 
 def occurrences(events: list[dict[str, Any]]) -> list[int]:

@@ -82,7 +82,7 @@ async def test_no_event_has_the_devices_keys() -> None:
 async def test_what_a_list_lacks_is_only_gone_when_the_list_is_whole(body: bytes, whole: bool) -> None:
     async with serving(answering(body)) as url, stream_of(url, "devices", {}) as stream:
         [answer] = [answer async for answer in stream.ask(MINUTE)]
-    assert whole == (answer.gone is not None)
+    assert whole == answer.is_whole
 
 
 async def test_what_is_said_of_a_device_that_is_gone() -> None:
