@@ -95,7 +95,7 @@ def batches(sieve: Sieve[P], explode: Explode[P], context: Context) -> Iterator[
     growing = _Growing()
     for novelty in sieve.new():
         rows = _rows(novelty, explode, context)
-        if growing.messages and not growing.has_room(sum(row.size for row in rows), len(novelty.entries)):
+        if growing.entries and not growing.has_room(sum(row.size for row in rows), len(novelty.entries)):
             yield growing.done()
             growing = _Growing()
         for row in rows:

@@ -1,14 +1,19 @@
-"""State that an earlier version wrote is understood by every later one, or refused in so many words."""
+"""State that an earlier release wrote is understood by the next one, or refused in so many words.
+
+What becomes of each stream when its lists of fields change: test_upgrades_of_streams.py.
+"""
 
 import json
 from collections.abc import Iterable
 from datetime import timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from collector.errors import Refused
 from collector.kafka.header import Header
@@ -17,9 +22,13 @@ from collector.pipeline.ledger import Novelty, Sieve
 from collector.pipeline.state import Shape, State, by_stream, load
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.seemetrix import wire as seemetrix
+from tests.changed import CHANGES, Change, Lists, lists_of
+from tests.pipeline.kinds import KINDS, Kind
 
 WRITTEN = json.loads((Path(__file__).parent / "state" / "version_1.json").read_text("utf-8"))
 """Never written again: what version 1 left in the state topic, after the answers that are beside it."""
+LISTS = json.loads((Path(__file__).parent / "state" / "lists.json").read_text("utf-8"))
+"""What each version of a stream's lists of fields makes of the document's example: a new version is added."""
 PARIS = ZoneInfo("Europe/Paris")
 SHAPES = {
     "sessions": Shape(Memory.VERSIONS, seemetrix.FIELDS_VERSION, timedelta(0)),
@@ -34,19 +43,76 @@ def read(stream: str, rows: list[dict[str, object]]) -> Iterable[Record[Any] | R
     return quividi.read(quividi.rows(answer) or [], PARIS)
 
 
-def state(stream: str, pairs: dict[str, str] | None = None) -> State:
+def state(stream: str, pairs: dict[str, str] | None = None, shape: Shape | None = None) -> State:
     prefix: str = WRITTEN[stream]["prefix"]
     found = {key.encode(): bytes.fromhex(value) for key, value in (pairs or WRITTEN[stream]["pairs"]).items()}
-    return load(prefix, SHAPES[stream], by_stream(found)[prefix])
+    return load(prefix, shape or SHAPES[stream], by_stream(found)[prefix])
 
 
-def new(stream: str, rows: list[dict[str, object]]) -> list[Novelty[Any]]:
-    known = state(stream)
+def new(stream: str, rows: list[dict[str, object]], lists: Lists | None = None) -> list[Novelty[Any]]:
+    known = state(stream, shape=None if lists is None else changed(stream, 2, lists))
     sieve: Sieve[Any] = known.ledger.sieve(
         since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, asked_s=1_783_000_000
     )
-    sieve.add(read(stream, rows))
+    records = read(stream, rows)
+    sieve.add(records if lists is None else (row if isinstance(row, Reject) else lists.present(row) for row in records))
     return list(sieve.new())
+
+
+def changed(stream: str, version: int, lists: Lists | None) -> Shape:
+    """The stream of another release."""
+    return structs.replace(SHAPES[stream], fields_version=version, former=lists and lists.former)
+
+
+def lists_of_next(stream: str, change: Change) -> Lists:
+    return lists_of(stream, SHAPES[stream].memory, change)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("stream", SHAPES)
+def test_lists_that_have_changed_since_then_publish_nothing_again_and_count_on(stream: str, change: Change) -> None:
+    lists = lists_of_next(stream, change)
+    rows = WRITTEN[stream]["answers"][-1]
+    more = WRITTEN["sessions"]["answers"][0][:1] if stream == "sessions" else [*rows, rows[1]]
+
+    assert [] == new(stream, rows, lists)
+    [expected], [novelty] = new(stream, more), new(stream, more, lists)
+    assert expected.records == novelty.records
+    assert expected.entries == novelty.entries
+
+
+@pytest.mark.parametrize("stream", SHAPES)
+def test_state_of_lists_that_cannot_be_computed_any_more_is_refused(stream: str) -> None:
+    lists = lists_of_next(stream, CHANGES["a field more"])
+    for shape in (changed(stream, 3, lists), changed(stream, 2, None)):
+        with pytest.raises(Refused, match="no longer knows") as refused:
+            state(stream, shape=shape)
+        assert "the release before this one" in refused.value.advice
+
+
+@pytest.mark.parametrize("stream", SHAPES)
+def test_a_page_of_two_versions_is_refused(stream: str) -> None:
+    pairs = WRITTEN[stream]["pairs"]
+    last = max(key for key in pairs if key.endswith("/1"))
+    newer = bytearray.fromhex(pairs[last])
+    newer[1] = 2
+    lists = lists_of_next(stream, CHANGES["a field more"])
+    with pytest.raises(Refused, match="does not know"):
+        state(stream, {**pairs, last: newer.hex()}, changed(stream, 2, lists))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_no_list_changes_without_its_version(kind: Kind) -> None:
+    """If this fails: docs/adding-a-stream.md, "When a list of fields changes", says what to do."""
+    records = [each for each in kind.read(kind.rows) if isinstance(each, Record)]
+
+    assert LISTS[kind.name][str(kind.version)] == digests(records)
+    if kind.former is not None:
+        assert LISTS[kind.name][str(kind.version - 1)] == digests(map(kind.former, records))
+
+
+def digests(records: Iterable[Record[Any]]) -> list[str]:
+    return [blake2b(each.key + b" " + each.fingerprint, digest_size=16).hexdigest() for each in records]
 
 
 @pytest.mark.parametrize("stream", SHAPES)
