@@ -148,12 +148,16 @@ def record(row: Happened) -> Record[Happened] | Reject:
         return Reject(row.name.encode(), "it is rubbish")
     return Record(
         key=f"{row.name}@{row.begin_s}".encode(),
-        fingerprint=f"{row.says} until {row.end_s}".encode(),
+        fingerprint=fingerprint(row),
         start_ms=row.begin_s * 1000,
         end_ms=row.end_s * 1000,
         filed_s=row.begin_s,
         payload=row,
     )
+
+
+def fingerprint(row: Happened) -> bytes:
+    return msgspec.msgpack.encode((row.says, row.end_s))
 
 
 class Crash(BaseException):

@@ -61,8 +61,12 @@ class Snapshots:
         yield Event(TYPE, f"{digest}/thing/0", str(name), format_ms(record.start_ms), str(name), data)
 
 
+def fingerprint(says: str) -> bytes:
+    return GONE.encode() if says == GONE else msgspec.msgpack.encode([says, "snapshot"])
+
+
 def _record(name: int, says: str, seen_ms: int) -> Record[tuple[int, str]]:
-    return Record(name.to_bytes(8, "big"), says.encode(), seen_ms, seen_ms, seen_ms // 1000, (name, says))
+    return Record(name.to_bytes(8, "big"), fingerprint(says), seen_ms, seen_ms, seen_ms // 1000, (name, says))
 
 
 async def told(snapshots: list[Snapshot | None], *, crash: float = 0.0, seed: int = 1) -> tuple[list[Data], ListSink]:
