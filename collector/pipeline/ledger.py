@@ -9,7 +9,7 @@ What is LATEST is never forgotten: a key has a page of its own, which holds its 
 
 A page keeps the version of the lists of fields with which it was begun. A record on a page of the version before this
 one is compared, and published, with the key and the fingerprint that `former` gives it. Pages of ten minutes pass; that
-of a LATEST key is carried to the present version by the first answer that shows the thing. See docs/decisions/0017.
+of a LATEST key is carried to the present version by the first answer that shows the thing. See docs/decisions/0019.
 
 Of equal keys, known fingerprints are matched first, and only the surplus is new: a twin that comes late is the one that
 was missing, not the other.
