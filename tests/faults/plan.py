@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from tests.faults import network, scenarios
+from tests.faults import log_targets, network, scenarios
 from tests.faults.brokers import Cluster
 from tests.faults.stage import Stage, stage, verdict
 from tests.faults.table import Row
@@ -41,6 +41,7 @@ SCENARIOS = (  # the longest first: side by side, the short ones fill what is le
     Scenario("cut off from the vendors", network.cut_off_from_the_vendors, 4, 40),
     Scenario("cut off from the group", network.cut_off_from_the_group, 2, 20),
     Scenario("replicas come and go", scenarios.joining_and_leaving, 6, 100),
+    Scenario("log target fails", log_targets.log_target_fails, 1, 10),
     Scenario("vendors unwell", scenarios.vendors_unwell, 50, 500),
     Scenario("cut off from one node of three", network.cut_off_from_one_of_three, 3, 30, nodes=3),
     Scenario("one node of three dies", scenarios.one_of_three_dies, 3, 30, nodes=3),

@@ -20,6 +20,7 @@ from collector.simulator.world import FAST, World
 from tests.faults.brokers import Cluster
 from tests.faults.table import Row
 from tests.kafka.daemon import Reader, Told, reading, until
+from tests.kafka.log_targets import LogTarget, started
 from tests.kafka.town import ALL, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, mall, read
 
 RATE = 3000.0
@@ -65,15 +66,18 @@ class Stage:
         """What is there until the replicas have ended."""
         self._home = home
 
-    def replica(self, kafka: str = "", vendors: str = "") -> Replica:
-        """One more, started; it may find the brokers or the vendors elsewhere than the others."""
+    def replica(self, kafka: str = "", vendors: str = "", target: LogTarget | None = None) -> Replica:
+        """One more, started; it may find the brokers or the vendors, or write its log, elsewhere than the others."""
         sources = mall(self.vendors, self.since) + airport(self.vendors, self.since, PLACES)
         sources = sources.replace(self.vendors.address, vendors or self.vendors.address)
         replica = Replica(
             self._home, kafka or self.cluster.address, self.prefix, sources, replication=len(self.cluster.nodes)
         )
         self.replicas.append(replica)
-        replica.start()
+        if target is None:
+            replica.start()
+        else:
+            self.around.enter_context(started(replica, target))
         return replica
 
     async def owners(self, source: str = SEEMETRIX) -> list[Replica]:
