@@ -1,6 +1,6 @@
-"""Where log lines go. A line that cannot be written is lost and counted, and changes nothing else in the process.
+"""Where log lines go. A line that cannot be written is lost and counted; nothing else in the process changes.
 
-It is written before the call returns, by the thread that logs it: so the last one of a process is written too.
+There is no thread and no buffer: a line is written before the call returns, and so is the last one of a process.
 """
 
 import io
@@ -15,14 +15,14 @@ from threading import RLock
 from collector.secrets import conceal
 
 STDERR_FD = 2
-WAIT_MS = 20.0
-"""For room in a pipe that is full, at most: a reader that lives needs less, even if it has to be scheduled first."""
-WAIT_SHARE = 0.02
-"""Of all time, spent on such waits at most: a reader that is always too slow costs lines, and no time that matters."""
+MAX_WAIT_MS = 20.0
+"""For room in a full pipe: more than a healthy reader needs to be scheduled and to read, less than anybody notices."""
+MAX_WAIT_SHARE = 0.02
+"""The share of all time that such waits may take: with a reader that is always too slow, lines are lost, not time."""
 
 
 class LogTarget:
-    """A file descriptor that takes lines, or does not."""
+    """A file descriptor for lines, which may fail in any way."""
 
     def __init__(self, fd: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` returns seconds, and never goes back."""
@@ -30,30 +30,30 @@ class LogTarget:
         self.lost = 0
         """Lines, since the process began."""
         self.notice: Callable[[int], str | None] = "log_lines_lost lines={}".format
-        """Makes the line that reports how many were lost, or None if it must not be written."""
+        """Returns the line that reports how many were lost, or None if the level forbids it."""
         self._fd = _unblocked(fd)
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
         self._clock = clock
-        self._wait_ms = WAIT_MS
-        """Left to wait; with time it becomes more again."""
+        self._wait_ms = MAX_WAIT_MS
+        """How long the next write may wait; it grows again with time."""
         self._waited_s = clock()
-        """When that was calculated."""
+        """When that was calculated, by the clock."""
         self._unreported = 0
         self._is_cut = False
-        """What was written last ends in the middle of a line."""
+        """Whether the last write ended in the middle of a line."""
         self._lock = RLock()
         self._is_busy = False
 
     def write(self, line: str) -> None:
-        """Write the line, and the newline that ends it. Never raises; waits no longer than `WAIT_MS` for a reader."""
+        """Write the line and the newline that ends it. Never raises; waits at most `MAX_WAIT_MS` for a reader."""
         with self._lock:
             if self._is_busy:  # a finalizer, called in the middle of a line, reports its error
                 self.lose()
                 return
             self._is_busy = True
             try:
-                if not (self._has_reported() and self._has_written(line)):
+                if not (self._report() and self._put(line)):
                     self.lose()
             finally:
                 self._is_busy = False
@@ -64,20 +64,21 @@ class LogTarget:
             self.lost += 1
             self._unreported += 1
 
-    def _has_reported(self) -> bool:
-        """Whether the log has the number of the lines that were lost before, by now."""
+    def _report(self) -> bool:
+        """Report the lines that were lost before, if there are any; whether that succeeded."""
         if number := self._unreported:
             notice = self.notice(number)
-            if notice is not None and not self._has_written(notice):
+            if notice is not None and not self._put(notice):
                 return False
             self._unreported -= number
         return True
 
-    def _has_written(self, line: str) -> bool:
+    def _put(self, line: str) -> bool:
+        """Write it; whether all of it is written."""
         text = f"\n{line}\n" if self._is_cut else f"{line}\n"
         left = memoryview(text.encode(errors="replace"))
         try:
-            # A pipe with room for anything has room for so many bytes: a write of more could block.
+            # A pipe that is ready takes so many bytes without blocking, and not always more.
             while left and self._has_room() and (written := os.write(self._fd, left[: select.PIPE_BUF])):
                 left = left[written:]
                 self._is_cut = bool(left)
@@ -90,7 +91,7 @@ class LogTarget:
         if self._poll.poll(0):
             return True
         now_s = self._clock()
-        self._wait_ms = min(WAIT_MS, self._wait_ms + (now_s - self._waited_s) * 1000 * WAIT_SHARE)
+        self._wait_ms = min(MAX_WAIT_MS, self._wait_ms + (now_s - self._waited_s) * 1000 * MAX_WAIT_SHARE)
         self._waited_s = now_s
         if self._wait_ms < 1:
             return False
@@ -127,7 +128,7 @@ class PrintedLines(io.TextIOBase):
 
 @cache
 def stderr_target() -> LogTarget:
-    """The target of the process, and its count."""
+    """The stderr of this process: one object, so that there is one count of lost lines."""
     return LogTarget(STDERR_FD)
 
 

@@ -70,6 +70,7 @@ LABELS = {
     "collector_events_published_total": "source stream type",
     "collector_event_delay_seconds_count": "source stream",
     "collector_dead_letters_total": "source stream reason",
+    "collector_log_errors_total": "",
     "collector_transactions_total": "outcome",
     "collector_transaction_duration_seconds_count": "",
     "collector_owned_partitions": "",
