@@ -1,0 +1,34 @@
+"""`collector` of the next release, in which the lists of fields of every stream have changed: `upgraded.py run …`."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec import structs
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # it is run as a file
+
+from collector.cli import main
+from collector.vendors import VENDORS
+from tests.changed import CHANGES, Changed, lists_of
+
+CHANGE = CHANGES["a part and a field more"]
+
+
+def changed(before: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
+    def streams(*arguments: Any) -> Sequence[Any]:  # noqa: ANN401 - a vendor's
+        return [Changed(each, lists_of(each.name, each.memory, CHANGE)) for each in before(*arguments)]
+
+    return streams
+
+
+def change_lists() -> None:
+    vendors = cast("dict[str, Any]", VENDORS)
+    for name, vendor in vendors.items():
+        vendors[name] = structs.replace(vendor, streams=changed(vendor.streams))
+
+
+if __name__ == "__main__":
+    change_lists()
+    main()
