@@ -137,7 +137,7 @@ def written(instant: datetime) -> str:
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def expected_events(told: Session, revision: int = 0) -> list[tuple[str, str]]:
+def expected_events(told: Session, revision: int = 0, source: str = "mall") -> list[tuple[str, str]]:
     """Type and contents of every event of a session, without ids: worked out here, not by the collector."""
     genders = {0: "female", 1: "male"}
     ages = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
@@ -148,7 +148,7 @@ def expected_events(told: Session, revision: int = 0) -> list[tuple[str, str]]:
         return (begin + timedelta(milliseconds=offset_ms)).isoformat(timespec="milliseconds") + "Z"
 
     person = {"gender": genders.get(told["s"], "unknown"), "age_group": ages.get(told["a"], "unknown")}
-    who = {"source": "mall", "device_id": told["d"], "session_number": told["o"]}
+    who = {"source": source, "device_id": told["d"], "session_number": told["o"]}
     events: list[tuple[str, dict[str, object]]] = [
         (
             "seemetrix.session.v1",

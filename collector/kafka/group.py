@@ -27,7 +27,7 @@ MAX_SILENT_HEARTBEATS = 2
 """After which the coordinator counts as away: it moves to another broker within less."""
 METADATA_S = 30.0
 """After which it is looked again which partitions the state topic has; aiokafka's five minutes are for a busy group."""
-MISSING_S = 5.0
+MISSING_S = 2.0
 """How long the state topic must be unknown before it counts as missing: brokers learn of topics one after the other."""
 MAX_SILENT_SESSIONS = 2
 """After which a new consumer begins at the configured addresses: all brokers may have moved to others."""

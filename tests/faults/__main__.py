@@ -17,7 +17,8 @@ from rich.console import Console
 
 from tests.faults import table
 from tests.faults.brokers import cluster
-from tests.faults.plan import LAPS, SCENARIOS, long_run, perform
+from tests.faults.leaders import governed
+from tests.faults.plan import SCENARIOS, long_run, perform
 from tests.faults.stage import TARGET_S
 from tests.faults.table import Row
 
@@ -27,7 +28,11 @@ async def soak(given: argparse.Namespace, home: Path, out: Console, totals: dict
 
     What a round leaves behind is kept when it is not good, or slower than it should be.
     """
-    async with cluster(home / "one", 1) as one, cluster(home / "three", 3) as three:
+    async with (
+        cluster(home / "one", 1) as one,
+        governed(home / "two") as two,
+        cluster(home / "three", 3) as three,
+    ):
         ends = anyio.current_time() + given.seconds
         for number, (scenario, times) in enumerate(long_run(Random(given.seed))):
             if number < given.from_round or given.only not in ("", scenario.name):
@@ -36,7 +41,9 @@ async def soak(given: argparse.Namespace, home: Path, out: Console, totals: dict
                 return
             out.print(f"round {number}: {scenario.name}", end=", ")
             prefix, random = f"soak{given.seed}-{number}-", Random(f"{given.seed}/{number}")
-            row = await perform(scenario, times, home / prefix, prefix, random, {1: one, 3: three}[scenario.nodes])
+            row = await perform(
+                scenario, times, home / prefix, prefix, random, {1: one, 2: two, 3: three}[scenario.nodes]
+            )
             out.print(f"{row.events} events, {'good' if row.is_good else row}, recovered in {row.slowest_s:.1f} s")
             before = totals.get(row.fault)
             totals[row.fault] = row if before is None else _both(before, row)
@@ -60,7 +67,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak ARGS=…", description=__doc__)
     parser.add_argument("--seconds", type=float, default=1800, help="after which no round begins")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10_000))
-    parser.add_argument("--from-round", type=int, default=0, help=f"of {LAPS * len(SCENARIOS)}, from 0 on")
+    rounds = sum(1 for _ in long_run(Random(0)))
+    parser.add_argument("--from-round", type=int, default=0, help=f"of {rounds}, from 0 on")
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument("--only", choices=names, default="", help="rounds of one fault alone")
     given = parser.parse_args()

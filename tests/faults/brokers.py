@@ -24,19 +24,31 @@ elected.
 class ProxiedBroker(Broker):
     """One node. `address` is its own; the proxy connects to `behind`, and listens at `proxy_port` of loopback.
 
-    Who comes through the door `behind` is told that the broker is at `proxy_port`.
+    Who comes through the door `behind` learns that the broker is at `proxy_port`. A third door, `moving`, is wherever
+    it is put before a start.
     """
 
-    def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = ()) -> None:
-        super().__init__(home, node, controllers)
+    def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = (), nodes: int = 0) -> None:
+        super().__init__(home, node, controllers, nodes)
         self.behind = f"127.0.0.1:{free_port()}"
         # Bound as long as this lives, and never listening: nobody else takes the port while no proxy listens at it.
         self._place = socket.socket()
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._place.bind(("127.0.0.1", 0))
         self.proxy_port = int(self._place.getsockname()[1])
-        door = Door(self.behind, f"127.0.0.1:{self.proxy_port}")
-        self.configure({"PROXIED": door}, "" if len(controllers) > 1 else _AUTHORIZER)
+        self.moving = f"127.0.0.1:{free_port()}"
+        doors = {
+            "PROXIED": Door(self.behind, f"127.0.0.1:{self.proxy_port}"),
+            "MOVING": Door(self.moving, self.moving),
+        }
+        self.configure(doors, "" if len(controllers) > 1 else _AUTHORIZER)
+
+    def move(self) -> None:
+        """While it is stopped: its third door is elsewhere from the next start on."""
+        before, self.moving = self.moving, f"127.0.0.1:{free_port()}"
+        text = self._config.read_text("utf-8")
+        assert 2 == text.count(f"MOVING://{before}")
+        self._config.write_text(text.replace(before, self.moving), encoding="utf-8")
 
     def close(self) -> None:
         self.kill()
@@ -52,6 +64,11 @@ class Cluster(Struct, frozen=True):
     @property
     def address(self) -> str:
         return ",".join(node.address for node in self.nodes)
+
+    @property
+    def readers(self) -> str:
+        """Where the readers of the test itself bootstrap from."""
+        return self.address
 
     @property
     def proxied(self) -> str:

@@ -16,12 +16,16 @@ class Forwarder:
     def __init__(self, address: str, port: int = 0) -> None:
         self.address = ""
         """Its own, to be asked in the other's place."""
-        self._host, self._port = urlsplit(address).hostname or "", urlsplit(address).port or 0
+        self.lead_to(address)
         self._listens_at = port
         self._passes = anyio.Event()
         self._passes.set()
         self._hangs_up = False
         self._connections: set[anyio.CancelScope] = set()
+
+    def lead_to(self, address: str) -> None:
+        """Where connections go from now on."""
+        self._host, self._port = urlsplit(address).hostname or "", urlsplit(address).port or 0
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Forwarder"]:
@@ -55,10 +59,11 @@ class Forwarder:
             with anyio.CancelScope() as connection:
                 self._connections.add(connection)
                 try:
-                    vendor = await anyio.connect_tcp(self._host, self._port)
-                    async with vendor, anyio.create_task_group() as tasks:
-                        tasks.start_soon(self._pass_on, client, vendor, connection)
-                        tasks.start_soon(self._pass_on, vendor, client, connection)
+                    with suppress(OSError):  # nobody listens there: as if the client had been refused
+                        vendor = await anyio.connect_tcp(self._host, self._port)
+                        async with vendor, anyio.create_task_group() as tasks:
+                            tasks.start_soon(self._pass_on, client, vendor, connection)
+                            tasks.start_soon(self._pass_on, vendor, client, connection)
                 finally:
                     self._connections.discard(connection)
 

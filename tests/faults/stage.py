@@ -3,7 +3,7 @@
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,15 +64,22 @@ class Stage:
         self.replicas: list[Replica] = []
         self.around = AsyncExitStack()
         """What is there until the replicas have ended."""
-        self._home = home
+        self.home = home
 
-    def replica(self, kafka: str = "", vendors: str = "", target: LogTarget | None = None) -> Replica:
-        """One more, started; it may find the brokers or the vendors, or write its log, elsewhere than the others."""
+    def replica(
+        self,
+        kafka: str = "",
+        vendors: str = "",
+        target: LogTarget | None = None,
+        program: Sequence[str] = Replica.program,
+    ) -> Replica:
+        """One more, started; it may differ from the others in its brokers, its vendors, its log or its program."""
         sources = mall(self.vendors, self.since) + airport(self.vendors, self.since, PLACES)
         sources = sources.replace(self.vendors.address, vendors or self.vendors.address)
         replica = Replica(
-            self._home, kafka or self.cluster.address, self.prefix, sources, replication=len(self.cluster.nodes)
+            self.home, kafka or self.cluster.address, self.prefix, sources, replication=len(self.cluster.nodes)
         )
+        replica.program = program
         self.replicas.append(replica)
         if target is None:
             replica.start()
@@ -111,8 +118,13 @@ class Stage:
         To when the reader saw it. What was committed before the moment, and seen after it, is no recovery.
         """
         since_ms = since_ms or now_ms()
-        await patiently(lambda: self._recovered_ms(since_ms) is not None, "each source publishes something more")
+        await self.goes_on(since_ms)
         self.slowest_s = max(self.slowest_s, ((self._recovered_ms(since_ms) or since_ms) - since_ms) / 1000)
+
+    async def goes_on(self, since_ms: int = 0) -> None:
+        """The same, of which the duration does not count: it lasts as long as its cause."""
+        since_ms = since_ms or now_ms()
+        await patiently(lambda: self._recovered_ms(since_ms) is not None, "each source publishes something more")
 
     def _recovered_ms(self, since_ms: int) -> int | None:
         first: dict[str, int] = {}
@@ -143,7 +155,7 @@ async def stage(home: Path, prefix: str, random: Random, cluster: Cluster) -> As
     faults = Counted({}, seed=random.randrange(1 << 30))
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors,
-        reading(cluster.address, [prefix + topic for topic in ALL]) as reader,
+        reading(cluster.readers, [prefix + topic for topic in ALL]) as reader,
         anyio.create_task_group() as tasks,
     ):
         found = Stage(home, prefix, random, cluster, world, vendors, faults)
@@ -183,22 +195,28 @@ def now_ms() -> int:
 
 
 async def verdict(found: Stage, fault: str, times: int) -> Row:
-    """Wait until all that happened up to now is final; end the replicas; compare with the truth.
+    """Wait until all that happened up to now is final; end the replicas; compare with the truth."""
+    heads, told = await ended(found)
+    truth = judge(found.world, found.vendors.vidicenter, found.since, heads, read(told))
+    lost = truth.missing + lacking_parts(told)
+    return Row(fault, times, len(told), lost, truth.duplicated, disordered(found, told), found.slowest_s)
 
-    A fresh reader reads everything, and must see what the one saw that ran all along.
+
+async def ended(found: Stage) -> tuple[dict[str, Head | None], list[Told]]:
+    """How far the streams are, once all that happened up to now is final; and, the replicas ended, everything.
+
+    A fresh reader reads it, and must see what the one saw that ran all along.
     """
     heads = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
     async with anyio.create_task_group() as ending:  # in threads: what they end with passes through this loop
         for replica in found.replicas:
             ending.start_soon(anyio.to_thread.run_sync, replica.end)
-    async with reading(found.cluster.address, [found.prefix + topic for topic in ALL]) as fresh:
+    async with reading(found.cluster.readers, [found.prefix + topic for topic in ALL]) as fresh:
         told = await fresh.to_the_end()
     await patiently(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
     if by_partition(found.seen) != by_partition(told):
         raise AssertionError(f"the reader that ran all along saw something else: {len(found.seen)}, not {len(told)}")
-    truth = judge(found.world, found.vendors.vidicenter, found.since, heads, read(told))
-    lost = truth.missing + _lacking_parts(told)
-    return Row(fault, times, len(told), lost, truth.duplicated, _disordered(found, told), found.slowest_s)
+    return heads, told
 
 
 def by_partition(told: list[Told]) -> dict[tuple[str, int], list[str]]:
@@ -208,7 +226,7 @@ def by_partition(told: list[Told]) -> dict[tuple[str, int], list[str]]:
     return dict(ids)
 
 
-def _lacking_parts(told: list[Told]) -> int:
+def lacking_parts(told: list[Told]) -> int:
     """Parts that a session says it has, and that are not there; or that are there, and it does not say so."""
     expected, got = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for each in told:
@@ -220,7 +238,7 @@ def _lacking_parts(told: list[Told]) -> int:
     return (expected - got).total() + (got - expected).total()
 
 
-def _disordered(found: Stage, told: list[Told]) -> int:
+def disordered(found: Stage, told: list[Told]) -> int:
     """Sessions that came after a later one of their device, though they were there when that was, and not late."""
     if not told:
         return 0

@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults import table
 from tests.faults.brokers import Cluster, cluster
+from tests.faults.leaders import governed
 from tests.faults.plan import SCENARIOS, Scenario, perform
 from tests.faults.table import Row
 
@@ -23,6 +24,12 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(prefix: 
     async with AsyncExitStack() as stack:
         clusters = [await stack.enter_async_context(cluster(tmp_path / f"{n}", 1)) for n in range(SIDE_BY_SIDE)]
         rows = await performed(clusters, prefix, tmp_path)
+    assert [] == [row for row in rows if not row.is_good]
+
+
+async def test_nothing_is_either_while_a_deposed_leader_goes_on(prefix: str, tmp_path: Path) -> None:
+    async with governed(tmp_path / "cluster") as two:
+        rows = await performed([two], prefix, tmp_path)
     assert [] == [row for row in rows if not row.is_good]
 
 

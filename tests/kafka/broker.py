@@ -19,10 +19,10 @@ _ASKED = bytes.fromhex("0000000a0012000000000001ffff")
 """ApiVersions, of version 0: what every client asks first."""
 
 _PROPERTIES = """
-process.roles=broker,controller
+process.roles={roles}
 node.id={node}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port}{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -76,11 +76,13 @@ class Door(Struct, frozen=True):
 class Broker:
     """One node, which can be killed and started again with what it had on disk.
 
-    `controllers` are the ports at which the nodes of its cluster, it among them, agree on what is where.
+    `controllers` are the ports of the first nodes of its cluster, which agree on what is where; a node after them only
+    serves clients. There are as many `nodes` as controllers, unless there are more.
     """
 
-    def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = ()) -> None:
+    def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = (), nodes: int = 0) -> None:
         controllers = controllers or (free_port(),)
+        nodes, is_controller = nodes or len(controllers), node <= len(controllers)
         home.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._home = home
@@ -89,13 +91,14 @@ class Broker:
         self._java = ["java", "-cp", f"{jars()}/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         self._config.write_text(
             _PROPERTIES.format(
+                roles="broker,controller" if is_controller else "broker",
                 port=self.port,
-                controller=controllers[node - 1],
+                controller=f",CONTROLLER://127.0.0.1:{controllers[node - 1]}" if is_controller else "",
                 data=home / "data",
                 node=node,
                 voters=",".join(f"{n}@127.0.0.1:{port}" for n, port in enumerate(controllers, 1)),
-                nodes=len(controllers),
-                in_sync=(len(controllers) + 1) // 2,
+                nodes=nodes,
+                in_sync=(nodes + 1) // 2,
             ),
             encoding="utf-8",
         )
@@ -114,9 +117,19 @@ class Broker:
             text = text.replace(f"\n{key}=", f"\n{key}={','.join(values)},")
         self._config.write_text(text + more, encoding="utf-8")
 
+    def advertise_controller(self, address: str) -> None:
+        """Before it is started: where other nodes reach the controller that it is, instead of where it listens."""
+        text, key = self._config.read_text("utf-8"), "\nadvertised.listeners="
+        assert 1 == text.count(key)
+        self._config.write_text(text.replace(key, f"{key}CONTROLLER://{address},"), encoding="utf-8")
+
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def folder(self, topic: str, partition: int) -> Path:
+        """Where it keeps a partition's log."""
+        return self._home / "data" / f"{topic}-{partition}"
 
     def start(self) -> None:
         """Start it, and return when it answers."""

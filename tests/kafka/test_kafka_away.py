@@ -4,10 +4,13 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import anyio
 import pytest
 
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import admin
 from tests.kafka.broker import Broker, why_not
 from tests.kafka.daemon import EVENTS, Daemon, reading, until
 from tests.needs import need
@@ -20,7 +23,7 @@ NOTICED_S = 20
 OUTAGE = {"kafka_unavailable", "kafka_ready", "group_coordinator_away", "group_coordinator_back", "transaction_aborted"}
 
 
-def lines(daemon: Daemon) -> list[dict[str, str]]:
+def lines(daemon: Daemon) -> list[dict[str, Any]]:
     return [json.loads(line) for line in daemon.log.read_text("utf-8").splitlines()]
 
 
@@ -106,3 +109,37 @@ async def test_a_timeout_beyond_the_brokers_limits_is_refused_with_its_key_and_h
                 assert key in refused[0]["advice"]
             finally:
                 daemon.close()
+
+
+async def test_a_state_topic_that_is_deleted_is_reported_also_once_nothing_is_assigned_any_more(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    """With no partitions left to assign, the replica must not look like one on standby."""
+    now = datetime.now(UTC)
+    vendor = Vendor([Known(session(now, Random(1), 1), now)])
+    settings = KafkaSettings.model_validate({"bootstrap_servers": kafka, "topic_prefix": prefix})
+    async with serving(vendor):
+        daemon = Daemon(tmp_path, kafka, prefix, vendor)
+
+        async def is_live() -> bool:
+            return (await daemon.stream()).get("state") == "live"
+
+        async def nothing_is_assigned() -> bool:
+            assigned = [line["partitions"] for line in lines(daemon) if line["event"] == "partitions_assigned"]
+            return not assigned[-1]
+
+        async def is_refused() -> bool:
+            code, reason = await daemon.get("/readyz")
+            return code == 503 and f"the topic {settings.state_topic} is missing" in reason
+
+        try:
+            daemon.start()
+            await until(is_live, "the stream is live")
+            async with admin(settings) as client:
+                await client.delete_topics([settings.state_topic])
+            vendor.known.append(Known(session(datetime.now(UTC), Random(2), 2), now))
+            await until(is_refused, "its owner reports it")
+            await until(nothing_is_assigned, "the group learns of it")
+            await until(is_refused, "the member reports it")
+        finally:
+            daemon.close()

@@ -87,7 +87,9 @@ class Counted(Faults):
 class Replica(Daemon):
     """A daemon with its own sources."""
 
-    def __init__(self, home: Path, kafka: str, prefix: str, sources: str, replication: int = 1) -> None:
+    def __init__(
+        self, home: Path, kafka: str, prefix: str, sources: str, replication: int = 1, state_partitions: int = 4
+    ) -> None:
         self._settle_in(home)
         self.config.write_text(
             f"""
@@ -95,7 +97,7 @@ class Replica(Daemon):
 bootstrap_servers = "{kafka}"
 topic_prefix = "{prefix}"
 group = "{prefix}group"
-state_partitions = 4
+state_partitions = {state_partitions}
 partitions = 3
 replication_factor = {replication}
 session_timeout = "3s"

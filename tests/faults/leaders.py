@@ -1,0 +1,214 @@
+"""A leader that was deposed and does not know it: it answers whoever reaches it, from what it had then."""
+
+import signal
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+
+import anyio
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from confluent_kafka import ElectionType, TopicPartition
+from confluent_kafka.admin import AdminClient
+from msgspec import Struct
+
+from collector.kafka.settings import STATE_TOPIC
+from tests.faults.brokers import Cluster, ProxiedBroker
+from tests.faults.faults import Reset
+from tests.faults.forwarder import Forwarder
+from tests.faults.proxy import Proxy
+from tests.faults.stage import PATIENCE_S, Stage, patiently
+from tests.faults.wire import Api
+from tests.kafka.broker import Broker, free_port
+from tests.kafka.daemon import until
+from tests.kafka.town import ALL, Replica
+
+HEALTHY, DEPOSED = 1, 2
+"""Their numbers: the first is the controller too, of which the way to the second can be cut."""
+STATE_PARTITIONS, PARTITIONS, INTERNAL_PARTITIONS = 4, 3, 4
+"""As the replicas' configuration and the brokers' properties have it."""
+OLDER_BY = 100
+"""Events that the deposed leader's log lacks when the collector is restarted: some five seconds of them."""
+MISLED_S = 15.0
+"""For how long a restarted replica learns from the deposed leader alone, unless it has restored its state before.
+
+Twice the time in which a transaction must be committed, and a start of the process.
+"""
+_COMPACT = {"cleanup.policy": "compact"}
+
+
+class Governed(Cluster, frozen=True):
+    """Two nodes that replicate everything: first the one that can be cut off from the controller, then that."""
+
+    link: Forwarder
+    """The way of the first to the second."""
+
+    @property
+    def readers(self) -> str:
+        """The one of the two that is always right."""
+        return self.nodes[1].address
+
+
+class View(Struct, frozen=True):
+    """What one node believes of a topic."""
+
+    leaders: frozenset[int]
+    in_sync: frozenset[int]
+    """The nodes that are in sync for every partition."""
+
+
+@asynccontextmanager
+async def governed(home: Path) -> AsyncIterator[Governed]:
+    """Started, until the end of the block. The second node leads everything that nobody places elsewhere."""
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        link = await stack.enter_async_context(Forwarder(f"http://127.0.0.1:{port}").serving())
+        through = link.address.removeprefix("http://")
+        healthy = stack.enter_context(closing(ProxiedBroker(home / "node1", HEALTHY, [port], nodes=2)))
+        healthy.advertise_controller(through)  # or the other would learn of a way that is not cut
+        apart = int(through.rpartition(":")[2])
+        deposed = stack.enter_context(closing(ProxiedBroker(home / "node2", DEPOSED, [apart], nodes=2)))
+        for node in (healthy, deposed):
+            node.launch()
+        for node in (healthy, deposed):
+            await anyio.to_thread.run_sync(node.await_answer)  # what they send each other passes through this loop
+        proxies = [Proxy(node.behind, node.proxy_port) for node in (deposed, healthy)]
+        for proxy in proxies:
+            await stack.enter_async_context(proxy.serving())
+        for name in ("__consumer_offsets", "__transaction_state"):  # so that both nodes agree on the coordinators
+            await _create(healthy, [_topic(name, INTERNAL_PARTITIONS, HEALTHY, _COMPACT)])
+        yield Governed([deposed, healthy], proxies, link)
+
+
+async def deposed_leader(stage: Stage, times: int) -> int:
+    """The leader of all state is cut off from the controller, and goes on claiming to lead; the collector is restarted.
+
+    What it committed through the new leader meanwhile is not in the old one's log. Chance decides from which of the two
+    a client learns where things are: here a restarted replica learns it from the deposed one until it has restored its
+    state, or has tried to for a while, and then from the other. By SIGTERM and kill -9 by turns, with a link that is
+    silent or hangs up by turns.
+    """
+    cluster = stage.cluster
+    assert isinstance(cluster, Governed)
+    deposed, healthy = cluster.nodes
+    of_deposed, of_healthy = cluster.proxies
+    state = stage.prefix + STATE_TOPIC
+    await _create(healthy, [_topic(state, STATE_PARTITIONS, DEPOSED, _COMPACT)])
+    await _create(healthy, [_topic(stage.prefix + name, PARTITIONS, HEALTHY, {}) for name in ALL])
+    replica = stage.replica(cluster.proxied)
+    await stage.goes_on()
+    for number in range(times):
+        while not await _leads(healthy, state, DEPOSED):  # it loses it too when this loop, and the link in it, is slow
+            await _give_back(cluster, state)
+            await stage.goes_on()
+        with cluster.link.cut(silent=number % 2 == 0):
+            with of_deposed.fault(Api.METADATA, Reset()):
+                await until(partial(_leads, healthy, state, HEALTHY), "the leader is deposed", PATIENCE_S)
+                await stage.goes_on()
+                lacking = len(stage.seen) + OLDER_BY
+                await patiently(partial(_has_seen, stage, lacking), "the deposed leader's log is older")
+            await _stop(replica, number)
+            await _assert_outdated(deposed, healthy, state)
+            replica.start()
+            with of_healthy.fault(Api.METADATA, Reset()) as misled:
+                with anyio.move_on_after(MISLED_S):
+                    await until(partial(_has_restored, replica), "the replica has restored its state")
+                assert misled.applied > 0
+            with of_deposed.fault(Api.METADATA, Reset()):
+                await stage.recovers()
+            await _assert_outdated(deposed, healthy, state)
+        await stage.recovers()
+    return times
+
+
+def _has_seen(stage: Stage, number: int) -> bool:
+    return len(stage.seen) >= number
+
+
+async def _stop(replica: Replica, number: int) -> None:
+    if number % 2:
+        replica.kill()
+    else:
+        replica.send(signal.SIGTERM)
+        await patiently(lambda: not replica.lives(), "the replica ends")
+
+
+async def _has_restored(replica: Replica) -> bool:
+    states = await replica.states()
+    return bool(states) and not states & {"not_owned", "restoring"}
+
+
+async def _give_back(cluster: Governed, topic: str) -> None:
+    """Make the first node the leader of the topic again, once it has all of it."""
+    deposed, healthy = cluster.nodes
+    admin = AdminClient({"bootstrap.servers": healthy.address})
+    partitions = [TopicPartition(topic, number) for number in range(STATE_PARTITIONS)]
+
+    async def is_back() -> bool:
+        if (await _view(healthy, topic)).in_sync < {HEALTHY, DEPOSED}:
+            return False
+        election = admin.elect_leaders(ElectionType.PREFERRED, partitions)
+        await anyio.to_thread.run_sync(election.result)
+        return await _leads(healthy, topic, DEPOSED) and await _leads(deposed, topic, DEPOSED)
+
+    await until(is_back, "the first node leads the state again", PATIENCE_S)
+
+
+async def _leads(broker: Broker, topic: str, node: int) -> bool:
+    """Whether it does, of all of the topic, as the broker has it."""
+    return (await _view(broker, topic)).leaders == {node}
+
+
+async def _assert_outdated(deposed: Broker, healthy: Broker, topic: str) -> None:
+    """The one claims to lead what the other leads, and answers who reads that, from a shorter log."""
+    assert {DEPOSED} == (await _view(deposed, topic)).leaders
+    assert {HEALTHY} == (await _view(healthy, topic)).leaders
+    old, new = await _ends(deposed, topic), await _ends(healthy, topic)
+    assert sum(old.values()) < sum(new.values()), f"the deposed leader has all of {topic}: {old}, {new}"
+
+
+async def _view(broker: Broker, topic: str) -> View:
+    async with _connection(broker) as connection:
+        answer = (await connection.send(MetadataRequest([topic], allow_auto_topic_creation=False))).to_object()
+    partitions = [partition for found in answer["topics"] for partition in found["partitions"]]
+    in_sync = [frozenset[int](partition["isr"]) for partition in partitions]
+    return View(frozenset(partition["leader"] for partition in partitions), frozenset.intersection(*in_sync))
+
+
+async def _ends(broker: Broker, topic: str) -> dict[int, int]:
+    """Where the partitions end, as who fetches from this node learns it; each is answered, and with records if any."""
+    wanted = [(number, 0, 1) for number in range(STATE_PARTITIONS)]
+    async with _connection(broker) as connection:
+        request = FetchRequest(max_wait_time=100, min_bytes=1, max_bytes=1, isolation_level=1, topics=[(topic, wanted)])
+        answer = (await connection.send(request)).to_object()
+    found = [partition for topics in answer["topics"] for partition in topics["partitions"]]
+    assert {0} == {partition["error_code"] for partition in found}
+    return {partition["partition"]: partition["highwater_offset"] for partition in found}
+
+
+@asynccontextmanager
+async def _connection(broker: Broker) -> AsyncIterator[AIOKafkaConnection]:
+    connection = await create_conn("127.0.0.1", broker.port)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _topic(name: str, partitions: int, leader: int, configs: Mapping[str, str]) -> NewTopic:
+    """On both nodes; the first replica of each partition leads it."""
+    replicas = sorted((HEALTHY, DEPOSED), key=lambda node: node != leader)
+    return NewTopic(name, -1, -1, dict.fromkeys(range(partitions), replicas), dict(configs))
+
+
+async def _create(broker: Broker, topics: Sequence[NewTopic]) -> None:
+    client = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+    await client.start()
+    try:
+        errors: Iterable[tuple[str, int, str]] = (await client.create_topics(topics)).topic_errors
+    finally:
+        await client.close()
+    assert [] == [error for error in errors if error[1]]
