@@ -12,7 +12,10 @@ class Clock(Protocol):
         ...
 
     async def until(self, instant: datetime) -> None:
-        """Return when `now()` has reached the instant."""
+        """Return when `now()` has reached the instant, or as much time has passed as was left to it at the call.
+
+        So a clock that is set back meanwhile does not make the wait longer.
+        """
         ...
 
 
@@ -23,5 +26,6 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def until(self, instant: datetime) -> None:
-        while (left := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - nobody tells when it steps
+        ends = anyio.current_time() + (instant - self.now()).total_seconds()
+        while (left := min((instant - self.now()).total_seconds(), ends - anyio.current_time())) > 0:  # noqa: ASYNC110
             await anyio.sleep(min(left, 60))

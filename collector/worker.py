@@ -274,11 +274,13 @@ class Worker(Generic[P]):
                 self._tell.parked(window, error, failures=failures, delay_s=delay_s, now=now)
             case _:
                 self._tell.failed(window, error, failures=failures, delay_s=delay_s, now=now)
-        due = now + timedelta(seconds=delay_s)
+        left = timedelta(seconds=delay_s)
         if isinstance(error, RetryLater):
-            await self._clock.until(due)
-        while self._clock.now() < due and self._credentials() == self._asked_with:
-            await self._clock.until(min(due, self._clock.now() + LOOK_AGAIN))
+            await self._clock.until(now + left)
+            return
+        while left > timedelta(0) and self._credentials() == self._asked_with:
+            await self._clock.until(self._clock.now() + min(left, LOOK_AGAIN))
+            left -= LOOK_AGAIN
 
     @property
     def _head(self) -> Head:

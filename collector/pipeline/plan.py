@@ -89,6 +89,8 @@ def next_step(head: Head, policy: Policy, cursors: Cursors, now: datetime) -> Wa
     if last is not None and _is_complete(head, policy, last):
         return Done()
     target = grid.floor(now) if last is None else min(grid.floor(now), last)
+    # Further away than an interval is only what was planned while the clock was ahead.
+    cursors = structs.replace(cursors, due=min(cursors.due, now + policy.interval))
     live, sweep = cursors.live, cursors.sweep
     if live is None and now >= cursors.due and head.watermark < target:
         live = Pass(head.watermark, target, now)

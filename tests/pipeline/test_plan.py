@@ -88,6 +88,15 @@ def test_a_clock_that_stepped_back_waits_instead_of_asking_backwards() -> None:
     assert step.until > T
 
 
+def test_what_was_planned_while_a_clock_was_ahead_waits_no_longer_than_an_interval() -> None:
+    at = head(watermark=T + HOUR, final=T + HOUR)
+    now = T + HOUR + 5 * MINUTE
+    step = next_step(at, POLICY, Cursors(due=now + 2 * HOUR), now)
+    assert isinstance(step, Wait)
+    assert now + POLICY.interval == step.until
+    assert step.until == step.cursors.due, "later calls do not move it on"
+
+
 def test_a_span_grows_while_answers_are_small_and_fast_up_to_the_configured_one() -> None:
     at, window = head(span=HOUR), Window(T, T + HOUR)
     assert 2 * HOUR == fitted(at, window, POLICY, largest_bytes=1000, slowest_s=0.1).span
