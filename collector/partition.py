@@ -8,7 +8,7 @@ import anyio
 from collector.clock import Clock
 from collector.errors import EpochEnded, Refused, leaves
 from collector.kafka.availability import Availability
-from collector.kafka.connection import UNAVAILABLE
+from collector.kafka.connection import UNAVAILABLE, reason_of
 from collector.kafka.epoch import Epoch, SeenOffset, epoch
 from collector.kafka.group import Assignment, Membership
 from collector.kafka.header import HeaderMissing
@@ -62,7 +62,7 @@ class Partition:
         while True:
             await self._until_ours()
             error, commits = await self._epoch()
-            self._telemetry.epoch_ended(self._number, said(error) if error else "assigned to another replica")
+            self._telemetry.epoch_ended(self._number, reason_of(error) if error else "assigned to another replica")
             if error is None:
                 continue
             failures = 1 if commits else failures + 1
@@ -107,9 +107,9 @@ class Partition:
         of_some = isinstance(error, Refused) and error.topic not in (None, self._settings.state_topic)
         if of_some or (advice is None and failures == 1):
             return
-        self._telemetry.blocked(self._number, said(error), advice)
+        self._telemetry.blocked(self._number, reason_of(error), advice)
         for stream in self._streams:
-            stream.telemetry.blocked(said(error), advice, delay_s, self._clock.now())
+            stream.telemetry.blocked(reason_of(error), advice, delay_s, self._clock.now())
 
     async def _epoch(self) -> tuple[Exception | None, int]:
         """One ownership; why it broke, or None when the partition was assigned to another replica; and its commits."""
@@ -160,10 +160,3 @@ class Partition:
             lambda now: now.settled and (self._number not in now.partitions or now.member != began_as)
         )
         ownership.cancel()
-
-
-def said(error: BaseException) -> str:
-    """The error as a part of a sentence; some errors have no text of their own."""
-    text = str(error)
-    name = type(error).__name__
-    return text if text and isinstance(error, Refused | Fenced) else f"{name}: {text}" if text else name

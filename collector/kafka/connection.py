@@ -21,6 +21,15 @@ UNAVAILABLE = (KafkaError, OSError, TimeoutError)
 """What the clients raise while the brokers do not answer."""
 
 
+def reason_of(error: BaseException) -> str:
+    """The error as a part of a sentence for an operator; a client's own text is a repr of its insides."""
+    if isinstance(error, KafkaError):
+        return f"Kafka's client reports {type(error).__name__}"
+    if text := str(error):
+        return text
+    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+
+
 class Client(Protocol):
     """Any of aiokafka's."""
 

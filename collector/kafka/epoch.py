@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from collector.crash import crash_point
 from collector.errors import EpochEnded, Refused
+from collector.kafka.connection import reason_of
 from collector.kafka.header import BARRIER, TRUNCATED, StateLost, verify_header
 from collector.kafka.producer import Fenced, Producer, opened
 from collector.kafka.restore import Progress, restore
@@ -81,7 +82,7 @@ class Epoch:
                 if isinstance(error, Fenced):
                     self._telemetry.fenced(self.partition)
                 else:
-                    self._telemetry.aborted(str(error))
+                    self._telemetry.aborted(reason_of(error))
                 raise error if isinstance(error, Refused) else EpochEnded from error
             self.commits += 1
             self._telemetry.committed(monotonic() - began)

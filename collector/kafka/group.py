@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
 from collector.errors import Refused
-from collector.kafka.connection import CLOSE_S, UNAVAILABLE, credentials, options, start
+from collector.kafka.connection import CLOSE_S, UNAVAILABLE, credentials, options, reason_of, start
 from collector.kafka.header import topic_missing
 from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
 from collector.kafka.refusal import refusal
@@ -96,7 +96,7 @@ class Membership:
                 reason, advice = str(refused), refused.advice
             except (*UNAVAILABLE, AssertionError) as error:
                 self._suspect()
-                reason = f"{type(error).__name__}: {error}"
+                reason = reason_of(error)
             self.assigned(structs.replace(self._assignment, settled=False))
             self._telemetry.left_group(reason, advice)
             await anyio.sleep(REJOIN_S)
