@@ -41,7 +41,7 @@ class ProxiedBroker(Broker):
             "PROXIED": Door(self.behind, f"127.0.0.1:{self.proxy_port}"),
             "MOVING": Door(self.moving, self.moving),
         }
-        self.configure(doors, "" if len(controllers) > 1 else _AUTHORIZER)
+        self.configure(doors, "" if max(nodes, len(controllers)) > 1 else _AUTHORIZER)
 
     def move(self) -> None:
         """While it is stopped: its third door is elsewhere from the next start on."""

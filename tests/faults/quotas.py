@@ -1,4 +1,4 @@
-"""A broker that gives the collector little: a client's quota, in bytes a second."""
+"""A broker that limits how much the collector may fetch."""
 
 import os
 from collections.abc import AsyncIterator
@@ -21,18 +21,19 @@ from tests.kafka.daemon import until
 from tests.kafka.town import Replica
 
 CLIENT = "collector"
-"""The name that the collector's clients give themselves; the tests' own have others."""
-RATE = 100_000.0
-"""Bytes a second: the broker makes a client that fetched a megabyte wait for ten seconds."""
+"""The client id of all of the collector's clients, and of none of the test's own."""
+RATE = 200_000.0
+"""Bytes a second: the broker makes a client that fetched a megabyte too many wait for five seconds."""
 STATE_PARTITIONS = 4
 """As the replicas' configuration has it."""
 CHUNK_BYTES = 20_000
-"""What one commit left behind: a thousand lines. It must come well within a quota's eleven seconds, or never does."""
-CHUNKS = 700
-"""In all they take 140 seconds."""
+"""A thousand entries, as one commit writes them. A batch of more than ten seconds of the quota would never be sent."""
+CHUNKS = 1300
+"""They take at least 130 seconds."""
 FORMER_S = 120.0
-"""The deadline that a restore once had, whether it got on or not."""
+"""The deadline that a restore once had, whether it made progress or not."""
 LONGEST_S = 300.0
+"""How long it may take here: requests that a client gave up on take their share of the quota too."""
 FEWEST_SHARES = 10
 _ENTITY = ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8"))))
 
@@ -60,7 +61,7 @@ class AlterClientQuotasRequest_v0(RequestStruct):  # type: ignore[misc]  # noqa:
 
 
 class AlterClientQuotas(Request[AlterClientQuotasRequest_v0]):  # type: ignore[misc]
-    """How much a client may fetch a second, in bytes; None is no limit. aiokafka has no such request."""
+    """Limits how many bytes a second a client may fetch; None is no limit. aiokafka has no such request."""
 
     API_KEY = 49
 
@@ -69,15 +70,15 @@ class AlterClientQuotas(Request[AlterClientQuotasRequest_v0]):  # type: ignore[m
         self._operation = ("consumer_byte_rate", bytes_per_second or 0.0, bytes_per_second is None)
 
     def build(self, request_struct_class: type[AlterClientQuotasRequest_v0]) -> AlterClientQuotasRequest_v0:
-        return request_struct_class([(self._entity, [self._operation])], False)  # noqa: FBT003 - to be done, not only validated
+        return request_struct_class([(self._entity, [self._operation])], False)  # noqa: FBT003 - a field of the request
 
 
 async def restored_under_a_quota(stage: Stage, times: int) -> int:
-    """A replica dies, and the next one may read the state only so slowly that a restore takes more than two minutes.
+    """A replica dies, and the broker's quota makes the next restore take more than two minutes.
 
-    It gets on all the while, and says how far it is; it comes through in one restore. Nothing that lasts as long as
-    that is a recovery; what is measured begins when the state is read. Most of the state is what a source left behind
-    that is configured no more.
+    It makes progress all the while, which the status shows, and succeeds at the first attempt. The target for
+    recoveries does not apply as long as the quota does: what is measured begins when it ends. Most of the state belongs
+    to a source that is no longer configured.
     """
     (broker,) = stage.cluster.nodes
     replica = stage.replica()
@@ -92,7 +93,7 @@ async def restored_under_a_quota(stage: Stage, times: int) -> int:
             began = anyio.current_time()
             replica.start()
             progress = Progress(replica)
-            await until(progress.has_come_through, "the state is restored", LONGEST_S)
+            await until(progress.is_over, "the state is restored", LONGEST_S)
             took_s = anyio.current_time() - began
         assert took_s > FORMER_S
         progress.verify()
@@ -101,16 +102,16 @@ async def restored_under_a_quota(stage: Stage, times: int) -> int:
 
 
 class Progress:
-    """Of one replica's restore, as its status shows it."""
+    """One replica's restore of a partition, as the status of a stream in it shows it."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._states: list[str] = []
-        """One after the other; each once, however long it lasted."""
+        """In their order; each once, however long it lasted."""
         self._shares: list[float] = []
 
-    async def has_come_through(self) -> bool:
-        """Whether the stream runs; looks at its status, and should be called often."""
+    async def is_over(self) -> bool:
+        """Whether the stream runs. Notes its status: to be called again and again."""
         row = (await self._replica.streams()).get(QUIVIDI)
         if row is None:
             return False
@@ -122,7 +123,7 @@ class Progress:
         return state not in ("not_owned", "restoring")
 
     def verify(self) -> None:
-        """There was one restore, and the share of it that was done rose."""
+        """Fail unless there was one restore, of which the share done rose."""
         assert ["restoring"] == [state for state in self._states[:-1] if state != "not_owned"], self._states
         assert self._shares == sorted(self._shares)
         assert 0 <= self._shares[0] < self._shares[-1] <= 1
@@ -130,13 +131,15 @@ class Progress:
 
 
 async def _leave_behind(broker: Broker, prefix: str) -> None:
-    """What a source with many records left in the state partition of the account: pages of its ledger."""
+    """Write the ledger of a source with many records into the state partition of its account."""
     account = Account("quividi", vidicenter.USERNAME)
     partition = partition_of(str(account), STATE_PARTITIONS)
     async with aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address, acks="all") as producer:
         for page in range(CHUNKS):
             key = f"{account.vendor}/{account.user}/closed/viewers/{page}/0".encode()
-            chunk = bytes((1, 1)) + page.to_bytes(8, "big") + os.urandom(CHUNK_BYTES)  # digests, so it does not pack
+            chunk = (
+                bytes((1, 1)) + page.to_bytes(8, "big") + os.urandom(CHUNK_BYTES)
+            )  # as digests do, it does not compress
             await producer.send_and_wait(prefix + STATE_TOPIC, chunk, key, partition)
 
 
