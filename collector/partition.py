@@ -73,7 +73,7 @@ class Partition:
     async def _after(self, error: Exception, failures: int, delay_s: float) -> None:
         """Do what the end of an epoch calls for, and report it."""
         if isinstance(error, Fenced):
-            # Whoever fenced us may have been assigned after us: only what the group confirms from now on counts.
+            # The one that fenced us may have been assigned after us: only what the group confirms from now on counts.
             self._fenced_at = anyio.current_time()
             return
         reason = await self._claim(error) if isinstance(error, HeaderMissing) else error

@@ -14,7 +14,7 @@ RETRY_S = 2.0
 
 
 class Availability:
-    """One task looks, whoever suspects: a hundred failing streams make one attempt, and one line in the log."""
+    """One task looks, for all that fail: a hundred failing streams make one attempt, and one line in the log."""
 
     def __init__(self, settings: KafkaSettings, telemetry: KafkaTelemetry) -> None:
         self._settings = settings

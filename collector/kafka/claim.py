@@ -81,7 +81,7 @@ async def accept(settings: KafkaSettings) -> Accepted:
 
 
 def _transactional_id(settings: KafkaSettings) -> str:
-    """Of whoever writes headers: two that do so at a time fence each other."""
+    """The id for writing headers: of two processes that write them at a time, one fences the other."""
     return f"{settings.group}-{settings.state_topic}-claim"
 
 

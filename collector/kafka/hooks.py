@@ -37,5 +37,5 @@ def member_id(consumer: aiokafka.AIOKafkaConsumer) -> str:
 
 
 def is_coordinator_known(consumer: aiokafka.AIOKafkaConsumer) -> bool:
-    """Whether the consumer has a coordinator that it takes for alive."""
+    """Whether the consumer has a coordinator that it has not marked as dead."""
     return consumer._coordinator.coordinator_id is not None  # noqa: SLF001
