@@ -122,7 +122,9 @@ class Daemon:
                 await ensure(self._settings.kafka, names, compacted)
             except Refused as error:
                 self._kafka.refused(str(error), error.advice)
-            except UNAVAILABLE:
+            except Exception as error:  # noqa: BLE001 - the daemon never ends because of Kafka
+                if not isinstance(error, UNAVAILABLE):
+                    self._kafka.unexpected(None, error)
                 self._availability.suspect()
             else:
                 self._kafka.ready()
@@ -135,7 +137,9 @@ class Daemon:
             async with self._claiming:
                 has_header = await claim(self._settings.kafka, self._settings.topics(), missing.partition)
                 return None if has_header else missing
-        except (Fenced, Refused, *UNAVAILABLE) as error:
+        except Exception as error:  # noqa: BLE001 - the caller reports it, and tries again
+            if not isinstance(error, (Fenced, Refused, *UNAVAILABLE)):
+                self._kafka.unexpected(missing.partition, error)
             return error
 
 

@@ -132,6 +132,7 @@ class Partition:
                     for stream in self._streams:
                         running.start_soon(stream.run, holding, pairs.pop(stream.prefix, {}))
                     del pairs
+                    running.start_soon(anyio.sleep_forever)  # also when every stream is complete, or waits for somebody
                 ownership.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - nothing that breaks an epoch ends the process
             cause = next(each for each in leaves(error) if isinstance(each, Exception))

@@ -10,7 +10,9 @@ import anyio
 from collector.clock import Clock
 from collector.config import Settings
 from collector.errors import EpochEnded, Park, Refused
+from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
+from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
 from collector.model import Memory, Message
@@ -42,6 +44,8 @@ class StreamHandle:
         self._refused: Refused | None = None
         """The topic that Kafka refused last: the stream waits for it, its neighbours do not."""
         self._refusals = 0
+        self._failures: list[str] = []
+        """Why its last commits came to nothing, without one that did not."""
         source = settings.sources[stream.source]
         self._since = source.since
         self._secrets = tuple(source.secrets.values())
@@ -55,6 +59,8 @@ class StreamHandle:
             self.telemetry.parked(None, trouble, failures=1, delay_s=0, now=self._clock.now())
             return
         self.telemetry.owned(state.head, len(state.ledger), self._look_at(state))
+        if len(self._failures) > 1:  # it is not well only because its state could be read again
+            self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
         await self._topic_is_usable()
 
         async def commit(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
@@ -63,7 +69,11 @@ class StreamHandle:
             except Refused as error:
                 self._refused = error
                 raise EpochEnded from error
-            self._refused, self._refusals = None, 0
+            except EpochEnded:
+                if holding.over is not None and not isinstance(holding.over, Fenced | Refused):
+                    self._failures = [*self._failures[-1:], reason_of(holding.over)]
+                raise
+            self._refused, self._refusals, self._failures = None, 0, []
 
         worker: Worker[Any] = Worker(
             self.stream,

@@ -41,6 +41,9 @@ class Availability:
             away = None if denied else await unreachable(self._settings)
         except Refused as unusable:  # a password or a certificate cannot be read
             denied, away = unusable, None
+        except Exception as error:  # noqa: BLE001 - what cannot be found out is no news
+            self._telemetry.unexpected(None, error)
+            denied = away = None
         if denied is not None:
             self._telemetry.denied(str(denied), denied.advice)
         elif away is not None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import anyio
 from aiokafka.structs import ConsumerRecord
 from msgspec import Struct
 
-from collector.kafka.header import BARRIER, HEADER, TRUNCATED, HeaderMissing, own_header
+from collector.kafka.header import BARRIER, HEADER, TRUNCATED, HeaderMissing, new_header
 from collector.kafka.producer import Producer, opened
 from collector.kafka.restore import reported_ends, search
 from collector.kafka.settings import KafkaSettings
@@ -22,11 +23,13 @@ async def claim(settings: KafkaSettings, event_topics: Iterable[str], partition:
     when another replica claims the topic at the same time; Refused, KafkaError, OSError or TimeoutError.
     """
     # Looked at twice: at first without writing anything, since this is repeated as long as a header is missing.
-    reported = {number: end - 1 for number, end in (await reported_ends(settings, settings.state_topic)).items()}
-    if await search(settings, reported, _is_state):
-        return await search(settings, {partition: reported[partition]}, _is_header)
+    if await search(settings, await _reported(settings), _is_state):
+        again = await _reported(settings)  # another replica may have claimed it since
+        return await search(settings, {partition: again[partition]}, _is_header)
+    if await _were_published(settings, event_topics):
+        return False
     async with opened(settings, _transactional_id(settings)) as producer:
-        ends = await transact(producer, settings, (), _barriers(settings), {})
+        ends = await _write(producer, settings, _barriers(settings))
         if await search(settings, ends, _is_state):
             return await search(settings, {partition: ends[partition]}, _is_header)
         if await _were_published(settings, event_topics):
@@ -40,7 +43,7 @@ async def verify_claimed(settings: KafkaSettings, event_topics: Iterable[str]) -
 
     Reads a partition no further than to its header. Raises HeaderMissing, KafkaError, OSError or TimeoutError.
     """
-    reported = {number: end - 1 for number, end in (await reported_ends(settings, settings.state_topic)).items()}
+    reported = await _reported(settings)
     for partition, end in reported.items():
         if await search(settings, {partition: end}, _is_header):
             continue
@@ -64,7 +67,7 @@ async def accept(settings: KafkaSettings) -> Accepted:
     This is the operator's word that state is lost. Returns the partitions of which that was so. Raises as `claim` does.
     """
     async with opened(settings, _transactional_id(settings)) as producer:
-        ends = await transact(producer, settings, (), _barriers(settings), {})
+        ends = await _write(producer, settings, _barriers(settings))
         empty, truncated = set(range(settings.state_partitions)), set[int]()
 
         def look(partition: int, record: ConsumerRecord) -> bool:
@@ -98,8 +101,24 @@ async def _were_published(settings: KafkaSettings, event_topics: Iterable[str]) 
 
 
 async def _write_headers(producer: Producer, settings: KafkaSettings, partitions: Iterable[int]) -> None:
-    records = {HEADER: own_header(settings), TRUNCATED: None}
-    await transact(producer, settings, (), dict.fromkeys(partitions, records), {})
+    records = {HEADER: new_header(settings), TRUNCATED: None}
+    await _write(producer, settings, dict.fromkeys(partitions, records))
+
+
+async def _write(
+    producer: Producer, settings: KafkaSettings, records: Mapping[int, Mapping[bytes, bytes | None]]
+) -> Mapping[int, int]:
+    """Commit records of the state topic, by partition; a signal that ends the process waits for the outcome."""
+    landed: Mapping[int, int] = {}
+    with anyio.CancelScope(shield=True):
+        landed = await transact(producer, settings, (), records, {})
+    return landed  # noqa: RET504 - the scope may swallow, for all that mypy knows
+
+
+async def _reported(settings: KafkaSettings) -> Mapping[int, int]:
+    """The last offset of each state partition, as the brokers report it; -1 where there is none."""
+    ends = await reported_ends(settings, settings.state_topic)
+    return {number: end - 1 for number, end in ends.items()}
 
 
 def _is_header(_partition: int, record: ConsumerRecord) -> bool:

@@ -36,9 +36,12 @@ _NONCE_BYTES = 16
 
 
 class SeenOffset(Struct):
-    """The largest offset that this process appended to a state partition; outlives epochs. -1 when there is none."""
+    """The largest offset that this process appended to a state partition; outlives epochs."""
 
     last: int = -1
+    """-1 when there is none."""
+    header: str = ""
+    """Id of the header that the partition had then. Under another one the offsets begin anew: an operator said so."""
 
 
 class Epoch:
@@ -121,16 +124,13 @@ async def epoch(
         if pairs.pop(BARRIER, None) != nonce:
             log = f"partition {partition} of {settings.state_topic}"
             raise ConnectionError(f"{log} was restored from a replica that lacks the barrier at offset {end.last}")
-        try:
-            verify_header(settings, partition, pairs)  # 4.
-        except Refused:
-            seen.last = end.last  # every process finds that out, so nothing needs to be remembered
-            raise
+        header = verify_header(settings, partition, pairs)  # 4.
+        if header.id != seen.header:
+            seen.last, seen.header = -1, header.id
         if end.last <= seen.last:
             lost = StateLost(settings.state_topic, partition, known=seen.last, landed=end.last)
             # Other processes have not seen those offsets: by the mark they refuse the partition, too.
             await _append(producer, settings, partition, end, (), {TRUNCATED: str(lost).encode()})
-            seen.last = end.last
             raise lost
         seen.last = end.last
         telemetry.epoch_began(partition, monotonic() - began, len(pairs))

@@ -94,7 +94,9 @@ class Membership:
             except InvalidSessionTimeoutError:
                 refused = outside_the_brokers_limits(self._settings)
                 reason, advice = str(refused), refused.advice
-            except (*UNAVAILABLE, AssertionError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever the client raises, the next consumer begins anew
+                if not isinstance(error, UNAVAILABLE):
+                    self._telemetry.unexpected(None, error)
                 self._suspect()
                 reason = reason_of(error)
             self.assigned(structs.replace(self._assignment, settled=False))

@@ -1,6 +1,7 @@
 """The header of a state partition: to whom the state belongs. A partition without one is lost, and is not opened."""
 
 from collections.abc import Mapping
+from secrets import token_hex
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +28,8 @@ class Header(Struct, frozen=True):
     version: int
     group: str
     partitions: int
+    id: str = ""
+    """Of the writing of headers that it is from: offsets are only compared as long as it is the same."""
 
 
 class HeaderMissing(Refused):
@@ -56,13 +59,13 @@ def topic_missing(topic: str) -> Refused:
     return Refused(f"the topic {topic} is missing: the state in it is lost", advice=_ADVICE)
 
 
-def own_header(settings: KafkaSettings) -> bytes:
-    """The header that this deployment writes."""
-    return msgspec.json.encode(Header(VERSION, settings.group, settings.state_partitions))
+def new_header(settings: KafkaSettings) -> bytes:
+    """A header of this deployment, for all partitions whose state begins, or is accepted as it is, now."""
+    return msgspec.json.encode(Header(VERSION, settings.group, settings.state_partitions, token_hex(8)))
 
 
-def verify_header(settings: KafkaSettings, partition: int, pairs: Mapping[bytes, bytes]) -> None:
-    """Check that what was restored of a partition is this deployment's state, and all of it.
+def verify_header(settings: KafkaSettings, partition: int, pairs: Mapping[bytes, bytes]) -> Header:
+    """Check that what was restored of a partition is this deployment's state, and all of it; return its header.
 
     Raises HeaderMissing, or Refused when it belongs to somebody else or lost its newest records.
     """
@@ -72,10 +75,11 @@ def verify_header(settings: KafkaSettings, partition: int, pairs: Mapping[bytes,
         theirs = msgspec.json.decode(header, type=Header)
     except msgspec.MsgspecError:
         theirs = None
-    if theirs != Header(VERSION, settings.group, settings.state_partitions):
+    if theirs is None or theirs != Header(VERSION, settings.group, settings.state_partitions, theirs.id):
         raise Refused(
             f"{settings.state_topic} belongs to another deployment: {header.decode('utf-8', 'replace')}",
             advice="set kafka.group and kafka.state_partitions as they were, or another kafka.topic_prefix",
         )
     if (mark := pairs.get(TRUNCATED)) is not None:
         raise Refused(mark.decode("utf-8", "replace"), advice=_ADVICE)
+    return theirs

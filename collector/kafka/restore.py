@@ -7,6 +7,7 @@ from typing import Literal
 
 import aiokafka
 import anyio
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from collector.crash import crash_point
@@ -89,12 +90,17 @@ async def search(
 async def reported_ends(settings: KafkaSettings, topic: str, partitions: Iterable[int] | None = None) -> dict[int, int]:
     """The offset after the last record of each partition, as the brokers report it; of all partitions by default.
 
-    Zero means that nothing was ever appended, also if all of it has expired since.
+    Zero means that nothing was ever appended, also if all of it has expired since. Raises KafkaConnectionError when no
+    broker describes the topic: that it is unknown does not mean that it is empty. Raises KafkaError, OSError or
+    TimeoutError.
     """
-    async with _reader(settings, "read_uncommitted") as reader:
-        await reader._client.set_topics([topic])  # noqa: SLF001 - the public way asks for every topic there is
-        known = reader.partitions_for_topic(topic) or () if partitions is None else partitions
-        ends = await reader.end_offsets([TopicPartition(topic, partition) for partition in known])
+    with anyio.fail_after(settings.commit_deadline_s):
+        async with _reader(settings, "read_uncommitted") as reader:
+            await reader._client.set_topics([topic])  # noqa: SLF001 - the public way asks for every topic there is
+            known = reader.partitions_for_topic(topic) if partitions is None else partitions
+            if not known:
+                raise KafkaConnectionError(f"no broker described the topic {topic}")
+            ends = await reader.end_offsets([TopicPartition(topic, partition) for partition in known])
     return {place.partition: end for place, end in sorted(ends.items())}
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 
 import anyio
 import structlog
@@ -29,7 +28,6 @@ from collector.kafka.producer import BATCH_BYTES, Producer, translated
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import wrong_partitions
 from collector.model import Message
-from collector.rfc3339 import format_seconds
 
 _partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so topics co-partition with downstream ones
 _Batches = dict[tuple[str, int], list[BatchBuilder]]
@@ -220,10 +218,9 @@ def _first_to_change(errors: Sequence[tuple[str, BaseException]], state_topic: s
 
 
 def _dated_wrongly(topic: str | None) -> Refused:
-    now = format_seconds(datetime.now(UTC))
     what = f"the topic {topic}" if topic else "Kafka"
     return Refused(
-        f"{what} refuses records dated {now}: this machine's clock is further from the brokers' than "
+        f"{what} refuses the records' timestamps: this machine's clock is further from the brokers' than "
         "message.timestamp.after.max.ms and message.timestamp.before.max.ms allow",
         advice="set this machine's clock right (NTP), or the brokers': the collector then goes on by itself",
         topic=topic,

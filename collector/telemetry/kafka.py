@@ -158,8 +158,8 @@ class KafkaTelemetry:
         self._metrics.owned_partitions.set(len(self._board.owned_partitions))
         self._consequence.info("epoch_ended", partition=partition, reason=reason)
 
-    def unexpected(self, partition: int, error: BaseException) -> None:
-        """A fault of this program's own: nothing of the epoch is kept, and it starts over."""
+    def unexpected(self, partition: int | None, error: BaseException) -> None:
+        """A fault of this program's own, or of a library: what failed starts over; of a partition, its epoch."""
         self._log.error("unexpected", partition=partition, exc_info=error)
 
     def committed(self, took_s: float) -> None:
@@ -201,6 +201,8 @@ class KafkaTelemetry:
     def _note(self) -> None:
         """Since when the process is ready, or is not."""
         ready = self._board.problem() is None
+        if ready:
+            self._refusals.clear()
         self._metrics.kafka_ready.set(self._board.kafka_problem() is None)
         if ready != self._ready:
             self._ready, self._board.changed = ready, self._clock.now()

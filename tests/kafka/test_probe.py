@@ -106,6 +106,22 @@ async def test_state_partitions_that_disagree_are_told_with_the_number_to_set(ka
     assert "set kafka.state_partitions = 7" in told[1]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "limit"),
+    [
+        ("transaction_timeout", "2000s", "the 900 s that the brokers allow (transaction.max.timeout.ms)"),
+        ("session_timeout", "2h", "the 1 to 1800 s that the brokers allow (group.min.session.timeout.ms"),
+    ],
+)
+async def test_a_timeout_beyond_the_brokers_limits_is_refused_by_its_key(
+    kafka: str, prefix: str, key: str, value: str, limit: str
+) -> None:
+    refused = refusals(await probed(settings(kafka, prefix, **{key: value})))["timeouts"]
+
+    assert refused.startswith(f"kafka.{key} = ")
+    assert limit in refused
+
+
 async def test_too_few_brokers_for_the_replication(kafka: str, prefix: str) -> None:
     told = refusals(await probed(settings(kafka, prefix, replication_factor=3)))
 

@@ -120,6 +120,7 @@ function kafka(status, now) {
   const owned = status.owned_partitions;
   by("kafka").hidden = false;
   by("kafka").dataset.state = state;
+  document.body.dataset.kafka = state;
   put(by("kafka-state"), KAFKA[state] ?? state);
   put(by("partitions"), owned.length ? `${owned.length}: ${owned.join(", ")}` : "none");
   put(by("last-commit"), last ? `${ago(Date.parse(last), now)}, ${moment(Date.parse(last), now)}` : "none yet");

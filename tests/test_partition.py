@@ -1,0 +1,115 @@
+"""A partition is held by one epoch after the other: one that nothing breaks lasts."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from collector.kafka.availability import Availability
+from collector.kafka.group import Assignment, Membership
+from collector.kafka.header import HeaderMissing
+from collector.kafka.producer import Fenced
+from collector.kafka.settings import KafkaSettings
+from collector.partition import Partition
+from collector.stream_handle import StreamHandle
+from collector.telemetry.kafka import KafkaTelemetry
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import Board
+from tests.simulated import SimulatedClock
+
+pytestmark = pytest.mark.anyio
+
+LATER = 200
+"""Steps of the loop, of which an epoch that ends at once takes some ten."""
+
+
+class Complete:
+    """A stream that has nothing to do any more, as one that is complete, or whose state cannot be read."""
+
+    prefix = "test/1/mall/things"
+    telemetry = SimpleNamespace(disowned=lambda: None, blocked=lambda *_: None, restoring=lambda _: None)
+
+    async def run(self, *_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+
+
+class Held:
+    """A partition of which the epochs are counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], Exception | None]) -> None:
+        self.epochs = 0
+        settings = KafkaSettings()
+        telemetry = KafkaTelemetry(Metrics(), Board("1", "group"), SimulatedClock())
+        self.membership = Membership(settings, telemetry, lambda: None)
+
+        @asynccontextmanager
+        async def epoch(*_: object, **__: object) -> AsyncIterator[Any]:
+            self.epochs += 1
+            await anyio.lowlevel.checkpoint()
+            if (error := fails(self.epochs)) is not None:
+                raise error
+            yield SimpleNamespace(pairs={}, over=None, commits=0)
+
+        async def claim(missing: HeaderMissing) -> Exception:
+            return missing
+
+        monkeypatch.setattr("collector.partition.epoch", epoch)
+        monkeypatch.setattr("collector.partition.RETRY_S", (0.0, 0.0))
+        self.partition = Partition(
+            3,
+            [cast("StreamHandle", Complete())],
+            settings,
+            telemetry,
+            self.membership,
+            Availability(settings, telemetry),
+            claim=claim,
+            restores=anyio.Semaphore(1),
+            clock=SimulatedClock(),
+            random=Random(1),
+        )
+
+    async def hold(self, during: Callable[[], None] = lambda: None) -> None:
+        """Hold it for a while; half-way something happens."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.partition.hold)
+            for step in range(LATER):
+                if step == LATER // 2:
+                    during()
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+    def assign(self, *partitions: int, member: str = "me") -> None:
+        assignment = Assignment(frozenset(partitions), settled=True, member=member, confirmed_at=anyio.current_time())
+        self.membership.assigned(assignment)
+
+
+async def test_an_epoch_whose_streams_have_all_ended_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch, lambda _: None)
+    held.assign(3)
+    await held.hold()
+    assert 1 == held.epochs
+
+
+async def test_an_epoch_ends_when_the_group_assigns_its_partition_to_another_member(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = Held(monkeypatch, lambda _: None)
+    held.assign(3)
+    await held.hold(lambda: held.assign(3, member="put out, and back"))
+    assert 2 == held.epochs
+
+
+async def test_after_a_fence_the_next_epoch_waits_until_a_heartbeat_confirms_the_assignment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = Held(monkeypatch, lambda number: Fenced("by another process") if number == 1 else None)
+    held.assign(3)
+    before = anyio.current_time()
+    await held.hold(lambda: held.membership.answered(before, is_confirmed=True))
+    assert 1 == held.epochs, "it was sent before the fence"
+    await held.hold(lambda: held.membership.answered(anyio.current_time(), is_confirmed=True))
+    assert 2 == held.epochs
