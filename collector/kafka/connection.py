@@ -1,5 +1,6 @@
 """How every client of this process reaches the brokers."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from hashlib import blake2b
@@ -19,6 +20,12 @@ CLOSE_S = 5.0
 """How long a client may take to close before it is left to the collector of garbage."""
 UNAVAILABLE = (KafkaError, OSError, TimeoutError)
 """What the clients raise while the brokers do not answer."""
+
+
+class Stoppable(Protocol):
+    """Any of aiokafka's that is stopped."""
+
+    async def stop(self) -> None: ...
 
 
 def reason_of(error: BaseException) -> str:
@@ -78,6 +85,23 @@ async def start(client: Client, settings: KafkaSettings, within_s: float) -> Non
         # Without credentials there is nothing that a broker that let us in once could refuse later.
         refused = await refusal(settings, options(settings)) if settings.is_guarded else None
         raise refused or error from error
+
+
+async def stop(client: Stoppable, within_s: float = CLOSE_S) -> bool:
+    """Stop a client, whether this task is cancelled or not; return whether it stopped in time, or is left behind.
+
+    In a task of its own: aiokafka cancels its own tasks and awaits them, and lets their CancelledError out when one was
+    waiting to fetch again. That would end the task group of the caller without a word.
+    """
+    stopping = asyncio.ensure_future(client.stop())
+    with anyio.move_on_after(within_s, shield=True):
+        await asyncio.wait([stopping])
+    if not stopping.done():
+        stopping.cancel()
+        return False
+    if not stopping.cancelled():
+        stopping.exception()  # retrieved: what failed while it closed is over
+    return True
 
 
 def _password(sasl: Sasl) -> str:

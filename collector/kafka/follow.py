@@ -7,7 +7,7 @@ import anyio
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from collector.kafka.connection import CLOSE_S, options, start
+from collector.kafka.connection import options, start, stop
 from collector.kafka.settings import KafkaSettings
 
 _POLL_MS = 200
@@ -52,8 +52,7 @@ async def follow(settings: KafkaSettings, topics: Sequence[str]) -> AsyncIterato
                 for record in records
             ]
     finally:
-        with anyio.move_on_after(CLOSE_S, shield=True):
-            await consumer.stop()
+        await stop(consumer)
 
 
 async def _partitions(consumer: aiokafka.AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:

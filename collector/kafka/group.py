@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
 from collector.errors import Refused
-from collector.kafka.connection import CLOSE_S, UNAVAILABLE, credentials, options, reason_of, start
+from collector.kafka.connection import UNAVAILABLE, credentials, options, reason_of, start, stop
 from collector.kafka.header import topic_missing
 from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
 from collector.kafka.refusal import refusal
@@ -141,8 +141,7 @@ class Membership:
                 await anyio.sleep(0.2)
             return f"the group's coordinator has not answered for {silent_s:.0f} s"
         finally:
-            with anyio.move_on_after(CLOSE_S, shield=True):
-                await consumer.stop()  # leaves the group, so that others take over at once
+            await stop(consumer)  # leaves the group, so that others take over at once
 
     def _look_for_topic(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
         """Report a missing state topic: nothing is assigned to anybody then, which looks like being on standby."""

@@ -16,7 +16,7 @@ from aiokafka.errors import (
 from aiokafka.structs import TopicPartition
 
 from collector.errors import Refused
-from collector.kafka.connection import CLOSE_S, options, start
+from collector.kafka.connection import CLOSE_S, options, start, stop
 from collector.kafka.settings import KafkaSettings
 
 BATCH_BYTES = 256 << 10
@@ -119,9 +119,7 @@ async def _close(producer: Producer) -> None:
                 await producer.abort_transaction()
             except Exception as error:  # noqa: BLE001 - the broker aborts it after transaction_timeout
                 del error
-    with anyio.CancelScope(deadline=ends) as closing:
-        await producer.stop()
-    if closing.cancelled_caught:
+    if not await stop(producer, max(0.0, ends - anyio.current_time())):
         # What it still wants to send would be refused, since the next producer fences it; but it would retry endlessly.
         if (sender := producer._sender.sender_task) is not None:  # noqa: SLF001 - there is no public way to drop it
             sender.cancel()

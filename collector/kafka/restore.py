@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from collector.crash import crash_point
-from collector.kafka.connection import CLOSE_S, options, start
+from collector.kafka.connection import options, start, stop
 from collector.kafka.settings import KafkaSettings
 
 Progress = Callable[[int, int], None]
@@ -161,5 +161,4 @@ async def _reader(
             reader.assign(list(places))
         yield reader
     finally:
-        with anyio.move_on_after(CLOSE_S, shield=True):
-            await reader.stop()
+        await stop(reader)
