@@ -69,9 +69,12 @@ class Place:
         await consumer.start()
         try:
             await consumer._client.set_topics([name])
-            consumer.assign([TopicPartition(name, number) for number in consumer.partitions_for_topic(name)])
-            found = []
-            while records := await consumer.getmany(timeout_ms=300):
+            places = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name)]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+            ends, found = await consumer.end_offsets(places), []
+            while [place for place in places if await consumer.position(place) < ends[place]]:
+                records = await consumer.getmany(timeout_ms=100)
                 found += [(record.key, record.value) for batch in records.values() for record in batch]
             return found
         finally:

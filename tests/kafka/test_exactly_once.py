@@ -129,7 +129,14 @@ async def test_another_replica_takes_over_and_nothing_comes_twice(kafka: str, pr
                     return not expected - contents(await reader.poll())
 
                 await until(there, "the session is published")
-                (owner,) = [each for each in replicas if (await each.stream()).get("state") == "live"]
+                owners: list[Daemon] = []
+
+                async def is_live(owners: list[Daemon] = owners) -> bool:
+                    owners[:] = [each for each in replicas if (await each.stream()).get("state") == "live"]
+                    return len(owners) == 1
+
+                await until(is_live, "one replica runs the stream, and is up to date")
+                (owner,) = owners
                 if number % 2:
                     owner.kill()
                 else:

@@ -209,7 +209,7 @@ async def test_each_permission_that_is_missing_is_told_of_what_it_is_missing_for
     what: str,
     text: str,
 ) -> None:
-    monkeypatch.setattr(probing, "_COORDINATED_S", 0.5)
+    monkeypatch.setattr(probing, "_COORDINATED_S", 2.0)
     chosen = as_user(ruled, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     with ruled.denying(kind, prefix + name, operation):
