@@ -115,5 +115,5 @@ def _conceal(_logger: object, _method: str, line: structlog.typing.EventDict) ->
 def _shown(value: object) -> Any:  # noqa: ANN401 - as JSON knows it
     try:
         return concealed(value)
-    except Exception:  # noqa: BLE001 - its text is made by whoever wrote the class
+    except Exception:  # noqa: BLE001 - its text is made by code of its class
         return f"<{type(value).__name__}>"
