@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector.kafka.restore import restore
+from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.model import floor_second
 from collector.pipeline.state import by_stream
@@ -117,7 +117,7 @@ async def rows(daemon: Replica) -> list[dict[str, Any]]:
 async def versions(kafka: str, prefix: str) -> dict[str, Counter[int]]:
     """Of the lists of fields, by stream: how many chunks of its pages."""
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=prefix, state_partitions=4)
-    pairs = by_stream(await restore(settings, *range(4)))
+    pairs = by_stream(await snapshot(settings, range(4), lambda *_: None))
     return {
         name.rpartition("/")[2]: Counter(value[1] for place, value in of_stream.items() if place)
         for name, of_stream in pairs.items()

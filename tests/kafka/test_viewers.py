@@ -131,7 +131,7 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
             for replica in replicas:
                 replica.close()
         told = await everything(reader)
-    assert seen <= {"not_owned", "catching_up", "live"}
+    assert seen <= {"not_owned", "restoring", "catching_up", "live"}
     assert "parked" not in other.log.read_text("utf-8")
     assert vendor.refused > 0
     assert 3 == vendor.most_at_once
