@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from collector.model import Memory, Message, Window
+from collector.model import DedupMode, Message, Window
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Ledger, Sieve
+from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import Origin
 from collector.vendors.seemetrix import events, wire
 
@@ -49,15 +49,17 @@ def answer(rows: list[bytes]) -> bytes:
 def messages(sessions: int) -> Iterator[Message]:
     """What the collector would publish of the first sessions, encoded."""
     rows = [session(number, SESSIONS)[1] for number in range(sessions)]
-    sieve: Sieve[Any] = Ledger(Memory.VERSIONS).sieve(since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), asked_s=0)
-    sieve.add(wire.read(wire.rows(answer(rows))))
+    deduplicator: Deduplicator[Any] = Ledger(DedupMode.VERSIONED).deduplicator(
+        since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
+    )
+    deduplicator.add(wire.read(wire.rows(answer(rows))))
     origin = Origin("seemetrix", "mall", "sessions")
-    context = Context(Memory.VERSIONS, origin, Window(SINCE, UNTIL), UNTIL, SINCE, live=False)
+    context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, live=False)
 
     def explode(record: Any, digest: str, number: int) -> Any:  # noqa: ANN401 - as the stream has it
         return events.explode_session(record, digest, number, "mall")
 
-    for batch in batches(sieve, explode, context):
+    for batch in batches(deduplicator, explode, context):
         yield from batch.messages
 
 

@@ -35,7 +35,7 @@ def main(kafka: str, prefix: str) -> None:
                     producer.poll(0.1)
         producer.poll(0)
     producer.flush()
-    watch.tell(SESSIONS * EVENTS_A_SESSION)
+    watch.telemetry(SESSIONS * EVENTS_A_SESSION)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from bench.history import EVENTS_A_SESSION, SESSIONS, messages
 from bench.librdkafka import ENCODED_SESSIONS
 from bench.measured import Stopwatch
-from collector.kafka.producer import BATCH_BYTES  # and, by being imported, its level of compression
+from collector.kafka.producer import MAX_BATCH_BYTES  # and, by being imported, its level of compression
 
 A_TRANSACTION = 8_000
 
@@ -21,7 +21,10 @@ A_TRANSACTION = 8_000
 async def main(kafka: str, prefix: str) -> None:
     encoded = [(prefix + each.topic, each.key, each.value, each.headers) for each in messages(ENCODED_SESSIONS)]
     async with aiokafka.AIOKafkaProducer(
-        bootstrap_servers=kafka, transactional_id=f"{prefix}limit", compression_type="lz4", max_batch_size=BATCH_BYTES
+        bootstrap_servers=kafka,
+        transactional_id=f"{prefix}limit",
+        compression_type="lz4",
+        max_batch_size=MAX_BATCH_BYTES,
     ) as producer:
         partitions = {topic: sorted(await producer.partitions_for(topic)) for topic in {each[0] for each in encoded}}
         choose = DefaultPartitioner()
@@ -43,7 +46,7 @@ async def main(kafka: str, prefix: str) -> None:
                 ]
                 await asyncio.gather(*sent)
                 await producer.commit_transaction()
-        watch.tell(SESSIONS * EVENTS_A_SESSION)
+        watch.telemetry(SESSIONS * EVENTS_A_SESSION)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def tell(self, events: int) -> None:
+    def telemetry(self, events: int) -> None:
         """Print the figures for the parent."""
         wall_s, cpu_s = time.perf_counter() - self._wall, time.process_time() - self._cpu
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -48,7 +48,7 @@ async def main(kafka: str, url: str, prefix: str) -> None:
                         sent += 1
                 start = end
         await producer.flush()
-    watch.tell(sent)
+    watch.telemetry(sent)
 
 
 def _exploded(told: dict[str, Any]) -> Iterator[tuple[str, str, str, str, dict[str, Any]]]:

@@ -10,14 +10,14 @@ from rich.table import Table
 
 from bench.history import EVENTS_A_SESSION, KEY, SINCE, USER
 from collector.clock import SystemClock
-from collector.kafka.producer import BATCH_BYTES, Producer
+from collector.kafka.producer import MAX_BATCH_BYTES, Producer
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from collector.kafka.transaction import transact
-from collector.model import Memory, Message, Window
-from collector.pipeline.ledger import Ledger, Sieve
+from collector.model import DedupMode, Message, Window
+from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import Origin, of_event, record_digest
-from collector.telemetry.vendor import unheard
+from collector.telemetry.vendor import unreported
 from collector.vendors.http import http
 from collector.vendors.seemetrix import events, wire
 from collector.vendors.seemetrix.client import Client
@@ -43,7 +43,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     path = "/statistics/user/{user_id}/raw/data/"
     found: dict[str, float] = {}
     async with http(SystemClock()) as client:
-        asking = Client("mall", source, client, unheard())
+        asking = Client("mall", source, client, unreported())
 
         async def fetch() -> bytes:
             with await asking.get(path, query) as response:
@@ -54,15 +54,15 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     count = len(records)
 
     def sift() -> list[Any]:
-        sieve: Sieve[Any] = Ledger(Memory.VERSIONS).sieve(
-            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), asked_s=0
+        deduplicator: Deduplicator[Any] = Ledger(DedupMode.VERSIONED).deduplicator(
+            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
         )
-        sieve.add(records)
-        return list(sieve.new())
+        deduplicator.add(records)
+        return list(deduplicator.new())
 
     new, sift_s = _best(sift)
-    whole = [each.record for novelty in new for each in novelty.records]
-    digests, digest_s = _best(lambda: [record_digest(Memory.VERSIONS, record, 0) for record in whole])
+    whole = [each.record for new_records in new for each in new_records.records]
+    digests, digest_s = _best(lambda: [record_digest(DedupMode.VERSIONED, record, 0) for record in whole])
     exploded, explode_s = _best(
         lambda: [
             event
@@ -87,7 +87,7 @@ async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix="stages.")
     await ensure(settings, TOPICS)
     producer = Producer(
-        bootstrap_servers=kafka, transactional_id="stages", compression_type="lz4", max_batch_size=BATCH_BYTES
+        bootstrap_servers=kafka, transactional_id="stages", compression_type="lz4", max_batch_size=MAX_BATCH_BYTES
     )
     async with producer:
 

@@ -13,7 +13,7 @@ import structlog
 from collector import __version__
 from collector.clock import Clock, SystemClock
 from collector.config import Settings
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.availability import Availability
 from collector.kafka.claim import claim
 from collector.kafka.connection import UNAVAILABLE
@@ -26,7 +26,7 @@ from collector.partition import Partition
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board, SourceRow, StreamRow
+from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import VENDORS
@@ -46,8 +46,8 @@ class Daemon:
         self._settings = settings
         self._clock = clock
         self._metrics = Metrics()
-        self.board = Board(__version__, settings.kafka.group, started=clock.now())
-        self._kafka = KafkaTelemetry(self._metrics, self.board, clock)
+        self.process_status = ProcessStatus(__version__, settings.kafka.group, started=clock.now())
+        self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
         self._claiming = anyio.Lock()
@@ -57,7 +57,9 @@ class Daemon:
         """Until cancelled; never ends because of Kafka, a vendor or bad data."""
         async with AsyncExitStack() as stack:
             listen = self._settings.http
-            await stack.enter_async_context(serving(listen.address, self.board, self._metrics.registry, self._clock))
+            await stack.enter_async_context(
+                serving(listen.address, self.process_status, self._metrics.registry, self._clock)
+            )
             if not listen.is_loopback:
                 advice = "whoever reaches this address can read it: it has no password, and shows no secret"
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
@@ -89,10 +91,10 @@ class Daemon:
         handles: dict[int, list[StreamHandle]] = defaultdict(list)
         for name, source in self._settings.sources.items():
             vendor = VENDORS[source.vendor]
-            self.board.sources.append(about := SourceRow(vendor.name, name))
+            self.process_status.sources.append(about := SourceStatus(vendor.name, name))
             for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, about)):
-                row = StreamRow(vendor.name, name, stream.name)
-                self.board.streams.append(row)
+                row = StreamStatus(vendor.name, name, stream.name)
+                self.process_status.streams.append(row)
                 telemetry = StreamTelemetry(self._metrics, row, [kind.name for kind in stream.event_types])
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random)
@@ -120,7 +122,7 @@ class Daemon:
         while True:
             try:
                 await ensure(self._settings.kafka, names, compacted)
-            except Refused as error:
+            except KafkaMisconfigured as error:
                 self._kafka.refused(str(error), error.advice)
             except Exception as error:  # noqa: BLE001 - the daemon never ends because of Kafka
                 if not isinstance(error, UNAVAILABLE):
@@ -138,7 +140,7 @@ class Daemon:
                 has_header = await claim(self._settings.kafka, self._settings.topics(), missing.partition)
                 return None if has_header else missing
         except Exception as error:  # noqa: BLE001 - the caller reports it, and tries again
-            if not isinstance(error, (Fenced, Refused, *UNAVAILABLE)):
+            if not isinstance(error, (Fenced, KafkaMisconfigured, *UNAVAILABLE)):
                 self._kafka.unexpected(missing.partition, error)
             return error
 

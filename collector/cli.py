@@ -19,7 +19,7 @@ from rich.markup import escape
 from collector import __version__
 from collector.commands.arguments import CONFIG, Config, Source, Stream, Type, address, duration, moment
 from collector.errors import Failed, UserError, leaves
-from collector.secrets import conceal
+from collector.secrets import redact
 
 if TYPE_CHECKING:
     from collector.commands.check import Finding
@@ -74,12 +74,12 @@ def _end(error: BaseException) -> NoReturn:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(FAILED)
         case _:  # a fault of our own is shown whole, but for the secrets in it
-            sys.stderr.write(conceal("".join(format_exception(error))))
+            sys.stderr.write(redact("".join(format_exception(error))))
             sys.exit(FAILED)
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    _errors.print(f"[red]{escape(conceal(text))}[/red]", soft_wrap=True)
+    _errors.print(f"[red]{escape(redact(text))}[/red]", soft_wrap=True)
     sys.exit(code)
 
 
@@ -130,7 +130,7 @@ def check(
 
     out = Console(highlight=False)
 
-    def tell(finding: "Finding") -> None:
+    def report(finding: "Finding") -> None:
         if as_json:
             typer.echo(msgspec.json.encode(finding))
         else:
@@ -138,7 +138,7 @@ def check(
             out.print(f"{mark} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)
         sys.stdout.flush()  # each when it is known, also to a pipe
 
-    if not check_(config, tell, offline=offline):
+    if not check_(config, report, offline=offline):
         raise typer.Exit(FAILED)
 
 

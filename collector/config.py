@@ -12,11 +12,11 @@ from collector.errors import UserError, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER
+from collector.raw_config import environment, table
 from collector.settings import STRICT, FromEnvironment
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
 from collector.web.settings import HttpSettings
-from collector.written import environment, table
 
 
 class LogSettings(BaseModel):
@@ -110,11 +110,11 @@ class _Environment(PydanticBaseSettingsSource):
 
 def load(path: Path) -> Settings:
     """The settings. Raises UserError that names every error at once, each with its path."""
-    written = table(path)
-    if private := [key for key in written if key.startswith("_")]:  # pydantic would take some for options of its own
+    raw_config = table(path)
+    if private := [key for key in raw_config if key.startswith("_")]:  # pydantic would take some for options of its own
         raise UserError("\n".join(f"{key}: unknown key" for key in private))
     try:
-        return Settings(**written)
+        return Settings(**raw_config)
     except ValidationError as error:
         raise UserError("\n".join(_explained(error))) from None
 

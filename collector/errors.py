@@ -46,7 +46,7 @@ class EpochEnded(Exception):  # noqa: N818 - named by what happened
     """Nothing can be committed any more, and what was is not known: begin anew from what is durable."""
 
 
-class Refused(Exception):  # noqa: N818 - named by what happened
+class KafkaMisconfigured(Exception):  # noqa: N818 - named by what happened
     """Kafka is not as it must be (a topic is missing, differs or is not ours to use): an operator is needed."""
 
     def __init__(self, reason: str, *, advice: str, topic: str | None = None, is_missing: bool = False) -> None:

@@ -14,9 +14,9 @@ from msgspec import Meta, Struct, field
 P = TypeVar("P")
 """A vendor's payload: only the vendor's own folder looks inside."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-SMALLEST_SPAN = timedelta(minutes=1)
+MIN_SPAN = timedelta(minutes=1)
 """Below it no window is split: a minute of one account that does not fit into an answer is an operator's case."""
 
 Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -54,14 +54,14 @@ class Record(Struct, Generic[P], frozen=True, gc=False):
     start_ms: int
     end_ms: int
     """Unix time in milliseconds; may lie before the start, since vendors' clocks step."""
-    filed_s: int
+    vendor_local_s: int
     """The start in seconds on the vendor's own clock: which page of the ledger knows it. A part of the key."""
     payload: P
 
     @property
     def last_s(self) -> int:
         """The last whole second, on the vendor's own clock, in which a window may select it."""
-        return self.filed_s + max(0, self.end_ms // 1000 - self.start_ms // 1000)
+        return self.vendor_local_s + max(0, self.end_ms // 1000 - self.start_ms // 1000)
 
 
 class Reject(Struct, frozen=True):
@@ -74,7 +74,7 @@ class Reject(Struct, frozen=True):
     """The Kafka key of the record it would have been, where that can be read."""
 
 
-class Answer(Struct, Generic[P], frozen=True):
+class FetchResult(Struct, Generic[P], frozen=True):
     """What came back for a window or a part of it. Rows of equal key never lie in two answers to one window."""
 
     records: Iterable[Record[P] | Reject]
@@ -92,12 +92,12 @@ class Answer(Struct, Generic[P], frozen=True):
     """Of a LATEST stream: whether it shows everything. Only then may what it lacks be gone."""
 
 
-class Memory(Enum):
+class DedupMode(Enum):
     """What a stream takes for new."""
 
-    ROWS = auto()
+    MULTISET = auto()
     """n rows of equal key in one answer are n things; a change of the rest is nothing new."""
-    VERSIONS = auto()
+    VERSIONED = auto()
     """A changed fingerprint is a revision and is published again, also when it changes back."""
     LATEST = auto()
     """The same, never forgotten; what several whole answers lack is gone. Keys have eight bytes, to be known again."""
@@ -177,7 +177,7 @@ class Message(Struct, frozen=True, gc=False):
         return _FRAME_BYTES + len(self.key) + len(self.value) + said
 
 
-class Grid(Protocol):
+class Alignment(Protocol):
     """Where a stream's windows may be cut."""
 
     @property
@@ -193,14 +193,14 @@ class Grid(Protocol):
         """The first cut after the instant."""
         ...
 
-    def least(self, start: datetime) -> datetime:
+    def min_end(self, start: datetime) -> datetime:
         """The end of the smallest window that begins at a cut."""
         ...
 
     def __hash__(self) -> int: ...
 
 
-class Seconds(Struct, frozen=True):
+class AnySecond(Struct, frozen=True):
     """Any whole second: how a vendor selects by a window is not known, nor to which side a record on its cut falls."""
 
     is_exact = False
@@ -211,8 +211,8 @@ class Seconds(Struct, frozen=True):
     def after(self, instant: datetime) -> datetime:
         return floor_second(instant) + SECOND
 
-    def least(self, start: datetime) -> datetime:
-        return start + SMALLEST_SPAN
+    def min_end(self, start: datetime) -> datetime:
+        return start + MIN_SPAN
 
 
 class Policy(Struct, frozen=True):
@@ -224,10 +224,10 @@ class Policy(Struct, frozen=True):
     sweep_every: timedelta
     span: timedelta
     until: datetime | None = None
-    grid: Grid = Seconds()
+    alignment: Alignment = AnySecond()
 
 
-class Head(Struct, frozen=True):
+class Checkpoint(Struct, frozen=True):
     """How far a stream is. Whole seconds in UTC."""
 
     since: datetime
@@ -259,7 +259,7 @@ class Gap(Struct, frozen=True):
         return self.last - self.first + 1
 
 
-class Strip(Struct, frozen=True):
+class ActivityTimeline(Struct, frozen=True):
     """What a stream published of the last while, cell by cell, oldest first. Equal neighbours are written as a run."""
 
     start: datetime
@@ -293,4 +293,4 @@ def floor_second(instant: datetime) -> datetime:
 
 def unix_s(instant: datetime) -> int:
     """Whole seconds since 1970."""
-    return (instant - EPOCH) // SECOND
+    return (instant - UNIX_EPOCH) // SECOND

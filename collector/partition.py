@@ -6,7 +6,7 @@ from random import Random
 import anyio
 
 from collector.clock import Clock
-from collector.errors import EpochEnded, Refused, leaves
+from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.availability import Availability
 from collector.kafka.connection import UNAVAILABLE, reason_of
 from collector.kafka.epoch import Epoch, SeenOffset, epoch
@@ -103,8 +103,8 @@ class Partition:
 
         A topic that is refused blocks the streams that need it, and no others.
         """
-        advice = error.advice if isinstance(error, Refused) else None
-        of_some = isinstance(error, Refused) and error.topic not in (None, self._settings.state_topic)
+        advice = error.advice if isinstance(error, KafkaMisconfigured) else None
+        of_some = isinstance(error, KafkaMisconfigured) and error.topic not in (None, self._settings.state_topic)
         if of_some or (advice is None and failures == 1):
             return
         self._telemetry.blocked(self._number, reason_of(error), advice)
@@ -138,7 +138,7 @@ class Partition:
             cause = next(each for each in leaves(error) if isinstance(each, Exception))
             if isinstance(cause, EpochEnded) and holding is not None and holding.over is not None:
                 cause = holding.over
-            if not isinstance(cause, (EpochEnded, Fenced, Refused, *UNAVAILABLE)):
+            if not isinstance(cause, (EpochEnded, Fenced, KafkaMisconfigured, *UNAVAILABLE)):
                 self._telemetry.unexpected(self._number, error)
         finally:
             if holding is not None:

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from collector.model import EPOCH, Timestamp
+from collector.model import UNIX_EPOCH, Timestamp
 
-EPOCH_LOCAL = datetime(1970, 1, 1)  # noqa: DTZ001 - the zero of clocks that do not say their zone
+UNIX_EPOCH_LOCAL = datetime(1970, 1, 1)  # noqa: DTZ001 - the zero of clocks that do not say their zone
 EARLIEST_MS = -62135596800000
 LATEST_MS = 253402300799999
 """The first millisecond of the year 1 and the last of the year 9999: what can be written."""
@@ -16,7 +16,7 @@ _FRACTIONS = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 @lru_cache(maxsize=4096)  # what is written together happened within few minutes: ten times as fast as isoformat
 def _minute(unix_min: int) -> str:
-    return (EPOCH + timedelta(minutes=unix_min)).strftime("%Y-%m-%dT%H:%M:").zfill(17)
+    return (UNIX_EPOCH + timedelta(minutes=unix_min)).strftime("%Y-%m-%dT%H:%M:").zfill(17)
 
 
 def format_ms(unix_ms: int) -> Timestamp:
@@ -37,5 +37,5 @@ def format_seconds(instant: datetime) -> str:
 
 def to_ms(instant: datetime) -> int:
     """Milliseconds since 1970, rounded down; a datetime without a zone is taken for UTC."""
-    delta = instant - (EPOCH if instant.tzinfo else EPOCH_LOCAL)
+    delta = instant - (UNIX_EPOCH if instant.tzinfo else UNIX_EPOCH_LOCAL)
     return delta.days * 86_400_000 + delta.seconds * 1000 + delta.microseconds // 1000

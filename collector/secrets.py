@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 
 from collector.errors import UserError
 
-CONCEALED = "[secret]"
-SHORTEST = 6
+REDACTED = "[secret]"
+MIN_LENGTH = 6
 """Characters that a secret must have to be taken out of texts: shorter ones are in most texts by chance."""
-SHORTEST_IN_DATA = 12
+MIN_LENGTH_IN_DATA = 12
 """To be taken out of what a vendor answers: a shorter one may be a word of the data, which must not change."""
-LARGEST_BYTES = 64 << 10
+MAX_FILE_BYTES = 64 << 10
 """Of a secret's file: what is larger is another file."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -86,38 +86,38 @@ class Secret(BaseModel):
         self._forms.update(_note(text))
         return text
 
-    def conceal(self, answer: bytes) -> bytes:
+    def redact(self, answer: bytes) -> bytes:
         """What somebody answered who was told the secret, without it: he may repeat it, in an error or in a row.
 
         Of what may be a number in JSON, nothing is taken out.
         """
         for form in sorted(self._forms, key=len, reverse=True):
-            if len(form) >= SHORTEST_IN_DATA and not form.isdecimal():
-                answer = answer.replace(form.encode(), CONCEALED.encode())
+            if len(form) >= MIN_LENGTH_IN_DATA and not form.isdecimal():
+                answer = answer.replace(form.encode(), REDACTED.encode())
         return answer
 
     def __repr__(self) -> str:
-        return f"Secret({CONCEALED})"
+        return f"Secret({REDACTED})"
 
     __str__ = __repr__
 
 
-def conceal(text: str) -> str:
+def redact(text: str) -> str:
     """The text without any secret that this process has seen. The last line of defence: no text should hold one."""
     for form in _known:
-        text = text.replace(form, CONCEALED)
+        text = text.replace(form, REDACTED)
     return text
 
 
-def concealed(value: Any) -> Any:  # noqa: ANN401 - whatever is logged or shown
+def redacted(value: Any) -> Any:  # noqa: ANN401 - whatever is logged or shown
     """The value as JSON knows it, without any secret in its texts. Keys are this program's own words, and stay."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {name: concealed(each) for name, each in value.items()}
+        return {name: redacted(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [concealed(each) for each in value]
-    return conceal(str(value))
+        return [redacted(each) for each in value]
+    return redact(str(value))
 
 
 def _read(path: Path) -> str:
@@ -126,8 +126,8 @@ def _read(path: Path) -> str:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise UserError(f"{where} cannot be read: it is no file: expected one that holds the secret")
         with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
-        if len(content) > LARGEST_BYTES:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
             raise UserError(f"{where} is larger than any secret: put the secret there, and nothing else")
         return content.decode("utf-8-sig")
     except OSError as error:
@@ -137,7 +137,7 @@ def _read(path: Path) -> str:
 
 
 def _note(secret: str) -> set[str]:
-    forms = _forms(secret) if len(secret) >= SHORTEST else set()
+    forms = _forms(secret) if len(secret) >= MIN_LENGTH else set()
     if not forms.issubset(_known):
         _known[:] = sorted({*_known, *forms}, key=len, reverse=True)
     return forms

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
-_LONGEST = {"s": 999_999_999, "m": 9_999_999, "h": 999_999, "d": 99_999}
+_MAX = {"s": 999_999_999, "m": 9_999_999, "h": 999_999, "d": 99_999}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -53,7 +53,7 @@ def parse_duration(given: object) -> timedelta:
     if isinstance(given, timedelta):
         return given
     found = _DURATION.fullmatch(given) if isinstance(given, str) else None
-    if found is None or int(found[1]) > _LONGEST[found[2]]:
+    if found is None or int(found[1]) > _MAX[found[2]]:
         raise ValueError('expected a duration such as "90s", "15m", "6h" or "3d"')
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 

@@ -9,18 +9,18 @@ import anyio
 
 from collector.clock import Clock
 from collector.config import Settings
-from collector.errors import EpochEnded, Park, Refused
+from collector.errors import EpochEnded, KafkaMisconfigured, Park
 from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import Memory, Message
+from collector.model import DedupMode, Message
+from collector.pipeline.activity import activity_timeline
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State, load, stream_prefix
-from collector.pipeline.strip import strip
-from collector.secrets import conceal
-from collector.telemetry.status import Look
+from collector.secrets import redact
+from collector.telemetry.status import Timeline
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
@@ -39,9 +39,9 @@ class StreamHandle:
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
-        self._shape = Shape(stream.memory, stream.fields_version, stream.reach, stream.former)
-        self._origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
-        self._refused: Refused | None = None
+        self._shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
+        self._origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
+        self._refused: KafkaMisconfigured | None = None
         """The topic that Kafka refused last: the stream waits for it, its neighbours do not."""
         self._refusals = 0
         self._failures: list[str] = []
@@ -54,11 +54,11 @@ class StreamHandle:
         """Run the stream in an epoch, from its own state, until it is complete. Raises EpochEnded."""
         try:
             state = load(self.prefix, self._shape, pairs)
-        except Refused as error:
+        except KafkaMisconfigured as error:
             trouble = Park(str(error), advice=error.advice)
             self.telemetry.parked(None, trouble, failures=1, delay_s=0, now=self._clock.now())
             return
-        self.telemetry.owned(state.head, len(state.ledger), self._look_at(state))
+        self.telemetry.owned(state.checkpoint, len(state.ledger), self._timeline(state))
         if len(self._failures) > 1:  # it is not well only because its state could be read again
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
         await self._topic_is_usable()
@@ -66,11 +66,11 @@ class StreamHandle:
         async def commit(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
             try:
                 await holding.commit(messages, state)
-            except Refused as error:
+            except KafkaMisconfigured as error:
                 self._refused = error
                 raise EpochEnded from error
             except EpochEnded:
-                if holding.over is not None and not isinstance(holding.over, Fenced | Refused):
+                if holding.over is not None and not isinstance(holding.over, Fenced | KafkaMisconfigured):
                     self._failures = [*self._failures[-1:], reason_of(holding.over)]
                 raise
             self._refused, self._refusals, self._failures = None, 0, []
@@ -81,16 +81,20 @@ class StreamHandle:
             commit,
             origin=self._origin,
             clock=self._clock,
-            tell=self.telemetry,
+            telemetry=self.telemetry,
             random=self._random,
             credentials=lambda: [secret.peek() for secret in self._secrets],
         )
-        await worker.follow(self._since)
+        await worker.run(self._since)
 
-    def _look_at(self, state: State) -> Look | None:
+    def _timeline(self, state: State) -> Timeline | None:
         """How to show what was published lately; a stream that is only known as it is now has no such thing."""
         stream = self.stream
-        return None if stream.memory is Memory.LATEST else partial(strip, state, stream.policy, stream.zone)
+        return (
+            None
+            if stream.dedup_mode is DedupMode.LATEST
+            else partial(activity_timeline, state, stream.policy, stream.zone)
+        )
 
     async def _topic_is_usable(self) -> None:
         """Return at once, or when the topic that Kafka refused seems usable again."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, structs
 
-from collector.model import Answer, Event, Memory, Record, Reject, Window
+from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.contents import SeenApc
 from collector.vendors.quividi.wire import Seen
@@ -36,7 +36,7 @@ CHANGES = {
 class Lists(Struct, frozen=True):
     """The lists of fields of two releases that follow each other."""
 
-    memory: Memory
+    dedup_mode: DedupMode
     change: Change
     before: Print
     part: Callable[[Record[Any]], bytes] = lambda _: b"/account"
@@ -47,7 +47,7 @@ class Lists(Struct, frozen=True):
         """A record of the release before, as this one reads it."""
         key, fingerprint = record.key, record.fingerprint
         if self.change.key:
-            key = bytes([self.nth]) + key[1:] if self.memory is Memory.LATEST else key + self.part(record)
+            key = bytes([self.nth]) + key[1:] if self.dedup_mode is DedupMode.LATEST else key + self.part(record)
         if self.change.fingerprint != "same" and fingerprint != GONE:
             decoded = msgspec.msgpack.decode(fingerprint)
             fields = list(decoded.values()) if isinstance(decoded, dict) else decoded
@@ -60,7 +60,7 @@ class Lists(Struct, frozen=True):
         """The inverse."""
         key, fingerprint = record.key, record.fingerprint
         if self.change.key:
-            key = self._former_thing(key) if self.memory is Memory.LATEST else key[: -len(self.part(record))]
+            key = self._former_thing(key) if self.dedup_mode is DedupMode.LATEST else key[: -len(self.part(record))]
         return structs.replace(
             record, key=key, fingerprint=fingerprint if self.change.fingerprint == "same" else self.before(record)
         )
@@ -85,8 +85,8 @@ class Changed:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the same in both releases
         return getattr(self._stream, name)
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[Any], None]:
-        async for answer in self._stream.ask(window):
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Any], None]:
+        async for answer in self._stream.fetch(window):
             records = (row if isinstance(row, Reject) else self._lists.present(row) for row in answer.records)
             gone = None if answer.gone is None else self._lists.gone(answer.gone)
             yield structs.replace(answer, records=records, gone=gone)
@@ -96,10 +96,10 @@ class Changed:
         return events
 
 
-def lists_of(stream: str, memory: Memory, change: Change) -> Lists:
+def lists_of(stream: str, dedup_mode: DedupMode, change: Change) -> Lists:
     """Those of one of the vendors' streams, after it has changed. Viewers who were equal may then be two."""
     parts = {"viewers": _glasses, "viewers_apc": lambda record: _glasses(record, record.payload.seen)}
-    return Lists(memory, change, BEFORE.get(stream, _aggregate), parts.get(stream, lambda _: b"/account"))
+    return Lists(dedup_mode, change, BEFORE.get(stream, _aggregate), parts.get(stream, lambda _: b"/account"))
 
 
 def _glasses(record: Record[Any], seen: Seen | None = None) -> bytes:

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import anyio.lowlevel
 
-from collector.model import EPOCH
+from collector.model import UNIX_EPOCH
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def at(unix_s: int) -> datetime:
-    return EPOCH + timedelta(seconds=unix_s)
+    return UNIX_EPOCH + timedelta(seconds=unix_s)
 
 
 class SimulatedClock:

@@ -18,7 +18,7 @@ from collector.partition import Partition
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], Exception | None]) -> None:
         self.epochs = 0
         settings = KafkaSettings()
-        telemetry = KafkaTelemetry(Metrics(), Board("1", "group"), SimulatedClock())
+        telemetry = KafkaTelemetry(Metrics(), ProcessStatus("1", "group"), SimulatedClock())
         self.membership = Membership(settings, telemetry, lambda: None)
 
         @asynccontextmanager

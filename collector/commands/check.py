@@ -12,13 +12,13 @@ from msgspec import Struct
 from collector.clock import SystemClock
 from collector.commands.progress import Waiting, waiting
 from collector.config import Settings, load
-from collector.errors import Park, Refused, RetryLater, Split
+from collector.errors import KafkaMisconfigured, Park, RetryLater, Split
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.epoch import partition_of
 from collector.kafka.probe import probe
 from collector.kafka.reach import why_unreached
-from collector.secrets import conceal
-from collector.telemetry.vendor import unheard
+from collector.secrets import redact
+from collector.telemetry.vendor import unreported
 from collector.vendors import VENDORS
 from collector.vendors.http import Http, http
 from collector.vendors.source import HistorySettings, SourceSettings
@@ -40,7 +40,7 @@ class Finding(Struct, frozen=True):
 Tell = Callable[[Finding], None]
 
 
-def check(path: Path, tell: Tell, *, offline: bool) -> bool:
+def check(path: Path, report: Tell, *, offline: bool) -> bool:
     """Read the configuration, then ask every vendor account and the brokers; whether all is right.
 
     Changes nothing. Raises UserError for the configuration.
@@ -48,7 +48,7 @@ def check(path: Path, tell: Tell, *, offline: bool) -> bool:
     settings = load(path)
     all_right = True
     count = len(settings.sources)
-    tell(Finding(str(path), ok=True, text=f"is right: {count} source{'s' if count > 1 else ''}"))
+    report(Finding(str(path), ok=True, text=f"is right: {count} source{'s' if count > 1 else ''}"))
     if offline:
         return True
     with waiting("") as shown:
@@ -57,13 +57,13 @@ def check(path: Path, tell: Tell, *, offline: bool) -> bool:
             nonlocal all_right
             all_right &= finding.ok
             with shown.aside():
-                tell(Finding(finding.what, finding.ok, conceal(finding.text)))
+                report(Finding(finding.what, finding.ok, redact(finding.text)))
 
         anyio.run(_look_at_all, settings, found, shown)
     return all_right
 
 
-async def _look_at_all(settings: Settings, tell: Tell, shown: Waiting) -> None:
+async def _look_at_all(settings: Settings, report: Tell, shown: Waiting) -> None:
     async with http(SystemClock()) as client, anyio.create_task_group() as tasks:
         pieces = {f"sources.{name}": _account(settings, name, client) for name in settings.sources}
         pieces["kafka"] = _kafka(settings)
@@ -77,9 +77,9 @@ async def _look_at_all(settings: Settings, tell: Tell, shown: Waiting) -> None:
                         async for finding in findings:
                             if finding not in told:  # two accounts at one vendor have one clock
                                 told.add(finding)
-                                tell(finding)
+                                report(finding)
             except TimeoutError:
-                tell(Finding(what, ok=False, text=f"not done within {DEADLINE_S:g} s: try again later"))
+                report(Finding(what, ok=False, text=f"not done within {DEADLINE_S:g} s: try again later"))
             left.remove(what)
             _say(shown, left, len(pieces))
 
@@ -99,7 +99,7 @@ def _say(shown: Waiting, left: list[str], total: int) -> None:
 async def _account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
     what, source = f"sources.{name}", settings.sources[name]
     try:
-        found = await VENDORS[source.vendor].probe(name, source, client, unheard())
+        found = await VENDORS[source.vendor].probe(name, source, client, unreported())
     except (Park, RetryLater) as error:
         yield Finding(what, ok=False, text=f"{error}: {error.advice}")
     except Split as error:
@@ -133,11 +133,11 @@ async def _kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
     try:
         async with aclosing(probe(kafka, settings.topics(), settings.compacted_topics(), partitions)) as lines:
             async for what, said in lines:
-                if isinstance(said, Refused):
+                if isinstance(said, KafkaMisconfigured):
                     yield Finding(what, ok=False, text=f"{said}: {said.advice}")
                 else:
                     yield Finding(what, ok=True, text=said)
-    except Refused as error:
+    except KafkaMisconfigured as error:
         yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")
     except UNAVAILABLE:
         refused = await why_unreached(kafka)

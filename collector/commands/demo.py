@@ -31,12 +31,12 @@ from collector.kafka.follow import Followed, follow
 from collector.kafka.reach import why_unreached
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
 from collector.kafka.topics import admin
-from collector.model import Head, floor_second
+from collector.model import Checkpoint, floor_second
 from collector.simulator import broker, seemetrix, vidicenter
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, World
 from collector.telemetry.log import configure
-from collector.telemetry.status import StreamRow
+from collector.telemetry.status import StreamStatus
 from collector.web.settings import HttpSettings
 
 HISTORY = timedelta(minutes=10)
@@ -66,12 +66,14 @@ def demo(*, seconds: float | None, kafka: str | None) -> bool:
 
 async def _demo(seconds: float | None, kafka: str | None) -> bool:
     with waiting("starting a broker") as wait:
-        verdict, heads = await _run(seconds, kafka, wait)
-    _show(Console(highlight=False, soft_wrap=True), verdict, heads)
+        verdict, checkpoints = await _run(seconds, kafka, wait)
+    _show(Console(highlight=False, soft_wrap=True), verdict, checkpoints)
     return verdict.is_good
 
 
-async def _run(seconds: float | None, kafka: str | None, wait: Waiting) -> tuple[Verdict, Mapping[str, Head | None]]:
+async def _run(
+    seconds: float | None, kafka: str | None, wait: Waiting
+) -> tuple[Verdict, Mapping[str, Checkpoint | None]]:
     out = Console(highlight=False, soft_wrap=True)
     world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
     since = floor_second(datetime.now(UTC) - HISTORY)
@@ -90,7 +92,7 @@ async def _run(seconds: float | None, kafka: str | None, wait: Waiting) -> tuple
                 await _until_stopped(seconds)
                 with wait.aside():
                     out.print("[dim]stopping: the daemon commits where it is, the reader reads to the end[/dim]")
-                heads = {row.source: row.head for row in daemon.board.streams}
+                checkpoints = {row.source: row.checkpoint for row in daemon.process_status.streams}
                 running.cancel_scope.cancel()
             reader.quiet = 0
             wait.say("reading to the end")
@@ -98,7 +100,7 @@ async def _run(seconds: float | None, kafka: str | None, wait: Waiting) -> tuple
                 while reader.quiet < QUIET_PIECES:  # noqa: ASYNC110 - a reader never knows that it is at the end
                     await anyio.sleep(0.1)
             tasks.cancel_scope.cancel()
-    return judge(world, vendors.vidicenter, since, heads, reader), heads
+    return judge(world, vendors.vidicenter, since, checkpoints, reader), checkpoints
 
 
 @asynccontextmanager
@@ -220,21 +222,21 @@ async def _summarise(daemon: Daemon, reader: Reader, out: Console, wait: Waiting
     """At a terminal as a line that changes; elsewhere as one now and then."""
     while True:
         await anyio.sleep(1 if wait.is_shown else SUMMARY_S)
-        text = f"{reader.ids.total():,} events; {'; '.join(map(_told, daemon.board.streams))}"
+        text = f"{reader.ids.total():,} events; {'; '.join(map(_told, daemon.process_status.streams))}"
         if wait.is_shown:
             wait.say(text)
         else:
             out.print(text)
 
 
-def _told(row: StreamRow) -> str:
-    if row.head is None:
+def _told(row: StreamStatus) -> str:
+    if row.checkpoint is None:
         return f"{row.source}/{row.stream} {row.state}"
-    lag_s = max(0.0, (datetime.now(UTC) - row.head.watermark).total_seconds())
+    lag_s = max(0.0, (datetime.now(UTC) - row.checkpoint.watermark).total_seconds())
     return f"{row.source}/{row.stream} {row.state}, {lag_s:.0f} s behind"
 
 
-def _show(out: Console, verdict: Verdict, heads: Mapping[str, Head | None]) -> None:
+def _show(out: Console, verdict: Verdict, checkpoints: Mapping[str, Checkpoint | None]) -> None:
     out.print("\nOver what is final:")
     for name, count in (
         ("records simulated", verdict.simulated),
@@ -245,5 +247,7 @@ def _show(out: Console, verdict: Verdict, heads: Mapping[str, Head | None]) -> N
         wrong = name in ("missing", "duplicated") and count
         row = f"  {name:18}{count:10,}"
         out.print(f"[red]{row}[/red]" if wrong else row)
-    finals = ", ".join(f"{name} up to {head.final:%H:%M:%S} UTC" for name, head in heads.items() if head)
+    finals = ", ".join(
+        f"{name} up to {checkpoint.final:%H:%M:%S} UTC" for name, checkpoint in checkpoints.items() if checkpoint
+    )
     out.print(f"[dim]Final: {finals or 'nothing yet: let it run for longer'}[/dim]")

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from collector.errors import Failed, UserError
+from collector.raw_config import environment, table
 from collector.web.settings import HttpSettings
-from collector.written import environment, table
 
 PATH = "/healthz"
 TIMEOUT_S = 3.0

@@ -14,13 +14,13 @@ from collector.commands.progress import Waiting, waiting
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
-from collector.model import SECOND, Grid, Message, Window, floor_second
+from collector.model import SECOND, Alignment, Message, Window, floor_second
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Ledger, Sieve
+from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.rfc3339 import to_ms
-from collector.secrets import conceal
-from collector.telemetry.vendor import unheard
+from collector.secrets import redact
+from collector.telemetry.vendor import unreported
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -51,10 +51,10 @@ def preview(
 async def _preview(settings: Settings, source: str, name: str, window: Window, limit: int, wait: Waiting) -> Shown:
     clock = SystemClock()
     async with http(clock) as client:
-        stream = stream_of(settings, client, source, name, unheard(wait.say))
+        stream = stream_of(settings, client, source, name, unreported(wait.say))
         shown = Shown()
         try:
-            await _show(stream, on_grid(window, stream.policy.grid), shown, limit, clock.now(), wait)
+            await _show(stream, aligned(window, stream.policy.alignment), shown, limit, clock.now(), wait)
         except (Park, RetryLater) as error:
             raise Failed(f"sources.{source}: {error}: {error.advice}") from error
         except Split as error:
@@ -62,23 +62,23 @@ async def _preview(settings: Settings, source: str, name: str, window: Window, l
         return shown
 
 
-def on_grid(window: Window, grid: Grid) -> Window:
+def aligned(window: Window, alignment: Alignment) -> Window:
     """The window in whole periods, as far as they are over; at least one."""
-    end = grid.floor(window.end)
-    return Window(min(grid.floor(window.start), grid.floor(end - SECOND)), end)
+    end = alignment.floor(window.end)
+    return Window(min(alignment.floor(window.start), alignment.floor(end - SECOND)), end)
 
 
 async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, now: datetime, wait: Waiting) -> None:
-    origin = Origin(stream.account.vendor, stream.source, stream.name, conceal)
-    ledger = Ledger(stream.memory)
-    async for answer in stream.ask(window):
-        sieve: Sieve[Any] = ledger.sieve(
-            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), asked_s=to_ms(now) // 1000
+    origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
+    ledger = Ledger(stream.dedup_mode)
+    async for result in stream.fetch(window):
+        deduplicator: Deduplicator[Any] = ledger.deduplicator(
+            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=to_ms(now) // 1000
         )
-        sieve.add(answer.records)
-        context = Context(stream.memory, origin, window, now, window.start, live=False)
+        deduplicator.add(result.records)
+        context = Context(stream.dedup_mode, origin, window, now, window.start, live=False)
         with wait.aside():
-            for batch in batches(sieve, stream.explode, context):
+            for batch in batches(deduplicator, stream.explode, context):
                 for message in batch.messages[: limit - shown.events]:
                     _print(message, shown)
             sys.stdout.flush()

@@ -9,7 +9,7 @@ import structlog
 from collector import app
 from collector.config import Settings, load
 from collector.errors import UserError, leaves
-from collector.secrets import SHORTEST, Secret
+from collector.secrets import MIN_LENGTH, Secret
 from collector.telemetry.log import configure, take_stderr
 
 
@@ -19,7 +19,7 @@ def run(path: Path) -> None:
     short = _reveal_all(settings)
     configure(settings.log.level, settings.log.format)
     if short:
-        advice = f"choose longer ones: what has fewer than {SHORTEST} characters cannot be told from other text"
+        advice = f"choose longer ones: what has fewer than {MIN_LENGTH} characters cannot be told from other text"
         structlog.get_logger().warning("secrets_not_concealed", keys=short, advice=advice)
     # Values here are frozen and have no cycles: at its defaults, the search for some takes two fifths of a backfill.
     gc.freeze()
@@ -43,7 +43,7 @@ def _reveal_all(settings: Settings) -> list[str]:
         secrets += [(f"sources.{name}.{key}", secret) for key, secret in source.secrets.items()]
     for path, secret in secrets:
         try:
-            if len(secret.reveal()) < SHORTEST:
+            if len(secret.reveal()) < MIN_LENGTH:
                 short.append(path)
         except UserError as error:
             missing.append(f"{path}: {error}")

@@ -13,7 +13,7 @@ from collector.clock import SystemClock
 from collector.commands.progress import Waiting, waiting
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
-from collector.errors import EpochEnded, Failed, Refused, UserError
+from collector.errors import EpochEnded, Failed, KafkaMisconfigured, UserError
 from collector.kafka.claim import accept
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.epoch import epoch, partition_of
@@ -22,14 +22,14 @@ from collector.kafka.reach import why_unreached
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
-from collector.model import Head, floor_second
+from collector.model import Checkpoint, floor_second
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State, Summary, by_stream, rewound, stream_prefix, summary
 from collector.pipeline.state import load as load_state
 from collector.rfc3339 import format_seconds
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -43,8 +43,8 @@ AGAIN_S = 1.0
 class Rewind(Struct, frozen=True):
     """What a rewind would do."""
 
-    before: Head
-    after: Head
+    before: Checkpoint
+    after: Checkpoint
 
     @property
     def again(self) -> str | None:
@@ -79,23 +79,23 @@ def rewind(path: Path, source: str, name: str, to: datetime, agreed: Callable[[R
 
 def told(found: Summary, now: datetime) -> dict[str, str | int]:
     """What is known of a stream, for programs."""
-    head = found.head
+    checkpoint = found.checkpoint
     return {
         "source": found.source,
         "stream": found.stream,
         "vendor": found.vendor,
-        "since": format_seconds(head.since),
-        "watermark": format_seconds(head.watermark),
-        "lag_s": max(0, int((now - head.watermark).total_seconds())),
-        "final": format_seconds(head.final),
+        "since": format_seconds(checkpoint.since),
+        "watermark": format_seconds(checkpoint.watermark),
+        "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
+        "final": format_seconds(checkpoint.final),
         "ledger_entries": found.entries,
     }
 
 
 def columns(found: Sequence[Summary], now: datetime) -> list[str]:
     """The same for people, and for pipes: nothing is cut off, however narrow it is."""
-    head = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
-    rows = [head, *(list(map(_shown, told(each, now).items())) for each in found)]
+    checkpoint = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
+    rows = [checkpoint, *(list(map(_shown, told(each, now).items())) for each in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if found else []
 
@@ -112,8 +112,8 @@ def _with_kafka(do: Callable[[Settings, Waiting], Awaitable[T]], settings: Setti
         try:
             with waiting("asking the brokers") as shown:
                 return await do(settings, shown)
-        except (Refused, Fenced) as error:
-            raise Failed(f"{error}: {error.advice}" if isinstance(error, Refused) else str(error)) from error
+        except (KafkaMisconfigured, Fenced) as error:
+            raise Failed(f"{error}: {error.advice}" if isinstance(error, KafkaMisconfigured) else str(error)) from error
         except UNAVAILABLE as error:
             refused = await why_unreached(settings.kafka)
             raise Failed(f"{refused}: {refused.advice}") from error
@@ -175,10 +175,10 @@ async def _rewind(settings: Settings, shown: Waiting, *, source: str, name: str,
     shown.say("taking the partition over")
     for _ in range(ATTEMPTS):
         try:
-            async with epoch(partition, kafka, _unheard(kafka), lambda: True) as holding:
+            async with epoch(partition, kafka, _unreported(kafka), lambda: True) as holding:
                 state = _state(stream, holding.pairs)
                 planned = _planned(stream, state, to)
-                await holding.commit((), state.pairs(Batch(head=planned.after)))
+                await holding.commit((), state.pairs(Batch(checkpoint=planned.after)))
                 return planned
         except (EpochEnded, Fenced):
             await anyio.sleep(AGAIN_S)
@@ -187,24 +187,24 @@ async def _rewind(settings: Settings, shown: Waiting, *, source: str, name: str,
 
 def _planned(stream: Stream[Any], state: State, to: datetime) -> Rewind:
     what = f"{stream.source} {stream.name}"
-    if state.head is None:
+    if state.checkpoint is None:
         raise UserError(f"{what} has no state yet: there is nothing to move back")
-    if to < state.head.since:
+    if to < state.checkpoint.since:
         raise UserError(
-            f"{what} began at {format_seconds(state.head.since)}, and is not moved before it: for older data add a "
-            "source of its own with since and until"
+            f"{what} began at {format_seconds(state.checkpoint.since)} and cannot be moved before that: for older data "
+            "add a separate source with since and until"
         )
     if to > SystemClock().now():
         raise UserError(f"{format_seconds(to)} has not come yet: a stream is moved back, not on")
     # The running owner may be some polls ahead of what is durable: it begins anew from there, whatever is moved.
-    return Rewind(state.head, rewound(state.head, to))
+    return Rewind(state.checkpoint, rewound(state.checkpoint, to))
 
 
 def _state(stream: Stream[Any], pairs: dict[bytes, bytes]) -> State:
     prefix = stream_prefix(stream.account, stream.source, stream.name)
-    shape = Shape(stream.memory, stream.fields_version, stream.reach, stream.former)
+    shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
     return load_state(prefix, shape, by_stream(pairs).get(prefix, {}))
 
 
-def _unheard(kafka: KafkaSettings) -> KafkaTelemetry:
-    return KafkaTelemetry(Metrics(), Board("", kafka.group))
+def _unreported(kafka: KafkaSettings) -> KafkaTelemetry:
+    return KafkaTelemetry(Metrics(), ProcessStatus("", kafka.group))

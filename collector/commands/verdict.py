@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from collector.kafka.follow import Followed
-from collector.model import Head
+from collector.model import Checkpoint
 from collector.rfc3339 import format_ms, to_ms
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import Visit, World
@@ -47,14 +47,14 @@ class Verdict(Struct, frozen=True):
 
 
 def judge(
-    world: World, vidicenter: VidiCenter, since: datetime, heads: Mapping[str, Head | None], reader: Reader
+    world: World, vidicenter: VidiCenter, since: datetime, checkpoints: Mapping[str, Checkpoint | None], reader: Reader
 ) -> Verdict:
     """Over what began in `[since, final)` of each source: nothing of it can come any more."""
     expected, found = Counter[str](), Counter[str]()
-    for source, head in heads.items():
-        if head is None:
+    for source, checkpoint in checkpoints.items():
+        if checkpoint is None:
             continue
-        first_ms, final_ms = to_ms(since), to_ms(head.final)
+        first_ms, final_ms = to_ms(since), to_ms(checkpoint.final)
         happened = [visit for device in world.devices for visit in world.between(device, first_ms, final_ms)]
         truth = _sessions(happened) if source == SEEMETRIX else _viewers(happened, vidicenter)
         first, final = format_ms(first_ms), format_ms(final_ms)

@@ -2,7 +2,7 @@
 
 import anyio
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import options
 from collector.kafka.reach import unreachable
 from collector.kafka.refusal import refusal
@@ -39,7 +39,7 @@ class Availability:
         try:
             denied = await refusal(self._settings, options(self._settings))
             away = None if denied else await unreachable(self._settings)
-        except Refused as unusable:  # a password or a certificate cannot be read
+        except KafkaMisconfigured as unusable:  # a password or a certificate cannot be read
             denied, away = unusable, None
         except Exception as error:  # noqa: BLE001 - what cannot be found out is no news
             self._telemetry.unexpected(None, error)

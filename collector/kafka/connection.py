@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from aiokafka.errors import KafkaError
 
-from collector.errors import Refused, UserError
+from collector.errors import KafkaMisconfigured, UserError
 from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
@@ -108,7 +108,7 @@ def _password(sasl: Sasl) -> str:
     try:
         return sasl.password.reveal()
     except UserError as error:
-        raise Refused(f"no Kafka password: {error}", advice="provide kafka.sasl.password") from error
+        raise KafkaMisconfigured(f"no Kafka password: {error}", advice="provide kafka.sasl.password") from error
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
@@ -127,10 +127,10 @@ def _loaded(key: str, file: Path | None, load: Callable[[], T]) -> T:
     except ssl.SSLError as error:
         reason = (error.reason or "no PEM").replace("_", " ").lower()
         advice = "expected PEM; a key without a password, that belongs to cert_file"
-        raise Refused(f"kafka.tls.{key} {file} cannot be used: {reason}", advice=advice) from error
+        raise KafkaMisconfigured(f"kafka.tls.{key} {file} cannot be used: {reason}", advice=advice) from error
     except OSError as error:
         advice = "put it there, where the collector may read it"
-        raise Refused(f"kafka.tls.{key} {file} cannot be read: {error.strerror}", advice=advice) from error
+        raise KafkaMisconfigured(f"kafka.tls.{key} {file} cannot be read: {error.strerror}", advice=advice) from error
 
 
 def _content(file: Path) -> bytes:

@@ -20,7 +20,7 @@ from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
 from collector.crash import crash_point
-from collector.errors import EpochEnded, Refused
+from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka.connection import reason_of
 from collector.kafka.header import BARRIER, TRUNCATED, StateLost, verify_header
 from collector.kafka.producer import Fenced, Producer, opened
@@ -86,7 +86,7 @@ class Epoch:
                     self._telemetry.fenced(self.partition)
                 else:
                     self._telemetry.aborted(reason_of(error))
-                raise error if isinstance(error, Refused) else EpochEnded from error
+                raise error if isinstance(error, KafkaMisconfigured) else EpochEnded from error
             self.commits += 1
             self._telemetry.committed(monotonic() - began)
 

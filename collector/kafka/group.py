@@ -9,7 +9,7 @@ from aiokafka.errors import InvalidSessionTimeoutError
 from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import UNAVAILABLE, credentials, options, reason_of, start, stop
 from collector.kafka.header import topic_missing
 from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
@@ -89,7 +89,7 @@ class Membership:
             reason, advice = "", None
             try:
                 reason = await self._as_consumer()
-            except Refused as error:
+            except KafkaMisconfigured as error:
                 reason, advice = str(error), error.advice
             except InvalidSessionTimeoutError:
                 refused = outside_the_brokers_limits(self._settings)
@@ -189,11 +189,13 @@ class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         self._membership.answered(now, is_confirmed=True)
 
 
-def outside_the_brokers_limits(settings: KafkaSettings, limits_s: tuple[float, float] | None = None) -> Refused:
+def outside_the_brokers_limits(
+    settings: KafkaSettings, limits_s: tuple[float, float] | None = None
+) -> KafkaMisconfigured:
     """The error of a session timeout that the brokers do not allow; their limits in seconds, where they are known."""
     own_s = settings.session_timeout.total_seconds()
     allowed = "what" if limits_s is None else f"the {limits_s[0]:g} to {limits_s[1]:g} s that"
-    return Refused(
+    return KafkaMisconfigured(
         f"kafka.session_timeout = {own_s:g} s is not within {allowed} the brokers allow "
         "(group.min.session.timeout.ms, group.max.session.timeout.ms)",
         advice="change kafka.session_timeout, or the brokers' limits",

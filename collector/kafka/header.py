@@ -6,7 +6,7 @@ from secrets import token_hex
 import msgspec
 from msgspec import Struct
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.settings import KafkaSettings
 
 HEADER = b"#header"
@@ -32,7 +32,7 @@ class Header(Struct, frozen=True):
     """Of the writing of headers that it is from: offsets are only compared as long as it is the same."""
 
 
-class HeaderMissing(Refused):
+class HeaderMissing(KafkaMisconfigured):
     """A partition of the state topic has no header: it was never claimed, or its state is lost."""
 
     def __init__(self, topic: str, partition: int) -> None:
@@ -43,7 +43,7 @@ class HeaderMissing(Refused):
         )
 
 
-class StateLost(Refused):
+class StateLost(KafkaMisconfigured):
     """Records that were appended to a state partition are there no more: it was re-created or truncated."""
 
     def __init__(self, topic: str, partition: int, *, known: int, landed: int) -> None:
@@ -54,9 +54,9 @@ class StateLost(Refused):
         )
 
 
-def topic_missing(topic: str) -> Refused:
+def topic_missing(topic: str) -> KafkaMisconfigured:
     """The error of a state topic that is not there any more."""
-    return Refused(f"the topic {topic} is missing: the state in it is lost", advice=_ADVICE)
+    return KafkaMisconfigured(f"the topic {topic} is missing: the state in it is lost", advice=_ADVICE)
 
 
 def new_header(settings: KafkaSettings) -> bytes:
@@ -76,10 +76,10 @@ def verify_header(settings: KafkaSettings, partition: int, pairs: Mapping[bytes,
     except msgspec.MsgspecError:
         theirs = None
     if theirs is None or theirs != Header(VERSION, settings.group, settings.state_partitions, theirs.id):
-        raise Refused(
+        raise KafkaMisconfigured(
             f"{settings.state_topic} belongs to another deployment: {header.decode('utf-8', 'replace')}",
             advice="set kafka.group and kafka.state_partitions as they were, or another kafka.topic_prefix",
         )
     if (mark := pairs.get(TRUNCATED)) is not None:
-        raise Refused(mark.decode("utf-8", "replace"), advice=_ADVICE)
+        raise KafkaMisconfigured(mark.decode("utf-8", "replace"), advice=_ADVICE)
     return theirs

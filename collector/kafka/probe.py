@@ -16,7 +16,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka import questions
 from collector.kafka.claim import verify_claimed
 from collector.kafka.group import outside_the_brokers_limits
@@ -27,7 +27,7 @@ from collector.kafka.topics import Topic, absent, admin, configs_of, create, ver
 
 T = TypeVar("T")
 
-Line = tuple[str, str | Refused]
+Line = tuple[str, str | KafkaMisconfigured]
 """What was looked at, and how it is, or why it is not as it must be."""
 
 _NONE, _UNKNOWN, _DENIED = 0, 3, 29
@@ -60,13 +60,15 @@ async def probe(
         yield f"group {settings.group}", await _said(_group(client, settings))
 
 
-async def _said(looking: Awaitable[str]) -> str | Refused:
+async def _said(looking: Awaitable[str]) -> str | KafkaMisconfigured:
     try:
         return await looking
-    except Refused as refused:
+    except KafkaMisconfigured as refused:
         return refused
     except BrokerResponseError as error:
-        return Refused(f"the brokers say {error.message or type(error).__name__}", advice="look at their logs")
+        return KafkaMisconfigured(
+            f"the brokers say {error.message or type(error).__name__}", advice="look at their logs"
+        )
 
 
 async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, nodes: int) -> str:
@@ -75,14 +77,14 @@ async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, nodes: 
     On older ones a message that is late on the network can end up in a later transaction.
     """
     if (await questions.newest_versions(client)).get(_ADD_PARTITIONS_TO_TXN, 0) < _VERIFIES:
-        raise Refused(
+        raise KafkaMisconfigured(
             "the brokers are older than Apache Kafka 3.6, and do not verify transactions",
             advice="upgrade them: exactly once cannot be promised on these",
         )
     count = f"{nodes} broker{'' if nodes == 1 else 's'}"
     if nodes < settings.replication_factor:
         told = f"kafka.replication_factor is {settings.replication_factor}, with {count}"
-        raise Refused(told, advice="lower it, or wait for the other brokers")
+        raise KafkaMisconfigured(told, advice="lower it, or wait for the other brokers")
     return f"{count} at {settings.bootstrap_servers}, Apache Kafka 3.6 or newer"
 
 
@@ -108,10 +110,10 @@ async def _topics(
     latest: Collection[str],
     *,
     is_large_enough: bool,
-) -> Mapping[str, str | Refused]:
+) -> Mapping[str, str | KafkaMisconfigured]:
     missing = [name for name, topic in seen.items() if topic.error == _UNKNOWN]
     there = [name for name, topic in seen.items() if topic.error == _NONE]
-    impossible: Mapping[str, Refused] = {}
+    impossible: Mapping[str, KafkaMisconfigured] = {}
     if missing and settings.create_topics and is_large_enough:
         impossible = await create(client, settings, missing, latest, only_ask=True)
     configs = await configs_of(client, there)
@@ -119,12 +121,14 @@ async def _topics(
     async def look(name: str) -> str:
         topic = seen[name]
         if topic.error == _DENIED:
-            raise Refused("no permission to see it", advice=_allow("Describe", name, settings))
+            raise KafkaMisconfigured("no permission to see it", advice=_allow("Describe", name, settings))
         if topic.error == _UNKNOWN:
             if not settings.create_topics:
                 raise absent([name])
             if not is_large_enough:
-                raise Refused("cannot be created", advice="there are too few brokers for kafka.replication_factor")
+                raise KafkaMisconfigured(
+                    "cannot be created", advice="there are too few brokers for kafka.replication_factor"
+                )
             if name in impossible:
                 raise impossible[name]
             return "does not exist yet: the first start creates it"
@@ -146,12 +150,12 @@ async def _existing(
 ) -> str:
     is_state = name == settings.state_topic
     if not topic.allows(WRITE):
-        raise Refused("no permission to write to it", advice=_allow("Write", name, settings))
+        raise KafkaMisconfigured("no permission to write to it", advice=_allow("Write", name, settings))
     if is_state and not topic.allows(READ):
-        raise Refused("no permission to read it", advice=_allow("Read", name, settings))
+        raise KafkaMisconfigured("no permission to read it", advice=_allow("Read", name, settings))
     if topic.leaderless:
         told = f"{topic.leaderless} of its {topic.partitions} partitions have no leader"
-        raise Refused(told, advice="start the brokers that hold them")
+        raise KafkaMisconfigured(told, advice="start the brokers that hold them")
     known = Topic(topic.partitions, configs or {})
     if is_state:
         verify_state(settings, known)
@@ -179,7 +183,7 @@ async def _transactional_ids(client: AIOKafkaAdminClient, settings: KafkaSetting
 
 
 async def _group(client: AIOKafkaAdminClient, settings: KafkaSettings) -> str:
-    refused = Refused(
+    refused = KafkaMisconfigured(
         "no permission to join it", advice=f"allow the collector's user to Read the group {settings.group}"
     )
     try:
@@ -204,4 +208,4 @@ async def _coordinated(
                 await anyio.sleep(_LOOK_AGAIN_S)
     keys = "transaction.state.log.replication.factor" if transactional else "offsets.topic.replication.factor"
     advice = f"look at the brokers' logs: with fewer than three of them, {keys} must be lowered"
-    raise Refused("the brokers have no coordinator for it", advice=advice)
+    raise KafkaMisconfigured("the brokers have no coordinator for it", advice=advice)

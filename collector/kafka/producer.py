@@ -15,11 +15,11 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import TopicPartition
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import CLOSE_S, options, start, stop
 from collector.kafka.settings import KafkaSettings
 
-BATCH_BYTES = 256 << 10
+MAX_BATCH_BYTES = 256 << 10
 """Of a prebuilt batch: prebuilt batches are not split, so one must fit into the topic's max.message.bytes (1 MiB)."""
 LZ4_LEVEL = 1
 """aiokafka's is 9: a third of all the time that a backfill takes, for a fifth less on the wire."""
@@ -93,7 +93,7 @@ async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterato
         transactional_id=transactional_id,
         transaction_timeout_ms=int(settings.transaction_timeout.total_seconds() * 1000),
         compression_type=None if settings.compression == "none" else settings.compression,
-        max_batch_size=BATCH_BYTES,
+        max_batch_size=MAX_BATCH_BYTES,
     )
     try:
         try:
@@ -142,19 +142,19 @@ def translated(error: Exception, settings: KafkaSettings) -> Exception:
             return error
 
 
-def no_permission() -> Refused:
+def no_permission() -> KafkaMisconfigured:
     """The error of a user that may not use the transactional ids."""
-    return Refused(
+    return KafkaMisconfigured(
         "no permission for the transactional ids",
         advice="allow the collector's user to Describe and Write transactional ids that begin with kafka.group",
     )
 
 
-def too_long_for_the_brokers(settings: KafkaSettings, limit_s: float | None = None) -> Refused:
+def too_long_for_the_brokers(settings: KafkaSettings, limit_s: float | None = None) -> KafkaMisconfigured:
     """The error of a transaction timeout above the brokers' limit, in seconds where it is known."""
     own_s = settings.transaction_timeout.total_seconds()
     limit = "the brokers allow" if limit_s is None else f"the {limit_s:g} s that the brokers allow"
-    return Refused(
+    return KafkaMisconfigured(
         f"kafka.transaction_timeout = {own_s:g} s is longer than {limit} (transaction.max.timeout.ms)",
         advice="lower kafka.transaction_timeout, or raise the brokers' limit",
     )

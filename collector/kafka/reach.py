@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct, field
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import options
 from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings
@@ -24,24 +24,26 @@ _WHERE = "check kafka.bootstrap_servers, and whether the brokers run"
 _WHAT_IT_WANTS = "check the port, and whether it wants TLS ([kafka.tls]) or a password ([kafka.sasl])"
 
 
-async def why_unreached(settings: KafkaSettings) -> Refused:
+async def why_unreached(settings: KafkaSettings) -> KafkaMisconfigured:
     """The reason why the brokers could not be used, with advice, for a command that just failed.
 
     They are asked anew; where all answer now, the reason is that they did not in time.
     """
     try:
         chosen = _options(settings)
-    except Refused as unusable:
+    except KafkaMisconfigured as unusable:
         return unusable
     if (refused := await refusal(settings, chosen)) is not None:
         return refused
     seen = await _look(chosen)
     if seen.silent:
         return seen.silent[0]
-    return Refused("the brokers did not answer in time", advice="try again; if it lasts, look at the brokers")
+    return KafkaMisconfigured(
+        "the brokers did not answer in time", advice="try again; if it lasts, look at the brokers"
+    )
 
 
-async def unreachable(settings: KafkaSettings) -> Refused | None:
+async def unreachable(settings: KafkaSettings) -> KafkaMisconfigured | None:
     """The reason why no broker can be talked to, with advice; None when one answers.
 
     A part of the brokers may be away: what these have fails, and the rest goes on.
@@ -55,7 +57,7 @@ class _Seen(Struct):
 
     answering: int = 0
     """Brokers that can be reached by the addresses at which clients go to them."""
-    silent: list[Refused] = field(default_factory=list)
+    silent: list[KafkaMisconfigured] = field(default_factory=list)
 
 
 def _options(settings: KafkaSettings) -> dict[str, Any]:
@@ -78,7 +80,7 @@ async def _look(chosen: dict[str, Any]) -> _Seen:
     if unconnected and not named and not seen.silent:
         reasons = {server: _told(unconnected[server]) for server in servers}
         text = "; ".join(f"{server}: {reason}" for server, (reason, _) in reasons.items())
-        seen.silent.append(Refused(f"no broker answers at {text}", advice=reasons[servers[0]][1]))
+        seen.silent.append(KafkaMisconfigured(f"no broker answers at {text}", advice=reasons[servers[0]][1]))
     return seen
 
 
@@ -99,7 +101,7 @@ async def _bootstrap(
         named[server] = [(broker[1], broker[2]) for broker in (await conn.send(MetadataRequest([]))).brokers]
     except _UNANSWERED as error:
         reason = f"{server} takes the connection and no requests: {_told(error)[0]}"
-        seen.silent.append(Refused(reason, advice=_WHAT_IT_WANTS))
+        seen.silent.append(KafkaMisconfigured(reason, advice=_WHAT_IT_WANTS))
     finally:
         conn.close()
 
@@ -112,7 +114,7 @@ async def _connect(by: str, broker: tuple[str, int], chosen: dict[str, Any], see
     except _UNANSWERED as error:
         reason = f"{by} answers, and calls a broker {host}:{port}, which does not: {_told(error)[0]}"
         advice = "set advertised.listeners of the brokers to addresses that can be reached from here"
-        seen.silent.append(Refused(reason, advice=advice))
+        seen.silent.append(KafkaMisconfigured(reason, advice=advice))
     else:
         seen.answering += 1
 

@@ -19,7 +19,7 @@ from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from anyio.abc import TaskGroup
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
 LOOK_S = 5.0
@@ -29,12 +29,12 @@ _OTHER_NAME, _OUT_OF_DATE = (62, 64), (9, 10)
 """How OpenSSL numbers what is wrong with a certificate: another host name or address; not yet valid, or expired."""
 
 
-async def refusal(settings: KafkaSettings, how: Mapping[str, Any]) -> Refused | None:
+async def refusal(settings: KafkaSettings, how: Mapping[str, Any]) -> KafkaMisconfigured | None:
     """What an operator must mend before the brokers let us in; None when it is not that. `how` is a client's options.
 
     Of several brokers, what one says: whoever mends it sees the next.
     """
-    found: list[Refused] = []
+    found: list[KafkaMisconfigured] = []
     options = {name: value for name, value in how.items() if name != "bootstrap_servers"}
     with anyio.move_on_after(LOOK_S):
         async with anyio.create_task_group() as tasks:
@@ -43,7 +43,7 @@ async def refusal(settings: KafkaSettings, how: Mapping[str, Any]) -> Refused | 
     return found[0] if found else None
 
 
-async def _look(door: "_Door", found: list[Refused], tasks: TaskGroup) -> None:
+async def _look(door: "_Door", found: list[KafkaMisconfigured], tasks: TaskGroup) -> None:
     try:
         brokers = await door.enter()
     except _UNANSWERED as error:
@@ -77,7 +77,7 @@ class _Door:
             await connection.close()
         return [(broker[1], broker[2]) for broker in answer.brokers]
 
-    async def explained(self, error: BaseException) -> Refused | None:
+    async def explained(self, error: BaseException) -> KafkaMisconfigured | None:
         """What the error means, or what the port says when it is asked what it speaks."""
         tls, sasl = self.settings.tls, self.settings.sasl
         if isinstance(error.__cause__, ssl.SSLError):
@@ -90,20 +90,20 @@ class _Door:
             return await self._of_sasl(sasl, error)
         return await self._of_port()
 
-    async def _of_port(self) -> Refused | None:
+    async def _of_port(self) -> KafkaMisconfigured | None:
         tls, sasl = self.settings.tls, self.settings.sasl
         if tls and await self._answers(security_protocol="PLAINTEXT"):
             advice = "remove [kafka.tls], or name the port that speaks TLS in kafka.bootstrap_servers"
-            return Refused(f"{self._where} does not speak TLS", advice=advice)
+            return KafkaMisconfigured(f"{self._where} does not speak TLS", advice=advice)
         if not tls and await self._speaks_tls():
             advice = "add [kafka.tls], or name a port without TLS in kafka.bootstrap_servers"
-            return Refused(f"{self._where} speaks TLS", advice=advice)
+            return KafkaMisconfigured(f"{self._where} speaks TLS", advice=advice)
         if not sasl and (mechanisms := await self._mechanisms()):
             advice = f"add [kafka.sasl], with one of these mechanisms: {mechanisms}"
-            return Refused(f"{self._where} asks for a user and a password", advice=advice)
+            return KafkaMisconfigured(f"{self._where} asks for a user and a password", advice=advice)
         return None
 
-    def _of_their_certificate(self, error: ssl.SSLCertVerificationError) -> Refused:
+    def _of_their_certificate(self, error: ssl.SSLCertVerificationError) -> KafkaMisconfigured:
         if error.verify_code in _OTHER_NAME:
             trouble = "is for another name"
             advice = "name the broker as its certificate does, in kafka.bootstrap_servers and in advertised.listeners"
@@ -113,20 +113,20 @@ class _Door:
         else:
             trouble = f"is not trusted: {error.verify_message}"
             advice = "put the authority that signed it into kafka.tls.ca_file"
-        return Refused(f"the certificate of {self._where} {trouble}", advice=advice)
+        return KafkaMisconfigured(f"the certificate of {self._where} {trouble}", advice=advice)
 
-    def _of_ours(self, tls: Tls, alert: str) -> Refused:
+    def _of_ours(self, tls: Tls, alert: str) -> KafkaMisconfigured:
         said = alert.rpartition("ALERT_")[2].replace("_", " ").lower()
         if "CERTIFICATE" not in alert and "UNKNOWN_CA" not in alert:
             advice = "compare the TLS versions and ciphers of the brokers and of this machine"
-            return Refused(f"{self._where} breaks off TLS: {said}", advice=advice)
+            return KafkaMisconfigured(f"{self._where} breaks off TLS: {said}", advice=advice)
         if tls.cert_file is None:
             advice = "set kafka.tls.cert_file and kafka.tls.key_file"
-            return Refused(f"{self._where} asks for a client's certificate", advice=advice)
+            return KafkaMisconfigured(f"{self._where} asks for a client's certificate", advice=advice)
         advice = "renew it: it must be in date, and of an authority that the brokers trust"
-        return Refused(f"{self._where} refuses the certificate in {tls.cert_file}: {said}", advice=advice)
+        return KafkaMisconfigured(f"{self._where} refuses the certificate in {tls.cert_file}: {said}", advice=advice)
 
-    async def _of_sasl(self, sasl: Sasl, error: BaseException) -> Refused:
+    async def _of_sasl(self, sasl: Sasl, error: BaseException) -> KafkaMisconfigured:
         match error:
             case SaslAuthenticationFailed():
                 refused = f"refuses the user {sasl.username} or the password, with {sasl.mechanism}"
@@ -137,7 +137,7 @@ class _Door:
             case _:
                 refused = "asks for no user and no password"
                 advice = "remove [kafka.sasl], or name the port that asks for them in kafka.bootstrap_servers"
-        return Refused(f"{self._where} {refused}", advice=advice)
+        return KafkaMisconfigured(f"{self._where} {refused}", advice=advice)
 
     async def _answers(self, **options: Any) -> bool:  # noqa: ANN401 - aiokafka's
         try:

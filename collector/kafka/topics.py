@@ -10,12 +10,12 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
 from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings
 
-LEAST_MESSAGE_BYTES = 1_000_000
+MIN_MAX_MESSAGE_BYTES = 1_000_000
 """What max.message.bytes of every topic must allow: one event may have 900 kB."""
 _NONE, _EXISTS, _UNKNOWN, _AUTHORIZATION, _CLUSTER_AUTHORIZATION = 0, 36, 3, 29, 31
 _INVALID_REPLICATION_FACTOR = 38
@@ -73,13 +73,13 @@ async def is_usable(settings: KafkaSettings, topic: str) -> bool:
     try:
         async with admin(settings) as client:
             return topic in await describe(client, [topic])
-    except (Refused, *UNAVAILABLE):
+    except (KafkaMisconfigured, *UNAVAILABLE):
         return False
 
 
-def absent(names: list[str]) -> Refused:
+def absent(names: list[str]) -> KafkaMisconfigured:
     advice = "create them, or set kafka.create_topics = true"
-    return Refused(f"topics are missing: {', '.join(names)}", advice=advice)
+    return KafkaMisconfigured(f"topics are missing: {', '.join(names)}", advice=advice)
 
 
 async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
@@ -91,7 +91,9 @@ async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, T
     for topic in answer.to_object()["topics"]:
         if topic["error_code"] == _AUTHORIZATION:
             name = topic["topic"]
-            raise Refused(f"no permission for the topic {name}", advice=f"allow Describe and Write on {name}")
+            raise KafkaMisconfigured(
+                f"no permission for the topic {name}", advice=f"allow Describe and Write on {name}"
+            )
         if topic["error_code"] == _NONE and topic["partitions"]:
             partitions[topic["topic"]] = len(topic["partitions"])
         elif topic["error_code"] not in (_NONE, _UNKNOWN):
@@ -119,7 +121,7 @@ async def create(
     latest: Collection[str],
     *,
     only_ask: bool = False,
-) -> dict[str, Refused]:
+) -> dict[str, KafkaMisconfigured]:
     """Create the topics, or ask whether they could be; those that could not, and why."""
     durable = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
     state = {
@@ -140,7 +142,7 @@ async def create(
         for name in names
     ]
     response = await client.create_topics(topics, validate_only=only_ask)
-    refused: dict[str, Refused] = {}
+    refused: dict[str, KafkaMisconfigured] = {}
     for name, error, *text in response.topic_errors:
         if error in (_NONE, _EXISTS):  # another replica may have been first
             continue
@@ -151,7 +153,7 @@ async def create(
             advice = f"there are fewer brokers than kafka.replication_factor = {settings.replication_factor}: lower it"
         else:
             advice = f"create {name} by hand"
-        refused[name] = Refused(f"the topic {name} cannot be created: {why}", advice=advice)
+        refused[name] = KafkaMisconfigured(f"the topic {name} cannot be created: {why}", advice=advice)
     return refused
 
 
@@ -166,10 +168,12 @@ def verify_events(name: str, topic: Topic, is_compacted: bool) -> None:  # noqa:
     policy = topic.configs.get("cleanup.policy", "")
     if "compact" in policy and not is_compacted:
         advice = f"set cleanup.policy of {name} to delete"
-        raise Refused(f"the topic {name} is compacted, which deletes all but a key's last event", advice=advice)
+        raise KafkaMisconfigured(
+            f"the topic {name} is compacted, which deletes all but a key's last event", advice=advice
+        )
     if "delete" in policy and is_compacted:
         advice = f"set cleanup.policy of {name} to compact"
-        raise Refused(
+        raise KafkaMisconfigured(
             f"the topic {name} is not compacted: what did not change for long would be deleted", advice=advice
         )
     _verify_size(name, topic)
@@ -181,20 +185,20 @@ def verify_state(settings: KafkaSettings, topic: Topic) -> None:
         raise wrong_partitions(settings, topic.partitions)
     if topic.configs.get("cleanup.policy", "compact") != "compact":
         advice = f"set cleanup.policy of {name} to compact: anything else deletes what is known to be published"
-        raise Refused(f"cleanup.policy of {name} is {topic.configs['cleanup.policy']}", advice=advice)
+        raise KafkaMisconfigured(f"cleanup.policy of {name} is {topic.configs['cleanup.policy']}", advice=advice)
     _verify_size(name, topic)
 
 
-def wrong_partitions(settings: KafkaSettings, partitions: int) -> Refused:
+def wrong_partitions(settings: KafkaSettings, partitions: int) -> KafkaMisconfigured:
     """The error of a state topic with so many partitions."""
     configured = settings.state_partitions
-    return Refused(
+    return KafkaMisconfigured(
         f"{settings.state_topic} has {partitions} partitions, and kafka.state_partitions is {configured}",
         advice=f"set kafka.state_partitions = {partitions}: it is fixed when the topic is created",
     )
 
 
 def _verify_size(name: str, topic: Topic) -> None:
-    if int(topic.configs.get("max.message.bytes", LEAST_MESSAGE_BYTES)) < LEAST_MESSAGE_BYTES:
+    if int(topic.configs.get("max.message.bytes", MIN_MAX_MESSAGE_BYTES)) < MIN_MAX_MESSAGE_BYTES:
         advice = f"set max.message.bytes of {name} to 1048588 or more"
-        raise Refused(f"max.message.bytes of {name} is {topic.configs['max.message.bytes']}", advice=advice)
+        raise KafkaMisconfigured(f"max.message.bytes of {name} is {topic.configs['max.message.bytes']}", advice=advice)

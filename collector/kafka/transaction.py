@@ -22,9 +22,9 @@ from aiokafka.structs import RecordMetadata
 from msgspec import Struct
 
 from collector.crash import crash_point, is_armed
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.header import StateLost, topic_missing
-from collector.kafka.producer import BATCH_BYTES, Producer, translated
+from collector.kafka.producer import MAX_BATCH_BYTES, Producer, translated
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import wrong_partitions
 from collector.model import Message
@@ -141,7 +141,7 @@ async def _check_state_topic(producer: Producer, settings: KafkaSettings) -> Non
     """Raise Refused when the state topic was deleted, or created again by a broker with settings of its own."""
     try:
         partitions = await _partitions(producer, settings.state_topic)
-    except Refused as refused:
+    except KafkaMisconfigured as refused:
         raise topic_missing(settings.state_topic) if refused.is_missing else refused from refused
     if len(partitions) != settings.state_partitions:
         raise wrong_partitions(settings, len(partitions))
@@ -217,9 +217,9 @@ def _first_to_change(errors: Sequence[tuple[str, BaseException]], state_topic: s
     return next(filter(None, (_refused(topic, error) for topic, error in errors)), errors[0][1])
 
 
-def _dated_wrongly(topic: str | None) -> Refused:
+def _dated_wrongly(topic: str | None) -> KafkaMisconfigured:
     what = f"the topic {topic}" if topic else "Kafka"
-    return Refused(
+    return KafkaMisconfigured(
         f"{what} refuses the records' timestamps: this machine's clock is further from the brokers' than "
         "message.timestamp.after.max.ms and message.timestamp.before.max.ms allow",
         advice="set this machine's clock right (NTP), or the brokers': the collector then goes on by itself",
@@ -227,18 +227,20 @@ def _dated_wrongly(topic: str | None) -> Refused:
     )
 
 
-def _refused(topic: str, error: BaseException) -> Refused | None:
+def _refused(topic: str, error: BaseException) -> KafkaMisconfigured | None:
     """The error as what an operator must change; None when it is not one of those."""
     if isinstance(error, InvalidTimestampError):
         return _dated_wrongly(topic)
     if isinstance(error, TopicAuthorizationFailedError):
         advice = f"allow the collector's user to Describe and Write the topic {topic}"
-        return Refused(f"no permission to write to {topic}", advice=advice, topic=topic)
+        return KafkaMisconfigured(f"no permission to write to {topic}", advice=advice, topic=topic)
     if isinstance(error, UnknownTopicOrPartitionError | InvalidTopicError):
         advice = f"create the topic {topic}, or restart the collector, which creates it (kafka.create_topics)"
-        return Refused(f"the topic {topic} is missing", advice=advice, topic=topic, is_missing=True)
+        return KafkaMisconfigured(f"the topic {topic} is missing", advice=advice, topic=topic, is_missing=True)
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
         advice = f"set max.message.bytes of {topic} to 1048588 or more"
-        return Refused(f"the topic {topic} refuses batches of {BATCH_BYTES} bytes", advice=advice, topic=topic)
+        return KafkaMisconfigured(
+            f"the topic {topic} refuses batches of {MAX_BATCH_BYTES} bytes", advice=advice, topic=topic
+        )
     structlog.get_logger().debug("send_failed", topic=topic, error=repr(error))
     return None

@@ -8,8 +8,8 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from collector.model import Event, Head, Memory, Message, Record, Reject, Tally, Window
-from collector.pipeline.ledger import Novelty, Sieve
+from collector.model import Checkpoint, DedupMode, Event, Message, Record, Reject, Tally, Window
+from collector.pipeline.ledger import Deduplicator, NewRecords
 from collector.pipeline.message import Origin, of_event, of_reject, record_digest
 from collector.pipeline.page import Entry
 from collector.rfc3339 import to_ms
@@ -18,13 +18,13 @@ P = TypeVar("P")
 Explode = Callable[[Record[P], str, int], Iterable[Event]]
 """The events of a record, given the digest of its id and its number."""
 
-BATCH_BYTES = 4 << 20
+MAX_TRANSACTION_BYTES = 4 << 20
 """Of messages in one transaction: its fixed cost is spread over thousands, and it is made in a tenth of a second."""
-BATCH_ENTRIES = 20_000
+MAX_TRANSACTION_ENTRIES = 20_000
 """Of the ledger in one transaction: each page's chunk stays below half a message."""
-RECORD_BYTES = 8 << 20
+MAX_RECORD_BYTES = 8 << 20
 """Of one record's messages, which must commit together."""
-MESSAGE_BYTES = 900_000
+MAX_MESSAGE_BYTES = 900_000
 """Of one message with its key and headers: below Kafka's default of 1 MiB for a batch, whatever surrounds it."""
 
 
@@ -33,17 +33,17 @@ class Batch(Struct, frozen=True):
 
     messages: Sequence[Message] = ()
     entries: Sequence[Entry] = ()
-    head: Head | None = None
+    checkpoint: Checkpoint | None = None
     tally: Tally = Tally()
 
 
 class Context(Struct, frozen=True):
     """What the messages of one answer have in common."""
 
-    memory: Memory
+    dedup_mode: DedupMode
     origin: Origin
     window: Window
-    asked_at: datetime
+    requested_at: datetime
     watermark: datetime
     live: bool
 
@@ -61,7 +61,7 @@ class _Growing:
         self.size = 0
 
     def has_room(self, size: int, entries: int) -> bool:
-        return self.size + size <= BATCH_BYTES and len(self.entries) + entries <= BATCH_ENTRIES
+        return self.size + size <= MAX_TRANSACTION_BYTES and len(self.entries) + entries <= MAX_TRANSACTION_ENTRIES
 
     def add(self, row: "_Row") -> None:
         self.messages += row.messages
@@ -90,46 +90,46 @@ class _Row(Struct, frozen=True):
     delay_from_ms: int | None = None
 
 
-def batches(sieve: Sieve[P], explode: Explode[P], context: Context) -> Iterator[Batch]:
+def batches(deduplicator: Deduplicator[P], explode: Explode[P], context: Context) -> Iterator[Batch]:
     """Sift, explode, encode, and cut by size; lazily, so that only one transaction's messages exist at a time."""
     growing = _Growing()
-    for novelty in sieve.new():
-        rows = _rows(novelty, explode, context)
-        if growing.entries and not growing.has_room(sum(row.size for row in rows), len(novelty.entries)):
+    for new_records in deduplicator.new():
+        rows = _rows(new_records, explode, context)
+        if growing.entries and not growing.has_room(sum(row.size for row in rows), len(new_records.entries)):
             yield growing.done()
             growing = _Growing()
         for row in rows:
             growing.add(row)
-        growing.entries += novelty.entries
-    growing.records.update(duplicate=sieve.duplicate, outside=sieve.outside)
+        growing.entries += new_records.entries
+    growing.records.update(duplicate=deduplicator.duplicate, outside=deduplicator.outside)
     if growing.entries or any(growing.records.values()):
         yield growing.done()
 
 
-def _rows(novelty: Novelty[P], explode: Explode[P], context: Context) -> list[_Row]:
-    if novelty.reject is not None:
-        return [_letter(novelty.reject, "malformed", context)]
-    return [_row(new.record, new.number, explode, context) for new in novelty.records]
+def _rows(new_records: NewRecords[P], explode: Explode[P], context: Context) -> list[_Row]:
+    if new_records.reject is not None:
+        return [_letter(new_records.reject, "malformed", context)]
+    return [_row(new.record, new.number, explode, context) for new in new_records.records]
 
 
 def _row(record: Record[P], number: int, explode: Explode[P], context: Context) -> _Row:
     messages: list[Message] = []
     types: list[str] = []
     size, origin = 0, context.origin
-    for event in explode(record, record_digest(context.memory, record, number), number):
+    for event in explode(record, record_digest(context.dedup_mode, record, number), number):
         message = of_event(event, origin)
         messages.append(message)
         types.append(event.type.name)
         own = message.size
         size += own
-        if own > MESSAGE_BYTES or size > RECORD_BYTES:
+        if own > MAX_MESSAGE_BYTES or size > MAX_RECORD_BYTES:
             error = (
-                f"its message {event.id} has {own} bytes, of {MESSAGE_BYTES} at most"
-                if own > MESSAGE_BYTES
-                else f"its messages have more than {RECORD_BYTES} bytes"
+                f"its message {event.id} has {own} bytes, of {MAX_MESSAGE_BYTES} at most"
+                if own > MAX_MESSAGE_BYTES
+                else f"its messages have more than {MAX_RECORD_BYTES} bytes"
             )
             return _letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
-    if context.memory is not Memory.ROWS and number:
+    if context.dedup_mode is not DedupMode.MULTISET and number:
         return _Row(messages, types, size, "revision")
     if record.end_ms < to_ms(context.watermark):
         return _Row(messages, types, size, "late")
@@ -137,5 +137,5 @@ def _row(record: Record[P], number: int, explode: Explode[P], context: Context) 
 
 
 def _letter(reject: Reject, reason: Literal["malformed", "too_large"], context: Context) -> _Row:
-    message = of_reject(reject, context.origin, window=context.window, seen_at=context.asked_at, reason=reason)
+    message = of_reject(reject, context.origin, window=context.window, seen_at=context.requested_at, reason=reason)
     return _Row([message], (), message.size, "rejected", reason)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from collector.model import Gap
 
-MOST_RUNS = 1000
+MAX_RUNS = 1000
 """Of one series: beyond it, the oldest gaps are forgotten."""
 
 
@@ -51,7 +51,7 @@ class Gaps:
             after.first, after.first_ms = number, begin_ms
         else:
             runs.insert(nth, Run(number, number, begin_ms, begin_ms))
-            del runs[:-MOST_RUNS]
+            del runs[:-MAX_RUNS]
 
     def open(self, from_ms: int, before_ms: int) -> int:
         """How many are missing that began after one instant, and of which the next one began before another."""

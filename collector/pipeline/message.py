@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from collector.model import Envelope, Event, EventType, Memory, Message, Record, Reject, Timestamp, Window
+from collector.model import DedupMode, Envelope, Event, EventType, Message, Record, Reject, Timestamp, Window
 from collector.rfc3339 import format_instant
 
 MAX_PAYLOAD_BYTES = 64 << 10
@@ -43,13 +43,13 @@ class Origin(Struct, frozen=True):
     vendor: str
     source: str
     stream: str
-    conceal: Callable[[str], str] = str
+    redact: Callable[[str], str] = str
     """Takes the secrets out of a text."""
 
 
-def record_digest(memory: Memory, record: Record[Any], number: int) -> str:
+def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int) -> str:
     """32 hex digits that are the same for the same record for ever, in every replica, after every restart."""
-    said = b"" if memory is Memory.ROWS else record.fingerprint
+    said = b"" if dedup_mode is DedupMode.MULTISET else record.fingerprint
     parts = (len(record.key).to_bytes(4, "big"), record.key, said, number.to_bytes(8, "big"))
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
 
@@ -82,8 +82,8 @@ def of_reject(
         window_start=format_instant(window.start),
         window_end=format_instant(window.end),
         reason=reason,
-        error=origin.conceal(reject.error),
-        payload=_cut(origin.conceal(reject.payload.decode("utf-8", "replace"))),
+        error=origin.redact(reject.error),
+        payload=_cut(origin.redact(reject.payload.decode("utf-8", "replace"))),
         seen_at=format_instant(seen_at),
     )
     subject = f"stream/{stream}"

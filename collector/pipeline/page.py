@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from collector.model import Memory
+from collector.model import DedupMode
 
 ENTRY = struct.Struct(">8s8sI")
 """Digest of the key, digest of the fingerprint, and a number: of versions the revision, of rows the occurrence.
@@ -58,29 +58,29 @@ class Page:
         self.known: Known | None = None
         """While open."""
 
-    def add(self, chunk: Chunk, memory: Memory, nth: int | None = None) -> None:
-        if memory is Memory.LATEST and self.number >= 0:  # the same chunk, written over
+    def add(self, chunk: Chunk, dedup_mode: DedupMode, nth: int | None = None) -> None:
+        if dedup_mode is DedupMode.LATEST and self.number >= 0:  # the same chunk, written over
             self.entries, self.chunks, self.known, self.version = b"", 0, None, chunk.version
         self.chunks = 1 + (self.chunks if nth is None else nth)
         self.entries += chunk.packed
         self.last_s = max(self.last_s, chunk.last_s)
         if self.known is not None:
-            _learn(self.known, chunk.packed, memory)
+            _learn(self.known, chunk.packed, dedup_mode)
 
-    def open(self, memory: Memory) -> Known:
+    def open(self, dedup_mode: DedupMode) -> Known:
         if self.known is None:
             self.known = {}
-            _learn(self.known, self.entries, memory)
+            _learn(self.known, self.entries, dedup_mode)
         return self.known
 
     def __len__(self) -> int:
         return len(self.entries) // ENTRY.size
 
 
-def _learn(known: Known, packed: bytes, memory: Memory) -> None:
+def _learn(known: Known, packed: bytes, dedup_mode: DedupMode) -> None:
     for key, fingerprint, number in ENTRY.iter_unpack(packed):
         newest, current = known.get(key, (-1, ()))
-        superseded = memory is not Memory.ROWS and number > newest
+        superseded = dedup_mode is not DedupMode.MULTISET and number > newest
         known[key] = max(number, newest), (fingerprint,) if superseded else (*current, fingerprint)
 
 

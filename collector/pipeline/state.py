@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct, structs
 
-from collector.errors import Refused
-from collector.model import Account, Head, Memory, unix_s
+from collector.errors import KafkaMisconfigured
+from collector.model import Account, Checkpoint, DedupMode, unix_s
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import Former, Ledger
 from collector.pipeline.page import ENTRY, Chunk, Page, grouped
@@ -25,13 +25,13 @@ Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic; None deletes."""
 
 _PREFIX_PARTS = 4
-HEAD_VERSION = 1
+CHECKPOINT_VERSION = 1
 CHUNK_VERSION = 1
 _CHUNK = struct.Struct(">BBq")
 """Version of this codec, version of the page's lists of fields, last second of any entry; the entries follow."""
 
 
-class _Head(Struct, frozen=True):
+class _StoredCheckpoint(Struct, frozen=True):
     version: int
     since: datetime
     watermark: datetime
@@ -44,10 +44,10 @@ class _Head(Struct, frozen=True):
 class Shape(Struct, frozen=True):
     """What of a stream decides how its state is kept."""
 
-    memory: Memory
+    dedup_mode: DedupMode
     fields_version: int
     """Of the lists of fields in its keys and fingerprints: a page keeps the one with which it was begun."""
-    reach: timedelta
+    max_clock_offset: timedelta
     """How far the vendor's own clock may stand from UTC."""
     former: Former | None = None
     """What a record was in the version before, where there may be pages of it."""
@@ -56,19 +56,19 @@ class Shape(Struct, frozen=True):
 class State:
     """Head and ledger of one stream, as they are durable, and a head that may be some polls ahead of it."""
 
-    def __init__(self, prefix: str, shape: Shape, head: Head | None = None) -> None:
+    def __init__(self, prefix: str, shape: Shape, checkpoint: Checkpoint | None = None) -> None:
         self.prefix = prefix
         self.shape = shape
-        self.ledger = Ledger(shape.memory, shape.fields_version, shape.former)
-        self.head = head
-        self.durable: Head | None = None
+        self.ledger = Ledger(shape.dedup_mode, shape.fields_version, shape.former)
+        self.checkpoint = checkpoint
+        self.durable: Checkpoint | None = None
 
     @property
     def final_s(self) -> int:
         """`final` on the vendor's own clock, however far that may stand from ours."""
-        if self.head is None:
+        if self.checkpoint is None:
             raise AssertionError("a stream asks only after its first head is durable")
-        return unix_s(self.head.final - self.shape.reach)
+        return unix_s(self.checkpoint.final - self.shape.max_clock_offset)
 
     def after(self, batch: Batch) -> None:
         """Take over what is durable now."""
@@ -77,8 +77,8 @@ class State:
                 self.ledger.add(number, chunk)
             else:
                 self.ledger.forget(self.ledger.pages()[number])
-        if batch.head is not None:
-            self.head = self.durable = batch.head
+        if batch.checkpoint is not None:
+            self.checkpoint = self.durable = batch.checkpoint
             for passed in self.ledger.passed(self.final_s):
                 self.ledger.forget(passed)
 
@@ -87,13 +87,13 @@ class State:
         pairs: dict[bytes, bytes | None] = {}
         pages = self.ledger.pages()
         for number, chunk in grouped(batch.entries).items():
-            written_over = self.shape.memory is Memory.LATEST and number >= 0
+            written_over = self.shape.dedup_mode is DedupMode.LATEST and number >= 0
             nth = pages[number].chunks if number in pages and not written_over else 0
             header = _CHUNK.pack(CHUNK_VERSION, chunk.version, chunk.last_s)
             pairs[self._chunk_key(number, nth)] = header + chunk.packed if chunk.packed else None
-        if batch.head is not None:
-            pairs[self.prefix.encode()] = _encode_head(batch.head)
-            for passed in self.ledger.passed(unix_s(batch.head.final - self.shape.reach)):
+        if batch.checkpoint is not None:
+            pairs[self.prefix.encode()] = _encode_checkpoint(batch.checkpoint)
+            for passed in self.ledger.passed(unix_s(batch.checkpoint.final - self.shape.max_clock_offset)):
                 pairs.update((self._chunk_key(passed.number, chunk), None) for chunk in range(passed.chunks))
         return pairs
 
@@ -122,7 +122,7 @@ class Summary(Struct, frozen=True):
     user: str
     source: str
     stream: str
-    head: Head
+    checkpoint: Checkpoint
     entries: int
 
 
@@ -132,12 +132,12 @@ def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
         return None
     vendor, user, source, stream = (unquote(part) for part in prefix.split("/"))
     entries = sum((len(value) - _CHUNK.size) // ENTRY.size for place, value in pairs.items() if place)
-    return Summary(vendor, user, source, stream, _decode_head(prefix, pairs[""]), entries)
+    return Summary(vendor, user, source, stream, _decode_checkpoint(prefix, pairs[""]), entries)
 
 
-def rewound(head: Head, to: datetime) -> Head:
+def rewound(checkpoint: Checkpoint, to: datetime) -> Checkpoint:
     """The head with `watermark` and `final` not after an instant: the one way in which they move back."""
-    return structs.replace(head, watermark=min(head.watermark, to), final=min(head.final, to))
+    return structs.replace(checkpoint, watermark=min(checkpoint.watermark, to), final=min(checkpoint.final, to))
 
 
 def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
@@ -145,8 +145,8 @@ def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
 
     Raises Refused for state that this version does not know: newer, or older than the version before it.
     """
-    state = State(prefix, shape, _decode_head(prefix, pairs[""]) if "" in pairs else None)
-    state.durable = state.head
+    state = State(prefix, shape, _decode_checkpoint(prefix, pairs[""]) if "" in pairs else None)
+    state.durable = state.checkpoint
     chunks: list[tuple[int, int, bytes]] = []
     for place, value in pairs.items():
         if place:
@@ -167,30 +167,39 @@ def _refuse_other(prefix: str, shape: Shape, version: int, page: Page | None) ->
     if version > shape.fields_version or (page is not None and page.version != version):
         raise _unknown(prefix, f"ledger version {CHUNK_VERSION}.{version}")
     if version < shape.fields_version - (shape.former is not None):
-        raise Refused(
+        raise KafkaMisconfigured(
             f"the state of {prefix} has ledger version {CHUNK_VERSION}.{version}, which this version no longer knows",
             advice="run the release before this one until the stream's final is a day after the start of that release",
         )
 
 
-def _encode_head(head: Head) -> bytes:
-    fields = structs.asdict(head)
+def _encode_checkpoint(checkpoint: Checkpoint) -> bytes:
+    fields = structs.asdict(checkpoint)
     span = fields.pop("span")
-    return msgspec.json.encode(_Head(version=HEAD_VERSION, span_s=span // timedelta(seconds=1), **fields))
+    return msgspec.json.encode(
+        _StoredCheckpoint(version=CHECKPOINT_VERSION, span_s=span // timedelta(seconds=1), **fields)
+    )
 
 
-def _decode_head(prefix: str, value: bytes) -> Head:
+def _decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
     try:
-        head = msgspec.json.decode(value, type=_Head)
+        checkpoint = msgspec.json.decode(value, type=_StoredCheckpoint)
     except msgspec.MsgspecError as error:
         raise _unknown(prefix, f"a head that cannot be read: {error}") from error
-    if head.version != HEAD_VERSION:
-        raise _unknown(prefix, f"head version {head.version}")
-    return Head(head.since, head.watermark, head.final, timedelta(seconds=head.span_s), head.swept_at, head.selection)
+    if checkpoint.version != CHECKPOINT_VERSION:
+        raise _unknown(prefix, f"head version {checkpoint.version}")
+    return Checkpoint(
+        checkpoint.since,
+        checkpoint.watermark,
+        checkpoint.final,
+        timedelta(seconds=checkpoint.span_s),
+        checkpoint.swept_at,
+        checkpoint.selection,
+    )
 
 
-def _unknown(prefix: str, what: str) -> Refused:
-    return Refused(
+def _unknown(prefix: str, what: str) -> KafkaMisconfigured:
+    return KafkaMisconfigured(
         f"the state of {prefix} has {what}, which this version does not know",
         advice="run the version of the collector that wrote it, or a newer one",
     )

@@ -21,11 +21,11 @@ from collector.simulator.faults import Faults
 from collector.simulator.world import Visit, World, as_datetime, last_upload_ms
 
 USERNAME, TOKEN = "airport", "simulated-token"
-EXPORTS_AT_ONCE = 3
+MAX_RUNNING_EXPORTS = 3
 CACHED_MS = 24 * 3600 * 1000
 WIDER_MS = 3 * 3600 * 1000
 """Around a window: what is in it is decided by local time, and clocks are set by less."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE_MS = 60_000
 
 
@@ -99,7 +99,7 @@ class VidiCenter:
         export = self._exports.get(name)
         if export is None or "force_rebuild" in request.query:
             running = [other for key, other in self._exports.items() if key != name and other.ready_ms > now_ms]
-            if len(running) >= EXPORTS_AT_ONCE:
+            if len(running) >= MAX_RUNNING_EXPORTS:
                 self.refused += 1
                 raise _refusal(web.HTTPTooManyRequests, "too many exports in parallel")
             self.most_at_once, self.built = max(self.most_at_once, len(running) + 1), self.built + 1
@@ -236,7 +236,7 @@ class VidiCenter:
 
     def _ms(self, local: datetime) -> int:
         """Unix time in milliseconds of a local time. Raises OverflowError or ValueError at the ends of the calendar."""
-        return int((local.replace(tzinfo=self._zone) - EPOCH).total_seconds()) * 1000
+        return int((local.replace(tzinfo=self._zone) - UNIX_EPOCH).total_seconds()) * 1000
 
     def _admit(self, request: web.Request) -> None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")

@@ -7,7 +7,7 @@ import structlog
 
 from collector.clock import Clock, SystemClock
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board, Problem, Trouble
+from collector.telemetry.status import Problem, ProcessStatus, Trouble
 from collector.telemetry.stream import publish_state
 
 
@@ -24,9 +24,9 @@ class KafkaTelemetry:
     A Kafka that is away is one line when that begins and one when it ends: what follows from it is logged as debug.
     """
 
-    def __init__(self, metrics: Metrics, board: Board, clock: Clock | None = None) -> None:
+    def __init__(self, metrics: Metrics, process_status: ProcessStatus, clock: Clock | None = None) -> None:
         self._metrics = metrics
-        self._board = board
+        self._process_status = process_status
         self._clock = clock or SystemClock()
         self._ready = False
         self._log = structlog.get_logger()
@@ -37,16 +37,16 @@ class KafkaTelemetry:
 
     def ready(self) -> None:
         """Kafka answers, and its topics are as they must be."""
-        if self._board.topics is not None:
+        if self._process_status.topics is not None:
             self._log.info("kafka_ready")
-        self._board.topics = None
+        self._process_status.topics = None
         self._note()
 
     def answers(self) -> None:
         """The brokers answer, and let us in."""
-        if self._board.access is None:
+        if self._process_status.access is None:
             return
-        self._board.access = None
+        self._process_status.access = None
         self._interrupt(None)
         self._log.info("kafka_ready")
         self._note()
@@ -61,7 +61,7 @@ class KafkaTelemetry:
 
     def _no_access(self, state: str, reason: str, advice: str) -> None:
         problem = Problem("away" if state == "away" else "refused", f"{reason}; {advice}")
-        before, self._board.access = self._board.access, problem
+        before, self._process_status.access = self._process_status.access, problem
         self._interrupt(Trouble(reason, advice, self._clock.now()))
         self._note()
         if before is None or before.state != problem.state:
@@ -72,52 +72,52 @@ class KafkaTelemetry:
 
     def refused(self, reason: str, advice: str) -> None:
         """The topics are not as they must be: an operator is needed."""
-        self._board.topics = Problem("refused", f"{reason}; {advice}")
+        self._process_status.topics = Problem("refused", f"{reason}; {advice}")
         self._log_refusal(reason, advice)
         self._note()
 
     def blocked(self, partition: int, reason: str, advice: str | None = None) -> None:
         """An assigned partition cannot be taken over; with advice, an operator is needed."""
-        is_news = partition not in self._board.partitions
+        is_news = partition not in self._process_status.partitions
         if advice is not None:
-            self._board.partitions[partition] = Problem("refused", f"{reason}; {advice}")
+            self._process_status.partitions[partition] = Problem("refused", f"{reason}; {advice}")
             self._log_refusal(reason, advice)
         else:
-            self._board.partitions[partition] = Problem("away", f"state partition {partition}: {reason}")
+            self._process_status.partitions[partition] = Problem("away", f"state partition {partition}: {reason}")
             if is_news:
                 self._consequence.warning("partition_blocked", partition=partition, reason=reason)
         self._note()
 
     def unblocked(self, partition: int) -> None:
         """The partition was taken over, or is not ours to take over any more."""
-        if self._board.partitions.pop(partition, None) is None:
+        if self._process_status.partitions.pop(partition, None) is None:
             return
-        if not self._board.partitions:
+        if not self._process_status.partitions:
             self._refusals.clear()
         self._note()
 
     def assigned(self, partitions: Iterable[int]) -> None:
         """The group assigned these partitions to this process."""
         self._metrics.rebalances.inc()
-        self._board.group_problem = None
+        self._process_status.group_problem = None
         self._note()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
     def coordinator_away(self, reason: str) -> None:
         """The group's coordinator does not answer: nothing is lost, but nothing can be taken over."""
-        if self._board.access is not None:
+        if self._process_status.access is not None:
             return
         text = "the consumer group's coordinator does not answer" + (f": {reason}" if reason else "")
-        before, self._board.coordinator = self._board.coordinator, Problem("no_coordinator", text)
-        if before != self._board.coordinator:
+        before, self._process_status.coordinator = self._process_status.coordinator, Problem("no_coordinator", text)
+        if before != self._process_status.coordinator:
             self._log.warning("group_coordinator_away", **({"reason": reason} if reason else {}))
         self._note()
 
     def coordinator_known(self) -> None:
         """The group's coordinator answers."""
-        if self._board.coordinator is not None:
+        if self._process_status.coordinator is not None:
             self._log.info("group_coordinator_back")
-        self._board.coordinator = None
+        self._process_status.coordinator = None
         self._note()
 
     def left_group(self, reason: str, advice: str | None = None) -> None:
@@ -127,9 +127,9 @@ class KafkaTelemetry:
             self._log_refusal(reason, advice)
         else:
             problem = Problem("joining", f"joining the consumer group: {reason}")
-            if self._board.group_problem != problem:
+            if self._process_status.group_problem != problem:
                 self._consequence.warning("group_rejoining", reason=reason)
-        self._board.group_problem, self._board.coordinator = problem, None
+        self._process_status.group_problem, self._process_status.coordinator = problem, None
         self._note()
 
     def restoring(self, partition: int, done: int, total: int) -> None:
@@ -140,8 +140,8 @@ class KafkaTelemetry:
     def epoch_began(self, partition: int, took_s: float, pairs: int) -> None:
         """The partition is ours, and restored."""
         self._metrics.restore_duration.observe(took_s)
-        self._board.owned_partitions = sorted({*self._board.owned_partitions, partition})
-        self._metrics.owned_partitions.set(len(self._board.owned_partitions))
+        self._process_status.owned_partitions = sorted({*self._process_status.owned_partitions, partition})
+        self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
         self._restores.pop(partition, None)
         self._note_restores()
         self.unblocked(partition)
@@ -151,11 +151,13 @@ class KafkaTelemetry:
         """The epoch ended, or did not come to begin."""
         self._restores.pop(partition, None)
         self._note_restores()
-        if partition not in self._board.owned_partitions:
+        if partition not in self._process_status.owned_partitions:
             self._log.debug("epoch_failed", partition=partition, reason=reason)
             return
-        self._board.owned_partitions = [own for own in self._board.owned_partitions if own != partition]
-        self._metrics.owned_partitions.set(len(self._board.owned_partitions))
+        self._process_status.owned_partitions = [
+            own for own in self._process_status.owned_partitions if own != partition
+        ]
+        self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
         self._consequence.info("epoch_ended", partition=partition, reason=reason)
 
     def unexpected(self, partition: int | None, error: BaseException) -> None:
@@ -164,7 +166,7 @@ class KafkaTelemetry:
 
     def committed(self, took_s: float) -> None:
         """A transaction is durable."""
-        self._board.last_commit = self._clock.now()
+        self._process_status.last_commit = self._clock.now()
         self._metrics.transactions.labels("committed").inc()
         self._metrics.transaction_duration.observe(took_s)
 
@@ -181,7 +183,7 @@ class KafkaTelemetry:
     @property
     def _consequence(self) -> Any:  # noqa: ANN401 - a logger of structlog's
         """The log for what may only follow from Kafka being away: while it is, all of it is debug."""
-        return self._log if self._board.access is None else _Demoted(self._log)
+        return self._log if self._process_status.access is None else _Demoted(self._log)
 
     def _log_refusal(self, reason: str, advice: str) -> None:
         if reason not in self._refusals:
@@ -189,9 +191,9 @@ class KafkaTelemetry:
             self._log.error("kafka_refused", reason=reason, advice=advice)
 
     def _interrupt(self, why: Trouble | None) -> None:
-        for row in self._board.streams:
-            row.interruption = why
-            publish_state(self._metrics, row)
+        for stream in self._process_status.streams:
+            stream.interruption = why
+            publish_state(self._metrics, stream)
 
     def _note_restores(self) -> None:
         done = sum(done for done, _ in self._restores.values())
@@ -200,9 +202,9 @@ class KafkaTelemetry:
 
     def _note(self) -> None:
         """Since when the process is ready, or is not."""
-        ready = self._board.problem() is None
+        ready = self._process_status.problem() is None
         if ready:
             self._refusals.clear()
-        self._metrics.kafka_ready.set(self._board.kafka_problem() is None)
+        self._metrics.kafka_ready.set(self._process_status.kafka_problem() is None)
         if ready != self._ready:
-            self._ready, self._board.changed = ready, self._clock.now()
+            self._ready, self._process_status.changed = ready, self._clock.now()

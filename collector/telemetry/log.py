@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 import structlog
 
-from collector.secrets import concealed
+from collector.secrets import redacted
 from collector.telemetry.log_target import LogTarget, PrintedLines, stderr_target
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -36,7 +36,7 @@ def configure(level: Level, form: Literal["json", "console"], target: LogTarget 
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=target.is_terminal)
     )
-    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _conceal, render]
+    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redact, render]
     wrapper = structlog.make_filtering_bound_logger(_LEVELS[level])
     with_context = [structlog.contextvars.merge_contextvars, *shared]
     lines = _Lines(target)
@@ -107,13 +107,13 @@ def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - what structlog hands 
         return json.dumps(value, default=str, skipkeys=True, ensure_ascii=False)
 
 
-def _conceal(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _redact(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Every value, just before it is written: a secret may be anywhere in what was logged."""
     return {name: _shown(value) for name, value in line.items()}
 
 
 def _shown(value: object) -> Any:  # noqa: ANN401 - as JSON knows it
     try:
-        return concealed(value)
+        return redacted(value)
     except Exception:  # noqa: BLE001 - its text is made by code of its class
         return f"<{type(value).__name__}>"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from threading import RLock
 
-from collector.secrets import conceal
+from collector.secrets import redact
 
 STDERR_FD = 2
 MAX_WAIT_MS = 20.0
@@ -112,7 +112,7 @@ class PrintedLines(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._target.write(conceal(line))
+            self._target.write(redact(line))
         return len(text)
 
     def flush(self) -> None:

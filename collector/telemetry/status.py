@@ -7,13 +7,13 @@ from typing import Literal, get_args
 
 from msgspec import Struct, field
 
-from collector.model import EPOCH, Head, Strip, Window
+from collector.model import UNIX_EPOCH, ActivityTimeline, Checkpoint, Window
 from collector.rfc3339 import format_seconds
 
 StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = get_args(StreamState)
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
-Look = Callable[[datetime | None, datetime], Strip | None]
+Timeline = Callable[[datetime | None, datetime], ActivityTimeline | None]
 """The strip, given up to where the stream was asked for, as far as is known, and now."""
 MINUTES = 60
 """Of events, that are kept by the minute."""
@@ -54,17 +54,17 @@ class Minutes(Struct):
         return found
 
 
-class StreamRow(Struct):
+class StreamStatus(Struct):
     """One stream."""
 
     vendor: str
     source: str
     stream: str
     state: StreamState = "not_owned"
-    head: Head | None = None
+    checkpoint: Checkpoint | None = None
     last_window: Window | None = None
     last_success: datetime | None = None
-    asked: datetime | None = None
+    requested_until: datetime | None = None
     """Up to where it was asked for since it is ours."""
     restoring: float | None = None
     """Share of the state that is read, while it is restored."""
@@ -73,7 +73,7 @@ class StreamRow(Struct):
     """Why nothing can be published at present, whatever the stream does: Kafka is away."""
     notices: list[str] = field(default_factory=list)
     ledger_entries: int = 0
-    strip: Look | None = None
+    timeline: Timeline | None = None
     missing: int | None = None
     """Numbered records that nothing was seen of; None of kinds that nobody numbers."""
     records: Counter[str] = field(default_factory=Counter)
@@ -88,7 +88,7 @@ class StreamRow(Struct):
         return "backing_off" if interrupted else self.state
 
     def as_json(self, now: datetime) -> dict[str, object]:
-        head, window = self.head, self.last_window
+        checkpoint, window = self.checkpoint, self.last_window
         trouble = self.interruption if self.shown_state != self.state else self.trouble
         return {
             "vendor": self.vendor,
@@ -96,10 +96,10 @@ class StreamRow(Struct):
             "stream": self.stream,
             "state": self.shown_state,
             "restoring": self.restoring,
-            "since": _written(head.since if head else None),
-            "watermark": _written(head.watermark if head else None),
-            "final": _written(head.final if head else None),
-            "lag_s": head and max(0, int((now - head.watermark).total_seconds())),
+            "since": _written(checkpoint.since if checkpoint else None),
+            "watermark": _written(checkpoint.watermark if checkpoint else None),
+            "final": _written(checkpoint.final if checkpoint else None),
+            "lag_s": checkpoint and max(0, int((now - checkpoint.watermark).total_seconds())),
             "last_window": window and {"start": _written(window.start), "end": _written(window.end)},
             "last_success": _written(self.last_success),
             "last_error": trouble
@@ -118,11 +118,11 @@ class StreamRow(Struct):
                 "ledger_entries": self.ledger_entries,
             },
             "events_per_minute": self.minutes.up_to(now),
-            "strip": _strip(self.strip(self.asked, now)) if self.strip else None,
+            "strip": _timeline(self.timeline(self.requested_until, now)) if self.timeline else None,
         }
 
 
-class SourceRow(Struct):
+class SourceStatus(Struct):
     """One source: what its streams share."""
 
     vendor: str
@@ -147,13 +147,13 @@ class Problem(Struct, frozen=True):
     reason: str
 
 
-class Board(Struct):
+class ProcessStatus(Struct):
     """What the process knows of itself."""
 
     version: str
     group: str
-    streams: list[StreamRow] = field(default_factory=list)
-    sources: list[SourceRow] = field(default_factory=list)
+    streams: list[StreamStatus] = field(default_factory=list)
+    sources: list[SourceStatus] = field(default_factory=list)
     started: datetime | None = None
     owned_partitions: Sequence[int] = ()
     access: Problem | None = None
@@ -204,19 +204,19 @@ class Board(Struct):
         }
 
 
-def _strip(strip: Strip | None) -> dict[str, object] | None:
-    if strip is None:
+def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
+    if timeline is None:
         return None
     return {
-        "start": _written(strip.start),
-        "lengths_s": strip.lengths_s,
-        "counts": strip.counts,
-        "kinds": strip.kinds,
+        "start": _written(timeline.start),
+        "lengths_s": timeline.lengths_s,
+        "counts": timeline.counts,
+        "kinds": timeline.kinds,
     }
 
 
 def _minute(instant: datetime) -> int:
-    return (instant - EPOCH) // timedelta(minutes=1)
+    return (instant - UNIX_EPOCH) // timedelta(minutes=1)
 
 
 def _written(instant: datetime | None) -> str | None:

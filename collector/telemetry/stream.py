@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 import structlog
 
 from collector.errors import Park
-from collector.model import Gap, Head, Tally, Window
+from collector.model import Checkpoint, Gap, Tally, Window
 from collector.rfc3339 import format_seconds
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, Look, StreamRow, StreamState, Trouble
+from collector.telemetry.status import STATES, StreamState, StreamStatus, Timeline, Trouble
 
 OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
 REASONS = ("malformed", "too_large")
 POLLS = ("ok", "empty", "retry", "park")
-MOST_LINES = 20
+MAX_LINES = 20
 """Of one kind at a time."""
 _WAITS = "nothing to do: it is tried again"
 LOG_AGAIN = timedelta(minutes=10)
@@ -25,12 +25,12 @@ LOG_AGAIN = timedelta(minutes=10)
 class StreamTelemetry:
     """Tells of one stream. WARNING: recoverable, nothing is lost. ERROR: an operator is needed."""
 
-    def __init__(self, metrics: Metrics, row: StreamRow, event_types: Sequence[str]) -> None:
+    def __init__(self, metrics: Metrics, status: StreamStatus, event_types: Sequence[str]) -> None:
         self._metrics = metrics
-        self._row = row
+        self._status = status
         self._types = event_types
-        self._labels = (row.source, row.stream)
-        self._log = structlog.get_logger().bind(source=row.source, stream=row.stream)
+        self._labels = (status.source, status.stream)
+        self._log = structlog.get_logger().bind(source=status.source, stream=status.stream)
         self._logged: tuple[str, datetime] | None = None
         self._letters: Counter[str] = Counter()
         """Dead letters that no line has told of yet."""
@@ -40,19 +40,19 @@ class StreamTelemetry:
 
     def restoring(self, share: float) -> None:
         """The state is being read, so far that share of it. A stream that is parked stays so until it runs."""
-        self._row.restoring = round(share, 3)
-        if self._row.state != "parked":
-            self._row.trouble = None
+        self._status.restoring = round(share, 3)
+        if self._status.state != "parked":
+            self._status.trouble = None
             self._state("restoring")
 
     def blocked(self, error: str, advice: str | None, retry_in_s: float, now: datetime) -> None:
         """The state cannot be opened, for a reason that is logged of Kafka; with advice, an operator is needed."""
-        self._row.restoring = None
+        self._status.restoring = None
         self._state("backing_off" if advice is None else "parked")
-        self._row.trouble = Trouble(error, advice or _WAITS, now, now + timedelta(seconds=retry_in_s))
+        self._status.trouble = Trouble(error, advice or _WAITS, now, now + timedelta(seconds=retry_in_s))
 
-    def owned(self, head: Head | None, entries: int, strip: Look | None = None) -> None:
-        """This process runs the stream now. `strip` is how to look at what it published lately."""
+    def owned(self, checkpoint: Checkpoint | None, entries: int, timeline: Timeline | None = None) -> None:
+        """This process runs the stream now. `timeline` is how to look at what it published lately."""
         metrics = self._metrics
         for outcome in OUTCOMES:
             metrics.records.labels(*self._labels, outcome)
@@ -63,16 +63,16 @@ class StreamTelemetry:
         for reason in REASONS:
             metrics.dead_letters.labels(*self._labels, reason)
         self._is_owned = True
-        self._row.trouble = self._logged = self._row.restoring = None
-        self._row.strip = strip
+        self._status.trouble = self._logged = self._status.restoring = None
+        self._status.timeline = timeline
         self._state("catching_up")
-        self._log.info("stream_owned", **_where(head), ledger_entries=entries)
-        self._head(head, entries)
+        self._log.info("stream_owned", **_where(checkpoint), ledger_entries=entries)
+        self._checkpoint(checkpoint, entries)
 
     def disowned(self) -> None:
         """This process stops running the stream, or stops trying to."""
         self._state("not_owned")
-        self._row.trouble = self._row.restoring = None
+        self._status.trouble = self._status.restoring = None
         if not self._is_owned:
             return
         self._is_owned = False
@@ -85,38 +85,38 @@ class StreamTelemetry:
             metrics.ledger_entries,
         ):
             gauge.remove(*self._labels)
-        if self._row.missing is not None:
-            metrics.missing_sessions.remove(self._row.source)
-        row = self._row
-        row.missing = row.strip = row.asked = None
-        row.head = row.last_window = row.last_success = None
-        row.ledger_entries = 0
-        (self._log.info if row.interruption is None else self._log.debug)("stream_released")
+        if self._status.missing is not None:
+            metrics.missing_sessions.remove(self._status.source)
+        status = self._status
+        status.missing = status.timeline = status.requested_until = None
+        status.checkpoint = status.last_window = status.last_success = None
+        status.ledger_entries = 0
+        (self._log.info if status.interruption is None else self._log.debug)("stream_released")
 
-    def begun(self, head: Head) -> None:
+    def begun(self, checkpoint: Checkpoint) -> None:
         """The stream was never seen before: its first head is durable."""
-        self._log.info("stream_begun", **_where(head))
-        self._head(head, 0)
+        self._log.info("stream_begun", **_where(checkpoint))
+        self._checkpoint(checkpoint, 0)
 
-    def since_ignored(self, configured: datetime, head: Head) -> None:
+    def since_ignored(self, configured: datetime, checkpoint: Checkpoint) -> None:
         text = (
-            f"since = {format_seconds(configured)} is not used: the stream began at {format_seconds(head.since)}; for "
-            "older data add a source of its own with since and until"
+            f"since = {format_seconds(configured)} is ignored: the stream began at {format_seconds(checkpoint.since)}; "
+            "for older data add a separate source with since and until"
         )
         if self._is_news(text):
             self._log.warning("since_ignored", advice=text)
 
-    def selection_changed(self, head: Head) -> None:
+    def selection_changed(self, checkpoint: Checkpoint) -> None:
         text = (
-            "another part of the account is asked for than before; what is new in it is polled from "
-            f"{format_seconds(head.watermark)} on; for its history add a source of its own with since and until"
+            "the source now selects another part of the account; what was added to it is polled from "
+            f"{format_seconds(checkpoint.watermark)} on; for its history add a separate source with since and until"
         )
         if self._is_news(text):
             self._log.warning("selection_changed", advice=text)
 
-    def committed(self, tally: Tally, head: Head, entries: int, now: datetime) -> None:
+    def committed(self, tally: Tally, checkpoint: Checkpoint, entries: int, now: datetime) -> None:
         """A batch is durable: only now is it counted."""
-        metrics, row = self._metrics, self._row
+        metrics, status = self._metrics, self._status
         for outcome, count in tally.records.items():
             metrics.records.labels(*self._labels, outcome).inc(count)
         for name, count in tally.events.items():
@@ -125,10 +125,10 @@ class StreamTelemetry:
             metrics.dead_letters.labels(*self._labels, reason).inc(count)
         for end_ms in tally.fresh_ends_ms:
             metrics.event_delay.labels(*self._labels).observe(max(0.0, now.timestamp() - end_ms / 1000))
-        row.minutes.add(tally.events.values(), now)
-        row.records.update(tally.records)
-        row.events.update(tally.events)
-        row.dead_letters.update(tally.dead_letters)
+        status.minutes.add(tally.events.values(), now)
+        status.records.update(tally.records)
+        status.events.update(tally.events)
+        status.dead_letters.update(tally.dead_letters)
         self._letters.update(tally.dead_letters)
         if self._letters and (self._letters_logged is None or now - self._letters_logged >= LOG_AGAIN):
             self._log.error("dead_letters", **self._letters, advice="see the topic collector.dead_letters")
@@ -136,36 +136,40 @@ class StreamTelemetry:
             self._letters_logged = now
         if outside := tally.records.get("outside"):
             self._log.debug("records_outside", count=outside)
-        self._head(head, entries)
+        self._checkpoint(checkpoint, entries)
 
-    def polled(self, window: Window, rows: int, took_s: float, head: Head, *, behind: bool, now: datetime) -> None:
+    def polled(
+        self, window: Window, rows: int, took_s: float, checkpoint: Checkpoint, *, behind: bool, now: datetime
+    ) -> None:
         """A window was taken whole."""
         self._metrics.polls.labels(*self._labels, "ok" if rows else "empty").inc()
         self._metrics.poll_duration.labels(*self._labels).observe(took_s)
         self._metrics.last_success.labels(*self._labels).set(now.timestamp())
-        row = self._row
-        row.last_window, row.last_success = window, now
-        row.asked = window.end if row.asked is None else max(row.asked, window.end)
-        if row.state in ("backing_off", "parked"):
+        status = self._status
+        status.last_window, status.last_success = window, now
+        status.requested_until = (
+            window.end if status.requested_until is None else max(status.requested_until, window.end)
+        )
+        if status.state in ("backing_off", "parked"):
             self._log.info("stream_recovered")
-        row.trouble = self._logged = None
+        status.trouble = self._logged = None
         self._state("catching_up" if behind else "live")
         self._log.debug("polled", **_span(window), rows=rows, took_s=round(took_s, 3))
-        self._head(head, row.ledger_entries)
+        self._checkpoint(checkpoint, status.ledger_entries)
 
     def idle(self) -> None:
         """There is nothing to ask for yet, so nothing to catch up with: a period may only be over in hours."""
-        if self._row.state == "catching_up":
+        if self._status.state == "catching_up":
             self._state("live")
 
     def missing(self, count: int, lost: Sequence[Gap]) -> None:
         """How many numbered records nothing was seen of so far, and those of which nothing is expected any more."""
-        self._metrics.missing_sessions.labels(self._row.source).set(count)
-        self._row.missing = count
-        for gap in lost[:MOST_LINES]:
+        self._metrics.missing_sessions.labels(self._status.source).set(count)
+        self._status.missing = count
+        for gap in lost[:MAX_LINES]:
             self._log.warning("sessions_missing", device=gap.series, first=gap.first, last=gap.last, count=gap.count)
-        if len(lost) > MOST_LINES:
-            rest = lost[MOST_LINES:]
+        if len(lost) > MAX_LINES:
+            rest = lost[MAX_LINES:]
             self._log.warning("sessions_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
 
     def narrowed(self, window: Window, reason: str) -> None:
@@ -196,9 +200,9 @@ class StreamTelemetry:
         text = f"unexpected {type(error).__name__}: {error}"
         self._trouble("parked", text, advice, window, failures, delay_s, now, fault=error)
 
-    def completed(self, head: Head) -> None:
+    def completed(self, checkpoint: Checkpoint) -> None:
         self._state("complete")
-        self._log.info("stream_complete", **_where(head))
+        self._log.info("stream_complete", **_where(checkpoint))
 
     def _trouble(
         self,
@@ -212,7 +216,7 @@ class StreamTelemetry:
         fault: Exception | None = None,
     ) -> None:
         self._state(state)
-        self._row.trouble = Trouble(error, advice, now, now + timedelta(seconds=delay_s))
+        self._status.trouble = Trouble(error, advice, now, now + timedelta(seconds=delay_s))
         if self._logged is None or self._logged[0] != error or now - self._logged[1] >= LOG_AGAIN:
             self._logged = error, now
             place = _span(window) if window else {}
@@ -224,38 +228,38 @@ class StreamTelemetry:
 
     def _is_news(self, notice: str) -> bool:
         """Whether it was not told yet; from now on the row tells it."""
-        if notice in self._row.notices:
+        if notice in self._status.notices:
             return False
-        self._row.notices.append(notice)
+        self._status.notices.append(notice)
         return True
 
-    def _head(self, head: Head | None, entries: int) -> None:
-        self._row.head, self._row.ledger_entries = head, entries
-        if head is None:
+    def _checkpoint(self, checkpoint: Checkpoint | None, entries: int) -> None:
+        self._status.checkpoint, self._status.ledger_entries = checkpoint, entries
+        if checkpoint is None:
             return
-        self._metrics.watermark.labels(*self._labels).set(head.watermark.timestamp())
-        self._metrics.final.labels(*self._labels).set(head.final.timestamp())
-        self._metrics.window_span.labels(*self._labels).set(head.span.total_seconds())
+        self._metrics.watermark.labels(*self._labels).set(checkpoint.watermark.timestamp())
+        self._metrics.final.labels(*self._labels).set(checkpoint.final.timestamp())
+        self._metrics.window_span.labels(*self._labels).set(checkpoint.span.total_seconds())
         self._metrics.ledger_entries.labels(*self._labels).set(entries)
 
     def _state(self, state: StreamState) -> None:
-        self._row.state = state
-        publish_state(self._metrics, self._row)
+        self._status.state = state
+        publish_state(self._metrics, self._status)
 
 
-def publish_state(metrics: Metrics, row: StreamRow) -> None:
+def publish_state(metrics: Metrics, status: StreamStatus) -> None:
     """Set the gauges of a stream's state to what its row shows."""
     for each in STATES:
-        metrics.stream_state.labels(row.source, row.stream, each).set(each == row.shown_state)
+        metrics.stream_state.labels(status.source, status.stream, each).set(each == status.shown_state)
 
 
-def _where(head: Head | None) -> dict[str, str]:
-    if head is None:
+def _where(checkpoint: Checkpoint | None) -> dict[str, str]:
+    if checkpoint is None:
         return {}
     return {
-        "since": format_seconds(head.since),
-        "watermark": format_seconds(head.watermark),
-        "final": format_seconds(head.final),
+        "since": format_seconds(checkpoint.since),
+        "watermark": format_seconds(checkpoint.watermark),
+        "final": format_seconds(checkpoint.final),
     }
 
 

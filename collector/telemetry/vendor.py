@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import SourceRow
+from collector.telemetry.status import SourceStatus
 
 
 class VendorTelemetry:
@@ -13,12 +13,12 @@ class VendorTelemetry:
         self,
         metrics: Metrics,
         source: str,
-        row: SourceRow | None = None,
+        status: SourceStatus | None = None,
         watch: Callable[[str], None] | None = None,
     ) -> None:
         self._metrics = metrics
         self._source = source
-        self._row = row or SourceRow("", source)
+        self._status = status or SourceStatus("", source)
         self._watch = watch
         self._requests = 0
 
@@ -32,12 +32,12 @@ class VendorTelemetry:
 
     def may_export(self, at_once: int) -> None:
         """The vendor builds so many exports of the account at a time."""
-        self._row.exports_at_once = at_once
+        self._status.exports_at_once = at_once
 
     def exporting(self, more: int) -> None:
         """So many more exports of the source are under way at the vendor."""
         self._metrics.exports_in_flight.labels(self._source).inc(more)
-        self._row.exports_in_flight += more
+        self._status.exports_in_flight += more
         self._say()
 
     def exported(self, took_s: float) -> None:
@@ -52,10 +52,10 @@ class VendorTelemetry:
     def _say(self, more: str = "") -> None:
         """For somebody who waits."""
         if self._watch is not None:
-            export = "the vendor builds an export" if self._row.exports_in_flight else "asking"
+            export = "the vendor builds an export" if self._status.exports_in_flight else "asking"
             self._watch(f"{export}, requests so far: {self._requests}{more}")
 
 
-def unheard(watch: Callable[[str], None] | None = None) -> VendorTelemetry:
+def unreported(watch: Callable[[str], None] | None = None) -> VendorTelemetry:
     """For the commands that ask a vendor and count nothing; `watch` is told what is going on, in words."""
     return VendorTelemetry(Metrics(), "", watch=watch)

@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
+from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import Http
 
@@ -25,7 +25,7 @@ class Stream(Protocol[P]):
     @property
     def policy(self) -> Policy: ...
     @property
-    def memory(self) -> Memory: ...
+    def dedup_mode(self) -> DedupMode: ...
     @property
     def fields_version(self) -> int:
         """Of the lists of fields in keys and fingerprints. Raise it by one whenever one of them changes."""
@@ -41,7 +41,7 @@ class Stream(Protocol[P]):
         ...
 
     @property
-    def reach(self) -> timedelta:
+    def max_clock_offset(self) -> timedelta:
         """How far the clock by which records are filed may stand from UTC: the ledger keeps them that much longer."""
         ...
 
@@ -56,14 +56,14 @@ class Stream(Protocol[P]):
         ...
 
     @property
-    def numbered(self) -> Callable[[Record[P]], tuple[int, int]] | None:
+    def sequence_of(self) -> Callable[[Record[P]], tuple[int, int]] | None:
         """Where a device counts its records one by one, which device's a record is, and its number: gaps are told."""
         ...
 
     @property
     def event_types(self) -> Sequence[EventType]: ...
 
-    def ask(self, window: Window) -> AsyncGenerator[Answer[P], None]:
+    def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
         """Every row that the vendor selects by the window. The only I/O.
 
         Raises RetryLater, Park or Split. What was yielded before stays valid: rows may come again, in this answer or

@@ -29,9 +29,9 @@ T = TypeVar("T")
 CHUNK_BYTES = 64 << 10
 WHOLE = 3
 """How many timeouts a whole answer may take: a vendor that trickles is not waited for for ever."""
-ANSWERS_AT_ONCE = 2
+MAX_LARGE_RESPONSES = 2
 """Answers that are in memory at a time in the process, but for small ones: what bounds it, whatever is configured."""
-SMALL_BYTES = 256 << 10
+MAX_SMALL_BYTES = 256 << 10
 """A body up to here needs no share: the live edge waits for no backfill, and for no vendor that trickles."""
 
 
@@ -93,7 +93,7 @@ class Http:
         self.clock = clock
         self._session = session
         self._shared: dict[tuple[str, str], Any] = {}
-        self._answers = anyio.Semaphore(ANSWERS_AT_ONCE)
+        self._answers = anyio.Semaphore(MAX_LARGE_RESPONSES)
 
     def shared(self, kind: str, owner: str, make: Callable[[], T]) -> T:
         """The one thing of its kind that an owner (an account, a host) has in this process, made when first needed."""
@@ -118,7 +118,7 @@ class Http:
         limits: Limits,
         limiter: Limiter,
         asked: Callable[[str, float, int], None],
-        conceal: Callable[[bytes], bytes] = bytes,
+        redact: Callable[[bytes], bytes] = bytes,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """The whole body of a 200 answer, without what `conceal` takes out of it.
@@ -153,7 +153,7 @@ class Http:
         if trouble is not None:
             share.give_back()
             raise trouble
-        return Response(conceal(body), timedelta(seconds=monotonic() - began), vendor_now, share.give_back)
+        return Response(redact(body), timedelta(seconds=monotonic() - began), vendor_now, share.give_back)
 
 
 class _Share:
@@ -198,7 +198,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int, share: "_Share", d
     size = 0
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         size += len(chunk)
-        if size > SMALL_BYTES and not share.taken:
+        if size > MAX_SMALL_BYTES and not share.taken:
             left, deadline.deadline = deadline.deadline - anyio.current_time(), inf
             await share.take()  # however long: the wait is our own, not the vendor's
             deadline.deadline = anyio.current_time() + left
@@ -215,9 +215,9 @@ def ahead_s(response: Response, answered: datetime) -> float | None:
     """
     if response.vendor_now is None:
         return None
-    least = (response.vendor_now - answered).total_seconds()
-    most = least + 1 + response.took.total_seconds()
-    return max(least, 0.0) + min(most, 0.0)
+    min_end = (response.vendor_now - answered).total_seconds()
+    most = min_end + 1 + response.took.total_seconds()
+    return max(min_end, 0.0) + min(most, 0.0)
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:

@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, field_validator, model_validator
 
-from collector.grid import Moments
-from collector.model import SMALLEST_SPAN, Account, Grid, Policy, Seconds
+from collector.alignment import Snapshot
+from collector.model import MIN_SPAN, Account, Alignment, AnySecond, Policy
 from collector.secrets import Secret
 from collector.settings import STRICT, Duration, Moment, Switch, at_least
 from collector.vendors.http import Limits, is_private
 
 Positive = Annotated[Duration, at_least(timedelta(seconds=1))]
-Span = Annotated[Duration, at_least(SMALLEST_SPAN)]
+Span = Annotated[Duration, at_least(MIN_SPAN)]
 
 
 class StreamSettings(BaseModel):
@@ -24,16 +24,16 @@ class StreamSettings(BaseModel):
 
     interval: Positive
 
-    def policy(self, until: datetime | None, grid: Grid | None = None) -> Policy:
+    def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         raise NotImplementedError
 
 
 class SnapshotSettings(StreamSettings):
     """How a stream is polled that is only ever asked for as it is now."""
 
-    def policy(self, until: datetime | None, grid: Grid | None = None) -> Policy:
+    def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         at_once = timedelta(0)
-        return Policy(self.interval, at_once, at_once, self.interval, self.interval, until, grid or Moments())
+        return Policy(self.interval, at_once, at_once, self.interval, self.interval, until, alignment or Snapshot())
 
 
 class HistorySettings(StreamSettings):
@@ -51,7 +51,7 @@ class HistorySettings(StreamSettings):
                 raise ValueError(f"{name} must be below allowed_lateness")
         return self
 
-    def policy(self, until: datetime | None, grid: Grid | None = None) -> Policy:
+    def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         return Policy(
             self.interval,
             self.settle,
@@ -59,7 +59,7 @@ class HistorySettings(StreamSettings):
             self.sweep_every,
             self.span,
             until,
-            grid or Seconds(),
+            alignment or AnySecond(),
         )
 
 

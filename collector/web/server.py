@@ -10,14 +10,14 @@ from prometheus_client.exposition import choose_encoder
 
 from collector.clock import Clock
 from collector.errors import UserError
-from collector.secrets import conceal, concealed
-from collector.telemetry.status import Board
+from collector.secrets import redact, redacted
+from collector.telemetry.status import ProcessStatus
 from collector.web import static
 
 
 @asynccontextmanager
 async def serving(
-    address: tuple[str, int], board: Board, registry: CollectorRegistry, clock: Clock
+    address: tuple[str, int], process_status: ProcessStatus, registry: CollectorRegistry, clock: Clock
 ) -> AsyncIterator[None]:
     """Serve until the end of the block. Raises UserError when the address cannot be listened on."""
 
@@ -29,11 +29,11 @@ async def serving(
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        reason = board.not_ready()
-        return web.Response(status=503, text=f"{conceal(reason)}\n") if reason else web.Response(text="ready\n")
+        reason = process_status.not_ready()
+        return web.Response(status=503, text=f"{redact(reason)}\n") if reason else web.Response(text="ready\n")
 
     async def status(_: web.Request) -> web.Response:
-        shown = orjson.dumps(concealed(board.as_json(clock.now())))
+        shown = orjson.dumps(redacted(process_status.as_json(clock.now())))
         response = web.Response(body=shown, content_type="application/json", headers=static.HEADERS)
         response.enable_compression()
         return response

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector import secrets
-from collector.secrets import CONCEALED, SHORTEST, SHORTEST_IN_DATA, Secret, conceal, concealed
+from collector.secrets import MIN_LENGTH, MIN_LENGTH_IN_DATA, REDACTED, Secret, redact, redacted
 
 FORMS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -31,8 +31,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "printed": lambda secret: repr(secret)[1:-1],
 }
 TEXTS = st.text(
-    st.characters(exclude_categories=("C", "Z"), exclude_characters="[]<>"), min_size=SHORTEST, max_size=40
-).filter(lambda text: text not in CONCEALED)
+    st.characters(exclude_categories=("C", "Z"), exclude_characters="[]<>"), min_size=MIN_LENGTH, max_size=40
+).filter(lambda text: text not in REDACTED)
 
 
 def _lower(quoted: str) -> str:
@@ -55,16 +55,16 @@ def knowing(*texts: str) -> Iterator[list[Secret]]:
 @example("naïve/ключ", "in a URL, in small letters")
 def test_every_form_of_a_secret_is_concealed_and_what_is_around_it_stays(text: str, form: str) -> None:
     with knowing(text):
-        assert f"<{CONCEALED}>" == conceal(f"<{FORMS[form](text)}>")
+        assert f"<{REDACTED}>" == redact(f"<{FORMS[form](text)}>")
 
 
 @given(TEXTS, TEXTS, st.sampled_from(list(FORMS)))
 def test_a_header_made_of_user_and_token_is_concealed_as_a_whole(user: str, token: str, form: str) -> None:
     with knowing(token) as (secret,):
         basic = secret.learn(b64encode(f"{user}:{token}".encode()).decode())
-        shown = conceal(f"<{FORMS[form](basic)}>")
+        shown = redact(f"<{FORMS[form](basic)}>")
 
-    assert f"<{CONCEALED}>" == shown
+    assert f"<{REDACTED}>" == shown
 
 
 @given(
@@ -79,11 +79,11 @@ def test_an_answer_of_json_stays_json_without_the_secret(text: str, number: int,
     told = {"error": f"<{FORMS[form](text)}>", "number": number}
     with knowing(text) as (secret,):
         secret.reveal()
-        left = json.loads(secret.conceal(json.dumps(told, ensure_ascii=ascii_).encode()))
+        left = json.loads(secret.redact(json.dumps(told, ensure_ascii=ascii_).encode()))
 
     shown = FORMS[form](text)
-    stays = shown.isdecimal() or len(json.dumps(shown, ensure_ascii=ascii_)) - 2 < SHORTEST_IN_DATA
-    assert {"error": told["error"] if stays else f"<{CONCEALED}>", "number": number} == left
+    stays = shown.isdecimal() or len(json.dumps(shown, ensure_ascii=ascii_)) - 2 < MIN_LENGTH_IN_DATA
+    assert {"error": told["error"] if stays else f"<{REDACTED}>", "number": number} == left
 
 
 def test_an_answer_is_freed_of_this_secret_alone_as_it_is_and_as_it_was(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_an_answer_is_freed_of_this_secret_alone_as_it_is_and_as_it_was(tmp_path
             path.write_text(content, "utf-8")
             own.reveal()
 
-        assert b"another's [secret] [secret]" == own.conceal(b"another's this one, before this one, after")
+        assert b"another's [secret] [secret]" == own.redact(b"another's this one, before this one, after")
 
 
-@given(st.text(min_size=1, max_size=SHORTEST - 1))
+@given(st.text(min_size=1, max_size=MIN_LENGTH - 1))
 @example("e")
 @example('"')
 def test_a_secret_too_short_to_be_told_from_other_text_mangles_nothing(text: str) -> None:
@@ -105,8 +105,8 @@ def test_a_secret_too_short_to_be_told_from_other_text_mangles_nothing(text: str
     with knowing(text) as (secret,):
         secret.reveal()
 
-        assert shown == conceal(shown)
-        assert shown.encode() == secret.conceal(shown.encode())
+        assert shown == redact(shown)
+        assert shown.encode() == secret.redact(shown.encode())
 
 
 JSON = st.recursive(
@@ -120,6 +120,6 @@ JSON = st.recursive(
 @example("123456", 123456)
 def test_secrets_are_taken_out_of_texts_at_any_depth_and_out_of_nothing_else(text: str, value: object) -> None:
     with knowing(text):
-        shown = concealed({"version": [value, {"error": f"<{text}>"}], "secret": 123456})
+        shown = redacted({"version": [value, {"error": f"<{text}>"}], "secret": 123456})
 
-    assert {"version": [value, {"error": f"<{CONCEALED}>"}], "secret": 123456} == shown
+    assert {"version": [value, {"error": f"<{REDACTED}>"}], "secret": 123456} == shown

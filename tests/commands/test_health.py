@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from collector.web.server import serving
 from tests.commands.harness import closed_port, collector
 from tests.needs import need
@@ -37,7 +37,7 @@ def listens(config: Path, address: str, more: str = "") -> tuple[str, ...]:
 async def living(host: str = "127.0.0.1") -> AsyncIterator[int]:
     """The port of a process's own HTTP server."""
     port = closed_port()
-    async with serving((host, port), Board("1.2.3", "group"), Metrics().registry, SimulatedClock()):
+    async with serving((host, port), ProcessStatus("1.2.3", "group"), Metrics().registry, SimulatedClock()):
         yield port
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from collector.config import load
 from collector.errors import UserError
-from collector.secrets import CONCEALED, Secret, conceal
+from collector.secrets import REDACTED, Secret, redact
 from collector.vendors.seemetrix import SeemetrixSource
 
 
@@ -173,7 +173,7 @@ def test_a_secret_prints_as_itself_nowhere(tmp_path: Path) -> None:
     shown = f"{key} {key!r} {key!s} {settings} {settings!r} {[key]}"
 
     assert "printed-87" not in shown
-    assert CONCEALED in shown
+    assert REDACTED in shown
 
 
 AWKWARD = ["plain-88", "with/slash-88", "with space-88", "a,b:c-88", "both, of them-88", 'a"b-88', "naïve-88", "50%-88"]
@@ -185,7 +185,7 @@ def test_conceal_removes_a_secret_and_what_urls_make_of_it(text: str) -> None:
 
     # The last is how a request's query is written: the vendor's times are wanted with their slashes and colons.
     for form in (text, quote(text), quote(text, safe=""), quote(text, safe="/:,")):
-        assert conceal(f"GET /devices/?key={form}&tzo=0") == f"GET /devices/?key={CONCEALED}&tzo=0"
+        assert redact(f"GET /devices/?key={form}&tzo=0") == f"GET /devices/?key={REDACTED}&tzo=0"
 
 
 def test_conceal_removes_what_came_from_the_environment_and_from_files(
@@ -200,18 +200,18 @@ def test_conceal_removes_what_came_from_the_environment_and_from_files(
     path.write_text("file-91", "utf-8")
     from_file.reveal()
 
-    assert conceal("env-89 file-90 file-91") == f"{CONCEALED} {CONCEALED} {CONCEALED}"
+    assert redact("env-89 file-90 file-91") == f"{REDACTED} {REDACTED} {REDACTED}"
 
 
 def test_conceal_leaves_no_tail_of_a_secret_that_begins_like_another() -> None:
     secret("twin-92")
     secret("twin-92-longer")
 
-    assert conceal("twin-92-longer twin-92") == f"{CONCEALED} {CONCEALED}"
+    assert redact("twin-92-longer twin-92") == f"{REDACTED} {REDACTED}"
 
 
 def test_conceal_leaves_everything_else_as_it_is() -> None:
-    assert conceal("device 5315, session 1331") == "device 5315, session 1331"
+    assert redact("device 5315, session 1331") == "device 5315, session 1331"
 
 
 SECRET = "s3cret-93"

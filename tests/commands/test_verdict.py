@@ -8,7 +8,7 @@ import pytest
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
 from collector.kafka.follow import Followed
-from collector.model import Head
+from collector.model import Checkpoint
 from collector.simulator.faults import Faults
 from collector.simulator.vidicenter import Rules, VidiCenter
 from collector.simulator.world import FAST, Visit, World, as_datetime
@@ -20,11 +20,11 @@ WORLD = World(devices=(3001, 3002), rate=120, pace=FAST)
 VIDICENTER = VidiCenter(WORLD, lambda: 0, Rules(), Faults())
 
 
-def head(final: datetime) -> Head:
-    return Head(SINCE, final + timedelta(seconds=20), final, timedelta(hours=1), final)
+def checkpoint(final: datetime) -> Checkpoint:
+    return Checkpoint(SINCE, final + timedelta(seconds=20), final, timedelta(hours=1), final)
 
 
-HEADS: dict[str, Head | None] = {SEEMETRIX: head(FINAL), QUIVIDI: head(FINAL)}
+HEADS: dict[str, Checkpoint | None] = {SEEMETRIX: checkpoint(FINAL), QUIVIDI: checkpoint(FINAL)}
 
 
 def happened(first: datetime = SINCE, last: datetime = FINAL) -> list[Visit]:
@@ -79,11 +79,11 @@ def everything() -> list[Followed]:
     return sessions(happened()) + viewers(happened())
 
 
-def verdict(told: list[Followed], heads: dict[str, Head | None] | None = None) -> Verdict:
+def verdict(told: list[Followed], checkpoints: dict[str, Checkpoint | None] | None = None) -> Verdict:
     reader = Reader()
     for each in told:
         reader.note(each)
-    return judge(WORLD, VIDICENTER, SINCE, HEADS if heads is None else heads, reader)
+    return judge(WORLD, VIDICENTER, SINCE, HEADS if checkpoints is None else checkpoints, reader)
 
 
 def test_the_truth_is_good() -> None:
@@ -140,11 +140,14 @@ def test_what_began_outside_of_what_is_final_is_not_counted() -> None:
 def test_each_source_counts_as_far_as_it_is_final() -> None:
     some = happened(last=SINCE + timedelta(minutes=10))
     told = sessions(some) + viewers(happened())
-    ahead: dict[str, Head | None] = {SEEMETRIX: head(SINCE + timedelta(minutes=10)), QUIVIDI: head(FINAL)}
+    ahead: dict[str, Checkpoint | None] = {
+        SEEMETRIX: checkpoint(SINCE + timedelta(minutes=10)),
+        QUIVIDI: checkpoint(FINAL),
+    }
     assert verdict(told, ahead).is_good
     assert len(happened()) - len(some) == verdict(told).missing
 
 
 def test_a_source_that_never_began_is_not_counted() -> None:
-    assert verdict(sessions(happened()), {SEEMETRIX: head(FINAL), QUIVIDI: None}).is_good
+    assert verdict(sessions(happened()), {SEEMETRIX: checkpoint(FINAL), QUIVIDI: None}).is_good
     assert not verdict(sessions(happened())).is_good

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from collector.commands.schema import event_types, json_schema
-from collector.model import Memory, Record, Reject, Window
+from collector.model import DedupMode, Record, Reject, Window
 from collector.pipeline.message import Origin, of_reject, record_digest
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.wire import read, rows
@@ -50,7 +50,7 @@ def example_events() -> list[tuple[str, Any]]:
     """The names of the types and the values, as JSON, that the document's session becomes."""
     (session,) = read(rows(RAW_DATA))
     assert isinstance(session, Record)
-    digest = record_digest(Memory.VERSIONS, session, 0)
+    digest = record_digest(DedupMode.VERSIONED, session, 0)
     events = explode_session(session, digest, 0, "mall")
     return [(event.type.name, msgspec.json.decode(msgspec.json.encode(event.data))) for event in events]
 

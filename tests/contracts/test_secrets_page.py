@@ -8,8 +8,8 @@ import pytest
 
 from collector.config import load
 from collector.kafka import connection, refusal
-from collector.secrets import LARGEST_BYTES, SHORTEST
-from collector.worker import LOOK_AGAIN
+from collector.secrets import MAX_FILE_BYTES, MIN_LENGTH
+from collector.worker import CREDENTIALS_CHECK_INTERVAL
 
 PAGE = (Path(__file__).parents[2] / "docs" / "secrets.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -38,6 +38,6 @@ def test_what_it_says_is_what_is_said(words: str) -> None:
 
 def test_its_numbers_are_the_code_s() -> None:
     assert len(SAID) > 10
-    assert f"fewer than {SHORTEST} characters" in PAGE
-    assert f"looks every {LOOK_AGAIN.seconds} seconds" in PAGE
-    assert f"larger than {LARGEST_BYTES >> 10} KiB" in " ".join(PAGE.split())
+    assert f"fewer than {MIN_LENGTH} characters" in PAGE
+    assert f"looks every {CREDENTIALS_CHECK_INTERVAL.seconds} seconds" in PAGE
+    assert f"larger than {MAX_FILE_BYTES >> 10} KiB" in " ".join(PAGE.split())

@@ -177,12 +177,12 @@ def test_a_value_is_what_the_page_says(place: Place, key: str) -> None:
     kind, _, bounds = value.partition(", ")
     good, bad = SAMPLES[kind]
     assert refusal(model, key, bad) is not None
-    least, most = _bounds(bounds)
-    if least is None:
+    min_end, most = _bounds(bounds)
+    if min_end is None:
         assert refusal(model, key, good) is None
         return
-    assert refusal(model, key, _of(kind, least)) is None
-    assert refusal(model, key, _of(kind, least - 1)) is not None
+    assert refusal(model, key, _of(kind, min_end)) is None
+    assert refusal(model, key, _of(kind, min_end - 1)) is not None
     assert refusal(model, key, _of(kind, most or 99_999)) is None
     if most is not None:
         assert refusal(model, key, _of(kind, most + 1)) is not None

@@ -6,7 +6,7 @@ from functools import partial
 import anyio
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX
-from collector.simulator.vidicenter import EXPORTS_AT_ONCE
+from collector.simulator.vidicenter import MAX_RUNNING_EXPORTS
 from tests.faults.faults import RESPONSE, Action, Blackhole, Delay, Drop, Reset
 from tests.faults.forwarder import Forwarder
 from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage
@@ -95,7 +95,7 @@ async def cut_off_from_the_vendors(stage: Stage, times: int) -> int:
             assert [owner] == await stage.owners(source)
             assert await _backs_off(owner, source)
         await stage.recovers()
-    assert EXPORTS_AT_ONCE >= stage.vendors.vidicenter.most_at_once
+    assert MAX_RUNNING_EXPORTS >= stage.vendors.vidicenter.most_at_once
     assert 0 == stage.vendors.vidicenter.refused
     return times
 

@@ -234,14 +234,14 @@ class _Connection:
             fault = None if self._proxy.is_dark else self._proxy.strike(exchange.asked, Direction.RESPONSE)
             match fault and fault.action:
                 case None:
-                    await self._tell(frame)
+                    await self._telemetry(frame)
                 case Drop() | Blackhole():
                     pass
                 case Reset():
                     _reset(self._client)
                     return
                 case Answer(code=code):
-                    await self._tell(refusal(exchange.asked, code))
+                    await self._telemetry(refusal(exchange.asked, code))
                 case Delay() | Hold() if fault is not None:
                     await self._late_answer(exchange.asked, frame, fault)
             self._waiting.popleft()
@@ -251,7 +251,7 @@ class _Connection:
         held = fault.keep(asked)
         try:
             await held.due()
-            await self._tell(frame)
+            await self._telemetry(frame)
         finally:
             held.delivered.set()
 
@@ -259,9 +259,9 @@ class _Connection:
         """The proxy's own answers whose turn it is."""
         while self._waiting and (own := self._waiting[0].own) is not None:
             self._waiting.popleft()
-            await self._tell(own)
+            await self._telemetry(own)
 
-    async def _tell(self, frame: bytes) -> None:
+    async def _telemetry(self, frame: bytes) -> None:
         if self._proxy.is_dark:
             return
         async with self._writing:

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from collector.errors import EpochEnded, Refused
+from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka.claim import claim
 from collector.kafka.epoch import Epoch, epoch
 from collector.kafka.producer import Fenced
@@ -20,14 +20,14 @@ from collector.kafka.topics import ensure
 from collector.model import Envelope, Message
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.proxy import Proxy
 
 THINGS = "things"
 KEYS = 4
 """Of each batch, over the topic's three partitions."""
-BROKEN = (EpochEnded, Fenced, Refused, KafkaError, OSError, TimeoutError)
+BROKEN = (EpochEnded, Fenced, KafkaMisconfigured, KafkaError, OSError, TimeoutError)
 """What ends an epoch and not the process: the same as in the daemon."""
 
 
@@ -55,7 +55,7 @@ class Place:
         )
         self._broker = broker.address
         self._topics = [prefix + THINGS, self.settings.state_topic]
-        self._tell = KafkaTelemetry(Metrics(), Board("0", "group"))
+        self._telemetry = KafkaTelemetry(Metrics(), ProcessStatus("0", "group"))
 
     async def ensure(self, *others: str) -> None:
         direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
@@ -63,7 +63,7 @@ class Place:
         assert await claim(direct, {THINGS, *others}, 0)
 
     def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:
-        return epoch(partition, self.settings, self._tell, lambda: True, progress=progress)
+        return epoch(partition, self.settings, self._telemetry, lambda: True, progress=progress)
 
     def id(self, partition: int) -> str:
         """The transactional id, by which faults know whom they are for."""

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, judge
-from collector.model import Head, floor_second
+from collector.model import Checkpoint, floor_second
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, World
@@ -133,19 +133,21 @@ class Stage:
                 first.setdefault(told.headers["ce_source"].rpartition("/")[2], told.seen_ms)
         return max(first.values()) if first.keys() == {SEEMETRIX, QUIVIDI} else None
 
-    async def final_since(self, instant: datetime) -> dict[str, Head | None]:
+    async def final_since(self, instant: datetime) -> dict[str, Checkpoint | None]:
         """How far the streams are, once all of them are final up to the instant."""
-        heads: dict[str, Head | None] = {}
+        checkpoints: dict[str, Checkpoint | None] = {}
 
         async def final() -> bool:
-            heads.clear()
+            checkpoints.clear()
             for source in (SEEMETRIX, QUIVIDI):
                 for owner in await self.owners(source):
-                    heads[source] = (await owner.heads()).get(source)
-            return len(heads) == 2 and all(head is not None and head.final > instant for head in heads.values())
+                    checkpoints[source] = (await owner.checkpoints()).get(source)
+            return len(checkpoints) == 2 and all(
+                checkpoint is not None and checkpoint.final > instant for checkpoint in checkpoints.values()
+            )
 
         await until(final, "all of it is final", within_s=PATIENCE_S)
-        return heads
+        return checkpoints
 
 
 @asynccontextmanager
@@ -196,18 +198,18 @@ def now_ms() -> int:
 
 async def verdict(found: Stage, fault: str, times: int) -> Row:
     """Wait until all that happened up to now is final; end the replicas; compare with the truth."""
-    heads, told = await ended(found)
-    truth = judge(found.world, found.vendors.vidicenter, found.since, heads, read(told))
+    checkpoints, told = await ended(found)
+    truth = judge(found.world, found.vendors.vidicenter, found.since, checkpoints, read(told))
     lost = truth.missing + lacking_parts(told)
     return Row(fault, times, len(told), lost, truth.duplicated, disordered(found, told), found.slowest_s)
 
 
-async def ended(found: Stage) -> tuple[dict[str, Head | None], list[Told]]:
+async def ended(found: Stage) -> tuple[dict[str, Checkpoint | None], list[Told]]:
     """How far the streams are, once all that happened up to now is final; and, the replicas ended, everything.
 
     A fresh reader reads it, and must see what the one saw that ran all along.
     """
-    heads = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
+    checkpoints = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
     async with anyio.create_task_group() as ending:  # in threads: what they end with passes through this loop
         for replica in found.replicas:
             ending.start_soon(anyio.to_thread.run_sync, replica.end)
@@ -216,7 +218,7 @@ async def ended(found: Stage) -> tuple[dict[str, Head | None], list[Told]]:
     await patiently(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
     if by_partition(found.seen) != by_partition(told):
         raise AssertionError(f"the reader that ran all along saw something else: {len(found.seen)}, not {len(told)}")
-    return heads, told
+    return checkpoints, told
 
 
 def by_partition(told: list[Told]) -> dict[tuple[str, int], list[str]]:

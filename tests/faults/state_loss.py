@@ -18,7 +18,7 @@ from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, judge
 from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC, KafkaSettings
 from collector.kafka.topics import admin, create, ensure
-from collector.model import SECOND, Head, Window, floor_second
+from collector.model import SECOND, Checkpoint, Window, floor_second
 from collector.simulator import seemetrix, vidicenter
 from tests.commands.harness import collector
 from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage, disordered, ended, lacking_parts, now_ms, patiently
@@ -101,7 +101,11 @@ async def _refused_after(stage: Stage, sources: Sequence[str], damage: Damage) -
 
     Returns how far the sources were final before that. No replica runs any more.
     """
-    finals = {source: head.final for source, head in (await stage.final_since(stage.since + SECOND)).items() if head}
+    finals = {
+        source: checkpoint.final
+        for source, checkpoint in (await stage.final_since(stage.since + SECOND)).items()
+        if checkpoint
+    }
     await damage(stage, sources)
     damaged_ms = now_ms()
     await _stay_refused(stage, sources)
@@ -260,27 +264,27 @@ async def _verdict(
     What a source published may lack what began in its losses. What was published before an acceptance may be published
     once more after it, with the same ids.
     """
-    heads, messages = await ended(stage)
+    checkpoints, messages = await ended(stage)
     ids: dict[str, int] = {}
     kept = [
         each for each in messages if ids.setdefault(each.id, when := bisect(accepted_ms, each.published_ms)) == when
     ]
-    missing, duplicated = _judged(stage, heads, read(kept), losses or {})
+    missing, duplicated = _judged(stage, checkpoints, read(kept), losses or {})
     lost = missing + lacking_parts(kept)
     return Row("", times, len(messages), lost, duplicated, disordered(stage, kept), stage.slowest_s)
 
 
 def _judged(
-    stage: Stage, heads: Mapping[str, Head | None], reader: Reader, losses: Mapping[str, Sequence[Window]]
+    stage: Stage, checkpoints: Mapping[str, Checkpoint | None], reader: Reader, losses: Mapping[str, Sequence[Window]]
 ) -> tuple[int, int]:
     """How many records are missing outside the losses, and how many are duplicated."""
     missing = duplicated = 0
-    for source, head in heads.items():
-        assert head is not None
+    for source, checkpoint in checkpoints.items():
+        assert checkpoint is not None
         begins = [stage.since, *(loss.end for loss in losses.get(source, ()))]
-        ends = [*(loss.start for loss in losses.get(source, ())), head.final]
+        ends = [*(loss.start for loss in losses.get(source, ())), checkpoint.final]
         for begin, end in zip(begins, ends, strict=True):
-            of_source = {source: structs.replace(head, final=end)}
+            of_source = {source: structs.replace(checkpoint, final=end)}
             found = judge(stage.world, stage.vendors.vidicenter, begin, of_source, reader)
             missing, duplicated = missing + found.missing, max(duplicated, found.duplicated)
     return missing, duplicated

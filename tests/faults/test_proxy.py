@@ -238,6 +238,6 @@ async def test_a_fault_takes_the_next_frames_after_some_of_one_name_alone(proxy:
         other = await others()
         with proxy.fault(INIT, Answer(51), times=2, skip=1, naming=asking.id) as fault:
             row = (asking, asking, other, asking, asking)
-            heard = [await each.connection.send(each.question) for each in row]
-    assert [0, 51, 0, 51, 0] == [answer.error_code for answer in heard]
+            advance = [await each.connection.send(each.question) for each in row]
+    assert [0, 51, 0, 51, 0] == [answer.error_code for answer in advance]
     assert (2, 2) == (fault.applied, proxy.applied[INIT])

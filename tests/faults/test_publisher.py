@@ -6,7 +6,7 @@ import anyio
 import pytest
 from msgspec import Struct
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.producer import Fenced
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import Answer, Direction, Fault
@@ -96,9 +96,9 @@ async def _with_fault(proxy: Proxy, case: Case, publisher: Publisher) -> None:
     publisher.before = now
     await publisher.publish()
     assert [1] == [fault.applied for fault in faults], case
-    kinds = {GOES_ON: [], ENDS: [Exception], FENCES: [Fenced], REFUSES: [Refused]}[case.outcome]
+    kinds = {GOES_ON: [], ENDS: [Exception], FENCES: [Fenced], REFUSES: [KafkaMisconfigured]}[case.outcome]
     assert kinds == [_kind(error) for error in publisher.broke], (case, publisher.broke)
 
 
 def _kind(error: Exception) -> type[Exception]:
-    return next(kind for kind in (Fenced, Refused, Exception) if isinstance(error, kind))
+    return next(kind for kind in (Fenced, KafkaMisconfigured, Exception) if isinstance(error, kind))

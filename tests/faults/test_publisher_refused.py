@@ -12,7 +12,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from collector.errors import EpochEnded, Refused
+from collector.errors import EpochEnded, KafkaMisconfigured
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import RESPONSE, Drop
 from tests.faults.proxy import Proxy
@@ -33,7 +33,7 @@ async def test_a_topic_without_permission_is_named_and_nothing_of_the_batch_is_t
     await anyio.to_thread.run_sync(_deny_writing, proxied.address, prefix + denied)
     async with place.epoch(0) as holding:
         before = proxy.seen[Api.PRODUCE]
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(KafkaMisconfigured) as refused:
             await holding.commit([message("key", "text", topic) for topic in TOPICS], {b"done": b"1"})
     assert prefix + denied == refused.value.topic
     assert before == proxy.seen[Api.PRODUCE], "what is sent now could be committed by the previous transaction's marker"
@@ -52,7 +52,7 @@ async def test_a_topic_that_nobody_told_of_in_time_is_not_missing(
         with proxy.fault(Api.METADATA, Drop(RESPONSE)) as silence, pytest.raises(EpochEnded):
             await holding.commit([message("key", "text")], {b"done": b"1"})
         assert silence.applied
-        assert not isinstance(holding.over, Refused)
+        assert not isinstance(holding.over, KafkaMisconfigured)
     async with place.epoch(0) as holding:
         await holding.commit([message("key", "text")], {b"done": b"1"})
 
@@ -61,7 +61,7 @@ async def test_a_topic_that_is_missing_is_named(proxy: Proxy, proxied: ProxiedBr
     place = Place(proxy, proxied, prefix, 1, 6)
     await place.ensure()
     async with place.epoch(0) as holding:
-        with pytest.raises(Refused, match="is missing") as refused:
+        with pytest.raises(KafkaMisconfigured, match="is missing") as refused:
             await holding.commit([message("key", "text", "nowhere")], {b"done": b"1"})
     assert f"{prefix}nowhere" == refused.value.topic
 

@@ -13,20 +13,20 @@ from tests.faults.wire import Api
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
 
-RECORDS, RECORD_BYTES = 24, 20_000
+RECORDS, MAX_RECORD_BYTES = 24, 20_000
 
 
 @pytest.fixture
 async def place(proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A partition with a state that takes several answers to read."""
-    monkeypatch.setattr(restore, "MAX_FETCH_BYTES", RECORD_BYTES)
+    monkeypatch.setattr(restore, "MAX_FETCH_BYTES", MAX_RECORD_BYTES)
     monkeypatch.setattr(restore, "MAX_STALL_S", 1.5)
     place = Place(proxy, proxied, prefix, 1, 9)
     await place.ensure()
     random = Random(4)
     async with place.epoch(0) as holding:
         for number in range(RECORDS):
-            await holding.commit((), {f"k{number}".encode(): random.randbytes(RECORD_BYTES)})  # nothing to compress
+            await holding.commit((), {f"k{number}".encode(): random.randbytes(MAX_RECORD_BYTES)})  # nothing to compress
     return place
 
 

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
-from collector.errors import EpochEnded, Refused
+from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka import epoch as epoch_module
 from collector.kafka import restore
 from collector.kafka.claim import Accepted, accept, claim
@@ -21,7 +21,7 @@ from collector.kafka.topics import admin, describe, ensure
 from collector.model import Envelope, Message
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 
 pytestmark = pytest.mark.anyio
 
@@ -41,10 +41,10 @@ class Place:
             }
         )
         self.metrics = Metrics()
-        self.tell = KafkaTelemetry(self.metrics, Board("0", "group"))
+        self.telemetry = KafkaTelemetry(self.metrics, ProcessStatus("0", "group"))
 
     def epoch(self, partition: int = 0, seen: SeenOffset | None = None) -> AbstractAsyncContextManager[Epoch]:
-        return epoch(partition, self.settings, self.tell, lambda: True, seen=seen)
+        return epoch(partition, self.settings, self.telemetry, lambda: True, seen=seen)
 
     async def created(self) -> None:
         """The topics are there."""
@@ -124,7 +124,7 @@ async def test_a_new_epoch_fences_the_one_before(place: Place) -> None:
 
 async def test_after_anything_but_a_clean_commit_the_epoch_is_over(place: Place) -> None:
     async with place.epoch() as holding:
-        with pytest.raises(Refused, match="missing"):
+        with pytest.raises(KafkaMisconfigured, match="missing"):
             await holding.commit([message("lost?", topic="nowhere")], {b"k": b"1"})
         with pytest.raises(EpochEnded):
             await holding.commit([message("later")], {b"k": b"2"})
@@ -162,7 +162,7 @@ async def test_a_state_topic_of_another_deployment_is_refused(place: Place, kafk
     async with place.epoch():
         pass
     other = Place(kafka, prefix, group="another")
-    with pytest.raises(Refused, match="another deployment") as refused:
+    with pytest.raises(KafkaMisconfigured, match="another deployment") as refused:
         async with other.epoch():
             pass
     assert "kafka.group" in refused.value.advice
@@ -228,7 +228,7 @@ async def test_a_partition_that_lost_its_newest_records_is_refused_by_every_proc
         async with place.epoch(seen=seen):
             pass
     for other in (seen, None):
-        with pytest.raises(Refused, match="up to offset 1000"):
+        with pytest.raises(KafkaMisconfigured, match="up to offset 1000"):
             async with place.epoch(seen=other):
                 pass
     async with place.epoch(1):
@@ -260,7 +260,7 @@ async def test_a_deleted_topic_is_refused_by_its_name(place: Place) -> None:
     async with admin(place.settings) as client:
         await client.delete_topics([place.settings.topic_prefix + "things"])
     async with place.epoch() as holding:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(KafkaMisconfigured) as refused:
             await holding.commit([message("after")], {})
     assert place.settings.topic_prefix + "things" == refused.value.topic
 
@@ -280,7 +280,7 @@ async def test_records_that_kafka_finds_wrongly_dated_are_a_matter_of_the_clock(
             while True:
                 await holding.commit([message("dated")], {b"k": b"1"})
 
-        with pytest.raises(Refused, match="this machine's clock") as refused:
+        with pytest.raises(KafkaMisconfigured, match="this machine's clock") as refused:
             await commit_until_brokers_heed_it()
     assert (expected and prefix + expected) == refused.value.topic
     assert "set this machine's clock right" in refused.value.advice
@@ -288,7 +288,7 @@ async def test_records_that_kafka_finds_wrongly_dated_are_a_matter_of_the_clock(
 
 async def test_a_state_topic_that_is_missing_is_refused_as_lost(place: Place) -> None:
     await place.delete(place.settings.state_topic)
-    with pytest.raises(Refused, match=r"collector\.state is missing: the state in it is lost") as refused:
+    with pytest.raises(KafkaMisconfigured, match=r"collector\.state is missing: the state in it is lost") as refused:
         async with place.epoch():
             pass
     assert "collector state init" in refused.value.advice
@@ -296,6 +296,6 @@ async def test_a_state_topic_that_is_missing_is_refused_as_lost(place: Place) ->
 
 async def test_a_state_topic_of_another_size_is_refused(place: Place) -> None:
     other = place.settings.model_copy(update={"state_partitions": 3})
-    with pytest.raises(Refused, match=r"has 2 partitions, and kafka\.state_partitions is 3"):
-        async with epoch(0, other, place.tell, lambda: True):
+    with pytest.raises(KafkaMisconfigured, match=r"has 2 partitions, and kafka\.state_partitions is 3"):
+        async with epoch(0, other, place.telemetry, lambda: True):
             pass

@@ -8,7 +8,7 @@ from aiokafka.admin import NewTopic
 from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka import probe as probing
 from collector.kafka.claim import claim
 from collector.kafka.epoch import epoch
@@ -17,7 +17,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from tests.kafka.ruled import PASSWORD, USER, RuledBroker
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +36,7 @@ def as_user(ruled: RuledBroker, prefix: str, **keys: object) -> KafkaSettings:
     return settings(ruled.sasl, prefix, sasl=sasl, **keys)
 
 
-async def probed(chosen: KafkaSettings) -> dict[str, str | Refused]:
+async def probed(chosen: KafkaSettings) -> dict[str, str | KafkaMisconfigured]:
     """What was found, without the topics' prefix."""
     async with aclosing(probe(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS}, {0, 3})) as lines:
         found = {what.replace(chosen.topic_prefix, ""): said async for what, said in lines}
@@ -45,8 +45,8 @@ async def probed(chosen: KafkaSettings) -> dict[str, str | Refused]:
     return found
 
 
-def refusals(found: dict[str, str | Refused]) -> dict[str, str]:
-    return {what: f"{said}: {said.advice}" for what, said in found.items() if isinstance(said, Refused)}
+def refusals(found: dict[str, str | KafkaMisconfigured]) -> dict[str, str]:
+    return {what: f"{said}: {said.advice}" for what, said in found.items() if isinstance(said, KafkaMisconfigured)}
 
 
 async def test_a_kafka_without_anything_is_right_and_stays_so(kafka: str, prefix: str) -> None:
@@ -77,7 +77,7 @@ async def test_it_does_not_disturb_who_runs(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     assert await claim(chosen, {EVENTS, SNAPSHOTS}, 0)
-    telemetry = KafkaTelemetry(Metrics(), Board("", chosen.group))
+    telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", chosen.group))
     async with epoch(0, chosen, telemetry, lambda: True) as holding, anyio.create_task_group() as tasks:
         commits = 0
         done = anyio.Event()

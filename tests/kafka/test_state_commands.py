@@ -127,8 +127,8 @@ async def test_what_the_ledger_knows_is_not_published_again(kafka: str, prefix: 
             assert row["final"] <= row["watermark"]
             assert before <= (await daemon.stream())["watermark"]
             table = await collector("state", "show", *config)
-            head, told = (line.split("  ") for line in table.out.splitlines())
-            assert ["SOURCE", "STREAM", "VENDOR"] == [name.strip() for name in head if name][:3]
+            checkpoint, told = (line.split("  ") for line in table.out.splitlines())
+            assert ["SOURCE", "STREAM", "VENDOR"] == [name.strip() for name in checkpoint if name][:3]
             assert ["mall", "sessions", "seemetrix", since] == [value.strip() for value in told if value][:4]
         finally:
             daemon.close()

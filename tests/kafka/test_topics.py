@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from aiokafka.admin import NewTopic
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
 
@@ -39,7 +39,7 @@ async def test_missing_topics_are_created_as_they_must_be(kafka: str, prefix: st
 
 
 async def test_without_the_right_to_create_missing_topics_are_told(kafka: str, prefix: str) -> None:
-    with pytest.raises(Refused, match=r"test.things") as refused:
+    with pytest.raises(KafkaMisconfigured, match=r"test.things") as refused:
         await ensure(settings(kafka, prefix, create_topics=False), EVENTS)
     assert "create_topics = true" in refused.value.advice
 
@@ -47,7 +47,7 @@ async def test_without_the_right_to_create_missing_topics_are_told(kafka: str, p
 async def test_a_state_topic_of_other_partitions_is_refused_with_the_setting(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix)
     await create(chosen, "collector.state", 7, **{"cleanup.policy": "compact"})
-    with pytest.raises(Refused, match="7 partitions") as refused:
+    with pytest.raises(KafkaMisconfigured, match="7 partitions") as refused:
         await ensure(chosen, EVENTS)
     assert "state_partitions = 7" in refused.value.advice
 
@@ -66,12 +66,12 @@ async def test_a_topic_that_would_lose_something_is_refused(
 ) -> None:
     chosen = settings(kafka, prefix)
     await create(chosen, topic, 4, **configs)
-    with pytest.raises(Refused, match=told):
+    with pytest.raises(KafkaMisconfigured, match=told):
         await ensure(chosen, EVENTS)
 
 
 async def test_too_few_brokers_for_the_replication_are_told(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix, replication_factor=3)
-    with pytest.raises(Refused, match="broker") as refused:
+    with pytest.raises(KafkaMisconfigured, match="broker") as refused:
         await ensure(chosen, EVENTS)
     assert "lower it" in refused.value.advice

@@ -12,7 +12,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from tests.kafka.daemon import Daemon
 from tests.kafka.papers import Papers, checked, configured, of_kafka, ways
 from tests.kafka.secured import SecuredBroker
@@ -32,12 +32,12 @@ async def test_a_batch_is_committed_and_restored_through_every_way(
 
 
 async def _commits_and_restores(settings: KafkaSettings) -> None:
-    tell = KafkaTelemetry(Metrics(), Board("", settings.group))
+    telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", settings.group))
     way = settings.bootstrap_servers.encode()
     await ensure(settings, ["things"])
     assert await claim(settings, ["things"], 0)
 
-    async with epoch(0, settings, tell, lambda: True) as holding:
+    async with epoch(0, settings, telemetry, lambda: True) as holding:
         await holding.commit((), {b"way": way})
 
     assert way == (await snapshot(settings, [0], lambda *_: None))[b"way"]

@@ -120,8 +120,8 @@ class Echo(Faults):
         if self.errors[who]:
             self.errors[who] -= 1
             if self.errors[who]:
-                head = {"X-Key": quote(words), "Retry-After": quote(words), "WWW-Authenticate": quote(words)}
-                return web.Response(status=500, reason=quote(words), text=words, headers=head)
+                checkpoint = {"X-Key": quote(words), "Retry-After": quote(words), "WWW-Authenticate": quote(words)}
+                return web.Response(status=500, reason=quote(words), text=words, headers=checkpoint)
             return web.json_response({"state": words, "objects": words, "online": words, "error": words})
         response = await handler(request)
         assert isinstance(response, web.Response)

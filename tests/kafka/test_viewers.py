@@ -65,18 +65,20 @@ async def test_nothing_of_either_vendor_is_lost_or_doubled_whenever_the_daemon_i
 
             async def all_final() -> bool:
                 await reader.poll()
-                heads = (await daemon.heads()).values()
-                return len(heads) == 2 and all(head is not None and head.final > awaited for head in heads)
+                checkpoints = (await daemon.checkpoints()).values()
+                return len(checkpoints) == 2 and all(
+                    checkpoint is not None and checkpoint.final > awaited for checkpoint in checkpoints
+                )
 
             await until(all_final, "what happened when the daemon was started last is final")
-            heads = await daemon.heads()
+            checkpoints = await daemon.checkpoints()
             daemon.send(signal.SIGTERM)
             assert 0 == daemon.wait()
         finally:
             daemon.close()
         told = await everything(reader)
     vendor = vendors.vidicenter
-    verdict = judge(world, vendor, since, heads, read(told))
+    verdict = judge(world, vendor, since, checkpoints, read(told))
     assert (0, 0) == (verdict.missing, verdict.duplicated)
     assert verdict.simulated > 400
     assert sum(each.value["occurrence"] for each in told if each.topic == f"{prefix}quividi.viewers") > 3
@@ -120,11 +122,13 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
 
             async def taken_over() -> bool:
                 seen.update(await other.states())
-                heads = (await other.heads()).values()
-                return len(heads) == 3 and all(head is not None and head.watermark > start for head in heads)
+                checkpoints = (await other.checkpoints()).values()
+                return len(checkpoints) == 3 and all(
+                    checkpoint is not None and checkpoint.watermark > start for checkpoint in checkpoints
+                )
 
             await until(taken_over, "the other replica has every source's viewers")
-            heads = await other.heads()
+            checkpoints = await other.checkpoints()
             other.send(signal.SIGTERM)
             assert 0 == other.wait()
         finally:
@@ -138,6 +142,6 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
     found = read(told)
     for name, place in sources.items():
         there = msgspec.structs.replace(world, devices=(place,))
-        verdict = judge(there, vendor, since, {name: heads[name]}, found)
+        verdict = judge(there, vendor, since, {name: checkpoints[name]}, found)
         assert (name, 0, 0) == (name, verdict.missing, verdict.duplicated)
         assert verdict.simulated > 20

@@ -13,7 +13,7 @@ import msgspec
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader
 from collector.kafka.follow import Followed
-from collector.model import Head
+from collector.model import Checkpoint
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import Faults
 from collector.simulator.server import Simulated
@@ -119,15 +119,15 @@ level = "debug"
     async def states(self) -> set[str]:
         return {row["state"] for row in (await self.streams()).values()}
 
-    async def heads(self) -> dict[str, Head | None]:
-        return {name: _head(row) for name, row in (await self.streams()).items()}
+    async def checkpoints(self) -> dict[str, Checkpoint | None]:
+        return {name: _checkpoint(row) for name, row in (await self.streams()).items()}
 
 
-def _head(row: Mapping[str, Any]) -> Head | None:
+def _checkpoint(row: Mapping[str, Any]) -> Checkpoint | None:
     if row["final"] is None:
         return None
     since, watermark, final = (datetime.fromisoformat(row[name]) for name in ("since", "watermark", "final"))
-    return Head(since, watermark, final, timedelta(hours=1), since)
+    return Checkpoint(since, watermark, final, timedelta(hours=1), since)
 
 
 def mall(vendors: Simulated, since: datetime) -> str:

@@ -18,7 +18,7 @@ CHANGE = CHANGES["a part and a field more"]
 
 def changed(before: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
     def streams(*arguments: Any) -> Sequence[Any]:  # noqa: ANN401 - a vendor's
-        return [Changed(each, lists_of(each.name, each.memory, CHANGE)) for each in before(*arguments)]
+        return [Changed(each, lists_of(each.name, each.dedup_mode, CHANGE)) for each in before(*arguments)]
 
     return streams
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from collector.grid import periods
-from collector.model import Event, Memory, Record, Reject, Window
+from collector.alignment import periods
+from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.pipeline.ledger import Former
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
@@ -36,7 +36,7 @@ class Kind(Struct, frozen=True):
     """A stream, without the I/O."""
 
     name: str
-    memory: Memory
+    dedup_mode: DedupMode
     read: Callable[[Sequence[Row]], Iterable[Record[Any] | Reject]]
     explode: Callable[[Record[Any], str, int], Iterable[Event]]
     rows: Sequence[Row]
@@ -54,7 +54,7 @@ class Kind(Struct, frozen=True):
     former: Former | None = None
 
     @property
-    def reach(self) -> timedelta:
+    def max_clock_offset(self) -> timedelta:
         return timedelta(days=1) if self.name in QUIVIDI else timedelta(0)
 
 
@@ -114,7 +114,7 @@ def _export(name: str, rows: Rows[Any], answer: bytes, revised: Callable[[Row], 
     time = "start_time" if "start_time" in found[0] else "period_start"
     return Kind(
         name,
-        rows.memory,
+        rows.dedup_mode,
         partial(_exported, rows),
         partial(rows.explode, source=SOURCE),
         found,
@@ -145,7 +145,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind(
             "sessions",
-            Memory.VERSIONS,
+            DedupMode.VERSIONED,
             _sessions,
             partial(explode_session, source=SOURCE),
             json.loads(RAW_DATA)["objects"],
@@ -157,7 +157,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "devices",
-            Memory.LATEST,
+            DedupMode.LATEST,
             _devices,
             partial(devices.explode, source=SOURCE),
             _listed(documented.DEVICES),
@@ -170,7 +170,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "counters",
-            Memory.LATEST,
+            DedupMode.LATEST,
             _counters,
             partial(counters.explode, source=SOURCE, user=USER),
             [json.loads(documented.COUNTERS)],
@@ -183,7 +183,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "statistics",
-            Memory.VERSIONS,
+            DedupMode.VERSIONED,
             _statistics,
             partial(statistics.explode, source=SOURCE, user=USER),
             json.loads(documented.USER_STATISTICS)["objects"],
@@ -195,7 +195,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             "breakdown",
-            Memory.VERSIONS,
+            DedupMode.VERSIONED,
             _breakdown,
             partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
             _tree(documented.FULL_TREE),

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.model import Head, Message, Record, Reject, Window
+from collector.model import Checkpoint, Message, Record, Reject, Window
 from collector.pipeline.batch import Batch, Context, batches
-from collector.pipeline.ledger import Sieve
+from collector.pipeline.ledger import Deduplicator
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State, load
 from tests.changed import Lists
@@ -16,7 +16,7 @@ from tests.pipeline.kinds import SEEN_MS, Kind, Row
 
 BEGIN = datetime(2016, 1, 1, tzinfo=UTC)
 END = datetime(2027, 1, 1, tzinfo=UTC)
-HEAD = Head(BEGIN, END, BEGIN, timedelta(hours=6), BEGIN)
+HEAD = Checkpoint(BEGIN, END, BEGIN, timedelta(hours=6), BEGIN)
 PREFIX = "vendor/user/source/stream"
 
 
@@ -27,10 +27,12 @@ class Release:
         self._kind = kind
         self._topic = topic
         self._changes = changes
-        self._shape = Shape(kind.memory, 1 + len(changes), kind.reach, changes[-1].former if changes else None)
+        self._shape = Shape(
+            kind.dedup_mode, 1 + len(changes), kind.max_clock_offset, changes[-1].former if changes else None
+        )
         self.state = load(PREFIX, self._shape, topic)
-        if self.state.head is None:
-            self.commit(Batch(head=HEAD))
+        if self.state.checkpoint is None:
+            self.commit(Batch(checkpoint=HEAD))
 
     def commit(self, batch: Batch) -> None:
         for key, value in self.state.pairs(batch).items():
@@ -45,18 +47,18 @@ class Release:
     def take(self, rows: Sequence[Row], *, is_whole: bool = True) -> list[Message]:
         """What is published of one answer."""
         kind, state = self._kind, self.state
-        sieve: Sieve[Any] = state.ledger.sieve(
-            since_ms=0, until_ms=None, final_s=state.final_s, asked_s=SEEN_MS // 1000
+        deduplicator: Deduplicator[Any] = state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=state.final_s, requested_s=SEEN_MS // 1000
         )
-        sieve.add(map(self._present, kind.read(rows)))
+        deduplicator.add(map(self._present, kind.read(rows)))
         gone = kind.gone
         for change in self._changes:
             gone = None if gone is None else change.gone(gone)
         if gone is not None:
-            sieve.miss(gone, is_whole=is_whole)
-        context = Context(kind.memory, Origin("vendor", "mall", kind.name), Window(BEGIN, END), END, END, live=True)
+            deduplicator.miss(gone, is_whole=is_whole)
+        context = Context(kind.dedup_mode, Origin("vendor", "mall", kind.name), Window(BEGIN, END), END, END, live=True)
         found: list[Message] = []
-        for batch in batches(sieve, kind.explode, context):
+        for batch in batches(deduplicator, kind.explode, context):
             self.commit(batch)
             found += batch.messages
         return found

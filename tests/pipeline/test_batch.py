@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from collector.model import Event, EventType, Memory, Record, Reject, Window
+from collector.model import DedupMode, Event, EventType, Record, Reject, Window
 from collector.pipeline import batch as batch_module
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Ledger, Sieve
+from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import MAX_PAYLOAD_BYTES, DeadLetterV1, Origin, record_digest
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ class Data(Struct, frozen=True):
 
 TYPE = EventType("test.thing.v1", "test.things", Data)
 CONTEXT = Context(
-    Memory.VERSIONS,
+    DedupMode.VERSIONED,
     Origin("test", "mall", "things", lambda text: text.replace("hush", "[secret]")),
     WINDOW,
     T,
@@ -47,9 +47,11 @@ def explode(record: Record[int], digest: str, number: int) -> Iterator[Event]:
 
 
 def made(rows: list[Record[int] | Reject]) -> list[batch_module.Batch]:
-    sieve: Sieve[int] = Ledger(Memory.VERSIONS).sieve(since_ms=0, until_ms=None, final_s=0, asked_s=0)
-    sieve.add(rows)
-    return list(batches(sieve, explode, CONTEXT))
+    deduplicator: Deduplicator[int] = Ledger(DedupMode.VERSIONED).deduplicator(
+        since_ms=0, until_ms=None, final_s=0, requested_s=0
+    )
+    deduplicator.add(rows)
+    return list(batches(deduplicator, explode, CONTEXT))
 
 
 def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
@@ -60,7 +62,7 @@ def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
     assert b'{"text":"x"}' == message.value
     assert [
         ("ce_specversion", b"1.0"),
-        ("ce_id", record_digest(Memory.VERSIONS, row(1), 0).encode() + b"/thing/0"),
+        ("ce_id", record_digest(DedupMode.VERSIONED, row(1), 0).encode() + b"/thing/0"),
         ("ce_source", b"/test/mall"),
         ("ce_type", b"test.thing.v1"),
         ("ce_subject", b"thing/1"),
@@ -72,13 +74,13 @@ def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
 def test_ids_are_the_same_for_ever() -> None:
     """A change of these digests would publish all history again under new ids."""
     record = Record(b"key", b"fingerprint", 0, 0, 0, None)
-    assert "2e94c789b947561762507919821c8835" == record_digest(Memory.ROWS, record, 0)
-    assert "88b0540bd2814759cd12546ca18208ff" == record_digest(Memory.VERSIONS, record, 0)
-    assert record_digest(Memory.ROWS, record, 0) != record_digest(Memory.ROWS, record, 1)
+    assert "2e94c789b947561762507919821c8835" == record_digest(DedupMode.MULTISET, record, 0)
+    assert "88b0540bd2814759cd12546ca18208ff" == record_digest(DedupMode.VERSIONED, record, 0)
+    assert record_digest(DedupMode.MULTISET, record, 0) != record_digest(DedupMode.MULTISET, record, 1)
 
 
 def test_a_record_s_messages_are_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "BATCH_BYTES", 1000)
+    monkeypatch.setattr(batch_module, "MAX_TRANSACTION_BYTES", 1000)
     found = made([row(number, size=100) for number in range(20)])
     assert len(found) > 5
     assert all(len(batch.messages) % 2 == 0 and batch.messages for batch in found)
@@ -99,7 +101,7 @@ def test_a_record_whose_message_does_not_fit_is_one_dead_letter_and_its_neighbou
 
 
 def test_a_record_with_too_many_messages_is_one_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "RECORD_BYTES", 5000)
+    monkeypatch.setattr(batch_module, "MAX_RECORD_BYTES", 5000)
     (batch,) = made([row(1, size=4000)])
     assert ["collector.dead_letters"] == [message.topic for message in batch.messages]
 
@@ -124,7 +126,7 @@ def test_without_a_readable_key_a_dead_letter_is_keyed_by_its_stream() -> None:
 @given(numbers=st.lists(st.integers(0, 50), unique=True), room=st.integers(300, 3000))
 def test_every_record_is_in_exactly_one_batch(numbers: list[int], room: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch_module, "BATCH_BYTES", room)
+        patch.setattr(batch_module, "MAX_TRANSACTION_BYTES", room)
         found = made([row(number) for number in numbers])
     ids = [dict(message.headers)["ce_id"] for batch in found for message in batch.messages]
     assert len(ids) == len(set(ids)) == 2 * len(numbers)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import Gap
-from collector.pipeline.gaps import MOST_RUNS, Gaps
+from collector.pipeline.gaps import MAX_RUNS, Gaps
 
 
 def seen(*numbers: int, series: int = 7) -> Gaps:
@@ -62,7 +62,7 @@ def test_a_device_that_begins_to_count_anew_lacks_nothing() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    assert MOST_RUNS - 1 == len(list(seen(*range(0, 6 * MOST_RUNS, 2))))
+    assert MAX_RUNS - 1 == len(list(seen(*range(0, 6 * MAX_RUNS, 2))))
 
 
 @given(numbers=st.sets(st.integers(0, 60), min_size=1), random=st.randoms(use_true_random=False))

@@ -5,9 +5,20 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.model import Head, Policy, Window
+from collector.model import Checkpoint, Policy, Window
 from collector.pipeline import plan
-from collector.pipeline.plan import Ask, Cursors, Done, Wait, asked, closed, first_head, fitted, halved, next_step
+from collector.pipeline.plan import (
+    Cursors,
+    Done,
+    Fetch,
+    Wait,
+    advanced,
+    first_checkpoint,
+    next_step,
+    request_window,
+    with_fitted_span,
+    with_half_span,
+)
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -16,80 +27,80 @@ SECOND = timedelta(seconds=1)
 POLICY = Policy(interval=MINUTE, settle=2 * MINUTE, allowed_lateness=24 * HOUR, sweep_every=6 * HOUR, span=6 * HOUR)
 
 
-def head(since: datetime = T, **change: object) -> Head:
-    begun = first_head(since, POLICY)
-    return Head(**{name: change.get(name, getattr(begun, name)) for name in Head.__struct_fields__})  # type: ignore[arg-type]
+def checkpoint(since: datetime = T, **change: object) -> Checkpoint:
+    begun = first_checkpoint(since, POLICY)
+    return Checkpoint(**{name: change.get(name, getattr(begun, name)) for name in Checkpoint.__struct_fields__})  # type: ignore[arg-type]
 
 
 def test_a_live_pass_goes_from_the_watermark_to_now_oldest_first() -> None:
     now = T + 2 * HOUR + 30 * MINUTE
-    at, cursors, windows = head(), Cursors(due=T), []
-    while isinstance(step := next_step(at, POLICY, cursors, now), Ask) and step.live:
+    at, cursors, windows = checkpoint(), Cursors(due=T), []
+    while isinstance(step := next_step(at, POLICY, cursors, now), Fetch) and step.live:
         windows.append(step.window)
-        at, cursors = closed(at, step, POLICY, now)
+        at, cursors = advanced(at, step, POLICY, now)
     assert [Window(T, T + HOUR), Window(T + HOUR, T + 2 * HOUR), Window(T + 2 * HOUR, now)] == windows
 
 
 def test_the_watermark_stays_settle_behind_and_the_next_pass_begins_there() -> None:
     now = T + 10 * MINUTE
-    step = next_step(head(), POLICY, Cursors(due=T), now)
-    assert isinstance(step, Ask)
-    after, cursors = closed(head(), step, POLICY, now)
+    step = next_step(checkpoint(), POLICY, Cursors(due=T), now)
+    assert isinstance(step, Fetch)
+    after, cursors = advanced(checkpoint(), step, POLICY, now)
     assert now - 2 * MINUTE == after.watermark
     again = next_step(after, POLICY, cursors, now + MINUTE)
-    assert isinstance(again, Ask)
+    assert isinstance(again, Fetch)
     assert Window(now - 2 * MINUTE, now + MINUTE) == again.window
 
 
 def test_history_older_than_the_lateness_is_final_the_first_time_it_is_asked() -> None:
     now = T + 100 * HOUR
-    step = next_step(head(), POLICY, Cursors(due=T), now)
-    assert isinstance(step, Ask)
-    after, _ = closed(head(), step, POLICY, now)
+    step = next_step(checkpoint(), POLICY, Cursors(due=T), now)
+    assert isinstance(step, Fetch)
+    after, _ = advanced(checkpoint(), step, POLICY, now)
     assert step.window.end - SECOND == after.final
     assert step.window.end == after.watermark
 
 
 def test_a_window_that_does_not_reach_back_to_final_leaves_it() -> None:
-    ahead = head(watermark=T + 5 * HOUR, final=T)
-    step = Ask(Window(T + 3 * HOUR, T + 4 * HOUR), live=False, cursors=Cursors(due=T))
-    after, _ = closed(ahead, step, POLICY, T + 100 * HOUR)
+    ahead = checkpoint(watermark=T + 5 * HOUR, final=T)
+    step = Fetch(Window(T + 3 * HOUR, T + 4 * HOUR), live=False, cursors=Cursors(due=T))
+    after, _ = advanced(ahead, step, POLICY, T + 100 * HOUR)
     assert T == after.final
 
 
 def test_a_request_begins_a_second_before_its_window_but_never_before_final() -> None:
     window = Window(T + HOUR, T + 2 * HOUR)
-    assert Window(T + HOUR - SECOND, T + 2 * HOUR) == asked(window, head(final=T), POLICY)
-    assert window == asked(window, head(final=T + HOUR), POLICY)
+    assert Window(T + HOUR - SECOND, T + 2 * HOUR) == request_window(window, checkpoint(final=T), POLICY)
+    assert window == request_window(window, checkpoint(final=T + HOUR), POLICY)
 
 
 def test_live_and_sweep_take_turns_live_first() -> None:
-    at = head(watermark=T + 3 * HOUR, final=T, swept_at=T, span=HOUR)
+    at = checkpoint(watermark=T + 3 * HOUR, final=T, swept_at=T, span=HOUR)
     now, cursors, kinds = T + 8 * HOUR, Cursors(due=T), []
     for _ in range(6):
         step = next_step(at, POLICY, cursors, now)
-        assert isinstance(step, Ask)
+        assert isinstance(step, Fetch)
         kinds.append("live" if step.live else "sweep")
-        at, cursors = closed(at, step, POLICY, now)
+        at, cursors = advanced(at, step, POLICY, now)
     assert ["live", "sweep"] * 3 == kinds
 
 
 def test_with_nothing_to_ask_it_waits_for_the_next_poll() -> None:
-    at = head(watermark=T + HOUR, swept_at=T + HOUR)
+    at = checkpoint(watermark=T + HOUR, swept_at=T + HOUR)
     step = next_step(at, POLICY, Cursors(due=T + HOUR + 30 * SECOND), T + HOUR)
     assert isinstance(step, Wait)
     assert T + HOUR + 30 * SECOND == step.until
 
 
 def test_a_clock_that_stepped_back_waits_instead_of_asking_backwards() -> None:
-    at = head(watermark=T + HOUR, swept_at=T + HOUR)
+    at = checkpoint(watermark=T + HOUR, swept_at=T + HOUR)
     step = next_step(at, POLICY, Cursors(due=T), T)
     assert isinstance(step, Wait)
     assert step.until > T
 
 
 def test_what_was_planned_while_a_clock_was_ahead_waits_no_longer_than_an_interval() -> None:
-    at = head(watermark=T + HOUR, final=T + HOUR)
+    at = checkpoint(watermark=T + HOUR, final=T + HOUR)
     now = T + HOUR + 5 * MINUTE
     step = next_step(at, POLICY, Cursors(due=now + 2 * HOUR), now)
     assert isinstance(step, Wait)
@@ -98,19 +109,27 @@ def test_what_was_planned_while_a_clock_was_ahead_waits_no_longer_than_an_interv
 
 
 def test_a_span_grows_while_answers_are_small_and_fast_up_to_the_configured_one() -> None:
-    at, window = head(span=HOUR), Window(T, T + HOUR)
-    assert 2 * HOUR == fitted(at, window, POLICY, largest_bytes=1000, slowest_s=0.1).span
-    assert HOUR == fitted(at, window, POLICY, largest_bytes=plan.AIM_BYTES, slowest_s=0.1).span
-    assert HOUR == fitted(at, window, POLICY, largest_bytes=1000, slowest_s=60).span
-    assert HOUR == fitted(at, Window(T, T + MINUTE), POLICY, largest_bytes=10, slowest_s=0).span
-    assert 6 * HOUR == fitted(head(span=6 * HOUR), Window(T, T + 6 * HOUR), POLICY, largest_bytes=0, slowest_s=0).span
-    assert HOUR / 2 == fitted(at, window, POLICY, largest_bytes=3 * plan.AIM_BYTES, slowest_s=0.1).span
+    at, window = checkpoint(span=HOUR), Window(T, T + HOUR)
+    assert 2 * HOUR == with_fitted_span(at, window, POLICY, largest_bytes=1000, slowest_s=0.1).span
+    assert HOUR == with_fitted_span(at, window, POLICY, largest_bytes=plan.TARGET_RESPONSE_BYTES, slowest_s=0.1).span
+    assert HOUR == with_fitted_span(at, window, POLICY, largest_bytes=1000, slowest_s=60).span
+    assert HOUR == with_fitted_span(at, Window(T, T + MINUTE), POLICY, largest_bytes=10, slowest_s=0).span
+    assert (
+        6 * HOUR
+        == with_fitted_span(
+            checkpoint(span=6 * HOUR), Window(T, T + 6 * HOUR), POLICY, largest_bytes=0, slowest_s=0
+        ).span
+    )
+    assert (
+        HOUR / 2
+        == with_fitted_span(at, window, POLICY, largest_bytes=3 * plan.TARGET_RESPONSE_BYTES, slowest_s=0.1).span
+    )
 
 
 def test_a_window_is_halved_down_to_a_minute_and_no_further() -> None:
-    at, spans = head(span=6 * HOUR), []
+    at, spans = checkpoint(span=6 * HOUR), []
     window = Window(T, T + 6 * HOUR)
-    while (narrower := halved(at, window, POLICY)) is not None:
+    while (narrower := with_half_span(at, window, POLICY)) is not None:
         at, window = narrower, Window(T, T + narrower.span)
         spans.append(narrower.span)
     assert 3 * HOUR == spans[0]
@@ -121,10 +140,10 @@ def test_a_bounded_stream_is_done_when_what_starts_in_it_cannot_end_or_appear_la
     bounded = Policy(MINUTE, 2 * MINUTE, 24 * HOUR, 6 * HOUR, 6 * HOUR, until=T + 10 * HOUR)
     end = T + 34 * HOUR
     now = T + 100 * HOUR
-    ready = head(watermark=end, final=T + 20 * HOUR, swept_at=now)
+    ready = checkpoint(watermark=end, final=T + 20 * HOUR, swept_at=now)
     assert isinstance(next_step(ready, bounded, Cursors(due=now), now), Done)
     for short in ({"watermark": end - SECOND}, {"final": T + 9 * HOUR}, {"swept_at": end - SECOND}):
-        less = head(**{"watermark": end, "final": T + 20 * HOUR, "swept_at": now, **short})
+        less = checkpoint(**{"watermark": end, "final": T + 20 * HOUR, "swept_at": now, **short})
         assert not isinstance(next_step(less, bounded, Cursors(due=now), now), Done)
 
 
@@ -151,7 +170,7 @@ def test_every_instant_is_asked_about_and_again_after_its_lateness(
     policy: Policy, steps: list[tuple[str, int]], age: timedelta
 ) -> None:
     """Watermark and final never claim more than what was asked: the promise on which nothing is lost."""
-    at, now = first_head(T, policy), T + age
+    at, now = first_checkpoint(T, policy), T + age
     cursors = Cursors(due=now)
     covered: list[tuple[Window, datetime]] = []
     for outcome, seconds in steps:
@@ -160,16 +179,16 @@ def test_every_instant_is_asked_about_and_again_after_its_lateness(
             assert step.until > now
             cursors, now = step.cursors, step.until
             continue
-        assert isinstance(step, Ask)
-        cursors, asked_at = step.cursors, now
+        assert isinstance(step, Fetch)
+        cursors, requested_at = step.cursors, now
         now += timedelta(seconds=seconds)
         if outcome == "crash":
             cursors = Cursors(due=now)
         elif outcome == "ok":
-            request = asked(step.window, at, policy)
-            covered.append((request, asked_at))
+            request = request_window(step.window, at, policy)
+            covered.append((request, requested_at))
             before = at
-            at, cursors = closed(at, step, policy, asked_at)
+            at, cursors = advanced(at, step, policy, requested_at)
             assert before.watermark <= at.watermark
             assert before.final <= at.final < at.watermark or at.final == at.watermark == T
     # A request [start, end) with an exclusive end of whole seconds surely covers [start, end - 1s).
@@ -184,7 +203,9 @@ def _assert_covered(
     reached = start
     while reached < end:
         ends = [
-            min(request.end - SECOND, asked_at - lateness) for request, asked_at in covered if request.start <= reached
+            min(request.end - SECOND, requested_at - lateness)
+            for request, requested_at in covered
+            if request.start <= reached
         ]
         further = max((each for each in ends if each > reached), default=None)
         assert further is not None, f"{reached} was never asked about in time"

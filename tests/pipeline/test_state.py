@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from collector.errors import Refused
-from collector.model import Account, Head, Memory, Record
+from collector.errors import KafkaMisconfigured
+from collector.model import Account, Checkpoint, DedupMode, Record
 from collector.pipeline.batch import Batch
-from collector.pipeline.ledger import PAGE_S, Sieve
+from collector.pipeline.ledger import PAGE_S, Deduplicator
 from collector.pipeline.state import Pairs, Shape, State, by_stream, load, stream_prefix
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
-SHAPE = Shape(Memory.VERSIONS, 1, timedelta(0))
+SHAPE = Shape(DedupMode.VERSIONED, 1, timedelta(0))
 PREFIX = stream_prefix(Account("seemetrix", "864"), "mall", "sessions")
-HEAD = Head(T, T + timedelta(hours=2), T + timedelta(hours=1), timedelta(hours=6), T, "every device")
+HEAD = Checkpoint(T, T + timedelta(hours=2), T + timedelta(hours=1), timedelta(hours=6), T, "every device")
 START_S = int(T.timestamp())
 
 
@@ -42,9 +42,11 @@ def commit(state: State, topic: dict[bytes, bytes], batch: Batch) -> Pairs:
 
 
 def entries(state: State, rows: list[Record[None]]) -> Batch:
-    sieve: Sieve[None] = state.ledger.sieve(since_ms=0, until_ms=None, final_s=0, asked_s=START_S)
-    sieve.add(rows)
-    return Batch(entries=[entry for new in sieve.new() for entry in new.entries])
+    deduplicator: Deduplicator[None] = state.ledger.deduplicator(
+        since_ms=0, until_ms=None, final_s=0, requested_s=START_S
+    )
+    deduplicator.add(rows)
+    return Batch(entries=[entry for new in deduplicator.new() for entry in new.entries])
 
 
 def test_keys_are_paths_and_odd_names_cannot_break_them() -> None:
@@ -54,7 +56,7 @@ def test_keys_are_paths_and_odd_names_cannot_break_them() -> None:
 
 def test_head_and_ledger_come_out_as_they_went_in() -> None:
     state, topic = State(PREFIX, SHAPE), {b"#header": b"{}"}
-    commit(state, topic, Batch(head=HEAD))
+    commit(state, topic, Batch(checkpoint=HEAD))
     commit(state, topic, entries(state, [row(1, 90), row(2, 95)]))
     commit(state, topic, entries(state, [row(3, 91)]))
     assert {
@@ -64,7 +66,7 @@ def test_head_and_ledger_come_out_as_they_went_in() -> None:
         f"{PREFIX}/{(START_S + 5400) // PAGE_S}/1".encode(),
     } == set(topic)
     again = restored(topic)
-    assert HEAD == again.head
+    assert HEAD == again.checkpoint
     assert 3 == len(again.ledger)
     assert [] == entries(again, [row(1, 90), row(2, 95), row(3, 91)]).entries
     # The next commit to a page goes on counting where the last one stopped.
@@ -73,19 +75,19 @@ def test_head_and_ledger_come_out_as_they_went_in() -> None:
 
 def test_the_transaction_that_moves_final_past_a_page_deletes_it() -> None:
     state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
-    commit(state, topic, Batch(head=HEAD))
+    commit(state, topic, Batch(checkpoint=HEAD))
     commit(state, topic, entries(state, [row(1, 61), row(2, 100)]))
-    commit(state, topic, Batch(head=structs.replace(HEAD, final=T + timedelta(minutes=80))))
+    commit(state, topic, Batch(checkpoint=structs.replace(HEAD, final=T + timedelta(minutes=80))))
     assert [PREFIX.encode(), f"{PREFIX}/{(START_S + 6000) // PAGE_S}/0".encode()] == sorted(topic)
     assert 1 == len(state.ledger)
 
 
 def test_what_was_passed_before_a_crash_is_deleted_after_it() -> None:
     state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
-    commit(state, topic, Batch(head=HEAD))
+    commit(state, topic, Batch(checkpoint=HEAD))
     commit(state, topic, entries(state, [row(1, 61)]))
     again = restored(topic)
-    commit(again, topic, Batch(head=structs.replace(HEAD, final=T + timedelta(minutes=80))))
+    commit(again, topic, Batch(checkpoint=structs.replace(HEAD, final=T + timedelta(minutes=80))))
     assert [PREFIX.encode()] == list(topic)
 
 
@@ -93,7 +95,7 @@ def test_streams_of_one_partition_are_told_apart() -> None:
     topic = dict[bytes, bytes]()
     for name in ("sessions", "sessions2"):
         state = State(f"seemetrix/864/mall/{name}", SHAPE)
-        commit(state, topic, Batch(head=HEAD))
+        commit(state, topic, Batch(checkpoint=HEAD))
         commit(state, topic, entries(state, [row(1, 90)]))
     assert ["seemetrix/864/mall/sessions", "seemetrix/864/mall/sessions2"] == sorted(by_stream(topic))
     assert 1 == len(restored(topic).ledger)
@@ -109,7 +111,7 @@ def test_streams_of_one_partition_are_told_apart() -> None:
     ],
 )
 def test_state_of_an_unknown_version_is_refused(key: str, value: bytes) -> None:
-    with pytest.raises(Refused, match="does not know") as refused:
+    with pytest.raises(KafkaMisconfigured, match="does not know") as refused:
         restored({key.encode(): value})
     assert "version" in refused.value.advice
 
@@ -118,8 +120,8 @@ _instants = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s
 
 
 @given(
-    head=st.builds(
-        Head,
+    checkpoint=st.builds(
+        Checkpoint,
         since=_instants,
         watermark=_instants,
         final=_instants,
@@ -128,7 +130,7 @@ _instants = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s
         selection=st.text(max_size=20),
     )
 )
-def test_any_head_round_trips(head: Head) -> None:
+def test_any_head_round_trips(checkpoint: Checkpoint) -> None:
     state = State(PREFIX, SHAPE)
-    pairs = {key: value for key, value in state.pairs(Batch(head=head)).items() if value is not None}
-    assert head == restored(pairs).head
+    pairs = {key: value for key, value in state.pairs(Batch(checkpoint=checkpoint)).items() if value is not None}
+    assert checkpoint == restored(pairs).checkpoint

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from collector.errors import Refused
+from collector.errors import KafkaMisconfigured
 from collector.kafka.header import Header
 from collector.model import Record, Reject
-from collector.pipeline.ledger import Novelty, Sieve
+from collector.pipeline.ledger import Deduplicator, NewRecords
 from collector.pipeline.state import Shape, State, by_stream, load
 from collector.vendors import VENDORS
 from collector.vendors.quividi import wire as quividi
@@ -32,7 +32,7 @@ LISTS = json.loads((Path(__file__).parent / "state" / "lists.json").read_text("u
 """What each version of a stream's lists of fields makes of the document's example: a new version is added."""
 PARIS = ZoneInfo("Europe/Paris")
 SHAPES = {
-    name: Shape(KINDS[name].memory, KINDS[name].version, KINDS[name].reach, KINDS[name].former)
+    name: Shape(KINDS[name].dedup_mode, KINDS[name].version, KINDS[name].max_clock_offset, KINDS[name].former)
     for name in ("sessions", "viewers")
 }
 AS_WRITTEN = [name for name, shape in SHAPES.items() if shape.fields_version == 1]
@@ -52,14 +52,16 @@ def state(stream: str, pairs: dict[str, str] | None = None, shape: Shape | None 
     return load(prefix, shape or SHAPES[stream], by_stream(found)[prefix])
 
 
-def new(stream: str, rows: list[dict[str, object]], lists: Lists | None = None) -> list[Novelty[Any]]:
+def new(stream: str, rows: list[dict[str, object]], lists: Lists | None = None) -> list[NewRecords[Any]]:
     known = state(stream, shape=None if lists is None else changed(stream, 2, lists))
-    sieve: Sieve[Any] = known.ledger.sieve(
-        since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, asked_s=1_783_000_000
+    deduplicator: Deduplicator[Any] = known.ledger.deduplicator(
+        since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
     )
     records = read(stream, rows)
-    sieve.add(records if lists is None else (row if isinstance(row, Reject) else lists.present(row) for row in records))
-    return list(sieve.new())
+    deduplicator.add(
+        records if lists is None else (row if isinstance(row, Reject) else lists.present(row) for row in records)
+    )
+    return list(deduplicator.new())
 
 
 def changed(stream: str, version: int, lists: Lists | None) -> Shape:
@@ -68,7 +70,7 @@ def changed(stream: str, version: int, lists: Lists | None) -> Shape:
 
 
 def lists_of_next(stream: str, change: Change) -> Lists:
-    return lists_of(stream, SHAPES[stream].memory, change)
+    return lists_of(stream, SHAPES[stream].dedup_mode, change)
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -79,16 +81,16 @@ def test_lists_that_have_changed_since_then_publish_nothing_again_and_count_on(s
     more = WRITTEN["sessions"]["answers"][0][:1] if stream == "sessions" else [*rows, rows[1]]
 
     assert [] == new(stream, rows, lists)
-    [expected], [novelty] = new(stream, more), new(stream, more, lists)
-    assert expected.records == novelty.records
-    assert expected.entries == novelty.entries
+    [expected], [new_records] = new(stream, more), new(stream, more, lists)
+    assert expected.records == new_records.records
+    assert expected.entries == new_records.entries
 
 
 @pytest.mark.parametrize("stream", AS_WRITTEN)
 def test_state_of_lists_that_cannot_be_computed_any_more_is_refused(stream: str) -> None:
     lists = lists_of_next(stream, CHANGES["a field more"])
     for shape in (changed(stream, 3, lists), changed(stream, 2, None)):
-        with pytest.raises(Refused, match="no longer knows") as refused:
+        with pytest.raises(KafkaMisconfigured, match="no longer knows") as refused:
             state(stream, shape=shape)
         assert "the release before this one" in refused.value.advice
 
@@ -100,7 +102,7 @@ def test_a_page_of_two_versions_is_refused(stream: str) -> None:
     newer = bytearray.fromhex(pairs[last])
     newer[1] = 2
     lists = lists_of_next(stream, CHANGES["a field more"])
-    with pytest.raises(Refused, match="does not know"):
+    with pytest.raises(KafkaMisconfigured, match="does not know"):
         state(stream, {**pairs, last: newer.hex()}, changed(stream, 2, lists))
 
 
@@ -128,27 +130,28 @@ def test_what_was_published_then_is_not_published_again(stream: str) -> None:
 
 
 def test_how_far_a_stream_was_is_known() -> None:
-    head = state("sessions").head
+    checkpoint = state("sessions").checkpoint
 
-    assert head is not None
+    assert checkpoint is not None
     assert ("2019-07-01T10:00:00", "2019-07-01T12:00:00", "2019-07-01T11:00:00", "2019-07-01T11:30:00") == tuple(
-        f"{moment:%Y-%m-%dT%H:%M:%S}" for moment in (head.since, head.watermark, head.final, head.swept_at)
+        f"{moment:%Y-%m-%dT%H:%M:%S}"
+        for moment in (checkpoint.since, checkpoint.watermark, checkpoint.final, checkpoint.swept_at)
     )
-    assert (timedelta(hours=6), "every device") == (head.span, head.selection)
+    assert (timedelta(hours=6), "every device") == (checkpoint.span, checkpoint.selection)
 
 
 def test_revisions_are_counted_on() -> None:
     first, *_ = WRITTEN["sessions"]["answers"][0]
-    [novelty] = new("sessions", [first])
+    [new_records] = new("sessions", [first])
 
-    assert [2] == [each.number for each in novelty.records]
+    assert [2] == [each.number for each in new_records.records]
 
 
 def test_one_more_of_equal_rows_is_the_next_occurrence() -> None:
     rows = WRITTEN["viewers"]["answers"][-1]
-    [novelty] = new("viewers", [*rows, rows[1]])
+    [new_records] = new("viewers", [*rows, rows[1]])
 
-    assert [3] == [each.number for each in novelty.records]
+    assert [3] == [each.number for each in new_records.records]
 
 
 def test_the_header_of_a_partition_is_read() -> None:
@@ -160,6 +163,6 @@ def test_state_of_a_version_that_is_not_known_is_refused_and_not_guessed(stream:
     for key, value in WRITTEN[stream]["pairs"].items():
         written = bytes.fromhex(value)
         newer = written.replace(b'"version":1', b'"version":9') if written[:1] == b"{" else b"\x09" + written[1:]
-        with pytest.raises(Refused, match="does not know") as refused:
+        with pytest.raises(KafkaMisconfigured, match="does not know") as refused:
             state(stream, {**WRITTEN[stream]["pairs"], key: newer.hex()})
         assert "or a newer one" in refused.value.advice

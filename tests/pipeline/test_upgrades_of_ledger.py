@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
-from collector.model import Head, Memory, Record, Reject
+from collector.model import Checkpoint, DedupMode, Record, Reject
 from collector.pipeline.batch import Batch
-from collector.pipeline.ledger import PAGE_S, Novelty, Sieve
+from collector.pipeline.ledger import PAGE_S, Deduplicator, NewRecords
 from collector.pipeline.message import record_digest
 from collector.pipeline.state import Shape, State, load
 
@@ -52,8 +52,8 @@ def former(record: Record[Row]) -> Record[Row]:
 class Stream:
     """What two releases make of one history."""
 
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
+    def __init__(self, dedup_mode: DedupMode) -> None:
+        self.dedup_mode = dedup_mode
         self.topic: dict[str, bytes] = {}
         self.published: list[tuple[str, Row]] = []
         self.start(upgraded=False)
@@ -61,20 +61,24 @@ class Stream:
     def start(self, *, upgraded: bool) -> None:
         """A process, of the first release or of the second."""
         self._read = after if upgraded else before
-        shape = Shape(self.memory, 2 if upgraded else 1, timedelta(0), former if upgraded else None)
+        shape = Shape(self.dedup_mode, 2 if upgraded else 1, timedelta(0), former if upgraded else None)
         self.state = load("p", shape, self.topic)
 
     def take(self, rows: Sequence[Row]) -> list[Row]:
         """What is published of an answer, each key in a transaction of its own."""
-        sieve: Sieve[Row] = self.state.ledger.sieve(since_ms=0, until_ms=None, final_s=0, asked_s=0)
-        sieve.add(map(self._read, rows))
-        found = [each for novelty in sieve.new() for each in self._commit(novelty)]
+        deduplicator: Deduplicator[Row] = self.state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=0, requested_s=0
+        )
+        deduplicator.add(map(self._read, rows))
+        found = [each for new_records in deduplicator.new() for each in self._commit(new_records)]
         self.published += found
         return [row for _, row in found]
 
-    def _commit(self, novelty: Novelty[Row]) -> list[tuple[str, Row]]:
-        self.write(Batch(entries=novelty.entries))
-        return [(record_digest(self.memory, new.record, new.number), new.record.payload) for new in novelty.records]
+    def _commit(self, new_records: NewRecords[Row]) -> list[tuple[str, Row]]:
+        self.write(Batch(entries=new_records.entries))
+        return [
+            (record_digest(self.dedup_mode, new.record, new.number), new.record.payload) for new in new_records.records
+        ]
 
     def write(self, batch: Batch) -> None:
         for key, value in self.state.pairs(batch).items():
@@ -93,15 +97,15 @@ _row = st.builds(
     Row, st.sampled_from("ab"), st.integers(0, 2), st.sampled_from("xy"), st.sampled_from("mn"), st.sampled_from("uv")
 )
 _history = st.lists(st.lists(_row, max_size=6), max_size=8)
-_memory = st.sampled_from([Memory.ROWS, Memory.VERSIONS])
+_dedup_mode = st.sampled_from([DedupMode.MULTISET, DedupMode.VERSIONED])
 
 
-@given(history=_history, cut=st.integers(0, 8), again=st.integers(0, 8), memory=_memory)
+@given(history=_history, cut=st.integers(0, 8), again=st.integers(0, 8), dedup_mode=_dedup_mode)
 def test_old_pages_go_on_as_without_the_upgrade_and_new_ones_as_if_it_had_always_been(
-    history: list[list[Row]], cut: int, again: int, memory: Memory
+    history: list[list[Row]], cut: int, again: int, dedup_mode: DedupMode
 ) -> None:
     """`again`: where the upgraded process starts anew."""
-    upgraded, never, always = Stream(memory), Stream(memory), Stream(memory)
+    upgraded, never, always = Stream(dedup_mode), Stream(dedup_mode), Stream(dedup_mode)
     always.start(upgraded=True)
     old: set[int] = set()
     for nth, answer in enumerate(history):
@@ -124,41 +128,45 @@ def test_old_pages_go_on_as_without_the_upgrade_and_new_ones_as_if_it_had_always
         assert {number: 1 if number in old else 2 for number in versions} == versions
 
 
-@given(history=_history, cut=st.integers(0, 8), memory=_memory)
+@given(history=_history, cut=st.integers(0, 8), dedup_mode=_dedup_mode)
 def test_a_page_that_passes_while_an_answer_is_published_may_begin_again(
-    history: list[list[Row]], cut: int, memory: Memory
+    history: list[list[Row]], cut: int, dedup_mode: DedupMode
 ) -> None:
     """A late record that ends after `final` may be of a page of which all else has passed."""
-    stream = Stream(memory)
+    stream = Stream(dedup_mode)
     for answer in history[:cut]:
         stream.take(answer)
     stream.start(upgraded=True)
     for answer in history[cut:]:
-        sieve: Sieve[Row] = stream.state.ledger.sieve(since_ms=0, until_ms=None, final_s=0, asked_s=0)
-        sieve.add(map(after, answer))
+        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=0, requested_s=0
+        )
+        deduplicator.add(map(after, answer))
         for page in list(stream.state.ledger.pages().values()):  # `final` has passed them
             page.last_s = -1
-        head = Head(BEGIN, BEGIN, BEGIN, timedelta(hours=1), BEGIN)
-        stream.write(Batch(head=head))
+        checkpoint = Checkpoint(BEGIN, BEGIN, BEGIN, timedelta(hours=1), BEGIN)
+        stream.write(Batch(checkpoint=checkpoint))
         assert not stream.state.ledger.pages()
-        for novelty in sieve.new():
-            stream.write(Batch(entries=novelty.entries))
+        for new_records in deduplicator.new():
+            stream.write(Batch(entries=new_records.entries))
         assert [] == stream.take(answer)
         stream.start(upgraded=True)
         assert [] == stream.take(answer)
 
 
 def test_rows_that_could_not_be_understood_are_dead_letters_once_whatever_the_version() -> None:
-    stream = Stream(Memory.VERSIONS)
+    stream = Stream(DedupMode.VERSIONED)
     letters = []
     for upgraded in (False, True, True):
         stream.start(upgraded=upgraded)
-        sieve: Sieve[Row] = stream.state.ledger.sieve(since_ms=0, until_ms=None, final_s=0, asked_s=NEVER)
-        sieve.add([Reject(b"?", "it is no row")])
-        for novelty in sieve.new():
-            stream.write(Batch(entries=novelty.entries))
-            letters.append(novelty.reject)
+        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=0, requested_s=NEVER
+        )
+        deduplicator.add([Reject(b"?", "it is no row")])
+        for new_records in deduplicator.new():
+            stream.write(Batch(entries=new_records.entries))
+            letters.append(new_records.reject)
     assert 1 == len(letters)
     assert not stream.state.ledger.has_former
-    state: State = load("p", Shape(Memory.VERSIONS, 9, timedelta(0)), stream.topic)
+    state: State = load("p", Shape(DedupMode.VERSIONED, 9, timedelta(0)), stream.topic)
     assert 1 == len(state.ledger)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.model import Head, Memory, Record
+from collector.model import Checkpoint, DedupMode, Record
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import GONE_AFTER, PAGE_S
 from tests.changed import BEFORE, CHANGES, Change, _aggregate, lists_of
@@ -26,7 +26,7 @@ def change(request: pytest.FixtureRequest) -> Change:
 
 
 def test_the_former_lists_can_be_computed_of_what_a_record_holds(kind: Kind, change: Change) -> None:
-    lists = lists_of(kind.name, kind.memory, change)
+    lists = lists_of(kind.name, kind.dedup_mode, change)
     for record in kind.read([*kind.rows, kind.revised(kind.rows[0])]):
         assert isinstance(record, Record)
         assert record.fingerprint == BEFORE.get(kind.name, _aggregate)(record)
@@ -38,11 +38,11 @@ def test_nothing_that_was_published_is_published_again(kind: Kind, change: Chang
     topic: dict[str, bytes] = {}
     assert Release(kind, topic).take(kind.rows)
 
-    release = Release(kind, topic, lists_of(kind.name, kind.memory, change))
+    release = Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change))
     for _ in range(GONE_AFTER + 1):
         assert [] == release.take(kind.rows)
 
-    assert [] == Release(kind, topic, lists_of(kind.name, kind.memory, change)).take(kind.rows)
+    assert [] == Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change)).take(kind.rows)
 
 
 def test_what_belongs_to_an_old_page_has_the_ids_that_it_would_have_without_the_upgrade(
@@ -50,15 +50,15 @@ def test_what_belongs_to_an_old_page_has_the_ids_that_it_would_have_without_the_
 ) -> None:
     """Revised, late, twins, and all of it once more."""
     first, *others = kind.rows
-    late = [] if kind.memory is Memory.LATEST else [kind.late(first)]
+    late = [] if kind.dedup_mode is DedupMode.LATEST else [kind.late(first)]
     answers = [[kind.revised(first), *others, *late], [first, *others], [first, first, *others, *late]]
     before: dict[str, bytes] = {}
     old = Release(kind, before)
     old.take(kind.rows)
     after = dict(before)
 
-    for rows in answers[: 1 if kind.memory is Memory.LATEST else None]:
-        new = Release(kind, after, lists_of(kind.name, kind.memory, change))
+    for rows in answers[: 1 if kind.dedup_mode is DedupMode.LATEST else None]:
+        new = Release(kind, after, lists_of(kind.name, kind.dedup_mode, change))
         expected = old.take(rows)
         published = new.take(rows)
 
@@ -71,11 +71,11 @@ def test_revisions_count_on_under_the_same_record(kind: Kind, change: Change) ->
     first, *others = kind.rows
     topic: dict[str, bytes] = {}
     before = revisions(Release(kind, topic).take(kind.rows))
-    release = Release(kind, topic, lists_of(kind.name, kind.memory, change))
+    release = Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change))
 
     published = [release.take([row, *others]) for row in (kind.revised(first), first, kind.revised(first))]
 
-    if kind.memory is Memory.ROWS:
+    if kind.dedup_mode is DedupMode.MULTISET:
         assert [[], [], []] == published
         return
     counted = [revisions(messages) for messages in published]
@@ -91,7 +91,7 @@ def test_twins_are_counted_on(change: Change) -> None:
         first, *others = kind.rows
         other = first | {"glasses": 2 if first["glasses"] != 2 else 3}
         before = Release(kind, topic).take([first, other, *others])
-        release = Release(kind, topic, lists_of(kind.name, kind.memory, change))
+        release = Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change))
 
         assert [] == release.take([other, first, *others])
         [viewer, *_] = release.take([first, other, first, *others])
@@ -108,7 +108,7 @@ MANY = [pytest.param(each, id=name) for name, each in KINDS.items() if not each.
 def test_what_is_on_a_new_page_is_of_the_new_version_and_comes_once(kind: Kind, change: Change) -> None:
     topic: dict[str, bytes] = {}
     Release(kind, topic).take(kind.rows)
-    release = Release(kind, topic, lists_of(kind.name, kind.memory, change))
+    release = Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change))
     old = set(release.state.ledger.pages())
     rows = [*kind.rows, kind.later(kind.rows[0])]
 
@@ -118,26 +118,26 @@ def test_what_is_on_a_new_page_is_of_the_new_version_and_comes_once(kind: Kind, 
     assert published
     assert {2} == {page.version for page in new.values()}
     assert [] == release.take(rows)
-    assert [] == Release(kind, topic, lists_of(kind.name, kind.memory, change)).take(rows)
+    assert [] == Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change)).take(rows)
     assert 1 == max(ids(published).values())
 
 
 def test_nothing_of_the_version_before_is_left_once_its_pages_have_passed(kind: Kind, change: Change) -> None:
     topic: dict[str, bytes] = {}
     Release(kind, topic).take(kind.rows)
-    release = Release(kind, topic, lists_of(kind.name, kind.memory, change))
-    late = [] if kind.memory is Memory.LATEST else [kind.late(kind.rows[0])]
+    release = Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change))
+    late = [] if kind.dedup_mode is DedupMode.LATEST else [kind.late(kind.rows[0])]
     release.take([*kind.rows, *late])
-    if kind.memory is Memory.LATEST:
+    if kind.dedup_mode is DedupMode.LATEST:
         assert {2} == release.versions().keys(), "the first answer that shows a thing carries it over"
     else:
         assert {1} == release.versions().keys(), "a page keeps the version with which it was begun"
         last_s = max(page.last_s for page in release.state.ledger.pages().values())
-        final = datetime.fromtimestamp(last_s + 1, UTC) + kind.reach
-        release.commit(Batch(head=Head(BEGIN, END, final, timedelta(hours=6), BEGIN)))
+        final = datetime.fromtimestamp(last_s + 1, UTC) + kind.max_clock_offset
+        release.commit(Batch(checkpoint=Checkpoint(BEGIN, END, final, timedelta(hours=6), BEGIN)))
         assert {""} == topic.keys()
 
-    assert [] == Release(kind, topic, lists_of(kind.name, kind.memory, change)).take(kind.rows)
+    assert [] == Release(kind, topic, lists_of(kind.name, kind.dedup_mode, change)).take(kind.rows)
 
 
 def test_a_page_has_ten_minutes_or_one_thing(kind: Kind) -> None:
@@ -148,5 +148,5 @@ def test_a_page_has_ten_minutes_or_one_thing(kind: Kind) -> None:
     assert isinstance(first, Record)
     assert isinstance(late, Record)
     assert isinstance(later, Record)
-    if kind.memory is not Memory.LATEST:
-        assert first.filed_s // PAGE_S == late.filed_s // PAGE_S != later.filed_s // PAGE_S
+    if kind.dedup_mode is not DedupMode.LATEST:
+        assert first.vendor_local_s // PAGE_S == late.vendor_local_s // PAGE_S != later.vendor_local_s // PAGE_S

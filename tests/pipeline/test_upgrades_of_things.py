@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from collector.errors import Refused
-from collector.model import Memory
+from collector.errors import KafkaMisconfigured
+from collector.model import DedupMode
 from collector.pipeline import batch as batch_module
 from collector.pipeline.ledger import GONE_AFTER
 from tests.changed import CHANGES, Change, Lists, lists_of
@@ -23,12 +23,12 @@ Topic = dict[str, bytes]
 @pytest.fixture(params=list(CHANGES.values()), ids=list(CHANGES))
 def lists(request: pytest.FixtureRequest) -> Lists:
     found: Change = request.param
-    return lists_of("devices", Memory.LATEST, found)
+    return lists_of("devices", DedupMode.LATEST, found)
 
 
 def following(lists: Lists) -> Lists:
     """The change after that one."""
-    return Lists(Memory.LATEST, Change(key=lists.change.key, fingerprint="same"), lambda _: b"", nth=2)
+    return Lists(DedupMode.LATEST, Change(key=lists.change.key, fingerprint="same"), lambda _: b"", nth=2)
 
 
 def states(release: Release, rows: Sequence[Row], *, is_whole: bool = True) -> list[tuple[int, int, str]]:
@@ -118,7 +118,7 @@ def test_what_is_not_carried_over_yet_is_carried_by_the_next_answer(
     lists: Lists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the process died between: each thing's transaction is whole."""
-    monkeypatch.setattr(batch_module, "BATCH_ENTRIES", 2)
+    monkeypatch.setattr(batch_module, "MAX_TRANSACTION_ENTRIES", 2)
     whole: Topic = {}
     published(whole, ROWS)
     commits = 0
@@ -140,7 +140,7 @@ def test_a_page_that_moves_is_deleted_where_it_was() -> None:
     topic: Topic = {}
     published(topic, ROWS)
     before = set(topic) - {""}
-    Release(KIND, topic, lists_of("devices", Memory.LATEST, CHANGES["a part more in the key"])).take(ROWS)
+    Release(KIND, topic, lists_of("devices", DedupMode.LATEST, CHANGES["a part more in the key"])).take(ROWS)
 
     assert len(before) == len(set(topic) - {""})
     assert not before & set(topic)
@@ -149,6 +149,6 @@ def test_a_page_that_moves_is_deleted_where_it_was() -> None:
 def test_a_release_that_is_left_out_is_missed(lists: Lists) -> None:
     topic: Topic = {}
     published(topic, ROWS)
-    with pytest.raises(Refused, match="no longer knows") as refused:
+    with pytest.raises(KafkaMisconfigured, match="no longer knows") as refused:
         Release(KIND, topic, lists, following(lists))
     assert "the release before this one" in refused.value.advice

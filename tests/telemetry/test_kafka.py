@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board, StreamRow
+from collector.telemetry.status import ProcessStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from tests.simulated import START, SimulatedClock
 from tests.web.served import HEAD, WINDOW
@@ -21,9 +21,9 @@ class Process:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.row = StreamRow("seemetrix", "mall", "sessions")
-        self.board = Board("1", "group", [self.row])
-        self.kafka = KafkaTelemetry(self.metrics, self.board, SimulatedClock())
+        self.row = StreamStatus("seemetrix", "mall", "sessions")
+        self.process_status = ProcessStatus("1", "group", [self.row])
+        self.kafka = KafkaTelemetry(self.metrics, self.process_status, SimulatedClock())
         self.stream = StreamTelemetry(self.metrics, self.row, ["seemetrix.session.v1"])
         self.kafka.ready()
         self.kafka.assigned([3])
@@ -118,13 +118,13 @@ def test_a_partition_that_cannot_be_taken_over_makes_the_process_not_ready_and_i
     process.stream.blocked("partition 3 has no header", "collector state init", 15, START)
 
     assert "parked" == process.state
-    assert "partition 3 has no header; collector state init" == process.board.not_ready()
-    assert "refused" == process.board.as_json(START)["kafka"]["state"]  # type: ignore[index]
+    assert "partition 3 has no header; collector state init" == process.process_status.not_ready()
+    assert "refused" == process.process_status.as_json(START)["kafka"]["state"]  # type: ignore[index]
     assert 1 == process.value("collector_kafka_ready"), "others go on"
     process.stream.restoring(0.5)
     assert "parked" == process.state, "it stays so while it is tried again"
     process.runs()
-    assert ("live", "") == (process.state, process.board.not_ready())
+    assert ("live", "") == (process.state, process.process_status.not_ready())
 
 
 def test_passing_trouble_with_a_partition_lets_its_streams_back_off_until_it_is_somebody_elses(
@@ -133,12 +133,12 @@ def test_passing_trouble_with_a_partition_lets_its_streams_back_off_until_it_is_
     process.kafka.blocked(3, "no answer in time")
     process.stream.blocked("no answer in time", None, 15, START)
     assert "backing_off" == process.state
-    assert "state partition 3: no answer in time" == process.board.not_ready()
+    assert "state partition 3: no answer in time" == process.process_status.not_ready()
 
     process.kafka.unblocked(3)
     process.stream.disowned()
 
-    assert ("not_owned", "") == (process.state, process.board.not_ready())
+    assert ("not_owned", "") == (process.state, process.process_status.not_ready())
 
 
 def test_the_same_refusal_of_many_partitions_is_one_line(logged: list[dict[str, object]]) -> None:

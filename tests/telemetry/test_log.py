@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from collector.secrets import CONCEALED, Secret
+from collector.secrets import REDACTED, Secret
 from collector.telemetry.log import Level, configure
 from collector.telemetry.log_target import STDERR_FD, LogTarget
 
@@ -131,7 +131,7 @@ def test_no_line_of_a_library_shows_a_secret(capfd: pytest.CaptureFixture[str], 
 def shows_no_secret(captured: pytest.CaptureFixture[str]) -> bool:
     """Whether something was written, without the secret however it may be escaped."""
     out, err = captured.readouterr()
-    assert CONCEALED in err
+    assert REDACTED in err
     return out == "" and "ged" not in err and "-61" not in err
 
 

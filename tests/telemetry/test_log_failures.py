@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from collector.secrets import CONCEALED, Secret
+from collector.secrets import REDACTED, Secret
 from collector.telemetry.log import Level, configure
 from collector.telemetry.log_target import LogTarget
 from tests.telemetry.descriptors import Pipe, full
@@ -62,8 +62,8 @@ def cyclic() -> list[object]:
         (Unshowable(), "<Unshowable>"),
         ([1, Unshowable()], "<list>"),
         (cyclic(), "<list>"),
-        (f"half a \ud83d and {SECRET}", f"half a ? and {CONCEALED}"),
-        ({"of": ["\ud83d", SECRET]}, {"of": ["?", CONCEALED]}),
+        (f"half a \ud83d and {SECRET}", f"half a ? and {REDACTED}"),
+        ({"of": ["\ud83d", SECRET]}, {"of": ["?", REDACTED]}),
         (1 << 64, 1 << 64),
         ({7: "seven", b"8": "eight"}, {"7": "seven"}),
     ],

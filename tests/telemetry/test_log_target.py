@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.secrets import CONCEALED, Secret
+from collector.secrets import REDACTED, Secret
 from collector.telemetry import log_target
 from collector.telemetry.log_target import LogTarget, PrintedLines
 from collector.telemetry.metrics import Metrics
@@ -251,7 +251,7 @@ def test_what_is_printed_becomes_lines_without_secrets(pipe: Pipe, target: LogTa
     print("secret-77", file=stream)
     print("no end", end="", file=stream, flush=True)
 
-    assert [f"a warning of {CONCEALED}", "no end"] == pipe.read().splitlines()
+    assert [f"a warning of {REDACTED}", "no end"] == pipe.read().splitlines()
 
 
 def test_what_is_printed_to_a_full_disk_is_lost_and_counted() -> None:

@@ -11,13 +11,13 @@ import structlog
 from structlog.testing import capture_logs
 
 from collector.errors import Park
-from collector.model import Head, Tally, Window
+from collector.model import Checkpoint, Tally, Window
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, StreamRow
+from collector.telemetry.status import STATES, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from tests.simulated import START
 
-HEAD = Head(
+HEAD = Checkpoint(
     since=START - timedelta(days=2),
     watermark=START - timedelta(minutes=2),
     final=START - timedelta(days=1),
@@ -41,8 +41,8 @@ class Told:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.row = StreamRow("seemetrix", "mall", "sessions")
-        self.tell = StreamTelemetry(self.metrics, self.row, [TYPE])
+        self.row = StreamStatus("seemetrix", "mall", "sessions")
+        self.telemetry = StreamTelemetry(self.metrics, self.row, [TYPE])
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, {**LABELS, **labels})
@@ -69,9 +69,9 @@ def only(state: str) -> dict[str, float]:
 
 
 def test_what_is_committed_is_counted_with_its_events_and_dead_letters(told: Told) -> None:
-    told.tell.owned(HEAD, 0)
-    told.tell.committed(Tally({"fresh": 3, "duplicate": 2}, {TYPE: 3}, {"malformed": 1}), HEAD, 5, START)
-    told.tell.committed(Tally({"fresh": 1}, {TYPE: 1}), HEAD, 6, START)
+    told.telemetry.owned(HEAD, 0)
+    told.telemetry.committed(Tally({"fresh": 3, "duplicate": 2}, {TYPE: 3}, {"malformed": 1}), HEAD, 5, START)
+    told.telemetry.committed(Tally({"fresh": 1}, {TYPE: 1}), HEAD, 6, START)
 
     assert told.value("collector_records_total", outcome="fresh") == 4
     assert told.value("collector_records_total", outcome="duplicate") == 2
@@ -86,8 +86,8 @@ def test_what_is_committed_is_counted_with_its_events_and_dead_letters(told: Tol
 
 
 def test_a_poll_alone_counts_no_record(told: Told) -> None:
-    told.tell.owned(HEAD, 0)
-    told.tell.polled(WINDOW, 17, 0.5, HEAD, behind=False, now=START)
+    told.telemetry.owned(HEAD, 0)
+    told.telemetry.polled(WINDOW, 17, 0.5, HEAD, behind=False, now=START)
 
     assert told.value("collector_records_total", outcome="fresh") == 0
     assert told.value("collector_polls_total", outcome="ok") == 1
@@ -97,7 +97,7 @@ def test_a_poll_alone_counts_no_record(told: Told) -> None:
 def test_the_counters_of_a_stream_exist_from_the_moment_it_is_owned(told: Told) -> None:
     assert told.value("collector_records_total", outcome="late") is None
 
-    told.tell.owned(None, 0)
+    told.telemetry.owned(None, 0)
 
     outcomes = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
     assert dict.fromkeys(outcomes, 0) == {
@@ -114,13 +114,13 @@ def test_the_counters_of_a_stream_exist_from_the_moment_it_is_owned(told: Told) 
 
 @pytest.mark.parametrize(("rows", "outcome"), [(0, "empty"), (1, "ok")])
 def test_a_poll_is_empty_or_not(told: Told, rows: int, outcome: str) -> None:
-    told.tell.polled(WINDOW, rows, 0.5, HEAD, behind=False, now=START)
+    told.telemetry.polled(WINDOW, rows, 0.5, HEAD, behind=False, now=START)
     assert told.value("collector_polls_total", outcome=outcome) == 1
 
 
 def test_the_delay_of_fresh_records_is_from_their_end_to_the_commit(told: Told) -> None:
     end_ms = int(START.timestamp() * 1000)
-    told.tell.committed(Tally(fresh_ends_ms=[end_ms, end_ms + 90_000]), HEAD, 0, START + timedelta(seconds=60))
+    told.telemetry.committed(Tally(fresh_ends_ms=[end_ms, end_ms + 90_000]), HEAD, 0, START + timedelta(seconds=60))
 
     assert told.value("collector_event_delay_seconds_count") == 2
     assert told.value("collector_event_delay_seconds_sum") == 60
@@ -129,28 +129,28 @@ def test_the_delay_of_fresh_records_is_from_their_end_to_the_commit(told: Told) 
 def test_a_stream_is_in_one_state_and_never_in_another(told: Told) -> None:
     assert only("not_owned") == told.states()
 
-    told.tell.owned(HEAD, 0)
+    told.telemetry.owned(HEAD, 0)
     assert only("catching_up") == told.states()
 
-    told.tell.polled(WINDOW, 1, 0.1, HEAD, behind=True, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=True, now=START)
     assert only("catching_up") == told.states()
 
-    told.tell.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
     assert only("live") == told.states()
 
-    told.tell.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
+    told.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
     assert only("backing_off") == told.states()
 
-    told.tell.idle()
+    told.telemetry.idle()
     assert only("backing_off") == told.states()
 
-    told.tell.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
+    told.telemetry.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
     assert only("parked") == told.states()
 
-    told.tell.completed(HEAD)
+    told.telemetry.completed(HEAD)
     assert only("complete") == told.states()
 
-    told.tell.disowned()
+    told.telemetry.disowned()
     assert only("not_owned") == told.states()
     assert told.row.state == "not_owned"
 
@@ -159,11 +159,11 @@ def test_timestamps_are_absent_until_known_and_while_another_replica_owns_the_st
     absent = dict.fromkeys(GAUGES)
     assert absent == {name: told.value(name) for name in GAUGES}
 
-    told.tell.owned(None, 0)
+    told.telemetry.owned(None, 0)
     assert absent == {name: told.value(name) for name in GAUGES}
 
-    told.tell.begun(HEAD)
-    told.tell.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.begun(HEAD)
+    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
     assert {
         "collector_watermark_timestamp_seconds": HEAD.watermark.timestamp(),
         "collector_final_timestamp_seconds": HEAD.final.timestamp(),
@@ -172,19 +172,19 @@ def test_timestamps_are_absent_until_known_and_while_another_replica_owns_the_st
         "collector_ledger_entries": 0,
     } == {name: told.value(name) for name in GAUGES}
 
-    told.tell.disowned()
+    told.telemetry.disowned()
     assert absent == {name: told.value(name) for name in GAUGES}
 
 
 def test_a_stream_may_be_released_before_anything_is_known_of_it(told: Told) -> None:
-    told.tell.disowned()
+    told.telemetry.disowned()
     assert only("not_owned") == told.states()
 
 
 def test_a_trouble_that_lasts_is_a_line_once_in_ten_minutes_and_counted_each_time(told: Told, logs: list[Any]) -> None:
     for minute in range(21):
         now = START + timedelta(minutes=minute)
-        told.tell.retrying(WINDOW, "HTTP 503", failures=minute + 1, delay_s=60, now=now)
+        told.telemetry.retrying(WINDOW, "HTTP 503", failures=minute + 1, delay_s=60, now=now)
 
     lines = [line for line in logs if line["event"] == "stream_backing_off"]
     assert [1, 11, 21] == [line["failures"] for line in lines]
@@ -195,10 +195,10 @@ def test_a_trouble_that_lasts_is_a_line_once_in_ten_minutes_and_counted_each_tim
 
 
 def test_another_trouble_is_a_line_at_once_and_so_is_the_same_after_a_recovery(told: Told, logs: list[Any]) -> None:
-    told.tell.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
-    told.tell.retrying(WINDOW, "HTTP 502", failures=2, delay_s=1, now=START)
-    told.tell.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
-    told.tell.retrying(WINDOW, "HTTP 502", failures=1, delay_s=1, now=START)
+    told.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
+    told.telemetry.retrying(WINDOW, "HTTP 502", failures=2, delay_s=1, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.retrying(WINDOW, "HTTP 502", failures=1, delay_s=1, now=START)
 
     expected = ["stream_backing_off", "stream_backing_off", "stream_recovered", "stream_backing_off"]
     assert expected == [line["event"] for line in logs if line["event"] != "polled"]
@@ -210,7 +210,7 @@ def test_a_fault_of_our_own_that_lasts_is_told_once_in_ten_minutes_with_its_trac
     error = ZeroDivisionError("division by zero")
     for minute in range(11):
         now = START + timedelta(minutes=minute)
-        told.tell.failed(WINDOW, error, failures=minute + 1, delay_s=60, now=now)
+        told.telemetry.failed(WINDOW, error, failures=minute + 1, delay_s=60, now=now)
 
     assert [error, error] == [line["exc_info"] for line in logs if line["event"] == "stream_parked"]
 
@@ -220,9 +220,9 @@ def test_a_warning_is_recoverable_and_an_error_needs_an_operator(
     told: Told, logs: list[Any], kind: str, level: str
 ) -> None:
     if kind == "retrying":
-        told.tell.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
+        told.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
     else:
-        told.tell.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
+        told.telemetry.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
 
     (line,) = logs
     assert (level, "mall", "sessions") == (line["log_level"], line["source"], line["stream"])
@@ -231,14 +231,14 @@ def test_a_warning_is_recoverable_and_an_error_needs_an_operator(
 
 
 def test_a_trouble_ends_with_the_next_poll(told: Told) -> None:
-    told.tell.parked(None, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
-    told.tell.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.parked(None, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
 
     assert told.row.trouble is None
 
 
 def test_dead_letters_are_an_error_that_says_where_they_are(told: Told, logs: list[Any]) -> None:
-    told.tell.committed(Tally({"rejected": 2}, {}, {"malformed": 2}), HEAD, 0, START)
+    told.telemetry.committed(Tally({"rejected": 2}, {}, {"malformed": 2}), HEAD, 0, START)
 
     (line,) = logs
     assert ("dead_letters", "error", 2) == (line["event"], line["log_level"], line["malformed"])
@@ -247,8 +247,8 @@ def test_dead_letters_are_an_error_that_says_where_they_are(told: Told, logs: li
 
 def test_a_notice_is_told_once(told: Told, logs: list[Any]) -> None:
     for _ in range(2):
-        told.tell.since_ignored(START, HEAD)
-        told.tell.selection_changed(HEAD)
+        told.telemetry.since_ignored(START, HEAD)
+        told.telemetry.selection_changed(HEAD)
 
     assert ["since_ignored", "selection_changed"] == [line["event"] for line in logs]
     assert [line["advice"] for line in logs] == told.row.notices
@@ -259,6 +259,6 @@ def test_dead_letters_are_a_line_at_once_and_then_one_in_ten_minutes_that_counts
 ) -> None:
     for minute in range(21):
         tally = Tally(dead_letters=Counter(malformed=2))
-        told.tell.committed(tally, HEAD, 0, START + timedelta(minutes=minute))
+        told.telemetry.committed(tally, HEAD, 0, START + timedelta(minutes=minute))
 
     assert [2, 20, 20] == [line["malformed"] for line in logs if line["event"] == "dead_letters"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collector.errors import Park, RetryLater, Split
 from collector.vendors import http as http_module
-from collector.vendors.http import ANSWERS_AT_ONCE, Http, Limiter, Limits, http
+from collector.vendors.http import MAX_LARGE_RESPONSES, Http, Limiter, Limits, http
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import (
     HASTY,
@@ -38,7 +38,7 @@ async def answering_at_all(asking: Http) -> AsyncIterator[None]:
     """In the end both shares of memory are free: so many answers are held at once."""
     yield
     async with serving(answering(b"whole")) as url, AsyncExitStack() as held:
-        for _ in range(ANSWERS_AT_ONCE):
+        for _ in range(MAX_LARGE_RESPONSES):
             response = await ask(asking, url, limits=LIMITS)
             held.callback(response.release)
             assert b"whole" == response.body
@@ -104,7 +104,7 @@ async def test_a_failed_request_gives_its_turn_back() -> None:
 @pytest.fixture(autouse=True)
 def every_body_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that each takes a share of memory, from its first byte on."""
-    monkeypatch.setattr(http_module, "SMALL_BYTES", 0)
+    monkeypatch.setattr(http_module, "MAX_SMALL_BYTES", 0)
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 90), min_size=1, max_size=30))
@@ -153,7 +153,7 @@ async def test_an_answer_waits_until_there_is_memory_for_it() -> None:
     limits = Limits(max_concurrency=10)
     done: list[bytes] = []
     async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking:
-        held = [await ask(asking, url, limits=limits) for _ in range(ANSWERS_AT_ONCE)]
+        held = [await ask(asking, url, limits=limits) for _ in range(MAX_LARGE_RESPONSES)]
 
         async def one_more() -> None:
             with await ask(asking, url, limits=limits) as response:
@@ -178,8 +178,8 @@ async def test_an_answer_that_is_done_with_gives_its_memory_back() -> None:
 async def test_a_small_answer_waits_for_nobody_s_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(max_concurrency=10)
     async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking:
-        held = [await ask(asking, url, limits=limits) for _ in range(ANSWERS_AT_ONCE)]
-        monkeypatch.setattr(http_module, "SMALL_BYTES", len(b"whole"))
+        held = [await ask(asking, url, limits=limits) for _ in range(MAX_LARGE_RESPONSES)]
+        monkeypatch.setattr(http_module, "MAX_SMALL_BYTES", len(b"whole"))
         assert b"whole" == (await ask(asking, url, limits=limits)).body
         assert 0 == asking._answers.value
         for response in held:
@@ -191,7 +191,7 @@ async def test_memory_is_given_back_once_however_often_it_is_said() -> None:
         with await ask(asking, url, limits=LIMITS) as response:
             response.release()
 
-        assert ANSWERS_AT_ONCE == asking._answers.value
+        assert MAX_LARGE_RESPONSES == asking._answers.value
 
 
 async def test_an_answer_that_fails_gives_its_memory_back() -> None:
@@ -222,5 +222,5 @@ async def test_a_request_that_is_given_up_gives_everything_back() -> None:
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(ask, asking, url)
-        await until(lambda: ANSWERS_AT_ONCE - 1 == asking._answers.value)
+        await until(lambda: MAX_LARGE_RESPONSES - 1 == asking._answers.value)
         tasks.cancel_scope.cancel()

@@ -7,17 +7,17 @@ from math import pi, sin
 from random import Random
 from zoneinfo import ZoneInfo
 
+from collector.alignment import Periods
 from collector.errors import Park
-from collector.grid import Periods
-from collector.model import SECOND, Grid, Head, Memory, Policy, Seconds, Tally, Window, unix_s
+from collector.model import SECOND, Alignment, AnySecond, Checkpoint, DedupMode, Policy, Tally, Window, unix_s
+from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import Shape, State
-from collector.pipeline.strip import strip
-from collector.rfc3339 import EPOCH_LOCAL
+from collector.rfc3339 import UNIX_EPOCH_LOCAL
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board, SourceRow, StreamRow
+from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import VendorTelemetry
 from tests.simulated import START, SimulatedClock
@@ -25,7 +25,7 @@ from tests.simulated import START, SimulatedClock
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 NOW = START + timedelta(hours=14, minutes=23, seconds=12)
 UTC_ZONE, PARIS = ZoneInfo("UTC"), ZoneInfo("Europe/Paris")
-HOURS = Periods(UTC_ZONE, EPOCH_LOCAL, HOUR)
+HOURS = Periods(UTC_ZONE, UNIX_EPOCH_LOCAL, HOUR)
 ADVICE = "the key is wrong: correct sources.mall.user_key; the collector notices by itself"
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>&lt;b&gt; "
 SHOPS = ("arcade", "bazaar", "court", "depot", "emporium", "forum", "gallery", "harbour", "island", "junction")
@@ -37,10 +37,10 @@ class Told:
     def __init__(self) -> None:
         self.clock = SimulatedClock(NOW)
         self.metrics = Metrics()
-        self.board = Board("1.2.3", "collector", started=NOW - 26 * HOUR)
-        self.kafka = KafkaTelemetry(self.metrics, self.board, self.clock)
+        self.process_status = ProcessStatus("1.2.3", "collector", started=NOW - 26 * HOUR)
+        self.kafka = KafkaTelemetry(self.metrics, self.process_status, self.clock)
         self.streams: dict[str, StreamTelemetry] = {}
-        self.heads: dict[str, Head] = {}
+        self.checkpoints: dict[str, Checkpoint] = {}
         self._random = Random(11)
 
     def connected(self, *partitions: int) -> "Told":
@@ -54,8 +54,8 @@ class Told:
 
     def add(self, source: str, stream: str = "sessions", vendor: str = "seemetrix") -> StreamTelemetry:
         """A stream that is configured, and not ours so far."""
-        row = StreamRow(vendor, source, stream)
-        self.board.streams.append(row)
+        row = StreamStatus(vendor, source, stream)
+        self.process_status.streams.append(row)
         name = f"{source} {stream}"
         self.streams[name] = StreamTelemetry(self.metrics, row, [f"{vendor}.thing.v1"])
         return self.streams[name]
@@ -69,32 +69,39 @@ class Told:
         settle: timedelta = 2 * MINUTE,
         final: timedelta = 30 * HOUR,
         rate: float = 60,
-        grid: Grid | None = None,
+        alignment: Alignment | None = None,
         zone: ZoneInfo = UTC_ZONE,
         behind: timedelta | None = None,
     ) -> StreamTelemetry:
         """A stream that was polled until now, or until some time ago, through a day that is busy by day."""
-        grid = grid or Seconds()
-        tell, policy = self.add(source, stream, vendor), Policy(MINUTE, settle, 3 * HOUR, HOUR, 6 * HOUR, None, grid)
-        asked = grid.floor(NOW - (behind or timedelta()))
-        watermark = grid.floor(min(asked, NOW - settle))
-        head = Head(NOW - 400 * HOUR, watermark, grid.floor(NOW - final), 6 * HOUR, NOW)
-        reach = timedelta(0) if zone is UTC_ZONE else 24 * HOUR
-        state = State("prefix", Shape(Memory.ROWS, 1, reach), head)
-        self._fill(state, asked, rate, grid, zone)
-        tell.owned(head, len(state.ledger), partial(strip, state, policy, zone))
+        alignment = alignment or AnySecond()
+        telemetry, policy = (
+            self.add(source, stream, vendor),
+            Policy(MINUTE, settle, 3 * HOUR, HOUR, 6 * HOUR, None, alignment),
+        )
+        asked = alignment.floor(NOW - (behind or timedelta()))
+        watermark = alignment.floor(min(asked, NOW - settle))
+        checkpoint = Checkpoint(NOW - 400 * HOUR, watermark, alignment.floor(NOW - final), 6 * HOUR, NOW)
+        max_clock_offset = timedelta(0) if zone is UTC_ZONE else 24 * HOUR
+        state = State("prefix", Shape(DedupMode.MULTISET, 1, max_clock_offset), checkpoint)
+        self._fill(state, asked, rate, alignment, zone)
+        telemetry.owned(checkpoint, len(state.ledger), partial(activity_timeline, state, policy, zone))
         for minute in range(60):
             when = NOW - (59 - minute) * MINUTE
             if when <= asked and (count := self._random.randint(0, int(rate / 5))):
-                tell.committed(Tally({"fresh": count}, {f"{vendor}.thing.v1": count}), head, len(state.ledger), when)
-        tell.polled(Window(asked - MINUTE, asked), 3, 0.2, head, behind=behind is not None, now=asked - SECOND)
-        self.heads[f"{source} {stream}"] = head
-        return tell
+                telemetry.committed(
+                    Tally({"fresh": count}, {f"{vendor}.thing.v1": count}), checkpoint, len(state.ledger), when
+                )
+        telemetry.polled(
+            Window(asked - MINUTE, asked), 3, 0.2, checkpoint, behind=behind is not None, now=asked - SECOND
+        )
+        self.checkpoints[f"{source} {stream}"] = checkpoint
+        return telemetry
 
-    def _fill(self, state: State, upto: object, rate: float, grid: Grid, zone: ZoneInfo) -> None:
+    def _fill(self, state: State, upto: object, rate: float, alignment: Alignment, zone: ZoneInfo) -> None:
         """Entries for every page, or every period, of the last days that the ledger still knows."""
-        assert state.head is not None
-        cell = grid.floor(NOW - 36 * HOUR)
+        assert state.checkpoint is not None
+        cell = alignment.floor(NOW - 36 * HOUR)
         while cell <= upto:  # type: ignore[operator]
             local = cell.astimezone(zone)
             page = (unix_s(cell) + int((local.utcoffset() or timedelta()).total_seconds())) // PAGE_S
@@ -102,23 +109,23 @@ class Told:
             count = int(self._random.gauss(rate * busy, rate * busy / 6)) if busy else 0
             if count > 0 and page * PAGE_S + PAGE_S > state.final_s:
                 state.ledger.add(page, Chunk(bytes(ENTRY.size * count), page * PAGE_S + PAGE_S - 1, 1))
-            cell = max(cell + timedelta(seconds=PAGE_S), grid.after(cell))
+            cell = max(cell + timedelta(seconds=PAGE_S), alignment.after(cell))
 
     def park(self, name: str, error: str = "HTTP 401", advice: str = ADVICE) -> None:
         """It waits for an operator, since a while."""
         self.streams[name].parked(None, Park(error, advice=advice), failures=9, delay_s=540, now=NOW - 4 * MINUTE)
 
     def back_off(self, name: str, error: str = "no answer within the timeout of 60 s") -> None:
-        head = self.heads[name]
-        window = Window(head.watermark, NOW)
+        checkpoint = self.checkpoints[name]
+        window = Window(checkpoint.watermark, NOW)
         self.streams[name].retrying(window, error, failures=3, delay_s=55, now=NOW - timedelta(seconds=20))
 
     def exports(self, source: str, in_flight: int) -> None:
-        row = SourceRow("quividi", source)
-        self.board.sources.append(row)
-        tell = VendorTelemetry(self.metrics, source, row)
-        tell.may_export(3)
-        tell.exporting(in_flight)
+        row = SourceStatus("quividi", source)
+        self.process_status.sources.append(row)
+        telemetry = VendorTelemetry(self.metrics, source, row)
+        telemetry.may_export(3)
+        telemetry.exporting(in_flight)
 
 
 def ten_healthy(*, more: Mapping[str, timedelta] | None = None) -> Told:
@@ -148,10 +155,10 @@ def all_kinds() -> Told:
     told.park("mall sessions")
     told.back_off("kiosk sessions")
     told.live("archive", final=6 * HOUR)
-    told.live("archive", "statistics", grid=HOURS, settle=HOUR, rate=40)
+    told.live("archive", "statistics", alignment=HOURS, settle=HOUR, rate=40)
     told.live("backfill", behind=200 * HOUR)
-    told.add("arcade", "devices").owned(told.heads["archive sessions"], 12)
-    told.live("last_year").completed(told.heads["last_year sessions"])
+    told.add("arcade", "devices").owned(told.checkpoints["archive sessions"], 12)
+    told.live("last_year").completed(told.checkpoints["last_year sessions"])
     for nth in range(6):
         told.add(f"other_{nth}")
     return told
@@ -180,5 +187,5 @@ def many() -> Told:
     told.park(names[150], "HTTP 403", "the key may not read this: " + "check the user and the ids in the settings " * 8)
     for nth in (7, 77, 177):
         told.back_off(names[nth])
-    told.streams[names[3]].since_ignored(NOW, told.heads[names[3]])
+    told.streams[names[3]].since_ignored(NOW, told.checkpoints[names[3]])
     return told

@@ -132,7 +132,7 @@ async def seeing(
     """The page of a process. It must not have complained, nor asked anybody else."""
     port = free_port()
     async with (
-        serving(("127.0.0.1", port), told.board, told.metrics.registry, told.clock),
+        serving(("127.0.0.1", port), told.process_status, told.metrics.registry, told.clock),
         window(browser, f"http://127.0.0.1:{port}", size, scheme) as seen,
     ):
         yield seen

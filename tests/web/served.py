@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 from msgspec import Struct
 
-from collector.model import Head, Window
+from collector.model import Checkpoint, Window
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board, SourceRow, StreamRow
+from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import VendorTelemetry
 from collector.web.server import serving
@@ -20,7 +20,7 @@ from tests.kafka.broker import free_port
 from tests.simulated import START, SimulatedClock
 
 HOUR = timedelta(hours=1)
-HEAD = Head(
+HEAD = Checkpoint(
     since=START - 24 * HOUR,
     watermark=START - timedelta(seconds=120),
     final=START - 20 * HOUR,
@@ -52,13 +52,13 @@ class Served(Struct):
 @asynccontextmanager
 async def one_stream() -> AsyncIterator[Served]:
     metrics, clock, port = Metrics(), SimulatedClock(), free_port()
-    row, source = StreamRow("seemetrix", "mall", "sessions"), SourceRow("seemetrix", "mall")
-    board = Board("1.2.3", "counting", [row], [source], START - HOUR)
-    kafka = KafkaTelemetry(metrics, board, clock)
+    row, source = StreamStatus("seemetrix", "mall", "sessions"), SourceStatus("seemetrix", "mall")
+    process_status = ProcessStatus("1.2.3", "counting", [row], [source], START - HOUR)
+    kafka = KafkaTelemetry(metrics, process_status, clock)
     stream = StreamTelemetry(metrics, row, ["seemetrix.session.v1"])
     vendor = VendorTelemetry(metrics, "mall", source)
     async with (
-        serving(("127.0.0.1", port), board, metrics.registry, clock),
+        serving(("127.0.0.1", port), process_status, metrics.registry, clock),
         aiohttp.ClientSession() as session,
     ):
         yield Served(f"http://127.0.0.1:{port}", kafka, stream, vendor, clock, session)

@@ -40,15 +40,15 @@ def documented() -> set[str]:
 
 
 def test_every_field_is_documented_and_no_other() -> None:
-    status = boards.all_kinds().board.as_json(NOW)
+    status = boards.all_kinds().process_status.as_json(NOW)
     found = set(fields(status))
     structures = {"streams[].strip", "streams[].last_error", "streams[].last_window", "sources[].exports"}
     assert documented() == found - structures
 
 
 def test_a_structure_is_looked_into() -> None:
-    board = boards.all_kinds().board
-    found = set(fields(board.as_json(NOW)))
+    process_status = boards.all_kinds().process_status
+    found = set(fields(process_status.as_json(NOW)))
     assert {"streams[].strip.kinds[]", "streams[].last_error.advice", "sources[].exports.at_once"} <= found
 
 

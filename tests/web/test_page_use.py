@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from collector.model import Window
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from tests.web import boards
 from tests.web.boards import NOW
 from tests.web.browser import PHONE, SMALL_PHONE, WIDE, Scheme, Seen, seeing
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.anyio
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text("utf-8")
 
 
-def cells(board: Board, name: str) -> list[tuple[str, int | None]]:
+def cells(process_status: ProcessStatus, name: str) -> list[tuple[str, int | None]]:
     """What the status says of a stream's strip: of each cell, of what kind it is and how many records."""
-    rows: Any = board.as_json(NOW)["streams"]
+    rows: Any = process_status.as_json(NOW)["streams"]
     (row,) = (each for each in rows if f"{each['source']} {each['stream']}" == name)
     kinds = [kind for many, kind in row["strip"]["kinds"] for _ in range(many)]
     return list(zip(kinds, row["strip"]["counts"], strict=True))
@@ -35,7 +35,7 @@ async def point_at(seen: Seen, name: str, nth: int, of: int) -> None:
 
 async def test_pointing_at_a_cell_shows_its_number_its_time_and_how_sure_that_is(browser: Browser) -> None:
     told = boards.all_kinds()
-    found = cells(told.board, "arcade sessions")
+    found = cells(told.process_status, "arcade sessions")
     assert 144 == len(found)
     async with seeing(browser, told) as seen:
         bubble = seen.day("arcade sessions").locator(".bubble")
@@ -63,7 +63,7 @@ async def test_what_a_finger_points_at_stays_shown_when_it_is_lifted(browser: Br
     told = boards.all_kinds()
     async with seeing(browser, told, PHONE) as seen:
         await seen.day("arcade sessions").tap()
-        count = cells(told.board, "arcade sessions")[72][1]
+        count = cells(told.process_status, "arcade sessions")[72][1]
         await expect(seen.day("arcade sessions").locator(".bubble b")).to_have_text(f"{count} records")
         await expect(seen.day("arcade sessions").locator(".bubble")).to_be_visible()
         await seen.page.get_by_role("heading", level=1).tap()
@@ -72,7 +72,7 @@ async def test_what_a_finger_points_at_stays_shown_when_it_is_lifted(browser: Br
 
 async def test_the_keys_walk_along_a_strip_and_say_each_cell(browser: Browser) -> None:
     told = boards.all_kinds()
-    found = cells(told.board, "arcade sessions")
+    found = cells(told.process_status, "arcade sessions")
     async with seeing(browser, told, PHONE) as seen:
         strip = seen.day("arcade sessions")
         await strip.focus()
@@ -134,7 +134,7 @@ async def test_the_focus_stays_where_it_is_over_refreshes_and_when_the_stream_mo
 
         await expect(seen.region("Needs you").get_by_role("slider")).to_be_focused()
         told.streams["forum viewers"].polled(
-            Window(NOW, NOW), 0, 0.1, told.heads["forum viewers"], behind=False, now=NOW
+            Window(NOW, NOW), 0, 0.1, told.checkpoints["forum viewers"], behind=False, now=NOW
         )
         await seen.refresh()
         await expect(seen.headline).to_have_text("All 10 streams are well")

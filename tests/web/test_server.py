@@ -8,7 +8,7 @@ from collector.errors import Park, UserError
 from collector.model import Tally
 from collector.secrets import Secret
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Board
+from collector.telemetry.status import ProcessStatus
 from collector.web.server import serving
 from tests.simulated import START, SimulatedClock
 from tests.web.served import HEAD, WINDOW, Served
@@ -112,5 +112,5 @@ async def test_an_address_that_is_taken_is_told_by_the_key_that_names_it() -> No
         taken.listen()
         address = taken.getsockname()
         with pytest.raises(UserError, match=rf"http\.listen = 127\.0\.0\.1:{address[1]}: "):
-            async with serving(address, Board("1", "g"), Metrics().registry, SimulatedClock()):
+            async with serving(address, ProcessStatus("1", "g"), Metrics().registry, SimulatedClock()):
                 pass

@@ -24,7 +24,7 @@ FOLDER = ROOT / "collector" / "web" / "page"
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     told, port = Told(), free_port()
-    async with serving(("127.0.0.1", port), told.board, told.metrics.registry, told.clock):
+    async with serving(("127.0.0.1", port), told.process_status, told.metrics.registry, told.clock):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from collector.errors import Park
-from collector.model import Head, Strip, Tally, Window
+from collector.model import ActivityTimeline, Checkpoint, Tally, Window
 from tests.simulated import START
 from tests.web.served import HEAD, HOUR, WINDOW, Served
 
@@ -126,9 +126,9 @@ async def test_status_shows_the_strip_up_to_where_was_asked_for_and_nothing_of_i
 ) -> None:
     looks: list[tuple[datetime | None, datetime]] = []
 
-    def look(asked: datetime | None, now: datetime) -> Strip | None:
+    def look(asked: datetime | None, now: datetime) -> ActivityTimeline | None:
         looks.append((asked, now))
-        return Strip(START - HOUR, [(2, 1800)], [None, 3], [(1, "final"), (1, "partly")])
+        return ActivityTimeline(START - HOUR, [(2, 1800)], [None, 3], [(1, "final"), (1, "partly")])
 
     async def strip() -> object:
         return (await served.status())["streams"][0]["strip"]
@@ -180,6 +180,6 @@ async def test_status_of_a_stream_that_another_replica_took_over_claims_nothing_
 
 async def test_lag_is_never_negative(served: Served) -> None:
     ahead = datetime(2026, 11, 1, 0, 0, 5, tzinfo=UTC)
-    served.stream.owned(Head(ahead, ahead, ahead, HOUR, ahead), 0)
+    served.stream.owned(Checkpoint(ahead, ahead, ahead, HOUR, ahead), 0)
 
     assert (await served.status())["streams"][0]["lag_s"] == 0

@@ -13,10 +13,10 @@ from msgspec import Struct
 from collector.errors import EpochEnded, RetryLater
 from collector.model import (
     Account,
-    Answer,
+    DedupMode,
     Event,
     EventType,
-    Memory,
+    FetchResult,
     Message,
     Policy,
     Record,
@@ -29,7 +29,7 @@ from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.pipeline.state import Shape, State, by_stream, load
 from collector.rfc3339 import format_ms
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import StreamRow
+from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors.base import Stream
 from collector.worker import Worker
@@ -72,10 +72,10 @@ class ListStream:
     account = Account("test", "1")
     fields_version = 1
     former: Former | None = None
-    reach = timedelta(0)
+    max_clock_offset = timedelta(0)
     zone = UTC
     selection = "all"
-    numbered = None
+    sequence_of = None
     event_types = (TYPE,)
 
     def __init__(
@@ -83,7 +83,7 @@ class ListStream:
         rows: Sequence[Happened],
         clock: SimulatedClock,
         policy: Policy,
-        memory: Memory,
+        dedup_mode: DedupMode,
         *,
         select: Select,
         inclusive: bool,
@@ -92,7 +92,7 @@ class ListStream:
         answer_s: float = 1.0,
     ) -> None:
         self.policy = policy
-        self.memory = memory
+        self.dedup_mode = dedup_mode
         self.asked: list[tuple[Window, datetime]] = []
         self._rows = sorted(rows, key=_begin)
         self._longest_s = max((row.end_s - row.begin_s for row in rows), default=0)
@@ -103,7 +103,7 @@ class ListStream:
         self._failure = failure
         self._answer_s = answer_s
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[Happened], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
         self.asked.append((window, self._clock.now()))
         now_s, first, last = unix_s(self._clock.now()), unix_s(window.start), unix_s(window.end)
         self._clock.pass_s(self._answer_s)
@@ -113,7 +113,7 @@ class ListStream:
             row for row in self._near(first, last) if self._is_known(row, now_s) and self._selects(row, first, last)
         ]
         self._random.shuffle(found)
-        yield Answer(map(record, found), len(found), 100 * len(found), timedelta(seconds=self._answer_s), None)
+        yield FetchResult(map(record, found), len(found), 100 * len(found), timedelta(seconds=self._answer_s), None)
 
     def _near(self, first: int, last: int) -> Sequence[Happened]:
         """Those that may be selected, found fast: the list is sorted by begin."""
@@ -151,7 +151,7 @@ def record(row: Happened) -> Record[Happened] | Reject:
         fingerprint=fingerprint(row),
         start_ms=row.begin_s * 1000,
         end_ms=row.end_s * 1000,
-        filed_s=row.begin_s,
+        vendor_local_s=row.begin_s,
         payload=row,
     )
 
@@ -221,7 +221,7 @@ class EndingClock(SimulatedClock):
         self._perhaps_end()
 
     def _perhaps_end(self) -> None:
-        if self.state is not None and self.state.head is not None and self.state.head.final >= self.final:
+        if self.state is not None and self.state.checkpoint is not None and self.state.checkpoint.final >= self.final:
             raise Enough
         assert self.now() < self.final + timedelta(days=60), "it does not get on"
 
@@ -232,20 +232,20 @@ async def live(
     clock: EndingClock,
     since: datetime | None,
     random: Random,
-    row: StreamRow | None = None,
+    row: StreamStatus | None = None,
 ) -> None:
     """One process after another follows the stream, each from what the one before made durable."""
     while True:
         origin = Origin("test", stream.source, stream.name)
         prefix = "test/1/list/things"
-        shape = Shape(stream.memory, stream.fields_version, stream.reach, stream.former)
+        shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
         state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))
         clock.state = state
-        tell = StreamTelemetry(Metrics(), row or StreamRow("test", stream.source, stream.name), [TYPE.name])
-        worker = Worker(stream, state, sink.commit, origin=origin, clock=clock, tell=tell, random=random)
+        telemetry = StreamTelemetry(Metrics(), row or StreamStatus("test", stream.source, stream.name), [TYPE.name])
+        worker = Worker(stream, state, sink.commit, origin=origin, clock=clock, telemetry=telemetry, random=random)
         try:
             try:
-                await worker.follow(since)
+                await worker.run(since)
             except Crash:
                 clock.pass_s(random.choice([1, 60, 3600, 8 * 3600]))
                 continue

@@ -11,10 +11,10 @@ import pytest
 from msgspec import structs
 
 from collector.errors import EpochEnded
-from collector.model import Answer, Head, Memory, Message, Policy, Window, floor_second
+from collector.model import Checkpoint, DedupMode, FetchResult, Message, Policy, Window, floor_second
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State
-from collector.worker import HEAD_EVERY
+from collector.worker import SAVE_INTERVAL
 from tests.simulated import SimulatedClock, at
 from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
 from tests.worker.test_exactly_once import DAY, HOUR, ZERO, history
@@ -62,9 +62,9 @@ class TrueClock(SimulatedClock):
 class DatedStream(ListStream):
     """A vendor that says in each answer what time it is."""
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[Happened], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
         said = floor_second(self._clock.now())
-        async with aclosing(super().ask(window)) as answers:
+        async with aclosing(super().fetch(window)) as answers:
             async for answer in answers:
                 yield structs.replace(answer, vendor_now=said)
 
@@ -95,7 +95,7 @@ async def published(
     clock = OurClock(at(ZERO + 60), at(ZERO + DAY + 8 * HOUR), skew)
     kind = DatedStream if dated else ListStream
     stream = kind(
-        rows, TrueClock(clock), policy, Memory.VERSIONS, select="begin", inclusive=True, random=random, failure=0.01
+        rows, TrueClock(clock), policy, DedupMode.VERSIONED, select="begin", inclusive=True, random=random, failure=0.01
     )
     sink = ListSink(random, crash)
     await live(stream, sink, clock, at(ZERO), random)
@@ -187,16 +187,16 @@ async def test_an_owner_that_waits_for_a_clock_that_ran_ahead_hears_of_a_rewind_
     policy = Policy(
         timedelta(minutes=1), timedelta(minutes=2), timedelta(hours=6), timedelta(hours=1), timedelta(hours=1)
     )
-    stream = ListStream([], clock, policy, Memory.VERSIONS, select="begin", inclusive=False, random=random)
+    stream = ListStream([], clock, policy, DedupMode.VERSIONED, select="begin", inclusive=False, random=random)
     ahead = NOON + timedelta(hours=12)
-    head = Head(NOON - timedelta(days=1), ahead, ahead - timedelta(hours=6), timedelta(hours=1), ahead)
+    checkpoint = Checkpoint(NOON - timedelta(days=1), ahead, ahead - timedelta(hours=6), timedelta(hours=1), ahead)
     sink = Fencing(random)
-    sink.pairs = {key: value for key, value in _state_with(head).items() if value is not None}
+    sink.pairs = {key: value for key, value in _state_with(checkpoint).items() if value is not None}
     await live(stream, sink, clock, None, random)
     assert [] == stream.asked
-    assert clock.now() - NOON <= HEAD_EVERY
+    assert clock.now() - NOON <= SAVE_INTERVAL
 
 
-def _state_with(head: Head) -> Mapping[bytes, bytes | None]:
-    state = State("test/1/list/things", Shape(Memory.VERSIONS, 1, timedelta(0)))
-    return state.pairs(Batch(head=head))
+def _state_with(checkpoint: Checkpoint) -> Mapping[bytes, bytes | None]:
+    state = State("test/1/list/things", Shape(DedupMode.VERSIONED, 1, timedelta(0)))
+    return state.pairs(Batch(checkpoint=checkpoint))

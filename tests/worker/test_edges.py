@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from collector.model import Memory, Policy
+from collector.model import DedupMode, Policy
 from tests.simulated import at
 from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, Select, live
 
@@ -36,32 +36,32 @@ async def published(
     start_s: int,
     final_s: int,
     answer_s: float = 1,
-    memory: Memory = Memory.ROWS,
+    dedup_mode: DedupMode = DedupMode.MULTISET,
 ) -> Counter[tuple[str, str]]:
     random = Random(9)
     clock = EndingClock(at(start_s), at(final_s))
     stream = ListStream(
-        rows, clock, chosen, memory, select=select, inclusive=inclusive, random=random, answer_s=answer_s
+        rows, clock, chosen, dedup_mode, select=select, inclusive=inclusive, random=random, answer_s=answer_s
     )
     sink = ListSink(random)
     await live(stream, sink, clock, at(ZERO), random)
     return sink.things()
 
 
-@pytest.mark.parametrize("memory", [Memory.ROWS, Memory.VERSIONS])
+@pytest.mark.parametrize("dedup_mode", [DedupMode.MULTISET, DedupMode.VERSIONED])
 @pytest.mark.parametrize("select", SELECTS)
 @pytest.mark.parametrize("inclusive", [True, False])
 @pytest.mark.parametrize("start_s", [ZERO + 1, ZERO + 5 * HOUR])
 async def test_no_second_falls_between_two_windows(
-    memory: Memory, select: Select, inclusive: bool, start_s: int
+    dedup_mode: DedupMode, select: Select, inclusive: bool, start_s: int
 ) -> None:
     """Live, and as history that is final the first time it is asked; equal rows of one second are together."""
     rows = [Happened(t, t, f"at {t}", "hello", t) for t in range(ZERO, ZERO + HOUR)]
-    if memory is Memory.ROWS:
+    if dedup_mode is DedupMode.MULTISET:
         rows += [row for row in rows if row.begin_s % 7 == 0]
     expected = Counter((row.name, row.says) for row in rows)
     assert expected == await published(
-        rows, POLICY, select, inclusive=inclusive, start_s=start_s, final_s=ZERO + HOUR + 60, memory=memory
+        rows, POLICY, select, inclusive=inclusive, start_s=start_s, final_s=ZERO + HOUR + 60, dedup_mode=dedup_mode
     )
 
 
@@ -90,12 +90,14 @@ async def test_live_data_does_not_wait_for_a_sweep() -> None:
     often = timedelta(minutes=5)
     chosen = structs.replace(POLICY, interval=timedelta(minutes=1), sweep_every=often, span=timedelta(minutes=10))
     random, clock = Random(9), EndingClock(at(ZERO + 1), at(ZERO + 6 * HOUR))
-    stream = ListStream([], clock, chosen, Memory.ROWS, select="begin", inclusive=True, random=random, answer_s=20)
+    stream = ListStream(
+        [], clock, chosen, DedupMode.MULTISET, select="begin", inclusive=True, random=random, answer_s=20
+    )
     await live(stream, ListSink(random), clock, at(ZERO), random)
     reached, waits = at(ZERO), []
-    for window, asked_at in stream.asked:
+    for window, requested_at in stream.asked:
         if window.end > reached:
             reached = window.end
-            waits.append((asked_at, reached))
+            waits.append((requested_at, reached))
     gaps = [(after[0] - before[0]).total_seconds() for before, after in pairwise(waits)]
     assert max(gaps) <= 60 + 2 * 20 + 1

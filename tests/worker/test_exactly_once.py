@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.model import Memory, Policy
+from collector.model import DedupMode, Policy
 from tests.simulated import at
 from tests.worker.harness import Crash, EndingClock, Happened, ListSink, ListStream, Select, live
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 HOUR, DAY = 3600, 24 * 3600
 ZERO = 1_000_000_800  # an hour's begin, long ago
 SELECTS: tuple[Select, ...] = ("begin", "end", "overlap", "strict overlap")
-HISTORIES = (Memory.ROWS, Memory.VERSIONS)
+HISTORIES = (DedupMode.MULTISET, DedupMode.VERSIONED)
 
 
 def history(random: Random, lateness_s: int, days: int) -> list[Happened]:
@@ -47,7 +47,14 @@ class Setup:
     """One random world."""
 
     def __init__(
-        self, seed: int, memory: Memory, select: Select, *, inclusive: bool, crash: float, more: Sequence[Happened] = ()
+        self,
+        seed: int,
+        dedup_mode: DedupMode,
+        select: Select,
+        *,
+        inclusive: bool,
+        crash: float,
+        more: Sequence[Happened] = (),
     ) -> None:
         self.random = random = Random(seed)
         self.lateness_s = random.choice([5 * HOUR, 12 * HOUR])
@@ -61,7 +68,7 @@ class Setup:
             span=timedelta(seconds=random.choice([HOUR // 2, 6 * HOUR, 24 * HOUR])),
         )
         self.rows = [*history(random, self.lateness_s, self.days), *more]
-        if memory is Memory.ROWS:
+        if dedup_mode is DedupMode.MULTISET:
             self.rows = with_twins(random, self.rows, self.lateness_s)
         start = self.since_s + random.choice([1, 30 * HOUR])
         self.clock = EndingClock(at(start), at(ZERO + self.days * DAY + 4 * HOUR))
@@ -69,7 +76,7 @@ class Setup:
             self.rows,
             self.clock,
             policy,
-            memory,
+            dedup_mode,
             select=select,
             inclusive=inclusive,
             random=random,
@@ -85,13 +92,15 @@ class Setup:
         return Counter((row.name, row.says) for row in self.rows if row.begin_s >= self.since_s)
 
 
-@pytest.mark.parametrize("memory", HISTORIES)
+@pytest.mark.parametrize("dedup_mode", HISTORIES)
 @pytest.mark.parametrize("select", SELECTS)
 @pytest.mark.parametrize("inclusive", [True, False])
 @pytest.mark.parametrize("crash", [0, 0.0005, 0.02])
-async def test_every_record_comes_out_once(memory: Memory, select: Select, inclusive: bool, crash: float) -> None:
+async def test_every_record_comes_out_once(
+    dedup_mode: DedupMode, select: Select, inclusive: bool, crash: float
+) -> None:
     for seed in range(3):
-        world = Setup(seed, memory, select, inclusive=inclusive, crash=crash)
+        world = Setup(seed, dedup_mode, select, inclusive=inclusive, crash=crash)
         await world.run()
         assert world.truth() == world.sink.things(), f"seed {seed}"
         assert 1 == max(world.sink.ids().values()), f"seed {seed}"
@@ -101,20 +110,20 @@ async def test_every_record_comes_out_once(memory: Memory, select: Select, inclu
 async def test_a_crash_commits_the_same_as_no_crash(select: Select) -> None:
     """The same ids, not only the same contents: what a consumer has seen does not depend on when the process died."""
     for seed in range(10):
-        calm = Setup(seed, Memory.VERSIONS, select, inclusive=True, crash=0)
-        stormy = Setup(seed, Memory.VERSIONS, select, inclusive=True, crash=0.05)
+        calm = Setup(seed, DedupMode.VERSIONED, select, inclusive=True, crash=0)
+        stormy = Setup(seed, DedupMode.VERSIONED, select, inclusive=True, crash=0.05)
         await calm.run()
         await stormy.run()
         assert calm.sink.ids() == stormy.sink.ids(), f"seed {seed}"
 
 
 async def test_a_crash_at_each_single_commit_changes_nothing() -> None:
-    calm = Setup(7, Memory.VERSIONS, "end", inclusive=False, crash=0)
+    calm = Setup(7, DedupMode.VERSIONED, "end", inclusive=False, crash=0)
     await calm.run()
     expected, steps = calm.sink.ids(), calm.sink.commits
     assert steps > 20
     for step in range(0, 2 * steps, 11):
-        world = Setup(7, Memory.VERSIONS, "end", inclusive=False, crash=0)
+        world = Setup(7, DedupMode.VERSIONED, "end", inclusive=False, crash=0)
         left = [step]
 
         def die(left: list[int] = left) -> None:
@@ -128,11 +137,14 @@ async def test_a_crash_at_each_single_commit_changes_nothing() -> None:
 
 
 @given(
-    seed=st.integers(0, 2**32), select=st.sampled_from(SELECTS), memory=st.sampled_from(HISTORIES), often=st.booleans()
+    seed=st.integers(0, 2**32),
+    select=st.sampled_from(SELECTS),
+    dedup_mode=st.sampled_from(HISTORIES),
+    often=st.booleans(),
 )
 @settings(max_examples=25)
-async def test_no_world_loses_or_doubles(seed: int, select: Select, memory: Memory, often: bool) -> None:
-    world = Setup(seed, memory, select, inclusive=seed % 2 == 0, crash=0.02 if often else 0.0005)
+async def test_no_world_loses_or_doubles(seed: int, select: Select, dedup_mode: DedupMode, often: bool) -> None:
+    world = Setup(seed, dedup_mode, select, inclusive=seed % 2 == 0, crash=0.02 if often else 0.0005)
     await world.run()
     assert world.truth() == world.sink.things()
 
@@ -140,7 +152,7 @@ async def test_no_world_loses_or_doubles(seed: int, select: Select, memory: Memo
 async def test_a_dead_letter_comes_once_however_often_the_row_is_asked_about() -> None:
     begin = ZERO + 18 * HOUR
     broken = Happened(begin, begin + 60, "broken", "rubbish", begin + 120)
-    world = Setup(3, Memory.VERSIONS, "begin", inclusive=True, crash=0.01, more=[broken])
+    world = Setup(3, DedupMode.VERSIONED, "begin", inclusive=True, crash=0.01, more=[broken])
     await world.run()
     letters = [message for message in world.sink.messages if message.topic == "collector.dead_letters"]
     assert [b"list/things"] == [message.key for message in letters]
@@ -148,7 +160,7 @@ async def test_a_dead_letter_comes_once_however_often_the_row_is_asked_about() -
 
 async def test_a_bounded_stream_completes_with_the_records_that_start_in_it() -> None:
     for select in SELECTS:
-        world = Setup(11, Memory.VERSIONS, select, inclusive=True, crash=0.005)
+        world = Setup(11, DedupMode.VERSIONED, select, inclusive=True, crash=0.005)
         until = ZERO + 16 * HOUR
         policy = world.stream.policy
         world.stream.policy = Policy(

@@ -8,14 +8,14 @@ from random import Random
 import pytest
 
 from collector.errors import Park, RetryLater
-from collector.model import Answer, Memory, Policy, Window
+from collector.model import DedupMode, FetchResult, Policy, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import StreamRow
+from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors.backoff import PARKED
-from collector.worker import LOOK_AGAIN, Worker
+from collector.worker import CREDENTIALS_CHECK_INTERVAL, Worker
 from tests.simulated import at
 from tests.worker.harness import TYPE, EndingClock, Enough, Happened, ListSink, ListStream
 
@@ -44,12 +44,12 @@ class Door(ListStream):
         self.clock = clock
         self.refused: list[datetime] = []
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[Happened], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
         if self.key != self.right:
             self.refused.append(self.clock.now())
             self.key = self.on_refusal or self.key
             raise self.error
-        async for answer in super().ask(window):
+        async for answer in super().fetch(window):
             yield answer
 
 
@@ -68,12 +68,12 @@ class Rotating(EndingClock):
 async def followed(changes: list[tuple[int, str | None]], **facts: object) -> Door:
     """The stream, after it was final for a while; the key changed so many seconds after the start."""
     clock, random = Rotating(at(ZERO), at(ZERO + 3600)), Random(6)
-    clock.door = door = Door([], clock, POLICY, Memory.VERSIONS, select="begin", inclusive=True, random=random)
+    clock.door = door = Door([], clock, POLICY, DedupMode.VERSIONED, select="begin", inclusive=True, random=random)
     clock.changes = [(at(ZERO + after_s), key) for after_s, key in changes]
     door.locked(clock)
     for name, value in facts.items():
         setattr(door, name, value)
-    state = State("test/1/list/things", Shape(Memory.VERSIONS, 1, timedelta(0)))
+    state = State("test/1/list/things", Shape(DedupMode.VERSIONED, 1, timedelta(0)))
     clock.state = state
     worker = Worker(
         door,
@@ -81,12 +81,12 @@ async def followed(changes: list[tuple[int, str | None]], **facts: object) -> Do
         ListSink(random).commit,
         origin=Origin("test", "list", "things"),
         clock=clock,
-        tell=StreamTelemetry(Metrics(), StreamRow("test", "list", "things"), [TYPE.name]),
+        telemetry=StreamTelemetry(Metrics(), StreamStatus("test", "list", "things"), [TYPE.name]),
         random=random,
         credentials=lambda: door.key,
     )
     with pytest.raises(Enough):
-        await worker.follow(at(ZERO))
+        await worker.run(at(ZERO))
     return door
 
 
@@ -102,7 +102,7 @@ async def test_a_key_that_is_changed_is_tried_at_once() -> None:
     *slow, last = waits_s(door)
     changed_s = at(ZERO + 1000) - door.refused[-1]
     assert all(wait >= PARKED[0] / 2 for wait in slow)
-    assert changed_s <= timedelta(seconds=last) <= changed_s + LOOK_AGAIN
+    assert changed_s <= timedelta(seconds=last) <= changed_s + CREDENTIALS_CHECK_INTERVAL
 
 
 async def test_each_change_is_tried_also_one_that_is_wrong_again_or_missing() -> None:
@@ -110,7 +110,7 @@ async def test_each_change_is_tried_also_one_that_is_wrong_again_or_missing() ->
 
     tried_s = [(moment - at(ZERO)).total_seconds() for moment in (*door.refused, door.asked[0][1])]
     for changed_s in (500, 600, 700):
-        assert [each for each in tried_s if changed_s <= each <= changed_s + LOOK_AGAIN.total_seconds()]
+        assert [each for each in tried_s if changed_s <= each <= changed_s + CREDENTIALS_CHECK_INTERVAL.total_seconds()]
 
 
 async def test_a_key_that_is_changed_while_the_old_one_is_refused_is_noticed_too() -> None:

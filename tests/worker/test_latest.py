@@ -7,8 +7,8 @@ from random import Random
 import msgspec
 import pytest
 
-from collector.grid import Moments
-from collector.model import Account, Answer, Event, Memory, Policy, Record, Reject, Window
+from collector.alignment import Snapshot
+from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import GONE_AFTER, Former
 from collector.rfc3339 import format_ms, to_ms
 from tests.simulated import START
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 MINUTE = timedelta(minutes=1)
 GONE = "gone"
-Snapshot = Mapping[int, str]
+Shown = Mapping[int, str]
 
 
 class Snapshots:
@@ -29,20 +29,20 @@ class Snapshots:
     account = Account("test", "1")
     fields_version = 1
     former: Former | None = None
-    reach = timedelta(0)
+    max_clock_offset = timedelta(0)
     zone = UTC
     selection = "all"
-    numbered = None
+    sequence_of = None
     event_types = (TYPE,)
-    memory = Memory.LATEST
+    dedup_mode = DedupMode.LATEST
 
-    def __init__(self, snapshots: list[Snapshot | None]) -> None:
+    def __init__(self, snapshots: list[Shown | None]) -> None:
         at_once = timedelta(0)
-        self.policy = Policy(MINUTE, at_once, at_once, MINUTE, MINUTE, None, Moments())
+        self.policy = Policy(MINUTE, at_once, at_once, MINUTE, MINUTE, None, Snapshot())
         self.windows: list[Window] = []
         self._snapshots = snapshots
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[tuple[int, str]], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[tuple[int, str]], None]:
         self.windows.append(window)
         nth = max(0, (window.end - START) // MINUTE - 1)
         snapshot = self._snapshots[min(nth, len(self._snapshots) - 1)]
@@ -53,7 +53,7 @@ class Snapshots:
         def gone(key: bytes) -> Record[tuple[int, str]]:
             return _record(int.from_bytes(key, "big"), GONE, seen_ms)
 
-        yield Answer([*rows, *broken], len(rows), 100, timedelta(seconds=1), None, gone)
+        yield FetchResult([*rows, *broken], len(rows), 100, timedelta(seconds=1), None, gone)
 
     def explode(self, record: Record[tuple[int, str]], digest: str, number: int) -> Iterator[Event]:
         name, says = record.payload
@@ -69,7 +69,7 @@ def _record(name: int, says: str, seen_ms: int) -> Record[tuple[int, str]]:
     return Record(name.to_bytes(8, "big"), fingerprint(says), seen_ms, seen_ms, seen_ms // 1000, (name, says))
 
 
-async def told(snapshots: list[Snapshot | None], *, crash: float = 0.0, seed: int = 1) -> tuple[list[Data], ListSink]:
+async def told(snapshots: list[Shown | None], *, crash: float = 0.0, seed: int = 1) -> tuple[list[Data], ListSink]:
     """What was published of them, in order; a minute each, and a while longer."""
     stream, random = Snapshots(snapshots), Random(seed)
     sink = ListSink(random, crash)
@@ -79,7 +79,7 @@ async def told(snapshots: list[Snapshot | None], *, crash: float = 0.0, seed: in
     ], sink
 
 
-def _end(snapshots: list[Snapshot | None]) -> datetime:
+def _end(snapshots: list[Shown | None]) -> datetime:
     return START + (len(snapshots) + GONE_AFTER + 2) * MINUTE
 
 
@@ -89,14 +89,14 @@ async def test_online_offline_online_is_three_events_and_no_change_is_none() -> 
 
 
 async def test_what_several_whole_answers_lack_is_gone_once_and_may_come_back() -> None:
-    lacking: list[Snapshot | None] = [{8: "on"}] * (GONE_AFTER + 3)
+    lacking: list[Shown | None] = [{8: "on"}] * (GONE_AFTER + 3)
     events, _ = await told([{7: "on", 8: "on"}, *lacking, {7: "on", 8: "on"}])
     assert [Data("7", "on", 0), Data("7", GONE, 1), Data("7", "on", 2)] == [each for each in events if each.name == "7"]
     assert [Data("8", "on", 0)] == [each for each in events if each.name == "8"]
 
 
 async def test_what_few_answers_lack_is_a_glitch() -> None:
-    lacking: list[Snapshot | None] = [{}] * (GONE_AFTER - 1)
+    lacking: list[Shown | None] = [{}] * (GONE_AFTER - 1)
     events, _ = await told([{7: "on"}, *lacking, {7: "on"}, *lacking, {7: "on"}])
     assert [Data("7", "on", 0)] == events
 

@@ -8,8 +8,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from collector.model import Memory, Policy, Record, unix_s
-from collector.telemetry.status import StreamRow
+from collector.model import DedupMode, Policy, Record, unix_s
+from collector.telemetry.status import StreamStatus
 from tests.simulated import START
 from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
 
@@ -23,14 +23,14 @@ LOST, LATE = 40, 50
 
 
 class NumberedStream(ListStream):
-    def numbered(self, record: Record[Happened]) -> tuple[int, int]:  # type: ignore[override]
+    def sequence_of(self, record: Record[Happened]) -> tuple[int, int]:  # type: ignore[override]
         return 7, int(record.payload.name)
 
 
 class WatchingClock(EndingClock):
     """Notes what is missing, hour by hour."""
 
-    row: StreamRow
+    row: StreamStatus
     found: dict[int, int | None]
 
     async def until(self, instant: object) -> None:
@@ -52,9 +52,9 @@ def sessions() -> list[Happened]:
 async def test_gaps_are_counted_closed_and_told_of(crash: float) -> None:
     random = Random(3)
     clock = WatchingClock(START, START + 12 * HOUR)
-    clock.row, clock.found = StreamRow("test", "list", "things"), {}
+    clock.row, clock.found = StreamStatus("test", "list", "things"), {}
     stream = NumberedStream(
-        sessions(), clock, POLICY, Memory.VERSIONS, select="begin", inclusive=False, random=random, failure=0.05
+        sessions(), clock, POLICY, DedupMode.VERSIONED, select="begin", inclusive=False, random=random, failure=0.05
     )
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with capture_logs() as logs:

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.alignment import Periods
 from collector.errors import RetryLater, Split
-from collector.grid import Periods
-from collector.model import Account, Answer, Event, Memory, Policy, Record, Window
+from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, load
 from collector.rfc3339 import format_ms, to_ms
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import StreamRow
+from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.worker import Worker
 from tests.simulated import SimulatedClock
@@ -46,55 +46,55 @@ class Counts:
     account = Account("test", "1")
     fields_version = 1
     former = None
-    reach = timedelta(days=1)
+    max_clock_offset = timedelta(days=1)
     zone = PARIS
     selection = "all"
-    numbered = None
+    sequence_of = None
     event_types = (TYPE,)
-    memory = Memory.VERSIONS
+    dedup_mode = DedupMode.VERSIONED
 
     def __init__(
-        self, uploads: list[tuple[datetime, datetime]], clock: SimulatedClock, grid: Periods, random: Random
+        self, uploads: list[tuple[datetime, datetime]], clock: SimulatedClock, alignment: Periods, random: Random
     ) -> None:
-        self.policy = Policy(HOUR / 4, HOUR / 2, 12 * HOUR, 3 * HOUR, 24 * HOUR, None, grid)
-        self.grid = grid
+        self.policy = Policy(HOUR / 4, HOUR / 2, 12 * HOUR, 3 * HOUR, 24 * HOUR, None, alignment)
+        self.alignment = alignment
         self.asked: list[Window] = []
         self._uploads = uploads
         self._clock = clock
         self._random = random
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[tuple[str, int]], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[tuple[str, int]], None]:
         now = self._clock.now()
         self.asked.append(window)
         self._clock.pass_s(5)
         if self._random.random() < 0.1:
             raise RetryLater("the vendor is not well")
-        if self._random.random() < 0.05 and self.grid.after(window.start) < window.end:
+        if self._random.random() < 0.05 and self.alignment.after(window.start) < window.end:
             raise Split("too much")
         rows = [
-            _record(self.grid, begin, count)
+            _record(self.alignment, begin, count)
             for begin, count in self.counts(now).items()
             if window.start <= begin < window.end
         ]
         self._random.shuffle(rows)
-        yield Answer(rows, len(rows), 100, timedelta(seconds=5), None)
+        yield FetchResult(rows, len(rows), 100, timedelta(seconds=5), None)
 
     def counts(self, now: datetime) -> Counter[datetime]:
-        return Counter(self.grid.floor(happened) for happened, uploaded in self._uploads if uploaded <= now)
+        return Counter(self.alignment.floor(happened) for happened, uploaded in self._uploads if uploaded <= now)
 
     def explode(self, record: Record[tuple[str, int]], digest: str, number: int) -> Iterator[Event]:
         begin, count = record.payload
         yield Event(TYPE, f"{digest}/thing/0", begin, begin, "all", Data(begin, str(count), number))
 
 
-def _record(grid: Periods, begin: datetime, count: int) -> Record[tuple[str, int]]:
+def _record(alignment: Periods, begin: datetime, count: int) -> Record[tuple[str, int]]:
     local = begin.astimezone(PARIS).replace(tzinfo=None)
     start_ms = to_ms(begin)
     return Record(
         local.isoformat().encode(),
         str(count).encode(),
         start_ms,
-        to_ms(grid.after(begin)),
+        to_ms(alignment.after(begin)),
         to_ms(local) // 1000,
         (format_ms(start_ms), count),
     )
@@ -103,15 +103,15 @@ def _record(grid: Periods, begin: datetime, count: int) -> Record[tuple[str, int
 @given(seed=st.integers(0, 2**32), length=st.sampled_from(sorted(GRIDS)), crash=st.sampled_from([0.0, 0.02, 0.2]))
 @settings(max_examples=40, deadline=None)
 def test_every_period_is_published_and_in_the_end_as_it_is(seed: int, length: str, crash: float) -> None:
-    random, grid = Random(seed), GRIDS[length]
+    random, alignment = Random(seed), GRIDS[length]
     uploads = []
     for _ in range(400):
         happened = START + timedelta(seconds=random.randrange(4 * 86_400))
         late_s = random.choice([60, 600, 10 * 3600]) * random.random()
         uploads.append((happened, happened + timedelta(seconds=late_s)))
-    end = grid.after(START + timedelta(days=4))
+    end = alignment.after(START + timedelta(days=4))
     clock, sink = EndingClock(START, end), ListSink(random, crash)
-    stream = Counts(uploads, clock, grid, random)
+    stream = Counts(uploads, clock, alignment, random)
 
     anyio.run(live, stream, sink, clock, START, random)
 
@@ -119,7 +119,7 @@ def test_every_period_is_published_and_in_the_end_as_it_is(seed: int, length: st
     for message in sink.messages:
         data = msgspec.json.decode(message.value, type=Data)
         revisions[data.name].append(data)
-    first = grid.after(START - timedelta(seconds=1))
+    first = alignment.after(START - timedelta(seconds=1))
     expected = {
         format_ms(to_ms(begin)): str(count)
         for begin, count in stream.counts(end + timedelta(days=9)).items()
@@ -130,25 +130,26 @@ def test_every_period_is_published_and_in_the_end_as_it_is(seed: int, length: st
         assert list(range(len(found))) == [each.number for each in found]
         assert all(a.says != b.says for a, b in pairwise(found))
     assert all(
-        window.start == grid.floor(window.start) and window.end == grid.floor(window.end) for window in stream.asked
+        window.start == alignment.floor(window.start) and window.end == alignment.floor(window.end)
+        for window in stream.asked
     )
     assert all(window.end <= clock.now() for window in stream.asked)
 
 
 async def test_a_period_is_only_asked_for_when_it_is_over() -> None:
-    random, grid = Random(1), GRIDS["1h"]
+    random, alignment = Random(1), GRIDS["1h"]
     clock = EndingClock(START, START + 10 * HOUR)
-    stream = Counts([], clock, grid, random)
+    stream = Counts([], clock, alignment, random)
     moments: list[tuple[Window, datetime]] = []
-    ask = stream.ask
+    fetch = stream.fetch
 
-    def noting(window: Window) -> AsyncGenerator[Answer[tuple[str, int]], None]:
+    def noting(window: Window) -> AsyncGenerator[FetchResult[tuple[str, int]], None]:
         moments.append((window, clock.now()))
-        return ask(window)
+        return fetch(window)
 
-    stream.ask = noting  # type: ignore[method-assign]
+    stream.fetch = noting  # type: ignore[method-assign]
     await live(stream, ListSink(random), clock, START, random)
-    assert all(window.end <= asked_at for window, asked_at in moments)
+    assert all(window.end <= requested_at for window, requested_at in moments)
     assert datetime(2026, 10, 24, 11, tzinfo=UTC) == moments[0][0].start
 
 
@@ -158,21 +159,27 @@ async def test_a_stream_that_is_taken_over_while_no_period_is_over_has_nothing_t
             raise Enough(instant)
 
     random, clock, sink = Random(1), FirstWait(START), ListSink(Random(1))
-    stream, row = Counts([], clock, GRIDS["1d"], random), StreamRow("test", "list", "things")
-    state = load("test/1/list/things", Shape(stream.memory, stream.fields_version, stream.reach, stream.former), {})
-    tell = StreamTelemetry(Metrics(), row, [TYPE.name])
+    stream, row = Counts([], clock, GRIDS["1d"], random), StreamStatus("test", "list", "things")
+    state = load(
+        "test/1/list/things",
+        Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former),
+        {},
+    )
+    telemetry = StreamTelemetry(Metrics(), row, [TYPE.name])
     origin = Origin("test", "list", "things")
-    tell.owned(None, 0)
+    telemetry.owned(None, 0)
     assert "catching_up" == row.state
     with pytest.raises(Enough):
-        await Worker(stream, state, sink.commit, origin=origin, clock=clock, tell=tell, random=random).follow(START)
+        await Worker(stream, state, sink.commit, origin=origin, clock=clock, telemetry=telemetry, random=random).run(
+            START
+        )
     assert ([], "live") == (stream.asked, row.state)
 
 
 async def test_a_bounded_stream_is_complete_when_its_last_period_is_final() -> None:
-    random, grid = Random(2), GRIDS["1h"]
+    random, alignment = Random(2), GRIDS["1h"]
     clock = EndingClock(START, START + timedelta(days=30))
-    stream = Counts([(START + n * HOUR, START + n * HOUR) for n in range(30)], clock, grid, random)
+    stream = Counts([(START + n * HOUR, START + n * HOUR) for n in range(30)], clock, alignment, random)
     until = START + 5 * HOUR + timedelta(minutes=10)
     stream.policy = msgspec.structs.replace(stream.policy, until=until)
     sink = ListSink(random)

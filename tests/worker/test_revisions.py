@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 import pytest
 
-from collector.model import Memory, Policy
+from collector.model import DedupMode, Policy
 from tests.simulated import at
 from tests.worker.harness import TYPE, Data, EndingClock, Happened, ListSink, ListStream, Select, live
 
@@ -26,7 +26,7 @@ async def published(rows: list[Happened], select: Select, crash: float = 0.0) ->
     """What was said of the one thing, with its revisions, in the order of publishing."""
     random = Random(5)
     clock = EndingClock(at(ZERO), at(ZERO + 12 * HOUR))
-    stream = ListStream(rows, clock, POLICY, Memory.VERSIONS, select=select, inclusive=True, random=random)
+    stream = ListStream(rows, clock, POLICY, DedupMode.VERSIONED, select=select, inclusive=True, random=random)
     sink = ListSink(random, crash)
     await live(stream, sink, clock, at(ZERO), random)
     found = [msgspec.json.decode(m.value, type=Data) for m in sink.messages if m.topic == TYPE.topic]

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from collector.model import Answer, Memory, Policy, Record, Window
+from collector.model import DedupMode, FetchResult, Policy, Record, Window
 from tests.simulated import at
 from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
 
@@ -24,14 +24,16 @@ POLICY = Policy(timedelta(minutes=15), timedelta(minutes=45), LATENESS, timedelt
 class LocalStream(ListStream):
     """A stream whose vendor's clock is not UTC's."""
 
-    reach = timedelta(days=1)
+    max_clock_offset = timedelta(days=1)
     ahead_s = 0
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[Happened], None]:
-        async with aclosing(super().ask(window)) as answers:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
+        async with aclosing(super().fetch(window)) as answers:
             async for answer in answers:
                 filed = [
-                    structs.replace(row, filed_s=row.filed_s + self.ahead_s) if isinstance(row, Record) else row
+                    structs.replace(row, vendor_local_s=row.vendor_local_s + self.ahead_s)
+                    if isinstance(row, Record)
+                    else row
                     for row in answer.records
                 ]
                 yield structs.replace(answer, records=filed)
@@ -56,7 +58,7 @@ async def test_every_row_comes_out_once_wherever_the_vendor_s_clock_stands(ahead
     random = Random(ahead_h)
     rows = history(random)
     clock = EndingClock(at(ZERO + HOUR), at(ZERO + 2 * DAY + HOUR))
-    stream = LocalStream(rows, clock, POLICY, Memory.ROWS, select="begin", inclusive=True, random=random)
+    stream = LocalStream(rows, clock, POLICY, DedupMode.MULTISET, select="begin", inclusive=True, random=random)
     stream.ahead_s = int(ahead_h * HOUR)
     sink = ListSink(random, crash)
 

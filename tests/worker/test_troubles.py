@@ -8,11 +8,11 @@ import pytest
 from msgspec import structs
 
 from collector.errors import EpochEnded, Park, RetryLater, Split
-from collector.model import Answer, Memory, Policy, Window
+from collector.model import DedupMode, FetchResult, Policy, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import StreamRow
+from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.worker import Worker, looks_capped
 from tests.simulated import at
@@ -36,8 +36,8 @@ class Scripted(ListStream):
 
     script: Ask | None = None
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[Happened], None]:
-        async for answer in super().ask(window):
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
+        async for answer in super().fetch(window):
             rows = [row.payload for row in answer.records if not hasattr(row, "error")]
             told = rows if self.script is None else self.script(window, rows)
             yield structs.replace(answer, records=map(record, told), rows=len(told), size=100 * len(told))
@@ -50,15 +50,15 @@ class World:
         self.clock = EndingClock(at(start_s), at(final_s))
         self.random = Random(4)
         self.stream = Scripted(
-            rows, self.clock, policy, Memory.VERSIONS, select="begin", inclusive=True, random=self.random
+            rows, self.clock, policy, DedupMode.VERSIONED, select="begin", inclusive=True, random=self.random
         )
         self.sink = ListSink(self.random)
-        self.row = StreamRow("test", "list", "things")
+        self.row = StreamStatus("test", "list", "things")
         self.metrics = Metrics()
-        self.tell = StreamTelemetry(self.metrics, self.row, [TYPE.name])
+        self.telemetry = StreamTelemetry(self.metrics, self.row, [TYPE.name])
 
     def worker(self, state: State | None = None) -> Worker[Happened]:
-        state = state or State("test/1/list/things", Shape(Memory.VERSIONS, 1, timedelta(0)))
+        state = state or State("test/1/list/things", Shape(DedupMode.VERSIONED, 1, timedelta(0)))
         self.clock.state = state
         return Worker(
             self.stream,
@@ -66,13 +66,13 @@ class World:
             self.sink.commit,
             origin=Origin("test", "list", "things"),
             clock=self.clock,
-            tell=self.tell,
+            telemetry=self.telemetry,
             random=self.random,
         )
 
     async def run(self, since: datetime | None = None) -> None:
         with pytest.raises(Enough):
-            await self.worker().follow(since or at(ZERO))
+            await self.worker().run(since or at(ZERO))
 
     def count(self, name: str, **labels: str) -> float:
         value = self.metrics.registry.get_sample_value(name, {"source": "list", "stream": "things", **labels})
@@ -154,8 +154,8 @@ async def test_what_does_not_fit_at_the_smallest_window_is_shown_and_never_skipp
                 assert world.row.trouble is not None
                 assert "max_response_bytes" in world.row.trouble.advice
                 assert world.clock.state is not None
-                assert world.clock.state.head is not None
-                assert world.clock.state.head.watermark <= at(ZERO + 3 * HOUR)
+                assert world.clock.state.checkpoint is not None
+                assert world.clock.state.checkpoint.watermark <= at(ZERO + 3 * HOUR)
             if refused < 20:
                 raise Split("too large")
         return found
@@ -317,7 +317,7 @@ async def test_what_was_not_committed_is_not_counted() -> None:
     worker = world.worker()
     worker._commit = refuse
     with pytest.raises(EpochEnded):
-        await worker.follow(at(ZERO))
+        await worker.run(at(ZERO))
     assert 0 == world.count("collector_records_total", outcome="fresh")
     assert 0 == world.count("collector_events_published_total", type=TYPE.name)
 
@@ -330,9 +330,9 @@ async def test_a_changed_since_or_selection_moves_nothing_and_says_so() -> None:
     world.clock.final = at(ZERO + 3 * HOUR)
     world.stream.selection = "another part"
     with pytest.raises(Enough):
-        await world.worker(state).follow(at(ZERO - 5 * HOUR))
-    assert state.head is not None
-    assert at(ZERO) == state.head.since
+        await world.worker(state).run(at(ZERO - 5 * HOUR))
+    assert state.checkpoint is not None
+    assert at(ZERO) == state.checkpoint.since
     assert 2 == len(world.row.notices)
     assert "since" in world.row.notices[0]
     assert "another part" in world.row.notices[1]

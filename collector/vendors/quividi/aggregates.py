@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw, Struct
 
-from collector.grid import RESOLUTIONS, periods
-from collector.model import SECOND, Event, Memory, Record, Reject, Window
+from collector.alignment import RESOLUTIONS, periods
+from collector.model import SECOND, DedupMode, Event, Record, Reject, Window
 from collector.rfc3339 import format_ms, to_ms
 from collector.vendors.leniency import decode_record
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
@@ -45,7 +45,7 @@ class Aggregate(Struct, frozen=True, gc=False):
 class Aggregates:
     """The rows of one type of export at one resolution."""
 
-    memory = Memory.VERSIONS
+    dedup_mode = DedupMode.VERSIONED
     fields_version = FIELDS_VERSION
     former = None
 
@@ -59,7 +59,7 @@ class Aggregates:
         self._parts = () if by_demographics and not grouped else self._kind.parts
         self._wire = _wire_of(self._kind, self._parts)
         self._decode = msgspec.json.Decoder(self._wire).decode
-        self.grid = periods(resolution, anchor, zone)
+        self.alignment = periods(resolution, anchor, zone)
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
         """Of the whole periods that the window is made of.
@@ -70,7 +70,7 @@ class Aggregates:
 
     def _begin(self, cut: datetime) -> datetime:
         """Midnight too, where the clock is set forward at midnight and the day begins at one."""
-        return self.grid.begin_of(local(cut, self._zone))
+        return self.alignment.begin_of(local(cut, self._zone))
 
     def at_least(self, places: int, first: datetime, last: datetime) -> int:
         count = (last - first) // RESOLUTIONS[self._resolution].longest + 1
@@ -93,7 +93,7 @@ class Aggregates:
 
     def _record(self, row: Any, written: str, begin: datetime) -> Record[Aggregate]:  # noqa: ANN401 - of `_wire_of`
         """Raises ValueError."""
-        if not self.grid.starts_at(begin):
+        if not self.alignment.starts_at(begin):
             raise ValueError(
                 f"No period of {self._resolution} begins at {written}: in the stream's table, `anchor` says from which "
                 "day they are counted - at `$.period_start`"
@@ -108,14 +108,14 @@ class Aggregates:
         name = f"{place}/{begin.isoformat()}/{self._resolution}"
         if about:
             name += "/" + "-".join("" if each is None else quote(str(each), safe="") for each in about)
-        meant, after = instant(begin, self._zone), instant(self.grid.end_of(begin), self._zone)
+        meant, after = instant(begin, self._zone), instant(self.alignment.end_of(begin), self._zone)
         start_ms = to_ms(meant.utc)
         return Record(
             key=f"quividi.{self._stream}/{name}".encode(),
             fingerprint=msgspec.msgpack.encode([number(each) for each in numbers]),
             start_ms=start_ms,
             end_ms=max(start_ms, to_ms(after.utc)),  # a local time that is left out in spring may end before it begins
-            filed_s=to_ms(begin) // 1000,
+            vendor_local_s=to_ms(begin) // 1000,
             payload=Aggregate(name, place, written, meant.ambiguous, about, numbers),
         )
 
@@ -142,7 +142,7 @@ class Aggregates:
                 period_start=start,
                 period_end=format_ms(record.end_ms),
                 period_start_local=seen.start_local,
-                utc_offset_s=record.filed_s - record.start_ms // 1000,
+                utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
                 ambiguous=seen.ambiguous,
                 quality="no_data" if all(each is None for each in seen.numbers) else "observed",
                 **{metric.name: said for metric, said in zip(kind.metrics, seen.numbers, strict=True)},

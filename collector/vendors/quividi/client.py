@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collector.errors import Park, RetryLater, Split, UserError
-from collector.model import Account, Answer, Event, EventType, Memory, Policy, Record, Window
-from collector.secrets import conceal
+from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Window
+from collector.secrets import redact
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Probed, Stream
@@ -22,7 +22,7 @@ from collector.vendors.leniency import not_an_answer
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.export import EXPORTS_AT_ONCE, Call, Export, GaveUp, Said, Take, heard
+from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Call, Export, ExportStatus, GaveUp, Take, advance
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, TABLE
 from collector.vendors.quividi.places import Exports
 from collector.vendors.quividi.rows import Finest, Rows
@@ -35,28 +35,28 @@ DATA, WHOAMI, LOCATIONS = "/data/", "/whoami/", "/locations/"
 
 HOST_CONNECTIONS = 2
 """What VidiCenter takes from one address at a time."""
-IDS_BYTES = 6000
+MAX_IDS_BYTES = 6000
 """Of ids in one request: with all that surrounds them, no URL grows past 8 KiB."""
 THROTTLED = (2.0, 60.0)
 """First and longest wait in seconds for a place at the vendor, or for calls that it allows again."""
-MOST_THROTTLED = 30
+MAX_THROTTLED = 30
 """Half an hour of that is trouble to be shown."""
 
 
 class Client:
     """One source's way to its account."""
 
-    def __init__(self, source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> None:
+    def __init__(self, source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> None:
         account = str(settings.account)
         self.source = source
         self.settings = settings
         self.clock = http.clock
         self._http = http
-        self._tell = tell
+        self._telemetry = telemetry
         self._limiter: Limiter = http.limiter(account, settings, http.host(settings.base_url, HOST_CONNECTIONS))
         self._exports = http.shared("exports", account, lambda: Exports(http.clock))
         self._random = Random()  # noqa: S311 - jitter is no secret
-        tell.may_export(EXPORTS_AT_ONCE)
+        telemetry.may_export(MAX_RUNNING_EXPORTS)
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
         try:
@@ -69,8 +69,8 @@ class Client:
             query,
             limits=self.settings,
             limiter=self._limiter,
-            asked=self._tell.asked,
-            conceal=self.settings.token.conceal,
+            asked=self._telemetry.asked,
+            redact=self.settings.token.redact,
             headers={"Authorization": f"Basic {basic}"},
         )
 
@@ -78,7 +78,7 @@ class Client:
         """Have an export built, and fetch it; asked again, go on where it was. Raises RetryLater, Park or Split."""
         name, began = urlencode(query), self.clock.now()
         async with self._exports.place(name):
-            self._tell.exporting(+1)
+            self._telemetry.exporting(+1)
             try:
                 built = await self._follow(name, query, self._exports.get(name, not_before))
             except GaveUp as gave_up:
@@ -88,8 +88,8 @@ class Client:
                 self._exports.forget(name)  # it is finished, and nobody will ask for it again
                 raise
             finally:
-                self._tell.exporting(-1)
-        self._tell.exported((self.clock.now() - began).total_seconds())
+                self._telemetry.exporting(-1)
+        self._telemetry.exported((self.clock.now() - began).total_seconds())
         return built
 
     def forget(self, query: Mapping[str, str]) -> None:
@@ -106,22 +106,24 @@ class Client:
             try:
                 told = _answer(response.body)
                 raw = wire.rows(told) if told.state == "finished" else None
-                asked_at = min(called_at, response.vendor_now or called_at)
+                requested_at = min(called_at, response.vendor_now or called_at)
                 reason = self._without_user(told.fail_reason or "")
-                said = Said(self._without_user(told.state or ""), asked_at, call.force, raw is not None, reason)
-                export, step = heard(export, said)
+                said = ExportStatus(
+                    self._without_user(told.state or ""), requested_at, call.force, raw is not None, reason
+                )
+                export, step = advance(export, said)
             except BaseException:
                 response.release()
                 raise
             self._exports.note(name, export)
             if isinstance(step, Take):
-                return Built(response, raw or (), step.asked_at)
+                return Built(response, raw or (), step.requested_at)
             response.release()
             call = step
 
     def _without_user(self, words: str) -> str:
         """What the vendor says in its own words may name whom it says it to."""
-        return conceal(words).replace(self.settings.username, "…")
+        return redact(words).replace(self.settings.username, "…")
 
     async def _patiently(self, path: str, query: Mapping[str, str]) -> Response:
         """The answer, once the vendor lets us.
@@ -134,7 +136,7 @@ class Client:
                 return await self.get(path, query)
             except RetryLater as trouble:
                 throttled += 1
-                if not trouble.throttled or throttled > MOST_THROTTLED:
+                if not trouble.throttled or throttled > MAX_THROTTLED:
                     raise
                 wait_s = backoff.delay_s(throttled, THROTTLED, self._random.random(), at_least=trouble.after_s)
             await self.clock.until(self.clock.now() + timedelta(seconds=wait_s))
@@ -145,21 +147,21 @@ class Built(NamedTuple):
 
     response: Response
     rows: Sequence[msgspec.Raw]
-    asked_at: datetime
+    requested_at: datetime
 
 
 class Exported(Generic[P]):
     """A stream: the exports of one type."""
 
-    reach = timedelta(days=1)
-    numbered = None
+    max_clock_offset = timedelta(days=1)
+    sequence_of = None
 
     def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
         kind = TABLE[settings.stream]
         selectors = client.settings.selectors
         self._client = client
         self._rows = rows
-        self._most_rows = kind.most_rows
+        self._max_rows = kind.max_rows
         self.zone = ZoneInfo(client.settings.timezone)
         self._parts = tuple(_parts(selectors))
         self._asked = {"data_type": kind.data_type, "time_resolution": settings.resolution}
@@ -167,8 +169,8 @@ class Exported(Generic[P]):
         self.source = client.source
         self.name = settings.stream
         self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, rows.grid)
-        self.memory: Memory = rows.memory
+        self.policy: Policy = settings.policy(client.settings.until, rows.alignment)
+        self.dedup_mode: DedupMode = rows.dedup_mode
         self.fields_version = rows.fields_version
         self.former = rows.former
         self.event_types: Sequence[EventType] = kind.events
@@ -176,27 +178,27 @@ class Exported(Generic[P]):
         said = repr(selectors) + (repr(special) if special else "")
         self.selection = f"{', '.join([*selectors, *special])} {blake2b(said.encode(), digest_size=8).hexdigest()}"
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[P], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
         """An export for each part of the selection. A place that two parts select comes twice, and is recognised."""
         first, last = self._rows.bounds(window)
         times = {"start": first.isoformat(), "end": last.isoformat()}
         taken: list[dict[str, str]] = []
         for selector, ids in self._parts:
-            if (rows := self._rows.at_least(ids.count(",") + 1, first, last)) > self._most_rows:
-                raise Split(f"an export of {rows} rows, of {self._most_rows} at most")
+            if (rows := self._rows.at_least(ids.count(",") + 1, first, last)) > self._max_rows:
+                raise Split(f"an export of {rows} rows, of {self._max_rows} at most")
             query = {**self._asked, **times, selector: ids, **self._options}
             taken.append(query)
-            response, raw, asked_at = await self._client.export(query, earliest(last, self.zone))
+            response, raw, requested_at = await self._client.export(query, earliest(last, self.zone))
             with response:
-                if len(raw) >= self._most_rows:
+                if len(raw) >= self._max_rows:
                     self._client.forget(query)
                     raise Split(f"an export of {len(raw)} rows, which is as many as the vendor sends")
-                yield Answer(
+                yield FetchResult(
                     records=self._rows.read(raw, first, last),
                     rows=len(raw),
                     size=len(response.body),
                     took=response.took,
-                    vendor_now=asked_at,
+                    vendor_now=requested_at,
                 )
         for query in taken:  # and not before: asked again after a failure, a part that was taken is not built anew
             self._client.forget(query)
@@ -216,15 +218,15 @@ def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
             return Finest(zone, wire.read_viewer, events.explode_viewer)
 
 
-def streams(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> Sequence[Stream[Any]]:
-    client = Client(source, settings, http, tell)
+def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
+    client = Client(source, settings, http, telemetry)
     zone = ZoneInfo(settings.timezone)
     return [Exported(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
 
 
-async def probe(source: str, settings: QuividiSource, http: Http, tell: VendorTelemetry) -> Probed:
+async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Probed:
     """Ask who we are, and for the locations. Raises RetryLater, or Park, also for ids that the account does not own."""
-    client = Client(source, settings, http, tell)
+    client = Client(source, settings, http, telemetry)
     with await client.get(WHOAMI, {}) as response:
         ahead = ahead_s(response, http.clock.now())
         try:
@@ -259,7 +261,7 @@ def _parts(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
     for selector, ids in selectors.items():
         part = ""
         for number in map(str, ids):
-            if part and len(part) + 1 + len(number) > IDS_BYTES:
+            if part and len(part) + 1 + len(number) > MAX_IDS_BYTES:
                 yield selector, part
                 part = ""
             part = f"{part},{number}" if part else number

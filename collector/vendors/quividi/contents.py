@@ -84,7 +84,7 @@ def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[SeenApc] | Reject | No
         fingerprint=msgspec.msgpack.encode((viewer.fingerprint, played)),
         start_ms=viewer.start_ms,
         end_ms=viewer.end_ms,
-        filed_s=viewer.filed_s,
+        vendor_local_s=viewer.vendor_local_s,
         payload=SeenApc(viewer.payload, contents),
     )
 

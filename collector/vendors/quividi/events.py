@@ -168,7 +168,7 @@ def _viewer(record: Record[Any], seen: Seen, event_id: str, occurrence: int, sou
         location_id=row.location_id,
         start=format_ms(record.start_ms),
         start_local=seen.start_local,
-        utc_offset_s=record.filed_s - record.start_ms // 1000,
+        utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
         ambiguous=seen.ambiguous,
         end=format_ms(record.end_ms),
         dwell_ms=row.dwell_ms,

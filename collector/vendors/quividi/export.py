@@ -12,11 +12,11 @@ from msgspec import Struct, structs
 
 from collector.errors import Park, RetryLater
 
-EXPORTS_AT_ONCE = 3
+MAX_RUNNING_EXPORTS = 3
 """Of one user; the vendor refuses a fourth."""
 POLLS_S = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
 """Before the polls, the last for all that follow: small exports come at once, large ones cost two calls a minute."""
-MOST_POLLS = 120
+MAX_POLLS = 120
 """An export that is not there after an hour is not waited for: less is asked for next time."""
 REBUILDS_S = (10.0, 60.0, 300.0)
 """Before each rebuild of an export that failed; after these it is the operator's case."""
@@ -32,7 +32,7 @@ class Export(Struct, frozen=True):
 
     not_before: datetime
     """Nobody asked for it earlier: its window had not come to its end."""
-    asked_at: datetime | None = None
+    requested_at: datetime | None = None
     """What the vendor had at this instant is in it; None while it is not known who started it, and when."""
     running: bool = False
     """The vendor is building it, as far as was heard: it takes one of the places."""
@@ -42,7 +42,7 @@ class Export(Struct, frozen=True):
     rebuilt_at: datetime | None = None
 
 
-class Said(Struct, frozen=True):
+class ExportStatus(Struct, frozen=True):
     """One answer of the vendor to a call made at `called_at`."""
 
     state: str
@@ -64,24 +64,24 @@ class Call(Struct, frozen=True):
 class Take(Struct, frozen=True):
     """The rows are there: all that the vendor had at `asked_at`."""
 
-    asked_at: datetime
+    requested_at: datetime
 
 
-def heard(export: Export, said: Said) -> tuple[Export, Call | Take]:
+def advance(export: Export, said: ExportStatus) -> tuple[Export, Call | Take]:
     """What is known after an answer, and what to do now. Raises GaveUp."""
     if said.forced and said.state in STATES:
-        export = structs.replace(export, asked_at=said.called_at, polls=0)
+        export = structs.replace(export, requested_at=said.called_at, polls=0)
     match said.state:
         case "started":
-            asked_at = export.asked_at or said.called_at
-            return _polling(structs.replace(export, asked_at=asked_at))
+            requested_at = export.requested_at or said.called_at
+            return _polling(structs.replace(export, requested_at=requested_at))
         case "in_progress":
-            return _polling(structs.replace(export, asked_at=export.asked_at or export.not_before))
+            return _polling(structs.replace(export, requested_at=export.requested_at or export.not_before))
         case "finished" if said.has_rows:
             export = structs.replace(export, running=False, polls=0)
-            if export.asked_at is None:
+            if export.requested_at is None:
                 return export, Call(force=True)
-            return structs.replace(export, rebuilds=0), Take(export.asked_at)
+            return structs.replace(export, rebuilds=0), Take(export.requested_at)
         case "finished":
             return _failed(export, "it is finished, and has no list of rows", said.called_at)
         case "failed":
@@ -92,7 +92,7 @@ def heard(export: Export, said: Said) -> tuple[Export, Call | Take]:
 
 def abandoned(export: Export) -> Export:
     """What is left of what was known, when nobody has asked for a while about one that was running."""
-    return structs.replace(export, asked_at=None, running=False, polls=0) if export.running else export
+    return structs.replace(export, requested_at=None, running=False, polls=0) if export.running else export
 
 
 class GaveUp(Exception):  # noqa: N818 - named by what happened
@@ -106,14 +106,14 @@ class GaveUp(Exception):  # noqa: N818 - named by what happened
 
 def _polling(export: Export) -> tuple[Export, Call]:
     polls = export.polls + 1
-    if polls > MOST_POLLS:
-        trouble = RetryLater(f"the export is not finished after {MOST_POLLS} polls", narrower=True)
+    if polls > MAX_POLLS:
+        trouble = RetryLater(f"the export is not finished after {MAX_POLLS} polls", narrower=True)
         raise GaveUp(structs.replace(export, running=True, polls=0), trouble)
     return structs.replace(export, running=True, polls=polls), Call(POLLS_S[min(polls, len(POLLS_S)) - 1])
 
 
 def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, Call]:
-    export = structs.replace(export, running=False, asked_at=None, polls=0)
+    export = structs.replace(export, running=False, requested_at=None, polls=0)
     if export.rebuilds < len(REBUILDS_S):
         wait_s = REBUILDS_S[export.rebuilds]
     elif export.rebuilt_at is None or now - export.rebuilt_at >= REBUILD_AGAIN:

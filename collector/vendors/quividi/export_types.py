@@ -93,7 +93,7 @@ class ExportType(Struct, frozen=True):
         return FINEST not in self.resolutions
 
     @property
-    def most_rows(self) -> int:
+    def max_rows(self) -> int:
         return AGGREGATED_ROWS if self.is_aggregated else RAW_ROWS
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from collector.clock import Clock
-from collector.vendors.quividi.export import EXPORTS_AT_ONCE, Export, abandoned
+from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Export, abandoned
 
 ABANDONED = timedelta(minutes=10)
 """An export that nobody asked about for so long is not taken to be running any more, nor to be ours."""
@@ -44,7 +44,7 @@ class Exports:
         self._queue.append(ticket)
         try:
             while name not in (taken := self._taken()):
-                if len(taken) < EXPORTS_AT_ONCE and self._queue[0] is ticket:
+                if len(taken) < MAX_RUNNING_EXPORTS and self._queue[0] is ticket:
                     break
                 await self._clock.until(self._clock.now() + timedelta(seconds=1))
             self._followed.append(name)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Raw
 
-from collector.model import Event, Grid, Memory, Record, Reject, Seconds, Window
+from collector.model import Alignment, AnySecond, DedupMode, Event, Record, Reject, Window
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.zones import bounds
 
@@ -18,7 +18,7 @@ class Rows(Protocol[P]):
     """The rows of one type of export."""
 
     @property
-    def memory(self) -> Memory: ...
+    def dedup_mode(self) -> DedupMode: ...
     @property
     def fields_version(self) -> int: ...
     @property
@@ -27,7 +27,7 @@ class Rows(Protocol[P]):
         ...
 
     @property
-    def grid(self) -> Grid: ...
+    def alignment(self) -> Alignment: ...
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
         """The first and the last local second to ask for, both in it."""
@@ -47,10 +47,10 @@ class Rows(Protocol[P]):
 class Finest(Generic[P]):
     """Viewers, each a row."""
 
-    memory = Memory.ROWS
+    dedup_mode = DedupMode.MULTISET
     fields_version = wire.FIELDS_VERSION
     former: Callable[[Record[P]], Record[P]] | None = None
-    grid: Grid = Seconds()
+    alignment: Alignment = AnySecond()
 
     def __init__(
         self,

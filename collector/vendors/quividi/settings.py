@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from collector.grid import ANCHOR, ANCHOR_DAYS
+from collector.alignment import ANCHOR, ANCHOR_DAYS
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count, Day, Switch
@@ -17,7 +17,7 @@ from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
 from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
 
 Identifier = Annotated[Count, Field(ge=0)]
-CONTENT_IDS_BYTES = 1000
+MAX_CONTENT_IDS_BYTES = 1000
 """Of contents in one request, beside the ids of places: no URL grows past 8 KiB."""
 
 
@@ -85,8 +85,8 @@ def _askable(ids: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("expected at least one id, or no such key")
     if any("," in each for each in ids):
         raise ValueError("expected ids without a comma, which to VidiCenter is the end of one")
-    if len(quote(",".join(ids))) > CONTENT_IDS_BYTES:
-        raise ValueError(f"expected {CONTENT_IDS_BYTES} characters at most in all, as a URL writes them")
+    if len(quote(",".join(ids))) > MAX_CONTENT_IDS_BYTES:
+        raise ValueError(f"expected {MAX_CONTENT_IDS_BYTES} characters at most in all, as a URL writes them")
     return tuple(sorted(set(ids)))
 
 

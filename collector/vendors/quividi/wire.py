@@ -188,7 +188,7 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[Seen] | Reject | None:
         fingerprint=_fingerprint(row, came_by),
         start_ms=start_ms,
         end_ms=start_ms + dwell_ms,
-        filed_s=local_ms // 1000,
+        vendor_local_s=local_ms // 1000,
         payload=Seen(row, written, meant.ambiguous, None if footfall is None else to_ms(footfall.utc)),
     )
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from collector.model import SECOND, Window
 
-LARGEST_STEP = timedelta(hours=3)
+MAX_STEP = timedelta(hours=3)
 """More than any clock is set back at once; it may be set forward by any time."""
 
 
@@ -35,7 +35,7 @@ def instant(local: datetime, zone: ZoneInfo) -> Instant:
 
 def earliest(local: datetime, zone: ZoneInfo) -> datetime:
     """The earliest instant of which the local time, or the last of a window's bounds, may be this one."""
-    before = local - min(LARGEST_STEP, local - datetime.min)  # noqa: DTZ901 - local
+    before = local - min(MAX_STEP, local - datetime.min)  # noqa: DTZ901 - local
     offsets = (moment.replace(tzinfo=zone, fold=0).utcoffset() or timedelta(0) for moment in (before, local))
     return (local - max(offsets)).replace(tzinfo=UTC)
 
@@ -52,7 +52,7 @@ def bounds(window: Window, zone: ZoneInfo) -> tuple[datetime, datetime]:
     of its end not the latest: so the offset a while after the start, and a while before the end, is looked at too.
     """
     last = max(window.start, window.end - SECOND)
-    soon, lately = min(window.start + LARGEST_STEP, last), max(last - LARGEST_STEP, window.start)
+    soon, lately = min(window.start + MAX_STEP, last), max(last - MAX_STEP, window.start)
     first_offset = min(_offset(window.start, zone), _offset(soon, zone))
     last_offset = max(_offset(last, zone), _offset(lately, zone))
     return (window.start + first_offset).replace(tzinfo=None), (last + last_offset).replace(tzinfo=None)

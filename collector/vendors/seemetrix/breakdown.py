@@ -190,7 +190,7 @@ def _record(found: Found, period: Window) -> Record[Found]:
         fingerprint=msgspec.msgpack.encode(found[2:]),
         start_ms=start_ms,
         end_ms=end_ms,
-        filed_s=start_ms // 1000,
+        vendor_local_s=start_ms // 1000,
         payload=found,
     )
 

@@ -32,10 +32,10 @@ OBJECTS_A_PAGE = 100
 class Client:
     """One source's way to its account."""
 
-    def __init__(self, source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> None:
+    def __init__(self, source: str, settings: SeemetrixSource, http: Http, telemetry: VendorTelemetry) -> None:
         self.source = source
         self.settings = settings
-        self.tell = tell
+        self.telemetry = telemetry
         self._http = http
         self._limiter: Limiter = http.limiter(str(settings.account), settings)
         ids = settings.device_ids
@@ -54,8 +54,8 @@ class Client:
             {"key": key, **query},
             limits=self.settings,
             limiter=self._limiter,
-            asked=self.tell.asked,
-            conceal=self.settings.user_key.conceal,
+            asked=self.telemetry.asked,
+            redact=self.settings.user_key.redact,
         )
 
 
@@ -67,9 +67,9 @@ def decoded(response: Response, decode: Callable[[bytes], T]) -> T:
         raise not_an_answer(response.body, error) from None
 
 
-async def probe(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Probed:
+async def probe(source: str, settings: SeemetrixSource, http: Http, telemetry: VendorTelemetry) -> Probed:
     """List the account's devices. Raises RetryLater, or Park, also for device_ids that the account does not own."""
-    with await Client(source, settings, http, tell).get(DEVICES, {}) as response:
+    with await Client(source, settings, http, telemetry).get(DEVICES, {}) as response:
         ahead = ahead_s(response, http.clock.now())
         owned = decoded(response, wire.device_ids)
     if foreign := sorted(set(settings.device_ids or ()) - owned):

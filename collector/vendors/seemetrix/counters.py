@@ -79,7 +79,7 @@ def read(body: bytes, seen_ms: int) -> Record[Counters]:
         fingerprint=msgspec.msgpack.encode(told),
         start_ms=seen_ms,
         end_ms=seen_ms,
-        filed_s=seen_ms // 1000,
+        vendor_local_s=seen_ms // 1000,
         payload=told,
     )
 

@@ -151,7 +151,7 @@ def _record(known: Known, fingerprint: bytes, seen_ms: int) -> Record[Known]:
         fingerprint=fingerprint,
         start_ms=seen_ms,
         end_ms=seen_ms,
-        filed_s=seen_ms // 1000,
+        vendor_local_s=seen_ms // 1000,
         payload=known,
     )
 

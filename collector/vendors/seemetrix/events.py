@@ -117,7 +117,7 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
     """
     session = record.payload
     gender, age_group = _GENDERS.get(session.s, "unknown"), _AGE_GROUPS.get(session.a, "unknown")
-    looks, moods, plays = session.at or (), session.em or (), session.v or ()
+    attentions, moods, plays = session.at or (), session.em or (), session.v or ()
     key, session_event_id = str(session.d), f"{digest}/session/0"
     subject = f"device/{key}/session/{session.o}"
     begin = format_ms(record.start_ms)
@@ -138,20 +138,20 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
             start=begin,
             end=format_ms(record.end_ms),
             duration_ms=record.end_ms - record.start_ms if session.i is None else session.i,
-            attention_ms=sum(look.d for look in looks if look.a),
+            attention_ms=sum(attention.d for attention in attentions if attention.a),
             gender=gender,
             gender_code=session.s,
             age_group=age_group,
             age_code=session.a,
-            attention_count=len(looks),
+            attention_count=len(attentions),
             emotion_count=len(moods),
             content_view_count=len(plays),
         ),
     )
 
     start, end_ms = begin, record.start_ms
-    for index, look in enumerate(looks):
-        event_id, end_ms = f"{digest}/attention/{index}", end_ms + look.d
+    for index, attention in enumerate(attentions):
+        event_id, end_ms = f"{digest}/attention/{index}", end_ms + attention.d
         end = format_ms(end_ms)
         yield Event(
             ATTENTION,
@@ -168,10 +168,10 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
                 index=index,
                 start=start,
                 end=end,
-                duration_ms=look.d,
+                duration_ms=attention.d,
                 gender=gender,
                 age_group=age_group,
-                looking=look.a == 1,
+                looking=attention.a == 1,
             ),
         )
         start = end

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
-from collector.grid import ANCHOR, ANCHOR_DAYS, Periods, periods
+from collector.alignment import ANCHOR, ANCHOR_DAYS, Periods, periods
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count, Day, Switch
@@ -103,7 +103,7 @@ class BreakdownSettings(HistorySettings):
         return self.dt_format or ("YYYY-MM-DD" if "dates" in self.levels else None)
 
     @property
-    def grid(self) -> Periods:
+    def alignment(self) -> Periods:
         return periods(self.resolution, self.anchor, ZoneInfo("UTC"))
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Raw, Struct, structs
 
-from collector.grid import Periods
+from collector.alignment import Periods
 from collector.model import Event, EventType, Record, Reject, Timestamp, Window
 from collector.rfc3339 import format_ms, to_ms
 from collector.vendors.leniency import decode_answer, decode_record
@@ -189,7 +189,7 @@ def _read(
         fingerprint=msgspec.msgpack.encode(structs.astuple(hour)[1:]),
         start_ms=begin_ms,
         end_ms=begin_ms + HOUR // timedelta(milliseconds=1),
-        filed_s=begin_ms // 1000,
+        vendor_local_s=begin_ms // 1000,
         payload=Counted(device_id, hour),
     )
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from collector.errors import NotFound, RetryLater, Split
-from collector.model import SECOND, Account, Answer, Event, EventType, Memory, Policy, Record, Reject, Window
+from collector.model import SECOND, Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
 from collector.rfc3339 import to_ms
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
@@ -39,15 +39,15 @@ class Sessions:
     """The stream `sessions`: raw data, a request for each of the device_ids or one for all devices."""
 
     name = "sessions"
-    memory = Memory.VERSIONS
+    dedup_mode = DedupMode.VERSIONED
     fields_version = wire.FIELDS_VERSION
     former = None
-    reach = timedelta(0)
+    max_clock_offset = timedelta(0)
     zone = UTC
     event_types: Sequence[EventType] = events.TYPES
 
     @staticmethod
-    def numbered(record: Record[wire.Session]) -> tuple[int, int]:
+    def sequence_of(record: Record[wire.Session]) -> tuple[int, int]:
         return record.payload.d, record.payload.o
 
     def __init__(self, client: Client, settings: SessionsSettings) -> None:
@@ -57,7 +57,7 @@ class Sessions:
         self.policy: Policy = settings.policy(client.settings.until)
         self.selection = client.selection
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[wire.Session], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[wire.Session], None]:
         """An answer for each device. Which sessions a window selects is unstated, so whatever comes is passed on."""
         for device in self._client.devices:
             query = _bounds(window.start, window.end)
@@ -75,12 +75,12 @@ class Devices:
     """The stream `devices`: the list of devices as it is now."""
 
     name = "devices"
-    memory = Memory.LATEST
+    dedup_mode = DedupMode.LATEST
     fields_version = devices.FIELDS_VERSION
     former = None
-    reach = timedelta(0)
+    max_clock_offset = timedelta(0)
     zone = UTC
-    numbered = None
+    sequence_of = None
     event_types: Sequence[EventType] = devices.TYPES
 
     def __init__(self, client: Client, settings: DevicesSettings) -> None:
@@ -91,7 +91,7 @@ class Devices:
         self.policy: Policy = settings.policy(client.settings.until)
         self.selection = "every device"
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[devices.Known], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[devices.Known], None]:
         """The devices as they are at the end of the window."""
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
@@ -108,12 +108,12 @@ class Counters:
     """The stream `counters`: the account's counters as they are now."""
 
     name = "counters"
-    memory = Memory.LATEST
+    dedup_mode = DedupMode.LATEST
     fields_version = counters.FIELDS_VERSION
     former = None
-    reach = timedelta(0)
+    max_clock_offset = timedelta(0)
     zone = UTC
-    numbered = None
+    sequence_of = None
     event_types: Sequence[EventType] = counters.TYPES
     selection = "every device"
 
@@ -125,11 +125,11 @@ class Counters:
         self.account: Account = client.settings.account
         self.policy: Policy = settings.policy(client.settings.until)
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[counters.Counters], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[counters.Counters], None]:
         """The counters as they are at the end of the window."""
         with await self._get() as response:
             record = decoded(response, lambda body: counters.read(body, to_ms(window.end)))
-            self._client.tell.counters(counters.gauges(record.payload))
+            self._client.telemetry.counters(counters.gauges(record.payload))
             yield _answer(response, (record,), 1)
 
     async def _get(self) -> Response:
@@ -149,12 +149,12 @@ class Statistics:
     """The stream `statistics`: views by the hour, of each of the device_ids or of all devices together."""
 
     name = "statistics"
-    memory = Memory.VERSIONS
+    dedup_mode = DedupMode.VERSIONED
     fields_version = statistics.FIELDS_VERSION
     former = None
-    reach = timedelta(0)
+    max_clock_offset = timedelta(0)
     zone = UTC
-    numbered = None
+    sequence_of = None
     event_types: Sequence[EventType] = statistics.TYPES
 
     def __init__(self, client: Client, settings: StatisticsSettings) -> None:
@@ -166,7 +166,7 @@ class Statistics:
         self.policy: Policy = settings.policy(client.settings.until, statistics.HOURS)
         self.selection = client.selection
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[statistics.Counted], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[statistics.Counted], None]:
         """An answer for each device."""
         query = {**_bounds(window.start, window.end - SECOND), **statistics.ARRANGED, **self._wanted}
         for device in self._client.devices:
@@ -183,36 +183,36 @@ class Breakdown:
     """The stream `breakdown`: a tree of views for each period, of each of the device_ids or of all devices."""
 
     name = "breakdown"
-    memory = Memory.VERSIONS
+    dedup_mode = DedupMode.VERSIONED
     fields_version = breakdown.FIELDS_VERSION
     former = None
-    reach = timedelta(0)
+    max_clock_offset = timedelta(0)
     zone = UTC
-    numbered = None
+    sequence_of = None
     event_types: Sequence[EventType] = breakdown.TYPES
 
     def __init__(self, client: Client, settings: BreakdownSettings) -> None:
         self._client = client
         self._levels = settings.levels
-        self._grid = settings.grid
+        self._alignment = settings.alignment
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
         self._common = breakdown.Common(client.source, client.settings.user_id, settings.resolution, date_format)
         self.source = client.source
         self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, self._grid)
+        self.policy: Policy = settings.policy(client.settings.until, self._alignment)
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
-    async def ask(self, window: Window) -> AsyncGenerator[Answer[breakdown.Found], None]:
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Found], None]:
         """An answer for each device and period; its pages are one answer."""
         start = window.start
         while start < window.end:
-            period = Window(start, self._grid.after(start))
+            period = Window(start, self._alignment.after(start))
             for device in self._client.devices:
                 yield await self._tree(period, device)
             start = period.end
 
-    async def _tree(self, period: Window, device: int | None) -> Answer[breakdown.Found]:
+    async def _tree(self, period: Window, device: int | None) -> FetchResult[breakdown.Found]:
         path = BREAKDOWN + "".join(f"{level}/" for level in self._levels)
         query = _bounds(period.start, period.end - SECOND) | self._query
         if device is not None:
@@ -234,7 +234,7 @@ class Breakdown:
                 raise Split(f"pages of more than max_response_bytes ({most}) in all")
             rows += nodes
             page, pages = page + 1, (told.pages_total or 1) if paged and nodes else 0
-        return Answer(breakdown.read(rows, period, self._levels, device), len(rows), size, took, first)
+        return FetchResult(breakdown.read(rows, period, self._levels, device), len(rows), size, took, first)
 
     def explode(self, record: Record[breakdown.Found], digest: str, number: int) -> Iterator[Event]:
         return breakdown.explode(record, digest, number, self._common)
@@ -249,8 +249,8 @@ KINDS: Mapping[str, Callable[[Client, Any], Stream[Any]]] = {
 }
 
 
-def streams(source: str, settings: SeemetrixSource, http: Http, tell: VendorTelemetry) -> Sequence[Stream[Any]]:
-    client = Client(source, settings, http, tell)
+def streams(source: str, settings: SeemetrixSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
+    client = Client(source, settings, http, telemetry)
     return [KINDS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
 
 
@@ -261,9 +261,9 @@ def _answer(
     gone: Callable[[bytes], Record[P]] | None = None,
     *,
     is_whole: bool = True,
-) -> Answer[P]:
+) -> FetchResult[P]:
     """What one response says."""
-    return Answer(records, rows, len(response.body), response.took, response.vendor_now, gone, is_whole)
+    return FetchResult(records, rows, len(response.body), response.took, response.vendor_now, gone, is_whole)
 
 
 def _bounds(first: datetime, last: datetime) -> dict[str, str]:

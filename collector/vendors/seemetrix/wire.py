@@ -24,7 +24,7 @@ FIELDS_VERSION = 1
 """Of the lists of fields in `_key` and `_fingerprint`."""
 
 
-class Look(Struct, frozen=True, gc=False):
+class Attention(Struct, frozen=True, gc=False):
     """An attention interval."""
 
     a: Annotated[int, Meta(ge=0, le=1)]
@@ -56,7 +56,7 @@ class Session(Struct, frozen=True, gc=False):
     i: Milliseconds | None = None
     a: Integer | None = None
     s: Integer | None = None
-    at: tuple[Look, ...] | None = None
+    at: tuple[Attention, ...] | None = None
     em: tuple[Mood, ...] | None = None
     v: tuple[Play, ...] | None = None
 
@@ -120,7 +120,7 @@ def read_session(row: bytes) -> Record[Session] | Reject:
         fingerprint=_fingerprint(session, end_ms),
         start_ms=start_ms,
         end_ms=end_ms,
-        filed_s=start_ms // 1000,
+        vendor_local_s=start_ms // 1000,
         payload=session,
     )
 
@@ -132,7 +132,7 @@ def _fingerprint(session: Session, end_ms: int) -> bytes:
             session.i,
             session.a,
             session.s,
-            [(look.a, look.d) for look in session.at or ()],
+            [(attention.a, attention.d) for attention in session.at or ()],
             [(mood.e, mood.d) for mood in session.em or ()],
             [(play.i, play.s, play.d) for play in session.v or ()],
         )
@@ -140,12 +140,12 @@ def _fingerprint(session: Session, end_ms: int) -> bytes:
 
 
 def _in_calendar(session: Session, start_ms: int) -> bool:
-    looks = sum(look.d for look in session.at or ())
+    attentions = sum(attention.d for attention in session.at or ())
     moods = sum(mood.d for mood in session.em or ())
     plays = session.v or ()
     first = min((play.s for play in plays), default=0)
     last = max((play.s + play.d for play in plays), default=0)
-    return start_ms + first >= EARLIEST_MS and start_ms + max(looks, moods, last) <= LATEST_MS
+    return start_ms + first >= EARLIEST_MS and start_ms + max(attentions, moods, last) <= LATEST_MS
 
 
 def _microseconds(instant: datetime) -> int:

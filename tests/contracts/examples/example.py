@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from collector.model import Event, Memory, Message, Record, Reject, Window
+from collector.model import DedupMode, Event, Message, Record, Reject, Window
 from collector.pipeline.message import Origin, of_event, of_reject, record_digest
 
 ASKED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ class Example(Struct, frozen=True):
     """An answer to a stream, and what its records become: as in the stream's own `ask` and `explode`."""
 
     origin: Origin
-    memory: Memory
+    dedup_mode: DedupMode
     records: Callable[[], Iterable[Record[Any] | Reject]]
     explode: Callable[[Record[Any], str, int], Iterable[Event]]
 
@@ -29,5 +29,5 @@ def published(example: Example) -> Iterator[Message]:
         if isinstance(record, Reject):
             yield of_reject(record, origin, window=WINDOW, seen_at=ASKED_AT, reason="malformed")
         else:
-            digest = record_digest(example.memory, record, 0)
+            digest = record_digest(example.dedup_mode, record, 0)
             yield from (of_event(event, origin) for event in example.explode(record, digest, 0))

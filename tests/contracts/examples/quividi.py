@@ -18,7 +18,7 @@ SOURCE = "airport"
 def example(stream: str, rows: Rows[Any], answer: bytes) -> Example:
     return Example(
         Origin("quividi", SOURCE, stream),
-        rows.memory,
+        rows.dedup_mode,
         lambda: rows.read(wire.rows(wire.answer(answer)) or (), *aggregated.YEAR),
         partial(rows.explode, source=SOURCE),
     )

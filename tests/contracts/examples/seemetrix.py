@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import partial
 
-from collector.model import Memory, Window
+from collector.model import DedupMode, Window
 from collector.pipeline.message import Origin
 from collector.rfc3339 import to_ms
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
@@ -21,37 +21,37 @@ LEVELS = ("devices", "dates", "emotions")
 EXAMPLES = (
     Example(
         Origin("seemetrix", SOURCE, "sessions"),
-        Memory.VERSIONS,
+        DedupMode.VERSIONED,
         lambda: wire.read(wire.rows(RAW_DATA)),
         partial(explode_session, source=SOURCE),
     ),
     Example(
         Origin("seemetrix", SOURCE, "devices"),
-        Memory.LATEST,
+        DedupMode.LATEST,
         lambda: devices.read(devices.answer(documented.DEVICES), SEEN_MS, private=False),
         partial(devices.explode, source=SOURCE),
     ),
     Example(
         Origin("seemetrix", SOURCE, "counters"),
-        Memory.LATEST,
+        DedupMode.LATEST,
         lambda: [counters.read(documented.COUNTERS, SEEN_MS)],
         partial(counters.explode, source=SOURCE, user=USER),
     ),
     Example(
         Origin("seemetrix", SOURCE, "statistics"),
-        Memory.VERSIONS,
+        DedupMode.VERSIONED,
         lambda: statistics.read(statistics.answer(documented.USER_STATISTICS), TWO_DAYS, None),
         partial(statistics.explode, source=SOURCE, user=USER),
     ),
     Example(
         Origin("seemetrix", SOURCE, "breakdown"),
-        Memory.VERSIONS,
+        DedupMode.VERSIONED,
         lambda: breakdown.read(breakdown.children(breakdown.answer(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
         partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
     ),
     Example(
         Origin("seemetrix", SOURCE, "sessions"),
-        Memory.VERSIONS,
+        DedupMode.VERSIONED,
         lambda: [wire.read_session(row(o="1331st", at=[], em=[], v=[]))],
         partial(explode_session, source=SOURCE),
     ),

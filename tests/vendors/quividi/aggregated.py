@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from jsonschema import Draft202012Validator
 
+from collector.alignment import ANCHOR
 from collector.commands.schema import json_schema
-from collector.grid import ANCHOR
 from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates

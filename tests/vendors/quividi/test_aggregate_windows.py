@@ -28,11 +28,11 @@ def bounds(of: Aggregates, start: str, end: str) -> tuple[str, str]:
 
 def windows(of: Aggregates, around: datetime, lengths: list[int]) -> list[Window]:
     """One after the other, each of so many cuts, from two days before on."""
-    cuts = [of.grid.floor(around - timedelta(days=2))]
+    cuts = [of.alignment.floor(around - timedelta(days=2))]
     for length in lengths:
         end = cuts[-1]
         for _ in range(length):
-            end = of.grid.after(end)
+            end = of.alignment.after(end)
         cuts.append(end)
     return [Window(*pair) for pair in pairwise(cuts)]
 
@@ -105,8 +105,8 @@ def test_windows_meet_and_their_bounds_lie_on_the_grid(
 
     assert SECOND == other[0] - one[1]
     assert one[0] < one[1] < other[0] < other[1]
-    assert of.grid.starts_at(one[0])
-    assert of.grid.starts_at(other[0])
+    assert of.alignment.starts_at(one[0])
+    assert of.alignment.starts_at(other[0])
 
 
 def test_a_day_that_begins_at_one_is_asked_for_from_midnight_on() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from collector.model import Memory
+from collector.model import DedupMode
 from collector.vendors.quividi.export_types import TABLE
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
@@ -245,6 +245,6 @@ def test_every_aggregate_is_a_version_of_its_own_type(stream: str) -> None:
     of = aggregates(stream)
     [event, *_] = events(of, EXAMPLES[stream])
 
-    assert Memory.VERSIONS is of.memory
+    assert DedupMode.VERSIONED is of.dedup_mode
     assert TABLE[stream].events == (event.type,)
     assert event.type.data is type(event.data)

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from collector.errors import Park, RetryLater, Split
 from collector.vendors import http as http_module
-from collector.vendors.http import ANSWERS_AT_ONCE, http
+from collector.vendors.http import MAX_LARGE_RESPONSES, http
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import answering, serving
 from tests.vendors.quividi.example import EXPERT_ANSWER
@@ -98,7 +98,7 @@ async def test_what_the_vendor_says_of_the_account_is_not_repeated(body: str) ->
 async def test_answers_that_fail_and_answers_that_are_taken_give_their_memory_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_module, "SMALL_BYTES", 0)
+    monkeypatch.setattr(http_module, "MAX_SMALL_BYTES", 0)
     vendor = VidiCenter()
     vendor.trouble = {1: lambda: web.Response(body=b"<html>"), 2: lambda: web.Response(body=b'{"state": "queued"}')}
     async with serving(vendor.answer) as url, http(vendor.clock) as asking:
@@ -108,4 +108,4 @@ async def test_answers_that_fail_and_answers_that_are_taken_give_their_memory_ba
                 await ask(lobby, HOUR)
         await ask(lobby, HOUR)
 
-        assert ANSWERS_AT_ONCE == asking._answers.value
+        assert MAX_LARGE_RESPONSES == asking._answers.value

@@ -184,7 +184,7 @@ def test_the_documents_answer_is_two_viewers() -> None:
 def test_they_are_the_same_people_as_viewers_and_yet_other_records_of_other_types() -> None:
     apc, plain = record(TWO_CONTENTS), record_of(TWO_CONTENTS)
 
-    assert (apc.start_ms, apc.end_ms, apc.filed_s) == (plain.start_ms, plain.end_ms, plain.filed_s)
+    assert (apc.start_ms, apc.end_ms, apc.vendor_local_s) == (plain.start_ms, plain.end_ms, plain.vendor_local_s)
     assert apc.key != plain.key
     [event] = explode_viewer(plain, DIGEST, 0, "mall")
     assert (VIEWER_APC, VIEWER_CONTENT, VIEWER_CONTENT) == tuple(each.type for each in exploded(TWO_CONTENTS))

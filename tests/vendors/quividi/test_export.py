@@ -6,17 +6,17 @@ import pytest
 
 from collector.errors import Park, RetryLater
 from collector.vendors.quividi.export import (
-    MOST_POLLS,
+    MAX_POLLS,
     POLLS_S,
     REBUILD_AGAIN,
     REBUILDS_S,
     Call,
     Export,
+    ExportStatus,
     GaveUp,
-    Said,
     Take,
     abandoned,
-    heard,
+    advance,
 )
 from tests.simulated import START
 
@@ -25,31 +25,31 @@ ENDED = START - timedelta(minutes=45)
 MINUTE = timedelta(minutes=1)
 
 
-def said(state: str, minute: float = 0, *, forced: bool = False, rows: bool = True, reason: str = "") -> Said:
-    return Said(state, START + minute * MINUTE, forced, rows and state == "finished", reason)
+def said(state: str, minute: float = 0, *, forced: bool = False, rows: bool = True, reason: str = "") -> ExportStatus:
+    return ExportStatus(state, START + minute * MINUTE, forced, rows and state == "finished", reason)
 
 
-def after(*answers: Said, export: Export | None = None) -> tuple[Export, Call | Take]:
+def after(*answers: ExportStatus, export: Export | None = None) -> tuple[Export, Call | Take]:
     """What is known and done after the last of these."""
     export = export or Export(ENDED)
     step: Call | Take = Call()
     for answer in answers:
-        export, step = heard(export, answer)
+        export, step = advance(export, answer)
     return export, step
 
 
-def gave_up(*answers: Said, export: Export | None = None) -> GaveUp:
+def gave_up(*answers: ExportStatus, export: Export | None = None) -> GaveUp:
     *before, last = answers
     export, _ = after(*before, export=export)
     with pytest.raises(GaveUp) as raised:
-        heard(export, last)
+        advance(export, last)
     return raised.value
 
 
 def test_an_export_that_the_first_call_started_is_polled_and_never_forced() -> None:
     export, steps = Export(ENDED), []
     for answer in [said("started"), *(said("in_progress", minute) for minute in range(1, 12))]:
-        export, step = heard(export, answer)
+        export, step = advance(export, answer)
         steps.append(step)
 
     assert [Call(wait_s) for wait_s in (1, 1, 2, 3, 5, 8, 13, 20, 30, 30, 30, 30)] == steps
@@ -82,7 +82,7 @@ def test_an_export_that_the_forced_call_itself_finds_finished_is_taken() -> None
 
 def test_a_first_answer_that_is_in_progress_was_started_lately_and_is_taken_for_no_newer_than_the_window() -> None:
     export, step = after(said("in_progress"))
-    assert (Call(POLLS_S[0]), ENDED, True) == (step, export.asked_at, export.running)
+    assert (Call(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.running)
 
     assert Take(ENDED) == after(said("in_progress", 1), said("finished", 2), export=export)[1]
 
@@ -92,18 +92,18 @@ def test_an_export_that_the_vendor_starts_again_is_still_that_of_the_first_call(
 
 
 @pytest.mark.parametrize("answer", [said("failed"), said("finished", rows=False)], ids=["failed", "no list"])
-def test_an_export_that_failed_is_rebuilt_a_few_times_with_longer_and_longer_waits(answer: Said) -> None:
+def test_an_export_that_failed_is_rebuilt_a_few_times_with_longer_and_longer_waits(answer: ExportStatus) -> None:
     export, steps = Export(ENDED), []
     for _ in REBUILDS_S:
-        export, step = heard(export, answer)
+        export, step = advance(export, answer)
         assert not export.running
         steps.append(step)
-        export, step = heard(export, said("started", 1, forced=True))
+        export, step = advance(export, said("started", 1, forced=True))
         assert Call(POLLS_S[0]) == step
 
     assert [Call(wait_s, force=True) for wait_s in (10, 60, 300)] == steps
     with pytest.raises(GaveUp) as raised:
-        heard(export, answer)
+        advance(export, answer)
     assert isinstance(raised.value.error, Park)
 
 
@@ -117,7 +117,7 @@ def test_a_rebuild_that_succeeds_is_of_the_forced_call_and_forgives_the_failures
 def test_what_is_known_of_a_failed_export_s_start_is_forgotten() -> None:
     export, _ = after(said("started"), said("failed", 1))
 
-    assert export.asked_at is None
+    assert export.requested_at is None
     assert Call(force=True) == after(said("finished", 2), export=export)[1]
 
 
@@ -177,7 +177,7 @@ def test_a_rebuild_that_the_vendor_did_not_say_it_began_makes_nothing_new() -> N
 
 
 def test_an_export_that_is_never_finished_is_given_up_and_less_is_asked_for() -> None:
-    polled, step = after(said("started"), *[said("in_progress", 1)] * (MOST_POLLS - 1))
+    polled, step = after(said("started"), *[said("in_progress", 1)] * (MAX_POLLS - 1))
     assert Call(POLLS_S[-1]) == step
 
     given_up = gave_up(said("in_progress", 60), export=polled)
@@ -187,7 +187,7 @@ def test_an_export_that_is_never_finished_is_given_up_and_less_is_asked_for() ->
 
 
 def test_an_export_that_was_given_up_may_be_waited_for_again_and_is_still_that_of_its_first_call() -> None:
-    export = gave_up(said("started"), *[said("in_progress", 1)] * MOST_POLLS).export
+    export = gave_up(said("started"), *[said("in_progress", 1)] * MAX_POLLS).export
 
     assert Call(POLLS_S[0]) == after(said("in_progress", 61), export=export)[1]
     assert Take(START) == after(said("finished", 62), export=export)[1]
@@ -208,7 +208,7 @@ def test_of_an_export_that_failed_the_failures_stay_known_however_long_nobody_as
 
 
 def test_the_documented_waits_end_within_the_hours_that_they_are_for() -> None:
-    patience = sum(POLLS_S) + POLLS_S[-1] * (MOST_POLLS - len(POLLS_S))
+    patience = sum(POLLS_S) + POLLS_S[-1] * (MAX_POLLS - len(POLLS_S))
 
     assert timedelta(minutes=55) < timedelta(seconds=patience) < timedelta(minutes=65)
     assert timedelta(seconds=sum(REBUILDS_S)) < REBUILD_AGAIN

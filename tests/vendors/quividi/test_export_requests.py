@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from collector.errors import Split
-from collector.model import Memory, Record, Window
-from collector.telemetry.vendor import unheard
+from collector.model import DedupMode, Record, Window
+from collector.telemetry.vendor import unreported
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
 from collector.vendors.quividi.client import Exported, streams
@@ -33,7 +33,7 @@ async def lobby(
     vendor: VidiCenter, tables: dict[str, dict[str, Any]], **settings: object
 ) -> AsyncIterator[list[Exported[Any]]]:
     async with serving(vendor.answer) as url, http(vendor.clock) as asking:
-        found = streams("lobby", source(url, streams=tables, **settings), asking, unheard())
+        found = streams("lobby", source(url, streams=tables, **settings), asking, unreported())
         yield [each for each in found if isinstance(each, Exported)]
 
 
@@ -41,7 +41,7 @@ async def asked(stream: str, table: dict[str, Any], window: Window = MORNING, **
     """The path and the query of the calls, which are all the same."""
     vendor = VidiCenter()
     async with lobby(vendor, {stream: table}, **settings) as [one]:
-        assert [0] == [answer.rows async for answer in one.ask(window)]
+        assert [0] == [answer.rows async for answer in one.fetch(window)]
     [call] = set(vendor.calls)
     return call.partition("?")[2]
 
@@ -98,7 +98,7 @@ async def test_the_document_s_answers_are_records_and_become_events_of_their_typ
     year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
     places = {"locations": None, "sites": [178]} if stream.endswith("site") else {}
     async with lobby(vendor, {stream: {}}, **places) as [one]:
-        [(rows, size, records)] = [(each.rows, each.size, tuple(each.records)) async for each in one.ask(year)]
+        [(rows, size, records)] = [(each.rows, each.size, tuple(each.records)) async for each in one.fetch(year)]
         found = [event for each in records if isinstance(each, Record) for event in one.explode(each, "f" * 32, 0)]
 
     assert rows == len(records) == len(found) == len(msgspec.json.decode(data))
@@ -110,8 +110,8 @@ async def test_viewers_with_contents_come_as_rows_and_go_as_events_of_two_types(
     vendor = VidiCenter()
     vendor.data = lambda _: b"[" + TWO_CONTENTS + b"]"
     async with lobby(vendor, {"viewers_apc": {}}) as [one]:
-        [records] = [tuple(each.records) async for each in one.ask(MORNING)]
-        assert Memory.ROWS is one.memory
+        [records] = [tuple(each.records) async for each in one.fetch(MORNING)]
+        assert DedupMode.MULTISET is one.dedup_mode
         events = [event for each in records if isinstance(each, Record) for event in one.explode(each, "f" * 32, 0)]
 
     assert ["viewer_apc", "viewer_content", "viewer_content"] == [event.id.split("/")[1] for event in events]
@@ -123,9 +123,9 @@ async def test_a_request_for_more_rows_than_the_vendor_sends_is_not_made() -> No
     table = {"viewers_aggregated": {"resolution": "5m", "group_by_demographics": True}}
     async with lobby(vendor, table, locations=list(range(1, 14))) as [one]:
         with pytest.raises(Split, match="20498400 rows, of 20000000"):
-            await anext(one.ask(months))
+            await anext(one.fetch(months))
         assert [] == vendor.calls
-        async for _ in one.ask(Window(months.start, datetime.fromisoformat("2018-12-20T23:00:00Z"))):
+        async for _ in one.fetch(Window(months.start, datetime.fromisoformat("2018-12-20T23:00:00Z"))):
             pass
     assert vendor.calls
 
@@ -134,11 +134,11 @@ async def test_an_answer_of_as_many_rows_as_the_vendor_sends_is_not_trusted_and_
     vendor = VidiCenter()
     vendor.data = lambda _: b"[" + b",".join([row("ots")] * 5) + b"]"
     async with lobby(vendor, {"ots": {}}) as [one]:
-        one._most_rows = 5
+        one._max_rows = 5
         with pytest.raises(Split, match="5 rows"):
-            await anext(one.ask(MORNING))
-        one._most_rows = 6
-        assert [5] == [answer.rows async for answer in one.ask(MORNING)]
+            await anext(one.fetch(MORNING))
+        one._max_rows = 6
+        assert [5] == [answer.rows async for answer in one.fetch(MORNING)]
     assert 2 == len(vendor.builds)
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from collector.alignment import periods
 from collector.config import load
 from collector.errors import UserError
-from collector.grid import periods
-from collector.model import Seconds
+from collector.model import AnySecond
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
 from collector.vendors.quividi.settings import AggregatedSettings, QuividiSource, Streams
 from tests.vendors.quividi.example import PARIS
@@ -62,9 +62,9 @@ def test_every_stream_has_a_default_for_every_key(tmp_path: Path, stream: str) -
     assert ("1h" if TABLE[stream].is_aggregated else "finest") == export.resolution
     assert (timedelta(minutes=45), timedelta(days=3)) == (export.settle, export.allowed_lateness)
     assert {} == export.options
-    assert Seconds() == settings.policy(None).grid
-    grid = periods("1h", date(2018, 1, 1), PARIS)
-    assert grid is settings.policy(None, grid).grid
+    assert AnySecond() == settings.policy(None).alignment
+    alignment = periods("1h", date(2018, 1, 1), PARIS)
+    assert alignment is settings.policy(None, alignment).alignment
 
 
 def test_an_anchor_is_the_first_day_of_2018_which_is_a_monday(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from collector.vendors.quividi.export import Call, Export, GaveUp, Said, Take, abandoned, heard
+from collector.vendors.quividi.export import Call, Export, ExportStatus, GaveUp, Take, abandoned, advance
 from tests.simulated import START
 
 ENDED = START - timedelta(minutes=45)
@@ -95,13 +95,13 @@ def test_whatever_the_vendor_does_nothing_is_forced_twice_in_a_row_or_taken_for_
             call = Call()
             continue
         try:
-            export, step = heard(export, Said(answer, vendor.now, call.force, answer == "finished"))
+            export, step = advance(export, ExportStatus(answer, vendor.now, call.force, answer == "finished"))
         except GaveUp as given_up:
             export, call = given_up.export, Call()
             continue
         if isinstance(step, Take):
             assert vendor.began is not None
-            assert step.asked_at <= vendor.began
+            assert step.requested_at <= vendor.began
             export, call = Export(ENDED), Call()
         else:
             call = step

@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 import pytest
 
-from collector.model import Answer, Window
+from collector.model import FetchResult, Window
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import http
@@ -40,7 +40,7 @@ async def test_the_sources_of_an_account_have_three_exports_at_once_and_each_get
 
 async def test_two_sources_that_ask_for_the_same_share_its_export() -> None:
     vendor = VidiCenter()
-    got: list[Answer[Seen]] = []
+    got: list[FetchResult[Seen]] = []
 
     async with serving(vendor.answer) as url, http(vendor.clock) as asking, anyio.create_task_group() as tasks:
 
@@ -133,6 +133,6 @@ async def test_exports_that_were_left_running_hold_up_nobody_for_long() -> None:
     clock = SimulatedClock()
     exports = Exports(clock)
     for name in "abc":
-        exports.note(name, Export(START, asked_at=START, running=True))
+        exports.note(name, Export(START, requested_at=START, running=True))
     async with exports.place("d"):
         assert clock.now() - START <= LEFT

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from collector.model import Memory, Window
+from collector.model import DedupMode, Window
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Ledger, Sieve
+from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import Origin
 from collector.pipeline.page import grouped
 from collector.vendors.quividi.events import explode_viewer
@@ -18,23 +18,23 @@ from collector.vendors.quividi.wire import Seen, read
 from tests.vendors.quividi.example import EXPERT, LEFT_OUT, PARIS, PRO, row
 
 HOUR = Window(datetime(2018, 1, 29, 0, tzinfo=UTC), datetime(2018, 1, 29, 1, tzinfo=UTC))
-CONTEXT = Context(Memory.ROWS, Origin("quividi", "mall", "viewers"), HOUR, HOUR.end, HOUR.start, live=True)
+CONTEXT = Context(DedupMode.MULTISET, Origin("quividi", "mall", "viewers"), HOUR, HOUR.end, HOUR.start, live=True)
 
 
 class Following:
     """One stream whose every answer is committed."""
 
     def __init__(self) -> None:
-        self.ledger = Ledger(Memory.ROWS)
+        self.ledger = Ledger(DedupMode.MULTISET)
 
     def take(self, *rows: bytes, zone: ZoneInfo = PARIS) -> list[dict[str, Any]]:
         """What is published of one answer."""
-        sieve: Sieve[Seen] = self.ledger.sieve(since_ms=0, until_ms=None, final_s=0, asked_s=0)
-        sieve.add(read([msgspec.Raw(raw) for raw in rows], zone))
-        return list(self._published(sieve))
+        deduplicator: Deduplicator[Seen] = self.ledger.deduplicator(since_ms=0, until_ms=None, final_s=0, requested_s=0)
+        deduplicator.add(read([msgspec.Raw(raw) for raw in rows], zone))
+        return list(self._published(deduplicator))
 
-    def _published(self, sieve: Sieve[Seen]) -> Iterator[dict[str, Any]]:
-        for batch in batches(sieve, partial(explode_viewer, source="mall"), CONTEXT):
+    def _published(self, deduplicator: Deduplicator[Seen]) -> Iterator[dict[str, Any]]:
+        for batch in batches(deduplicator, partial(explode_viewer, source="mall"), CONTEXT):
             yield from (msgspec.json.decode(message.value) for message in batch.messages)
             for page, chunk in grouped(batch.entries).items():
                 self.ledger.add(page, chunk)

@@ -36,7 +36,7 @@ def test_the_documents_pro_answer_is_read_field_by_field() -> None:
     first, second = read(wire.rows(wire.answer(PRO_ANSWER)) or (), PARIS)
 
     assert isinstance(first, Record)
-    assert (1517180427000, 1517180431100, 1517184027) == (first.start_ms, first.end_ms, first.filed_s)
+    assert (1517180427000, 1517180431100, 1517184027) == (first.start_ms, first.end_ms, first.vendor_local_s)
     assert ("2018-01-29T00:00:27", False, None) == (
         first.payload.start_local,
         first.payload.ambiguous,
@@ -53,7 +53,7 @@ def test_the_documents_expert_answer_is_read_field_by_field() -> None:
     first, second = read(wire.rows(wire.answer(EXPERT_ANSWER)) or (), PARIS)
 
     assert isinstance(first, Record)
-    assert (START_MS, START_MS + 2400, FILED_S) == (first.start_ms, first.end_ms, first.filed_s)
+    assert (START_MS, START_MS + 2400, FILED_S) == (first.start_ms, first.end_ms, first.vendor_local_s)
     assert isinstance(second, Record)
     assert (
         Viewer(
@@ -138,7 +138,7 @@ def test_the_zone_moves_the_instant_and_neither_the_key_nor_the_page(zone: str, 
     got = record_of(row(), ZoneInfo(zone))
 
     assert (FILED_S - offset_s) * 1000 == got.start_ms
-    assert (record().key, FILED_S) == (got.key, got.filed_s)
+    assert (record().key, FILED_S) == (got.key, got.vendor_local_s)
 
 
 # What a licence adds, and what a newer API adds or writes in another way: none of it makes another viewer.

@@ -10,8 +10,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 
-from collector.model import Answer, Record, Reject, Window
-from collector.telemetry.vendor import VendorTelemetry, unheard
+from collector.model import FetchResult, Record, Reject, Window
+from collector.telemetry.vendor import VendorTelemetry, unreported
 from collector.vendors.http import Http, http
 from collector.vendors.quividi.client import Exported, streams
 from collector.vendors.quividi.settings import QuividiSource
@@ -153,8 +153,8 @@ def source(url: str, **settings: object) -> QuividiSource:
     return QuividiSource.model_validate(given | settings)
 
 
-def stream(url: str, asking: Http, tell: VendorTelemetry | None, **settings: object) -> Exported[Seen]:
-    [viewers] = streams("lobby", source(url, **settings), asking, tell or unheard())
+def stream(url: str, asking: Http, telemetry: VendorTelemetry | None, **settings: object) -> Exported[Seen]:
+    [viewers] = streams("lobby", source(url, **settings), asking, telemetry or unreported())
     assert isinstance(viewers, Exported)
     return viewers
 
@@ -165,12 +165,12 @@ async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[Expor
         yield stream(url, asking, None, **settings)
 
 
-async def ask(viewers: Exported[Seen], window: Window) -> list[Answer[Seen]]:
+async def ask(viewers: Exported[Seen], window: Window) -> list[FetchResult[Seen]]:
     """Every answer, its records read."""
-    return [structs.replace(answer, records=tuple(answer.records)) async for answer in viewers.ask(window)]
+    return [structs.replace(answer, records=tuple(answer.records)) async for answer in viewers.fetch(window)]
 
 
-def records(answers: Sequence[Answer[Seen]]) -> list[Record[Seen] | Reject]:
+def records(answers: Sequence[FetchResult[Seen]]) -> list[Record[Seen] | Reject]:
     return [record for answer in answers for record in answer.records]
 
 

@@ -40,7 +40,7 @@ async def asked(
     """The rows of all answers to a window."""
     served = answering(handler) if isinstance(handler, bytes) else handler
     async with serving(served) as url, stream_of(url, name, table or {}, metrics, **settings) as stream:
-        return [row async for answer in stream.ask(window) for row in answer.records]
+        return [row async for answer in stream.fetch(window) for row in answer.records]
 
 
 async def events(
@@ -54,10 +54,10 @@ async def events(
     served = answering(handler) if isinstance(handler, bytes) else handler
     found = []
     async with serving(served) as url, stream_of(url, name, table or {}, None, **settings) as stream:
-        async for answer in stream.ask(window):
+        async for answer in stream.fetch(window):
             for row in answer.records:
                 assert isinstance(row, Record), row
-                digest = record_digest(stream.memory, row, 0)
+                digest = record_digest(stream.dedup_mode, row, 0)
                 for event in stream.explode(row, digest, 0):
                     value = msgspec.json.decode(msgspec.json.encode(event.data))
                     assert event.id == value.pop("event_id")

@@ -131,7 +131,7 @@ async def test_the_request_is_the_documents_and_each_period_is_asked_for_by_itse
     table = levels("movies", "dates", dt_format="HH")
     week = Window(DAY.start, DAY.start + timedelta(days=2))
     async with serving(answering(tree(MOVIES), seen=seen)) as url, stream_of(url, "breakdown", table) as stream:
-        _ = [answer async for answer in stream.ask(week)]
+        _ = [answer async for answer in stream.fetch(week)]
     assert ["/api/v2/statistics/user/632/movies/dates/"] * 2 == [path.partition("?")[0] for path in seen]
     assert [
         f"b=2017/06/0{n}%2000:00:00&e=2017/06/0{n}%2023:59:59&tzo=0&to_object=0&dt_format=HH&page=0&obj_in_page=100"
@@ -146,7 +146,7 @@ async def test_each_of_the_device_ids_is_asked_for_by_itself() -> None:
         serving(answering(tree(GENDERS), seen=seen)) as url,
         stream_of(url, "breakdown", table, device_ids=[2, 1]) as stream,
     ):
-        rows = [row async for answer in stream.ask(DAY) for row in answer.records]
+        rows = [row async for answer in stream.fetch(DAY) for row in answer.records]
         [[first], [_], [_], [other], *_] = [
             list(stream.explode(row, "0", 0)) for row in rows if isinstance(row, Record)
         ]
@@ -173,7 +173,7 @@ async def test_all_pages_are_read_and_are_one_answer() -> None:
         serving(paging(pages, seen)) as url,
         stream_of(url, "breakdown", levels("devices")) as stream,
     ):
-        [answer] = [answer async for answer in stream.ask(DAY)]
+        [answer] = [answer async for answer in stream.fetch(DAY)]
         rows = list(answer.records)
     assert ["0", "1", "2"] == seen
     assert ["1", "2", "3", "4", "5"] == [row.payload.path[0].name for row in rows if isinstance(row, Record)]

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from collector.errors import Park, RetryLater, Split
 from collector.model import Account, Record, Reject, Window
-from collector.telemetry.vendor import unheard
+from collector.telemetry.vendor import unreported
 from collector.vendors import seemetrix
 from collector.vendors.http import http
 from collector.vendors.seemetrix.client import probe
@@ -38,18 +38,18 @@ def source(url: str, **settings: object) -> SeemetrixSource:
 @asynccontextmanager
 async def sessions(url: str, **settings: object) -> AsyncIterator[Sessions]:
     async with http(SimulatedClock()) as asking:
-        [stream] = streams("lobby", source(url, **settings), asking, unheard())
+        [stream] = streams("lobby", source(url, **settings), asking, unreported())
         assert isinstance(stream, Sessions)
         yield stream
 
 
 async def ask(stream: Sessions, window: Window = HOUR) -> list[list[Record[seemetrix.wire.Session] | Reject]]:
-    return [list(answer.records) async for answer in stream.ask(window)]
+    return [list(answer.records) async for answer in stream.fetch(window)]
 
 
 async def probed(url: str, **settings: object) -> str:
     async with http(SimulatedClock()) as asking:
-        return (await probe("lobby", source(url, **settings), asking, unheard())).text
+        return (await probe("lobby", source(url, **settings), asking, unreported())).text
 
 
 async def asked_for(window: Window = HOUR, **settings: object) -> list[str]:
@@ -93,7 +93,7 @@ async def test_a_slash_at_the_end_of_the_base_url_changes_nothing() -> None:
 async def test_the_rows_of_an_answer_come_out_as_records_and_rejects() -> None:
     body = b'{"objects": [' + SESSION + b"," + row(o=None) + b"]}"
     dated = answering(body, headers={"Date": "Mon, 01 Jul 2019 12:05:00 GMT"})
-    async with serving(dated) as url, sessions(url) as stream, aclosing(stream.ask(HOUR)) as answers:
+    async with serving(dated) as url, sessions(url) as stream, aclosing(stream.fetch(HOUR)) as answers:
         answer = await anext(answers)
         rows = list(answer.records)
 
@@ -180,7 +180,7 @@ async def test_what_was_answered_before_a_failure_stays() -> None:
     async with (
         serving(handler) as url,
         sessions(url, device_ids=[1, 2]) as stream,
-        aclosing(stream.ask(HOUR)) as answers,
+        aclosing(stream.fetch(HOUR)) as answers,
     ):
         answer = await anext(answers)
         [got] = answer.records
@@ -198,7 +198,7 @@ async def test_answers_that_nobody_reads_and_answers_that_nobody_understands_cos
 
     async with serving(handler) as url, sessions(url) as stream:
         for _ in range(5):
-            async with aclosing(stream.ask(HOUR)) as answers:
+            async with aclosing(stream.fetch(HOUR)) as answers:
                 await anext(answers)
             with pytest.raises(RetryLater, match="not the document's"):
                 await ask(stream)
@@ -272,7 +272,7 @@ async def test_a_selection_changes_with_the_devices_and_not_with_their_order() -
     async with http(SimulatedClock()) as asking:
 
         def selection(**settings: object) -> str:
-            [stream] = streams("lobby", source("http://127.0.0.1", **settings), asking, unheard())
+            [stream] = streams("lobby", source("http://127.0.0.1", **settings), asking, unreported())
             assert Account("seemetrix", "864") == stream.account
             return stream.selection
 
@@ -282,5 +282,5 @@ async def test_a_selection_changes_with_the_devices_and_not_with_their_order() -
 
 async def test_a_source_whose_table_of_streams_is_empty_runs_its_main_one() -> None:
     async with http(SimulatedClock()) as asking:
-        found = streams("lobby", source("http://127.0.0.1", streams={}), asking, unheard())
+        found = streams("lobby", source("http://127.0.0.1", streams={}), asking, unreported())
         assert ["sessions"] == [stream.name for stream in found]

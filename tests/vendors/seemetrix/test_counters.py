@@ -65,7 +65,7 @@ async def test_on_a_404_of_counters_the_other_form_is_tried_once_and_remembered(
     seen: list[str] = []
     async with serving(knowing(known, seen)) as url, stream_of(url, "counters", {}) as stream:
         for _ in range(3):
-            assert [1] == [answer.rows async for answer in stream.ask(MINUTE)]
+            assert [1] == [answer.rows async for answer in stream.fetch(MINUTE)]
     tried_first = [PATHS[0]] if known == PATHS[1] else []
     assert [*tried_first, known, known, known] == seen
 

@@ -81,13 +81,13 @@ async def test_no_event_has_the_devices_keys() -> None:
 @pytest.mark.parametrize(("body", "whole"), [(DEVICES, True), (DEVICES.replace(b'_total": 1', b'_total": 2'), False)])
 async def test_what_a_list_lacks_is_only_gone_when_the_list_is_whole(body: bytes, whole: bool) -> None:
     async with serving(answering(body)) as url, stream_of(url, "devices", {}) as stream:
-        [answer] = [answer async for answer in stream.ask(MINUTE)]
+        [answer] = [answer async for answer in stream.fetch(MINUTE)]
     assert whole == answer.is_whole
 
 
 async def test_what_is_said_of_a_device_that_is_gone() -> None:
     async with serving(answering(DEVICES)) as url, stream_of(url, "devices", {}) as stream:
-        [answer] = [answer async for answer in stream.ask(MINUTE)]
+        [answer] = [answer async for answer in stream.fetch(MINUTE)]
         assert answer.gone is not None
         [known, *_] = answer.records
         assert isinstance(known, Record)

@@ -84,7 +84,7 @@ async def test_all_four_of_year_month_day_and_hour_are_always_asked_for() -> Non
     seen: list[str] = []
     table: dict[str, object] = {"sex": True, "intervals": True}
     async with serving(answering(USER_STATISTICS, seen=seen)) as url, stream_of(url, "statistics", table) as stream:
-        _ = [answer async for answer in stream.ask(SPAN)]
+        _ = [answer async for answer in stream.fetch(SPAN)]
     [path] = seen
     assert path.startswith("/api/statistics/user/632/?key=")
     assert path.endswith(
@@ -98,7 +98,7 @@ async def test_each_device_is_asked_for_by_its_own_path() -> None:
         serving(answering(DEVICE_STATISTICS, seen=seen)) as url,
         stream_of(url, "statistics", {}, device_ids=[3035, 3024]) as stream,
     ):
-        _ = [answer async for answer in stream.ask(DAY)]
+        _ = [answer async for answer in stream.fetch(DAY)]
     assert ["/api/statistics/device/3024/", "/api/statistics/device/3035/"] == [path.partition("?")[0] for path in seen]
 
 

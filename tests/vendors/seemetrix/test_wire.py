@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from collector.model import Record
-from collector.vendors.seemetrix.wire import Look, Mood, Play, device_ids, read, read_session, rows
+from collector.vendors.seemetrix.wire import Attention, Mood, Play, device_ids, read, read_session, rows
 from tests.vendors.seemetrix.example import DEVICES, LEFT_OUT, RAW_DATA, SESSION, record, row
 
 BEGIN_MS = 1561979767052  # 2019-07-01T11:16:07.052Z
@@ -17,13 +17,13 @@ def test_the_documents_example_is_read_field_by_field() -> None:
     [got] = read(rows(RAW_DATA))
 
     assert isinstance(got, Record)
-    assert (BEGIN_MS, END_MS, 1561979767) == (got.start_ms, got.end_ms, got.filed_s)
+    assert (BEGIN_MS, END_MS, 1561979767) == (got.start_ms, got.end_ms, got.vendor_local_s)
     session = got.payload
     assert (5315, 1331, 35231) == (session.d, session.o, session.i)
     assert (1, 0) == (session.a, session.s)
     assert datetime(2019, 7, 1, 11, 16, 7, 52000, UTC) == session.b.replace(tzinfo=session.b.tzinfo or UTC)
     assert datetime(2019, 7, 1, 11, 16, 42, 283000, UTC) == session.e.replace(tzinfo=session.e.tzinfo or UTC)
-    assert (Look(a=1, d=19334), Look(a=0, d=1044), Look(a=1, d=14853)) == session.at
+    assert (Attention(a=1, d=19334), Attention(a=0, d=1044), Attention(a=1, d=14853)) == session.at
     assert (
         Mood(e=3, d=1458),
         Mood(e=1, d=3948),
@@ -73,7 +73,7 @@ def test_what_is_no_answer_is_an_error_and_not_an_empty_answer(body: bytes) -> N
 def test_times_are_utc_with_or_without_a_fraction_or_a_zone(written: str, ms: int) -> None:
     assert ms == record(b=written).start_ms
     assert ms == record(e=written).end_ms
-    assert ms // 1000 == record(b=written).filed_s
+    assert ms // 1000 == record(b=written).vendor_local_s
 
 
 def test_an_end_before_the_begin_is_passed_on() -> None:

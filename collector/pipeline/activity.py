@@ -13,15 +13,15 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from collector.model import EPOCH, SECOND, CellKind, Grid, Head, Policy, Strip, unix_s
+from collector.model import SECOND, UNIX_EPOCH, ActivityTimeline, Alignment, CellKind, Checkpoint, Policy, unix_s
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.state import State
-from collector.rfc3339 import EPOCH_LOCAL
+from collector.rfc3339 import UNIX_EPOCH_LOCAL
 
 T = TypeVar("T")
 
 LAST = timedelta(hours=24)
-FEWEST_PERIODS = 12
+MIN_PERIODS = 12
 """Of days or months: one alone says nothing."""
 STEP_PAGES = 18
 """No clock is set by more than three hours at once."""
@@ -38,15 +38,17 @@ class Cells(Struct, frozen=True):
     """The cells of an hour that a clock shows again when it is set back: all of it is filed under the first pass."""
 
 
-def strip(state: State, policy: Policy, zone: tzinfo, asked: datetime | None, now: datetime) -> Strip | None:
+def activity_timeline(
+    state: State, policy: Policy, zone: tzinfo, requested_until: datetime | None, now: datetime
+) -> ActivityTimeline | None:
     """The strip of a stream; None while it has not begun. `asked` is up to where it was asked for, as far as is known.
 
     `zone` is that of the clock by which the stream's records are filed.
     """
-    head = state.head
-    if head is None:
+    checkpoint = state.checkpoint
+    if checkpoint is None:
         return None
-    cells = _cells(policy.grid, zone, _current(policy.grid, zone, now))
+    cells = _cells(policy.alignment, zone, _current(policy.alignment, zone, now))
     edges, last = cells.edges, len(cells.edges) - 1
     counts: list[int | None] = [0] * last
     for number, page in state.ledger.pages().items():
@@ -58,12 +60,16 @@ def strip(state: State, policy: Policy, zone: tzinfo, asked: datetime | None, no
     for nth in range(last):
         if counts[nth] == 0 and (edges[nth] < known_from or nth in cells.again):
             counts[nth] = None
-    return Strip(_instant(edges[0]), cells.lengths_s, counts, _runs(_kinds(edges, head, policy.until, asked)))
+    return ActivityTimeline(
+        _instant(edges[0]), cells.lengths_s, counts, _runs(_kinds(edges, checkpoint, policy.until, requested_until))
+    )
 
 
-def _kinds(edges: Sequence[int], head: Head, until: datetime | None, asked: datetime | None) -> Iterator[CellKind]:
-    since, final, watermark = unix_s(head.since), unix_s(head.final), unix_s(head.watermark)
-    asked_s = watermark if asked is None else max(watermark, unix_s(asked))
+def _kinds(
+    edges: Sequence[int], checkpoint: Checkpoint, until: datetime | None, requested_until: datetime | None
+) -> Iterator[CellKind]:
+    since, final, watermark = unix_s(checkpoint.since), unix_s(checkpoint.final), unix_s(checkpoint.watermark)
+    requested_s = watermark if requested_until is None else max(watermark, unix_s(requested_until))
     for start, end in pairwise(edges):
         if end <= since or (until is not None and start >= unix_s(until)):
             yield "outside"
@@ -72,30 +78,30 @@ def _kinds(edges: Sequence[int], head: Head, until: datetime | None, asked: date
         elif end <= watermark:
             yield "published"
         else:
-            yield "partly" if start < asked_s else "waiting"
+            yield "partly" if start < requested_s else "waiting"
 
 
-def _current(grid: Grid, zone: tzinfo, now: datetime) -> int:
+def _current(alignment: Alignment, zone: tzinfo, now: datetime) -> int:
     """When the cell began in which now lies."""
-    if _is_of_periods(grid, now):
-        return unix_s(grid.floor(now))
+    if _is_of_periods(alignment, now):
+        return unix_s(alignment.floor(now))
     return unix_s(now) - (unix_s(now) + _offset_s(now.astimezone(zone))) % PAGE_S
 
 
-def _is_of_periods(grid: Grid, now: datetime) -> bool:
-    start = grid.floor(now)
-    return grid.least(start) - start > timedelta(seconds=PAGE_S)
+def _is_of_periods(alignment: Alignment, now: datetime) -> bool:
+    start = alignment.floor(now)
+    return alignment.min_end(start) - start > timedelta(seconds=PAGE_S)
 
 
 @lru_cache(maxsize=256)
-def _cells(grid: Grid, zone: tzinfo, current: int) -> Cells:
+def _cells(alignment: Alignment, zone: tzinfo, current: int) -> Cells:
     """Those up to the one that began then; the same for all streams, until the next begins."""
     begin = _instant(current)
     again: Iterable[int] = ()
-    if _is_of_periods(grid, begin):
-        edges = [current, unix_s(grid.after(begin))]
-        while edges[0] > edges[-1] - LAST // SECOND or len(edges) <= FEWEST_PERIODS:
-            edges.insert(0, unix_s(grid.floor(_instant(edges[0]) - SECOND)))
+    if _is_of_periods(alignment, begin):
+        edges = [current, unix_s(alignment.after(begin))]
+        while edges[0] > edges[-1] - LAST // SECOND or len(edges) <= MIN_PERIODS:
+            edges.insert(0, unix_s(alignment.floor(_instant(edges[0]) - SECOND)))
     else:
         cells = LAST // timedelta(seconds=PAGE_S)
         edges = [current + PAGE_S * (nth + 1 - cells) for nth in range(cells + 1)]
@@ -108,7 +114,7 @@ def _cells(grid: Grid, zone: tzinfo, current: int) -> Cells:
 @lru_cache(maxsize=16_384)
 def _begin_s(page: int, zone: tzinfo) -> int:
     """When the clock of a zone showed the begin of a page; for the first time, where it did so twice."""
-    shown = EPOCH_LOCAL + timedelta(seconds=page * PAGE_S)
+    shown = UNIX_EPOCH_LOCAL + timedelta(seconds=page * PAGE_S)
     return page * PAGE_S - _offset_s(shown.replace(tzinfo=zone))
 
 
@@ -117,7 +123,7 @@ def _offset_s(local: datetime) -> int:
 
 
 def _instant(unix: int) -> datetime:
-    return EPOCH + timedelta(seconds=unix)
+    return UNIX_EPOCH + timedelta(seconds=unix)
 
 
 def _runs(values: Iterable[T]) -> list[tuple[int, T]]:

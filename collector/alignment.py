@@ -9,11 +9,11 @@ from msgspec import Struct
 from collector.model import SECOND, floor_second
 
 MONTHS_A_YEAR = 12
-LONGEST_MONTH = timedelta(days=31)
+MAX_MONTH = timedelta(days=31)
 _END = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 
-class Moments(Struct, frozen=True):
+class Snapshot(Struct, frozen=True):
     """For what is only ever asked for as it is now: however long a window is, one answer says all of it."""
 
     is_exact = True
@@ -24,7 +24,7 @@ class Moments(Struct, frozen=True):
     def after(self, instant: datetime) -> datetime:
         return floor_second(instant) + SECOND
 
-    def least(self, start: datetime) -> datetime:  # noqa: ARG002 - of a grid
+    def min_end(self, start: datetime) -> datetime:  # noqa: ARG002 - of a grid
         return _END
 
 
@@ -56,7 +56,7 @@ class Periods(Struct, frozen=True):
             nth += 1
         return self._instant(nth)
 
-    def least(self, start: datetime) -> datetime:
+    def min_end(self, start: datetime) -> datetime:
         return self.after(start)
 
     def starts_at(self, local: datetime) -> bool:
@@ -108,7 +108,7 @@ class Resolution(Struct, frozen=True):
 
     @property
     def longest(self) -> timedelta:
-        return self.step or self.months * LONGEST_MONTH
+        return self.step or self.months * MAX_MONTH
 
 
 RESOLUTIONS: Mapping[str, Resolution] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.grid import Moments, Periods
+from collector.alignment import Periods, Snapshot
 from collector.model import SECOND
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -40,11 +40,11 @@ def utc(*parts: int) -> datetime:
 @example(moment=utc(2026, 10, 25, 1, 10), zone=PARIS, length=GRIDS[1])
 @example(moment=utc(2026, 3, 29, 1, 10), zone=PARIS, length=GRIDS[1])
 def test_every_instant_is_in_one_period(moment: datetime, zone: ZoneInfo, length: tuple[timedelta, int]) -> None:
-    grid = periods(zone, *length)
-    begin, end = grid.floor(moment), grid.after(moment)
+    alignment = periods(zone, *length)
+    begin, end = alignment.floor(moment), alignment.after(moment)
     assert begin <= moment < end
-    assert begin == grid.floor(begin) == grid.floor(end - SECOND)
-    assert end == grid.floor(end) == grid.after(begin) == grid.least(begin)
+    assert begin == alignment.floor(begin) == alignment.floor(end - SECOND)
+    assert end == alignment.floor(end) == alignment.after(begin) == alignment.min_end(begin)
 
 
 @given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(GRIDS))
@@ -60,7 +60,7 @@ def test_what_is_local_before_a_cut_is_never_local_after_it(
 
 
 @pytest.mark.parametrize(
-    ("grid", "moment", "begin", "end"),
+    ("alignment", "moment", "begin", "end"),
     [
         (periods(PARIS, timedelta(hours=1)), utc(2026, 7, 1, 9, 59, 59), utc(2026, 7, 1, 9), utc(2026, 7, 1, 10)),
         (periods(PARIS, timedelta(days=1)), utc(2026, 7, 1, 22), utc(2026, 7, 1, 22), utc(2026, 7, 2, 22)),
@@ -73,12 +73,12 @@ def test_what_is_local_before_a_cut_is_never_local_after_it(
     ],
 )
 def test_periods_begin_where_the_local_calendar_says(
-    grid: Periods, moment: datetime, begin: datetime, end: datetime
+    alignment: Periods, moment: datetime, begin: datetime, end: datetime
 ) -> None:
-    assert (begin, end) == (grid.floor(moment), grid.after(moment))
+    assert (begin, end) == (alignment.floor(moment), alignment.after(moment))
 
 
 def test_a_snapshot_is_never_cut() -> None:
     now = utc(2026, 11, 25)
-    assert Moments().least(now) > utc(9999, 1, 1)
-    assert (now, now + SECOND) == (Moments().floor(now), Moments().after(now))
+    assert Snapshot().min_end(now) > utc(9999, 1, 1)
+    assert (now, now + SECOND) == (Snapshot().floor(now), Snapshot().after(now))
