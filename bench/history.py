@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from collector.model import DedupMode, Message, Window
+from collector.cloudevents import Message
+from collector.model import DedupMode, Window
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import Origin

@@ -10,11 +10,12 @@ from rich.table import Table
 
 from bench.history import EVENTS_A_SESSION, KEY, SINCE, USER
 from collector.clock import SystemClock
+from collector.cloudevents import Message
 from collector.kafka.producer import MAX_BATCH_BYTES, Producer
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from collector.kafka.transaction import transact
-from collector.model import DedupMode, Message, Window
+from collector.model import DedupMode, Window
 from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import Origin, of_event, record_digest
 from collector.telemetry.vendor import unreported

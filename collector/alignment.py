@@ -1,20 +1,61 @@
-"""Grids on which a vendor's answers lie, where that is not every second: snapshots, and periods of a local calendar."""
+"""Where a stream's windows may be cut: at any second, at period boundaries of a local calendar, or nowhere."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from collector.model import SECOND, floor_second
+from collector.instants import SECOND, floor_second
 
-MONTHS_A_YEAR = 12
+MONTHS_PER_YEAR = 12
 MAX_MONTH = timedelta(days=31)
+MIN_SPAN = timedelta(minutes=1)
+"""No window is split below it: when one minute of one account exceeds the limits, an operator has to decide."""
 _END = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 
+class Alignment(Protocol):
+    """Where a stream's windows may be cut."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a window selects exactly the records that lie in it, so that it needs no margin."""
+        ...
+
+    def floor(self, instant: datetime) -> datetime:
+        """The last cut that is not after the instant."""
+        ...
+
+    def after(self, instant: datetime) -> datetime:
+        """The first cut after the instant."""
+        ...
+
+    def min_end(self, start: datetime) -> datetime:
+        """The end of the smallest window that starts at the given cut."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
+class AnySecond(Struct, frozen=True):
+    """Any whole second. How the vendor selects by a window, and on which side of a cut a record falls, is not known."""
+
+    is_exact = False
+
+    def floor(self, instant: datetime) -> datetime:
+        return floor_second(instant)
+
+    def after(self, instant: datetime) -> datetime:
+        return floor_second(instant) + SECOND
+
+    def min_end(self, start: datetime) -> datetime:
+        return start + MIN_SPAN
+
+
 class Snapshot(Struct, frozen=True):
-    """For what is only ever asked for as it is now: however long a window is, one answer says all of it."""
+    """For data that can be fetched only as it is now: one response covers a window of any length."""
 
     is_exact = True
 
@@ -24,23 +65,23 @@ class Snapshot(Struct, frozen=True):
     def after(self, instant: datetime) -> datetime:
         return floor_second(instant) + SECOND
 
-    def min_end(self, start: datetime) -> datetime:  # noqa: ARG002 - of a grid
+    def min_end(self, start: datetime) -> datetime:  # noqa: ARG002 - the protocol's signature
         return _END
 
 
 class Periods(Struct, frozen=True):
     """Periods of one length in the local time of a zone, counted from an anchor.
 
-    Where clocks are set back, a stretch of local time comes twice. Whether the vendor counts it once or twice is
-    unstated, so there is no cut within: the periods of both passes are asked for together, when both are over.
+    When clocks are set back, an hour of local time occurs twice. The vendors do not document whether they count it once
+    or twice, so there is no cut within it: the periods of both passes are fetched together, once both are over.
     """
 
     zone: ZoneInfo
     anchor: datetime
-    """Local, without a zone: a period begins there."""
+    """Local time without a zone: the start of a period."""
     step: timedelta = timedelta(0)
     months: int = 0
-    """Calendar months, in place of a step; the anchor's day is then one that every month has."""
+    """Length in calendar months, instead of a step. The anchor's day must then exist in every month."""
 
     is_exact = True
 
@@ -59,30 +100,30 @@ class Periods(Struct, frozen=True):
     def min_end(self, start: datetime) -> datetime:
         return self.after(start)
 
-    def starts_at(self, local: datetime) -> bool:
-        """Whether a period begins at this local time."""
-        return self.begin_of(local) == local
+    def is_start(self, local: datetime) -> bool:
+        """Whether a period starts at this local time."""
+        return self.start_of(local) == local
 
-    def begin_of(self, local: datetime) -> datetime:
-        """The local begin of the period that this local time lies in."""
+    def start_of(self, local: datetime) -> datetime:
+        """The local start of the period that contains this local time."""
         return self.local(self._nth(local))
 
     def end_of(self, local: datetime) -> datetime:
-        """The local end of the period that begins at this local time."""
+        """The local end of the period that starts at this local time."""
         return self.local(self._nth(local) + 1)
 
     def local(self, nth: int) -> datetime:
-        """The local begin of the n-th period from the anchor on."""
+        """The local start of the n-th period, counted from the anchor."""
         if not self.months:
             return self.anchor + nth * self.step
-        year, month = divmod(self.anchor.month - 1 + nth * self.months, MONTHS_A_YEAR)
+        year, month = divmod(self.anchor.month - 1 + nth * self.months, MONTHS_PER_YEAR)
         return self.anchor.replace(year=self.anchor.year + year, month=month + 1)
 
     def _nth(self, local: datetime) -> int:
-        """Which period a local time lies in."""
+        """The number of the period that contains a local time."""
         if not self.months:
             return (local - self.anchor) // self.step
-        months = (local.year - self.anchor.year) * MONTHS_A_YEAR + local.month - self.anchor.month
+        months = (local.year - self.anchor.year) * MONTHS_PER_YEAR + local.month - self.anchor.month
         nth = months // self.months
         return nth if self.local(nth) <= local else nth - 1
 
@@ -91,23 +132,23 @@ class Periods(Struct, frozen=True):
         return local.astimezone(UTC)
 
     def _is_cut(self, nth: int) -> bool:
-        """Not within a stretch that comes twice: at its begin, or outside."""
-        begin = self.local(nth)
-        return not (self._comes_twice(begin) and self._comes_twice(begin - SECOND))
+        """Whether the period starts outside local time that occurs twice, or exactly where that begins."""
+        start = self.local(nth)
+        return not (self._is_repeated(start) and self._is_repeated(start - SECOND))
 
-    def _comes_twice(self, local: datetime) -> bool:
+    def _is_repeated(self, local: datetime) -> bool:
         first, second = (local.replace(tzinfo=self.zone, fold=fold).utcoffset() for fold in (0, 1))
         return first is not None and second is not None and second < first
 
 
 class Resolution(Struct, frozen=True):
-    """How long a period is: a step, or calendar months."""
+    """The length of a period: a fixed step, or calendar months."""
 
     step: timedelta = timedelta(0)
     months: int = 0
 
     @property
-    def longest(self) -> timedelta:
+    def max_length(self) -> timedelta:
         return self.step or self.months * MAX_MONTH
 
 
@@ -124,13 +165,14 @@ RESOLUTIONS: Mapping[str, Resolution] = {
     "3M": Resolution(months=3),
     "6M": Resolution(months=6),
 }
-"""By the name that configurations and events have for it."""
+"""By the name used in configurations and events."""
 ANCHOR = date(2018, 1, 1)
-"""A Monday, and the first of a month: where most people begin to count."""
+"""The default anchor: a Monday, and the first of a month."""
 ANCHOR_DAYS = 28
-"""Days that every month has."""
+"""Days that exist in every month: the anchor of monthly periods must be one of them."""
 
 
 def periods(resolution: str, anchor: date, zone: ZoneInfo) -> Periods:
+    """The periods of a named resolution, which start at local midnight of the anchor day. Raises KeyError."""
     length = RESOLUTIONS[resolution]
     return Periods(zone, datetime.combine(anchor, time()), length.step, length.months)

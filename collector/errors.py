@@ -1,79 +1,101 @@
-"""Errors, named by what the caller does next. Their texts are for operators and hold no secret and no URL's query."""
+"""Errors, named by what the caller does next.
+
+Their texts are for operators: what failed, why as far as known, what to do. They hold no secret and no URL query. Each
+error has a `code` that names it for programs and tests, so that its text can be improved.
+"""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 
-class RetryLater(Exception):  # noqa: N818 - named by what to do
-    """Passing trouble: the same request may succeed later, at the earliest after the `after_s` that were asked for."""
+class CollectorError(Exception):
+    """The base of all errors of this program."""
+
+    def __init__(self, reason: str = "", *, code: str = "") -> None:
+        super().__init__(reason)
+        self.code = code or type(self).__name__
+
+
+class RetryLater(CollectorError):  # noqa: N818 - named by what to do
+    """A transient failure: the same request may succeed later, `after_s` seconds from now at the earliest."""
 
     def __init__(
         self,
         reason: str,
         *,
+        code: str = "",
         advice: str = "try again later",
         after_s: float = 0.0,
         narrower: bool = False,
         throttled: bool = False,
     ) -> None:
-        super().__init__(reason)
+        super().__init__(reason, code=code)
         self.advice = advice
-        """For somebody who waits for it; the daemon just asks again."""
+        """For users of commands. The daemon retries by itself."""
         self.after_s = after_s
         self.throttled = throttled
-        """The vendor is well, and wants to be asked less often."""
+        """The vendor works, and asks for fewer requests."""
         self.narrower = narrower
-        """Ask for less next time: the answer took too long."""
+        """The next request must select less: the response took too long."""
 
 
-class Park(Exception):  # noqa: N818 - named by what to do
-    """The same request gives the same error until somebody acts on the advice: shown, and tried again slowly."""
+class NeedsOperator(CollectorError):  # noqa: N818 - named by what to do
+    """The same operation fails until an operator follows the advice."""
 
-    def __init__(self, reason: str, *, advice: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, advice: str, code: str = "") -> None:
+        super().__init__(reason, code=code)
         self.advice = advice
+
+
+class Park(NeedsOperator):
+    """The same request fails until an operator follows the advice. The stream is shown as parked and retries slowly."""
 
 
 class NotFound(Park):
     """The vendor does not know the path."""
 
 
-class Split(Exception):  # noqa: N818 - named by what to do
-    """The answer to this window is too large to be taken at once: ask for its halves."""
+class UnreadableState(NeedsOperator):
+    """State in a format that this version does not know. Its stream must not run."""
 
 
-class EpochEnded(Exception):  # noqa: N818 - named by what happened
-    """Nothing can be committed any more, and what was is not known: begin anew from what is durable."""
+class KafkaMisconfigured(NeedsOperator):
+    """Kafka must be changed by an operator: a topic is missing, differs from what is needed, or must not be used."""
 
-
-class KafkaMisconfigured(Exception):  # noqa: N818 - named by what happened
-    """Kafka is not as it must be (a topic is missing, differs or is not ours to use): an operator is needed."""
-
-    def __init__(self, reason: str, *, advice: str, topic: str | None = None, is_missing: bool = False) -> None:
-        super().__init__(reason)
-        self.advice = advice
+    def __init__(
+        self, reason: str, *, advice: str, code: str = "", topic: str | None = None, is_missing: bool = False
+    ) -> None:
+        super().__init__(reason, advice=advice, code=code)
         self.topic = topic
-        """The event topic that it is about: streams that need no such topic go on."""
+        """The event topic that caused it. Streams that do not publish to it go on."""
         self.is_missing = is_missing
-        """The topic is not there."""
+        """Whether the topic does not exist."""
 
 
-class UserError(Exception):
-    """What the user gave is wrong; the text says what to do. Exit code 2."""
+class Split(CollectorError):  # noqa: N818 - named by what to do
+    """The response to this window is too large: fetch its halves instead."""
 
 
-class Failed(Exception):  # noqa: N818 - named by what happened
-    """A command could not do what it was asked to; the text says what to do. Exit code 1."""
+class EpochEnded(CollectorError):  # noqa: N818 - named by what happened
+    """The epoch can commit nothing more. Whether its last commit is durable is unknown: start again from the state."""
+
+
+class UserError(CollectorError):
+    """The user's input is wrong. Exit code 2."""
+
+
+class Failed(CollectorError):  # noqa: N818 - named by what happened
+    """A command failed. Exit code 1."""
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """What was probably meant, as the end of an error's text; empty when nothing is near."""
+    """A suggestion to append to an error's text: the known name nearest to the given one; empty when none is near."""
     near = get_close_matches(given, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors of a group, of groups of groups, or the one that is none."""
+    """The errors in an exception group, at any depth; the error itself when it is not a group."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from leaves(each)

@@ -1,30 +1,25 @@
-"""The nouns: frozen values that every other module speaks in.
+"""The shared value types. All are frozen.
 
-Those of which an answer makes thousands are hidden from the search for reference cycles (`gc=False`): they have none.
+Types that exist in thousands per response are excluded from cyclic garbage collection (`gc=False`): they hold no
+reference cycles.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Annotated, Generic, Literal, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
+
+from collector.alignment import Alignment, AnySecond
 
 P = TypeVar("P")
-"""A vendor's payload: only the vendor's own folder looks inside."""
-
-UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
-MIN_SPAN = timedelta(minutes=1)
-"""Below it no window is split: a minute of one account that does not fit into an answer is an operator's case."""
-
-Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-"""RFC 3339 in UTC with milliseconds and `Z`: `2019-07-01T11:16:07.052Z`."""
+"""A vendor's payload. Only the vendor's own package looks inside."""
 
 
 class Account(Struct, frozen=True):
-    """A user at a vendor. Its sources share its limits and its owner."""
+    """A user at a vendor. All sources of an account share its limits and run on the same replica."""
 
     vendor: str
     user: str
@@ -34,7 +29,7 @@ class Account(Struct, frozen=True):
 
 
 class Window(Struct, frozen=True):
-    """The half-open interval `[start, end)` in UTC, on whole seconds: what is asked for at once."""
+    """The half-open interval `[start, end)` in UTC, on whole seconds: what one step fetches."""
 
     start: datetime
     end: datetime
@@ -45,76 +40,78 @@ class Window(Struct, frozen=True):
 
 
 class Record(Struct, Generic[P], frozen=True, gc=False):
-    """One row of an answer, decoded."""
+    """One decoded row of a response."""
 
     key: bytes
-    """Which thing it is. Holds nothing that depends on a zone, a licence or the API's age."""
+    """Identifies the thing. Must not depend on a time zone, a licence or the version of the vendor's API."""
     fingerprint: bytes
-    """What it says: a fixed list of decoded fields."""
+    """Encodes a fixed list of decoded fields: equal fingerprints mean equal contents."""
     start_ms: int
     end_ms: int
-    """Unix time in milliseconds; may lie before the start, since vendors' clocks step."""
+    """Unix time in milliseconds; may be before the start, since vendors' clocks step."""
     vendor_local_s: int
-    """The start in seconds on the vendor's own clock: which page of the ledger knows it. A part of the key."""
+    """The start in seconds on the vendor's own clock, which selects the ledger page. Part of the key."""
     payload: P
 
     @property
     def last_s(self) -> int:
-        """The last whole second, on the vendor's own clock, in which a window may select it."""
+        """The last whole second, on the vendor's own clock, at which a window may select the record."""
         return self.vendor_local_s + max(0, self.end_ms // 1000 - self.start_ms // 1000)
 
 
 class Reject(Struct, frozen=True):
-    """One row that could not be understood."""
+    """One row that could not be decoded."""
 
     payload: bytes
     error: str
-    """What was wrong, and where in the record."""
+    """What is wrong, and where in the row."""
     key: str | None = None
-    """The Kafka key of the record it would have been, where that can be read."""
+    """The Kafka key that the record would have had, where it can be read."""
 
 
 class FetchResult(Struct, Generic[P], frozen=True):
-    """What came back for a window or a part of it. Rows of equal key never lie in two answers to one window."""
+    """The response to a window or to a part of it. Rows of equal key are never split over two results of a window."""
 
     records: Iterable[Record[P] | Reject]
-    """Decoded while it is read, once."""
+    """Decoded while it is iterated; may be iterated once."""
     rows: int
     size: int
     """Bytes of the body after decompression."""
     took: timedelta
     vendor_now: datetime | None
-    """The vendor's clock when it answered, where it said so."""
+    """The vendor's clock at the time of the response; None where the vendor does not report it."""
     gone: "Callable[[bytes], Record[P]] | None" = None
-    """Of a LATEST stream: what to say of the thing with this key, in the list of keys of this version or of the one
-    before, when it is gone. Its fingerprint is the same in every version."""
+    """For LATEST streams: returns the record to publish when the thing with the given key has disappeared. The key is
+    of the present or the former version; the fingerprint must be the same in both."""
     is_whole: bool = True
-    """Of a LATEST stream: whether it shows everything. Only then may what it lacks be gone."""
+    """For LATEST streams: whether the result lists everything. Only then can an absent thing have disappeared."""
 
 
 class DedupMode(Enum):
-    """What a stream takes for new."""
+    """How the ledger decides which rows of a response are new."""
 
     MULTISET = auto()
-    """n rows of equal key in one answer are n things; a change of the rest is nothing new."""
+    """n rows of equal key in one response are n things. Changes to other fields are ignored."""
     VERSIONED = auto()
     """A changed fingerprint is a revision and is published again, also when it changes back."""
     LATEST = auto()
-    """The same, never forgotten; what several whole answers lack is gone. Keys have eight bytes, to be known again."""
+    """As VERSIONED, and never forgotten: a thing that several whole responses lack has disappeared. Keys must be eight
+    bytes long, because the ledger has to return them."""
 
 
 class EventType(Struct, frozen=True):
-    """A kind of message, and its contract with the consumers."""
+    """A type of message, and its contract with consumers."""
 
     name: str
     topic: str
+    """Without the deployment's topic prefix."""
     data: type[Struct]
     compacted: bool = False
-    """Its topic keeps the last message of each key for ever, and nothing else for long."""
+    """Whether its topic keeps only the last message of each key."""
 
 
 class Event(Struct, frozen=True, gc=False):
-    """One message for consumers."""
+    """One message for consumers, before it is encoded."""
 
     type: EventType
     id: str
@@ -124,99 +121,8 @@ class Event(Struct, frozen=True, gc=False):
     data: Struct
 
 
-Header = tuple[str, bytes]
-_SPECVERSION: Header = ("ce_specversion", b"1.0")
-_CONTENT_TYPE: Header = ("content-type", b"application/json")
-_FRAME_BYTES = 200
-"""What a message has beside its key, its value and what its headers say: their names, lengths, and fixed values."""
-
-
-class Envelope(Struct, frozen=True):
-    """What all messages of one type from one source have in common."""
-
-    topic: str
-    """Without the deployment's prefix."""
-    source: Header
-    type: Header
-
-
-class Message(Struct, frozen=True, gc=False):
-    """One message as Kafka sees it: a CloudEvent in Kafka's binary mode.
-
-    A transaction has thousands, so each is kept small: its headers are made when they are needed.
-    """
-
-    envelope: Envelope
-    key: bytes
-    value: bytes
-    id: bytes
-    subject: bytes
-    time: bytes
-
-    @property
-    def topic(self) -> str:
-        return self.envelope.topic
-
-    @property
-    def headers(self) -> list[Header]:
-        envelope = self.envelope
-        return [
-            _SPECVERSION,
-            ("ce_id", self.id),
-            envelope.source,
-            envelope.type,
-            ("ce_subject", self.subject),
-            ("ce_time", self.time),
-            _CONTENT_TYPE,
-        ]
-
-    @property
-    def size(self) -> int:
-        """Bytes, uncompressed and at most, of all of it."""
-        said = len(self.id) + len(self.subject) + len(self.envelope.source[1]) + len(self.envelope.type[1])
-        return _FRAME_BYTES + len(self.key) + len(self.value) + said
-
-
-class Alignment(Protocol):
-    """Where a stream's windows may be cut."""
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether a window selects exactly what lies in it, so that it need not be asked for with a margin."""
-        ...
-
-    def floor(self, instant: datetime) -> datetime:
-        """The last cut that is not after the instant."""
-        ...
-
-    def after(self, instant: datetime) -> datetime:
-        """The first cut after the instant."""
-        ...
-
-    def min_end(self, start: datetime) -> datetime:
-        """The end of the smallest window that begins at a cut."""
-        ...
-
-    def __hash__(self) -> int: ...
-
-
-class AnySecond(Struct, frozen=True):
-    """Any whole second: how a vendor selects by a window is not known, nor to which side a record on its cut falls."""
-
-    is_exact = False
-
-    def floor(self, instant: datetime) -> datetime:
-        return floor_second(instant)
-
-    def after(self, instant: datetime) -> datetime:
-        return floor_second(instant) + SECOND
-
-    def min_end(self, start: datetime) -> datetime:
-        return start + MIN_SPAN
-
-
-class Policy(Struct, frozen=True):
-    """How a stream is polled: its table in the configuration, and its grid."""
+class Policy(Struct, frozen=True, kw_only=True):
+    """How a stream is polled: its table in the configuration, and its alignment."""
 
     interval: timedelta
     settle: timedelta
@@ -228,54 +134,39 @@ class Policy(Struct, frozen=True):
 
 
 class Checkpoint(Struct, frozen=True):
-    """How far a stream is. Whole seconds in UTC."""
+    """How far a stream is. Instants are whole seconds in UTC."""
 
     since: datetime
     watermark: datetime
-    """Before it, everything that the vendor had when it was asked is published."""
+    """Everything before it that the vendor had when it was asked is published."""
     final: datetime
-    """Before it, every instant was asked about after its allowed lateness: the ledger forgets."""
+    """Nothing more is expected before it: every instant was fetched again after its allowed lateness."""
     span: timedelta
-    """The largest window to ask for at present."""
+    """The largest window to fetch at present."""
     swept_at: datetime
-    """When the last sweep that came to its end began."""
+    """When the last completed sweep began."""
     selection: str = ""
-    """Which part of the account the stream asks for, as the source describes it; a change is told to the operator."""
+    """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
 
 
 class Gap(Struct, frozen=True):
-    """Numbers that nothing was seen of, from first to last."""
+    """Consecutive sequence numbers, from first to last, of which no record was received."""
 
     series: int
     first: int
     last: int
     after_ms: int
-    """When the one before it began: what is missing began later."""
+    """Start of the record before the gap: the missing records started later."""
     since_ms: int
-    """When the one after it began."""
+    """Start of the record after the gap."""
 
     @property
     def count(self) -> int:
         return self.last - self.first + 1
 
 
-class ActivityTimeline(Struct, frozen=True):
-    """What a stream published of the last while, cell by cell, oldest first. Equal neighbours are written as a run."""
-
-    start: datetime
-    lengths_s: Sequence[tuple[int, int]]
-    """So many cells, of so many seconds each."""
-    counts: Sequence[int | None]
-    """Entries of the ledger: records, and each of their revisions. None where it has forgotten them, or cannot tell."""
-    kinds: Sequence[tuple[int, "CellKind"]]
-    """So many cells, of this kind each."""
-
-
-CellKind = Literal["outside", "final", "published", "partly", "waiting"]
-
-
 class Tally(Struct, frozen=True):
-    """What a batch did, counted when it is durable."""
+    """What a batch contains. Counted only once the batch is durable."""
 
     records: Mapping[str, int] = field(default_factory=Counter)
     """By outcome: fresh, late, revision, duplicate, outside, rejected."""
@@ -284,13 +175,4 @@ class Tally(Struct, frozen=True):
     dead_letters: Mapping[str, int] = field(default_factory=Counter)
     """By reason."""
     fresh_ends_ms: Sequence[int] = ()
-    """When the fresh records ended: for the delay from there to the commit."""
-
-
-def floor_second(instant: datetime) -> datetime:
-    return instant.replace(microsecond=0)
-
-
-def unix_s(instant: datetime) -> int:
-    """Whole seconds since 1970."""
-    return (instant - UNIX_EPOCH) // SECOND
+    """Ends of the fresh records: the event delay is measured from there to the commit."""

@@ -8,14 +8,15 @@ from typing import Any
 import anyio
 
 from collector.clock import Clock
+from collector.cloudevents import Message
 from collector.config import Settings
-from collector.errors import EpochEnded, KafkaMisconfigured, Park
+from collector.errors import EpochEnded, KafkaMisconfigured, Park, UnreadableState
 from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode, Message
+from collector.model import DedupMode
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State, load, stream_prefix
@@ -54,7 +55,7 @@ class StreamHandle:
         """Run the stream in an epoch, from its own state, until it is complete. Raises EpochEnded."""
         try:
             state = load(self.prefix, self._shape, pairs)
-        except KafkaMisconfigured as error:
+        except UnreadableState as error:
             trouble = Park(str(error), advice=error.advice)
             self.telemetry.parked(None, trouble, failures=1, delay_s=0, now=self._clock.now())
             return

@@ -16,8 +16,10 @@ import anyio
 from msgspec import structs
 
 from collector.clock import Clock
+from collector.cloudevents import Message
 from collector.errors import EpochEnded, Park, RetryLater, Split
-from collector.model import SECOND, Checkpoint, FetchResult, Message, Record, Reject, Window, floor_second
+from collector.instants import SECOND, floor_second, to_ms
+from collector.model import Checkpoint, FetchResult, Record, Reject, Window
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.gaps import Gaps
@@ -25,7 +27,6 @@ from collector.pipeline.ledger import Deduplicator
 from collector.pipeline.message import Origin
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
 from collector.pipeline.state import State
-from collector.rfc3339 import to_ms
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream

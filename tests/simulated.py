@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio.lowlevel
 
-from collector.model import UNIX_EPOCH
+from collector.instants import UNIX_EPOCH
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -26,12 +26,13 @@ from collector.commands.simulate import FIRST_DEVICE, rules
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
 from collector.config import Given, Settings
 from collector.errors import UserError
+from collector.instants import floor_second
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.follow import Followed, follow
 from collector.kafka.reach import why_unreached
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
 from collector.kafka.topics import admin
-from collector.model import Checkpoint, floor_second
+from collector.model import Checkpoint
 from collector.simulator import broker, seemetrix, vidicenter
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, World

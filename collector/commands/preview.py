@@ -9,16 +9,18 @@ import anyio
 import msgspec
 from msgspec import Struct
 
+from collector.alignment import Alignment
 from collector.clock import SystemClock
+from collector.cloudevents import Message
 from collector.commands.progress import Waiting, waiting
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
-from collector.model import SECOND, Alignment, Message, Window, floor_second
+from collector.instants import SECOND, floor_second, to_ms
+from collector.model import Window
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import DEAD_LETTER, Origin
-from collector.rfc3339 import to_ms
 from collector.secrets import redact
 from collector.telemetry.vendor import unreported
 from collector.vendors.base import Stream

@@ -13,7 +13,8 @@ from collector.clock import SystemClock
 from collector.commands.progress import Waiting, waiting
 from collector.commands.streams import stream_of
 from collector.config import Settings, load
-from collector.errors import EpochEnded, Failed, KafkaMisconfigured, UserError
+from collector.errors import EpochEnded, Failed, NeedsOperator, UserError
+from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.epoch import epoch, partition_of
@@ -22,11 +23,10 @@ from collector.kafka.reach import why_unreached
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
-from collector.model import Checkpoint, floor_second
+from collector.model import Checkpoint
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State, Summary, by_stream, rewound, stream_prefix, summary
 from collector.pipeline.state import load as load_state
-from collector.rfc3339 import format_seconds
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
@@ -112,8 +112,8 @@ def _with_kafka(do: Callable[[Settings, Waiting], Awaitable[T]], settings: Setti
         try:
             with waiting("asking the brokers") as shown:
                 return await do(settings, shown)
-        except (KafkaMisconfigured, Fenced) as error:
-            raise Failed(f"{error}: {error.advice}" if isinstance(error, KafkaMisconfigured) else str(error)) from error
+        except (NeedsOperator, Fenced) as error:
+            raise Failed(f"{error}: {error.advice}" if isinstance(error, NeedsOperator) else str(error)) from error
         except UNAVAILABLE as error:
             refused = await why_unreached(settings.kafka)
             raise Failed(f"{refused}: {refused.advice}") from error

@@ -7,9 +7,9 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct, field
 
+from collector.instants import format_ms, to_ms
 from collector.kafka.follow import Followed
 from collector.model import Checkpoint
-from collector.rfc3339 import format_ms, to_ms
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import Visit, World
 

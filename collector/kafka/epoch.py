@@ -19,6 +19,7 @@ import anyio
 from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
+from collector.cloudevents import Message
 from collector.crash import crash_point
 from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka.connection import reason_of
@@ -27,7 +28,6 @@ from collector.kafka.producer import Fenced, Producer, opened
 from collector.kafka.restore import Progress, restore
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.transaction import transact
-from collector.model import Message
 from collector.telemetry.kafka import KafkaTelemetry
 
 MAX_RESTORES = 4

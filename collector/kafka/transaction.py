@@ -21,13 +21,13 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from msgspec import Struct
 
+from collector.cloudevents import Message
 from collector.crash import crash_point, is_armed
 from collector.errors import KafkaMisconfigured
 from collector.kafka.header import StateLost, topic_missing
 from collector.kafka.producer import MAX_BATCH_BYTES, Producer, translated
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import wrong_partitions
-from collector.model import Message
 
 _partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so topics co-partition with downstream ones
 _Batches = dict[tuple[str, int], list[BatchBuilder]]

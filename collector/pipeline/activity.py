@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from collector.model import SECOND, UNIX_EPOCH, ActivityTimeline, Alignment, CellKind, Checkpoint, Policy, unix_s
+from collector.alignment import Alignment
+from collector.instants import SECOND, UNIX_EPOCH, UNIX_EPOCH_LOCAL, unix_s
+from collector.model import Checkpoint, Policy
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.state import State
-from collector.rfc3339 import UNIX_EPOCH_LOCAL
+from collector.timeline import ActivityTimeline, CellKind
 
 T = TypeVar("T")
 

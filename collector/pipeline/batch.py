@@ -8,11 +8,12 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from collector.model import Checkpoint, DedupMode, Event, Message, Record, Reject, Tally, Window
+from collector.cloudevents import Message
+from collector.instants import to_ms
+from collector.model import Checkpoint, DedupMode, Event, Record, Reject, Tally, Window
 from collector.pipeline.ledger import Deduplicator, NewRecords
 from collector.pipeline.message import Origin, of_event, of_reject, record_digest
 from collector.pipeline.page import Entry
-from collector.rfc3339 import to_ms
 
 P = TypeVar("P")
 Explode = Callable[[Record[P], str, int], Iterable[Event]]

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from collector.model import DedupMode, Envelope, Event, EventType, Message, Record, Reject, Timestamp, Window
-from collector.rfc3339 import format_instant
+from collector.cloudevents import Envelope, Message
+from collector.instants import Timestamp, format_instant
+from collector.model import DedupMode, Event, EventType, Record, Reject, Window
 
 MAX_PAYLOAD_BYTES = 64 << 10
 """Of a dead letter's payload: enough to see what was wrong, and a dead letter must always fit into a message."""

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from collector.model import MIN_SPAN, SECOND, Alignment, Checkpoint, Policy, Window, floor_second
+from collector.alignment import MIN_SPAN, Alignment
+from collector.instants import SECOND, floor_second
+from collector.model import Checkpoint, Policy, Window
 
 TARGET_RESPONSE_BYTES = 4 << 20
 """What an answer should weigh: requests do not dominate, and it decodes in a tenth of a second."""

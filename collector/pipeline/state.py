@@ -15,8 +15,9 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct, structs
 
-from collector.errors import KafkaMisconfigured
-from collector.model import Account, Checkpoint, DedupMode, unix_s
+from collector.errors import UnreadableState
+from collector.instants import unix_s
+from collector.model import Account, Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import Former, Ledger
 from collector.pipeline.page import ENTRY, Chunk, Page, grouped
@@ -167,8 +168,9 @@ def _refuse_other(prefix: str, shape: Shape, version: int, page: Page | None) ->
     if version > shape.fields_version or (page is not None and page.version != version):
         raise _unknown(prefix, f"ledger version {CHUNK_VERSION}.{version}")
     if version < shape.fields_version - (shape.former is not None):
-        raise KafkaMisconfigured(
+        raise UnreadableState(
             f"the state of {prefix} has ledger version {CHUNK_VERSION}.{version}, which this version no longer knows",
+            code="state_too_old",
             advice="run the release before this one until the stream's final is a day after the start of that release",
         )
 
@@ -198,8 +200,9 @@ def _decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
     )
 
 
-def _unknown(prefix: str, what: str) -> KafkaMisconfigured:
-    return KafkaMisconfigured(
+def _unknown(prefix: str, what: str) -> UnreadableState:
+    return UnreadableState(
         f"the state of {prefix} has {what}, which this version does not know",
+        code="state_too_new",
         advice="run the version of the collector that wrote it, or a newer one",
     )

@@ -7,8 +7,9 @@ from typing import Literal, get_args
 
 from msgspec import Struct, field
 
-from collector.model import UNIX_EPOCH, ActivityTimeline, Checkpoint, Window
-from collector.rfc3339 import format_seconds
+from collector.instants import UNIX_EPOCH, format_seconds
+from collector.model import Checkpoint, Window
+from collector.timeline import ActivityTimeline
 
 StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = get_args(StreamState)

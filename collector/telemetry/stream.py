@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from collector.errors import Park
+from collector.instants import format_seconds
 from collector.model import Checkpoint, Gap, Tally, Window
-from collector.rfc3339 import format_seconds
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, StreamState, StreamStatus, Timeline, Trouble
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, field_validator, model_validator
 
-from collector.alignment import Snapshot
-from collector.model import MIN_SPAN, Account, Alignment, AnySecond, Policy
+from collector.alignment import MIN_SPAN, Alignment, AnySecond, Snapshot
+from collector.model import Account, Policy
 from collector.secrets import Secret
 from collector.settings import STRICT, Duration, Moment, Switch, at_least
 from collector.vendors.http import Limits, is_private
@@ -33,7 +33,15 @@ class SnapshotSettings(StreamSettings):
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         at_once = timedelta(0)
-        return Policy(self.interval, at_once, at_once, self.interval, self.interval, until, alignment or Snapshot())
+        return Policy(
+            interval=self.interval,
+            settle=at_once,
+            allowed_lateness=at_once,
+            sweep_every=self.interval,
+            span=self.interval,
+            until=until,
+            alignment=alignment or Snapshot(),
+        )
 
 
 class HistorySettings(StreamSettings):
@@ -53,13 +61,13 @@ class HistorySettings(StreamSettings):
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         return Policy(
-            self.interval,
-            self.settle,
-            self.allowed_lateness,
-            self.sweep_every,
-            self.span,
-            until,
-            alignment or AnySecond(),
+            interval=self.interval,
+            settle=self.settle,
+            allowed_lateness=self.allowed_lateness,
+            sweep_every=self.sweep_every,
+            span=self.span,
+            until=until,
+            alignment=alignment or AnySecond(),
         )
 
 

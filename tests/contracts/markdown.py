@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from collector.cloudevents import Message
 from collector.commands.schema import json_schema
-from collector.model import EventType, Message
+from collector.model import EventType
 from tests.contracts.fields import fields
 
 HEAD = Path(__file__).with_name("events.head.md")

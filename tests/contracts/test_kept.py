@@ -4,7 +4,8 @@ import pytest
 from jsonschema_rs import ValidationError
 from msgspec import Struct
 
-from collector.model import EventType, Timestamp
+from collector.instants import Timestamp
+from collector.model import EventType
 from tests.contracts.kept import check
 
 

@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from collector.model import Envelope, EventType, Message, Timestamp
+from collector.cloudevents import Envelope, Message
+from collector.instants import Timestamp
+from collector.model import EventType
 from tests.contracts.markdown import events
 
 

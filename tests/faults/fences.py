@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 from aiohttp import web
 
+from collector.instants import floor_second
 from collector.kafka.epoch import partition_of
-from collector.model import floor_second
 from tests.commands.harness import collector
 from tests.faults.brokers import Cluster
 from tests.faults.network import FENCED

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
+from collector.cloudevents import Envelope, Message
 from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka.claim import claim
 from collector.kafka.epoch import Epoch, epoch
@@ -17,7 +18,6 @@ from collector.kafka.producer import Fenced
 from collector.kafka.restore import Progress
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
-from collector.model import Envelope, Message
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus

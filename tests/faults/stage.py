@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, judge
-from collector.model import Checkpoint, floor_second
+from collector.instants import floor_second
+from collector.model import Checkpoint
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, World

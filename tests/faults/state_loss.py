@@ -15,10 +15,11 @@ import anyio
 from msgspec import structs
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, judge
+from collector.instants import SECOND, floor_second
 from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC, KafkaSettings
 from collector.kafka.topics import admin, create, ensure
-from collector.model import SECOND, Checkpoint, Window, floor_second
+from collector.model import Checkpoint, Window
 from collector.simulator import seemetrix, vidicenter
 from tests.commands.harness import collector
 from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage, disordered, ended, lacking_parts, now_ms, patiently

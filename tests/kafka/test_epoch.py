@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
+from collector.cloudevents import Envelope, Message
 from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka import epoch as epoch_module
 from collector.kafka import restore
@@ -18,7 +19,6 @@ from collector.kafka.producer import Fenced
 from collector.kafka.restore import Progress
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
-from collector.model import Envelope, Message
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from collector.commands.schema import event_types, json_schema
-from collector.model import floor_second
+from collector.instants import floor_second
 from collector.simulator import asked, vidicenter
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules, VidiCenter

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
+from collector.instants import floor_second
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe
-from collector.model import floor_second
 from collector.simulator import seemetrix, statistics
 from collector.simulator.server import serving
 from collector.simulator.world import FAST, World

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from collector.model import floor_second
+from collector.instants import floor_second
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules
 from tests.kafka.daemon import EVENTS, reading, until

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from collector.model import floor_second
+from collector.instants import floor_second
 from collector.simulator.server import serving
 from collector.simulator.vidicenter import Rules
 from tests.kafka.daemon import until

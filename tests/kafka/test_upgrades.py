@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from collector.instants import floor_second
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
-from collector.model import floor_second
 from collector.pipeline.state import by_stream
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.server import Simulated, serving

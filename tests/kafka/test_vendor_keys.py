@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from collector.model import floor_second
+from collector.instants import floor_second
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import Faults
 from collector.simulator.server import Simulated, serving

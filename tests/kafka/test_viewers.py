@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from collector.commands.verdict import judge
-from collector.model import floor_second
+from collector.instants import floor_second
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.server import serving
 from collector.simulator.vidicenter import Rules

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from collector.model import floor_second
-from collector.rfc3339 import to_ms
+from collector.instants import floor_second, to_ms
 from collector.simulator.server import serving
 from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.model import Checkpoint, Message, Record, Reject, Window
+from collector.cloudevents import Message
+from collector.model import Checkpoint, Record, Reject, Window
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.ledger import Deduplicator
 from collector.pipeline.message import Origin

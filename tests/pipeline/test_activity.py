@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.alignment import periods
-from collector.model import UNIX_EPOCH, ActivityTimeline, Alignment, AnySecond, Checkpoint, DedupMode, Policy
+from collector.alignment import Alignment, AnySecond, periods
+from collector.instants import UNIX_EPOCH, UNIX_EPOCH_LOCAL
+from collector.model import Checkpoint, DedupMode, Policy
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import Shape, State
-from collector.rfc3339 import UNIX_EPOCH_LOCAL
+from collector.timeline import ActivityTimeline
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NOW = datetime(2026, 11, 20, 14, 23, 12, tzinfo=UTC)
@@ -46,7 +47,19 @@ def look(
     now: datetime = NOW,
 ) -> ActivityTimeline:
     found = activity_timeline(
-        state, Policy(MINUTE, MINUTE, DAY, HOUR, DAY, None, alignment or AnySecond()), zone, asked, now
+        state,
+        Policy(
+            interval=MINUTE,
+            settle=MINUTE,
+            allowed_lateness=DAY,
+            sweep_every=HOUR,
+            span=DAY,
+            until=None,
+            alignment=alignment or AnySecond(),
+        ),
+        zone,
+        asked,
+        now,
     )
     assert found is not None
     return found
@@ -79,7 +92,9 @@ def test_it_is_144_cells_of_ten_minutes_and_now_is_in_the_last() -> None:
 
 def test_a_stream_that_has_not_begun_has_none() -> None:
     state = State("prefix", Shape(DedupMode.MULTISET, 1, DAY))
-    assert None is activity_timeline(state, Policy(MINUTE, MINUTE, DAY, HOUR, DAY), UTC, None, NOW)
+    assert None is activity_timeline(
+        state, Policy(interval=MINUTE, settle=MINUTE, allowed_lateness=DAY, sweep_every=HOUR, span=DAY), UTC, None, NOW
+    )
 
 
 def test_records_are_counted_in_the_cell_in_which_they_began() -> None:
@@ -111,7 +126,9 @@ def test_before_anything_was_asked_for_only_the_cell_of_the_watermark_is_there_i
 
 def test_what_lies_outside_of_since_and_until_is_not_a_part_of_the_stream() -> None:
     checkpoint = Checkpoint(NOW - 20 * HOUR, NOW - 9 * HOUR, NOW - 9 * HOUR, HOUR, NOW)
-    policy = Policy(MINUTE, MINUTE, DAY, HOUR, DAY, NOW - 10 * HOUR)
+    policy = Policy(
+        interval=MINUTE, settle=MINUTE, allowed_lateness=DAY, sweep_every=HOUR, span=DAY, until=NOW - 10 * HOUR
+    )
     found = activity_timeline(State("prefix", Shape(DedupMode.MULTISET, 1, DAY), checkpoint), policy, UTC, None, NOW)
 
     assert found is not None

@@ -137,7 +137,14 @@ def test_a_window_is_halved_down_to_a_minute_and_no_further() -> None:
 
 
 def test_a_bounded_stream_is_done_when_what_starts_in_it_cannot_end_or_appear_later() -> None:
-    bounded = Policy(MINUTE, 2 * MINUTE, 24 * HOUR, 6 * HOUR, 6 * HOUR, until=T + 10 * HOUR)
+    bounded = Policy(
+        interval=MINUTE,
+        settle=2 * MINUTE,
+        allowed_lateness=24 * HOUR,
+        sweep_every=6 * HOUR,
+        span=6 * HOUR,
+        until=T + 10 * HOUR,
+    )
     end = T + 34 * HOUR
     now = T + 100 * HOUR
     ready = checkpoint(watermark=end, final=T + 20 * HOUR, swept_at=now)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from collector.errors import KafkaMisconfigured
+from collector.errors import UnreadableState
 from collector.model import DedupMode
 from collector.pipeline import batch as batch_module
 from collector.pipeline.ledger import GONE_AFTER
@@ -149,6 +149,6 @@ def test_a_page_that_moves_is_deleted_where_it_was() -> None:
 def test_a_release_that_is_left_out_is_missed(lists: Lists) -> None:
     topic: Topic = {}
     published(topic, ROWS)
-    with pytest.raises(KafkaMisconfigured, match="no longer knows") as refused:
+    with pytest.raises(UnreadableState) as refused:
         Release(KIND, topic, lists, following(lists))
-    assert "the release before this one" in refused.value.advice
+    assert "state_too_old" == refused.value.code

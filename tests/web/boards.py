@@ -7,14 +7,14 @@ from math import pi, sin
 from random import Random
 from zoneinfo import ZoneInfo
 
-from collector.alignment import Periods
+from collector.alignment import Alignment, AnySecond, Periods
 from collector.errors import Park
-from collector.model import SECOND, Alignment, AnySecond, Checkpoint, DedupMode, Policy, Tally, Window, unix_s
+from collector.instants import SECOND, UNIX_EPOCH_LOCAL, unix_s
+from collector.model import Checkpoint, DedupMode, Policy, Tally, Window
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import Shape, State
-from collector.rfc3339 import UNIX_EPOCH_LOCAL
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
@@ -77,7 +77,15 @@ class Told:
         alignment = alignment or AnySecond()
         telemetry, policy = (
             self.add(source, stream, vendor),
-            Policy(MINUTE, settle, 3 * HOUR, HOUR, 6 * HOUR, None, alignment),
+            Policy(
+                interval=MINUTE,
+                settle=settle,
+                allowed_lateness=3 * HOUR,
+                sweep_every=HOUR,
+                span=6 * HOUR,
+                until=None,
+                alignment=alignment,
+            ),
         )
         asked = alignment.floor(NOW - (behind or timedelta()))
         watermark = alignment.floor(min(asked, NOW - settle))

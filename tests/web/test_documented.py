@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from collector.model import CellKind
 from collector.telemetry.status import KafkaState, StreamState
+from collector.timeline import CellKind
 from tests.web import boards
 from tests.web.boards import NOW
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from collector.errors import Park
-from collector.model import ActivityTimeline, Checkpoint, Tally, Window
+from collector.model import Checkpoint, Tally, Window
+from collector.timeline import ActivityTimeline
 from tests.simulated import START
 from tests.web.served import HEAD, HOUR, WINDOW, Served
 

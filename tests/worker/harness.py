@@ -10,24 +10,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from collector.cloudevents import Message
 from collector.errors import EpochEnded, RetryLater
-from collector.model import (
-    Account,
-    DedupMode,
-    Event,
-    EventType,
-    FetchResult,
-    Message,
-    Policy,
-    Record,
-    Reject,
-    Window,
-    unix_s,
-)
+from collector.instants import format_ms, unix_s
+from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import Former
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.pipeline.state import Shape, State, by_stream, load
-from collector.rfc3339 import format_ms
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry

@@ -10,8 +10,10 @@ import anyio.lowlevel
 import pytest
 from msgspec import structs
 
+from collector.cloudevents import Message
 from collector.errors import EpochEnded
-from collector.model import Checkpoint, DedupMode, FetchResult, Message, Policy, Window, floor_second
+from collector.instants import floor_second
+from collector.model import Checkpoint, DedupMode, FetchResult, Policy, Window
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State
 from collector.worker import SAVE_INTERVAL
@@ -185,7 +187,11 @@ async def test_an_owner_that_waits_for_a_clock_that_ran_ahead_hears_of_a_rewind_
     """Its watermark lies half a day ahead, so there is nothing to ask for, and nothing to commit but the head."""
     clock, random = EndingClock(NOON, NOON + timedelta(days=9)), Random(1)
     policy = Policy(
-        timedelta(minutes=1), timedelta(minutes=2), timedelta(hours=6), timedelta(hours=1), timedelta(hours=1)
+        interval=timedelta(minutes=1),
+        settle=timedelta(minutes=2),
+        allowed_lateness=timedelta(hours=6),
+        sweep_every=timedelta(hours=1),
+        span=timedelta(hours=1),
     )
     stream = ListStream([], clock, policy, DedupMode.VERSIONED, select="begin", inclusive=False, random=random)
     ahead = NOON + timedelta(hours=12)

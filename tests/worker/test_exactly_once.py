@@ -164,7 +164,12 @@ async def test_a_bounded_stream_completes_with_the_records_that_start_in_it() ->
         until = ZERO + 16 * HOUR
         policy = world.stream.policy
         world.stream.policy = Policy(
-            policy.interval, policy.settle, policy.allowed_lateness, policy.sweep_every, policy.span, until=at(until)
+            interval=policy.interval,
+            settle=policy.settle,
+            allowed_lateness=policy.allowed_lateness,
+            sweep_every=policy.sweep_every,
+            span=policy.span,
+            until=at(until),
         )
         expected = Counter((row.name, row.says) for row in world.rows if world.since_s <= row.begin_s < until)
         world.clock.final = at(ZERO + 99 * DAY)  # it must end by itself

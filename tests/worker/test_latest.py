@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from collector.alignment import Snapshot
+from collector.instants import format_ms, to_ms
 from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import GONE_AFTER, Former
-from collector.rfc3339 import format_ms, to_ms
 from tests.simulated import START
 from tests.worker.harness import TYPE, Data, EndingClock, ListSink, live
 
@@ -38,7 +38,15 @@ class Snapshots:
 
     def __init__(self, snapshots: list[Shown | None]) -> None:
         at_once = timedelta(0)
-        self.policy = Policy(MINUTE, at_once, at_once, MINUTE, MINUTE, None, Snapshot())
+        self.policy = Policy(
+            interval=MINUTE,
+            settle=at_once,
+            allowed_lateness=at_once,
+            sweep_every=MINUTE,
+            span=MINUTE,
+            until=None,
+            alignment=Snapshot(),
+        )
         self.windows: list[Window] = []
         self._snapshots = snapshots
 

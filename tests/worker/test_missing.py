@@ -8,7 +8,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from collector.model import DedupMode, Policy, Record, unix_s
+from collector.instants import unix_s
+from collector.model import DedupMode, Policy, Record
 from collector.telemetry.status import StreamStatus
 from tests.simulated import START
 from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-POLICY = Policy(MINUTE, 2 * MINUTE, 6 * HOUR, HOUR, HOUR)
+POLICY = Policy(interval=MINUTE, settle=2 * MINUTE, allowed_lateness=6 * HOUR, sweep_every=HOUR, span=HOUR)
 LOST, LATE = 40, 50
 """Session 40 never comes; session 50 comes three hours late."""
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from collector.alignment import Periods
 from collector.errors import RetryLater, Split
+from collector.instants import format_ms, to_ms
 from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, load
-from collector.rfc3339 import format_ms, to_ms
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -56,7 +56,15 @@ class Counts:
     def __init__(
         self, uploads: list[tuple[datetime, datetime]], clock: SimulatedClock, alignment: Periods, random: Random
     ) -> None:
-        self.policy = Policy(HOUR / 4, HOUR / 2, 12 * HOUR, 3 * HOUR, 24 * HOUR, None, alignment)
+        self.policy = Policy(
+            interval=HOUR / 4,
+            settle=HOUR / 2,
+            allowed_lateness=12 * HOUR,
+            sweep_every=3 * HOUR,
+            span=24 * HOUR,
+            until=None,
+            alignment=alignment,
+        )
         self.alignment = alignment
         self.asked: list[Window] = []
         self._uploads = uploads

@@ -18,7 +18,13 @@ pytestmark = pytest.mark.anyio
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 ZERO = 1_000_000_800  # an hour's begin, long ago
 LATENESS = timedelta(hours=6)
-POLICY = Policy(timedelta(minutes=15), timedelta(minutes=45), LATENESS, timedelta(hours=2), timedelta(hours=12))
+POLICY = Policy(
+    interval=timedelta(minutes=15),
+    settle=timedelta(minutes=45),
+    allowed_lateness=LATENESS,
+    sweep_every=timedelta(hours=2),
+    span=timedelta(hours=12),
+)
 
 
 class LocalStream(ListStream):

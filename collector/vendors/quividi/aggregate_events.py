@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from collector.model import EventType, Timestamp
+from collector.instants import Timestamp
+from collector.model import EventType
 from collector.vendors.quividi.wire import Number
 from collector.vendors.vocabulary import AgeGroup, Gender
 

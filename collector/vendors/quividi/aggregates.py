@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from collector.alignment import RESOLUTIONS, periods
-from collector.model import SECOND, DedupMode, Event, Record, Reject, Window
-from collector.rfc3339 import format_ms, to_ms
+from collector.instants import SECOND, format_ms, to_ms
+from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.leniency import decode_record
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, TABLE, ExportType, Part
@@ -70,10 +70,10 @@ class Aggregates:
 
     def _begin(self, cut: datetime) -> datetime:
         """Midnight too, where the clock is set forward at midnight and the day begins at one."""
-        return self.alignment.begin_of(local(cut, self._zone))
+        return self.alignment.start_of(local(cut, self._zone))
 
     def at_least(self, places: int, first: datetime, last: datetime) -> int:
-        count = (last - first) // RESOLUTIONS[self._resolution].longest + 1
+        count = (last - first) // RESOLUTIONS[self._resolution].max_length + 1
         return places * count * (GROUPS if self._grouped else 1)
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:
@@ -93,7 +93,7 @@ class Aggregates:
 
     def _record(self, row: Any, written: str, begin: datetime) -> Record[Aggregate]:  # noqa: ANN401 - of `_wire_of`
         """Raises ValueError."""
-        if not self.alignment.starts_at(begin):
+        if not self.alignment.is_start(begin):
             raise ValueError(
                 f"No period of {self._resolution} begins at {written}: in the stream's table, `anchor` says from which "
                 "day they are counted - at `$.period_start`"

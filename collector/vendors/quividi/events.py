@@ -5,8 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct, structs
 
-from collector.model import Event, EventType, Record, Timestamp
-from collector.rfc3339 import format_ms
+from collector.instants import Timestamp, format_ms
+from collector.model import Event, EventType, Record
 from collector.vendors.quividi.contents import Content, SeenApc
 from collector.vendors.quividi.wire import Number, Seen, Viewer
 from collector.vendors.vocabulary import AgeGroup, Beard, Gender, Glasses, Mustache

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Raw
 
-from collector.model import Alignment, AnySecond, DedupMode, Event, Record, Reject, Window
+from collector.alignment import Alignment, AnySecond
+from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.zones import bounds
 

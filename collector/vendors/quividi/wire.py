@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
-from collector.rfc3339 import EARLIEST_MS, LATEST_MS, to_ms
 from collector.vendors.leniency import decode_answer, decode_record
 from collector.vendors.quividi.zones import instant
 
@@ -180,7 +180,7 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[Seen] | Reject | None:
     if row.says_nothing:
         return None
     start_ms, dwell_ms = to_ms(meant.utc), row.dwell_ms or 0
-    if not EARLIEST_MS <= start_ms <= start_ms + dwell_ms <= LATEST_MS:
+    if not MIN_MS <= start_ms <= start_ms + dwell_ms <= MAX_MS:
         return Reject(raw, "outside the years 1 to 9999 - at `$.period_start`", str(row.location_id))
     local_ms = to_ms(local)
     return Record(

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from collector.model import SECOND, Window
+from collector.instants import SECOND
+from collector.model import Window
 
 MAX_STEP = timedelta(hours=3)
 """More than any clock is set back at once; it may be set forward by any time."""

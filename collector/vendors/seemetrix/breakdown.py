@@ -11,8 +11,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from collector.model import Event, EventType, Record, Reject, Timestamp, Window
-from collector.rfc3339 import format_ms, to_ms
+from collector.instants import Timestamp, format_ms, to_ms
+from collector.model import Event, EventType, Record, Reject, Window
 from collector.vendors.leniency import decode_answer, decode_record
 from collector.vendors.seemetrix.wire import Integer
 

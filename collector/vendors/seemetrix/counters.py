@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from collector.model import Event, EventType, Record, Timestamp
-from collector.rfc3339 import format_ms
+from collector.instants import Timestamp, format_ms
+from collector.model import Event, EventType, Record
 from collector.vendors.leniency import decode_answer, decode_record
 from collector.vendors.seemetrix.wire import Integer
 

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from collector.model import Event, EventType, Record, Reject, Timestamp
-from collector.rfc3339 import format_ms, to_ms
+from collector.instants import Timestamp, format_ms, to_ms
+from collector.model import Event, EventType, Record, Reject
 from collector.vendors.leniency import decode_answer, decode_record
 from collector.vendors.seemetrix.wire import Identifier, Integer
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from collector.model import Event, EventType, Record, Timestamp
-from collector.rfc3339 import format_ms
+from collector.instants import Timestamp, format_ms
+from collector.model import Event, EventType, Record
 from collector.vendors.seemetrix.wire import Session
 from collector.vendors.vocabulary import AgeGroup, Emotion, Gender
 

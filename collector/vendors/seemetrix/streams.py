@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from collector.errors import NotFound, RetryLater, Split
-from collector.model import SECOND, Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
-from collector.rfc3339 import to_ms
+from collector.instants import SECOND, to_ms
+from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
 from collector.vendors.http import Http, Response

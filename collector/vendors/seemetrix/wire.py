@@ -11,8 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
-from collector.rfc3339 import EARLIEST_MS, LATEST_MS, to_ms
 from collector.vendors.leniency import decode_answer, decode_record
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -111,7 +111,7 @@ def read_session(row: bytes) -> Record[Session] | Reject:
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         return Reject(row, str(error), _device(row))
     start_ms, end_ms = to_ms(session.b), to_ms(session.e)
-    if not EARLIEST_MS <= end_ms <= LATEST_MS:
+    if not MIN_MS <= end_ms <= MAX_MS:
         return Reject(row, "outside the years 1 to 9999 - at `$.e`", str(session.d))
     if not _in_calendar(session, start_ms):
         return Reject(row, "its intervals leave the years 1 to 9999 - at `$.b`", str(session.d))
@@ -145,7 +145,7 @@ def _in_calendar(session: Session, start_ms: int) -> bool:
     plays = session.v or ()
     first = min((play.s for play in plays), default=0)
     last = max((play.s + play.d for play in plays), default=0)
-    return start_ms + first >= EARLIEST_MS and start_ms + max(attentions, moods, last) <= LATEST_MS
+    return start_ms + first >= MIN_MS and start_ms + max(attentions, moods, last) <= MAX_MS
 
 
 def _microseconds(instant: datetime) -> int:

@@ -4,7 +4,7 @@ A type gets its example by an entry in EXAMPLES of its vendor's file here; one e
 it. Where a vendor's document shows no answer, take one of the simulator's.
 """
 
-from collector.model import Message
+from collector.cloudevents import Message
 from tests.contracts.examples import quividi, seemetrix
 from tests.contracts.examples.example import published
 

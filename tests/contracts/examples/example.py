@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from collector.model import DedupMode, Event, Message, Record, Reject, Window
+from collector.cloudevents import Message
+from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.pipeline.message import Origin, of_event, of_reject, record_digest
 
 ASKED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from functools import partial
 
+from collector.instants import to_ms
 from collector.model import DedupMode, Window
 from collector.pipeline.message import Origin
-from collector.rfc3339 import to_ms
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from tests.contracts.examples.example import ASKED_AT, Example

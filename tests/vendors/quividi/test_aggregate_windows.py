@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.model import SECOND, Record, Window
+from collector.instants import SECOND
+from collector.model import Record, Window
 from collector.vendors.quividi.aggregates import Aggregates
 from tests.vendors.quividi.aggregated import aggregates
 from tests.vendors.quividi.example import PARIS
@@ -105,8 +106,8 @@ def test_windows_meet_and_their_bounds_lie_on_the_grid(
 
     assert SECOND == other[0] - one[1]
     assert one[0] < one[1] < other[0] < other[1]
-    assert of.alignment.starts_at(one[0])
-    assert of.alignment.starts_at(other[0])
+    assert of.alignment.is_start(one[0])
+    assert of.alignment.is_start(other[0])
 
 
 def test_a_day_that_begins_at_one_is_asked_for_from_midnight_on() -> None:

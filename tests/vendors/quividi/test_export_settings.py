@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.alignment import periods
+from collector.alignment import AnySecond, periods
 from collector.config import load
 from collector.errors import UserError
-from collector.model import AnySecond
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
 from collector.vendors.quividi.settings import AggregatedSettings, QuividiSource, Streams
 from tests.vendors.quividi.example import PARIS

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.model import SECOND, Window
+from collector.instants import SECOND
+from collector.model import Window
 from collector.vendors.quividi.zones import bounds, earliest, instant, local
 
 ZONES = (
