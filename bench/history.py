@@ -9,7 +9,8 @@ from typing import Any
 from collector.cloudevents import Message
 from collector.model import DedupMode, Window
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Deduplicator, Ledger
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin
 from collector.vendors.seemetrix import events, wire
 
@@ -50,8 +51,8 @@ def answer(rows: list[bytes]) -> bytes:
 def messages(sessions: int) -> Iterator[Message]:
     """What the collector would publish of the first sessions, encoded."""
     rows = [session(number, SESSIONS)[1] for number in range(sessions)]
-    deduplicator: Deduplicator[Any] = Ledger(DedupMode.VERSIONED).deduplicator(
-        since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
+    deduplicator: Deduplicator[Any] = Deduplicator(
+        Ledger(DedupMode.VERSIONED), since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
     )
     deduplicator.add(wire.read(wire.rows(answer(rows))))
     origin = Origin("seemetrix", "mall", "sessions")

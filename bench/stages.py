@@ -16,7 +16,8 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from collector.kafka.transaction import transact
 from collector.model import DedupMode, Window
-from collector.pipeline.ledger import Deduplicator, Ledger
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin, of_event, record_digest
 from collector.telemetry.vendor import unreported
 from collector.vendors.http import http
@@ -55,8 +56,8 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     count = len(records)
 
     def sift() -> list[Any]:
-        deduplicator: Deduplicator[Any] = Ledger(DedupMode.VERSIONED).deduplicator(
-            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
+        deduplicator: Deduplicator[Any] = Deduplicator(
+            Ledger(DedupMode.VERSIONED), since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
         )
         deduplicator.add(records)
         return list(deduplicator.new())

@@ -1,16 +1,16 @@
-"""The loop of one stream: ask, sift, commit, go on. Start reading here.
+"""The loop of one stream: fetch a window, drop what is already published, commit the rest, advance. Start reading here.
 
-What is new is decided just before the commit, in order; what was committed is known only after it. Whatever fails, the
-head stays where it was and the same window is asked for again; what was adopted stays, and is recognised.
+What is new is decided just before each commit, in order. The state changes only after a commit has succeeded. Whatever
+fails, the checkpoint stays where it was and the same window is fetched again; records that were committed meanwhile are
+recognized by the ledger and are not published twice.
 """
 
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 from msgspec import structs
@@ -18,14 +18,16 @@ from msgspec import structs
 from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.errors import EpochEnded, Park, RetryLater, Split
-from collector.instants import SECOND, floor_second, to_ms
-from collector.model import Checkpoint, FetchResult, Record, Reject, Window
+from collector.fetching import fetch_whole
+from collector.instants import floor_second, to_ms
+from collector.model import Checkpoint, FetchResult, Record, Window
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
+from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.gaps import Gaps
-from collector.pipeline.ledger import Deduplicator
 from collector.pipeline.message import Origin
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
+from collector.pipeline.rejects import RejectRate
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
@@ -33,22 +35,21 @@ from collector.vendors.base import Stream
 
 P = TypeVar("P")
 Commit = Callable[[Sequence[Message], Mapping[bytes, bytes | None]], Awaitable[None]]
-"""Returned: durable, all of it. Raised EpochEnded: perhaps durable, and whoever called begins anew from what is."""
+"""Commits messages and state in one transaction. When it returns, all of it is durable.
+
+Raises EpochEnded when the outcome is unknown: the stream must then start again from the durable state.
+"""
 
 ROWS_PER_SLICE = 500
-"""Rows between two looks at the rest of the process: some ten milliseconds, so heartbeats never wait for an answer."""
-MAX_ROWS = 50_000
-"""Of one answer, however small they are: each costs memory and time of its own."""
+"""Rows decoded before other tasks may run: about ten milliseconds, so that no response delays a heartbeat."""
 SAVE_INTERVAL = timedelta(minutes=2)
-"""How often the head is made durable by itself: after a crash, that much is asked again, and recognised."""
-RECENT_ROWS, MAX_REJECT_SHARE, MIN_REJECTS = 1000, 0.1, 20
-"""More than a tenth of a stream's last thousand rows, and at least twenty, malformed: the vendor changed its format."""
+"""How often the checkpoint is committed although nothing is new. After a crash, at most that much is fetched again."""
 CREDENTIALS_CHECK_INTERVAL = timedelta(seconds=3)
-"""How soon a stream that is parked tries again once its key was changed: whoever changed it is looking."""
+"""How soon a parked stream retries after its credentials have changed: the operator who changed them is watching."""
 
 
 class Worker(Generic[P]):
-    """One stream in one epoch."""
+    """Runs one stream during one epoch."""
 
     def __init__(
         self,
@@ -72,18 +73,22 @@ class Worker(Generic[P]):
         self._credentials = credentials
         self._credentials_used: object = None
         self._checkpoint_saved_at = clock.now()
-        self._recent: deque[bool] = deque(maxlen=RECENT_ROWS)
+        self._reject_rate = RejectRate()
         self._gaps = Gaps()
-        self._live_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.watermark)
-        self._final_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.final)
-        """This worker asked for all from the one on, and, once it has swept or `final` got there, from the other on."""
+        self._complete_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.watermark)
+        """This worker has seen every record that starts after it: only there can a gap be recognized."""
+        self._complete_after_sweep_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.final)
+        """The same, once the first sweep is complete."""
 
     async def run(self, since: datetime | None) -> None:
-        """Poll the stream until it is complete, or for ever; begin it at `since` (now) if it was never seen."""
+        """Poll the stream until it is complete, or without end.
+
+        A stream without state starts at `since`, by default now. Raises EpochEnded when nothing more can be committed.
+        """
         state, policy = self._state, self._stream.policy
         if state.checkpoint is None:
-            begin = since or self._clock.now()
-            await self._save(Batch(checkpoint=plan.first_checkpoint(begin, policy, self._stream.selection)))
+            start = since or self._clock.now()
+            await self._save(Batch(checkpoint=plan.first_checkpoint(start, policy, self._stream.selection)))
             self._telemetry.begun(self._checkpoint)
         elif since is not None and floor_second(since) != state.checkpoint.since:
             self._telemetry.since_ignored(since, state.checkpoint)
@@ -94,180 +99,130 @@ class Worker(Generic[P]):
         try:
             await self._poll(Cursors(due=self._clock.now()))
         finally:
-            with anyio.CancelScope(shield=True), suppress(EpochEnded):  # the commit has its own deadline
+            with anyio.CancelScope(shield=True), suppress(EpochEnded):  # the commit has a deadline of its own
                 await self._save_checkpoint()
 
     async def _poll(self, cursors: Cursors) -> None:
         failures = 0
-        while not isinstance(
-            step := next_step(self._checkpoint, self._stream.policy, cursors, self._clock.now()), Done
-        ):
-            cursors = step.cursors
-            if isinstance(step, Wait):
-                await self._wait(step)
-                continue
-            try:
-                cursors = await self._process(step)
-                failures = 0
-                continue
-            except Split as trouble:
-                if (checkpoint := plan.with_half_span(self._checkpoint, step.window, self._stream.policy)) is not None:
-                    self._state.checkpoint = checkpoint
-                    self._telemetry.narrowed(step.window, str(trouble))
-                    continue
-                bounds, after_s = backoff.PARKED, 0.0
-                advice = "it is the smallest window: raise max_response_bytes, or make several sources with device_ids"
-                error: Exception = Park(f"the answer to one minute is too large: {trouble}", advice=advice)
-            except RetryLater as trouble:
-                bounds, after_s, error = backoff.PASSING, trouble.after_s, trouble
-                if trouble.narrower:
-                    self._state.checkpoint = (
-                        plan.with_half_span(self._checkpoint, step.window, self._stream.policy) or self._checkpoint
-                    )
-            except EpochEnded:
-                raise
-            except Exception as trouble:  # noqa: BLE001 - one stream's trouble never stops another's
-                bounds, after_s, error = backoff.PARKED, 0.0, trouble
-            failures += 1
-            await self._back_off(
-                step.window, error, failures, backoff.delay_s(failures, bounds, self._random.random(), at_least=after_s)
-            )
+        while True:
+            step = next_step(self._checkpoint, self._stream.policy, cursors, self._clock.now())
+            match step:
+                case Done():
+                    break
+                case Wait():
+                    cursors = step.cursors
+                    await self._wait(step)
+                case Fetch():
+                    try:
+                        cursors, failures = await self._process(step), 0
+                    except EpochEnded:
+                        raise
+                    except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours
+                        cursors = step.cursors
+                        failures = await self._handle(error, step.window, failures)
         await self._save_checkpoint()
         self._telemetry.completed(self._checkpoint)
 
     async def _wait(self, step: Wait) -> None:
-        """Until there is something to ask for, or not so long that whoever rewinds the stream is heard late."""
+        """Wait until the next fetch is due, but commit the checkpoint from time to time.
+
+        That commit is also made when nothing has changed: it fails if an operator has rewound the stream meanwhile.
+        """
         policy = self._stream.policy
         if step.until - self._clock.now() > policy.interval:
             self._telemetry.idle()
         if self._clock.now() - self._checkpoint_saved_at >= SAVE_INTERVAL:
-            await self._save(
-                Batch(checkpoint=self._checkpoint)
-            )  # also as it is: who rewound it is heard, and fences us
+            await self._save(Batch(checkpoint=self._checkpoint))
         await self._clock.until(min(step.until, self._clock.now() + max(SAVE_INTERVAL, policy.interval)))
 
     async def _process(self, step: Fetch) -> Cursors:
-        """Ask for a window, publish what is new in it, and close it: head and cursors move on."""
+        """Fetch a window and publish what is new in it. Returns the cursors after it; the checkpoint advances too."""
         self._credentials_used = self._credentials()
-        stream, began = self._stream, self._clock.now()
-        requested_at, rows, largest, slowest_s = began, 0, 0, 0.0
+        stream, started_at = self._stream, self._clock.now()
+        requested_at, rows, largest, slowest_s = started_at, 0, 0, 0.0
         request = plan.request_window(step.window, self._checkpoint, stream.policy)
         if request.length:
-            async with aclosing(self._fetch(request)) as results:
+            async with aclosing(fetch_whole(stream, request, self._telemetry)) as results:
                 async for result in results:
                     requested_at = min(requested_at, result.vendor_now or requested_at)
                     rows, largest = rows + result.rows, max(largest, result.size)
                     slowest_s = max(slowest_s, result.took.total_seconds())
                     await self._publish(result, request, requested_at, live=step.live)
         checkpoint, cursors = plan.advanced(self._checkpoint, step, stream.policy, requested_at)
-        checkpoint = plan.with_fitted_span(
+        self._state.checkpoint = plan.with_fitted_span(
             checkpoint, step.window, stream.policy, largest_bytes=largest, slowest_s=slowest_s
         )
-        self._state.checkpoint = checkpoint
         now = self._clock.now()
         if now - self._checkpoint_saved_at >= SAVE_INTERVAL:
             await self._save_checkpoint()
         if stream.sequence_of is not None:
             self._report_gaps(swept=not step.live and cursors.sweep is None)
-        behind = cursors.live is not None
-        self._telemetry.polled(
-            step.window, rows, (now - began).total_seconds(), self._checkpoint, behind=behind, now=now
-        )
+        took_s, behind = (now - started_at).total_seconds(), cursors.live is not None
+        self._telemetry.polled(step.window, rows, took_s, self._checkpoint, behind=behind, now=now)
         return cursors
-
-    async def _fetch(self, request: Window) -> AsyncGenerator[FetchResult[P], None]:
-        """The answers to a request, or to its halves where a round number of rows turns out to be a silent cap.
-
-        On an exact grid the number of rows is that of its periods, and round by nature.
-        """
-        capped: list[FetchResult[P]] = []
-        alignment = self._stream.policy.alignment
-        async with aclosing(self._stream.fetch(request)) as results:
-            async for result in results:
-                margin = timedelta(0) if alignment.is_exact else SECOND
-                halvable = request.end > alignment.min_end(request.start + margin)
-                if halvable and result.rows > MAX_ROWS:
-                    raise Split(f"an answer of {result.rows} rows")
-                if alignment.is_exact or not looks_capped(result.rows):
-                    yield result
-                elif halvable:
-                    raise Split(f"exactly {result.rows} rows, which looks like a cap")
-                else:
-                    capped.append(_materialized(result))
-        for result in capped:  # asked for again only now, when no other answer of ours takes memory
-            halves = [half async for half in self._halves(request)]
-            if _distinct(halves) > _distinct([result]):
-                for half in halves:
-                    yield half
-            else:
-                self._telemetry.perhaps_capped(request, result.rows)
-                yield result
-
-    async def _halves(self, request: Window) -> AsyncGenerator[FetchResult[P], None]:
-        if request.length <= 3 * SECOND:  # a half with its second of overlap would be no shorter
-            return
-        middle = floor_second(request.start + request.length / 2)
-        for half in (Window(request.start, middle), Window(middle - SECOND, request.end)):
-            async with aclosing(self._fetch(half)) as results:
-                async for result in results:
-                    yield _materialized(result)
 
     async def _publish(self, result: FetchResult[P], request: Window, requested_at: datetime, *, live: bool) -> None:
         until = self._stream.policy.until
-        deduplicator: Deduplicator[P] = self._state.ledger.deduplicator(
+        deduplicator: Deduplicator[P] = Deduplicator(
+            self._state.ledger,
             since_ms=to_ms(self._checkpoint.since),
             until_ms=None if until is None else to_ms(until),
             final_s=self._state.final_s,
             requested_s=to_ms(self._clock.now()) // 1000,
         )
-        await self._read(result, deduplicator)
+        await self._decode(result, deduplicator)
         if result.gone is not None:
             deduplicator.miss(result.gone, is_whole=result.is_whole)
-        context = Context(
-            self._stream.dedup_mode, self._origin, request, requested_at, self._checkpoint.watermark, live
-        )
-        # What of it is new is decided batch by batch, in order; equal keys are in one batch.
+        watermark = self._checkpoint.watermark
+        context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, live)
+        # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         for batch in batches(deduplicator, self._stream.explode, context):
             await anyio.lowlevel.checkpoint()
             await self._save(batch)
 
-    async def _read(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
-        """Decode the answer into the sieve, with a look at the rest of the process between the slices."""
-        records = iter(result.records)
-        sample: Reject | None = None
+    async def _decode(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
+        """Pass the rows to the deduplicator, slice by slice. Raises Park when too many of them cannot be decoded."""
+        rows = iter(result.records)
         sequence_of = self._stream.sequence_of
-        while rows := list(islice(records, ROWS_PER_SLICE)):
-            deduplicator.add(rows)
+        has_rejects = False
+        while rows_of_slice := list(islice(rows, ROWS_PER_SLICE)):
+            deduplicator.add(rows_of_slice)
             if sequence_of is not None:
-                for row in rows:
+                for row in rows_of_slice:
                     if isinstance(row, Record):
-                        self._gaps.see(*sequence_of(row), row.start_ms)
-            self._recent.extend(isinstance(row, Reject) for row in rows)
-            sample = next((row for row in rows if isinstance(row, Reject)), sample)
+                        self._gaps.add(*sequence_of(row), row.start_ms)
+            has_rejects |= self._reject_rate.add(rows_of_slice)
             await anyio.lowlevel.checkpoint()
-        rejects, count = sum(self._recent), len(self._recent)
-        if sample is not None and rejects >= MIN_REJECTS and rejects > MAX_REJECT_SHARE * count:
-            self._recent.clear()
+        if has_rejects and (excess := self._reject_rate.take_excess()) is not None:
             raise Park(
-                f"{rejects} of the last {count} rows are malformed, e.g.: {sample.error}",
-                advice="the vendor seems to have changed its format: a newer version of the collector may know it",
+                f"{excess[0]} of the last {excess[1]} rows are malformed, for example: {self._reject_rate.last_error}",
+                code="format_changed",
+                advice="the vendor has probably changed its format: install a newer version of the collector",
             )
 
     def _report_gaps(self, *, swept: bool) -> None:
         if swept:
-            self._live_from_ms = self._final_from_ms
+            self._complete_from_ms = self._complete_after_sweep_from_ms
         settled_ms = to_ms(self._clock.now() - self._stream.policy.settle)
-        lost = self._gaps.lost(self._final_from_ms, to_ms(self._checkpoint.final))
-        self._telemetry.missing(self._gaps.open(self._live_from_ms, settled_ms), lost)
+        lost = self._gaps.take_lost(self._complete_after_sweep_from_ms, to_ms(self._checkpoint.final))
+        self._telemetry.missing(self._gaps.count_open(self._complete_from_ms, settled_ms), lost)
 
     async def _save(self, batch: Batch) -> None:
-        """Commit, then take over, then count."""
+        """Commit a batch.
+
+        1. Commit the messages together with what they change in the state.
+        2. Apply the same change to the state in memory.
+        3. Count.
+        """
         state = self._state
         if batch.checkpoint is None and batch.entries and state.checkpoint != state.durable:
             batch = structs.replace(batch, checkpoint=state.checkpoint)
         if batch.entries or batch.checkpoint is not None:
+            # 1.
             await self._commit(batch.messages, state.pairs(batch))
-            state.after(batch)
+            # 2.
+            state.apply(batch)
+        # 3.
         now = self._clock.now()
         if batch.checkpoint is not None:
             self._checkpoint_saved_at = now
@@ -278,19 +233,34 @@ class Worker(Generic[P]):
             await self._save(Batch(checkpoint=self._state.checkpoint))
         self._checkpoint_saved_at = self._clock.now()
 
-    async def _back_off(self, window: Window, error: Exception, failures: int, delay_s: float) -> None:
-        now = self._clock.now()
-        match error:
-            case RetryLater():
-                self._telemetry.retrying(window, str(error), failures=failures, delay_s=delay_s, now=now)
-            case Park():
-                self._telemetry.parked(window, error, failures=failures, delay_s=delay_s, now=now)
-            case _:
-                self._telemetry.failed(window, error, failures=failures, delay_s=delay_s, now=now)
-        left = timedelta(seconds=delay_s)
+    async def _handle(self, error: Exception, window: Window, failures: int) -> int:
+        """Shorten the window, or wait as the error demands. Returns how many fetches have failed in a row."""
+        narrower = plan.with_half_span(self._checkpoint, window, self._stream.policy)
+        if isinstance(error, Split):
+            if narrower is not None:
+                self._state.checkpoint = narrower
+                self._telemetry.narrowed(window, str(error))
+                return failures
+            advice = "raise max_response_bytes, or divide the source into several"
+            error = Park(f"the response to the smallest window is too large: {error}", code="too_large", advice=advice)
+        elif isinstance(error, RetryLater) and error.narrower and narrower is not None:
+            self._state.checkpoint = narrower
+        await self._back_off(window, error, failures + 1)
+        return failures + 1
+
+    async def _back_off(self, window: Window, error: Exception, failures: int) -> None:
+        now, random = self._clock.now(), self._random.random()
         if isinstance(error, RetryLater):
-            await self._clock.until(now + left)
+            delay_s = backoff.delay_s(failures, backoff.PASSING, random, at_least=error.after_s)
+            self._telemetry.retrying(window, str(error), failures=failures, delay_s=delay_s, now=now)
+            await self._clock.until(now + timedelta(seconds=delay_s))
             return
+        delay_s = backoff.delay_s(failures, backoff.PARKED, random)
+        if isinstance(error, Park):
+            self._telemetry.parked(window, error, failures=failures, delay_s=delay_s, now=now)
+        else:
+            self._telemetry.failed(window, error, failures=failures, delay_s=delay_s, now=now)
+        left = timedelta(seconds=delay_s)
         while left > timedelta(0) and self._credentials() == self._credentials_used:
             await self._clock.until(self._clock.now() + min(left, CREDENTIALS_CHECK_INTERVAL))
             left -= CREDENTIALS_CHECK_INTERVAL
@@ -298,18 +268,5 @@ class Worker(Generic[P]):
     @property
     def _checkpoint(self) -> Checkpoint:
         if self._state.checkpoint is None:
-            raise AssertionError("the first head is durable before anything is asked")
+            raise AssertionError("the first checkpoint is durable before anything is fetched")
         return self._state.checkpoint
-
-
-def looks_capped(rows: int) -> bool:
-    """Whether a number of rows is so round that the vendor may have cut the answer: 1000, 2000, 5000, 10000, ..."""
-    return rows >= 1000 and str(rows).rstrip("0") in ("1", "2", "5")  # noqa: PLR2004 - smaller ones come by chance
-
-
-def _materialized(result: FetchResult[P]) -> FetchResult[P]:
-    return structs.replace(result, records=tuple(result.records))
-
-
-def _distinct(results: Sequence[FetchResult[Any]]) -> int:
-    return len({row.payload if isinstance(row, Reject) else row.key for result in results for row in result.records})

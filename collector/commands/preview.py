@@ -19,7 +19,8 @@ from collector.errors import Failed, Park, RetryLater, Split, UserError
 from collector.instants import SECOND, floor_second, to_ms
 from collector.model import Window
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Deduplicator, Ledger
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.secrets import redact
 from collector.telemetry.vendor import unreported
@@ -74,8 +75,8 @@ async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, n
     origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
     ledger = Ledger(stream.dedup_mode)
     async for result in stream.fetch(window):
-        deduplicator: Deduplicator[Any] = ledger.deduplicator(
-            since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=to_ms(now) // 1000
+        deduplicator: Deduplicator[Any] = Deduplicator(
+            ledger, since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=to_ms(now) // 1000
         )
         deduplicator.add(result.records)
         context = Context(stream.dedup_mode, origin, window, now, window.start, live=False)

@@ -1,1 +1,1 @@
-"""What happens to a record: pure functions and one mutable ledger; no I/O, no clock, no log."""
+"""The processing of records: pure functions and one mutable ledger. No I/O, no clock, no logging."""

@@ -1,7 +1,7 @@
-"""What the ledger knows of the last while, for people to look at: how many records there are, and how sure that is.
+"""Derives the activity timeline of a stream from its ledger: records per cell of time, and how complete each cell is.
 
-Cells are as long as the ledger's pages, ten minutes: 144 of them, up to now. Where a stream's periods are longer, cells
-are periods, a dozen at least. Of the pages nothing is read but their lengths.
+A cell is as long as a ledger page, ten minutes; there are 144 of them, up to now. For streams with longer periods, a
+cell is a period, and there are at least a dozen. Only the lengths of pages are read, not their entries.
 """
 
 from bisect import bisect_right
@@ -24,28 +24,29 @@ T = TypeVar("T")
 
 LAST = timedelta(hours=24)
 MIN_PERIODS = 12
-"""Of days or months: one alone says nothing."""
+"""For periods of days or months, of which one alone would show nothing."""
 STEP_PAGES = 18
-"""No clock is set by more than three hours at once."""
+"""No clock change exceeds three hours: pages this far beyond the edges may still belong to the timeline."""
 
 
 class Cells(Struct, frozen=True):
-    """Where a strip is cut, in seconds since 1970."""
+    """Where the timeline is cut, in Unix seconds."""
 
     edges: Sequence[int]
     lengths_s: Sequence[tuple[int, int]]
     pages: range
-    """Those that may lie in it, and some more."""
-    again: frozenset[int]
-    """The cells of an hour that a clock shows again when it is set back: all of it is filed under the first pass."""
+    """The ledger pages that may lie in it, and a few more."""
+    repeated: frozenset[int]
+    """The cells of an hour that occurs twice when clocks are set back. Its records are stored under the first pass."""
 
 
 def activity_timeline(
     state: State, policy: Policy, zone: tzinfo, requested_until: datetime | None, now: datetime
 ) -> ActivityTimeline | None:
-    """The strip of a stream; None while it has not begun. `asked` is up to where it was asked for, as far as is known.
+    """The timeline of a stream; None before its first checkpoint.
 
-    `zone` is that of the clock by which the stream's records are filed.
+    `requested_until` is the end of the newest window that was fetched, if known. `zone` is the zone of the clock that
+    assigns the stream's records to ledger pages.
     """
     checkpoint = state.checkpoint
     if checkpoint is None:
@@ -55,12 +56,12 @@ def activity_timeline(
     counts: list[int | None] = [0] * last
     for number, page in state.ledger.pages().items():
         if number in cells.pages:
-            nth = bisect_right(edges, _begin_s(number, zone)) - 1
+            nth = bisect_right(edges, _start_s(number, zone)) - 1
             if 0 <= nth < last:
                 counts[nth] = (counts[nth] or 0) + len(page)
-    known_from = _begin_s(-(-state.final_s // PAGE_S), zone)
+    known_from = _start_s(-(-state.final_s // PAGE_S), zone)
     for nth in range(last):
-        if counts[nth] == 0 and (edges[nth] < known_from or nth in cells.again):
+        if counts[nth] == 0 and (edges[nth] < known_from or nth in cells.repeated):
             counts[nth] = None
     return ActivityTimeline(
         _instant(edges[0]), cells.lengths_s, counts, _runs(_kinds(edges, checkpoint, policy.until, requested_until))
@@ -84,7 +85,7 @@ def _kinds(
 
 
 def _current(alignment: Alignment, zone: tzinfo, now: datetime) -> int:
-    """When the cell began in which now lies."""
+    """The start of the cell that contains now, in Unix seconds."""
     if _is_of_periods(alignment, now):
         return unix_s(alignment.floor(now))
     return unix_s(now) - (unix_s(now) + _offset_s(now.astimezone(zone))) % PAGE_S
@@ -97,25 +98,25 @@ def _is_of_periods(alignment: Alignment, now: datetime) -> bool:
 
 @lru_cache(maxsize=256)
 def _cells(alignment: Alignment, zone: tzinfo, current: int) -> Cells:
-    """Those up to the one that began then; the same for all streams, until the next begins."""
-    begin = _instant(current)
-    again: Iterable[int] = ()
-    if _is_of_periods(alignment, begin):
-        edges = [current, unix_s(alignment.after(begin))]
+    """The cells up to the current one. Equal for all streams of one alignment until the next cell starts."""
+    start = _instant(current)
+    repeated: Iterable[int] = ()
+    if _is_of_periods(alignment, start):
+        edges = [current, unix_s(alignment.after(start))]
         while edges[0] > edges[-1] - LAST // SECOND or len(edges) <= MIN_PERIODS:
             edges.insert(0, unix_s(alignment.floor(_instant(edges[0]) - SECOND)))
     else:
         cells = LAST // timedelta(seconds=PAGE_S)
         edges = [current + PAGE_S * (nth + 1 - cells) for nth in range(cells + 1)]
-        again = (nth for nth, edge in enumerate(edges) if _instant(edge).astimezone(zone).fold)
+        repeated = (nth for nth, edge in enumerate(edges) if _instant(edge).astimezone(zone).fold)
     first, last = ((edge + _offset_s(_instant(edge).astimezone(zone))) // PAGE_S for edge in (edges[0], edges[-1]))
     lengths_s = _runs(after - before for before, after in pairwise(edges))
-    return Cells(edges, lengths_s, range(first - STEP_PAGES, last + STEP_PAGES), frozenset(again))
+    return Cells(edges, lengths_s, range(first - STEP_PAGES, last + STEP_PAGES), frozenset(repeated))
 
 
 @lru_cache(maxsize=16_384)
-def _begin_s(page: int, zone: tzinfo) -> int:
-    """When the clock of a zone showed the begin of a page; for the first time, where it did so twice."""
+def _start_s(page: int, zone: tzinfo) -> int:
+    """When the clock of a zone first showed the start of a page, in Unix seconds."""
     shown = UNIX_EPOCH_LOCAL + timedelta(seconds=page * PAGE_S)
     return page * PAGE_S - _offset_s(shown.replace(tzinfo=zone))
 

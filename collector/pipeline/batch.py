@@ -1,4 +1,4 @@
-"""What one transaction commits: whole records' messages, what the ledger learns from them, and how far that is."""
+"""Batches: the messages, ledger entries and checkpoint that one transaction commits."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,26 +11,27 @@ from msgspec import Struct
 from collector.cloudevents import Message
 from collector.instants import to_ms
 from collector.model import Checkpoint, DedupMode, Event, Record, Reject, Tally, Window
-from collector.pipeline.ledger import Deduplicator, NewRecords
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import NewRecords
 from collector.pipeline.message import Origin, of_event, of_reject, record_digest
 from collector.pipeline.page import Entry
 
 P = TypeVar("P")
 Explode = Callable[[Record[P], str, int], Iterable[Event]]
-"""The events of a record, given the digest of its id and its number."""
+"""Returns the events of a record, given the digest for their ids and the record's number."""
 
 MAX_TRANSACTION_BYTES = 4 << 20
-"""Of messages in one transaction: its fixed cost is spread over thousands, and it is made in a tenth of a second."""
+"""Messages of one transaction: enough to spread its fixed cost, few enough to be encoded in a tenth of a second."""
 MAX_TRANSACTION_ENTRIES = 20_000
-"""Of the ledger in one transaction: each page's chunk stays below half a message."""
+"""Ledger entries of one transaction: the chunk of a page stays below half the maximum message size."""
 MAX_RECORD_BYTES = 8 << 20
-"""Of one record's messages, which must commit together."""
+"""Messages of one record, which must be committed together."""
 MAX_MESSAGE_BYTES = 900_000
-"""Of one message with its key and headers: below Kafka's default of 1 MiB for a batch, whatever surrounds it."""
+"""One message with key and headers: below Kafka's default of 1 MiB for a batch, with room for its overhead."""
 
 
 class Batch(Struct, frozen=True):
-    """One transaction of one stream."""
+    """What one transaction of one stream commits."""
 
     messages: Sequence[Message] = ()
     entries: Sequence[Entry] = ()
@@ -39,7 +40,7 @@ class Batch(Struct, frozen=True):
 
 
 class Context(Struct, frozen=True):
-    """What the messages of one answer have in common."""
+    """What all messages of one result have in common."""
 
     dedup_mode: DedupMode
     origin: Origin
@@ -49,8 +50,8 @@ class Context(Struct, frozen=True):
     live: bool
 
 
-class _Growing:
-    """The batch that is being filled."""
+class _BatchBuilder:
+    """Collects rows until the batch is full."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -75,7 +76,7 @@ class _Growing:
         if row.delay_from_ms is not None:
             self.ends_ms.append(row.delay_from_ms)
 
-    def done(self) -> Batch:
+    def build(self) -> Batch:
         tally = Tally(self.records, self.events, self.dead_letters, self.ends_ms)
         return Batch(self.messages, self.entries, None, tally)
 
@@ -92,19 +93,19 @@ class _Row(Struct, frozen=True):
 
 
 def batches(deduplicator: Deduplicator[P], explode: Explode[P], context: Context) -> Iterator[Batch]:
-    """Sift, explode, encode, and cut by size; lazily, so that only one transaction's messages exist at a time."""
-    growing = _Growing()
+    """Explode and encode what is new, and divide it by size. Lazy: only one transaction's messages exist at a time."""
+    builder = _BatchBuilder()
     for new_records in deduplicator.new():
         rows = _rows(new_records, explode, context)
-        if growing.entries and not growing.has_room(sum(row.size for row in rows), len(new_records.entries)):
-            yield growing.done()
-            growing = _Growing()
+        if builder.entries and not builder.has_room(sum(row.size for row in rows), len(new_records.entries)):
+            yield builder.build()
+            builder = _BatchBuilder()
         for row in rows:
-            growing.add(row)
-        growing.entries += new_records.entries
-    growing.records.update(duplicate=deduplicator.duplicate, outside=deduplicator.outside)
-    if growing.entries or any(growing.records.values()):
-        yield growing.done()
+            builder.add(row)
+        builder.entries += new_records.entries
+    builder.records.update(duplicate=deduplicator.duplicate, outside=deduplicator.outside)
+    if builder.entries or any(builder.records.values()):
+        yield builder.build()
 
 
 def _rows(new_records: NewRecords[P], explode: Explode[P], context: Context) -> list[_Row]:
@@ -125,9 +126,9 @@ def _row(record: Record[P], number: int, explode: Explode[P], context: Context) 
         size += own
         if own > MAX_MESSAGE_BYTES or size > MAX_RECORD_BYTES:
             error = (
-                f"its message {event.id} has {own} bytes, of {MAX_MESSAGE_BYTES} at most"
+                f"its message {event.id} has {own} bytes, the maximum is {MAX_MESSAGE_BYTES}"
                 if own > MAX_MESSAGE_BYTES
-                else f"its messages have more than {MAX_RECORD_BYTES} bytes"
+                else f"its messages have more than {MAX_RECORD_BYTES} bytes in total"
             )
             return _letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
     if context.dedup_mode is not DedupMode.MULTISET and number:

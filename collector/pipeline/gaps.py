@@ -1,8 +1,8 @@
-"""Which of the things that a vendor numbers one by one were never seen.
+"""Finds gaps in sequence numbers: records that a vendor numbered and the collector has never received.
 
-Per series (a device) the numbers that were seen lie in runs. What lies between two runs is missing, since the thing
-after it began: it is closed when the late ones come, and lost when `final` passes that instant. Kept in memory alone:
-after a start, the first sweep fills it again.
+The received numbers of each series (a device) form runs. The numbers between two runs are missing. A gap closes when
+its records arrive late, and is lost when `final` passes the start of the record after it. Gaps are kept only in
+memory: after a restart, the first sweep finds them again.
 """
 
 from bisect import bisect_right
@@ -14,11 +14,11 @@ from msgspec import Struct
 from collector.model import Gap
 
 MAX_RUNS = 1000
-"""Of one series: beyond it, the oldest gaps are forgotten."""
+"""Per series. Beyond it, the oldest gaps are forgotten."""
 
 
 class Run(Struct):
-    """Numbers that were seen without one missing, and when the first and the last of them began."""
+    """Received numbers without a gap, and the starts of the first and the last of their records."""
 
     first: int
     last: int
@@ -27,15 +27,16 @@ class Run(Struct):
 
 
 class Gaps:
-    """Of one stream."""
+    """The gaps of one stream."""
 
     def __init__(self) -> None:
         self._runs: dict[int, list[Run]] = {}
 
-    def see(self, series: int, number: int, begin_ms: int) -> None:
+    def add(self, series: int, number: int, start_ms: int) -> None:
+        """Note that a record was received: its number in its series, and its start in Unix milliseconds."""
         runs = self._runs.setdefault(series, [])
-        if runs and runs[-1].last + 1 == number:  # nearly always
-            runs[-1].last, runs[-1].last_ms = number, begin_ms
+        if runs and runs[-1].last + 1 == number:  # the usual case
+            runs[-1].last, runs[-1].last_ms = number, start_ms
             return
         nth = bisect_right(runs, number, key=_first)
         before = runs[nth - 1] if nth else None
@@ -43,22 +44,28 @@ class Gaps:
         if before is not None and number <= before.last:
             return
         if before is not None and before.last + 1 == number:
-            before.last, before.last_ms = number, begin_ms
+            before.last, before.last_ms = number, start_ms
             if after is not None and number + 1 == after.first:
                 before.last, before.last_ms = after.last, after.last_ms
                 del runs[nth]
         elif after is not None and number + 1 == after.first:
-            after.first, after.first_ms = number, begin_ms
+            after.first, after.first_ms = number, start_ms
         else:
-            runs.insert(nth, Run(number, number, begin_ms, begin_ms))
+            runs.insert(nth, Run(number, number, start_ms, start_ms))
             del runs[:-MAX_RUNS]
 
-    def open(self, from_ms: int, before_ms: int) -> int:
-        """How many are missing that began after one instant, and of which the next one began before another."""
+    def count_open(self, from_ms: int, before_ms: int) -> int:
+        """The number of missing records after which a record was received that starts before `before_ms`.
+
+        Gaps whose preceding record starts before `from_ms` are left out.
+        """
         return sum(gap.count for gap in self if from_ms <= gap.after_ms and gap.since_ms < before_ms)
 
-    def lost(self, from_ms: int, final_ms: int) -> list[Gap]:
-        """The gaps, begun after an instant, that nothing is expected in any more; they are forgotten with it."""
+    def take_lost(self, from_ms: int, final_ms: int) -> list[Gap]:
+        """The gaps in which no record can arrive any more. Removes them, so that each is returned once.
+
+        Gaps whose preceding record starts before `from_ms` are left out.
+        """
         lost = [gap for gap in self if from_ms <= gap.after_ms and gap.since_ms < final_ms]
         for runs in self._runs.values():
             passed = [run for run in runs if run.first_ms < final_ms]
@@ -70,7 +77,7 @@ class Gaps:
     def __iter__(self) -> Iterator[Gap]:
         for series, runs in self._runs.items():
             for before, after in pairwise(runs):
-                if before.last_ms <= after.first_ms:  # else the device began to count anew
+                if before.last_ms <= after.first_ms:  # otherwise the device has restarted its count
                     yield Gap(series, before.last + 1, after.first - 1, before.last_ms, after.first_ms)
 
 

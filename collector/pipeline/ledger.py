@@ -1,18 +1,19 @@
-"""What is already published, and so what in an answer is new.
+"""The ledger: what one stream has published after `final`, and therefore which records are new.
 
-Entries lie in pages of ten minutes of their record's start on the vendor's own clock: the start is a part of the key,
-so a key has one page, also when a revision changes its end. A page is kept until `final` has passed the last second in
-which a window may select any of its records. At rest a page is packed bytes, 20 an entry; it is opened to be read, and
-the pages that were read longest ago are closed again.
+Entries are grouped into pages by ten minutes of their record's start on the vendor's own clock. The start is part of
+the key, so all entries of a key are on one page, also when a revision changes its end. A page is kept until `final` has
+passed the last second at which a window may select any of its records. Pages are stored packed, with 20 bytes per
+entry. They are unpacked when they are read; the least recently used ones are packed again.
 
-What is LATEST is never forgotten: a key has a page of its own, which holds its last entry and is written over.
+Entries of LATEST streams are never removed: each key has a page of its own, which holds its latest entry.
 
-A page keeps the version of the lists of fields with which it was begun. A record on a page of the version before this
-one is compared, and published, with the key and the fingerprint that `former` gives it. Pages of ten minutes pass; that
-of a LATEST key is carried to the present version by the first answer that shows the thing. See docs/decisions/0019.
+A page keeps the version of the field lists with which it was started. A record that belongs to a page of the former
+version is compared, and published, with the key and fingerprint that `former` returns. Pages of ten minutes expire. The
+page of a LATEST key is migrated to the present version by the first result that contains the thing. See
+docs/decisions/0019.
 
-Of equal keys, known fingerprints are matched first, and only the surplus is new: a twin that comes late is the one that
-was missing, not the other.
+Among records of equal key, known fingerprints are matched first and only the surplus is new: when a late twin arrives,
+it is recognized as the one that was missing.
 """
 
 from collections import Counter, OrderedDict
@@ -26,26 +27,26 @@ from collector.pipeline.page import ENTRY, NO_FINGERPRINT, Chunk, Entry, Known, 
 
 P = TypeVar("P")
 Former = Callable[[Record[Any]], Record[Any]]
-"""The same record with the key and the fingerprint that the version before this one gave it."""
+"""Returns the same record with the key and fingerprint of the former version of the field lists."""
 
 PAGE_S = 600
 MAX_OPEN_ENTRIES = 100_000
-"""How many entries may stay open: some 30 MB, and more than one answer touches."""
+"""Entries of unpacked pages: about 30 MB, and more than one result touches."""
 FOREVER_S = 1 << 62
-"""No window passes it."""
+"""The last second of entries that never expire."""
 GONE_AFTER = 3
-"""Whole answers in a row, of one process, that lack a thing: fewer may be a glitch of the vendor's."""
+"""Consecutive whole results, within one process, that must lack a thing: fewer may be a glitch of the vendor."""
 
 
 class NumberedRecord(Struct, Generic[P], frozen=True, gc=False):
-    """A record that is new, with the number that makes its id."""
+    """A new record, with the number that distinguishes its event ids."""
 
     record: Record[P]
     number: int
 
 
 class NewRecords(Struct, Generic[P], frozen=True, gc=False):
-    """What is new of one key. Commits as one: all of it or nothing."""
+    """The new records of one key, or a new reject, with their ledger entries. Committed together or not at all."""
 
     records: Sequence[NumberedRecord[P]]
     reject: Reject | None
@@ -53,35 +54,36 @@ class NewRecords(Struct, Generic[P], frozen=True, gc=False):
 
 
 class Ledger:
-    """What one stream has published after `final`. Read by a sieve; changed by `add` and `forget` alone."""
+    """What one stream has published after `final`. Changed only by `add` and `forget`, after a commit."""
 
     def __init__(self, dedup_mode: DedupMode, version: int = 1, former: Former | None = None) -> None:
         self._dedup_mode = dedup_mode
         self.version = version
-        """Of the lists of fields, with which a page is begun."""
+        """The version of the field lists for new pages."""
         self._former: Former = former or (lambda record: record)
         self._pages: dict[int, Page] = {}
         self._former_pages: set[int] = set()
-        """Those of the version before; not of rejects, of which every version is the same."""
+        """Pages of the former version. Pages of rejects do not depend on the version."""
         self._opened: OrderedDict[int, Page] = OrderedDict()
         self._missed: Counter[bytes] = Counter()
-        """Of a LATEST stream: how many whole answers in a row lacked each key."""
+        """LATEST streams: for each key, how many consecutive whole results lacked it."""
         self._unseen: Counter[bytes] = Counter()
-        """The same of answers, whole or not, and keys of former pages."""
+        """The same for keys on former pages, counting partial results too."""
 
     def __len__(self) -> int:
         return sum(map(len, self._pages.values()))
 
     def pages(self) -> Mapping[int, Page]:
+        """The pages by their number."""
         return self._pages
 
     @property
     def has_former(self) -> bool:
-        """Whether a record may have to be compared by the version before."""
+        """Whether some records must be compared by the former version."""
         return bool(self._former_pages)
 
     def add(self, number: int, chunk: Chunk, nth: int | None = None) -> None:
-        """Take note of what one commit added to a page, after it is durable; of a page's chunks in their order."""
+        """Add a chunk to a page, after its commit is durable. Chunks of a page are added in their order."""
         if number not in self._pages:
             self._pages[number] = Page(number, chunk.version)
         page = self._pages[number]
@@ -91,85 +93,83 @@ class Ledger:
         else:
             self._former_pages.discard(number)
 
-    def passed(self, final_s: int) -> list[Page]:
-        """The pages that no window from `final_s` on, on the vendor's own clock, can ask about."""
+    def expired(self, final_s: int) -> list[Page]:
+        """The pages of which no window that starts at `final_s` (vendor's clock) or later can select a record."""
         return [page for page in self._pages.values() if page.last_s < final_s]
 
     def forget(self, page: Page) -> None:
+        """Remove a page, after its deletion is durable."""
         del self._pages[page.number]
         self._former_pages.discard(page.number)
         self._opened.pop(page.number, None)
 
-    def deduplicator(self, *, since_ms: int, until_ms: int | None, final_s: int, requested_s: int) -> "Deduplicator[P]":
-        """A sieve for one whole answer.
-
-        A record that starts outside `[since_ms, until_ms)`, or of which the ledger has forgotten everything because it
-        ends before `final_s` (vendor's clock), is `outside`. A reject is filed under `asked_s`, since its own time may
-        be what cannot be read.
-        """
-        return Deduplicator(self, since_ms, until_ms, final_s, requested_s)
-
-    def formerly(self, record: Record[P]) -> Record[P] | None:
-        """The record as the version before has it, where its page is of that version; None where it is not."""
+    def as_former(self, record: Record[P]) -> Record[P] | None:
+        """The record in the former version, if its page is of that version; else None."""
         if self._dedup_mode is not DedupMode.LATEST:
             return self._former(record) if record.vendor_local_s // PAGE_S in self._former_pages else None
         former = self._former(record)
-        return former if _thing(former.key) in self._former_pages else None
+        return former if _latest_page(former.key) in self._former_pages else None
 
     def new_of(
         self, key: bytes, records: Sequence[Record[P]], present: Sequence[Record[P]] | None = None
     ) -> NewRecords[P] | None:
-        """What is new of the records of one key, all that were in one answer.
+        """What is new among all records of one key in one result; None if nothing is.
 
-        Where their page is of the version before, they are as that version has them, and `present` as this one has.
+        If their page is of the former version, `records` are in that version, and `present` are the same records in the
+        present one.
         """
         latest = self._dedup_mode is DedupMode.LATEST
-        page, short = (_thing(key), key) if latest else (records[0].vendor_local_s // PAGE_S, digest(key))
+        page, short = (_latest_page(key), key) if latest else (records[0].vendor_local_s // PAGE_S, digest(key))
         number, known = self._open(page).get(short, (-1, ()))
-        found = [(digest(record.fingerprint), record) for record in records]
+        fingerprints = [(digest(record.fingerprint), record) for record in records]
         if self._dedup_mode is DedupMode.MULTISET:
-            chosen = _surplus(found, known)
+            chosen = _surplus(fingerprints, known)
             sequence_of = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
-            stated = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
+            current_records = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
         else:
-            current = dict(found)
+            current = dict(fingerprints)
             chosen = sorted((item for item in current.items() if item[0] not in known), key=lambda item: item[0])
             sequence_of = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
-            stated = [(fingerprint, number + len(chosen), record) for fingerprint, record in current.items()]
+            current_records = [(fingerprint, number + len(chosen), record) for fingerprint, record in current.items()]
         if latest and present is not None:
             prints = [(record.key, digest(record.fingerprint)) for record in present]
-            return NewRecords(sequence_of, None, self._carried(page, prints, number + len(chosen)))
+            return NewRecords(sequence_of, None, self._migrated(page, prints, number + len(chosen)))
         if not chosen:
             return None
         version = self.version if present is None else self.version - 1
         entries = [
             Entry(page, FOREVER_S if latest else record.last_s, ENTRY.pack(short, print_, n), version)
-            for print_, n, record in stated
+            for print_, n, record in current_records
         ]
         return NewRecords(sequence_of, None, entries)
 
-    def _carried(self, page: int, prints: Iterable[tuple[bytes, bytes]], number: int) -> Sequence[Entry]:
-        """What takes a LATEST thing from its former page to the present version: its key, with each fingerprint."""
+    def _migrated(self, page: int, fingerprints: Iterable[tuple[bytes, bytes]], number: int) -> Sequence[Entry]:
+        """Entries that move a LATEST thing from its former page to the page of its present key.
+
+        `fingerprints` are pairs of present key and fingerprint digest.
+        """
         entries = [
-            Entry(_thing(key), FOREVER_S, ENTRY.pack(key, print_, number), self.version)
-            for key, print_ in dict.fromkeys(prints)
+            Entry(_latest_page(key), FOREVER_S, ENTRY.pack(key, print_, number), self.version)
+            for key, print_ in dict.fromkeys(fingerprints)
         ]
-        void = Entry(page, FOREVER_S, b"", self.version)
-        return entries if any(entry.page == page for entry in entries) else [*entries, void]
+        deletion = Entry(page, FOREVER_S, b"", self.version)
+        return entries if any(entry.page == page for entry in entries) else [*entries, deletion]
 
     def missing(
-        self, shown: Collection[bytes], gone: Callable[[bytes], Record[P]], *, sure: bool
+        self, present: Collection[bytes], gone: Callable[[bytes], Record[P]], *, sure: bool
     ) -> Iterator[NewRecords[P]]:
-        """What is new of the things of a LATEST stream that an answer lacks, given the keys that it has.
+        """What is new because a result of a LATEST stream lacks it, given the keys that the result contains.
 
-        Gone is what `GONE_AFTER` whole answers in a row lacked, so only where they are `sure` to lack it. What the
-        version before knows is carried to the present one: what was gone, at once; what is not, when it is gone.
+        A thing has disappeared when GONE_AFTER consecutive whole results lacked it. `sure` says whether this result is
+        whole. Pages of the former version are migrated: of things already gone, at once; of others, when they are gone.
         """
         known = (page.entries[:8] for number, page in self._pages.items() if number >= 0)
-        lacking = [key for key in known if key not in shown]
+        lacking = [key for key in known if key not in present]
         if sure:
             self._missed = Counter({key: self._missed[key] + 1 for key in lacking})
-        self._unseen = Counter({key: self._unseen[key] + 1 for key in lacking if _thing(key) in self._former_pages})
+        self._unseen = Counter(
+            {key: self._unseen[key] + 1 for key in lacking if _latest_page(key) in self._former_pages}
+        )
         for key in lacking:
             is_gone = sure and self._missed[key] >= GONE_AFTER
             if key in self._unseen:
@@ -180,9 +180,9 @@ class Ledger:
                 yield new_records
 
     def _missing_formerly(self, key: bytes, last: Record[P], *, is_gone: bool, sure: bool) -> NewRecords[P] | None:
-        """The same of one thing that the version before knows.
+        """The same for one thing whose page is of the former version.
 
-        Where answers are never whole, only its number goes over: when it comes back, that is a revision in any case.
+        If no result is ever whole, only its number is migrated: when the thing returns, it is a revision in any case.
         """
         former = structs.replace(self._former(last), fingerprint=last.fingerprint)
         new_records = self.new_of(key, [former], [last])
@@ -190,13 +190,13 @@ class Ledger:
             return new_records
         if sure or self._unseen[key] < GONE_AFTER:
             return None
-        number, _ = self._open(_thing(key))[key]
-        return NewRecords((), None, self._carried(_thing(key), [(last.key, NO_FINGERPRINT)], number))
+        number, _ = self._open(_latest_page(key))[key]
+        return NewRecords((), None, self._migrated(_latest_page(key), [(last.key, NO_FINGERPRINT)], number))
 
     def last_seen_s(self, reject: bytes) -> int | None:
-        """Under which second a row that could not be understood was filed last; None when it is new.
+        """The second under which an equal reject was stored last; None if it is new.
 
-        Rejects have pages of their own, below zero; they are few, so all of them are looked at.
+        Rejects have pages of their own, with numbers below zero. They are few, so all are searched.
         """
         pages = [page for number, page in self._pages.items() if number < 0]
         return max((page.last_s for page in pages if reject in self._open(page.number)), default=None)
@@ -214,83 +214,18 @@ class Ledger:
         return page.open(self._dedup_mode)
 
 
-class Deduplicator(Generic[P]):
-    """Takes an answer's rows, in any order, and then gives what is new of them."""
-
-    def __init__(self, ledger: Ledger, since_ms: int, until_ms: int | None, final_s: int, requested_s: int) -> None:
-        self._ledger = ledger
-        self._since_ms = since_ms
-        self._until_ms = until_ms
-        self._final_s = final_s
-        self._asked_s = requested_s
-        self._by_key: dict[bytes, list[Record[P]]] = {}
-        self._present: dict[bytes, list[Record[P]]] = {}
-        """By former key: the records as they came, where their page is of the version before."""
-        self._rejects: dict[bytes, Reject] = {}
-        self._missing: Sequence[NewRecords[P]] = ()
-        self.duplicate = 0
-        """Rows that are known, as far as has been looked at."""
-        self.outside = 0
-
-    def add(self, rows: Iterable[Record[P] | Reject]) -> None:
-        since_ms, until_ms, final_s = self._since_ms, self._until_ms, self._final_s
-        if self._ledger.has_former:
-            rows = map(self._in_page_version, rows)
-        for row in rows:
-            self.duplicate += 1
-            if isinstance(row, Reject):
-                self._rejects[digest(b"reject", row.payload)] = row
-            elif row.start_ms < since_ms or (until_ms is not None and row.start_ms >= until_ms) or row.last_s < final_s:
-                self.outside += 1
-                self.duplicate -= 1
-            else:
-                self._by_key.setdefault(row.key, []).append(row)
-
-    def _in_page_version(self, row: Record[P] | Reject) -> Record[P] | Reject:
-        """The row in the version of its page: equal keys of that version are decided together."""
-        if isinstance(row, Reject) or (former := self._ledger.formerly(row)) is None:
-            return row
-        self._present.setdefault(former.key, []).append(row)
-        return former
-
-    def miss(self, gone: Callable[[bytes], Record[P]], *, is_whole: bool) -> None:
-        """Take what the answer lacks for gone, once that is sure. After all of its rows."""
-        sure = is_whole and not self._rejects  # one of them may be what seems to be missing
-        self._missing = list(self._ledger.missing(self._by_key.keys(), gone, sure=sure))
-
-    def new(self) -> Iterator[NewRecords[P]]:
-        """By start, then by identity; then what is gone; last the rejects. Decided as it is taken, and let go of."""
-        by_key = self._by_key
-        for key in sorted(by_key, key=lambda key: (by_key[key][0].start_ms, key)):
-            new_records = self._ledger.new_of(key, by_key.pop(key), self._present.pop(key, None))
-            if new_records is not None:
-                self.duplicate -= len(new_records.records)
-                yield new_records
-        yield from self._missing
-        for short, reject in self._rejects.items():
-            seen_s = self._ledger.last_seen_s(short)
-            if seen_s is None:
-                self.duplicate -= 1
-            elif seen_s >= (self._final_s + self._asked_s) // 2:
-                continue
-            # One that keeps coming is filed again before it would be forgotten: it is a dead letter once.
-            packed = ENTRY.pack(short, NO_FINGERPRINT, 0)
-            entry = Entry(-1 - self._asked_s // PAGE_S, self._asked_s, packed, self._ledger.version)
-            yield NewRecords((), reject if seen_s is None else None, (entry,))
-
-
-def _surplus(found: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]) -> list[tuple[bytes, Record[P]]]:
-    """Of n rows of one key, those beyond the known ones; those whose fingerprint is known are never among them."""
+def _surplus(records: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]) -> list[tuple[bytes, Record[P]]]:
+    """Of n records of one key, those beyond the number of known ones. Known fingerprints are matched first."""
     left = Counter(known)
     unmatched = []
-    for item in sorted(found, key=lambda item: item[0]):
+    for item in sorted(records, key=lambda item: item[0]):
         if left[item[0]]:
             left[item[0]] -= 1
         else:
             unmatched.append(item)
-    return unmatched[: max(0, len(found) - len(known))]
+    return unmatched[: max(0, len(records) - len(known))]
 
 
-def _thing(key: bytes) -> int:
-    """The page of a LATEST key."""
+def _latest_page(key: bytes) -> int:
+    """The page number of a LATEST key."""
     return int.from_bytes(key, "big")

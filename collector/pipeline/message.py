@@ -1,4 +1,4 @@
-"""An event, or a dead letter, as Kafka sees it: CloudEvents 1.0 in Kafka's binary mode, JSON values."""
+"""Encodes events and dead letters as Kafka messages: CloudEvents 1.0 in binary mode with JSON values."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +14,7 @@ from collector.instants import Timestamp, format_instant
 from collector.model import DedupMode, Event, EventType, Record, Reject, Window
 
 MAX_PAYLOAD_BYTES = 64 << 10
-"""Of a dead letter's payload: enough to see what was wrong, and a dead letter must always fit into a message."""
+"""The maximum payload of a dead letter: enough to find the error, and small enough to fit into any message."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,34 +24,34 @@ class DeadLetterV1(Struct, frozen=True, kw_only=True):
 
     source: Annotated[str, Meta(description="The source's name in the configuration.")]
     stream: Annotated[str, Meta(description="The stream's name, e.g. `sessions`.")]
-    window_start: Annotated[Timestamp, Meta(description="Start of the window whose answer held the record.")]
-    window_end: Annotated[Timestamp, Meta(description="End of that window, itself not in it.")]
+    window_start: Annotated[Timestamp, Meta(description="Start of the window whose response contained the record.")]
+    window_end: Annotated[Timestamp, Meta(description="End of that window, exclusive.")]
     reason: Annotated[
         Literal["malformed", "too_large"],
-        Meta(description="`malformed`: it could not be understood. `too_large`: its events do not fit into Kafka."),
+        Meta(description="`malformed`: it could not be decoded. `too_large`: its messages exceed the size limits."),
     ]
-    error: Annotated[str, Meta(description="What was wrong, and where in the record.")]
-    payload: Annotated[str, Meta(description="The record as it came, without secrets, cut at 64 KiB.")]
-    seen_at: Annotated[Timestamp, Meta(description="When the collector asked for it.")]
+    error: Annotated[str, Meta(description="What is wrong, and where in the record.")]
+    payload: Annotated[str, Meta(description="The record as received, without secrets, truncated to 64 KiB.")]
+    seen_at: Annotated[Timestamp, Meta(description="When the collector requested it.")]
 
 
 DEAD_LETTER = EventType("collector.dead_letter.v1", "collector.dead_letters", DeadLetterV1)
 
 
 class Origin(Struct, frozen=True):
-    """Where the records of a stream come from, for what their messages say of it."""
+    """Where the records of a stream come from, for their messages."""
 
     vendor: str
     source: str
     stream: str
     redact: Callable[[str], str] = str
-    """Takes the secrets out of a text."""
+    """Removes secrets from a text."""
 
 
 def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int) -> str:
-    """32 hex digits that are the same for the same record for ever, in every replica, after every restart."""
-    said = b"" if dedup_mode is DedupMode.MULTISET else record.fingerprint
-    parts = (len(record.key).to_bytes(4, "big"), record.key, said, number.to_bytes(8, "big"))
+    """32 hex digits that identify a record and its number. They never change: ids of events are made of them."""
+    content = b"" if dedup_mode is DedupMode.MULTISET else record.fingerprint
+    parts = (len(record.key).to_bytes(4, "big"), record.key, content, number.to_bytes(8, "big"))
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
@@ -61,6 +61,7 @@ def _envelope(vendor: str, source: str, topic: str, name: str) -> Envelope:
 
 
 def of_event(event: Event, origin: Origin) -> Message:
+    """The message of an event."""
     kind = event.type
     return Message(
         _envelope(origin.vendor, origin.source, kind.topic, kind.name),
@@ -75,6 +76,7 @@ def of_event(event: Event, origin: Origin) -> Message:
 def of_reject(
     reject: Reject, origin: Origin, *, window: Window, seen_at: datetime, reason: Literal["malformed", "too_large"]
 ) -> Message:
+    """The dead letter of a row. Its id depends on the payload alone, so the same row has the same id every time."""
     identity = blake2b(reject.payload, digest_size=16, person=b"dead_letter").hexdigest()
     stream = f"{origin.source}/{origin.stream}"
     letter = DeadLetterV1(
@@ -94,5 +96,5 @@ def of_reject(
 
 
 def _cut(text: str) -> str:
-    """After the secrets are taken out: one that lay across the cut would not be recognised."""
+    """Truncate a text, after its secrets were removed: a secret that the cut divides would not be recognized."""
     return text.encode()[:MAX_PAYLOAD_BYTES].decode("utf-8", "ignore")

@@ -1,4 +1,4 @@
-"""A page of the ledger: what was published of ten minutes, or of one thing of a LATEST stream, as packed entries."""
+"""A ledger page: the packed entries of ten minutes, or of one thing of a LATEST stream."""
 
 import struct
 from collections import defaultdict
@@ -11,73 +11,75 @@ from msgspec import Struct
 from collector.model import DedupMode
 
 ENTRY = struct.Struct(">8s8sI")
-"""Digest of the key, digest of the fingerprint, and a number: of versions the revision, of rows the occurrence.
+"""Digest of the key, digest of the fingerprint, and a number: the revision, or for MULTISET the occurrence.
 
-A new version of a key writes an entry for every fingerprint that is now current, all with the newest revision: the
-entries with a key's highest revision are all that is known of it.
+A new revision of a key adds an entry for every current fingerprint, all with the new number. So the entries with the
+highest revision of a key are its current state.
 """
 NO_FINGERPRINT = bytes(8)
-"""That of no record."""
+"""The fingerprint of no record."""
 Known = dict[bytes, tuple[int, tuple[bytes, ...]]]
-"""Of an open page, per key: the highest number and the current fingerprints."""
+"""An open page: by key, the highest number and the current fingerprints."""
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One line of the ledger."""
+    """One ledger entry, with the page that it belongs to."""
 
     page: int
     last_s: int
     packed: bytes
-    """Empty: the page is void, since its thing has another page now."""
+    """Empty when the page is deleted, because its thing now has another page."""
     version: int
-    """Of the lists of fields by which the key and the fingerprint were made."""
+    """The version of the field lists that the key and the fingerprint were made of."""
 
 
 class Chunk(NamedTuple):
-    """What one commit adds to a page."""
+    """The entries that one commit adds to a page."""
 
     packed: bytes
     last_s: int
-    """The last second of any of its entries."""
+    """The highest last second of its records."""
     version: int
 
 
 class Page:
-    """The entries of ten minutes: packed chunks, one for each commit that added to it."""
+    """The entries of one page, packed. Each commit that adds to the page adds one chunk."""
 
     __slots__ = ("chunks", "entries", "known", "last_s", "number", "version")
 
     def __init__(self, number: int, version: int) -> None:
         self.number = number
         self.version = version
-        """Of the lists of fields with which it was begun: all of its entries are of this version."""
+        """The version of the field lists of all its entries."""
         self.last_s = -(1 << 62)
         self.chunks = 0
-        """How many commits added to it: the next one's number."""
+        """The number of its chunks, which is also the number of the next one."""
         self.entries = b""
         self.known: Known | None = None
-        """While open."""
+        """Unpacked entries while the page is open, else None."""
 
     def add(self, chunk: Chunk, dedup_mode: DedupMode, nth: int | None = None) -> None:
-        if dedup_mode is DedupMode.LATEST and self.number >= 0:  # the same chunk, written over
+        """Append a chunk: the `nth`, by default the next. For LATEST streams a chunk replaces the previous one."""
+        if dedup_mode is DedupMode.LATEST and self.number >= 0:
             self.entries, self.chunks, self.known, self.version = b"", 0, None, chunk.version
         self.chunks = 1 + (self.chunks if nth is None else nth)
         self.entries += chunk.packed
         self.last_s = max(self.last_s, chunk.last_s)
         if self.known is not None:
-            _learn(self.known, chunk.packed, dedup_mode)
+            _unpack_into(self.known, chunk.packed, dedup_mode)
 
     def open(self, dedup_mode: DedupMode) -> Known:
+        """The unpacked entries, kept until `known` is set to None."""
         if self.known is None:
             self.known = {}
-            _learn(self.known, self.entries, dedup_mode)
+            _unpack_into(self.known, self.entries, dedup_mode)
         return self.known
 
     def __len__(self) -> int:
         return len(self.entries) // ENTRY.size
 
 
-def _learn(known: Known, packed: bytes, dedup_mode: DedupMode) -> None:
+def _unpack_into(known: Known, packed: bytes, dedup_mode: DedupMode) -> None:
     for key, fingerprint, number in ENTRY.iter_unpack(packed):
         newest, current = known.get(key, (-1, ()))
         superseded = dedup_mode is not DedupMode.MULTISET and number > newest
@@ -85,7 +87,7 @@ def _learn(known: Known, packed: bytes, dedup_mode: DedupMode) -> None:
 
 
 def grouped(entries: Iterable[Entry]) -> Mapping[int, Chunk]:
-    """The entries of one commit by their page; those of a page are all of one version."""
+    """The entries of one commit by page. All entries of a page have the same version."""
     packed: dict[int, list[bytes]] = defaultdict(list)
     last_s: dict[int, int] = {}
     version: dict[int, int] = {}
@@ -97,5 +99,5 @@ def grouped(entries: Iterable[Entry]) -> Mapping[int, Chunk]:
 
 
 def digest(*parts: bytes) -> bytes:
-    """Eight bytes that stand for a key or a fingerprint: within one page of a million, one in 10^8 to meet another."""
+    """Eight bytes that represent a key or a fingerprint. In a page of a million, one key in 10^8 collides."""
     return blake2b(b"".join(parts), digest_size=8).digest()

@@ -1,12 +1,12 @@
-"""Where a stream looks next, and how far an answer takes it.
+"""Decides what a stream fetches next, and how far each completed window advances its checkpoint. Pure.
 
-    live:   every `interval`, ask from the watermark up to now, window by window, oldest first
-    sweep:  every `sweep_every`, ask from `final` up to the watermark, window by window
-    both pending: take turns, live first
+    live pass:   every `interval`, from the watermark to now, window by window, oldest first
+    sweep pass:  every `sweep_every`, from `final` to the watermark, window by window
+    both due:    they alternate, live first
 
-Late records are found because `final` moves only over instants that were asked about after their allowed lateness, and
-every sweep begins at `final`. Nothing here depends on how long anything takes or how often a process dies: what must
-survive is in the head, and the cursors may be lost at any time.
+Late records are found because `final` moves only past instants that were fetched after their allowed lateness, and
+every sweep starts at `final`. Nothing depends on how long anything takes or how often a process dies: what must survive
+is in the checkpoint, and the cursors may be lost at any time.
 """
 
 from datetime import datetime, timedelta
@@ -18,49 +18,51 @@ from collector.instants import SECOND, floor_second
 from collector.model import Checkpoint, Policy, Window
 
 TARGET_RESPONSE_BYTES = 4 << 20
-"""What an answer should weigh: requests do not dominate, and it decodes in a tenth of a second."""
+"""The response size to aim for: large enough that requests do not dominate, decoded in a tenth of a second."""
 FAST_S = 10.0
-"""An answer that took longer is not asked to grow."""
+"""Windows do not grow when a response took longer than this."""
 
 
 class Pass(Struct, frozen=True):
-    """One walk over `[next, end)`, window by window, that began at `began`."""
+    """One pass over `[next, end)`, window by window, that started at `started_at`."""
 
     next: datetime
     end: datetime
-    began: datetime
+    started_at: datetime
 
 
 class Cursors(Struct, frozen=True):
-    """Where the present passes are. In memory only: after a restart both begin anew from the head."""
+    """How far the current passes are. Kept only in memory: after a restart both start again from the checkpoint."""
 
     due: datetime
-    """When the next live pass begins."""
+    """When the next live pass starts."""
     live: Pass | None = None
     sweep: Pass | None = None
     sweep_is_next: bool = False
 
 
 class Fetch(Struct, frozen=True):
-    """Ask for this window; then `closed` says how far that takes the stream."""
+    """Fetch this window, publish what is new, then call `advanced`."""
 
     window: Window
     live: bool
     cursors: Cursors
-    """The cursors before the answer, with the passes that were begun for it."""
+    """The cursors before the fetch, including passes that it starts."""
 
 
 class Wait(Struct, frozen=True):
+    """Nothing is due before `until`."""
+
     until: datetime
     cursors: Cursors
 
 
 class Done(Struct, frozen=True):
-    """The stream has an `until`, and nothing before it can still appear."""
+    """The stream has an `until`, and no record before it can still appear."""
 
 
 def first_checkpoint(since: datetime, policy: Policy, selection: str = "") -> Checkpoint:
-    """The head of a stream that was never seen, committed before its first request."""
+    """The checkpoint of a new stream, committed before its first request."""
     alignment = policy.alignment
     since = floor_second(since) if alignment.floor(since) == floor_second(since) else alignment.after(since)
     return Checkpoint(
@@ -69,10 +71,10 @@ def first_checkpoint(since: datetime, policy: Policy, selection: str = "") -> Ch
 
 
 def last_instant(policy: Policy) -> datetime | None:
-    """Where a bounded stream stops looking.
+    """The last instant that a bounded stream fetches; None for a stream without `until`.
 
-    A record that starts just before `until` may end, and so be selected by its end, up to the allowed lateness later.
-    On an exact grid it is in the window that begins before `until`.
+    A record that starts just before `until` may end, and be selected by its end, up to the allowed lateness later. With
+    an exact alignment it is in the window that starts before `until`.
     """
     if policy.until is None:
         return None
@@ -82,18 +84,19 @@ def last_instant(policy: Policy) -> datetime | None:
 
 
 def aligned(checkpoint: Checkpoint, policy: Policy) -> Checkpoint:
-    """The head, not after where it was, where a stream whose grid was changed can go on from."""
+    """The checkpoint moved back to the nearest cuts, from which a stream whose alignment has changed can continue."""
     watermark, final = policy.alignment.floor(checkpoint.watermark), policy.alignment.floor(checkpoint.final)
     return structs.replace(checkpoint, watermark=max(watermark, checkpoint.since), final=max(final, checkpoint.since))
 
 
 def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: datetime) -> Wait | Fetch | Done:
+    """What the stream does next."""
     now, alignment = floor_second(now), policy.alignment
     last = last_instant(policy)
     if last is not None and _is_complete(checkpoint, policy, last):
         return Done()
     target = alignment.floor(now) if last is None else min(alignment.floor(now), last)
-    # Further away than an interval is only what was planned while the clock was ahead.
+    # A due time more than an interval away was planned while the clock was ahead.
     cursors = structs.replace(cursors, due=min(cursors.due, now + policy.interval))
     live, sweep = cursors.live, cursors.sweep
     if live is None and now >= cursors.due and checkpoint.watermark < target:
@@ -109,12 +112,12 @@ def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: dat
         )
     if live is not None:
         return Fetch(_window(live.next, checkpoint, alignment, live), live=True, cursors=cursors)
-    looks = (
+    due_times = (
         [max(cursors.due, alignment.after(checkpoint.watermark))] if last is None or checkpoint.watermark < last else []
     )
     if checkpoint.final < checkpoint.watermark:
-        looks.append(checkpoint.swept_at + policy.sweep_every)
-    return Wait(max(min(looks, default=now), now + SECOND), cursors)
+        due_times.append(checkpoint.swept_at + policy.sweep_every)
+    return Wait(max(min(due_times, default=now), now + SECOND), cursors)
 
 
 def _is_complete(checkpoint: Checkpoint, policy: Policy, last: datetime) -> bool:
@@ -123,17 +126,17 @@ def _is_complete(checkpoint: Checkpoint, policy: Policy, last: datetime) -> bool
     return checkpoint.final >= last - policy.allowed_lateness and min(checkpoint.watermark, checkpoint.swept_at) >= last
 
 
-def _window(start: datetime, checkpoint: Checkpoint, alignment: Alignment, walk: Pass) -> Window:
-    """As long as the span allows, but never less than the grid does."""
-    return Window(start, min(max(alignment.floor(start + checkpoint.span), alignment.min_end(start)), walk.end))
+def _window(start: datetime, checkpoint: Checkpoint, alignment: Alignment, current: Pass) -> Window:
+    """A window as long as the span allows, but not shorter than the alignment does."""
+    return Window(start, min(max(alignment.floor(start + checkpoint.span), alignment.min_end(start)), current.end))
 
 
 def request_window(window: Window, checkpoint: Checkpoint, policy: Policy) -> Window:
-    """What is asked for, so that the window is covered: it begins one second earlier, but never before `final`.
+    """The interval to request so that the window is covered: it starts one second earlier, but not before `final`.
 
-    On an exact grid it is the window itself. Elsewhere, times are asked for in whole seconds, and an end may be
-    inclusive or not, as may a begin that is compared with records' ends; so nothing is lost between windows, and equal
-    rows of one second are together in some answer.
+    With an exact alignment it is the window itself. Otherwise, vendors take whole seconds, and do not document whether
+    bounds are inclusive or compared with the starts or the ends of records. The overlap ensures that nothing is lost
+    between windows and that all equal rows of one second are together in some response.
     """
     if policy.alignment.is_exact:
         return window
@@ -142,7 +145,7 @@ def request_window(window: Window, checkpoint: Checkpoint, policy: Policy) -> Wi
 
 
 def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: datetime) -> tuple[Checkpoint, Cursors]:
-    """Head and cursors after every answer of the window, asked for at `asked_at`, was published."""
+    """Checkpoint and cursors after the window, requested at `requested_at`, was published completely."""
     window, alignment = step.window, policy.alignment
     margin = timedelta(0) if alignment.is_exact else SECOND
     watermark, final = checkpoint.watermark, checkpoint.final
@@ -153,20 +156,22 @@ def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: 
     checkpoint = structs.replace(checkpoint, watermark=watermark, final=min(final, watermark))
     live, sweep, due, swept_at = step.cursors.live, step.cursors.sweep, step.cursors.due, checkpoint.swept_at
     if step.live and live is not None:
-        live, due = (None, live.began + policy.interval) if window.end >= live.end else (_on(live, window.end), due)
+        if window.end >= live.end:
+            due, live = live.started_at + policy.interval, None
+        else:
+            live = structs.replace(live, next=window.end)
     elif sweep is not None:
-        sweep, swept_at = (None, sweep.began) if window.end >= sweep.end else (_on(sweep, window.end), swept_at)
+        if window.end >= sweep.end:
+            swept_at, sweep = sweep.started_at, None
+        else:
+            sweep = structs.replace(sweep, next=window.end)
     return structs.replace(checkpoint, swept_at=swept_at), Cursors(due, live, sweep, sweep_is_next=step.live)
-
-
-def _on(walk: Pass, instant: datetime) -> Pass:
-    return structs.replace(walk, next=instant)
 
 
 def with_fitted_span(
     checkpoint: Checkpoint, window: Window, policy: Policy, *, largest_bytes: int, slowest_s: float
 ) -> Checkpoint:
-    """The head with a span that aims at answers of `AIM_BYTES`, judged by the largest answer to this window."""
+    """The checkpoint with a span that aims at TARGET_RESPONSE_BYTES, judged by the largest response to this window."""
     span = checkpoint.span
     if largest_bytes > 2 * TARGET_RESPONSE_BYTES:
         span = max(MIN_SPAN, window.length / 2)
@@ -180,7 +185,7 @@ def with_fitted_span(
 
 
 def with_half_span(checkpoint: Checkpoint, window: Window, policy: Policy) -> Checkpoint | None:
-    """The head that asks for the window's first half, or None when it is too short to be halved."""
+    """The checkpoint with half the window's span; None when the window is too short to be halved."""
     if policy.alignment.min_end(window.start) >= window.end:
         return None
     return structs.replace(checkpoint, span=_whole(max(MIN_SPAN, min(checkpoint.span, window.length) / 2)))

@@ -1,10 +1,10 @@
-"""What a stream knows, and how it lies in the state topic.
+"""The state of a stream, and its format in the state topic.
 
-    <vendor>/<user>/<source>/<stream>              the head, as JSON
+    <vendor>/<user>/<source>/<stream>              the checkpoint, as JSON
     <vendor>/<user>/<source>/<stream>/<page>/<n>   the entries that the n-th commit added to a page
 
-Chunks are appended, never rewritten, and are deleted in the transaction that moves `final` past their page. Of a LATEST
-stream a thing has a page, with one chunk, which is written over and stays.
+Chunks are only appended. They are deleted in the transaction that moves `final` past their page. In a LATEST stream,
+each thing has a page with a single chunk, which is overwritten and never deleted.
 """
 
 import struct
@@ -23,13 +23,13 @@ from collector.pipeline.ledger import Former, Ledger
 from collector.pipeline.page import ENTRY, Chunk, Page, grouped
 
 Pairs = Mapping[bytes, bytes | None]
-"""Keys and values of the state topic; None deletes."""
+"""Keys and values of the state topic. None deletes a key."""
 
 _PREFIX_PARTS = 4
 CHECKPOINT_VERSION = 1
 CHUNK_VERSION = 1
 _CHUNK = struct.Struct(">BBq")
-"""Version of this codec, version of the page's lists of fields, last second of any entry; the entries follow."""
+"""Version of this format, version of the page's field lists, highest last second. The entries follow."""
 
 
 class _StoredCheckpoint(Struct, frozen=True):
@@ -43,19 +43,22 @@ class _StoredCheckpoint(Struct, frozen=True):
 
 
 class Shape(Struct, frozen=True):
-    """What of a stream decides how its state is kept."""
+    """The properties of a stream that determine the format of its state."""
 
     dedup_mode: DedupMode
     fields_version: int
-    """Of the lists of fields in its keys and fingerprints: a page keeps the one with which it was begun."""
+    """The version of the field lists in keys and fingerprints. A page keeps the one with which it was started."""
     max_clock_offset: timedelta
-    """How far the vendor's own clock may stand from UTC."""
+    """The largest offset of the vendor's own clock from UTC."""
     former: Former | None = None
-    """What a record was in the version before, where there may be pages of it."""
+    """Returns a record in the former version; None when no state of that version can exist."""
 
 
 class State:
-    """Head and ledger of one stream, as they are durable, and a head that may be some polls ahead of it."""
+    """Checkpoint and ledger of one stream.
+
+    The ledger is what is durable; the checkpoint may be some polls ahead of the durable one.
+    """
 
     def __init__(self, prefix: str, shape: Shape, checkpoint: Checkpoint | None = None) -> None:
         self.prefix = prefix
@@ -66,13 +69,13 @@ class State:
 
     @property
     def final_s(self) -> int:
-        """`final` on the vendor's own clock, however far that may stand from ours."""
+        """`final` on the vendor's own clock, whatever its offset: seconds."""
         if self.checkpoint is None:
-            raise AssertionError("a stream asks only after its first head is durable")
+            raise AssertionError("the first checkpoint is durable before anything is fetched")
         return unix_s(self.checkpoint.final - self.shape.max_clock_offset)
 
-    def after(self, batch: Batch) -> None:
-        """Take over what is durable now."""
+    def apply(self, batch: Batch) -> None:
+        """Apply a batch, after its commit is durable."""
         for number, chunk in grouped(batch.entries).items():
             if chunk.packed:
                 self.ledger.add(number, chunk)
@@ -80,22 +83,22 @@ class State:
                 self.ledger.forget(self.ledger.pages()[number])
         if batch.checkpoint is not None:
             self.checkpoint = self.durable = batch.checkpoint
-            for passed in self.ledger.passed(self.final_s):
-                self.ledger.forget(passed)
+            for page in self.ledger.expired(self.final_s):
+                self.ledger.forget(page)
 
     def pairs(self, batch: Batch) -> Pairs:
-        """What the state topic must be told together with the batch."""
+        """The changes to the state topic that must be committed together with the batch's messages."""
         pairs: dict[bytes, bytes | None] = {}
         pages = self.ledger.pages()
         for number, chunk in grouped(batch.entries).items():
-            written_over = self.shape.dedup_mode is DedupMode.LATEST and number >= 0
-            nth = pages[number].chunks if number in pages and not written_over else 0
+            is_overwritten = self.shape.dedup_mode is DedupMode.LATEST and number >= 0
+            nth = pages[number].chunks if number in pages and not is_overwritten else 0
             header = _CHUNK.pack(CHUNK_VERSION, chunk.version, chunk.last_s)
             pairs[self._chunk_key(number, nth)] = header + chunk.packed if chunk.packed else None
         if batch.checkpoint is not None:
             pairs[self.prefix.encode()] = _encode_checkpoint(batch.checkpoint)
-            for passed in self.ledger.passed(unix_s(batch.checkpoint.final - self.shape.max_clock_offset)):
-                pairs.update((self._chunk_key(passed.number, chunk), None) for chunk in range(passed.chunks))
+            for page in self.ledger.expired(unix_s(batch.checkpoint.final - self.shape.max_clock_offset)):
+                pairs.update((self._chunk_key(page.number, chunk), None) for chunk in range(page.chunks))
         return pairs
 
     def _chunk_key(self, page: int, chunk: int) -> bytes:
@@ -107,7 +110,7 @@ def stream_prefix(account: Account, source: str, stream: str) -> str:
 
 
 def by_stream(pairs: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
-    """A partition's pairs by the prefix of their stream; there, by the rest of the key: the head's is empty."""
+    """The pairs of a partition by stream prefix, and then by the rest of the key, which is empty for the checkpoint."""
     found: dict[str, dict[str, bytes]] = {}
     for key, value in pairs.items():
         parts = key.decode().split("/", _PREFIX_PARTS)
@@ -117,7 +120,7 @@ def by_stream(pairs: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
 
 
 class Summary(Struct, frozen=True):
-    """What the state topic knows of a stream, whether it is configured or not."""
+    """A stream in the state topic, whether it is configured or not."""
 
     vendor: str
     user: str
@@ -128,7 +131,7 @@ class Summary(Struct, frozen=True):
 
 
 def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
-    """Of a stream's own pairs; None without a head. Raises Refused for a head that this version does not know."""
+    """The summary of a stream's pairs; None without a checkpoint. Raises UnreadableState for an unknown version."""
     if "" not in pairs:
         return None
     vendor, user, source, stream = (unquote(part) for part in prefix.split("/"))
@@ -137,14 +140,14 @@ def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
 
 
 def rewound(checkpoint: Checkpoint, to: datetime) -> Checkpoint:
-    """The head with `watermark` and `final` not after an instant: the one way in which they move back."""
+    """The checkpoint moved back to an instant. Nothing else moves `watermark` or `final` back."""
     return structs.replace(checkpoint, watermark=min(checkpoint.watermark, to), final=min(checkpoint.final, to))
 
 
 def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
-    """The state of one stream out of its own pairs; without a head when the stream was never seen.
+    """Read the state of one stream from its pairs. A new stream has no checkpoint.
 
-    Raises Refused for state that this version does not know: newer, or older than the version before it.
+    Raises UnreadableState for a version that is newer than this one or older than the former one.
     """
     state = State(prefix, shape, _decode_checkpoint(prefix, pairs[""]) if "" in pairs else None)
     state.durable = state.checkpoint
@@ -157,19 +160,19 @@ def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
         version, fields_version, last_s = _CHUNK.unpack_from(value)
         if version != CHUNK_VERSION:
             raise _unknown(prefix, f"ledger version {version}")
-        if number >= 0:  # rejects do not depend on lists of fields
-            _refuse_other(prefix, shape, fields_version, state.ledger.pages().get(number))
+        if number >= 0:  # rejects do not depend on the field lists
+            _check_version(prefix, shape, fields_version, state.ledger.pages().get(number))
         state.ledger.add(number, Chunk(value[_CHUNK.size :], last_s, fields_version), nth)
     return state
 
 
-def _refuse_other(prefix: str, shape: Shape, version: int, page: Page | None) -> None:
-    """Raises Refused for a chunk that was made by lists of fields by which no record can be compared."""
+def _check_version(prefix: str, shape: Shape, version: int, page: Page | None) -> None:
+    """Raise UnreadableState for a chunk whose field lists are neither the present nor the former ones."""
     if version > shape.fields_version or (page is not None and page.version != version):
         raise _unknown(prefix, f"ledger version {CHUNK_VERSION}.{version}")
     if version < shape.fields_version - (shape.former is not None):
         raise UnreadableState(
-            f"the state of {prefix} has ledger version {CHUNK_VERSION}.{version}, which this version no longer knows",
+            f"the state of {prefix} has ledger version {CHUNK_VERSION}.{version}, which is too old to be read",
             code="state_too_old",
             advice="run the release before this one until the stream's final is a day after the start of that release",
         )
@@ -187,9 +190,9 @@ def _decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
     try:
         checkpoint = msgspec.json.decode(value, type=_StoredCheckpoint)
     except msgspec.MsgspecError as error:
-        raise _unknown(prefix, f"a head that cannot be read: {error}") from error
+        raise _unknown(prefix, f"an unreadable checkpoint: {error}") from error
     if checkpoint.version != CHECKPOINT_VERSION:
-        raise _unknown(prefix, f"head version {checkpoint.version}")
+        raise _unknown(prefix, f"checkpoint version {checkpoint.version}")
     return Checkpoint(
         checkpoint.since,
         checkpoint.watermark,
@@ -202,7 +205,7 @@ def _decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
 
 def _unknown(prefix: str, what: str) -> UnreadableState:
     return UnreadableState(
-        f"the state of {prefix} has {what}, which this version does not know",
+        f"the state of {prefix} has {what}, which this version cannot read",
         code="state_too_new",
         advice="run the version of the collector that wrote it, or a newer one",
     )

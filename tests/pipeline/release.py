@@ -9,7 +9,7 @@ from typing import Any
 from collector.cloudevents import Message
 from collector.model import Checkpoint, Record, Reject, Window
 from collector.pipeline.batch import Batch, Context, batches
-from collector.pipeline.ledger import Deduplicator
+from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State, load
 from tests.changed import Lists
@@ -42,14 +42,14 @@ class Release:
                 del self._topic[place]
             else:
                 self._topic[place] = value
-        self.state.after(batch)
+        self.state.apply(batch)
         assert dict(_pages(load(PREFIX, self._shape, self._topic))) == dict(_pages(self.state))
 
     def take(self, rows: Sequence[Row], *, is_whole: bool = True) -> list[Message]:
         """What is published of one answer."""
         kind, state = self._kind, self.state
-        deduplicator: Deduplicator[Any] = state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=state.final_s, requested_s=SEEN_MS // 1000
+        deduplicator: Deduplicator[Any] = Deduplicator(
+            state.ledger, since_ms=0, until_ms=None, final_s=state.final_s, requested_s=SEEN_MS // 1000
         )
         deduplicator.add(map(self._present, kind.read(rows)))
         gone = kind.gone

@@ -12,7 +12,8 @@ from msgspec import Struct
 from collector.model import DedupMode, Event, EventType, Record, Reject, Window
 from collector.pipeline import batch as batch_module
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Deduplicator, Ledger
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import MAX_PAYLOAD_BYTES, DeadLetterV1, Origin, record_digest
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -47,8 +48,8 @@ def explode(record: Record[int], digest: str, number: int) -> Iterator[Event]:
 
 
 def made(rows: list[Record[int] | Reject]) -> list[batch_module.Batch]:
-    deduplicator: Deduplicator[int] = Ledger(DedupMode.VERSIONED).deduplicator(
-        since_ms=0, until_ms=None, final_s=0, requested_s=0
+    deduplicator: Deduplicator[int] = Deduplicator(
+        Ledger(DedupMode.VERSIONED), since_ms=0, until_ms=None, final_s=0, requested_s=0
     )
     deduplicator.add(rows)
     return list(batches(deduplicator, explode, CONTEXT))

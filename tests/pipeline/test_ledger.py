@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from collector.model import DedupMode, Record, Reject
 from collector.pipeline import ledger as ledger_module
-from collector.pipeline.ledger import PAGE_S, Deduplicator, Ledger, NewRecords
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import PAGE_S, Ledger, NewRecords
 from collector.pipeline.page import ENTRY, grouped
 
 FOREVER = 1 << 40
@@ -28,8 +29,8 @@ def sift(
     final_s: int = 0,
     requested_s: int = 0,
 ) -> tuple[list[NewRecords[str]], Deduplicator[str]]:
-    deduplicator: Deduplicator[str] = ledger.deduplicator(
-        since_ms=since_ms, until_ms=until_ms, final_s=final_s, requested_s=requested_s
+    deduplicator: Deduplicator[str] = Deduplicator(
+        ledger, since_ms=since_ms, until_ms=until_ms, final_s=final_s, requested_s=requested_s
     )
     deduplicator.add(rows)
     return list(deduplicator.new()), deduplicator
@@ -105,7 +106,7 @@ def test_a_bad_row_that_keeps_coming_is_remembered_for_as_long_as_it_does() -> N
     bad: Record[str] | Reject = Reject(b"?", "it is no row")
     for requested_s in range(0, 1_000_000, 700):  # a lateness of an hour, over eleven days
         final_s = requested_s - 3600
-        for page in ledger.passed(final_s):
+        for page in ledger.expired(final_s):
             ledger.forget(page)
         found, _ = sift(ledger, [bad], final_s=final_s, requested_s=requested_s)
         letters += sum(new.reject is not None for new in found)
@@ -118,8 +119,8 @@ def test_a_bad_row_that_keeps_coming_is_remembered_for_as_long_as_it_does() -> N
 def test_a_page_is_kept_until_its_longest_record_has_ended() -> None:
     ledger = Ledger(DedupMode.VERSIONED)
     publish(ledger, [row("short", start_s=10, end_s=20), row("long", start_s=10, end_s=9000)])
-    assert [] == ledger.passed(9000)
-    assert [0] == [page.number for page in ledger.passed(9001)]
+    assert [] == ledger.expired(9000)
+    assert [0] == [page.number for page in ledger.expired(9001)]
 
 
 def test_pages_that_are_read_are_closed_again() -> None:

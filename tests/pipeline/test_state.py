@@ -10,7 +10,8 @@ from msgspec import structs
 from collector.errors import UnreadableState
 from collector.model import Account, Checkpoint, DedupMode, Record
 from collector.pipeline.batch import Batch
-from collector.pipeline.ledger import PAGE_S, Deduplicator
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.state import Pairs, Shape, State, by_stream, load, stream_prefix
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -37,13 +38,13 @@ def commit(state: State, topic: dict[bytes, bytes], batch: Batch) -> Pairs:
             del topic[key]  # a tombstone names what is there
         else:
             topic[key] = value
-    state.after(batch)
+    state.apply(batch)
     return pairs
 
 
 def entries(state: State, rows: list[Record[None]]) -> Batch:
-    deduplicator: Deduplicator[None] = state.ledger.deduplicator(
-        since_ms=0, until_ms=None, final_s=0, requested_s=START_S
+    deduplicator: Deduplicator[None] = Deduplicator(
+        state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=START_S
     )
     deduplicator.add(rows)
     return Batch(entries=[entry for new in deduplicator.new() for entry in new.entries])

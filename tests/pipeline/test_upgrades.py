@@ -18,7 +18,8 @@ from msgspec import structs
 from collector.errors import UnreadableState
 from collector.kafka.header import Header
 from collector.model import Record, Reject
-from collector.pipeline.ledger import Deduplicator, NewRecords
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import NewRecords
 from collector.pipeline.state import Shape, State, by_stream, load
 from collector.vendors import VENDORS
 from collector.vendors.quividi import wire as quividi
@@ -54,8 +55,8 @@ def state(stream: str, pairs: dict[str, str] | None = None, shape: Shape | None 
 
 def new(stream: str, rows: list[dict[str, object]], lists: Lists | None = None) -> list[NewRecords[Any]]:
     known = state(stream, shape=None if lists is None else changed(stream, 2, lists))
-    deduplicator: Deduplicator[Any] = known.ledger.deduplicator(
-        since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
+    deduplicator: Deduplicator[Any] = Deduplicator(
+        known.ledger, since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
     )
     records = read(stream, rows)
     deduplicator.add(

@@ -10,7 +10,8 @@ from msgspec import Struct, structs
 
 from collector.model import Checkpoint, DedupMode, Record, Reject
 from collector.pipeline.batch import Batch
-from collector.pipeline.ledger import PAGE_S, Deduplicator, NewRecords
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import PAGE_S, NewRecords
 from collector.pipeline.message import record_digest
 from collector.pipeline.state import Shape, State, load
 
@@ -66,8 +67,8 @@ class Stream:
 
     def take(self, rows: Sequence[Row]) -> list[Row]:
         """What is published of an answer, each key in a transaction of its own."""
-        deduplicator: Deduplicator[Row] = self.state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=0, requested_s=0
+        deduplicator: Deduplicator[Row] = Deduplicator(
+            self.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
         deduplicator.add(map(self._read, rows))
         found = [each for new_records in deduplicator.new() for each in self._commit(new_records)]
@@ -87,7 +88,7 @@ class Stream:
                 del self.topic[place]
             else:
                 self.topic[place] = value
-        self.state.after(batch)
+        self.state.apply(batch)
 
     def ids(self, pages: set[int]) -> Counter[str]:
         return Counter(each for each, row in self.published if row.page in pages)
@@ -138,8 +139,8 @@ def test_a_page_that_passes_while_an_answer_is_published_may_begin_again(
         stream.take(answer)
     stream.start(upgraded=True)
     for answer in history[cut:]:
-        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=0, requested_s=0
+        deduplicator: Deduplicator[Row] = Deduplicator(
+            stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
         deduplicator.add(map(after, answer))
         for page in list(stream.state.ledger.pages().values()):  # `final` has passed them
@@ -159,8 +160,8 @@ def test_rows_that_could_not_be_understood_are_dead_letters_once_whatever_the_ve
     letters = []
     for upgraded in (False, True, True):
         stream.start(upgraded=upgraded)
-        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=0, requested_s=NEVER
+        deduplicator: Deduplicator[Row] = Deduplicator(
+            stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=NEVER
         )
         deduplicator.add([Reject(b"?", "it is no row")])
         for new_records in deduplicator.new():

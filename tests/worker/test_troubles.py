@@ -8,13 +8,14 @@ import pytest
 from msgspec import structs
 
 from collector.errors import EpochEnded, Park, RetryLater, Split
+from collector.fetching import looks_capped
 from collector.model import DedupMode, FetchResult, Policy, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
-from collector.worker import Worker, looks_capped
+from collector.worker import Worker
 from tests.simulated import at
 from tests.worker.harness import TYPE, EndingClock, Enough, Happened, ListSink, ListStream, record
 

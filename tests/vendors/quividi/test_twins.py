@@ -10,7 +10,8 @@ import msgspec
 
 from collector.model import DedupMode, Window
 from collector.pipeline.batch import Context, batches
-from collector.pipeline.ledger import Deduplicator, Ledger
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin
 from collector.pipeline.page import grouped
 from collector.vendors.quividi.events import explode_viewer
@@ -29,7 +30,9 @@ class Following:
 
     def take(self, *rows: bytes, zone: ZoneInfo = PARIS) -> list[dict[str, Any]]:
         """What is published of one answer."""
-        deduplicator: Deduplicator[Seen] = self.ledger.deduplicator(since_ms=0, until_ms=None, final_s=0, requested_s=0)
+        deduplicator: Deduplicator[Seen] = Deduplicator(
+            self.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
+        )
         deduplicator.add(read([msgspec.Raw(raw) for raw in rows], zone))
         return list(self._published(deduplicator))
 

@@ -1,0 +1,83 @@
+"""Fetches a window whole: detects responses that the vendor has silently cut off at a maximum number of rows.
+
+No vendor documents such a cap. A response whose number of rows is suspiciously round is therefore fetched again in
+halves, and the halves are used when they contain more.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from msgspec import structs
+
+from collector.errors import Split
+from collector.instants import SECOND, floor_second
+from collector.model import FetchResult, Reject, Window
+from collector.telemetry.stream import StreamTelemetry
+from collector.vendors.base import Stream
+
+P = TypeVar("P")
+
+MAX_ROWS = 50_000
+"""Rows of one response, whatever their size: each row costs time and memory of its own."""
+
+
+async def fetch_whole(
+    stream: Stream[P], request: Window, telemetry: StreamTelemetry
+) -> AsyncGenerator[FetchResult[P], None]:
+    """The results of a window, or of its halves where the response to the whole window was capped.
+
+    Where the stream's alignment is exact, the number of rows follows from the periods in the window and is often round,
+    so nothing is concluded from it.
+
+    Raises what `stream.fetch` raises, and Split for a response that is too large or looks capped while the window can
+    still be halved by the caller.
+    """
+    alignment = stream.policy.alignment
+    margin = timedelta(0) if alignment.is_exact else SECOND
+    can_be_halved = request.end > alignment.min_end(request.start + margin)
+    suspects: list[FetchResult[P]] = []
+    async with aclosing(stream.fetch(request)) as results:
+        async for result in results:
+            if can_be_halved and result.rows > MAX_ROWS:
+                raise Split(f"a response of {result.rows} rows", code="too_many_rows")
+            if alignment.is_exact or not looks_capped(result.rows):
+                yield result
+            elif can_be_halved:
+                raise Split(f"exactly {result.rows} rows, which looks like a cap", code="capped")
+            else:
+                suspects.append(_materialized(result))
+    for result in suspects:  # only after the loop: by then no other response of this stream occupies memory
+        halves = [half async for half in _halves(stream, request, telemetry)]
+        if _distinct_rows(halves) > _distinct_rows([result]):
+            for half in halves:
+                yield half
+        else:
+            telemetry.perhaps_capped(request, result.rows)
+            yield result
+
+
+async def _halves(
+    stream: Stream[P], request: Window, telemetry: StreamTelemetry
+) -> AsyncGenerator[FetchResult[P], None]:
+    if request.length <= 3 * SECOND:  # with one second of overlap, a half would not be shorter
+        return
+    middle = floor_second(request.start + request.length / 2)
+    for half in (Window(request.start, middle), Window(middle - SECOND, request.end)):
+        async with aclosing(fetch_whole(stream, half, telemetry)) as results:
+            async for result in results:
+                yield _materialized(result)
+
+
+def looks_capped(rows: int) -> bool:
+    """Whether a number of rows is so round that the vendor may have cut the response: 1000, 2000, 5000, 10000, ..."""
+    return rows >= 1000 and str(rows).rstrip("0") in ("1", "2", "5")  # noqa: PLR2004 - smaller ones occur by chance
+
+
+def _materialized(result: FetchResult[P]) -> FetchResult[P]:
+    return structs.replace(result, records=tuple(result.records))
+
+
+def _distinct_rows(results: Sequence[FetchResult[Any]]) -> int:
+    return len({row.payload if isinstance(row, Reject) else row.key for result in results for row in result.records})
