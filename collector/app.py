@@ -1,4 +1,4 @@
-"""Puts it together: settings to objects, partitions to epochs, streams to tasks, signals to a clean stop."""
+"""The daemon: builds its objects from the settings, runs one task per state partition, and stops on signals."""
 
 import os
 import signal
@@ -34,9 +34,9 @@ from collector.vendors.http import Http, http
 from collector.web.server import serving
 
 STOP_S = 25.0
-"""A commit has 20 s at most, and orchestrators commonly kill after 30."""
-LOOK_AGAIN_S = 5.0
-"""Between two looks at topics that were not as they must be."""
+"""A commit takes at most 20 s, and orchestrators usually kill a process after 30 s."""
+TOPICS_RETRY_S = 5.0
+"""Between two attempts to create or verify the topics."""
 
 
 class Daemon:
@@ -51,17 +51,20 @@ class Daemon:
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
         self._claiming = anyio.Lock()
-        self._random = Random()  # noqa: S311 - jitter is no secret
+        self._random = Random()  # noqa: S311 - jitter needs no cryptographic randomness
 
     async def run(self) -> None:
-        """Until cancelled; never ends because of Kafka, a vendor or bad data."""
+        """Run until cancelled. No failure of Kafka, no vendor and no data ends it.
+
+        Raises UserError when the configured address cannot be listened on.
+        """
         async with AsyncExitStack() as stack:
             listen = self._settings.http
             await stack.enter_async_context(
                 serving(listen.address, self.process_status, self._metrics.registry, self._clock)
             )
             if not listen.is_loopback:
-                advice = "whoever reaches this address can read it: it has no password, and shows no secret"
+                advice = "this address is reachable from other machines and has no password; it exposes no secrets"
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
             client = await stack.enter_async_context(http(self._clock))
             partitions = self._partitions(client)
@@ -71,14 +74,14 @@ class Daemon:
                 await self._work(partitions)
 
     async def _work(self, partitions: Sequence[Partition]) -> None:
-        """Be a member of the group, and hold the partitions that it assigns; never returns."""
-        member = anyio.CancelScope(shield=True)  # the epochs end first, and only then is the group left
+        """Stay a member of the consumer group and run the partitions that it assigns. Never returns."""
+        member = anyio.CancelScope(shield=True)  # the epochs must end before the process leaves the group
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._be_member, member)
             try:
-                async with anyio.create_task_group() as holding:
+                async with anyio.create_task_group() as running:
                     for partition in partitions:
-                        holding.start_soon(partition.hold)
+                        running.start_soon(partition.run)
             finally:
                 member.cancel()
 
@@ -87,12 +90,12 @@ class Daemon:
             await self._membership.keep()
 
     def _partitions(self, client: Http) -> Sequence[Partition]:
-        """The state partitions with configured streams: those of one account are together."""
+        """The state partitions with configured streams. All streams of an account are in the same partition."""
         handles: dict[int, list[StreamHandle]] = defaultdict(list)
         for name, source in self._settings.sources.items():
             vendor = VENDORS[source.vendor]
-            self.process_status.sources.append(about := SourceStatus(vendor.name, name))
-            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, about)):
+            self.process_status.sources.append(status := SourceStatus(vendor.name, name))
+            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, status)):
                 row = StreamStatus(vendor.name, name, stream.name)
                 self.process_status.streams.append(row)
                 telemetry = StreamTelemetry(self._metrics, row, [kind.name for kind in stream.event_types])
@@ -117,36 +120,36 @@ class Daemon:
         ]
 
     async def _topics(self) -> None:
-        """Create or verify the topics, however long that takes."""
+        """Create or verify the topics. Retries until that succeeds."""
         names, compacted = self._settings.topics(), self._settings.compacted_topics()
         while True:
             try:
                 await ensure(self._settings.kafka, names, compacted)
             except KafkaMisconfigured as error:
                 self._kafka.refused(str(error), error.advice)
-            except Exception as error:  # noqa: BLE001 - the daemon never ends because of Kafka
+            except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon
                 if not isinstance(error, UNAVAILABLE):
                     self._kafka.unexpected(None, error)
                 self._availability.suspect()
             else:
                 self._kafka.ready()
                 return
-            await anyio.sleep(LOOK_AGAIN_S)
+            await anyio.sleep(TOPICS_RETRY_S)
 
     async def _claim(self, missing: HeaderMissing) -> Exception | None:
-        """Claim the state topic where nothing was ever written; else return why not."""
+        """Claim the state topic if nothing was ever published. Returns why that was not possible, or None."""
         try:
             async with self._claiming:
                 has_header = await claim(self._settings.kafka, self._settings.topics(), missing.partition)
                 return None if has_header else missing
-        except Exception as error:  # noqa: BLE001 - the caller reports it, and tries again
+        except Exception as error:  # noqa: BLE001 - the caller reports it and retries
             if not isinstance(error, (Fenced, KafkaMisconfigured, *UNAVAILABLE)):
                 self._kafka.unexpected(missing.partition, error)
             return error
 
 
 async def run(settings: Settings) -> None:
-    """The daemon, until SIGTERM or SIGINT. A second signal ends it at once, and loses nothing either."""
+    """Run the daemon until SIGTERM or SIGINT. A second signal ends the process at once; nothing is lost either way."""
     async with anyio.create_task_group() as process:
         running = anyio.CancelScope()
         process.start_soon(_stop_on_signal, running)
@@ -169,5 +172,5 @@ async def _stop_on_signal(running: anyio.CancelScope) -> None:
 
 async def _give_up() -> None:
     await anyio.sleep(STOP_S)
-    structlog.get_logger().warning("stop_overdue", reason="Kafka did not answer in time; nothing is lost")
+    structlog.get_logger().warning("stop_overdue", reason="Kafka did not respond in time; nothing is lost")
     os._exit(1)

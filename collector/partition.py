@@ -1,4 +1,4 @@
-"""One state partition: its streams run whenever it is ours, epoch after epoch."""
+"""One state partition: runs its streams, epoch after epoch, while the partition is assigned to this process."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -20,9 +20,9 @@ from collector.telemetry.kafka import KafkaTelemetry
 from collector.vendors import backoff
 
 RETRY_S = (0.5, 15.0)
-"""First and longest wait in seconds before the next epoch, after one that broke: longer while none commits anything."""
+"""First and longest wait, in seconds, after a failed epoch. It doubles while no epoch commits anything."""
 Claim = Callable[[HeaderMissing], Awaitable[Exception | None]]
-"""Claims the state topic where nothing was ever written; else returns why not."""
+"""Claims the state topic if nothing was ever published. Returns why that was not possible, or None."""
 
 
 class Partition:
@@ -54,26 +54,26 @@ class Partition:
         self._random = random
         self._seen = SeenOffset()
         self._fenced_at = 0.0
-        """Time of the loop at which another process took the partition over last."""
+        """When another process last fenced this one: time of the event loop, in seconds."""
 
-    async def hold(self) -> None:
-        """Begin an epoch whenever the partition is ours; never returns."""
+    async def run(self) -> None:
+        """Start an epoch whenever the partition is assigned to this process. Never returns."""
         failures = 0
         while True:
-            await self._until_ours()
+            await self._until_assigned()
             error, commits = await self._epoch()
             self._telemetry.epoch_ended(self._number, reason_of(error) if error else "assigned to another replica")
             if error is None:
                 continue
             failures = 1 if commits else failures + 1
             delay_s = backoff.delay_s(failures, RETRY_S, self._random.random())
-            await self._after(error, failures, delay_s)
+            await self._handle(error, failures, delay_s)
             await anyio.sleep(delay_s)
 
-    async def _after(self, error: Exception, failures: int, delay_s: float) -> None:
-        """Do what the end of an epoch calls for, and report it."""
+    async def _handle(self, error: Exception, failures: int, delay_s: float) -> None:
+        """React to the error that ended an epoch, and report it."""
         if isinstance(error, Fenced):
-            # The one that fenced us may have been assigned after us: only what the group confirms from now on counts.
+            # The process that fenced this one may hold a newer assignment: wait for the group to confirm this one.
             self._fenced_at = anyio.current_time()
             return
         reason = await self._claim(error) if isinstance(error, HeaderMissing) else error
@@ -82,37 +82,40 @@ class Partition:
         if reason is not None and not isinstance(reason, Fenced):
             self._block(reason, failures, delay_s)
 
-    async def _until_ours(self) -> None:
-        """Return when an epoch may begin: assigned, and confirmed by the group since we were fenced last."""
+    async def _until_assigned(self) -> None:
+        """Return when an epoch may start: the partition is assigned, and confirmed since the last fence."""
 
-        def may_begin(now: Assignment) -> bool:
+        def may_start(now: Assignment) -> bool:
             return now.settled and self._number in now.partitions and now.confirmed_at > self._fenced_at
 
         def is_elsewhere(now: Assignment) -> bool:
             return now.settled and self._number not in now.partitions
 
-        await self._membership.until(lambda now: may_begin(now) or is_elsewhere(now))
+        await self._membership.until(lambda now: may_start(now) or is_elsewhere(now))
         if is_elsewhere(self._membership.assignment):
             self._telemetry.unblocked(self._number)
             for stream in self._streams:
                 stream.telemetry.disowned()
-            await self._membership.until(may_begin)
+            await self._membership.until(may_start)
 
     def _block(self, error: Exception, failures: int, delay_s: float) -> None:
-        """Report that the partition cannot be taken over. Trouble that passes is reported when it comes again.
+        """Report that the partition cannot be taken over. A transient error is reported when it occurs again.
 
-        A topic that is refused blocks the streams that need it, and no others.
+        An unusable event topic blocks only the streams that publish to it.
         """
         advice = error.advice if isinstance(error, KafkaMisconfigured) else None
-        of_some = isinstance(error, KafkaMisconfigured) and error.topic not in (None, self._settings.state_topic)
-        if of_some or (advice is None and failures == 1):
+        only_some_streams = isinstance(error, KafkaMisconfigured) and error.topic not in (
+            None,
+            self._settings.state_topic,
+        )
+        if only_some_streams or (advice is None and failures == 1):
             return
         self._telemetry.blocked(self._number, reason_of(error), advice)
         for stream in self._streams:
             stream.telemetry.blocked(reason_of(error), advice, delay_s, self._clock.now())
 
     async def _epoch(self) -> tuple[Exception | None, int]:
-        """One ownership; why it broke, or None when the partition was assigned to another replica; and its commits."""
+        """Run one epoch. Returns the error that ended it (None after a reassignment) and the number of commits."""
         holding: Epoch | None = None
         cause: Exception | None = None
         taking_over = epoch(
@@ -128,13 +131,15 @@ class Partition:
             async with anyio.create_task_group() as ownership:
                 ownership.start_soon(self._until_reassigned, self._membership.assignment.member, ownership.cancel_scope)
                 async with taking_over as holding, anyio.create_task_group() as running:
-                    pairs, holding.pairs = by_stream(holding.pairs), {}  # it may be large, and is needed once
+                    pairs, holding.pairs = by_stream(holding.pairs), {}  # large, and needed only here
                     for stream in self._streams:
                         running.start_soon(stream.run, holding, pairs.pop(stream.prefix, {}))
                     del pairs
-                    running.start_soon(anyio.sleep_forever)  # also when every stream is complete, or waits for somebody
+                    running.start_soon(
+                        anyio.sleep_forever
+                    )  # the epoch lasts also when every stream is complete or parked
                 ownership.cancel_scope.cancel()
-        except Exception as error:  # noqa: BLE001 - nothing that breaks an epoch ends the process
+        except Exception as error:  # noqa: BLE001 - no failed epoch ends the process
             cause = next(each for each in leaves(error) if isinstance(each, Exception))
             if isinstance(cause, EpochEnded) and holding is not None and holding.over is not None:
                 cause = holding.over
@@ -151,13 +156,14 @@ class Partition:
         for stream in self._streams:
             stream.telemetry.restoring(done / total)
 
-    async def _until_reassigned(self, began_as: str, ownership: anyio.CancelScope) -> None:
-        """End the epoch when a settled assignment lacks its partition, or is another member's.
+    async def _until_reassigned(self, member: str, ownership: anyio.CancelScope) -> None:
+        """End the epoch when a settled assignment lacks its partition, or belongs to another member.
 
-        A revocation alone ends nothing: nobody else can commit without fencing us first. But a member that was put out
-        of the group, or left it, may have been fenced meanwhile, and would find that out at its next commit only.
+        A revocation alone does not end it: no other process can commit without fencing this one first. But a member
+        that was removed from the group, or left it, may have been fenced meanwhile and would only notice at its next
+        commit.
         """
         await self._membership.until(
-            lambda now: now.settled and (self._number not in now.partitions or now.member != began_as)
+            lambda now: now.settled and (self._number not in now.partitions or now.member != member)
         )
         ownership.cancel()

@@ -1,4 +1,4 @@
-"""A configured stream, and what outlives its epochs."""
+"""A configured stream, with what outlives its epochs."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -29,7 +29,7 @@ from collector.worker import Worker
 
 
 class StreamHandle:
-    """A stream, run in each epoch of its partition."""
+    """Runs its stream in each epoch of the stream's partition."""
 
     def __init__(
         self, stream: Stream[Any], settings: Settings, telemetry: StreamTelemetry, clock: Clock, random: Random
@@ -42,39 +42,39 @@ class StreamHandle:
         self._random = random
         self._shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
         self._origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
-        self._refused: KafkaMisconfigured | None = None
-        """The topic that Kafka refused last: the stream waits for it, its neighbours do not."""
-        self._refusals = 0
+        self._topic_error: KafkaMisconfigured | None = None
+        """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
+        self._topic_failures = 0
         self._failures: list[str] = []
-        """Why its last commits came to nothing, without one that did not."""
+        """Why the last commits failed, since the last one that succeeded."""
         source = settings.sources[stream.source]
         self._since = source.since
         self._secrets = tuple(source.secrets.values())
 
-    async def run(self, holding: Epoch, pairs: Mapping[str, bytes]) -> None:
-        """Run the stream in an epoch, from its own state, until it is complete. Raises EpochEnded."""
+    async def run(self, epoch: Epoch, pairs: Mapping[str, bytes]) -> None:
+        """Run the stream in an epoch until it is complete. `pairs` are its state. Raises EpochEnded."""
         try:
             state = load(self.prefix, self._shape, pairs)
         except UnreadableState as error:
-            trouble = Park(str(error), advice=error.advice)
-            self.telemetry.parked(None, trouble, failures=1, delay_s=0, now=self._clock.now())
+            parked = Park(str(error), code=error.code, advice=error.advice)
+            self.telemetry.parked(None, parked, failures=1, delay_s=0, now=self._clock.now())
             return
         self.telemetry.owned(state.checkpoint, len(state.ledger), self._timeline(state))
-        if len(self._failures) > 1:  # it is not well only because its state could be read again
+        if len(self._failures) > 1:  # that its state can be read does not mean that it can commit
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
-        await self._topic_is_usable()
+        await self._wait_for_topic()
 
         async def commit(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
             try:
-                await holding.commit(messages, state)
+                await epoch.commit(messages, state)
             except KafkaMisconfigured as error:
-                self._refused = error
+                self._topic_error = error
                 raise EpochEnded from error
             except EpochEnded:
-                if holding.over is not None and not isinstance(holding.over, Fenced | KafkaMisconfigured):
-                    self._failures = [*self._failures[-1:], reason_of(holding.over)]
+                if epoch.over is not None and not isinstance(epoch.over, Fenced | KafkaMisconfigured):
+                    self._failures = [*self._failures[-1:], reason_of(epoch.over)]
                 raise
-            self._refused, self._refusals, self._failures = None, 0, []
+            self._topic_error, self._topic_failures, self._failures = None, 0, []
 
         worker: Worker[Any] = Worker(
             self.stream,
@@ -89,21 +89,18 @@ class StreamHandle:
         await worker.run(self._since)
 
     def _timeline(self, state: State) -> Timeline | None:
-        """How to show what was published lately; a stream that is only known as it is now has no such thing."""
-        stream = self.stream
-        return (
-            None
-            if stream.dedup_mode is DedupMode.LATEST
-            else partial(activity_timeline, state, stream.policy, stream.zone)
-        )
+        """Computes the activity timeline. LATEST streams have none: their data is not spread over time."""
+        if self.stream.dedup_mode is DedupMode.LATEST:
+            return None
+        return partial(activity_timeline, state, self.stream.policy, self.stream.zone)
 
-    async def _topic_is_usable(self) -> None:
-        """Return at once, or when the topic that Kafka refused seems usable again."""
-        while (refused := self._refused) is not None and refused.topic is not None:
-            self._refusals += 1
-            delay_s = backoff.delay_s(self._refusals, backoff.PARKED, self._random.random())
-            trouble = Park(str(refused), advice=refused.advice)
-            self.telemetry.parked(None, trouble, failures=self._refusals, delay_s=delay_s, now=self._clock.now())
+    async def _wait_for_topic(self) -> None:
+        """Return when no event topic is known to be unusable."""
+        while (error := self._topic_error) is not None and error.topic is not None:
+            self._topic_failures += 1
+            delay_s = backoff.delay_s(self._topic_failures, backoff.PARKED, self._random.random())
+            parked = Park(str(error), code=error.code, advice=error.advice)
+            self.telemetry.parked(None, parked, failures=self._topic_failures, delay_s=delay_s, now=self._clock.now())
             await anyio.sleep(delay_s)
-            if await is_usable(self._kafka, refused.topic):
-                self._refused = None
+            if await is_usable(self._kafka, error.topic):
+                self._topic_error = None

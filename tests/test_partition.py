@@ -75,7 +75,7 @@ class Held:
     async def hold(self, during: Callable[[], None] = lambda: None) -> None:
         """Hold it for a while; half-way something happens."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.partition.hold)
+            tasks.start_soon(self.partition.run)
             for step in range(LATER):
                 if step == LATER // 2:
                     during()
