@@ -124,16 +124,16 @@ class Ledger:
         fingerprints = [(digest(record.fingerprint), record) for record in records]
         if self._dedup_mode is DedupMode.MULTISET:
             chosen = _surplus(fingerprints, known)
-            sequence_of = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
+            numbered = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
             current_records = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
         else:
             current = dict(fingerprints)
             chosen = sorted((item for item in current.items() if item[0] not in known), key=lambda item: item[0])
-            sequence_of = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
+            numbered = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
             current_records = [(fingerprint, number + len(chosen), record) for fingerprint, record in current.items()]
         if latest and present is not None:
-            prints = [(record.key, digest(record.fingerprint)) for record in present]
-            return NewRecords(sequence_of, None, self._migrated(page, prints, number + len(chosen)))
+            pairs = [(record.key, digest(record.fingerprint)) for record in present]
+            return NewRecords(numbered, None, self._migrated(page, pairs, number + len(chosen)))
         if not chosen:
             return None
         version = self.version if present is None else self.version - 1
@@ -141,7 +141,7 @@ class Ledger:
             Entry(page, FOREVER_S if latest else record.last_s, ENTRY.pack(short, print_, n), version)
             for print_, n, record in current_records
         ]
-        return NewRecords(sequence_of, None, entries)
+        return NewRecords(numbered, None, entries)
 
     def _migrated(self, page: int, fingerprints: Iterable[tuple[bytes, bytes]], number: int) -> Sequence[Entry]:
         """Entries that move a LATEST thing from its former page to the page of its present key.
