@@ -29,20 +29,20 @@ Place = tuple[str, ...]
 """A table of the configuration: `("kafka", "tls")`, `("sources", "quividi", "streams", "viewers")`."""
 
 SAMPLES: Mapping[str, tuple[object, object]] = {
-    "text": ("x", 1),
+    "string": ("x", 1),
     "name": ("a-b.c_1", "a b"),
     "path": ("/etc/ca.pem", 1),
     "secret": ({"env": "NAME"}, {"environment": "NAME"}),
-    "true or false": (True, 1),
-    "number": (5000, "5000"),
-    "numbers": ([1, 2], ["1"]),
-    "texts": (["devices"], [1]),
+    "boolean": (True, 1),
+    "integer": (5000, "5000"),
+    "array of integers": ([1, 2], ["1"]),
+    "array of strings": (["devices"], [1]),
     "duration": ("1d", "1w"),
-    "moment": (datetime(2026, 11, 1, tzinfo=UTC), date(2026, 11, 1)),
-    "day": (date(2018, 1, 2), "2018-01-02"),
+    "timestamp": (datetime(2026, 11, 1, tzinfo=UTC), date(2026, 11, 1)),
+    "date": (date(2018, 1, 2), "2018-01-02"),
     "address": ("0.0.0.0:9464", "9464"),
     "URL": ("https://localhost/api", "localhost/api"),
-    "zone": ("Asia/Tokyo", "Tokyo"),
+    "time zone": ("Asia/Tokyo", "Tokyo"),
 }
 """By kind: something that is one, and something that is none."""
 
