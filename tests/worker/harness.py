@@ -1,4 +1,4 @@
-"""The worker over a stream that is a list and a sink that is a list, in simulated time, with crashes at any step."""
+"""Runs the worker in simulated time, from a vendor that is a list into an in-memory sink, with crashes at any step."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -25,36 +25,39 @@ from collector.worker import Worker
 from tests.contracts.kept import check_message
 from tests.simulated import SimulatedClock
 
-Select = Literal["begin", "end", "overlap", "strict overlap"]
+Select = Literal["start", "end", "overlap", "strict overlap"]
+"""Which of a row's times the vendor compares with a window: the vendors' documents leave that open."""
 
 
-class Happened(Struct, frozen=True):
-    """What the vendor knows of one thing, from `available_s` on until it knows better. Seconds since 1970."""
+class VendorRow(Struct, frozen=True):
+    """A row that the vendor returns from `available_s` until `replaced_s`. Times are Unix seconds."""
 
-    begin_s: int
+    start_s: int
     end_s: int
     name: str
-    says: str
+    content: str
     available_s: int
     replaced_s: int | None = None
 
 
 class Data(Struct, frozen=True):
     name: str
-    says: str
+    content: str
     number: int
 
 
 TYPE = EventType("test.thing.v1", "test.things", Data)
-KINDS = {kind.topic: kind for kind in (TYPE, DEAD_LETTER)}
+TYPES = {each.topic: each for each in (TYPE, DEAD_LETTER)}
+MALFORMED = "malformed"
+"""The content of a row that the stream cannot decode."""
 
 
-def _begin(row: Happened) -> int:
-    return row.begin_s
+def _start_s(row: VendorRow) -> int:
+    return row.start_s
 
 
 class ListStream:
-    """A stream whose vendor is a list, and selects as it likes."""
+    """A stream whose vendor is a list of rows, with a configurable selection rule and failure rate."""
 
     source = "list"
     name = "things"
@@ -69,7 +72,7 @@ class ListStream:
 
     def __init__(
         self,
-        rows: Sequence[Happened],
+        rows: Sequence[VendorRow],
         clock: SimulatedClock,
         policy: Policy,
         dedup_mode: DedupMode,
@@ -77,96 +80,98 @@ class ListStream:
         select: Select,
         inclusive: bool,
         random: Random,
-        failure: float = 0.0,
-        answer_s: float = 1.0,
+        failure_rate: float = 0.0,
+        response_s: float = 1.0,
     ) -> None:
         self.policy = policy
         self.dedup_mode = dedup_mode
-        self.asked: list[tuple[Window, datetime]] = []
-        self._rows = sorted(rows, key=_begin)
-        self._longest_s = max((row.end_s - row.begin_s for row in rows), default=0)
+        self.requests: list[tuple[Window, datetime]] = []
+        self._rows = sorted(rows, key=_start_s)
+        self._longest_s = max((row.end_s - row.start_s for row in rows), default=0)
         self._clock = clock
         self._select = select
         self._inclusive = inclusive
         self._random = random
-        self._failure = failure
-        self._answer_s = answer_s
+        self._failure_rate = failure_rate
+        self._answer_s = response_s
 
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
-        self.asked.append((window, self._clock.now()))
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[VendorRow], None]:
+        self.requests.append((window, self._clock.now()))
         now_s, first, last = unix_s(self._clock.now()), unix_s(window.start), unix_s(window.end)
         self._clock.pass_s(self._answer_s)
-        if self._random.random() < self._failure:
-            raise RetryLater("the vendor is not well")
+        if self._random.random() < self._failure_rate:
+            raise RetryLater("HTTP 503")
         found = [
-            row for row in self._near(first, last) if self._is_known(row, now_s) and self._selects(row, first, last)
+            row
+            for row in self._candidates(first, last)
+            if self._is_available(row, now_s) and self._is_selected(row, first, last)
         ]
         self._random.shuffle(found)
-        yield FetchResult(map(record, found), len(found), 100 * len(found), timedelta(seconds=self._answer_s), None)
+        yield FetchResult(map(decode, found), len(found), 100 * len(found), timedelta(seconds=self._answer_s), None)
 
-    def _near(self, first: int, last: int) -> Sequence[Happened]:
-        """Those that may be selected, found fast: the list is sorted by begin."""
-        low = bisect_left(self._rows, first - self._longest_s, key=_begin)
-        return self._rows[low : bisect_right(self._rows, last, key=_begin)]
+    def _candidates(self, first: int, last: int) -> Sequence[VendorRow]:
+        """Return the rows that the window may select, by binary search: the list is sorted by start."""
+        low = bisect_left(self._rows, first - self._longest_s, key=_start_s)
+        return self._rows[low : bisect_right(self._rows, last, key=_start_s)]
 
-    def _is_known(self, row: Happened, now_s: int) -> bool:
+    def _is_available(self, row: VendorRow, now_s: int) -> bool:
         return row.available_s <= now_s and (row.replaced_s is None or now_s < row.replaced_s)
 
-    def _selects(self, row: Happened, first: int, last: int) -> bool:
-        def upto(instant: int) -> bool:
+    def _is_selected(self, row: VendorRow, first: int, last: int) -> bool:
+        def is_before_end(instant: int) -> bool:
             return instant <= last if self._inclusive else instant < last
 
         match self._select:
-            case "begin":
-                return first <= row.begin_s and upto(row.begin_s)
+            case "start":
+                return first <= row.start_s and is_before_end(row.start_s)
             case "end":
-                return first <= row.end_s and upto(row.end_s)
+                return first <= row.end_s and is_before_end(row.end_s)
             case "overlap":
-                return row.end_s >= first and upto(row.begin_s)
+                return row.end_s >= first and is_before_end(row.start_s)
             case "strict overlap":
-                return row.end_s > first and upto(row.begin_s)
+                return row.end_s > first and is_before_end(row.start_s)
 
-    def explode(self, record: Record[Happened], digest: str, number: int) -> Iterator[Event]:
+    def explode(self, record: Record[VendorRow], digest: str, number: int) -> Iterator[Event]:
         row = record.payload
-        data = Data(row.name, row.says, number)
+        data = Data(row.name, row.content, number)
         yield Event(TYPE, f"{digest}/thing/0", row.name, format_ms(record.start_ms), row.name, data)
 
 
-def record(row: Happened) -> Record[Happened] | Reject:
-    if row.says == "rubbish":
-        return Reject(row.name.encode(), "it is rubbish")
+def decode(row: VendorRow) -> Record[VendorRow] | Reject:
+    if row.content == MALFORMED:
+        return Reject(row.name.encode(), "malformed")
     return Record(
-        key=f"{row.name}@{row.begin_s}".encode(),
+        key=f"{row.name}@{row.start_s}".encode(),
         fingerprint=fingerprint(row),
-        start_ms=row.begin_s * 1000,
+        start_ms=row.start_s * 1000,
         end_ms=row.end_s * 1000,
-        vendor_local_s=row.begin_s,
+        vendor_local_s=row.start_s,
         payload=row,
     )
 
 
-def fingerprint(row: Happened) -> bytes:
-    return msgspec.msgpack.encode((row.says, row.end_s))
+def fingerprint(row: VendorRow) -> bytes:
+    return msgspec.msgpack.encode((row.content, row.end_s))
 
 
 class Crash(BaseException):
-    """The process dies here."""
+    """Simulates the death of the process."""
 
 
 class ListSink:
-    """A state topic and event topics that are in memory, and commit both or neither."""
+    """Event topics and a state topic in memory. A commit writes to both or to neither."""
 
-    def __init__(self, random: Random, crash: float = 0.0) -> None:
+    def __init__(self, random: Random, crash_rate: float = 0.0) -> None:
         self.messages: list[Message] = []
         self.pairs: dict[bytes, bytes] = {}
         self.commits = 0
-        self.crash = crash
+        self.crash_rate = crash_rate
         self._random = random
 
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
-        self._perhaps()  # before it is durable
+        self._maybe_crash()  # before the commit is durable
         for message in messages:
-            check_message(message, KINDS[message.topic])
+            check_message(message, TYPES[message.topic])
         self.commits += 1
         self.messages += messages
         for key, value in state.items():
@@ -174,27 +179,33 @@ class ListSink:
                 self.pairs.pop(key, None)
             else:
                 self.pairs[key] = value
-        self._perhaps()  # durable, and nobody was told
+        self._maybe_crash()  # the commit is durable, but the worker does not learn of it
 
-    def _perhaps(self) -> None:
-        if self._random.random() < self.crash:
+    def _maybe_crash(self) -> None:
+        if self._random.random() < self.crash_rate:
             raise Crash
 
-    def ids(self) -> Counter[str]:
+    def event_ids(self) -> Counter[str]:
         return Counter(dict(message.headers)["ce_id"].decode() for message in self.messages)
 
-    def things(self) -> Counter[tuple[str, str]]:
-        """Name and contents of what was published."""
-        found = (msgspec.json.decode(m.value, type=Data) for m in self.messages if m.topic == TYPE.topic)
-        return Counter((data.name, data.says) for data in found)
+    def published(self) -> list[Data]:
+        """Return the data of the published events, in order, without dead letters."""
+        return [msgspec.json.decode(each.value, type=Data) for each in self.messages if each.topic == TYPE.topic]
+
+    def contents(self) -> Counter[tuple[str, str]]:
+        """Count the published events by name and content."""
+        return Counter((data.name, data.content) for data in self.published())
 
 
-class Enough(BaseException):
-    """The simulation has run for as long as it should."""
+class SimulationOver(BaseException):
+    """Ends the simulation."""
 
 
 class EndingClock(SimulatedClock):
-    """A simulated clock that ends the run when `final` has passed an instant, or long after it should have."""
+    """A simulated clock that ends the simulation once the stream's `final` has reached a given instant.
+
+    It fails the test when `final` is 60 days late.
+    """
 
     def __init__(self, now: datetime, final: datetime) -> None:
         super().__init__(now)
@@ -203,34 +214,37 @@ class EndingClock(SimulatedClock):
 
     async def until(self, instant: datetime) -> None:
         await super().until(instant)
-        self._perhaps_end()
+        self._check_end()
 
     def pass_s(self, seconds: float) -> None:
         super().pass_s(seconds)
-        self._perhaps_end()
+        self._check_end()
 
-    def _perhaps_end(self) -> None:
+    def _check_end(self) -> None:
         if self.state is not None and self.state.checkpoint is not None and self.state.checkpoint.final >= self.final:
-            raise Enough
-        assert self.now() < self.final + timedelta(days=60), "it does not get on"
+            raise SimulationOver
+        assert self.now() < self.final + timedelta(days=60), "final does not advance"
 
 
-async def live(
+async def run_with_restarts(
     stream: Stream[Any],
     sink: ListSink,
     clock: EndingClock,
     since: datetime | None,
     random: Random,
-    row: StreamStatus | None = None,
+    status: StreamStatus | None = None,
 ) -> None:
-    """One process after another follows the stream, each from what the one before made durable."""
+    """Run the stream until the clock ends the simulation, in a new process after each crash.
+
+    Each process loads the state that the previous ones made durable.
+    """
     while True:
         origin = Origin("test", stream.source, stream.name)
         prefix = "test/1/list/things"
         shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
         state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))
         clock.state = state
-        telemetry = StreamTelemetry(Metrics(), row or StreamStatus("test", stream.source, stream.name), [TYPE.name])
+        telemetry = StreamTelemetry(Metrics(), status or StreamStatus("test", stream.source, stream.name), [TYPE.name])
         worker = Worker(stream, state, sink.commit, origin=origin, clock=clock, telemetry=telemetry, random=random)
         try:
             try:
@@ -238,6 +252,6 @@ async def live(
             except Crash:
                 clock.pass_s(random.choice([1, 60, 3600, 8 * 3600]))
                 continue
-        except (Enough, EpochEnded):
+        except (SimulationOver, EpochEnded):
             pass
         return

@@ -1,4 +1,4 @@
-"""Clocks that are wrong: ours, the vendor's, a device's. Nothing is lost or doubled; some of it comes later."""
+"""Wrong clocks, of this machine or of a device: no record is lost or published twice, some are published later."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -18,18 +18,18 @@ from collector.pipeline.batch import Batch
 from collector.pipeline.state import Shape, State
 from collector.worker import SAVE_INTERVAL
 from tests.simulated import SimulatedClock, at
-from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
-from tests.worker.test_exactly_once import DAY, HOUR, ZERO, history
+from tests.worker.harness import EndingClock, ListSink, ListStream, VendorRow, run_with_restarts
+from tests.worker.test_exactly_once import DAY, HOUR, T0, history
 
 pytestmark = pytest.mark.anyio
 
 Skew = Callable[[datetime], timedelta]
 LATENESS_S = 6 * HOUR
-NOON = at(ZERO + DAY // 2)
+NOON = at(T0 + DAY // 2)
 
 
-class OurClock(EndingClock):
-    """A clock that stands apart from the true time, which goes on underneath."""
+class SkewedClock(EndingClock):
+    """This machine's clock: it differs from the true time by `skew`, which depends on the true time."""
 
     def __init__(self, now: datetime, final: datetime, skew: Skew) -> None:
         super().__init__(now, final)
@@ -42,33 +42,33 @@ class OurClock(EndingClock):
         await anyio.lowlevel.checkpoint()
         while (left := instant - self.now()) > timedelta(0):
             self._now += min(left, timedelta(minutes=1))
-        self._perhaps_end()
+        self._check_end()
 
-    def true(self) -> datetime:
+    def true_time(self) -> datetime:
         return self._now
 
 
 class TrueClock(SimulatedClock):
-    """The same time, as the vendor sees it."""
+    """The vendor's clock: the true time under a skewed clock."""
 
-    def __init__(self, ours: OurClock) -> None:
-        self._ours = ours
+    def __init__(self, skewed: SkewedClock) -> None:
+        self._skewed = skewed
 
     def now(self) -> datetime:
-        return self._ours.true()
+        return self._skewed.true_time()
 
     def pass_s(self, seconds: float) -> None:
-        self._ours.pass_s(seconds)
+        self._skewed.pass_s(seconds)
 
 
 class DatedStream(ListStream):
-    """A vendor that says in each answer what time it is."""
+    """A vendor whose responses carry its time, as the HTTP header `Date` does."""
 
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
-        said = floor_second(self._clock.now())
-        async with aclosing(super().fetch(window)) as answers:
-            async for answer in answers:
-                yield structs.replace(answer, vendor_now=said)
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[VendorRow], None]:
+        vendor_now = floor_second(self._clock.now())
+        async with aclosing(super().fetch(window)) as results:
+            async for result in results:
+                yield structs.replace(result, vendor_now=vendor_now)
 
 
 def always(skew: timedelta) -> Skew:
@@ -84,7 +84,7 @@ def until_noon(skew: timedelta) -> Skew:
 
 
 async def published(
-    rows: list[Happened], skew: Skew, *, dated: bool, crash: float = 0.01, seed: int = 1
+    rows: list[VendorRow], skew: Skew, *, dated: bool, crash_rate: float = 0.01, seed: int = 1
 ) -> tuple[Counter[tuple[str, str]], Counter[str]]:
     random = Random(seed)
     policy = Policy(
@@ -94,18 +94,25 @@ async def published(
         sweep_every=timedelta(hours=1),
         span=timedelta(hours=6),
     )
-    clock = OurClock(at(ZERO + 60), at(ZERO + DAY + 8 * HOUR), skew)
-    kind = DatedStream if dated else ListStream
-    stream = kind(
-        rows, TrueClock(clock), policy, DedupMode.VERSIONED, select="begin", inclusive=True, random=random, failure=0.01
+    clock = SkewedClock(at(T0 + 60), at(T0 + DAY + 8 * HOUR), skew)
+    stream_type = DatedStream if dated else ListStream
+    stream = stream_type(
+        rows,
+        TrueClock(clock),
+        policy,
+        DedupMode.VERSIONED,
+        select="start",
+        inclusive=True,
+        random=random,
+        failure_rate=0.01,
     )
-    sink = ListSink(random, crash)
-    await live(stream, sink, clock, at(ZERO), random)
-    return sink.things(), sink.ids()
+    sink = ListSink(random, crash_rate)
+    await run_with_restarts(stream, sink, clock, at(T0), random)
+    return sink.contents(), sink.event_ids()
 
 
-def truth(rows: list[Happened]) -> Counter[tuple[str, str]]:
-    return Counter((row.name, row.says) for row in rows)
+def expected(rows: list[VendorRow]) -> Counter[tuple[str, str]]:
+    return Counter((row.name, row.content) for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -122,69 +129,72 @@ def truth(rows: list[Happened]) -> Counter[tuple[str, str]]:
     ],
     ids=[
         "behind",
-        "behind, the vendor says the time",
-        "ahead, the vendor says the time",
+        "behind, responses are dated",
+        "ahead, responses are dated",
         "set back at noon",
-        "set back at noon, the vendor says the time",
-        "set ahead at noon, the vendor says the time",
-        "ahead until noon, the vendor says the time",
+        "set back at noon, responses are dated",
+        "set ahead at noon, responses are dated",
+        "ahead until noon, responses are dated",
         "behind until noon",
     ],
 )
-async def test_our_clock_may_be_wrong(skew: Skew, dated: bool) -> None:
+async def test_a_wrong_clock_of_this_machine_loses_and_duplicates_nothing(skew: Skew, dated: bool) -> None:
     for seed in range(3):
         rows = history(Random(seed), LATENESS_S, days=1)
 
-        things, ids = await published(rows, skew, dated=dated, seed=seed)
+        contents, ids = await published(rows, skew, dated=dated, seed=seed)
 
-        assert truth(rows) == things, f"seed {seed}"
+        assert expected(rows) == contents, f"seed {seed}"
         assert 1 == max(ids.values())
 
 
-async def test_a_clock_of_ours_that_is_ahead_by_itself_loses_what_comes_later() -> None:
-    """What the vendor's `Date` is for; without it an operator moves the stream back (`collector state rewind`)."""
+async def test_without_dated_responses_a_clock_that_is_ahead_loses_late_records() -> None:
+    """The vendor's `Date` prevents this. Without it, an operator rewinds the stream (`collector state rewind`)."""
     rows = history(Random(1), LATENESS_S, days=1)
 
-    things, _ = await published(rows, always(timedelta(hours=12)), dated=False, crash=0)
+    contents, _ = await published(rows, always(timedelta(hours=12)), dated=False, crash_rate=0)
 
-    assert truth(rows) - things
+    assert contents < expected(rows)
 
 
 @pytest.mark.parametrize("dated", [True, False])
-async def test_a_device_whose_clock_is_hours_ahead_is_published_once(dated: bool) -> None:
+async def test_records_of_a_device_whose_clock_is_hours_ahead_are_published_once(dated: bool) -> None:
     rows = [
-        Happened(ZERO + n * 600 + 5 * HOUR, ZERO + n * 600 + 5 * HOUR + 30, f"ahead{n}", "hello", ZERO + n * 600)
+        VendorRow(T0 + n * 600 + 5 * HOUR, T0 + n * 600 + 5 * HOUR + 30, f"ahead{n}", "hello", T0 + n * 600)
         for n in range(100)
     ]
 
-    things, ids = await published(rows, always(timedelta(0)), dated=dated)
+    contents, ids = await published(rows, always(timedelta(0)), dated=dated)
 
-    assert truth(rows) == things
+    assert expected(rows) == contents
     assert 1 == max(ids.values())
 
 
-async def test_a_device_whose_clock_is_behind_is_published_while_that_is_within_the_lateness() -> None:
+async def test_records_of_a_device_whose_clock_is_behind_by_less_than_the_lateness_are_published_once() -> None:
     rows = [
-        Happened(ZERO + n * 600, ZERO + n * 600 + 30, f"behind{n}", "hello", ZERO + n * 600 + LATENESS_S - 60)
+        VendorRow(T0 + n * 600, T0 + n * 600 + 30, f"behind{n}", "hello", T0 + n * 600 + LATENESS_S - 60)
         for n in range(100)
     ]
 
-    things, ids = await published(rows, always(timedelta(0)), dated=True)
+    contents, ids = await published(rows, always(timedelta(0)), dated=True)
 
-    assert truth(rows) == things
+    assert expected(rows) == contents
     assert 1 == max(ids.values())
 
 
-class Fencing(ListSink):
-    """Somebody took the partition over, and wrote another head, when the owner had begun to wait."""
+class FencingSink(ListSink):
+    """A sink whose partition another process has taken over: it fences each commit."""
 
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
         del messages, state
         raise EpochEnded
 
 
-async def test_an_owner_that_waits_for_a_clock_that_ran_ahead_hears_of_a_rewind_within_minutes() -> None:
-    """Its watermark lies half a day ahead, so there is nothing to ask for, and nothing to commit but the head."""
+async def test_a_worker_that_waits_for_its_watermark_notices_a_rewind_within_minutes() -> None:
+    """Its watermark is half a day ahead, so it fetches nothing and commits only its unchanged checkpoint.
+
+    `collector state rewind` takes the partition over, so that commit is fenced and the epoch ends.
+    """
     clock, random = EndingClock(NOON, NOON + timedelta(days=9)), Random(1)
     policy = Policy(
         interval=timedelta(minutes=1),
@@ -193,13 +203,13 @@ async def test_an_owner_that_waits_for_a_clock_that_ran_ahead_hears_of_a_rewind_
         sweep_every=timedelta(hours=1),
         span=timedelta(hours=1),
     )
-    stream = ListStream([], clock, policy, DedupMode.VERSIONED, select="begin", inclusive=False, random=random)
+    stream = ListStream([], clock, policy, DedupMode.VERSIONED, select="start", inclusive=False, random=random)
     ahead = NOON + timedelta(hours=12)
     checkpoint = Checkpoint(NOON - timedelta(days=1), ahead, ahead - timedelta(hours=6), timedelta(hours=1), ahead)
-    sink = Fencing(random)
+    sink = FencingSink(random)
     sink.pairs = {key: value for key, value in _state_with(checkpoint).items() if value is not None}
-    await live(stream, sink, clock, None, random)
-    assert [] == stream.asked
+    await run_with_restarts(stream, sink, clock, None, random)
+    assert [] == stream.requests
     assert clock.now() - NOON <= SAVE_INTERVAL
 
 

@@ -1,4 +1,4 @@
-"""Whatever fails, whenever the process dies, however the vendor selects: every record comes out once."""
+"""Every record is published exactly once, whatever fails, whenever the process dies, however the vendor selects."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,40 +11,50 @@ from hypothesis import strategies as st
 
 from collector.model import DedupMode, Policy
 from tests.simulated import at
-from tests.worker.harness import Crash, EndingClock, Happened, ListSink, ListStream, Select, live
+from tests.worker.harness import (
+    MALFORMED,
+    Crash,
+    EndingClock,
+    ListSink,
+    ListStream,
+    Select,
+    VendorRow,
+    run_with_restarts,
+)
 
 pytestmark = pytest.mark.anyio
 
 HOUR, DAY = 3600, 24 * 3600
-ZERO = 1_000_000_800  # an hour's begin, long ago
-SELECTS: tuple[Select, ...] = ("begin", "end", "overlap", "strict overlap")
-HISTORIES = (DedupMode.MULTISET, DedupMode.VERSIONED)
+T0 = 1_000_000_800  # the start of an hour in 2001
+SELECTS: tuple[Select, ...] = ("start", "end", "overlap", "strict overlap")
+HISTORY_MODES = (DedupMode.MULTISET, DedupMode.VERSIONED)
 
 
-def history(random: Random, lateness_s: int, days: int) -> list[Happened]:
-    """Things of all lengths, some late, some twins, all of them known within the lateness after their begin."""
+def history(random: Random, lateness_s: int, days: int) -> list[VendorRow]:
+    """Return rows of all lengths, some of them late, all available within `lateness_s` after their start."""
     rows = []
     for number in range(200):
-        begin = ZERO + random.randrange(days * DAY)
+        begin = T0 + random.randrange(days * DAY)
         length = random.choice([random.randrange(120), random.randrange(120), random.randrange(4 * HOUR)])
         late = random.choice([0, 0, 0, random.randrange(600), random.randrange(max(1, lateness_s - length - 60))])
         if length + late > lateness_s - 60:
             length, late = 60, 0
-        rows.append(Happened(begin, begin + length, f"n{number}", "hello", begin + length + late))
+        rows.append(VendorRow(begin, begin + length, f"n{number}", "hello", begin + length + late))
     return rows
 
 
-def with_twins(random: Random, rows: Sequence[Happened], lateness_s: int) -> list[Happened]:
+def with_twins(random: Random, rows: Sequence[VendorRow], lateness_s: int) -> list[VendorRow]:
+    """Add a second row of the same key for some rows: with equal or other content, available then or later."""
     twins = []
     for row in random.sample(rows, 40):
         later = row.available_s + random.choice([0, 0, random.randrange(1800)])
-        available = max(row.available_s, min(row.begin_s + lateness_s - 60, later))
-        twins.append(Happened(row.begin_s, row.end_s, row.name, random.choice([row.says, "twin"]), available))
+        available = max(row.available_s, min(row.start_s + lateness_s - 60, later))
+        twins.append(VendorRow(row.start_s, row.end_s, row.name, random.choice([row.content, "twin"]), available))
     return [*rows, *twins]
 
 
-class Setup:
-    """One random world."""
+class Scenario:
+    """A random history, policy, vendor and sequence of crashes."""
 
     def __init__(
         self,
@@ -53,13 +63,13 @@ class Setup:
         select: Select,
         *,
         inclusive: bool,
-        crash: float,
-        more: Sequence[Happened] = (),
+        crash_rate: float,
+        more: Sequence[VendorRow] = (),
     ) -> None:
         self.random = random = Random(seed)
         self.lateness_s = random.choice([5 * HOUR, 12 * HOUR])
         self.days = 1
-        self.since_s = ZERO + random.choice([0, 6 * HOUR])
+        self.since_s = T0 + random.choice([0, 6 * HOUR])
         policy = Policy(
             interval=timedelta(seconds=random.choice([120, 900])),
             settle=timedelta(seconds=random.choice([1, 60, 2700])),
@@ -71,7 +81,7 @@ class Setup:
         if dedup_mode is DedupMode.MULTISET:
             self.rows = with_twins(random, self.rows, self.lateness_s)
         start = self.since_s + random.choice([1, 30 * HOUR])
-        self.clock = EndingClock(at(start), at(ZERO + self.days * DAY + 4 * HOUR))
+        self.clock = EndingClock(at(start), at(T0 + self.days * DAY + 4 * HOUR))
         self.stream = ListStream(
             self.rows,
             self.clock,
@@ -80,90 +90,94 @@ class Setup:
             select=select,
             inclusive=inclusive,
             random=random,
-            failure=random.choice([0, 0.02]),
-            answer_s=random.choice([1, 30]),
+            failure_rate=random.choice([0, 0.02]),
+            response_s=random.choice([1, 30]),
         )
-        self.sink = ListSink(random, crash)
+        self.sink = ListSink(random, crash_rate)
 
     async def run(self) -> None:
-        await live(self.stream, self.sink, self.clock, at(self.since_s), self.random)
+        await run_with_restarts(self.stream, self.sink, self.clock, at(self.since_s), self.random)
 
-    def truth(self) -> Counter[tuple[str, str]]:
-        return Counter((row.name, row.says) for row in self.rows if row.begin_s >= self.since_s)
+    def expected(self) -> Counter[tuple[str, str]]:
+        return Counter((row.name, row.content) for row in self.rows if row.start_s >= self.since_s)
 
 
-@pytest.mark.parametrize("dedup_mode", HISTORIES)
+@pytest.mark.parametrize("dedup_mode", HISTORY_MODES)
 @pytest.mark.parametrize("select", SELECTS)
 @pytest.mark.parametrize("inclusive", [True, False])
-@pytest.mark.parametrize("crash", [0, 0.0005, 0.02])
-async def test_every_record_comes_out_once(
-    dedup_mode: DedupMode, select: Select, inclusive: bool, crash: float
+@pytest.mark.parametrize("crash_rate", [0, 0.0005, 0.02])
+async def test_every_record_is_published_once(
+    dedup_mode: DedupMode, select: Select, inclusive: bool, crash_rate: float
 ) -> None:
     for seed in range(3):
-        world = Setup(seed, dedup_mode, select, inclusive=inclusive, crash=crash)
-        await world.run()
-        assert world.truth() == world.sink.things(), f"seed {seed}"
-        assert 1 == max(world.sink.ids().values()), f"seed {seed}"
+        scenario = Scenario(seed, dedup_mode, select, inclusive=inclusive, crash_rate=crash_rate)
+        await scenario.run()
+        assert scenario.expected() == scenario.sink.contents(), f"seed {seed}"
+        assert 1 == max(scenario.sink.event_ids().values()), f"seed {seed}"
 
 
 @pytest.mark.parametrize("select", SELECTS)
-async def test_a_crash_commits_the_same_as_no_crash(select: Select) -> None:
-    """The same ids, not only the same contents: what a consumer has seen does not depend on when the process died."""
+async def test_crashes_do_not_change_the_ids(select: Select) -> None:
+    """Ids are equal, not only contents, so a consumer can deduplicate across a crash."""
     for seed in range(10):
-        calm = Setup(seed, DedupMode.VERSIONED, select, inclusive=True, crash=0)
-        stormy = Setup(seed, DedupMode.VERSIONED, select, inclusive=True, crash=0.05)
-        await calm.run()
-        await stormy.run()
-        assert calm.sink.ids() == stormy.sink.ids(), f"seed {seed}"
+        undisturbed = Scenario(seed, DedupMode.VERSIONED, select, inclusive=True, crash_rate=0)
+        crashing = Scenario(seed, DedupMode.VERSIONED, select, inclusive=True, crash_rate=0.05)
+        await undisturbed.run()
+        await crashing.run()
+        assert undisturbed.sink.event_ids() == crashing.sink.event_ids(), f"seed {seed}"
 
 
-async def test_a_crash_at_each_single_commit_changes_nothing() -> None:
-    calm = Setup(7, DedupMode.VERSIONED, "end", inclusive=False, crash=0)
-    await calm.run()
-    expected, steps = calm.sink.ids(), calm.sink.commits
+async def test_a_crash_before_or_after_any_one_commit_changes_nothing() -> None:
+    undisturbed = Scenario(7, DedupMode.VERSIONED, "end", inclusive=False, crash_rate=0)
+    await undisturbed.run()
+    expected, steps = undisturbed.sink.event_ids(), undisturbed.sink.commits
     assert steps > 20
     for step in range(0, 2 * steps, 11):
-        world = Setup(7, DedupMode.VERSIONED, "end", inclusive=False, crash=0)
-        left = [step]
+        scenario = Scenario(7, DedupMode.VERSIONED, "end", inclusive=False, crash_rate=0)
+        remaining = [step]
 
-        def die(left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] == -1:
+        def crash_once(remaining: list[int] = remaining) -> None:
+            remaining[0] -= 1
+            if remaining[0] == -1:
                 raise Crash
 
-        world.sink._perhaps = die  # type: ignore[method-assign]
-        await world.run()
-        assert expected == world.sink.ids(), f"died at step {step}"
+        scenario.sink._maybe_crash = crash_once  # type: ignore[method-assign]
+        await scenario.run()
+        assert remaining[0] < 0, f"no crash at step {step}"
+        assert expected == scenario.sink.event_ids(), f"crashed at step {step}"
 
 
 @given(
     seed=st.integers(0, 2**32),
     select=st.sampled_from(SELECTS),
-    dedup_mode=st.sampled_from(HISTORIES),
-    often=st.booleans(),
+    dedup_mode=st.sampled_from(HISTORY_MODES),
+    crash_rate=st.sampled_from([0.0005, 0.02]),
 )
 @settings(max_examples=25)
-async def test_no_world_loses_or_doubles(seed: int, select: Select, dedup_mode: DedupMode, often: bool) -> None:
-    world = Setup(seed, dedup_mode, select, inclusive=seed % 2 == 0, crash=0.02 if often else 0.0005)
-    await world.run()
-    assert world.truth() == world.sink.things()
+async def test_random_scenarios_lose_and_duplicate_nothing(
+    seed: int, select: Select, dedup_mode: DedupMode, crash_rate: float
+) -> None:
+    scenario = Scenario(seed, dedup_mode, select, inclusive=seed % 2 == 0, crash_rate=crash_rate)
+    await scenario.run()
+    assert scenario.expected() == scenario.sink.contents()
+    assert 1 == max(scenario.sink.event_ids().values())
 
 
-async def test_a_dead_letter_comes_once_however_often_the_row_is_asked_about() -> None:
-    begin = ZERO + 18 * HOUR
-    broken = Happened(begin, begin + 60, "broken", "rubbish", begin + 120)
-    world = Setup(3, DedupMode.VERSIONED, "begin", inclusive=True, crash=0.01, more=[broken])
-    await world.run()
-    letters = [message for message in world.sink.messages if message.topic == "collector.dead_letters"]
+async def test_a_malformed_row_is_one_dead_letter_however_often_it_is_returned() -> None:
+    begin = T0 + 18 * HOUR
+    broken = VendorRow(begin, begin + 60, "broken", MALFORMED, begin + 120)
+    scenario = Scenario(3, DedupMode.VERSIONED, "start", inclusive=True, crash_rate=0.01, more=[broken])
+    await scenario.run()
+    letters = [message for message in scenario.sink.messages if message.topic == "collector.dead_letters"]
     assert [b"list/things"] == [message.key for message in letters]
 
 
 async def test_a_bounded_stream_completes_with_the_records_that_start_in_it() -> None:
     for select in SELECTS:
-        world = Setup(11, DedupMode.VERSIONED, select, inclusive=True, crash=0.005)
-        until = ZERO + 16 * HOUR
-        policy = world.stream.policy
-        world.stream.policy = Policy(
+        scenario = Scenario(11, DedupMode.VERSIONED, select, inclusive=True, crash_rate=0.005)
+        until = T0 + 16 * HOUR
+        policy = scenario.stream.policy
+        scenario.stream.policy = Policy(
             interval=policy.interval,
             settle=policy.settle,
             allowed_lateness=policy.allowed_lateness,
@@ -171,7 +185,7 @@ async def test_a_bounded_stream_completes_with_the_records_that_start_in_it() ->
             span=policy.span,
             until=at(until),
         )
-        expected = Counter((row.name, row.says) for row in world.rows if world.since_s <= row.begin_s < until)
-        world.clock.final = at(ZERO + 99 * DAY)  # it must end by itself
-        await world.run()
-        assert expected == world.sink.things(), select
+        expected = Counter((row.name, row.content) for row in scenario.rows if scenario.since_s <= row.start_s < until)
+        scenario.clock.final = at(T0 + 99 * DAY)  # the clock does not end the run: the stream completes
+        await scenario.run()
+        assert expected == scenario.sink.contents(), select

@@ -1,4 +1,4 @@
-"""A stream whose key was refused: it tries again when the key is another, and slowly while it is not."""
+"""A stream whose key the vendor refuses: it retries at once when the key changes, and with backoff until then."""
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
@@ -17,11 +17,11 @@ from collector.telemetry.stream import StreamTelemetry
 from collector.vendors.backoff import PARKED
 from collector.worker import CREDENTIALS_CHECK_INTERVAL, Worker
 from tests.simulated import at
-from tests.worker.harness import TYPE, EndingClock, Enough, Happened, ListSink, ListStream
+from tests.worker.harness import TYPE, EndingClock, ListSink, ListStream, SimulationOver, VendorRow
 
 pytestmark = pytest.mark.anyio
 
-ZERO = 1_000_000_800
+T0 = 1_000_000_800
 POLICY = Policy(
     interval=timedelta(minutes=1),
     settle=timedelta(seconds=30),
@@ -31,104 +31,109 @@ POLICY = Policy(
 )
 
 
-class Door(ListStream):
-    """A stream that is opened by the key that was right when it was asked, and notes when it refused."""
+class KeyedStream(ListStream):
+    """A vendor that refuses requests without its valid key, and records when it did."""
 
     key: str | None = "old"
-    right = "new"
+    valid_key = "new"
     error: Exception = Park("HTTP 401", advice="correct the key")
-    on_refusal: str | None = None
-    """What the key is changed to while the vendor refuses it."""
+    key_after_refusal: str | None = None
+    """The key that is configured while the vendor refuses the current one."""
 
-    def locked(self, clock: EndingClock) -> None:
+    def record_refusals(self, clock: EndingClock) -> None:
         self.clock = clock
-        self.refused: list[datetime] = []
+        self.refused_at: list[datetime] = []
 
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
-        if self.key != self.right:
-            self.refused.append(self.clock.now())
-            self.key = self.on_refusal or self.key
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[VendorRow], None]:
+        if self.key != self.valid_key:
+            self.refused_at.append(self.clock.now())
+            self.key = self.key_after_refusal or self.key
             raise self.error
-        async for answer in super().fetch(window):
-            yield answer
+        async for result in super().fetch(window):
+            yield result
 
 
-class Rotating(EndingClock):
-    """A clock during which somebody changes the key."""
+class RotatingClock(EndingClock):
+    """A clock that changes the stream's key at given instants."""
 
-    door: Door
+    stream: KeyedStream
     changes: list[tuple[datetime, str | None]]
 
     async def until(self, instant: datetime) -> None:
         await super().until(instant)
         while self.changes and self.changes[0][0] <= self.now():
-            self.door.key = self.changes.pop(0)[1]
+            self.stream.key = self.changes.pop(0)[1]
 
 
-async def followed(changes: list[tuple[int, str | None]], **facts: object) -> Door:
-    """The stream, after it was final for a while; the key changed so many seconds after the start."""
-    clock, random = Rotating(at(ZERO), at(ZERO + 3600)), Random(6)
-    clock.door = door = Door([], clock, POLICY, DedupMode.VERSIONED, select="begin", inclusive=True, random=random)
-    clock.changes = [(at(ZERO + after_s), key) for after_s, key in changes]
-    door.locked(clock)
-    for name, value in facts.items():
-        setattr(door, name, value)
+async def polled(changes: list[tuple[int, str | None]], **attributes: object) -> KeyedStream:
+    """Run the stream until `final` is an hour after the start. `changes` has the keys, by seconds after the start."""
+    clock, random = RotatingClock(at(T0), at(T0 + 3600)), Random(6)
+    stream = KeyedStream([], clock, POLICY, DedupMode.VERSIONED, select="start", inclusive=True, random=random)
+    clock.stream = stream
+    clock.changes = [(at(T0 + after_s), key) for after_s, key in changes]
+    stream.record_refusals(clock)
+    for name, value in attributes.items():
+        setattr(stream, name, value)
     state = State("test/1/list/things", Shape(DedupMode.VERSIONED, 1, timedelta(0)))
     clock.state = state
     worker = Worker(
-        door,
+        stream,
         state,
         ListSink(random).commit,
         origin=Origin("test", "list", "things"),
         clock=clock,
         telemetry=StreamTelemetry(Metrics(), StreamStatus("test", "list", "things"), [TYPE.name]),
         random=random,
-        credentials=lambda: door.key,
+        credentials=lambda: stream.key,
     )
-    with pytest.raises(Enough):
-        await worker.run(at(ZERO))
-    return door
+    with pytest.raises(SimulationOver):
+        await worker.run(at(T0))
+    return stream
 
 
-def waits_s(door: Door) -> list[float]:
-    """Between the refusals, and from the last to the first answer."""
-    moments = [*door.refused, door.asked[0][1]]
-    return [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
+def attempts_s(stream: KeyedStream) -> list[float]:
+    """When requests were made, in seconds after the start: all refused ones, and the first that succeeded."""
+    return [(each - at(T0)).total_seconds() for each in (*stream.refused_at, stream.requests[0][1])]
 
 
-async def test_a_key_that_is_changed_is_tried_at_once() -> None:
-    door = await followed([(1000, "new")])
-
-    *slow, last = waits_s(door)
-    changed_s = at(ZERO + 1000) - door.refused[-1]
-    assert all(wait >= PARKED[0] / 2 for wait in slow)
-    assert changed_s <= timedelta(seconds=last) <= changed_s + CREDENTIALS_CHECK_INTERVAL
+def waits_s(stream: KeyedStream) -> list[float]:
+    """Seconds from each of these requests to the next."""
+    return [later - earlier for earlier, later in pairwise(attempts_s(stream))]
 
 
-async def test_each_change_is_tried_also_one_that_is_wrong_again_or_missing() -> None:
-    door = await followed([(500, None), (600, "wrong again"), (700, "new")])
+async def test_a_changed_key_is_used_at_once() -> None:
+    stream = await polled([(1000, "new")])
 
-    tried_s = [(moment - at(ZERO)).total_seconds() for moment in (*door.refused, door.asked[0][1])]
+    *backoff_s, _ = waits_s(stream)
+    assert backoff_s
+    assert all(wait >= PARKED[0] / 2 for wait in backoff_s)
+    assert 1000 <= attempts_s(stream)[-1] <= 1000 + CREDENTIALS_CHECK_INTERVAL.total_seconds()
+
+
+async def test_each_change_is_used_even_if_the_key_is_removed_or_wrong_again() -> None:
+    stream = await polled([(500, None), (600, "wrong again"), (700, "new")])
+
+    check_s = CREDENTIALS_CHECK_INTERVAL.total_seconds()
     for changed_s in (500, 600, 700):
-        assert [each for each in tried_s if changed_s <= each <= changed_s + CREDENTIALS_CHECK_INTERVAL.total_seconds()]
+        assert 1 == sum(changed_s <= each <= changed_s + check_s for each in attempts_s(stream))
 
 
-async def test_a_key_that_is_changed_while_the_old_one_is_refused_is_noticed_too() -> None:
-    door = await followed([], on_refusal="new")
+async def test_a_key_that_changes_during_the_refused_request_is_used_at_once() -> None:
+    stream = await polled([], key_after_refusal="new")
 
-    assert [0] == [round(wait) for wait in waits_s(door)]
+    assert [0] == [round(wait) for wait in waits_s(stream)]
 
 
-async def test_whoever_is_asked_to_wait_waits_whatever_becomes_of_the_key() -> None:
-    door = await followed([(10, "new")], error=RetryLater("HTTP 429", after_s=900))
+async def test_a_wait_that_the_vendor_requests_is_kept_even_if_the_key_changes() -> None:
+    stream = await polled([(10, "new")], error=RetryLater("HTTP 429", after_s=900))
 
-    (wait,) = waits_s(door)
+    (wait,) = waits_s(stream)
     assert wait >= 900
 
 
-async def test_without_a_change_it_is_tried_ever_more_slowly() -> None:
-    door = await followed([(2500, "new")])
+async def test_without_a_change_retries_slow_down() -> None:
+    stream = await polled([(2500, "new")])
 
-    waits = waits_s(door)[:-1]
+    waits = waits_s(stream)[:-1]
     assert len(waits) <= 10
     assert waits[-1] > PARKED[1] / 2

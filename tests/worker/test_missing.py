@@ -1,4 +1,4 @@
-"""Numbers of a device's sessions that were never seen: counted, closed by late ones, told when they are lost."""
+"""Gaps in the numbers of a device's sessions: counted, closed by late sessions, logged once they are lost."""
 
 import logging
 from datetime import timedelta
@@ -12,7 +12,7 @@ from collector.instants import unix_s
 from collector.model import DedupMode, Policy, Record
 from collector.telemetry.status import StreamStatus
 from tests.simulated import START
-from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
+from tests.worker.harness import EndingClock, ListSink, ListStream, VendorRow, run_with_restarts
 
 pytestmark = pytest.mark.anyio
 
@@ -20,51 +20,57 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 POLICY = Policy(interval=MINUTE, settle=2 * MINUTE, allowed_lateness=6 * HOUR, sweep_every=HOUR, span=HOUR)
 LOST, LATE = 40, 50
-"""Session 40 never comes; session 50 comes three hours late."""
+"""Session 40 never appears; session 50 appears three hours late."""
 
 
 class NumberedStream(ListStream):
-    def sequence_of(self, record: Record[Happened]) -> tuple[int, int]:  # type: ignore[override]
+    def sequence_of(self, record: Record[VendorRow]) -> tuple[int, int]:  # type: ignore[override]
         return 7, int(record.payload.name)
 
 
 class WatchingClock(EndingClock):
-    """Notes what is missing, hour by hour."""
+    """Records the number of missing sessions at the end of each hour."""
 
-    row: StreamStatus
-    found: dict[int, int | None]
+    status: StreamStatus
+    missing: dict[int, int | None]
 
     async def until(self, instant: object) -> None:
         await super().until(instant)  # type: ignore[arg-type]
-        self.found[(self.now() - START) // HOUR] = self.row.missing
+        self.missing[(self.now() - START) // HOUR] = self.status.missing
 
 
-def sessions() -> list[Happened]:
+def sessions() -> list[VendorRow]:
     found = []
     for number in range(1, 200):
-        begin = unix_s(START) + 180 * number
+        start_s = unix_s(START) + 180 * number
         late_s = 3 * 3600 if number == LATE else 60
         if number != LOST:
-            found.append(Happened(begin, begin + 30, str(number), "it", begin + 30 + late_s))
+            found.append(VendorRow(start_s, start_s + 30, str(number), "hello", start_s + 30 + late_s))
     return found
 
 
-@pytest.mark.parametrize("crash", [0.0, 0.01])
-async def test_gaps_are_counted_closed_and_told_of(crash: float) -> None:
+@pytest.mark.parametrize("crash_rate", [0.0, 0.01])
+async def test_gaps_are_counted_closed_and_logged_once(crash_rate: float) -> None:
     random = Random(3)
     clock = WatchingClock(START, START + 12 * HOUR)
-    clock.row, clock.found = StreamStatus("test", "list", "things"), {}
+    clock.status, clock.missing = StreamStatus("test", "list", "things"), {}
     stream = NumberedStream(
-        sessions(), clock, POLICY, DedupMode.VERSIONED, select="begin", inclusive=False, random=random, failure=0.05
+        sessions(),
+        clock,
+        POLICY,
+        DedupMode.VERSIONED,
+        select="start",
+        inclusive=False,
+        random=random,
+        failure_rate=0.05,
     )
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with capture_logs() as logs:
-        await live(stream, ListSink(random, crash), clock, START, random, clock.row)
-    told = [(each["first"], each["last"], each["device"]) for each in logs if each["event"] == "sessions_missing"]
-    assert {(LOST, LOST, 7)} >= set(told), "nothing that is there is told to be missing, also after a restart"
-    if not crash:
-        assert [(LOST, LOST, 7)] == told, "once, when nothing is expected any more"
-        assert 0 == clock.found[1]
-        assert 2 == clock.found[4]
-        assert 1 == clock.found[7]
-        assert 0 == clock.found[11]
+        await run_with_restarts(stream, ListSink(random, crash_rate), clock, START, random, clock.status)
+    logged = [(each["first"], each["last"], each["device"]) for each in logs if each["event"] == "sessions_missing"]
+    assert [(LOST, LOST, 7)] == logged
+    if not crash_rate:
+        assert 0 == clock.missing[1]
+        assert 2 == clock.missing[4]
+        assert 1 == clock.missing[7]
+        assert 0 == clock.missing[11]

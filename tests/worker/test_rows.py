@@ -1,4 +1,4 @@
-"""Rows that are filed by a clock far from UTC, as those of Quividi are: every one of them comes out once."""
+"""Rows stored by a vendor's local clock far from UTC, as Quividi's are: each is published exactly once."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -11,12 +11,12 @@ from msgspec import structs
 
 from collector.model import DedupMode, FetchResult, Policy, Record, Window
 from tests.simulated import at
-from tests.worker.harness import EndingClock, Happened, ListSink, ListStream, live
+from tests.worker.harness import EndingClock, ListSink, ListStream, VendorRow, run_with_restarts
 
 pytestmark = pytest.mark.anyio
 
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
-ZERO = 1_000_000_800  # an hour's begin, long ago
+T0 = 1_000_000_800  # the start of an hour in 2001
 LATENESS = timedelta(hours=6)
 POLICY = Policy(
     interval=timedelta(minutes=15),
@@ -28,47 +28,49 @@ POLICY = Policy(
 
 
 class LocalStream(ListStream):
-    """A stream whose vendor's clock is not UTC's."""
+    """A vendor whose clock is ahead of UTC by `offset_s`."""
 
     max_clock_offset = timedelta(days=1)
-    ahead_s = 0
+    offset_s = 0
 
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Happened], None]:
-        async with aclosing(super().fetch(window)) as answers:
-            async for answer in answers:
-                filed = [
-                    structs.replace(row, vendor_local_s=row.vendor_local_s + self.ahead_s)
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[VendorRow], None]:
+        async with aclosing(super().fetch(window)) as results:
+            async for result in results:
+                records = [
+                    structs.replace(row, vendor_local_s=row.vendor_local_s + self.offset_s)
                     if isinstance(row, Record)
                     else row
-                    for row in answer.records
+                    for row in result.records
                 ]
-                yield structs.replace(answer, records=filed)
+                yield structs.replace(result, records=records)
 
 
-def history(random: Random) -> list[Happened]:
-    """Two days of rows, a third of them twins of others, some as late as they may be."""
+def history(random: Random) -> list[VendorRow]:
+    """Return two days of rows, some of them late. Every third has a twin: an equal row, available then or later."""
     rows = []
     for number in range(100):
-        begin = ZERO + random.randrange(2 * DAY)
-        late = random.choice([0, 0, random.randrange(30 * MINUTE), random.randrange(5 * HOUR)])
-        row = Happened(begin, begin + random.randrange(120), f"n{number}", "hello", begin + 120 + late)
+        start_s = T0 + random.randrange(2 * DAY)
+        late_s = random.choice([0, 0, random.randrange(30 * MINUTE), random.randrange(5 * HOUR)])
+        row = VendorRow(start_s, start_s + random.randrange(120), f"n{number}", "hello", start_s + 120 + late_s)
         rows.append(row)
         if number % 3 == 0:
             rows.append(structs.replace(row, available_s=row.available_s + random.choice([0, HOUR // 2])))
     return rows
 
 
-@pytest.mark.parametrize("ahead_h", [-12, -3.5, 0, 5.75, 14])
-@pytest.mark.parametrize("crash", [0, 0.02])
-async def test_every_row_comes_out_once_wherever_the_vendor_s_clock_stands(ahead_h: float, crash: float) -> None:
-    random = Random(ahead_h)
+@pytest.mark.parametrize("offset_h", [-12, -3.5, 0, 5.75, 14])
+@pytest.mark.parametrize("crash_rate", [0, 0.02])
+async def test_every_row_is_published_once_whatever_the_vendor_s_offset_from_utc(
+    offset_h: float, crash_rate: float
+) -> None:
+    random = Random(offset_h)
     rows = history(random)
-    clock = EndingClock(at(ZERO + HOUR), at(ZERO + 2 * DAY + HOUR))
-    stream = LocalStream(rows, clock, POLICY, DedupMode.MULTISET, select="begin", inclusive=True, random=random)
-    stream.ahead_s = int(ahead_h * HOUR)
-    sink = ListSink(random, crash)
+    clock = EndingClock(at(T0 + HOUR), at(T0 + 2 * DAY + HOUR))
+    stream = LocalStream(rows, clock, POLICY, DedupMode.MULTISET, select="start", inclusive=True, random=random)
+    stream.offset_s = int(offset_h * HOUR)
+    sink = ListSink(random, crash_rate)
 
-    await live(stream, sink, clock, at(ZERO), random)
+    await run_with_restarts(stream, sink, clock, at(T0), random)
 
-    assert Counter((row.name, row.says) for row in rows) == sink.things()
-    assert {1} == set(sink.ids().values())
+    assert Counter((row.name, row.content) for row in rows) == sink.contents()
+    assert {1} == set(sink.event_ids().values())

@@ -1,9 +1,8 @@
-"""A process is replaced by one whose lists of fields have changed, whenever it dies: every record comes out once."""
+"""A release with changed field lists replaces the previous one at any time: every record is published exactly once."""
 
 from datetime import timedelta
 from random import Random
 
-import msgspec
 import pytest
 
 from collector.model import DedupMode, Record
@@ -12,9 +11,17 @@ from collector.pipeline.state import Shape, by_stream, load
 from tests.changed import CHANGES, Change, Changed, Lists
 from tests.simulated import START, at
 from tests.worker import test_latest
-from tests.worker.harness import TYPE, Data, EndingClock, Enough, Happened, ListSink, ListStream, fingerprint, live
-from tests.worker.test_exactly_once import HISTORIES, HOUR, SELECTS, ZERO, Setup
-from tests.worker.test_latest import GONE, MINUTE, Shown, Snapshots
+from tests.worker.harness import (
+    EndingClock,
+    ListSink,
+    ListStream,
+    SimulationOver,
+    VendorRow,
+    fingerprint,
+    run_with_restarts,
+)
+from tests.worker.test_exactly_once import HISTORY_MODES, HOUR, SELECTS, T0, Scenario
+from tests.worker.test_latest import GONE, MINUTE, Shown, SnapshotStream
 from tests.worker.test_revisions import POLICY
 
 pytestmark = pytest.mark.anyio
@@ -22,80 +29,78 @@ pytestmark = pytest.mark.anyio
 PREFIX = "test/1/list/things"
 
 
-def _says(record: Record[Happened]) -> bytes:
-    """Twins that say something else are not equal any more."""
-    return b"/" + record.payload.says.encode()
+def _content_part(record: Record[VendorRow]) -> bytes:
+    """Extend the key by the content, so that twins of different content have different keys."""
+    return b"/" + record.payload.content.encode()
 
 
-def versions(sink: ListSink, stream: Changed, lists: Lists) -> list[int]:
-    """Of the lists of fields, of all pages."""
+def page_versions(sink: ListSink, stream: Changed, lists: Lists) -> list[int]:
+    """Return the field list version of each durable page."""
     shape = Shape(stream.dedup_mode, stream.fields_version, timedelta(0), lists.former)
     return [page.version for page in load(PREFIX, shape, by_stream(sink.pairs)[PREFIX]).ledger.pages().values()]
 
 
-@pytest.mark.parametrize("dedup_mode", HISTORIES)
+@pytest.mark.parametrize("dedup_mode", HISTORY_MODES)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-@pytest.mark.parametrize("crash", [0, 0.02])
-async def test_every_record_comes_out_once_also_through_an_upgrade(
-    dedup_mode: DedupMode, change: Change, crash: float
+@pytest.mark.parametrize("crash_rate", [0, 0.02])
+async def test_every_record_is_published_once_across_an_upgrade(
+    dedup_mode: DedupMode, change: Change, crash_rate: float
 ) -> None:
-    part = _says if dedup_mode is DedupMode.MULTISET else lambda _: b"/account"
+    part = _content_part if dedup_mode is DedupMode.MULTISET else lambda _: b"/account"
     lists = Lists(dedup_mode, change, lambda record: fingerprint(record.payload), part)
     for seed, select in enumerate(SELECTS):
-        world = Setup(seed, dedup_mode, select, inclusive=True, crash=crash)
-        end, world.clock.final = world.clock.final, at(ZERO + (6 + 4 * seed) * HOUR)
-        await world.run()
-        world.clock.final = end
-        stream = Changed(world.stream, lists)
-        await live(stream, world.sink, world.clock, at(world.since_s), world.random)
+        scenario = Scenario(seed, dedup_mode, select, inclusive=True, crash_rate=crash_rate)
+        end, scenario.clock.final = scenario.clock.final, at(T0 + (6 + 4 * seed) * HOUR)
+        await scenario.run()
+        scenario.clock.final = end
+        stream = Changed(scenario.stream, lists)
+        await run_with_restarts(stream, scenario.sink, scenario.clock, at(scenario.since_s), scenario.random)
 
-        assert world.truth() == world.sink.things(), f"seed {seed}"
-        assert 1 == max(world.sink.ids().values()), f"seed {seed}"
-        assert {2} >= set(versions(world.sink, stream, lists)), f"seed {seed}"
+        assert scenario.expected() == scenario.sink.contents(), f"seed {seed}"
+        assert 1 == max(scenario.sink.event_ids().values()), f"seed {seed}"
+        assert {2} == set(page_versions(scenario.sink, stream, lists)), f"seed {seed}"
 
 
 class StoppedClock(EndingClock):
-    """One that ends the run at an instant."""
+    """A clock that ends the simulation at `final`, whatever the stream has reached."""
 
     def _perhaps_end(self) -> None:
         if self.now() >= self.final:
-            raise Enough
+            raise SimulationOver
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_revisions_go_on_where_they_were_before_the_upgrade(change: Change) -> None:
-    begin, end, three, six = ZERO + HOUR, ZERO + HOUR + 60, ZERO + 3 * HOUR, ZERO + 6 * HOUR
+async def test_revisions_continue_after_the_upgrade(change: Change) -> None:
+    start, end, three, six = T0 + HOUR, T0 + HOUR + 60, T0 + 3 * HOUR, T0 + 6 * HOUR
     rows = [
-        Happened(begin, end, "x", "first", end, replaced_s=three),
-        Happened(begin, end, "x", "second", three, replaced_s=six),
-        Happened(begin, end, "x", "first", six),
+        VendorRow(start, end, "x", "first", end, replaced_s=three),
+        VendorRow(start, end, "x", "second", three, replaced_s=six),
+        VendorRow(start, end, "x", "first", six),
     ]
     lists = Lists(DedupMode.VERSIONED, change, lambda record: fingerprint(record.payload))
     for upgraded in (2, 5, 8):
         random, sink = Random(5), ListSink(Random(5))
-        clock = StoppedClock(at(ZERO), at(ZERO + upgraded * HOUR))
-        stream = ListStream(rows, clock, POLICY, DedupMode.VERSIONED, select="begin", inclusive=True, random=random)
-        await live(stream, sink, clock, at(ZERO), random)
-        clock.final = at(ZERO + 11 * HOUR)
-        await live(Changed(stream, lists), sink, clock, at(ZERO), random)
+        clock = StoppedClock(at(T0), at(T0 + upgraded * HOUR))
+        stream = ListStream(rows, clock, POLICY, DedupMode.VERSIONED, select="start", inclusive=True, random=random)
+        await run_with_restarts(stream, sink, clock, at(T0), random)
+        clock.final = at(T0 + 11 * HOUR)
+        await run_with_restarts(Changed(stream, lists), sink, clock, at(T0), random)
 
-        assert [("first", 0), ("second", 1), ("first", 2)] == [(data.says, data.number) for data in things(sink)]
-
-
-def things(sink: ListSink) -> list[Data]:
-    return [msgspec.json.decode(each.value, type=Data) for each in sink.messages if each.topic == TYPE.topic]
+        assert [("first", 0), ("second", 1), ("first", 2)] == [(data.content, data.number) for data in sink.published()]
 
 
-async def upgraded_after(minutes: int, snapshots: list[Shown | None], lists: Lists, crash: float = 0.0) -> ListSink:
-    """What two releases make of a list of snapshots, a minute each."""
+async def upgraded_after(
+    minutes: int, snapshots: list[Shown | None], lists: Lists, crash_rate: float = 0.0
+) -> ListSink:
+    """Show each snapshot for a minute, first to one release, then to the next one. Return what both published."""
     random = Random(minutes)
-    sink, stream = ListSink(random, crash), Snapshots(snapshots)
+    sink, stream = ListSink(random, crash_rate), SnapshotStream(snapshots)
     changed = Changed(stream, lists)
     clock = StoppedClock(START, START + minutes * MINUTE)
-    await live(stream, sink, clock, START, random)
+    await run_with_restarts(stream, sink, clock, START, random)
     clock.final = START + (len(snapshots) + GONE_AFTER + 2) * MINUTE
-    await live(changed, sink, clock, START, random)
-    assert {2} == set(versions(sink, changed, lists)), "all that was known before is carried over"
+    await run_with_restarts(changed, sink, clock, START, random)
+    assert {2} == set(page_versions(sink, changed, lists)), "all pages were migrated"
     return sink
 
 
@@ -104,11 +109,11 @@ def lists_of_snapshots(change: Change) -> Lists:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_snapshots_go_on_whenever_the_upgrade_comes(change: Change) -> None:
-    """7 changes, disappears and comes back; 8 stays; 9 was gone before; 6 is new."""
-    early: list[Shown | None] = [{7: "on", 8: "on", 9: "on"}, *[{7: "on", 8: "on"}] * 4]
-    away: list[Shown | None] = [{8: "on"}] * (GONE_AFTER + 1)
-    snapshots = [*early, {7: "off", 8: "on"}, {7: "off", 8: "on"}, *away, {6: "on", 7: "off", 8: "on"}]
+async def test_snapshots_continue_whenever_the_upgrade_happens(change: Change) -> None:
+    """7 changes, disappears and returns; 8 stays; 9 is gone before the upgrade; 6 is new after it."""
+    before: list[Shown | None] = [{7: "on", 8: "on", 9: "on"}, *[{7: "on", 8: "on"}] * 4]
+    without_seven: list[Shown | None] = [{8: "on"}] * (GONE_AFTER + 1)
+    snapshots = [*before, {7: "off", 8: "on"}, {7: "off", 8: "on"}, *without_seven, {6: "on", 7: "off", 8: "on"}]
     expected = {
         "6": [("on", 0)],
         "7": [("on", 0), ("off", 1), (GONE, 2), ("off", 3)],
@@ -118,23 +123,23 @@ async def test_snapshots_go_on_whenever_the_upgrade_comes(change: Change) -> Non
     for minutes in (5, 6, 8, 12):
         sink = await upgraded_after(minutes, snapshots, lists_of_snapshots(change))
 
-        found = things(sink)
+        found = sink.published()
         assert expected == {
-            name: [(data.says, data.number) for data in found if data.name == name] for name in expected
+            name: [(data.content, data.number) for data in found if data.name == name] for name in expected
         }, f"after {minutes} minutes"
-        assert 1 == max(sink.ids().values())
+        assert 1 == max(sink.event_ids().values())
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_snapshots_survive_crashes_before_and_after_the_upgrade(change: Change) -> None:
-    says = [f"state {n // 600:02}" for n in range(6000)]
+    states = [f"state {n // 600:02}" for n in range(6000)]
     for minutes in (1000, 3000, 5000):
-        snapshots: list[Shown | None] = [{7: each, 8: "on"} for each in says]
-        sink = await upgraded_after(minutes, snapshots, lists_of_snapshots(change), crash=0.1)
+        snapshots: list[Shown | None] = [{7: each, 8: "on"} for each in states]
+        sink = await upgraded_after(minutes, snapshots, lists_of_snapshots(change), crash_rate=0.1)
 
-        found = things(sink)
-        assert [("on", 0)] == [(each.says, each.number) for each in found if each.name == "8"]
+        found = sink.published()
+        assert [("on", 0)] == [(each.content, each.number) for each in found if each.name == "8"]
         of_seven = [each for each in found if each.name == "7"]
         assert list(range(len(of_seven))) == [each.number for each in of_seven]
-        assert sorted({each.says for each in of_seven}) == [each.says for each in of_seven]
-        assert 1 == max(sink.ids().values())
+        assert sorted({each.content for each in of_seven}) == [each.content for each in of_seven]
+        assert 1 == max(sink.event_ids().values())
