@@ -68,8 +68,11 @@ async def test_gaps_are_counted_closed_and_logged_once(crash_rate: float) -> Non
     with capture_logs() as logs:
         await run_with_restarts(stream, ListSink(random, crash_rate), clock, START, random, clock.status)
     logged = [(each["first"], each["last"], each["device"]) for each in logs if each["event"] == "sessions_missing"]
-    assert [(LOST, LOST, 7)] == logged
-    if not crash_rate:
+    lost = [(LOST, LOST, 7)]
+    if crash_rate:
+        assert logged in ([], lost), "a restart may forget a gap, but reports no other"
+    else:
+        assert lost == logged
         assert 0 == clock.missing[1]
         assert 2 == clock.missing[4]
         assert 1 == clock.missing[7]

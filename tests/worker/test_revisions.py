@@ -66,4 +66,4 @@ async def test_two_versions_in_one_response_are_published_once_each() -> None:
     begin = T0 + HOUR
     rows = [VendorRow(begin, begin + 60, "x", content, begin + 60) for content in ("this", "that")]
     for seed in range(5):
-        assert [("this", 0), ("that", 1)] == await published(rows, "start", seed=seed)
+        assert [("that", 0), ("this", 1)] == await published(rows, "start", seed=seed)

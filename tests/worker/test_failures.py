@@ -1,0 +1,123 @@
+"""Failing requests and malformed rows: the worker backs off or parks the stream, recovers and loses nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from collector.errors import Park, RetryLater
+from collector.model import Window
+from tests.simulated import at
+from tests.worker.harness import MALFORMED, VendorRow
+from tests.worker.scripted import HOUR, T0, Scenario, names, rows_each
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_each_failure_doubles_the_wait_up_to_two_minutes() -> None:
+    scenario = Scenario([], start_s=T0 + 60, final_s=T0 + HOUR)
+    failures = [0] * 8
+
+    def script(_: Window, found: list[VendorRow]) -> list[VendorRow]:
+        if failures:
+            failures.pop()
+            raise RetryLater("HTTP 503")
+        return found
+
+    scenario.stream.script = script
+    await scenario.run()
+    waits = [
+        (b[1] - a[1]).total_seconds()
+        for a, b in zip(scenario.stream.requests[:8], scenario.stream.requests[1:9], strict=True)
+    ]
+    for number, wait in enumerate(waits):
+        full = min(120, 2**number)
+        assert full / 2 <= wait - 1 <= full + 1, f"wait {number}"
+    assert 8 == scenario.metric("collector_polls_total", outcome="retry")
+    assert "live" == scenario.status.state
+
+
+async def test_a_wait_that_the_vendor_requests_is_kept() -> None:
+    scenario = Scenario([], start_s=T0 + 60, final_s=T0 + 2 * HOUR)
+    failures = [0]
+
+    def script(_: Window, found: list[VendorRow]) -> list[VendorRow]:
+        if failures:
+            failures.pop()
+            raise RetryLater("HTTP 429", after_s=1800)
+        return found
+
+    scenario.stream.script = script
+    await scenario.run()
+    assert scenario.stream.requests[1][1] >= scenario.stream.requests[0][1] + timedelta(seconds=1800)
+
+
+async def test_a_parked_stream_is_retried_slowly_and_recovers_by_itself() -> None:
+    scenario = Scenario(rows_each(600), start_s=T0 + 60, final_s=T0 + 6 * HOUR)
+    failures, states = [0] * 5, list[str]()
+
+    def script(_: Window, found: list[VendorRow]) -> list[VendorRow]:
+        if failures:
+            failures.pop()
+            states.append(scenario.status.state)
+            raise Park("HTTP 401", advice="the key is wrong")
+        return found
+
+    scenario.stream.script = script
+    await scenario.run()
+    gap = scenario.stream.requests[1][1] - scenario.stream.requests[0][1]
+    assert timedelta(seconds=15) <= gap <= timedelta(seconds=32)
+    assert {row.name for row in rows_each(600)} == names(scenario)
+    assert 5 == scenario.metric("collector_polls_total", outcome="park")
+    assert ["not_owned", *["parked"] * 4] == states
+
+
+async def test_an_unexpected_exception_parks_the_stream_and_loses_nothing() -> None:
+    scenario = Scenario(rows_each(600), start_s=T0 + 60, final_s=T0 + 6 * HOUR)
+    failures, states = [0, 0], list[str]()
+
+    def script(_: Window, found: list[VendorRow]) -> list[VendorRow]:
+        if failures:
+            failures.pop()
+            states.append(scenario.status.state)
+            raise ZeroDivisionError
+        return found
+
+    scenario.stream.script = script
+    await scenario.run()
+    assert ["not_owned", "parked"] == states
+    assert {row.name for row in rows_each(600)} == names(scenario)
+
+
+async def test_if_a_tenth_of_the_rows_is_malformed_the_stream_is_parked_before_it_publishes_them() -> None:
+    good = rows_each(60)
+    bad = [VendorRow(t, t, f"bad {t}", MALFORMED, t) for t in range(T0, T0 + 6 * HOUR, 400)]
+    scenario = Scenario(good, start_s=T0 + 48 * HOUR, final_s=T0 + 7 * HOUR)
+    repaired = [False]
+
+    def script(window: Window, found: list[VendorRow]) -> list[VendorRow]:
+        if repaired[0]:
+            return found
+        if scenario.status.state == "parked":
+            repaired[0] = True
+            assert scenario.status.trouble is not None
+        return [*found, *(row for row in bad if window.start <= at(row.start_s) < window.end)]
+
+    scenario.stream.script = script
+    await scenario.run()
+    assert repaired[0]
+    assert {row.name for row in good} == names(scenario)
+
+
+async def test_a_few_malformed_rows_are_dead_letters_and_the_stream_continues() -> None:
+    good = rows_each(60)
+    bad = [VendorRow(t, t, f"bad {t}", MALFORMED, t) for t in range(T0, T0 + 6 * HOUR, 3000)]
+    scenario = Scenario(good, start_s=T0 + 48 * HOUR, final_s=T0 + 7 * HOUR)
+    scenario.stream.script = lambda window, found: [
+        *found,
+        *(row for row in bad if window.start <= at(row.start_s) < window.end),
+    ]
+    await scenario.run()
+    assert {row.name for row in good} == names(scenario)
+    letters = [message for message in scenario.sink.messages if message.topic == "collector.dead_letters"]
+    assert len(bad) == len(letters)
+    assert len(bad) == scenario.metric("collector_dead_letters_total", reason="malformed")
