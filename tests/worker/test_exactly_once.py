@@ -34,12 +34,12 @@ def history(random: Random, lateness_s: int, days: int) -> list[VendorRow]:
     """Return rows of all lengths, some of them late, all available within `lateness_s` after their start."""
     rows = []
     for number in range(200):
-        begin = T0 + random.randrange(days * DAY)
-        length = random.choice([random.randrange(120), random.randrange(120), random.randrange(4 * HOUR)])
-        late = random.choice([0, 0, 0, random.randrange(600), random.randrange(max(1, lateness_s - length - 60))])
-        if length + late > lateness_s - 60:
-            length, late = 60, 0
-        rows.append(VendorRow(begin, begin + length, f"n{number}", "hello", begin + length + late))
+        start_s = T0 + random.randrange(days * DAY)
+        length_s = random.choice([random.randrange(120), random.randrange(120), random.randrange(4 * HOUR)])
+        late_s = random.choice([0, 0, 0, random.randrange(600), random.randrange(max(1, lateness_s - length_s - 60))])
+        if length_s + late_s > lateness_s - 60:
+            length_s, late_s = 60, 0
+        rows.append(VendorRow(start_s, start_s + length_s, f"n{number}", "hello", start_s + length_s + late_s))
     return rows
 
 
@@ -164,8 +164,8 @@ async def test_random_scenarios_lose_and_duplicate_nothing(
 
 
 async def test_a_malformed_row_is_one_dead_letter_however_often_it_is_returned() -> None:
-    begin = T0 + 18 * HOUR
-    broken = VendorRow(begin, begin + 60, "broken", MALFORMED, begin + 120)
+    start_s = T0 + 18 * HOUR
+    broken = VendorRow(start_s, start_s + 60, "broken", MALFORMED, start_s + 120)
     scenario = Scenario(3, DedupMode.VERSIONED, "start", inclusive=True, crash_rate=0.01, more=[broken])
     await scenario.run()
     letters = [message for message in scenario.sink.messages if message.topic == "collector.dead_letters"]

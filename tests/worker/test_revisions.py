@@ -36,11 +36,11 @@ async def published(
 @pytest.mark.parametrize("select", ["start", "end", "overlap"])
 @pytest.mark.parametrize("crash_rate", [0.0, 0.02])
 async def test_a_change_back_to_earlier_content_is_a_further_revision(select: Select, crash_rate: float) -> None:
-    begin, end = T0 + HOUR, T0 + HOUR + 60
+    start_s, end = T0 + HOUR, T0 + HOUR + 60
     rows = [
-        VendorRow(begin, end, "x", "first", end, replaced_s=T0 + 3 * HOUR),
-        VendorRow(begin, end, "x", "second", T0 + 3 * HOUR, replaced_s=T0 + 6 * HOUR),
-        VendorRow(begin, end, "x", "first", T0 + 6 * HOUR),
+        VendorRow(start_s, end, "x", "first", end, replaced_s=T0 + 3 * HOUR),
+        VendorRow(start_s, end, "x", "second", T0 + 3 * HOUR, replaced_s=T0 + 6 * HOUR),
+        VendorRow(start_s, end, "x", "first", T0 + 6 * HOUR),
     ]
     # Content that is replaced during an outage is never fetched. Here no outage hides one.
     assert [("first", 0), ("second", 1), ("first", 2)] == await published(rows, select, crash_rate)
@@ -51,19 +51,19 @@ async def test_a_change_back_to_earlier_content_is_a_further_revision(select: Se
 async def test_a_record_whose_end_changes_is_revised_and_not_published_as_another_record(
     select: Select, longer: bool
 ) -> None:
-    begin = T0 + 2 * HOUR
-    ends = (begin + 60, begin + 2 * HOUR) if longer else (begin + 2 * HOUR, begin + 60)
-    known = max(ends) + 10
+    start_s = T0 + 2 * HOUR
+    ends_s = (start_s + 60, start_s + 2 * HOUR) if longer else (start_s + 2 * HOUR, start_s + 60)
+    known = max(ends_s) + 10
     rows = [
-        VendorRow(begin, ends[0], "x", "first", known, replaced_s=known + 2 * HOUR),
-        VendorRow(begin, ends[1], "x", "second", known + 2 * HOUR),
+        VendorRow(start_s, ends_s[0], "x", "first", known, replaced_s=known + 2 * HOUR),
+        VendorRow(start_s, ends_s[1], "x", "second", known + 2 * HOUR),
     ]
     assert [("first", 0), ("second", 1)] == await published(rows, select)
 
 
 async def test_two_versions_in_one_response_are_published_once_each() -> None:
     """They are numbered by the digests of their fingerprints, so the vendor's order of rows changes nothing."""
-    begin = T0 + HOUR
-    rows = [VendorRow(begin, begin + 60, "x", content, begin + 60) for content in ("this", "that")]
+    start_s = T0 + HOUR
+    rows = [VendorRow(start_s, start_s + 60, "x", content, start_s + 60) for content in ("this", "that")]
     for seed in range(5):
         assert [("that", 0), ("this", 1)] == await published(rows, "start", seed=seed)
