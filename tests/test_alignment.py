@@ -1,4 +1,4 @@
-"""Grids: every instant is in one period, and no cut lies in a stretch of local time that comes twice."""
+"""Alignment of windows: every instant is in one period, and no boundary lies in a repeated stretch of local time."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from collector.instants import SECOND
 PARIS = ZoneInfo("Europe/Paris")
 ZONES = [PARIS, ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe"), ZoneInfo("America/Sao_Paulo"), UTC]
 MONDAY = datetime(2018, 1, 1)  # noqa: DTZ001 - local
-GRIDS = [
+LENGTHS = [
     (timedelta(minutes=5), 0),
     (timedelta(minutes=30), 0),
     (timedelta(hours=1), 0),
@@ -35,32 +35,32 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
 
 
-@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(GRIDS))
-@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=GRIDS[1])
-@example(moment=utc(2026, 10, 25, 1, 10), zone=PARIS, length=GRIDS[1])
-@example(moment=utc(2026, 3, 29, 1, 10), zone=PARIS, length=GRIDS[1])
+@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(LENGTHS))
+@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=LENGTHS[1])
+@example(moment=utc(2026, 10, 25, 1, 10), zone=PARIS, length=LENGTHS[1])
+@example(moment=utc(2026, 3, 29, 1, 10), zone=PARIS, length=LENGTHS[1])
 def test_every_instant_is_in_one_period(moment: datetime, zone: ZoneInfo, length: tuple[timedelta, int]) -> None:
     alignment = periods(zone, *length)
-    begin, end = alignment.floor(moment), alignment.after(moment)
-    assert begin <= moment < end
-    assert begin == alignment.floor(begin) == alignment.floor(end - SECOND)
-    assert end == alignment.floor(end) == alignment.after(begin) == alignment.min_end(begin)
+    start, end = alignment.floor(moment), alignment.after(moment)
+    assert start <= moment < end
+    assert start == alignment.floor(start) == alignment.floor(end - SECOND)
+    assert end == alignment.floor(end) == alignment.after(start) == alignment.min_end(start)
 
 
-@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(GRIDS))
-@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=GRIDS[0])
-def test_what_is_local_before_a_cut_is_never_local_after_it(
+@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(LENGTHS))
+@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=LENGTHS[0])
+def test_local_times_before_a_boundary_do_not_repeat_after_it(
     moment: datetime, zone: ZoneInfo, length: tuple[timedelta, int]
 ) -> None:
-    cut = periods(zone, *length).after(moment)
-    local = cut.astimezone(zone).replace(tzinfo=None)
+    boundary = periods(zone, *length).after(moment)
+    local = boundary.astimezone(zone).replace(tzinfo=None)
     for minutes in (1, 15, 29, 31, 45, 59, 61, 90, 119):
-        assert (cut - timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) < local
-        assert (cut + timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) >= local
+        assert (boundary - timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) < local
+        assert (boundary + timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) >= local
 
 
 @pytest.mark.parametrize(
-    ("alignment", "moment", "begin", "end"),
+    ("alignment", "moment", "start", "end"),
     [
         (periods(PARIS, timedelta(hours=1)), utc(2026, 7, 1, 9, 59, 59), utc(2026, 7, 1, 9), utc(2026, 7, 1, 10)),
         (periods(PARIS, timedelta(days=1)), utc(2026, 7, 1, 22), utc(2026, 7, 1, 22), utc(2026, 7, 2, 22)),
@@ -72,13 +72,13 @@ def test_what_is_local_before_a_cut_is_never_local_after_it(
         (periods(PARIS, months=6), utc(2026, 11, 25), utc(2026, 6, 30, 22), utc(2026, 12, 31, 23)),
     ],
 )
-def test_periods_begin_where_the_local_calendar_says(
-    alignment: Periods, moment: datetime, begin: datetime, end: datetime
+def test_periods_follow_the_local_calendar(
+    alignment: Periods, moment: datetime, start: datetime, end: datetime
 ) -> None:
-    assert (begin, end) == (alignment.floor(moment), alignment.after(moment))
+    assert (start, end) == (alignment.floor(moment), alignment.after(moment))
 
 
-def test_a_snapshot_is_never_cut() -> None:
+def test_a_window_of_snapshots_is_never_split() -> None:
     now = utc(2026, 11, 25)
     assert Snapshot().min_end(now) > utc(9999, 1, 1)
     assert (now, now + SECOND) == (Snapshot().floor(now), Snapshot().after(now))

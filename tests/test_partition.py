@@ -1,4 +1,4 @@
-"""A partition is held by one epoch after the other: one that nothing breaks lasts."""
+"""A partition runs one epoch after another; an epoch lasts until it is fenced or the partition is reassigned."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,12 +23,12 @@ from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio
 
-LATER = 200
-"""Steps of the loop, of which an epoch that ends at once takes some ten."""
+STEPS = 200
+"""Steps of the event loop. An epoch that ends at once takes about ten."""
 
 
-class Complete:
-    """A stream that has nothing to do any more, as one that is complete, or whose state cannot be read."""
+class EndedStream:
+    """A stream whose run ends at once, as one that is complete or whose state cannot be read."""
 
     prefix = "test/1/mall/things"
     telemetry = SimpleNamespace(disowned=lambda: None, blocked=lambda *_: None, restoring=lambda _: None)
@@ -37,10 +37,12 @@ class Complete:
         await anyio.lowlevel.checkpoint()
 
 
-class Held:
-    """A partition of which the epochs are counted."""
+class PartitionScenario:
+    """A partition whose epochs are counted. `fails` returns the error that opening the n-th epoch raises."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], Exception | None]) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], Exception | None] = lambda _: None
+    ) -> None:
         self.epochs = 0
         settings = KafkaSettings()
         telemetry = KafkaTelemetry(Metrics(), ProcessStatus("1", "group"), SimulatedClock())
@@ -61,7 +63,7 @@ class Held:
         monkeypatch.setattr("collector.partition.RETRY_S", (0.0, 0.0))
         self.partition = Partition(
             3,
-            [cast("StreamHandle", Complete())],
+            [cast("StreamHandle", EndedStream())],
             settings,
             telemetry,
             self.membership,
@@ -72,13 +74,13 @@ class Held:
             random=Random(1),
         )
 
-    async def hold(self, during: Callable[[], None] = lambda: None) -> None:
-        """Hold it for a while; half-way something happens."""
+    async def hold(self, halfway: Callable[[], None] = lambda: None) -> None:
+        """Hold the partition for `STEPS`, and call `halfway` after half of them."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.partition.run)
-            for step in range(LATER):
-                if step == LATER // 2:
-                    during()
+            tasks.start_soon(self.partition.hold)
+            for step in range(STEPS):
+                if step == STEPS // 2:
+                    halfway()
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
 
@@ -87,29 +89,29 @@ class Held:
         self.membership.assigned(assignment)
 
 
-async def test_an_epoch_whose_streams_have_all_ended_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    held = Held(monkeypatch, lambda _: None)
-    held.assign(3)
-    await held.hold()
-    assert 1 == held.epochs
+async def test_an_epoch_lasts_after_all_its_streams_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = PartitionScenario(monkeypatch)
+    scenario.assign(3)
+    await scenario.hold()
+    assert 1 == scenario.epochs
 
 
 async def test_an_epoch_ends_when_the_group_assigns_its_partition_to_another_member(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    held = Held(monkeypatch, lambda _: None)
-    held.assign(3)
-    await held.hold(lambda: held.assign(3, member="put out, and back"))
-    assert 2 == held.epochs
+    scenario = PartitionScenario(monkeypatch)
+    scenario.assign(3)
+    await scenario.hold(lambda: scenario.assign(3, member="rejoined"))
+    assert 2 == scenario.epochs
 
 
 async def test_after_a_fence_the_next_epoch_waits_until_a_heartbeat_confirms_the_assignment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    held = Held(monkeypatch, lambda number: Fenced("by another process") if number == 1 else None)
-    held.assign(3)
+    scenario = PartitionScenario(monkeypatch, lambda number: Fenced("by another process") if number == 1 else None)
+    scenario.assign(3)
     before = anyio.current_time()
-    await held.hold(lambda: held.membership.answered(before, is_confirmed=True))
-    assert 1 == held.epochs, "it was sent before the fence"
-    await held.hold(lambda: held.membership.answered(anyio.current_time(), is_confirmed=True))
-    assert 2 == held.epochs
+    await scenario.hold(lambda: scenario.membership.answered(before, is_confirmed=True))
+    assert 1 == scenario.epochs, "the heartbeat was sent before the fence"
+    await scenario.hold(lambda: scenario.membership.answered(anyio.current_time(), is_confirmed=True))
+    assert 2 == scenario.epochs

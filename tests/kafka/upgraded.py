@@ -11,14 +11,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # it is run as a file
 
 from collector.cli import main
 from collector.vendors import VENDORS
-from tests.changed import CHANGES, Changed, lists_of
+from tests.field_changes import FIELD_CHANGES, UpgradedStream, field_lists
 
-CHANGE = CHANGES["a part and a field more"]
+CHANGE = FIELD_CHANGES["longer key and more fields"]
 
 
 def changed(before: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
     def streams(*arguments: Any) -> Sequence[Any]:  # noqa: ANN401 - a vendor's
-        return [Changed(each, lists_of(each.name, each.dedup_mode, CHANGE)) for each in before(*arguments)]
+        return [UpgradedStream(each, field_lists(each.name, each.dedup_mode, CHANGE)) for each in before(*arguments)]
 
     return streams
 

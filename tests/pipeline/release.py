@@ -1,4 +1,4 @@
-"""One stream in one release of the collector, from what the release before left in the state topic."""
+"""A stream in one release of the collector, on the state that the previous release left in the state topic."""
 
 import json
 from collections import Counter
@@ -12,85 +12,85 @@ from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.message import Origin
 from collector.pipeline.state import Shape, State, load
-from tests.changed import Lists
-from tests.pipeline.kinds import SEEN_MS, Kind, Row
+from tests.field_changes import FieldLists
+from tests.pipeline.stream_cases import SEEN_MS, Row, StreamCase
 
-BEGIN = datetime(2016, 1, 1, tzinfo=UTC)
+START = datetime(2016, 1, 1, tzinfo=UTC)
 END = datetime(2027, 1, 1, tzinfo=UTC)
-HEAD = Checkpoint(BEGIN, END, BEGIN, timedelta(hours=6), BEGIN)
+CHECKPOINT = Checkpoint(START, END, START, timedelta(hours=6), START)
 PREFIX = "vendor/user/source/stream"
 
 
 class Release:
-    """One stream in one release of the collector, from what the one before left in the state topic."""
+    """One stream in one release, after `changes` of its field lists. `topic` is the state topic."""
 
-    def __init__(self, kind: Kind, topic: dict[str, bytes], *changes: Lists) -> None:
-        self._kind = kind
+    def __init__(self, case: StreamCase, topic: dict[str, bytes], *changes: FieldLists) -> None:
+        self._case = case
         self._topic = topic
         self._changes = changes
         self._shape = Shape(
-            kind.dedup_mode, 1 + len(changes), kind.max_clock_offset, changes[-1].former if changes else None
+            case.dedup_mode, 1 + len(changes), case.max_clock_offset, changes[-1].former if changes else None
         )
         self.state = load(PREFIX, self._shape, topic)
         if self.state.checkpoint is None:
-            self.commit(Batch(checkpoint=HEAD))
+            self.commit(Batch(checkpoint=CHECKPOINT))
 
     def commit(self, batch: Batch) -> None:
         for key, value in self.state.pairs(batch).items():
-            place = key.decode().removeprefix(PREFIX).removeprefix("/")
+            rest = key.decode().removeprefix(PREFIX).removeprefix("/")
             if value is None:
-                del self._topic[place]
+                del self._topic[rest]
             else:
-                self._topic[place] = value
-        self.state.apply(batch)
+                self._topic[rest] = value
+        self.state.after(batch)
         assert dict(_pages(load(PREFIX, self._shape, self._topic))) == dict(_pages(self.state))
 
-    def take(self, rows: Sequence[Row], *, is_whole: bool = True) -> list[Message]:
-        """What is published of one answer."""
-        kind, state = self._kind, self.state
-        deduplicator: Deduplicator[Any] = Deduplicator(
-            state.ledger, since_ms=0, until_ms=None, final_s=state.final_s, requested_s=SEEN_MS // 1000
+    def publish(self, rows: Sequence[Row], *, is_whole: bool = True) -> list[Message]:
+        """Process one response and return the messages that are published for it."""
+        case, state = self._case, self.state
+        deduplicator: Deduplicator[Any] = state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=state.final_s, requested_s=SEEN_MS // 1000
         )
-        deduplicator.add(map(self._present, kind.read(rows)))
-        gone = kind.gone
+        deduplicator.add(map(self._upgraded, case.decode(rows)))
+        gone = case.gone
         for change in self._changes:
             gone = None if gone is None else change.gone(gone)
         if gone is not None:
             deduplicator.miss(gone, is_whole=is_whole)
-        context = Context(kind.dedup_mode, Origin("vendor", "mall", kind.name), Window(BEGIN, END), END, END, live=True)
+        context = Context(case.dedup_mode, Origin("vendor", "mall", case.name), Window(START, END), END, END, live=True)
         found: list[Message] = []
-        for batch in batches(deduplicator, kind.explode, context):
+        for batch in batches(deduplicator, case.explode, context):
             self.commit(batch)
             found += batch.messages
         return found
 
-    def _present(self, row: Record[Any] | Reject) -> Record[Any] | Reject:
+    def _upgraded(self, row: Record[Any] | Reject) -> Record[Any] | Reject:
         for change in self._changes:
-            row = change.present(row) if isinstance(row, Record) else row
+            row = change.upgraded(row) if isinstance(row, Record) else row
         return row
 
     def pages(self) -> dict[int, int]:
-        """The version of each page's lists of fields; pages of rejects have numbers below zero."""
+        """Return the field list version of each page. Pages of rejects have negative numbers."""
         return {number: version for number, (version, _) in _pages(self.state).items()}
 
     def versions(self) -> Counter[int]:
-        """How many pages of records are of each version."""
+        """Count the pages of records by field list version."""
         return Counter(version for number, version in self.pages().items() if number >= 0)
 
 
 class ProcessDied(BaseException):
-    """Between two transactions."""
+    """The process died between two transactions."""
 
 
-class Dying(Release):
-    """One that survives so many commits."""
+class CrashingRelease(Release):
+    """A release whose process dies before a commit, once `commits_left` is 0."""
 
-    survives = 1
+    commits_left = 1
 
     def commit(self, batch: Batch) -> None:
-        if not self.survives:
+        if not self.commits_left:
             raise ProcessDied
-        self.survives -= 1
+        self.commits_left -= 1
         super().commit(batch)
 
 
@@ -103,6 +103,6 @@ def ids(messages: Iterable[Message]) -> Counter[str]:
 
 
 def revisions(messages: Iterable[Message]) -> dict[str, int]:
-    """By record."""
+    """Return the revision in each message by its record."""
     values = [json.loads(message.value) for message in messages]
     return {value["record_id"]: value["revision"] for value in values if "revision" in value}

@@ -1,4 +1,4 @@
-"""Gaps in a device's numbers, beside a set of all that was seen."""
+"""Gaps in the sequence numbers of a device, compared with the set of all numbers seen."""
 
 from random import Random
 
@@ -16,11 +16,11 @@ def seen(*numbers: int, series: int = 7) -> Gaps:
     return gaps
 
 
-def test_numbers_one_after_the_other_lack_nothing() -> None:
+def test_consecutive_numbers_have_no_gap() -> None:
     assert [] == list(seen(5, 6, 7, 8))
 
 
-def test_what_lies_between_two_is_missing_until_it_comes() -> None:
+def test_numbers_between_two_seen_ones_are_missing_until_they_are_seen() -> None:
     gaps = seen(5, 9)
     assert [Gap(7, 6, 8, 5000, 9000)] == list(gaps)
     gaps.add(7, 7, 7000)
@@ -30,29 +30,29 @@ def test_what_lies_between_two_is_missing_until_it_comes() -> None:
     assert [] == list(gaps)
 
 
-def test_a_gap_is_counted_when_the_next_one_is_settled_and_was_asked_for_from_before_it() -> None:
+def test_a_gap_is_open_if_it_was_requested_as_a_whole_and_the_record_after_it_is_settled() -> None:
     gaps = seen(5, 9, 12)
-    assert 0 == gaps.count_open(0, 9000)
-    assert 3 == gaps.count_open(0, 9001)
-    assert 5 == gaps.count_open(0, 12001)
-    assert 2 == gaps.count_open(5001, 12001), "before, nobody asked: what is missing may be published already"
+    assert 0 == gaps.open(0, 9000)
+    assert 3 == gaps.open(0, 9001)
+    assert 5 == gaps.open(0, 12001)
+    assert 2 == gaps.open(5001, 12001), "records before that were not requested, so they may be published already"
 
 
-def test_what_final_passes_is_lost_and_told_once() -> None:
+def test_a_gap_before_final_is_lost_and_reported_once() -> None:
     gaps = seen(5, 9, 12)
     assert [Gap(7, 6, 8, 5000, 9000)] == gaps.take_lost(0, 9500)
     assert [] == gaps.take_lost(0, 9500)
     assert [Gap(7, 10, 11, 9000, 12000)] == list(gaps)
 
 
-def test_devices_count_for_themselves() -> None:
+def test_each_device_has_its_own_sequence() -> None:
     gaps = seen(1, 2)
     gaps.add(8, 40, 0)
     gaps.add(8, 42, 1)
     assert [Gap(8, 41, 41, 0, 1)] == list(gaps)
 
 
-def test_a_device_that_begins_to_count_anew_lacks_nothing() -> None:
+def test_a_device_that_restarts_its_numbering_has_no_gap() -> None:
     gaps = seen(1000, 1001)
     for number in (1, 2, 4):
         gaps.add(7, number, 2_000_000 + number)
@@ -61,12 +61,12 @@ def test_a_device_that_begins_to_count_anew_lacks_nothing() -> None:
     assert [Gap(7, 3, 3, 2_000_002, 2_000_004)] == list(gaps)
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_memory_is_bounded() -> None:
     assert MAX_RUNS - 1 == len(list(seen(*range(0, 6 * MAX_RUNS, 2))))
 
 
 @given(numbers=st.sets(st.integers(0, 60), min_size=1), random=st.randoms(use_true_random=False))
-def test_in_any_order_and_however_often_they_come(numbers: set[int], random: Random) -> None:
+def test_gaps_do_not_depend_on_order_or_duplicates(numbers: set[int], random: Random) -> None:
     shuffled = [*numbers, *numbers]
     random.shuffle(shuffled)
     missing = {n for gap in seen(*shuffled) for n in range(gap.first, gap.last + 1)}

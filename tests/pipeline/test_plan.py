@@ -1,4 +1,4 @@
-"""The planner: every instant is asked about, and once more after its allowed lateness."""
+"""The planner: every instant is requested, and requested again after its allowed lateness."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,8 +28,8 @@ POLICY = Policy(interval=MINUTE, settle=2 * MINUTE, allowed_lateness=24 * HOUR, 
 
 
 def checkpoint(since: datetime = T, **change: object) -> Checkpoint:
-    begun = first_checkpoint(since, POLICY)
-    return Checkpoint(**{name: change.get(name, getattr(begun, name)) for name in Checkpoint.__struct_fields__})  # type: ignore[arg-type]
+    first = first_checkpoint(since, POLICY)
+    return Checkpoint(**{name: change.get(name, getattr(first, name)) for name in Checkpoint.__struct_fields__})  # type: ignore[arg-type]
 
 
 def test_a_live_pass_goes_from_the_watermark_to_now_oldest_first() -> None:
@@ -41,7 +41,7 @@ def test_a_live_pass_goes_from_the_watermark_to_now_oldest_first() -> None:
     assert [Window(T, T + HOUR), Window(T + HOUR, T + 2 * HOUR), Window(T + 2 * HOUR, now)] == windows
 
 
-def test_the_watermark_stays_settle_behind_and_the_next_pass_begins_there() -> None:
+def test_the_watermark_stays_behind_now_by_settle_and_the_next_pass_starts_there() -> None:
     now = T + 10 * MINUTE
     step = next_step(checkpoint(), POLICY, Cursors(due=T), now)
     assert isinstance(step, Fetch)
@@ -52,7 +52,7 @@ def test_the_watermark_stays_settle_behind_and_the_next_pass_begins_there() -> N
     assert Window(now - 2 * MINUTE, now + MINUTE) == again.window
 
 
-def test_history_older_than_the_lateness_is_final_the_first_time_it_is_asked() -> None:
+def test_history_older_than_the_lateness_is_final_after_the_first_request() -> None:
     now = T + 100 * HOUR
     step = next_step(checkpoint(), POLICY, Cursors(due=T), now)
     assert isinstance(step, Fetch)
@@ -61,54 +61,54 @@ def test_history_older_than_the_lateness_is_final_the_first_time_it_is_asked() -
     assert step.window.end == after.watermark
 
 
-def test_a_window_that_does_not_reach_back_to_final_leaves_it() -> None:
-    ahead = checkpoint(watermark=T + 5 * HOUR, final=T)
+def test_a_window_that_starts_after_final_does_not_move_it() -> None:
+    before = checkpoint(watermark=T + 5 * HOUR, final=T)
     step = Fetch(Window(T + 3 * HOUR, T + 4 * HOUR), live=False, cursors=Cursors(due=T))
-    after, _ = advanced(ahead, step, POLICY, T + 100 * HOUR)
+    after, _ = advanced(before, step, POLICY, T + 100 * HOUR)
     assert T == after.final
 
 
-def test_a_request_begins_a_second_before_its_window_but_never_before_final() -> None:
+def test_a_request_starts_a_second_before_its_window_but_not_before_final() -> None:
     window = Window(T + HOUR, T + 2 * HOUR)
     assert Window(T + HOUR - SECOND, T + 2 * HOUR) == request_window(window, checkpoint(final=T), POLICY)
     assert window == request_window(window, checkpoint(final=T + HOUR), POLICY)
 
 
-def test_live_and_sweep_take_turns_live_first() -> None:
+def test_live_and_sweep_alternate_starting_with_live() -> None:
     at = checkpoint(watermark=T + 3 * HOUR, final=T, swept_at=T, span=HOUR)
-    now, cursors, kinds = T + 8 * HOUR, Cursors(due=T), []
+    now, cursors, passes = T + 8 * HOUR, Cursors(due=T), []
     for _ in range(6):
         step = next_step(at, POLICY, cursors, now)
         assert isinstance(step, Fetch)
-        kinds.append("live" if step.live else "sweep")
+        passes.append("live" if step.live else "sweep")
         at, cursors = advanced(at, step, POLICY, now)
-    assert ["live", "sweep"] * 3 == kinds
+    assert ["live", "sweep"] * 3 == passes
 
 
-def test_with_nothing_to_ask_it_waits_for_the_next_poll() -> None:
+def test_without_a_window_to_fetch_it_waits_for_the_next_poll() -> None:
     at = checkpoint(watermark=T + HOUR, swept_at=T + HOUR)
     step = next_step(at, POLICY, Cursors(due=T + HOUR + 30 * SECOND), T + HOUR)
     assert isinstance(step, Wait)
     assert T + HOUR + 30 * SECOND == step.until
 
 
-def test_a_clock_that_stepped_back_waits_instead_of_asking_backwards() -> None:
+def test_after_the_clock_steps_back_it_waits() -> None:
     at = checkpoint(watermark=T + HOUR, swept_at=T + HOUR)
     step = next_step(at, POLICY, Cursors(due=T), T)
     assert isinstance(step, Wait)
     assert step.until > T
 
 
-def test_what_was_planned_while_a_clock_was_ahead_waits_no_longer_than_an_interval() -> None:
+def test_a_poll_planned_by_a_clock_that_was_ahead_is_at_most_an_interval_away() -> None:
     at = checkpoint(watermark=T + HOUR, final=T + HOUR)
     now = T + HOUR + 5 * MINUTE
     step = next_step(at, POLICY, Cursors(due=now + 2 * HOUR), now)
     assert isinstance(step, Wait)
     assert now + POLICY.interval == step.until
-    assert step.until == step.cursors.due, "later calls do not move it on"
+    assert step.until == step.cursors.due, "later calls do not postpone it"
 
 
-def test_a_span_grows_while_answers_are_small_and_fast_up_to_the_configured_one() -> None:
+def test_the_span_grows_up_to_the_configured_one_while_responses_are_small_and_fast() -> None:
     at, window = checkpoint(span=HOUR), Window(T, T + HOUR)
     assert 2 * HOUR == with_fitted_span(at, window, POLICY, largest_bytes=1000, slowest_s=0.1).span
     assert HOUR == with_fitted_span(at, window, POLICY, largest_bytes=plan.TARGET_RESPONSE_BYTES, slowest_s=0.1).span
@@ -136,7 +136,7 @@ def test_a_window_is_halved_down_to_a_minute_and_no_further() -> None:
     assert MINUTE == spans[-1]
 
 
-def test_a_bounded_stream_is_done_when_what_starts_in_it_cannot_end_or_appear_later() -> None:
+def test_a_bounded_stream_is_done_once_no_record_of_it_can_end_or_appear_later() -> None:
     bounded = Policy(
         interval=MINUTE,
         settle=2 * MINUTE,
@@ -149,9 +149,9 @@ def test_a_bounded_stream_is_done_when_what_starts_in_it_cannot_end_or_appear_la
     now = T + 100 * HOUR
     ready = checkpoint(watermark=end, final=T + 20 * HOUR, swept_at=now)
     assert isinstance(next_step(ready, bounded, Cursors(due=now), now), Done)
-    for short in ({"watermark": end - SECOND}, {"final": T + 9 * HOUR}, {"swept_at": end - SECOND}):
-        less = checkpoint(**{"watermark": end, "final": T + 20 * HOUR, "swept_at": now, **short})
-        assert not isinstance(next_step(less, bounded, Cursors(due=now), now), Done)
+    for incomplete in ({"watermark": end - SECOND}, {"final": T + 9 * HOUR}, {"swept_at": end - SECOND}):
+        earlier = checkpoint(**{"watermark": end, "final": T + 20 * HOUR, "swept_at": now, **incomplete})
+        assert not isinstance(next_step(earlier, bounded, Cursors(due=now), now), Done)
 
 
 _seconds = st.integers(1, 40_000).map(lambda value: timedelta(seconds=value))
@@ -173,10 +173,10 @@ _seconds = st.integers(1, 40_000).map(lambda value: timedelta(seconds=value))
     ),
     age=_seconds,
 )
-def test_every_instant_is_asked_about_and_again_after_its_lateness(
+def test_every_instant_is_requested_and_again_after_its_lateness(
     policy: Policy, steps: list[tuple[str, int]], age: timedelta
 ) -> None:
-    """Watermark and final never claim more than what was asked: the promise on which nothing is lost."""
+    """Neither watermark nor final moves past an instant that was not requested in time: so no record is lost."""
     at, now = first_checkpoint(T, policy), T + age
     cursors = Cursors(due=now)
     covered: list[tuple[Window, datetime]] = []
@@ -198,7 +198,7 @@ def test_every_instant_is_asked_about_and_again_after_its_lateness(
             at, cursors = advanced(at, step, policy, requested_at)
             assert before.watermark <= at.watermark
             assert before.final <= at.final < at.watermark or at.final == at.watermark == T
-    # A request [start, end) with an exclusive end of whole seconds surely covers [start, end - 1s).
+    # A request [start, end) in whole seconds covers at least [start, end - 1s), whether its end is inclusive or not.
     _assert_covered(covered, T, at.watermark - SECOND, timedelta(0))
     _assert_covered(covered, T, at.final, policy.allowed_lateness)
 
@@ -206,7 +206,7 @@ def test_every_instant_is_asked_about_and_again_after_its_lateness(
 def _assert_covered(
     covered: list[tuple[Window, datetime]], start: datetime, end: datetime, lateness: timedelta
 ) -> None:
-    """Each second of [start, end) lies in a request that was made at least `lateness` after that second."""
+    """Assert that each second of [start, end) was requested at least `lateness` after it."""
     reached = start
     while reached < end:
         ends = [
@@ -215,5 +215,5 @@ def _assert_covered(
             if request.start <= reached
         ]
         further = max((each for each in ends if each > reached), default=None)
-        assert further is not None, f"{reached} was never asked about in time"
+        assert further is not None, f"{reached} was not requested in time"
         reached = further

@@ -1,4 +1,4 @@
-"""State goes into the topic and comes out the same; what is unknown is refused, not guessed."""
+"""State in the state topic: it is read as it was written, and unknown versions are refused."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,13 +17,13 @@ from collector.pipeline.state import Pairs, Shape, State, by_stream, load, strea
 T = datetime(2026, 11, 1, tzinfo=UTC)
 SHAPE = Shape(DedupMode.VERSIONED, 1, timedelta(0))
 PREFIX = stream_prefix(Account("seemetrix", "864"), "mall", "sessions")
-HEAD = Checkpoint(T, T + timedelta(hours=2), T + timedelta(hours=1), timedelta(hours=6), T, "every device")
+CHECKPOINT = Checkpoint(T, T + timedelta(hours=2), T + timedelta(hours=1), timedelta(hours=6), T, "all devices")
 START_S = int(T.timestamp())
 
 
 def row(number: int, minute: int) -> Record[None]:
     start_s = START_S + 60 * minute
-    return Record(b"%d" % number, b"says", start_s * 1000, (start_s + 30) * 1000, start_s, None)
+    return Record(b"%d" % number, b"content", start_s * 1000, (start_s + 30) * 1000, start_s, None)
 
 
 def restored(topic: dict[bytes, bytes]) -> State:
@@ -31,35 +31,35 @@ def restored(topic: dict[bytes, bytes]) -> State:
 
 
 def commit(state: State, topic: dict[bytes, bytes], batch: Batch) -> Pairs:
-    """Write as a transaction would, and take over."""
+    """Write the batch to the topic, as a transaction does, and apply it to the state."""
     pairs = state.pairs(batch)
     for key, value in pairs.items():
         if value is None:
-            del topic[key]  # a tombstone names what is there
+            del topic[key]  # KeyError if the tombstone's key does not exist
         else:
             topic[key] = value
     state.apply(batch)
     return pairs
 
 
-def entries(state: State, rows: list[Record[None]]) -> Batch:
-    deduplicator: Deduplicator[None] = Deduplicator(
-        state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=START_S
+def batch_of(state: State, rows: list[Record[None]]) -> Batch:
+    deduplicator: Deduplicator[None] = state.ledger.deduplicator(
+        since_ms=0, until_ms=None, final_s=0, requested_s=START_S
     )
     deduplicator.add(rows)
     return Batch(entries=[entry for new in deduplicator.new() for entry in new.entries])
 
 
-def test_keys_are_paths_and_odd_names_cannot_break_them() -> None:
+def test_the_key_of_a_stream_is_a_path_of_quoted_names() -> None:
     assert PREFIX == "seemetrix/864/mall/sessions"
     assert "quividi/a%2Fb%40c/s/t" == stream_prefix(Account("quividi", "a/b@c"), "s", "t")
 
 
-def test_head_and_ledger_come_out_as_they_went_in() -> None:
+def test_checkpoint_and_ledger_are_restored() -> None:
     state, topic = State(PREFIX, SHAPE), {b"#header": b"{}"}
-    commit(state, topic, Batch(checkpoint=HEAD))
-    commit(state, topic, entries(state, [row(1, 90), row(2, 95)]))
-    commit(state, topic, entries(state, [row(3, 91)]))
+    commit(state, topic, Batch(checkpoint=CHECKPOINT))
+    commit(state, topic, batch_of(state, [row(1, 90), row(2, 95)]))
+    commit(state, topic, batch_of(state, [row(3, 91)]))
     assert {
         b"#header",
         PREFIX.encode(),
@@ -67,37 +67,37 @@ def test_head_and_ledger_come_out_as_they_went_in() -> None:
         f"{PREFIX}/{(START_S + 5400) // PAGE_S}/1".encode(),
     } == set(topic)
     again = restored(topic)
-    assert HEAD == again.checkpoint
+    assert CHECKPOINT == again.checkpoint
     assert 3 == len(again.ledger)
-    assert [] == entries(again, [row(1, 90), row(2, 95), row(3, 91)]).entries
-    # The next commit to a page goes on counting where the last one stopped.
-    assert [f"{PREFIX}/{(START_S + 5400) // PAGE_S}/2".encode()] == list(again.pairs(entries(again, [row(4, 92)])))
+    assert [] == batch_of(again, [row(1, 90), row(2, 95), row(3, 91)]).entries
+    # The next chunk of a page continues the page's numbering.
+    assert [f"{PREFIX}/{(START_S + 5400) // PAGE_S}/2".encode()] == list(again.pairs(batch_of(again, [row(4, 92)])))
 
 
 def test_the_transaction_that_moves_final_past_a_page_deletes_it() -> None:
     state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
-    commit(state, topic, Batch(checkpoint=HEAD))
-    commit(state, topic, entries(state, [row(1, 61), row(2, 100)]))
-    commit(state, topic, Batch(checkpoint=structs.replace(HEAD, final=T + timedelta(minutes=80))))
+    commit(state, topic, Batch(checkpoint=CHECKPOINT))
+    commit(state, topic, batch_of(state, [row(1, 61), row(2, 100)]))
+    commit(state, topic, Batch(checkpoint=structs.replace(CHECKPOINT, final=T + timedelta(minutes=80))))
     assert [PREFIX.encode(), f"{PREFIX}/{(START_S + 6000) // PAGE_S}/0".encode()] == sorted(topic)
     assert 1 == len(state.ledger)
 
 
-def test_what_was_passed_before_a_crash_is_deleted_after_it() -> None:
+def test_a_page_that_was_written_before_a_crash_is_deleted_after_it() -> None:
     state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
-    commit(state, topic, Batch(checkpoint=HEAD))
-    commit(state, topic, entries(state, [row(1, 61)]))
+    commit(state, topic, Batch(checkpoint=CHECKPOINT))
+    commit(state, topic, batch_of(state, [row(1, 61)]))
     again = restored(topic)
-    commit(again, topic, Batch(checkpoint=structs.replace(HEAD, final=T + timedelta(minutes=80))))
+    commit(again, topic, Batch(checkpoint=structs.replace(CHECKPOINT, final=T + timedelta(minutes=80))))
     assert [PREFIX.encode()] == list(topic)
 
 
-def test_streams_of_one_partition_are_told_apart() -> None:
+def test_streams_of_one_partition_are_kept_apart() -> None:
     topic = dict[bytes, bytes]()
     for name in ("sessions", "sessions2"):
         state = State(f"seemetrix/864/mall/{name}", SHAPE)
-        commit(state, topic, Batch(checkpoint=HEAD))
-        commit(state, topic, entries(state, [row(1, 90)]))
+        commit(state, topic, Batch(checkpoint=CHECKPOINT))
+        commit(state, topic, batch_of(state, [row(1, 90)]))
     assert ["seemetrix/864/mall/sessions", "seemetrix/864/mall/sessions2"] == sorted(by_stream(topic))
     assert 1 == len(restored(topic).ledger)
 
@@ -111,7 +111,7 @@ def test_streams_of_one_partition_are_told_apart() -> None:
         (PREFIX + "/1/0", bytes([1, 2, *bytes(8)])),
     ],
 )
-def test_state_of_an_unknown_version_is_refused(key: str, value: bytes) -> None:
+def test_state_of_an_unknown_version_or_format_is_refused(key: str, value: bytes) -> None:
     with pytest.raises(UnreadableState) as refused:
         restored({key.encode(): value})
     assert "state_too_new" == refused.value.code
@@ -131,7 +131,7 @@ _instants = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s
         selection=st.text(max_size=20),
     )
 )
-def test_any_head_round_trips(checkpoint: Checkpoint) -> None:
+def test_any_checkpoint_round_trips(checkpoint: Checkpoint) -> None:
     state = State(PREFIX, SHAPE)
     pairs = {key: value for key, value in state.pairs(Batch(checkpoint=checkpoint)).items() if value is not None}
     assert checkpoint == restored(pairs).checkpoint

@@ -1,6 +1,6 @@
-"""State that an earlier release wrote is understood by the next one, or refused in so many words.
+"""State that an earlier release wrote is read, or refused with a code.
 
-What becomes of each stream when its lists of fields change: test_upgrades_of_streams.py.
+For changes of each stream's field lists see test_upgrades_of_streams.py.
 """
 
 import json
@@ -24,27 +24,32 @@ from collector.pipeline.state import Shape, State, by_stream, load
 from collector.vendors import VENDORS
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.seemetrix import wire as seemetrix
-from tests.changed import CHANGES, Change, Lists, lists_of
-from tests.pipeline.kinds import KINDS, Kind
+from tests.field_changes import FIELD_CHANGES, FieldChange, FieldLists, field_lists
+from tests.pipeline.stream_cases import STREAM_CASES, StreamCase
 
 WRITTEN = json.loads((Path(__file__).parent / "state" / "version_1.json").read_text("utf-8"))
-"""Never written again: what version 1 left in the state topic, after the answers that are beside it."""
+"""The state topic as version 1 left it after the responses in the same file. Never regenerated."""
 LISTS = json.loads((Path(__file__).parent / "state" / "lists.json").read_text("utf-8"))
-"""What each version of a stream's lists of fields makes of the document's example: a new version is added."""
+"""Digests of keys and fingerprints of the documents' examples, by stream and field list version. Only extended."""
 PARIS = ZoneInfo("Europe/Paris")
 SHAPES = {
-    name: Shape(KINDS[name].dedup_mode, KINDS[name].version, KINDS[name].max_clock_offset, KINDS[name].former)
+    name: Shape(
+        STREAM_CASES[name].dedup_mode,
+        STREAM_CASES[name].fields_version,
+        STREAM_CASES[name].max_clock_offset,
+        STREAM_CASES[name].former,
+    )
     for name in ("sessions", "viewers")
 }
-AS_WRITTEN = [name for name, shape in SHAPES.items() if shape.fields_version == 1]
-"""The streams whose lists have not changed since."""
+UNCHANGED = [name for name, shape in SHAPES.items() if shape.fields_version == 1]
+"""The streams whose field lists are still those of version 1."""
 
 
-def read(stream: str, rows: list[dict[str, object]]) -> Iterable[Record[Any] | Reject]:
+def decode(stream: str, rows: list[dict[str, object]]) -> Iterable[Record[Any] | Reject]:
     if stream == "sessions":
         return seemetrix.read(seemetrix.rows(json.dumps({"objects": rows}).encode()))
-    answer = quividi.answer(json.dumps({"state": "finished", "data": rows}).encode())
-    return quividi.read(quividi.rows(answer) or [], PARIS)
+    response = quividi.answer(json.dumps({"state": "finished", "data": rows}).encode())
+    return quividi.read(quividi.rows(response) or [], PARIS)
 
 
 def state(stream: str, pairs: dict[str, str] | None = None, shape: Shape | None = None) -> State:
@@ -53,73 +58,75 @@ def state(stream: str, pairs: dict[str, str] | None = None, shape: Shape | None 
     return load(prefix, shape or SHAPES[stream], by_stream(found)[prefix])
 
 
-def new(stream: str, rows: list[dict[str, object]], lists: Lists | None = None) -> list[NewRecords[Any]]:
-    known = state(stream, shape=None if lists is None else changed(stream, 2, lists))
-    deduplicator: Deduplicator[Any] = Deduplicator(
-        known.ledger, since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
+def new_records(stream: str, rows: list[dict[str, object]], lists: FieldLists | None = None) -> list[NewRecords[Any]]:
+    known = state(stream, shape=None if lists is None else other_shape(stream, 2, lists))
+    deduplicator: Deduplicator[Any] = known.ledger.deduplicator(
+        since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
     )
-    records = read(stream, rows)
+    records = decode(stream, rows)
     deduplicator.add(
-        records if lists is None else (row if isinstance(row, Reject) else lists.present(row) for row in records)
+        records if lists is None else (row if isinstance(row, Reject) else lists.upgraded(row) for row in records)
     )
     return list(deduplicator.new())
 
 
-def changed(stream: str, version: int, lists: Lists | None) -> Shape:
-    """The stream of another release."""
+def other_shape(stream: str, version: int, lists: FieldLists | None) -> Shape:
+    """Return the shape of the stream in another release."""
     return structs.replace(SHAPES[stream], fields_version=version, former=lists and lists.former)
 
 
-def lists_of_next(stream: str, change: Change) -> Lists:
-    return lists_of(stream, SHAPES[stream].dedup_mode, change)
+def next_lists(stream: str, change: FieldChange) -> FieldLists:
+    return field_lists(stream, SHAPES[stream].dedup_mode, change)
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-@pytest.mark.parametrize("stream", AS_WRITTEN)
-def test_lists_that_have_changed_since_then_publish_nothing_again_and_count_on(stream: str, change: Change) -> None:
-    lists = lists_of_next(stream, change)
+@pytest.mark.parametrize("change", FIELD_CHANGES.values(), ids=FIELD_CHANGES)
+@pytest.mark.parametrize("stream", UNCHANGED)
+def test_after_a_change_of_field_lists_nothing_is_published_again_and_numbers_continue(
+    stream: str, change: FieldChange
+) -> None:
+    lists = next_lists(stream, change)
     rows = WRITTEN[stream]["answers"][-1]
     more = WRITTEN["sessions"]["answers"][0][:1] if stream == "sessions" else [*rows, rows[1]]
 
-    assert [] == new(stream, rows, lists)
-    [expected], [new_records] = new(stream, more), new(stream, more, lists)
-    assert expected.records == new_records.records
-    assert expected.entries == new_records.entries
+    assert [] == new_records(stream, rows, lists)
+    [expected], [found] = new_records(stream, more), new_records(stream, more, lists)
+    assert expected.records == found.records
+    assert expected.entries == found.entries
 
 
-@pytest.mark.parametrize("stream", AS_WRITTEN)
-def test_state_of_lists_that_cannot_be_computed_any_more_is_refused(stream: str) -> None:
-    lists = lists_of_next(stream, CHANGES["a field more"])
-    for shape in (changed(stream, 3, lists), changed(stream, 2, None)):
+@pytest.mark.parametrize("stream", UNCHANGED)
+def test_state_of_unsupported_field_lists_is_refused(stream: str) -> None:
+    lists = next_lists(stream, FIELD_CHANGES["more fields"])
+    for shape in (other_shape(stream, 3, lists), other_shape(stream, 2, None)):
         with pytest.raises(UnreadableState) as refused:
             state(stream, shape=shape)
         assert "state_too_old" == refused.value.code
 
 
-@pytest.mark.parametrize("stream", AS_WRITTEN)
-def test_a_page_of_two_versions_is_refused(stream: str) -> None:
+@pytest.mark.parametrize("stream", UNCHANGED)
+def test_a_page_with_two_field_list_versions_is_refused(stream: str) -> None:
     pairs = WRITTEN[stream]["pairs"]
     last = max(key for key in pairs if key.endswith("/1"))
     newer = bytearray.fromhex(pairs[last])
     newer[1] = 2
-    lists = lists_of_next(stream, CHANGES["a field more"])
+    lists = next_lists(stream, FIELD_CHANGES["more fields"])
     with pytest.raises(UnreadableState) as refused:
-        state(stream, {**pairs, last: newer.hex()}, changed(stream, 2, lists))
+        state(stream, {**pairs, last: newer.hex()}, other_shape(stream, 2, lists))
     assert "state_too_new" == refused.value.code
 
 
-def test_every_stream_is_here() -> None:
-    assert {name for vendor in VENDORS.values() for name in vendor.event_types} == KINDS.keys() == LISTS.keys()
+def test_every_stream_has_a_case_and_recorded_digests() -> None:
+    assert {name for vendor in VENDORS.values() for name in vendor.event_types} == STREAM_CASES.keys() == LISTS.keys()
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_no_list_changes_without_its_version(kind: Kind) -> None:
-    """If this fails: docs/adding-a-stream.md, "When a list of fields changes", says what to do."""
-    records = [each for each in kind.read(kind.rows) if isinstance(each, Record)]
+@pytest.mark.parametrize("case", STREAM_CASES.values(), ids=STREAM_CASES)
+def test_no_list_changes_without_its_version(case: StreamCase) -> None:
+    """If this fails, see docs/adding-a-stream.md on changes of field lists."""
+    records = [each for each in case.decode(case.rows) if isinstance(each, Record)]
 
-    assert LISTS[kind.name][str(kind.version)] == digests(records)
-    if kind.former is not None:
-        assert LISTS[kind.name][str(kind.version - 1)] == digests(map(kind.former, records))
+    assert LISTS[case.name][str(case.fields_version)] == digests(records)
+    if case.former is not None:
+        assert LISTS[case.name][str(case.fields_version - 1)] == digests(map(case.former, records))
 
 
 def digests(records: Iterable[Record[Any]]) -> list[str]:
@@ -127,11 +134,11 @@ def digests(records: Iterable[Record[Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("stream", SHAPES)
-def test_what_was_published_then_is_not_published_again(stream: str) -> None:
-    assert [] == new(stream, WRITTEN[stream]["answers"][-1])
+def test_records_that_version_1_published_are_not_published_again(stream: str) -> None:
+    assert [] == new_records(stream, WRITTEN[stream]["answers"][-1])
 
 
-def test_how_far_a_stream_was_is_known() -> None:
+def test_the_checkpoint_is_restored() -> None:
     checkpoint = state("sessions").checkpoint
 
     assert checkpoint is not None
@@ -142,18 +149,18 @@ def test_how_far_a_stream_was_is_known() -> None:
     assert (timedelta(hours=6), "every device") == (checkpoint.span, checkpoint.selection)
 
 
-def test_revisions_are_counted_on() -> None:
+def test_revisions_continue() -> None:
     first, *_ = WRITTEN["sessions"]["answers"][0]
-    [new_records] = new("sessions", [first])
+    [new] = new_records("sessions", [first])
 
-    assert [2] == [each.number for each in new_records.records]
+    assert [2] == [each.number for each in new.records]
 
 
-def test_one_more_of_equal_rows_is_the_next_occurrence() -> None:
+def test_a_further_equal_row_is_the_next_occurrence() -> None:
     rows = WRITTEN["viewers"]["answers"][-1]
-    [new_records] = new("viewers", [*rows, rows[1]])
+    [new] = new_records("viewers", [*rows, rows[1]])
 
-    assert [3] == [each.number for each in new_records.records]
+    assert [3] == [each.number for each in new.records]
 
 
 def test_the_header_of_a_partition_is_read() -> None:
@@ -161,7 +168,7 @@ def test_the_header_of_a_partition_is_read() -> None:
 
 
 @pytest.mark.parametrize("stream", SHAPES)
-def test_state_of_a_version_that_is_not_known_is_refused_and_not_guessed(stream: str) -> None:
+def test_state_of_an_unknown_version_is_refused(stream: str) -> None:
     for key, value in WRITTEN[stream]["pairs"].items():
         written = bytes.fromhex(value)
         newer = written.replace(b'"version":1', b'"version":9') if written[:1] == b"{" else b"\x09" + written[1:]

@@ -1,4 +1,4 @@
-"""Any history, cut anywhere by an upgrade: each record is published once, on old pages with the ids that it had."""
+"""Any history, with an upgrade at any point: each record is published once, on old pages under its old ids."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,43 +15,44 @@ from collector.pipeline.ledger import PAGE_S, NewRecords
 from collector.pipeline.message import record_digest
 from collector.pipeline.state import Shape, State, load
 
-BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
-NEVER = 1 << 40
+START = datetime(1970, 1, 1, tzinfo=UTC)
+FAR_FUTURE_S = 1 << 40
 
 
 class Row(Struct, frozen=True):
-    """What a vendor says of something. Which lists hold `hat` and `coat` depends on the release."""
+    """A vendor's row. Whether `hat` and `coat` are in the field lists depends on the release."""
 
     name: str
     page: int
-    says: str
+    content: str
     hat: str
     coat: str
 
 
-def before(row: Row) -> Record[Row]:
-    """In the first release: hats are not looked at, coats are a part of what is known."""
+def old_record(row: Row) -> Record[Row]:
+    """Decode a row as the first release does: the fingerprint includes the coat, no list includes the hat."""
     start_s = row.page * PAGE_S
-    key, fingerprint = f"{row.name}@{start_s}", f"{row.says}, {row.coat}"
+    key, fingerprint = f"{row.name}@{start_s}", f"{row.content}, {row.coat}"
     return Record(key.encode(), fingerprint.encode(), start_s * 1000, (start_s + 9) * 1000, start_s, row)
 
 
-def after(row: Row) -> Record[Row]:
-    """In the second: who wears another hat is somebody else, and coats are not looked at."""
-    record = before(row)
-    return structs.replace(record, key=record.key + row.hat.encode(), fingerprint=row.says.encode())
+def new_record(row: Row) -> Record[Row]:
+    """Decode a row as the second release does: the key includes the hat, no list includes the coat."""
+    record = old_record(row)
+    return structs.replace(record, key=record.key + row.hat.encode(), fingerprint=row.content.encode())
 
 
 def former(record: Record[Row]) -> Record[Row]:
+    """Return a record of the second release as the first one decodes it."""
     return structs.replace(
         record,
         key=record.key[: -len(record.payload.hat)],
-        fingerprint=f"{record.payload.says}, {record.payload.coat}".encode(),
+        fingerprint=f"{record.payload.content}, {record.payload.coat}".encode(),
     )
 
 
 class Stream:
-    """What two releases make of one history."""
+    """A stream of the first release that may be upgraded to the second one, and what it published."""
 
     def __init__(self, dedup_mode: DedupMode) -> None:
         self.dedup_mode = dedup_mode
@@ -60,17 +61,17 @@ class Stream:
         self.start(upgraded=False)
 
     def start(self, *, upgraded: bool) -> None:
-        """A process, of the first release or of the second."""
-        self._read = after if upgraded else before
+        """Start a process of the first or the second release on the state in the topic."""
+        self._decode = new_record if upgraded else old_record
         shape = Shape(self.dedup_mode, 2 if upgraded else 1, timedelta(0), former if upgraded else None)
         self.state = load("p", shape, self.topic)
 
-    def take(self, rows: Sequence[Row]) -> list[Row]:
-        """What is published of an answer, each key in a transaction of its own."""
-        deduplicator: Deduplicator[Row] = Deduplicator(
-            self.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
+    def publish(self, rows: Sequence[Row]) -> list[Row]:
+        """Publish the new records of a response, one transaction per key, and return their rows."""
+        deduplicator: Deduplicator[Row] = self.state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
-        deduplicator.add(map(self._read, rows))
+        deduplicator.add(map(self._decode, rows))
         found = [each for new_records in deduplicator.new() for each in self._commit(new_records)]
         self.published += found
         return [row for _, row in found]
@@ -83,14 +84,15 @@ class Stream:
 
     def write(self, batch: Batch) -> None:
         for key, value in self.state.pairs(batch).items():
-            place = key.decode().removeprefix("p").removeprefix("/")
+            rest = key.decode().removeprefix("p").removeprefix("/")
             if value is None:
-                del self.topic[place]
+                del self.topic[rest]
             else:
-                self.topic[place] = value
-        self.state.apply(batch)
+                self.topic[rest] = value
+        self.state.after(batch)
 
     def ids(self, pages: set[int]) -> Counter[str]:
+        """Count the published ids of the records on some pages."""
         return Counter(each for each, row in self.published if row.page in pages)
 
 
@@ -102,21 +104,21 @@ _dedup_mode = st.sampled_from([DedupMode.MULTISET, DedupMode.VERSIONED])
 
 
 @given(history=_history, cut=st.integers(0, 8), again=st.integers(0, 8), dedup_mode=_dedup_mode)
-def test_old_pages_go_on_as_without_the_upgrade_and_new_ones_as_if_it_had_always_been(
+def test_old_pages_continue_as_without_the_upgrade_and_new_pages_are_as_with_the_new_release_alone(
     history: list[list[Row]], cut: int, again: int, dedup_mode: DedupMode
 ) -> None:
-    """`again`: where the upgraded process starts anew."""
+    """`cut` is the response before which the upgrade happens, `again` the one before which the process restarts."""
     upgraded, never, always = Stream(dedup_mode), Stream(dedup_mode), Stream(dedup_mode)
     always.start(upgraded=True)
     old: set[int] = set()
-    for nth, answer in enumerate(history):
+    for nth, response in enumerate(history):
         if nth == cut:
             old = set(upgraded.state.ledger.pages())
         if nth == cut or (nth == again > cut):
             upgraded.start(upgraded=True)
         for stream in (upgraded, never, always):
-            stream.take(answer)
-            assert [] == stream.take(answer)
+            stream.publish(response)
+            assert [] == stream.publish(response)
     if cut >= len(history):
         old = set(upgraded.state.ledger.pages())
 
@@ -130,40 +132,40 @@ def test_old_pages_go_on_as_without_the_upgrade_and_new_ones_as_if_it_had_always
 
 
 @given(history=_history, cut=st.integers(0, 8), dedup_mode=_dedup_mode)
-def test_a_page_that_passes_while_an_answer_is_published_may_begin_again(
+def test_a_page_that_final_passes_while_a_response_is_published_may_start_again(
     history: list[list[Row]], cut: int, dedup_mode: DedupMode
 ) -> None:
-    """A late record that ends after `final` may be of a page of which all else has passed."""
+    """A late record that ends after `final` may belong to a page whose other records all end before it."""
     stream = Stream(dedup_mode)
-    for answer in history[:cut]:
-        stream.take(answer)
+    for response in history[:cut]:
+        stream.publish(response)
     stream.start(upgraded=True)
-    for answer in history[cut:]:
-        deduplicator: Deduplicator[Row] = Deduplicator(
-            stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
+    for response in history[cut:]:
+        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
-        deduplicator.add(map(after, answer))
+        deduplicator.add(map(new_record, response))
         for page in list(stream.state.ledger.pages().values()):  # `final` has passed them
             page.last_s = -1
-        checkpoint = Checkpoint(BEGIN, BEGIN, BEGIN, timedelta(hours=1), BEGIN)
+        checkpoint = Checkpoint(START, START, START, timedelta(hours=1), START)
         stream.write(Batch(checkpoint=checkpoint))
         assert not stream.state.ledger.pages()
         for new_records in deduplicator.new():
             stream.write(Batch(entries=new_records.entries))
-        assert [] == stream.take(answer)
+        assert [] == stream.publish(response)
         stream.start(upgraded=True)
-        assert [] == stream.take(answer)
+        assert [] == stream.publish(response)
 
 
-def test_rows_that_could_not_be_understood_are_dead_letters_once_whatever_the_version() -> None:
+def test_a_reject_is_one_dead_letter_across_upgrades() -> None:
     stream = Stream(DedupMode.VERSIONED)
     letters = []
     for upgraded in (False, True, True):
         stream.start(upgraded=upgraded)
-        deduplicator: Deduplicator[Row] = Deduplicator(
-            stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=NEVER
+        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=0, requested_s=FAR_FUTURE_S
         )
-        deduplicator.add([Reject(b"?", "it is no row")])
+        deduplicator.add([Reject(b"?", "malformed")])
         for new_records in deduplicator.new():
             stream.write(Batch(entries=new_records.entries))
             letters.append(new_records.reject)

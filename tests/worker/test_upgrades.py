@@ -8,7 +8,7 @@ import pytest
 from collector.model import DedupMode, Record
 from collector.pipeline.ledger import GONE_AFTER
 from collector.pipeline.state import Shape, by_stream, load
-from tests.changed import CHANGES, Change, Changed, Lists
+from tests.field_changes import FIELD_CHANGES, FieldChange, FieldLists, UpgradedStream
 from tests.simulated import START, at
 from tests.worker import test_latest
 from tests.worker.harness import (
@@ -34,27 +34,27 @@ def _content_part(record: Record[VendorRow]) -> bytes:
     return b"/" + record.payload.content.encode()
 
 
-def page_versions(sink: ListSink, stream: Changed, lists: Lists) -> list[int]:
+def page_versions(sink: ListSink, stream: UpgradedStream, lists: FieldLists) -> list[int]:
     """Return the field list version of each durable page."""
     shape = Shape(stream.dedup_mode, stream.fields_version, timedelta(0), lists.former)
     return [page.version for page in load(PREFIX, shape, by_stream(sink.pairs)[PREFIX]).ledger.pages().values()]
 
 
 @pytest.mark.parametrize("dedup_mode", HISTORY_MODES)
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("change", FIELD_CHANGES.values(), ids=FIELD_CHANGES)
 @pytest.mark.parametrize("crash_rate", [0, 0.02])
 async def test_every_record_is_published_once_across_an_upgrade(
-    dedup_mode: DedupMode, change: Change, crash_rate: float
+    dedup_mode: DedupMode, change: FieldChange, crash_rate: float
 ) -> None:
     part = _content_part if dedup_mode is DedupMode.MULTISET else lambda _: b"/account"
-    lists = Lists(dedup_mode, change, lambda record: fingerprint(record.payload), part)
+    lists = FieldLists(dedup_mode, change, lambda record: fingerprint(record.payload), part)
     upgraded = set[int]()
     for seed, select in enumerate(SELECTS):
         scenario = Scenario(seed, dedup_mode, select, inclusive=True, crash_rate=crash_rate)
         end, scenario.clock.final = scenario.clock.final, at(T0 + (6 + 4 * seed) * HOUR)
         await scenario.run()
         scenario.clock.final = end
-        stream = Changed(scenario.stream, lists)
+        stream = UpgradedStream(scenario.stream, lists)
         upgraded |= set(page_versions(scenario.sink, stream, lists))
         await run_with_restarts(stream, scenario.sink, scenario.clock, at(scenario.since_s), scenario.random)
 
@@ -72,33 +72,33 @@ class StoppedClock(EndingClock):
             raise SimulationOver
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_revisions_continue_after_the_upgrade(change: Change) -> None:
+@pytest.mark.parametrize("change", FIELD_CHANGES.values(), ids=FIELD_CHANGES)
+async def test_revisions_continue_after_the_upgrade(change: FieldChange) -> None:
     start, end, three, six = T0 + HOUR, T0 + HOUR + 60, T0 + 3 * HOUR, T0 + 6 * HOUR
     rows = [
         VendorRow(start, end, "x", "first", end, replaced_s=three),
         VendorRow(start, end, "x", "second", three, replaced_s=six),
         VendorRow(start, end, "x", "first", six),
     ]
-    lists = Lists(DedupMode.VERSIONED, change, lambda record: fingerprint(record.payload))
+    lists = FieldLists(DedupMode.VERSIONED, change, lambda record: fingerprint(record.payload))
     for upgraded in (2, 5, 8):
         random, sink = Random(5), ListSink(Random(5))
         clock = StoppedClock(at(T0), at(T0 + upgraded * HOUR))
         stream = ListStream(rows, clock, POLICY, DedupMode.VERSIONED, select="start", inclusive=True, random=random)
         await run_with_restarts(stream, sink, clock, at(T0), random)
         clock.final = at(T0 + 11 * HOUR)
-        await run_with_restarts(Changed(stream, lists), sink, clock, at(T0), random)
+        await run_with_restarts(UpgradedStream(stream, lists), sink, clock, at(T0), random)
 
         assert [("first", 0), ("second", 1), ("first", 2)] == [(data.content, data.number) for data in sink.published()]
 
 
 async def upgraded_after(
-    minutes: int, snapshots: list[Shown | None], lists: Lists, crash_rate: float = 0.0
+    minutes: int, snapshots: list[Shown | None], lists: FieldLists, crash_rate: float = 0.0
 ) -> ListSink:
     """Show each snapshot for a minute, first to one release, then to the next one. Return what both published."""
     random = Random(minutes)
     sink, stream = ListSink(random, crash_rate), SnapshotStream(snapshots)
-    changed = Changed(stream, lists)
+    changed = UpgradedStream(stream, lists)
     clock = StoppedClock(START, START + minutes * MINUTE)
     await run_with_restarts(stream, sink, clock, START, random)
     clock.final = START + (len(snapshots) + GONE_AFTER + 2) * MINUTE
@@ -107,12 +107,12 @@ async def upgraded_after(
     return sink
 
 
-def lists_of_snapshots(change: Change) -> Lists:
-    return Lists(DedupMode.LATEST, change, lambda record: test_latest.fingerprint(record.payload[1]))
+def lists_of_snapshots(change: FieldChange) -> FieldLists:
+    return FieldLists(DedupMode.LATEST, change, lambda record: test_latest.fingerprint(record.payload[1]))
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_snapshots_continue_whenever_the_upgrade_happens(change: Change) -> None:
+@pytest.mark.parametrize("change", FIELD_CHANGES.values(), ids=FIELD_CHANGES)
+async def test_snapshots_continue_whenever_the_upgrade_happens(change: FieldChange) -> None:
     """7 changes, disappears and returns; 8 stays; 9 is gone before the upgrade; 6 is new after it."""
     before: list[Shown | None] = [{7: "on", 8: "on", 9: "on"}, *[{7: "on", 8: "on"}] * 4]
     without_seven: list[Shown | None] = [{8: "on"}] * (GONE_AFTER + 1)
@@ -133,8 +133,8 @@ async def test_snapshots_continue_whenever_the_upgrade_happens(change: Change) -
         assert 1 == max(sink.event_ids().values())
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_snapshots_survive_crashes_before_and_after_the_upgrade(change: Change) -> None:
+@pytest.mark.parametrize("change", FIELD_CHANGES.values(), ids=FIELD_CHANGES)
+async def test_snapshots_survive_crashes_before_and_after_the_upgrade(change: FieldChange) -> None:
     states = [f"state {n // 600:02}" for n in range(6000)]
     for minutes in (1000, 3000, 5000):
         snapshots: list[Shown | None] = [{7: each, 8: "on"} for each in states]

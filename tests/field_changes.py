@@ -1,4 +1,4 @@
-"""Streams as the next release may have them: with other lists of fields in keys and fingerprints."""
+"""Streams as a next release may have them: with changed field lists of keys and fingerprints."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Literal
@@ -12,42 +12,43 @@ from collector.vendors.quividi.contents import SeenApc
 from collector.vendors.quividi.wire import Seen
 from collector.vendors.seemetrix import wire as seemetrix
 
-Print = Callable[[Record[Any]], bytes]
-"""A record's fingerprint in the release before, made of what the record holds now."""
+Fingerprint = Callable[[Record[Any]], bytes]
+"""Computes the fingerprint that the previous release gave a record, from its payload."""
 GONE = b"gone"
 
 
-class Change(Struct, frozen=True):
-    """What of a stream's lists of fields is another."""
+class FieldChange(Struct, frozen=True):
+    """How the field lists of a stream change."""
 
     key: bool
-    """It has one more part."""
+    """Whether the key gets one more part."""
     fingerprint: Literal["same", "more", "fewer"]
 
 
-CHANGES = {
-    "a part more in the key": Change(key=True, fingerprint="same"),
-    "a field more": Change(key=False, fingerprint="more"),
-    "a field fewer": Change(key=False, fingerprint="fewer"),
-    "a part and a field more": Change(key=True, fingerprint="more"),
+FIELD_CHANGES = {
+    "longer key": FieldChange(key=True, fingerprint="same"),
+    "more fields": FieldChange(key=False, fingerprint="more"),
+    "fewer fields": FieldChange(key=False, fingerprint="fewer"),
+    "longer key and more fields": FieldChange(key=True, fingerprint="more"),
 }
 
 
-class Lists(Struct, frozen=True):
-    """The lists of fields of two releases that follow each other."""
+class FieldLists(Struct, frozen=True):
+    """The field lists of two successive releases."""
 
     dedup_mode: DedupMode
-    change: Change
-    before: Print
-    part: Callable[[Record[Any]], bytes] = lambda _: b"/account"
+    change: FieldChange
+    previous_fingerprint: Fingerprint
+    key_part: Callable[[Record[Any]], bytes] = lambda _: b"/account"
+    """The part by which the next release extends the key, unless the stream is LATEST."""
     nth: int = 1
-    """How often the lists have changed. The first byte of a LATEST key says it, so that no key is in two lists."""
+    """How often the field lists have changed: the first byte of a LATEST key, so that keys of two releases differ."""
 
-    def present(self, record: Record[Any]) -> Record[Any]:
-        """A record of the release before, as this one reads it."""
+    def upgraded(self, record: Record[Any]) -> Record[Any]:
+        """Return a record of the previous release as the next release reads it."""
         key, fingerprint = record.key, record.fingerprint
         if self.change.key:
-            key = bytes([self.nth]) + key[1:] if self.dedup_mode is DedupMode.LATEST else key + self.part(record)
+            key = bytes([self.nth]) + key[1:] if self.dedup_mode is DedupMode.LATEST else key + self.key_part(record)
         if self.change.fingerprint != "same" and fingerprint != GONE:
             decoded = msgspec.msgpack.decode(fingerprint)
             fields = list(decoded.values()) if isinstance(decoded, dict) else decoded
@@ -57,26 +58,28 @@ class Lists(Struct, frozen=True):
         return structs.replace(record, key=key, fingerprint=fingerprint)
 
     def former(self, record: Record[Any]) -> Record[Any]:
-        """The inverse."""
+        """Return a record of the next release as the previous one read it: the inverse of `upgraded`."""
         key, fingerprint = record.key, record.fingerprint
         if self.change.key:
-            key = self._former_thing(key) if self.dedup_mode is DedupMode.LATEST else key[: -len(self.part(record))]
+            key = self._former_thing(key) if self.dedup_mode is DedupMode.LATEST else key[: -len(self.key_part(record))]
         return structs.replace(
-            record, key=key, fingerprint=fingerprint if self.change.fingerprint == "same" else self.before(record)
+            record,
+            key=key,
+            fingerprint=fingerprint if self.change.fingerprint == "same" else self.previous_fingerprint(record),
         )
 
     def gone(self, before: Callable[[bytes], Record[Any]]) -> Callable[[bytes], Record[Any]]:
-        """The record of a thing that is gone, by its key of either release."""
-        return lambda key: self.present(before(self._former_thing(key) if self.change.key else key))
+        """Return the next release's function for records of things that are gone, given that of the previous one."""
+        return lambda key: self.upgraded(before(self._former_thing(key) if self.change.key else key))
 
     def _former_thing(self, key: bytes) -> bytes:
         return bytes([self.nth - 1]) + key[1:]
 
 
-class Changed:
-    """A stream of the next release."""
+class UpgradedStream:
+    """A stream of the next release, made from one of this release."""
 
-    def __init__(self, stream: Any, lists: Lists) -> None:  # noqa: ANN401 - any stream
+    def __init__(self, stream: Any, lists: FieldLists) -> None:  # noqa: ANN401 - any stream
         self._stream = stream
         self._lists = lists
         self.fields_version: int = stream.fields_version + 1
@@ -86,20 +89,25 @@ class Changed:
         return getattr(self._stream, name)
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Any], None]:
-        async for answer in self._stream.fetch(window):
-            records = (row if isinstance(row, Reject) else self._lists.present(row) for row in answer.records)
-            gone = None if answer.gone is None else self._lists.gone(answer.gone)
-            yield structs.replace(answer, records=records, gone=gone)
+        async for result in self._stream.fetch(window):
+            records = (row if isinstance(row, Reject) else self._lists.upgraded(row) for row in result.records)
+            gone = None if result.gone is None else self._lists.gone(result.gone)
+            yield structs.replace(result, records=records, gone=gone)
 
     def explode(self, record: Record[Any], digest: str, number: int) -> Iterator[Event]:
         events: Iterator[Event] = self._stream.explode(record, digest, number)
         return events
 
 
-def lists_of(stream: str, dedup_mode: DedupMode, change: Change) -> Lists:
-    """Those of one of the vendors' streams, after it has changed. Viewers who were equal may then be two."""
+def field_lists(stream: str, dedup_mode: DedupMode, change: FieldChange) -> FieldLists:
+    """Return the field lists of a vendor's stream before and after a change.
+
+    A longer key of viewers includes `glasses`, so rows that the previous release treats as equal may differ.
+    """
     parts = {"viewers": _glasses, "viewers_apc": lambda record: _glasses(record, record.payload.seen)}
-    return Lists(dedup_mode, change, BEFORE.get(stream, _aggregate), parts.get(stream, lambda _: b"/account"))
+    return FieldLists(
+        dedup_mode, change, PREVIOUS_FINGERPRINTS.get(stream, _aggregate), parts.get(stream, lambda _: b"/account")
+    )
 
 
 def _glasses(record: Record[Any], seen: Seen | None = None) -> bytes:
@@ -124,7 +132,7 @@ def _aggregate(record: Record[Any]) -> bytes:
     return msgspec.msgpack.encode([quividi.number(each) for each in record.payload.numbers])
 
 
-BEFORE: dict[str, Print] = {
+PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "sessions": lambda record: seemetrix._fingerprint(record.payload, record.end_ms),
     "devices": lambda record: msgspec.msgpack.encode(record.payload),
     "counters": lambda record: msgspec.msgpack.encode(record.payload),
@@ -133,4 +141,4 @@ BEFORE: dict[str, Print] = {
     "viewers": lambda record: _viewer(record.payload),
     "viewers_apc": _viewer_apc,
 }
-"""The fingerprints of version 1, made of payloads; all others are aggregates."""
+"""The fingerprints of field list version 1. Streams that are not listed are aggregates."""

@@ -1,0 +1,207 @@
+"""Every stream of both vendors without I/O: the example rows of its document, and changes of them."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from collector.alignment import periods
+from collector.model import DedupMode, Event, Record, Reject, Window
+from collector.pipeline.ledger import Former
+from collector.vendors.quividi import events as quividi_events
+from collector.vendors.quividi import wire as quividi
+from collector.vendors.quividi.contents import read_viewer_apc
+from collector.vendors.quividi.rows import Finest, Rows
+from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
+from collector.vendors.seemetrix.events import explode_session
+from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
+from tests.contracts.examples.seemetrix import LEVELS, SOURCE, USER
+from tests.vendors.quividi import aggregated
+from tests.vendors.quividi.example import EXPERT_ANSWER, PARIS
+from tests.vendors.quividi.test_contents import ANSWER
+from tests.vendors.seemetrix import documented
+from tests.vendors.seemetrix.example import RAW_DATA
+
+Row = dict[str, Any]
+SEEN_MS = 1_780_000_000_000
+HALF_YEARS = periods("6M", date(2016, 12, 1), ZoneInfo("UTC"))
+MONTH = Window(datetime(2017, 9, 1, tzinfo=UTC), datetime(2017, 10, 1, tzinfo=UTC))
+
+
+class StreamCase(Struct, frozen=True):
+    """One stream: how rows are decoded and exploded, example rows, and changes of one row."""
+
+    name: str
+    dedup_mode: DedupMode
+    decode: Callable[[Sequence[Row]], Iterable[Record[Any] | Reject]]
+    explode: Callable[[Record[Any], str, int], Iterable[Event]]
+    rows: Sequence[Row]
+    revise: Callable[[Row], Row]
+    """The same key with another fingerprint."""
+    same_page: Callable[[Row], Row]
+    """Another key on the same ledger page; of a LATEST stream, another key."""
+    new_page: Callable[[Row], Row]
+    """A key on another page."""
+    gone: Callable[[bytes], Record[Any]] | None = None
+    is_single: bool = False
+    """Whether the stream has only one key."""
+    fields_version: int = 1
+    former: Former | None = None
+
+    @property
+    def max_clock_offset(self) -> timedelta:
+        return timedelta(days=1) if self.name in QUIVIDI else timedelta(0)
+
+
+def _with(**changes: object) -> Callable[[Row], Row]:
+    return lambda row: row | changes
+
+
+def _decode_sessions(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    return wire.read(wire.rows(json.dumps({"objects": rows}).encode()))
+
+
+def _decode_devices(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    response = {group: [row for row in rows if row["group"] == group] for group in ("online", "offline", "frozen")}
+    return devices.read(devices.answer(json.dumps(response).encode()), SEEN_MS, private=False)
+
+
+def _decode_counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    return [counters.read(json.dumps(row).encode(), SEEN_MS) for row in rows]
+
+
+def _decode_statistics(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    for row in rows:
+        response = statistics.answer(json.dumps({"objects": [row]}).encode())
+        yield from statistics.read(response, MONTH, row.get("device"))
+
+
+def _decode_breakdown(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    for row in rows:
+        start = datetime.fromisoformat(row.get("begin", "2016-12-01T00:00:00Z"))
+        period = Window(start, HALF_YEARS.after(start))
+        yield from breakdown.read([json.dumps(row).encode()], period, LEVELS, None)
+
+
+def _decode_export(rows: Rows[Any], found: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    response = quividi.answer(json.dumps({"state": "finished", "data": found}).encode())
+    return rows.read(quividi.rows(response) or (), *aggregated.YEAR)
+
+
+def _rows_of_export(response: bytes) -> Sequence[Row]:
+    rows: Sequence[Row] = json.loads(response)["data"]
+    return rows
+
+
+def _nodes_of_tree(body: bytes) -> Sequence[Row]:
+    nodes: Sequence[Row] = json.loads(body)["data"]["o"]
+    return nodes
+
+
+def _devices_by_group(body: bytes) -> Sequence[Row]:
+    groups = {group: rows for group, rows in json.loads(body).items() if isinstance(rows, list)}
+    return [row | {"group": group} for group, rows in groups.items() for row in rows]
+
+
+def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row], Row]) -> StreamCase:
+    found = _rows_of_export(response)
+    place = "site_id" if "site_id" in found[0] else "location_id"
+    time = "start_time" if "start_time" in found[0] else "period_start"
+    return StreamCase(
+        name,
+        rows.dedup_mode,
+        partial(_decode_export, rows),
+        partial(rows.explode, source=SOURCE),
+        found,
+        revise,
+        same_page=lambda row: row | {place: row[place] + 1},
+        new_page=lambda row: row | {time: row[time].replace("2018-01", "2018-03")},
+        fields_version=rows.fields_version,
+        former=rows.former,
+    )
+
+
+_COUNTS = {"viewers_aggregated": "watcher_count", "ots": "ots_count", "gate": "in_count"}
+_EXPORTS = (
+    _export(
+        "viewers", Finest(PARIS, quividi.read_viewer, quividi_events.explode_viewer), EXPERT_ANSWER, _with(beard=3)
+    ),
+    _export("viewers_apc", Finest(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc), ANSWER, _with(beard=3)),
+    *(
+        _export(stream, aggregated.aggregates(stream), response, _with(**{_COUNTS.get(stream, "play_count"): 77}))
+        for stream, response in aggregated.EXAMPLES.items()
+    ),
+)
+QUIVIDI = {case.name for case in _EXPORTS}
+STREAM_CASES: Mapping[str, StreamCase] = {
+    case.name: case
+    for case in (
+        StreamCase(
+            "sessions",
+            DedupMode.VERSIONED,
+            _decode_sessions,
+            partial(explode_session, source=SOURCE),
+            json.loads(RAW_DATA)["objects"],
+            _with(e="2019-07-01T11:16:43.000000", i=35948),
+            _with(o=1332, b="2019-07-01T11:17:00.000000"),
+            _with(o=1333, b="2019-07-01T15:00:00.000000", e="2019-07-01T15:00:10.000000"),
+            fields_version=Sessions.fields_version,
+            former=Sessions.former,
+        ),
+        StreamCase(
+            "devices",
+            DedupMode.LATEST,
+            _decode_devices,
+            partial(devices.explode, source=SOURCE),
+            _devices_by_group(documented.DEVICES),
+            _with(n="another name"),
+            _with(d=4000),
+            _with(d=5000),
+            gone=partial(devices.gone, seen_ms=SEEN_MS),
+            fields_version=Devices.fields_version,
+            former=Devices.former,
+        ),
+        StreamCase(
+            "counters",
+            DedupMode.LATEST,
+            _decode_counters,
+            partial(counters.explode, source=SOURCE, user=USER),
+            [json.loads(documented.COUNTERS)],
+            _with(usr_num=325),
+            dict,
+            dict,
+            is_single=True,
+            fields_version=Counters.fields_version,
+            former=Counters.former,
+        ),
+        StreamCase(
+            "statistics",
+            DedupMode.VERSIONED,
+            _decode_statistics,
+            partial(statistics.explode, source=SOURCE, user=USER),
+            json.loads(documented.USER_STATISTICS)["objects"],
+            _with(t=4),
+            _with(device=7),
+            _with(i={"d": 20, "h": 12, "m": 9, "y": 2017}),
+            fields_version=Statistics.fields_version,
+            former=Statistics.former,
+        ),
+        StreamCase(
+            "breakdown",
+            DedupMode.VERSIONED,
+            _decode_breakdown,
+            partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
+            _nodes_of_tree(documented.FULL_TREE),
+            _with(v=64),
+            _with(n="1843"),
+            _with(begin="2017-06-01T00:00:00Z"),
+            fields_version=Breakdown.fields_version,
+            former=Breakdown.former,
+        ),
+        *_EXPORTS,
+    )
+}
