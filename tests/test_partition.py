@@ -77,7 +77,7 @@ class PartitionScenario:
     async def hold(self, halfway: Callable[[], None] = lambda: None) -> None:
         """Hold the partition for `STEPS`, and call `halfway` after half of them."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.partition.hold)
+            tasks.start_soon(self.partition.run)
             for step in range(STEPS):
                 if step == STEPS // 2:
                     halfway()

@@ -42,14 +42,14 @@ class Release:
                 del self._topic[rest]
             else:
                 self._topic[rest] = value
-        self.state.after(batch)
+        self.state.apply(batch)
         assert dict(_pages(load(PREFIX, self._shape, self._topic))) == dict(_pages(self.state))
 
     def publish(self, rows: Sequence[Row], *, is_whole: bool = True) -> list[Message]:
         """Process one response and return the messages that are published for it."""
         case, state = self._case, self.state
-        deduplicator: Deduplicator[Any] = state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=state.final_s, requested_s=SEEN_MS // 1000
+        deduplicator: Deduplicator[Any] = Deduplicator(
+            state.ledger, since_ms=0, until_ms=None, final_s=state.final_s, requested_s=SEEN_MS // 1000
         )
         deduplicator.add(map(self._upgraded, case.decode(rows)))
         gone = case.gone

@@ -49,8 +49,8 @@ def explode(record: Record[int], digest: str, number: int) -> Iterator[Event]:
 
 
 def batches_of(rows: list[Record[int] | Reject]) -> list[batch_module.Batch]:
-    deduplicator: Deduplicator[int] = Ledger(DedupMode.VERSIONED).deduplicator(
-        since_ms=0, until_ms=None, final_s=0, requested_s=0
+    deduplicator: Deduplicator[int] = Deduplicator(
+        Ledger(DedupMode.VERSIONED), since_ms=0, until_ms=None, final_s=0, requested_s=0
     )
     deduplicator.add(rows)
     return list(batches(deduplicator, explode, CONTEXT))

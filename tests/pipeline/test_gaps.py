@@ -32,10 +32,10 @@ def test_numbers_between_two_seen_ones_are_missing_until_they_are_seen() -> None
 
 def test_a_gap_is_open_if_it_was_requested_as_a_whole_and_the_record_after_it_is_settled() -> None:
     gaps = seen(5, 9, 12)
-    assert 0 == gaps.open(0, 9000)
-    assert 3 == gaps.open(0, 9001)
-    assert 5 == gaps.open(0, 12001)
-    assert 2 == gaps.open(5001, 12001), "records before that were not requested, so they may be published already"
+    assert 0 == gaps.count_open(0, 9000)
+    assert 3 == gaps.count_open(0, 9001)
+    assert 5 == gaps.count_open(0, 12001)
+    assert 2 == gaps.count_open(5001, 12001), "records before that were not requested, so they may be published already"
 
 
 def test_a_gap_before_final_is_lost_and_reported_once() -> None:

@@ -43,8 +43,8 @@ def commit(state: State, topic: dict[bytes, bytes], batch: Batch) -> Pairs:
 
 
 def batch_of(state: State, rows: list[Record[None]]) -> Batch:
-    deduplicator: Deduplicator[None] = state.ledger.deduplicator(
-        since_ms=0, until_ms=None, final_s=0, requested_s=START_S
+    deduplicator: Deduplicator[None] = Deduplicator(
+        state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=START_S
     )
     deduplicator.add(rows)
     return Batch(entries=[entry for new in deduplicator.new() for entry in new.entries])

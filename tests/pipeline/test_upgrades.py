@@ -60,8 +60,8 @@ def state(stream: str, pairs: dict[str, str] | None = None, shape: Shape | None 
 
 def new_records(stream: str, rows: list[dict[str, object]], lists: FieldLists | None = None) -> list[NewRecords[Any]]:
     known = state(stream, shape=None if lists is None else other_shape(stream, 2, lists))
-    deduplicator: Deduplicator[Any] = known.ledger.deduplicator(
-        since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
+    deduplicator: Deduplicator[Any] = Deduplicator(
+        known.ledger, since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
     )
     records = decode(stream, rows)
     deduplicator.add(

@@ -68,8 +68,8 @@ class Stream:
 
     def publish(self, rows: Sequence[Row]) -> list[Row]:
         """Publish the new records of a response, one transaction per key, and return their rows."""
-        deduplicator: Deduplicator[Row] = self.state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=0, requested_s=0
+        deduplicator: Deduplicator[Row] = Deduplicator(
+            self.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
         deduplicator.add(map(self._decode, rows))
         found = [each for new_records in deduplicator.new() for each in self._commit(new_records)]
@@ -89,7 +89,7 @@ class Stream:
                 del self.topic[rest]
             else:
                 self.topic[rest] = value
-        self.state.after(batch)
+        self.state.apply(batch)
 
     def ids(self, pages: set[int]) -> Counter[str]:
         """Count the published ids of the records on some pages."""
@@ -141,8 +141,8 @@ def test_a_page_that_final_passes_while_a_response_is_published_may_start_again(
         stream.publish(response)
     stream.start(upgraded=True)
     for response in history[cut:]:
-        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=0, requested_s=0
+        deduplicator: Deduplicator[Row] = Deduplicator(
+            stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
         deduplicator.add(map(new_record, response))
         for page in list(stream.state.ledger.pages().values()):  # `final` has passed them
@@ -162,8 +162,8 @@ def test_a_reject_is_one_dead_letter_across_upgrades() -> None:
     letters = []
     for upgraded in (False, True, True):
         stream.start(upgraded=upgraded)
-        deduplicator: Deduplicator[Row] = stream.state.ledger.deduplicator(
-            since_ms=0, until_ms=None, final_s=0, requested_s=FAR_FUTURE_S
+        deduplicator: Deduplicator[Row] = Deduplicator(
+            stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=FAR_FUTURE_S
         )
         deduplicator.add([Reject(b"?", "malformed")])
         for new_records in deduplicator.new():
