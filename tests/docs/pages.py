@@ -1,4 +1,4 @@
-"""What tests look at in a page of the documents: headings, tables, links, and what is to be typed."""
+"""Reads facts from a Markdown page: headings, tables, links, code spans and code blocks."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 class Table(Struct, frozen=True):
-    """Under a heading; cells as they are written."""
+    """A table, with the heading above it. Cells are Markdown."""
 
     heading: str
     header: Sequence[str]
@@ -25,17 +25,17 @@ class Table(Struct, frozen=True):
 
 
 def fenced(text: str, language: str) -> list[str]:
-    """The blocks of a language, in order."""
+    """Return the fenced code blocks of a language, in order."""
     return [block for _, tag, block in _FENCE.findall(text) if tag == language]
 
 
 def prose(text: str) -> str:
-    """The page without its blocks."""
+    """Return the page without its fenced code blocks."""
     return _FENCE.sub("", text)
 
 
 def spans(text: str) -> list[str]:
-    """What is set as code in a cell or a heading."""
+    """Return the code spans of a cell or a heading."""
     return _SPAN.findall(text)
 
 
@@ -58,7 +58,7 @@ def links(text: str) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """Of the headings, as GitHub makes them: of equal ones the second ends in `-1`, and so on."""
+    """Return the anchors that GitHub generates for the headings: the second of two equal headings ends in `-1`."""
     seen = Counter[str]()
     found = set()
     for heading in _HEADING.findall(prose(text)):

@@ -1,7 +1,6 @@
-"""docs/configuration.md has every key and no other, and says of each what the code does: its kind, bounds, default.
+"""docs/configuration.md has every key once, and no other, with the type, bounds and default that the code has.
 
-The page is written by hand, so that it can compare and advise where the models only define; whatever of it the code
-knows too is read out of its tables here, and tried.
+The page is written by hand. This test reads keys, values and defaults from its tables and tries them on the models.
 """
 
 import re
@@ -23,8 +22,6 @@ from tests.docs.pages import DOCS, Table, spans, tables
 
 PAGE = (DOCS / "configuration.md").read_text("utf-8")
 ANY = "*"
-ELSEWHERE = ("by vendor", "by stream")
-"""The default stands in a table of its own."""
 Place = tuple[str, ...]
 """A table of the configuration: `("kafka", "tls")`, `("sources", "quividi", "streams", "viewers")`."""
 
@@ -44,11 +41,11 @@ SAMPLES: Mapping[str, tuple[object, object]] = {
     "URL": ("https://localhost/api", "localhost/api"),
     "time zone": ("Asia/Tokyo", "Tokyo"),
 }
-"""By kind: something that is one, and something that is none."""
+"""By type: a valid and an invalid value."""
 
 
 class Row(Struct, frozen=True):
-    """What the page says of a key of some tables."""
+    """A row of the page: one key, of all configuration tables that match `places`."""
 
     places: Place
     key: str
@@ -57,12 +54,12 @@ class Row(Struct, frozen=True):
 
     def is_of(self, place: Place) -> bool:
         return len(place) == len(self.places) and all(
-            mine in (ANY, theirs) for mine, theirs in zip(self.places, place, strict=True)
+            pattern in (ANY, name) for pattern, name in zip(self.places, place, strict=True)
         )
 
 
 def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tuple[Place, type[BaseModel]]]:
-    """Every table that a configuration may have."""
+    """Yield every table that a configuration may have, with its model."""
     if place:
         yield place, model
     for name, field in model.model_fields.items():
@@ -75,7 +72,7 @@ def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tup
 
 
 def table_in(annotation: object) -> type[BaseModel] | None:
-    """The model, where the key is a table. A secret may be written as one, and is none."""
+    """Return the model of a key that is a table, else None. A secret may be written as a table, but is a value."""
     if get_origin(annotation) in (Union, UnionType, Annotated):
         return next((found for each in get_args(annotation) if (found := table_in(each)) is not None), None)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Secret:
@@ -96,13 +93,13 @@ def rows() -> Iterator[Row]:
     for table in tables(PAGE):
         if "value" in table.header and "key" in table.header:
             for cells in table.rows:
-                named = dict(zip(table.header, cells, strict=True))
-                for place in _places(table, named.get("stream")):
-                    yield Row(place, spans(named["key"])[0], named["value"], named["default"])
+                columns = dict(zip(table.header, cells, strict=True))
+                for place in _places(table, columns.get("stream")):
+                    yield Row(place, spans(columns["key"])[0], columns["value"], columns["default"])
 
 
-def elsewhere() -> Iterator[Row]:
-    """The tables that compare defaults, each a column, of vendors or streams."""
+def compared() -> Iterator[Row]:
+    """Yield the rows of the tables that compare the defaults of vendors or streams, with one column per key."""
     for table in tables(PAGE):
         if table.header[0] in ("vendor", "stream"):
             for cells in table.rows:
@@ -125,19 +122,19 @@ def _stream(cell: str, name: str) -> Place:
     return ("sources", cell.partition(" ")[0].lower(), "streams", name)
 
 
-ROWS, ELSEWHERE_ROWS = list(rows()), list(elsewhere())
+ROWS, COMPARED = list(rows()), list(compared())
 each_key = pytest.mark.parametrize(("place", "key"), KEYS, ids=[".".join((*place, key)) for place, key in KEYS])
-each_row = pytest.mark.parametrize("row", [*ROWS, *ELSEWHERE_ROWS], ids=lambda row: ".".join((*row.places, row.key)))
+each_row = pytest.mark.parametrize("row", [*ROWS, *COMPARED], ids=lambda row: ".".join((*row.places, row.key)))
 
 
-def told(place: Place, key: str) -> Row:
+def documented(place: Place, key: str) -> Row:
     found = [row for row in ROWS if row.key == key and row.is_of(place)]
     assert 1 == len(found), "docs/configuration.md has one row for each key"
     return found[0]
 
 
-def refusal(model: type[BaseModel], key: str, given: object) -> str | None:
-    """What is said of the key when it has this value; None when nothing is."""
+def validation_error(model: type[BaseModel], key: str, given: object) -> str | None:
+    """Return the message for the key with this value; None if the value is valid."""
     try:
         model.model_validate({key: given})
     except ValidationError as error:
@@ -146,50 +143,51 @@ def refusal(model: type[BaseModel], key: str, given: object) -> str | None:
 
 
 @each_row
-def test_what_is_documented_is_there(row: Row) -> None:
-    has = [place for place, model in MODELS.items() if row.is_of(place) and row.key in model.model_fields]
-    assert has or not row.default
+def test_a_documented_key_exists(row: Row) -> None:
+    """An empty cell of a comparison means that the stream does not have the key."""
+    exists = any(row.is_of(place) and row.key in model.model_fields for place, model in MODELS.items())
+    assert exists == bool(row.default)
 
 
 @each_key
-def test_a_default_is_what_the_page_says(place: Place, key: str) -> None:
-    field, written = MODELS[place].model_fields[key], told(place, key).default
-    if written in ELSEWHERE:
-        (written,) = (row.default for row in ELSEWHERE_ROWS if row.key == key and row.is_of(place))
+def test_the_default_is_as_documented(place: Place, key: str) -> None:
+    field, default = MODELS[place].model_fields[key], documented(place, key).default
+    if default.startswith("by "):
+        (default,) = (row.default for row in COMPARED if row.key == key and row.is_of(place))
 
     if field.is_required():
-        assert "required" == written
+        assert "required" == default
     elif field.default is None:
-        assert "none" == written
+        assert "none" == default
     else:
-        value = tomllib.loads(f"value = {spans(written)[0]}")["value"]
+        value = tomllib.loads(f"value = {spans(default)[0]}")["value"]
         assert field.default == (parse_duration(value) if isinstance(field.default, timedelta) else value)
 
 
 @each_key
-def test_a_value_is_what_the_page_says(place: Place, key: str) -> None:
-    model, value = MODELS[place], told(place, key).value
+def test_valid_and_invalid_values_are_as_documented(place: Place, key: str) -> None:
+    model, value = MODELS[place], documented(place, key).value
     if words := spans(value):
-        refused = refusal(model, key, "no such word")
+        refused = validation_error(model, key, "no such word")
         assert refused is not None
         assert sorted(words) == sorted(re.findall(r"['\"]([^'\"]+)['\"]", refused))
         return
-    kind, _, bounds = value.partition(", ")
-    good, bad = SAMPLES[kind]
-    assert refusal(model, key, bad) is not None
-    min_end, most = _bounds(bounds)
-    if min_end is None:
-        assert refusal(model, key, good) is None
+    type_name, _, bounds = value.partition(", ")
+    valid, invalid = SAMPLES[type_name]
+    assert validation_error(model, key, invalid) is not None
+    minimum, maximum = _bounds(bounds)
+    if minimum is None:
+        assert validation_error(model, key, valid) is None
         return
-    assert refusal(model, key, _of(kind, min_end)) is None
-    assert refusal(model, key, _of(kind, min_end - 1)) is not None
-    assert refusal(model, key, _of(kind, most or 99_999)) is None
-    if most is not None:
-        assert refusal(model, key, _of(kind, most + 1)) is not None
+    assert validation_error(model, key, _sample(type_name, minimum)) is None
+    assert validation_error(model, key, _sample(type_name, minimum - 1)) is not None
+    assert validation_error(model, key, _sample(type_name, maximum or 99_999)) is None
+    if maximum is not None:
+        assert validation_error(model, key, _sample(type_name, maximum + 1)) is not None
 
 
 def _bounds(text: str) -> tuple[int | None, int | None]:
-    """`1 to 9`, or `3s or more`, in seconds."""
+    """Parse `1 to 9` or `3s or more`; durations in seconds."""
     if not text:
         return None, None
     first, last = re.fullmatch(r"(\w+) (?:to (\w+)|or more)", text).groups()  # type: ignore[union-attr]
@@ -200,5 +198,5 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else parse_duration(text) // timedelta(seconds=1)
 
 
-def _of(kind: str, number: int) -> object:
-    return f"{number}s" if kind == "duration" and number >= 0 else number
+def _sample(type_name: str, number: int) -> object:
+    return f"{number}s" if type_name == "duration" and number >= 0 else number

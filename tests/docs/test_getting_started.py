@@ -1,6 +1,7 @@
-"""docs/getting-started.md, typed in from its first command to its last: with a simulated account, and a real Kafka."""
+"""The commands of docs/getting-started.md work in their order, with a simulated account and a real Kafka."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -24,29 +25,30 @@ from tests.needs import absent, need
 pytestmark = pytest.mark.anyio
 
 PAGE = (DOCS / "getting-started.md").read_text("utf-8")
-WITHIN_S = 120
+PREFIX, SINCE = (re.findall(rf"^{key} = (.+)$", PAGE, re.MULTILINE)[0].strip('"') for key in ("topic_prefix", "since"))
+TIMEOUT_S = 120
 
 
-def checkout(folder: Path) -> None:
-    """As far as the commands look at it."""
+def link_checkout(folder: Path) -> None:
+    """Make the parts of the checkout that the commands use available in a folder."""
     for name in ("Makefile", "pyproject.toml", "requirements", "docs"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
 
 
-def typed(instead: Mapping[str, str]) -> str:
-    """All commands, with what is different here."""
+def commands(replacements: Mapping[str, str]) -> str:
+    """Return the commands of the page as one script, with texts replaced."""
     script = "".join(fenced(PAGE, "sh"))
-    for text, here in instead.items():
+    for text, replacement in replacements.items():
         assert text in script
-        script = script.replace(text, here)
+        script = script.replace(text, replacement)
     return script
 
 
-def run(script: str, folder: Path, said: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Type it into a shell; whatever it leaves behind ends with it. Its logs stand behind its errors."""
+def run(script: str, folder: Path, stdin: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script, and kill the processes that it leaves behind. `stderr` of the result includes the log files."""
     surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    # What runs this was made by `make setup`; here it only says what it would do.
+    # `make setup` has made the environment of this test, so here make only prints its commands.
     surroundings |= {"MAKEFLAGS": "--dry-run", "COLUMNS": "200", **environment}
     command = ["bash", "-euo", "pipefail", "-c", script]
     with (folder / "out").open("w") as stdout, (folder / "err").open("w") as stderr:
@@ -60,8 +62,8 @@ def run(script: str, folder: Path, said: str, **environment: str) -> "subprocess
             text=True,
             start_new_session=True,
         )
-        with suppress(subprocess.TimeoutExpired):  # what it said by then is looked at
-            shell.communicate(f"{said}\n", timeout=WITHIN_S)
+        with suppress(subprocess.TimeoutExpired):  # the output until then is returned
+            shell.communicate(f"{stdin}\n", timeout=TIMEOUT_S)
         with suppress(ProcessLookupError):
             os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
@@ -70,17 +72,17 @@ def run(script: str, folder: Path, said: str, **environment: str) -> "subprocess
     return subprocess.CompletedProcess(command, shell.returncode, out, "\n".join([err, *logs]))
 
 
-async def test_every_command_does_what_the_page_says(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_every_command_of_the_page_works(kafka: str, prefix: str, tmp_path: Path) -> None:
     need("CURL", absent("curl"))
     need("KCAT", absent("kcat"))
-    checkout(tmp_path)
+    link_checkout(tmp_path)
     http = f"127.0.0.1:{free_port()}"
     ago = datetime.now(UTC) - timedelta(hours=6)
-    instead = {
+    replacements = {
         "localhost:9092": kafka,
         "127.0.0.1:9464": http,
-        "try.": prefix,
-        "2026-11-23T00:00:00Z": f"{ago:%Y-%m-%dT%H:%M:%SZ}",
+        PREFIX: prefix,
+        SINCE: f"{ago:%Y-%m-%dT%H:%M:%SZ}",
     }
     simulated = world(seed=1, devices=3, rate=120.0, fast=True)
     async with serving(simulated, host="127.0.0.1", port=0) as vendors:
@@ -89,20 +91,23 @@ async def test_every_command_does_what_the_page_says(kafka: str, prefix: str, tm
             "COLLECTOR__KAFKA__GROUP": f"{prefix}group",
             "COLLECTOR__HTTP__LISTEN": http,
         }
-        done = await anyio.to_thread.run_sync(lambda: run(typed(instead), tmp_path, seemetrix.KEY, **environment))
+        done = await anyio.to_thread.run_sync(
+            lambda: run(commands(replacements), tmp_path, seemetrix.KEY, **environment)
+        )
 
-    told = f"{done.stdout}\n{done.stderr}"
-    assert 0 == done.returncode, told
-    assert 3 == done.stdout.count('{"topic":"seemetrix.'), told
-    assert 3 == done.stdout.count("ce_type=seemetrix.session.v1"), told
-    for line in ("ok     kafka: ", "ok     sources.mall: ", "ready\n", "\nmall    sessions"):
-        assert line in done.stdout, told
-    assert seemetrix.KEY not in told
+    output = f"{done.stdout}\n{done.stderr}"
+    assert 0 == done.returncode, output
+    assert 3 == done.stdout.count('{"topic":"seemetrix.'), output
+    assert 3 == done.stdout.count("ce_type=seemetrix.session.v1"), output
+    for line in (r"^ok +kafka: ", r"^ok +sources\.mall: ", r"^ready$", r"^mall +sessions "):
+        assert re.search(line, done.stdout, re.MULTILINE), output
+    assert not re.search(r"^failed", done.stdout, re.MULTILINE), output
+    assert seemetrix.KEY not in output
     with closing(sqlite3.connect(tmp_path / "mall.db")) as database:
         assert 0 < database.execute("SELECT count(*) FROM events").fetchone()[0]
 
 
-def test_the_source_of_the_other_vendor_is_right(tmp_path: Path) -> None:
+def test_the_configuration_of_the_other_vendor_is_valid(tmp_path: Path) -> None:
     (source,) = fenced(PAGE, "toml")
     path = tmp_path / "config.toml"
     path.write_text(source, "utf-8")

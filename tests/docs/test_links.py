@@ -1,4 +1,4 @@
-"""Every link from one page of the project to another leads somewhere, to the heading that it names."""
+"""Every link from one page of the project to another has a target: a file and, if the link names one, a heading."""
 
 from pathlib import Path
 from urllib.parse import unquote
@@ -7,37 +7,37 @@ import pytest
 
 from tests.docs.pages import ROOT, anchors, links
 
-_ELSEWHERE = ("https://", "http://", "mailto:")
+_EXTERNAL = ("https://", "http://", "mailto:")
 
 
 def pages() -> list[Path]:
-    """All of the project's own; a part of a page is looked at in the page."""
+    """Return the project's Markdown files, without `.head.md` files, which are parts of other pages."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
     found = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
     return sorted(path for path in found if not path.name.endswith(".head.md"))
 
 
-def broken(page: Path) -> list[str]:
-    """The links that lead nowhere."""
-    told = []
+def broken(page: Path) -> list[tuple[str, str]]:
+    """Return each broken link, with what is missing: `file` or `heading`."""
+    found = []
     for link in links(page.read_text("utf-8")):
-        if link.startswith(_ELSEWHERE):
+        if link.startswith(_EXTERNAL):
             continue
         name, _, anchor = unquote(link).partition("#")
         place = (page.parent / name).resolve() if name else page
         if not place.exists():
-            told.append(f"{link}: there is no such file")
+            found.append((link, "file"))
         elif anchor and place.suffix == ".md" and anchor not in anchors(place.read_text("utf-8")):
-            told.append(f"{link}: there is no such heading")
-    return told
+            found.append((link, "heading"))
+    return found
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_links_to_what_there_is(page: Path) -> None:
+def test_the_links_of_a_page_have_targets(page: Path) -> None:
     assert [] == broken(page)
 
 
-def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+def test_broken_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "there.md").write_text("# One\n\n## A `key`, or two\n\n## One\n", "utf-8")
     page = tmp_path / "page.md"
     page.write_text(
@@ -47,11 +47,11 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
     )
 
     assert [
-        "gone.md: there is no such file",
-        "there.md#one-2: there is no such heading",
-        "#here: there is no such heading",
+        ("gone.md", "file"),
+        ("there.md#one-2", "heading"),
+        ("#here", "heading"),
     ] == broken(page)
 
 
-def test_the_pages_that_people_read_first_are_among_them() -> None:
+def test_the_main_pages_are_checked() -> None:
     assert {"README.md", "docs/README.md", "docs/delivery.md"} <= {str(page.relative_to(ROOT)) for page in pages()}

@@ -1,4 +1,4 @@
-"""The rights in docs/operations.md are enough: a real Kafka allows these, and nothing else."""
+"""The rights in docs/operations.md are sufficient on a real Kafka that allows nothing else."""
 
 import json
 import os
@@ -27,8 +27,9 @@ from confluent_kafka.admin import (
 )
 
 from collector.config import Settings, load
-from collector.kafka.settings import KafkaSettings
+from collector.kafka.settings import STATE_TOPIC, KafkaSettings
 from collector.kafka.topics import ensure
+from collector.pipeline.message import DEAD_LETTER
 from tests.commands.harness import collector
 from tests.docs.pages import DOCS, fenced
 from tests.kafka import guarded
@@ -40,15 +41,17 @@ from tests.vendor import Known, Vendor, serving, session
 
 pytestmark = pytest.mark.anyio
 
-SCRIPTS = fenced((DOCS / "operations.md").read_text("utf-8"), "sh")
-ALWAYS, TO_CREATE, TO_READ = (script for script in SCRIPTS if "kafka-acls.sh" in script)
+SCRIPTS = [each for each in fenced((DOCS / "operations.md").read_text("utf-8"), "sh") if "kafka-acls.sh" in each]
+(TO_READ,) = (each for each in SCRIPTS if "User:reader" in each)
+(TO_CREATE,) = (each for each in SCRIPTS if "--operation Create" in each)
+(ALWAYS,) = (each for each in SCRIPTS if each not in (TO_READ, TO_CREATE))
 SESSIONS = 5
 NOW = datetime.now(UTC)
 _ACLS = f"""#!{sys.executable}
 import json, sys
 print(json.dumps(sys.argv[1:]))
 """
-"""In the place of Kafka's own command: what it is told."""
+"""A replacement for kafka-acls.sh that prints its arguments."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]:
 
 
 def options() -> ArgumentParser:
-    """Those of kafka-acls.sh that the page uses."""
+    """Return a parser for the options of kafka-acls.sh that the page uses."""
     parser = ArgumentParser(allow_abbrev=False)
     for name in ("--bootstrap-server", "--allow-principal"):
         parser.add_argument(name, required=True)
@@ -70,8 +73,8 @@ def options() -> ArgumentParser:
     return parser
 
 
-def told(script: str, folder: Path, **chosen: str) -> list[Namespace]:
-    """What the script tells kafka-acls.sh, with the names that are chosen in its first line."""
+def acl_commands(script: str, folder: Path, **chosen: str) -> list[Namespace]:
+    """Return the options of each call of kafka-acls.sh in a script, with names chosen in its first line."""
     for name, value in chosen.items():
         script, count = re.subn(rf"\b{name}=\S*", f"{name}={value}", script, count=1)
         assert 1 == count
@@ -83,76 +86,83 @@ def told(script: str, folder: Path, **chosen: str) -> list[Namespace]:
     return [options().parse_args(json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def rules(of: Namespace) -> Iterator[AclBinding]:
-    pattern = ResourcePatternType[of.resource_pattern_type.upper()]
-    places = {ResourceType.TOPIC: of.topic, ResourceType.GROUP: of.group}
-    places[ResourceType.TRANSACTIONAL_ID] = of.transactional_id
-    for kind, names in places.items():
+def bindings_of(command: Namespace) -> Iterator[AclBinding]:
+    """Yield the ACLs that a call of kafka-acls.sh adds."""
+    pattern = ResourcePatternType[command.resource_pattern_type.upper()]
+    resources = {ResourceType.TOPIC: command.topic, ResourceType.GROUP: command.group}
+    resources[ResourceType.TRANSACTIONAL_ID] = command.transactional_id
+    for kind, names in resources.items():
         for name in names:
-            for operation in of.operation:
-                how = AclOperation[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper()]
-                yield AclBinding(kind, name, pattern, of.allow_principal, "*", how, AclPermissionType.ALLOW)
+            for operation in command.operation:
+                acl_operation = AclOperation[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper()]
+                yield AclBinding(
+                    kind, name, pattern, command.allow_principal, "*", acl_operation, AclPermissionType.ALLOW
+                )
 
 
 def allow(broker: GuardedBroker, script: str, folder: Path, **chosen: str) -> None:
-    """Return when the broker knows."""
+    """Add the ACLs of a script, and return when the broker applies them."""
     admin = AdminClient({"bootstrap.servers": broker.address})
-    for each in told(script, folder, kafka=broker.address, **chosen):
-        bindings = list(rules(each))
-        for made in admin.create_acls(bindings).values():
-            made.result()
-        for rule in bindings:
-            asked = AclBindingFilter(
-                rule.restype,
-                rule.name,
-                rule.resource_pattern_type,
-                rule.principal,
-                rule.host,
-                rule.operation,
-                rule.permission_type,
+    for each in acl_commands(script, folder, kafka=broker.address, **chosen):
+        bindings = list(bindings_of(each))
+        for created in admin.create_acls(bindings).values():
+            created.result()
+        for binding in bindings:
+            query = AclBindingFilter(
+                binding.restype,
+                binding.name,
+                binding.resource_pattern_type,
+                binding.principal,
+                binding.host,
+                binding.operation,
+                binding.permission_type,
             )
-            while not admin.describe_acls(asked).result():  # the controller answers before the broker knows
+            while not admin.describe_acls(query).result():  # the controller responds before the broker applies them
                 pass
 
 
-@pytest.mark.parametrize("creates", [True, False], ids=["topics are created", "topics are there"])
-async def test_these_rights_are_enough_to_check_to_run_and_to_read(
+@pytest.mark.parametrize("creates", [True, False], ids=["topics are created", "topics exist"])
+async def test_the_rights_of_the_collector_are_sufficient(
     broker: GuardedBroker, prefix: str, tmp_path: Path, creates: bool
 ) -> None:
     names = {"group": f"{prefix}collector", "prefix": prefix}
-    environment = whoever(creates, names["group"])
-    async with serving(vendor()) as asked, reading(broker.address, [prefix + topic for topic in EVENTS]) as reader:
+    environment = credentials(creates, names["group"])
+    async with serving(vendor()) as seemetrix, reading(broker.address, [prefix + topic for topic in EVENTS]) as reader:
         daemon = Daemon(
-            tmp_path, broker.guarded, prefix, asked, since=f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+            tmp_path, broker.guarded, prefix, seemetrix, since=f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
         )
         check = partial(collector, "check", "--config", str(daemon.config), env=environment)
 
-        async def all_there() -> bool:
+        async def all_published() -> bool:
             return SESSIONS == sum(each.topic.endswith("sessions") for each in await reader.poll())
 
         refused = await check()
-        assert (1, True) == (refused.code, "no permission to see it" in refused.out), refused.out
+        assert 1 == refused.code
+        refused_topics = set(re.findall(r"^failed +topic ([^\s:]+)", refused.out, re.MULTILINE))
+        assert {prefix + topic for topic in (*EVENTS, STATE_TOPIC, DEAD_LETTER.topic)} == refused_topics, refused.out
         for script in (ALWAYS, TO_CREATE) if creates else (ALWAYS,):
             granting = partial(allow, broker, script, tmp_path, user="User:collector", **names)
             await anyio.to_thread.run_sync(granting)
         if not creates:
-            await ensure(*by_hand(load(daemon.config), broker.address))
+            await ensure(*manual_topics(load(daemon.config), broker.address))
         checked = await check()
-        assert (0, creates) == (checked.code, "the first start creates it" in checked.out), checked.out
+        assert 0 == checked.code, checked.out
+        has_state_topic = prefix + STATE_TOPIC in await anyio.to_thread.run_sync(topics, broker)
+        assert creates != has_state_topic, "check creates no topic"
         try:
             daemon.start(**environment)
-            await until(all_there, "every session is published")
+            await until(all_published, "every session is published")
             assert (200, "ready\n") == await daemon.get("/readyz")
             daemon.end()
         finally:
             daemon.close()
 
 
-async def test_these_rights_are_enough_to_consume(broker: GuardedBroker, prefix: str, tmp_path: Path) -> None:
+async def test_the_rights_of_a_consumer_are_sufficient(broker: GuardedBroker, prefix: str, tmp_path: Path) -> None:
     topic, group = f"{prefix}seemetrix.sessions", f"{prefix}readers"
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
-    everything = KafkaSettings.model_validate({"bootstrap_servers": broker.address, "topic_prefix": prefix})
-    await ensure(everything, {"seemetrix.sessions"})
+    settings = KafkaSettings.model_validate({"bootstrap_servers": broker.address, "topic_prefix": prefix})
+    await ensure(settings, {"seemetrix.sessions"})
     async with producer:
         await producer.send_and_wait(topic, b"{}")
     with pytest.raises(TopicAuthorizationFailedError):
@@ -164,13 +174,18 @@ async def test_these_rights_are_enough_to_consume(broker: GuardedBroker, prefix:
     assert 1 == await read(broker, group, topic)
 
 
+def topics(broker: GuardedBroker) -> set[str]:
+    return set(AdminClient({"bootstrap.servers": broker.address}).list_topics(timeout=WAIT_S).topics)
+
+
 def vendor() -> Vendor:
+    """A Seemetrix with `SESSIONS` sessions of the last minutes."""
     random = Random(1)
     return Vendor([Known(session(NOW - timedelta(seconds=60 + n), random, n), NOW) for n in range(SESSIONS)])
 
 
-def whoever(creates: bool, group: str) -> dict[str, str]:
-    """The configuration in the environment of a daemon that says who it is."""
+def credentials(creates: bool, group: str) -> dict[str, str]:
+    """Return the environment that configures the collector's user, and whether it creates topics."""
     keys = {
         "CREATE_TOPICS": str(creates).lower(),
         "GROUP": group,
@@ -181,14 +196,14 @@ def whoever(creates: bool, group: str) -> dict[str, str]:
     return {f"COLLECTOR__KAFKA__{name}": value for name, value in keys.items()}
 
 
-def by_hand(settings: Settings, kafka: str) -> tuple[KafkaSettings, set[str], set[str]]:
-    """What somebody creates who may."""
+def manual_topics(settings: Settings, kafka: str) -> tuple[KafkaSettings, set[str], set[str]]:
+    """Return the arguments of `ensure` with which an administrator creates the topics."""
     chosen = settings.kafka.model_copy(update={"bootstrap_servers": kafka, "create_topics": True})
     return chosen, settings.topics(), settings.compacted_topics()
 
 
 async def read(broker: GuardedBroker, group: str, topic: str) -> int:
-    """How many messages a consumer reads at once, who then says so."""
+    """Read messages with a consumer group, commit the offsets, and return the number of messages."""
     consumer = aiokafka.AIOKafkaConsumer(
         topic,
         bootstrap_servers=broker.guarded,
