@@ -1,8 +1,8 @@
 #!/bin/sh
-# A topic on the terminal, with kcat (Debian: apt install kcat): committed events alone, headers and value.
+# Prints the committed events of a topic, with headers and value. Needs kcat (Debian: apt install kcat).
 #
-#   kcat.sh localhost:9092 seemetrix.sessions          from the beginning, until Ctrl-C
-#   kcat.sh localhost:9092 seemetrix.sessions -e -c 3  three, or as many as there are; any options of kcat's
+#   kcat.sh localhost:9092 seemetrix.sessions          all messages, until Ctrl-C
+#   kcat.sh localhost:9092 seemetrix.sessions -e -c 3  at most three messages; any options of kcat
 set -eu
 kafka=$1 topic=$2
 shift 2

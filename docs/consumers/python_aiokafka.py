@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Events from Kafka into SQLite: committed ones alone, each once, of each record the highest revision.
+"""Stores events from Kafka in SQLite: committed events only, each once, and of each record the latest revision.
 
     pip install aiokafka
     python python_aiokafka.py --kafka localhost:9092 --database events.db seemetrix.sessions seemetrix.attention
 
-Copy it, and put a sink of your own in the place of SQLite. Two things make it right: it never reads what was not
-committed, and it stores an event before it says that it has read it. After a crash in between, the event comes again,
-and to store it again changes nothing.
+Copy it, and replace SQLite by your own sink. Two rules make it correct: it reads only committed messages, and it stores
+an event before it commits the event's offset. After a crash in between, it reads the event again, and storing it again
+changes nothing.
 
-Several at a time share the topics, if they share the group and the sink. Ctrl-C ends it.
+Several instances share the topics if they use the same group and the same sink. Ctrl-C stops it.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ON CONFLICT (type, identity) DO UPDATE
 
 
 def row(record: ConsumerRecord) -> dict[str, object]:
-    """What changes is known by its record, what does not by its event's id."""
+    """Return the row to store: events with revisions are identified by their record, all others by their id."""
     headers = {name: content.decode() for name, content in record.headers}
     value = json.loads(record.value)
     return {
@@ -47,42 +47,41 @@ def row(record: ConsumerRecord) -> dict[str, object]:
     }
 
 
-async def follow(consumer: AIOKafkaConsumer, database: sqlite3.Connection) -> None:
-    """Store what comes, then say so to Kafka, for ever."""
+async def store_messages(consumer: AIOKafkaConsumer, database: sqlite3.Connection) -> None:
+    """Store messages and commit their offsets, until the program is interrupted."""
     while True:
-        found = await consumer.getmany(timeout_ms=1000)
-        rows = [row(record) for records in found.values() for record in records]
+        batches = await consumer.getmany(timeout_ms=1000)
+        rows = [row(record) for records in batches.values() for record in records]
         if not rows:
             continue
         with database:  # one transaction
             database.executemany(STORE, rows)
-        with suppress(
-            CommitFailedError
-        ):  # another member has the partitions now: it reads them again, and stores the same
+        # If the partitions have moved to another member, it reads these messages again and stores the same rows.
+        with suppress(CommitFailedError):
             await consumer.commit()
         print(f"{len(rows)} events", flush=True)
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description="Events from Kafka into SQLite.")
+    parser = argparse.ArgumentParser(description="Store events from Kafka in SQLite.")
     parser.add_argument("--kafka", default="localhost:9092", metavar="HOST:PORT")
     parser.add_argument("--group", default="events-to-sqlite")
     parser.add_argument("--database", default="events.db", metavar="FILE")
     parser.add_argument("topics", nargs="+", metavar="TOPIC")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     consumer = AIOKafkaConsumer(
-        *chosen.topics,
-        bootstrap_servers=chosen.kafka,
-        group_id=chosen.group,
-        isolation_level="read_committed",  # the default is another one
-        auto_offset_reset="earliest",  # a group that is new begins at the beginning
-        enable_auto_commit=False,  # only what is stored was read
+        *options.topics,
+        bootstrap_servers=options.kafka,
+        group_id=options.group,
+        isolation_level="read_committed",  # the default is read_uncommitted
+        auto_offset_reset="earliest",  # a new group starts with the oldest message
+        enable_auto_commit=False,  # offsets are committed only after the events are stored
     )
-    with closing(sqlite3.connect(chosen.database)) as database:
+    with closing(sqlite3.connect(options.database)) as database:
         database.execute(TABLE)
         await consumer.start()
         try:
-            await follow(consumer, database)
+            await store_messages(consumer, database)
         finally:
             await consumer.stop()
 

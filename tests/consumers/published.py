@@ -1,4 +1,4 @@
-"""Topics for consumers to read: what the daemon committed, and what was not committed, between and behind it."""
+"""Topics for consumers to read: messages that the daemon committed, and messages of aborted and open transactions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,75 +15,82 @@ from tests.vendor import Known, Session, Vendor, expected_events, serving, sessi
 ABORTED, OPEN = "aborted", "open"
 PARTITIONS = range(3)
 LONG_MS = 600_000
-"""Nobody ends the open transaction while a test lasts."""
+"""The broker does not abort the open transaction during a test."""
 
 
 class Published(Struct, frozen=True):
     kafka: str
     topics: Sequence[str]
-    told: Sequence[Told]
-    """What was committed."""
+    messages: Sequence[Told]
+    """The committed ones."""
 
     @property
-    def unseen(self) -> set[str]:
-        """The ids of the others."""
+    def uncommitted(self) -> set[str]:
+        """The ids of all other messages."""
         return {
-            _id(kind, topic, partition) for kind in (ABORTED, OPEN) for topic in self.topics for partition in PARTITIONS
+            _id(state, topic, partition)
+            for state in (ABORTED, OPEN)
+            for topic in self.topics
+            for partition in PARTITIONS
         }
 
 
 async def publish(kafka: str, prefix: str, home: Path) -> Published:
-    """Sessions by the daemon, a part of them twice: the vendor changes them."""
+    """Publish sessions with the daemon, and a revision of every fourth one; then leave an open transaction."""
     random, now = Random(1), datetime.now(UTC)
     sessions = [session(now - timedelta(seconds=60 + n), random, n, (5315, 5316, 77)[n % 3]) for n in range(60)]
-    changed = {n: _longer(sessions[n]) for n in range(0, 60, 4)}
+    revised = {n: _longer(sessions[n]) for n in range(0, 60, 4)}
     topics = [prefix + topic for topic in EVENTS]
     vendor = Vendor([Known(each, now) for each in sessions])
-    truth = Counter(event for each in sessions for event in expected_events(each))
+    expected = Counter(event for each in sessions for event in expected_events(each))
     async with serving(vendor), reading(kafka, topics) as reader:
         since = f"{now - timedelta(minutes=10):%Y-%m-%dT%H:%M:%SZ}"
         daemon = Daemon(home, kafka, prefix, vendor, since=since, allowed_lateness='"1h"')
 
-        async def all_there() -> bool:
-            return truth == contents(await reader.poll())
+        async def all_published() -> bool:
+            return expected == contents(await reader.poll())
 
         try:
             daemon.start()
-            await until(all_there, "every session is published")
-            await _leave(kafka, topics, ABORTED)
-            vendor.known = [Known(changed.get(n, each), now) for n, each in enumerate(sessions)]
-            truth.update(event for each in changed.values() for event in expected_events(each, revision=1))
-            await until(all_there, "every change is published")
+            await until(all_published, "every session is published")
+            await _send_uncommitted(kafka, topics, ABORTED)
+            vendor.known = [Known(revised.get(n, each), now) for n, each in enumerate(sessions)]
+            expected.update(event for each in revised.values() for event in expected_events(each, revision=1))
+            await until(all_published, "every revision is published")
             daemon.end()
         finally:
             daemon.close()
-        await _leave(kafka, topics, OPEN)
+        await _send_uncommitted(kafka, topics, OPEN)
         return Published(kafka, topics, reader.told)
 
 
-def _longer(told: Session) -> Session:
-    end = datetime.fromisoformat(told["e"]) + timedelta(milliseconds=700)
-    return {**told, "i": told["i"] + 700, "e": end.isoformat(timespec="microseconds")}
+def _longer(row: Session) -> Session:
+    end = datetime.fromisoformat(row["e"]) + timedelta(milliseconds=700)
+    return {**row, "i": row["i"] + 700, "e": end.isoformat(timespec="microseconds")}
 
 
-async def _leave(kafka: str, topics: Sequence[str], kind: str) -> None:
-    """A message in every partition, in a transaction that is aborted, or that nobody ends."""
+async def _send_uncommitted(kafka: str, topics: Sequence[str], state: str) -> None:
+    """Send a message to every partition in a transaction that is aborted or left open."""
     producer = aiokafka.AIOKafkaProducer(
-        bootstrap_servers=kafka, transactional_id=f"{topics[0]}-{kind}", transaction_timeout_ms=LONG_MS
+        bootstrap_servers=kafka, transactional_id=f"{topics[0]}-{state}", transaction_timeout_ms=LONG_MS
     )
     await producer.start()
     try:
         await producer.begin_transaction()
         for topic in topics:
             for partition in PARTITIONS:
-                headers = {"ce_id": _id(kind, topic, partition), "ce_type": kind, "ce_time": "2026-11-01T00:00:00.000Z"}
-                written = [(name, text.encode()) for name, text in headers.items()]
-                await producer.send_and_wait(topic, b"{}", key=b"1", partition=partition, headers=written)
-        if kind == ABORTED:
+                headers = {
+                    "ce_id": _id(state, topic, partition),
+                    "ce_type": state,
+                    "ce_time": "2026-11-01T00:00:00.000Z",
+                }
+                encoded = [(name, text.encode()) for name, text in headers.items()]
+                await producer.send_and_wait(topic, b"{}", key=b"1", partition=partition, headers=encoded)
+        if state == ABORTED:
             await producer.abort_transaction()
     finally:
         await producer.stop()
 
 
-def _id(kind: str, topic: str, partition: int) -> str:
-    return f"{kind}/{topic}/{partition}"
+def _id(state: str, topic: str, partition: int) -> str:
+    return f"{state}/{topic}/{partition}"

@@ -1,4 +1,4 @@
-"""The consumers of docs/consumers, as they are: committed events alone, each once, the last revision of each record."""
+"""The example consumers of docs/consumers: committed events only, each once, the latest revision of each record."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from tests.needs import absent, need
 pytestmark = pytest.mark.anyio
 
 PYTHON, KCAT = DOCS / "consumers" / "python_aiokafka.py", DOCS / "consumers" / "kcat.sh"
-EVERYTHING = "SELECT id FROM events"
+ALL_IDS = "SELECT id FROM events"
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +32,22 @@ def published(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Published
 
 def command(program: Path, published: Published, database: Path, group: str) -> list[str]:
     group = published.topics[0] + group
-    chosen = ["--kafka", published.kafka, "--group", group, "--database", str(database)]
-    return [sys.executable, str(program), *chosen, *published.topics]
+    options = ["--kafka", published.kafka, "--group", group, "--database", str(database)]
+    return [sys.executable, str(program), *options, *published.topics]
 
 
-def start(command: Sequence[str], printed: Path) -> "subprocess.Popen[bytes]":
-    with printed.open("w") as out:
-        return subprocess.Popen(command, stdout=out)
+def start(command: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
+    with output.open("w") as file:
+        return subprocess.Popen(command, stdout=file)
 
 
 @asynccontextmanager
 async def running(program: Path, published: Published, database: Path, group: str) -> AsyncIterator[Path]:
-    """The consumer, until Ctrl-C at the end of the block; the file with what it prints."""
-    printed = database.with_name(f"{group}.txt")
-    process = start(command(program, published, database, group), printed)
+    """Run the consumer until Ctrl-C at the end of the block. Yields the file with its output."""
+    output = database.with_name(f"{group}.txt")
+    process = start(command(program, published, database, group), output)
     try:
-        yield printed
+        yield output
         process.send_signal(signal.SIGINT)
         assert 0 == await anyio.to_thread.run_sync(process.wait, WAIT_S)
     finally:
@@ -55,21 +55,21 @@ async def running(program: Path, published: Published, database: Path, group: st
         process.wait()
 
 
-def said(printed: Path) -> int:
-    """How many events it says that it stored."""
-    return sum(int(line.split(maxsplit=1)[0]) for line in printed.read_text("utf-8").splitlines())
+def count_printed(output: Path) -> int:
+    """Return how many events the consumer has stored according to its output."""
+    return sum(int(line.split(maxsplit=1)[0]) for line in output.read_text("utf-8").splitlines())
 
 
-def otherwise(text: str, by: str, folder: Path) -> Path:
-    """The consumer with a mistake."""
-    program, right = folder / "wrong.py", PYTHON.read_text("utf-8")
-    assert 1 == right.count(text)
-    program.write_text(right.replace(text, by), "utf-8")
+def with_bug(text: str, replacement: str, folder: Path) -> Path:
+    """Return the path of a copy of the consumer with a part of its code replaced."""
+    program, source = folder / "wrong.py", PYTHON.read_text("utf-8")
+    assert 1 == source.count(text)
+    program.write_text(source.replace(text, replacement), "utf-8")
     return program
 
 
-def stored(database: Path, query: str = EVERYTHING) -> Counter[str]:
-    """The ids; none while there is no table, or while it is written to."""
+def stored(database: Path, query: str = ALL_IDS) -> Counter[str]:
+    """Count the stored ids; none while the table does not exist or is locked."""
     with closing(sqlite3.connect(database)) as connection:
         try:
             return Counter(name for (name,) in connection.execute(query))
@@ -78,17 +78,17 @@ def stored(database: Path, query: str = EVERYTHING) -> Counter[str]:
 
 
 def expected(published: Published) -> Counter[str]:
-    """Of each session the last revision; the parts of all, which name the event of their whole."""
-    newest = {told.value.get("record_id", told.id): told.id for told in published.told}
-    return Counter(newest.values())
+    """Return the ids to be stored: of each record the latest revision, and all events without revisions."""
+    latest = {each.value.get("record_id", each.id): each.id for each in published.messages}
+    return Counter(latest.values())
 
 
-def seen(printed: str) -> Counter[str]:
-    """The ids in the headers that kcat printed."""
-    return Counter(re.findall(r"^(?:ce_.*,)?ce_id=([^,]*)", printed, re.MULTILINE))
+def ids_in(output: str) -> Counter[str]:
+    """Count the ids in the headers that kcat printed."""
+    return Counter(re.findall(r"^(?:ce_.*,)?ce_id=([^,]*)", output, re.MULTILINE))
 
 
-async def test_python_stores_each_event_once_and_of_a_record_the_last_revision(
+async def test_the_python_consumer_stores_each_event_once_and_the_latest_revision_of_each_record(
     published: Published, tmp_path: Path
 ) -> None:
     database = tmp_path / "events.db"
@@ -97,52 +97,58 @@ async def test_python_stores_each_event_once_and_of_a_record_the_last_revision(
         return expected(published) == stored(database)
 
     async with running(PYTHON, published, database, "first"):
-        await until(all_stored, "every committed event is stored, and nothing else")
-    assert 60 + 15 == sum("revision" in told.value for told in published.told)
-    assert 60 == len(stored(database, f"{EVERYTHING} WHERE type = 'seemetrix.session.v1'"))
+        await until(all_stored, "exactly the committed events are stored")
+    assert 60 + 15 == sum("revision" in each.value for each in published.messages)
+    assert 60 == len(stored(database, f"{ALL_IDS} WHERE type = 'seemetrix.session.v1'"))
 
 
-async def test_python_stores_nothing_twice_that_it_reads_twice(published: Published, tmp_path: Path) -> None:
-    """Ended before it could say what it had read, it reads the same again; a group that is new reads all."""
+async def test_the_python_consumer_stores_messages_that_it_reads_again_once(
+    published: Published, tmp_path: Path
+) -> None:
+    """It reads messages again if it ends before it commits its offsets, and all of them with a new group."""
     database = tmp_path / "events.db"
-    program = otherwise("await consumer.commit()", "raise KeyboardInterrupt", tmp_path)
+    program = with_bug("await consumer.commit()", "raise KeyboardInterrupt", tmp_path)
 
     with anyio.fail_after(WAIT_S):
         await anyio.run_process(command(program, published, database, "again"))
     assert stored(database)
-    for group in ("again", "anew"):
-        async with running(PYTHON, published, database, group) as printed:
+    for group in ("again", "new"):
+        async with running(PYTHON, published, database, group) as output:
 
-            async def all_read(printed: Path = printed) -> bool:
-                return len(published.told) == said(printed)
+            async def all_read(output: Path = output) -> bool:
+                return len(published.messages) == count_printed(output)
 
             await until(all_read, "every committed event is read")
         assert expected(published) == stored(database)
 
 
-async def test_python_would_store_what_was_not_committed_if_it_read_it(published: Published, tmp_path: Path) -> None:
-    """So the two tests above can fail."""
+async def test_with_read_uncommitted_the_python_consumer_stores_uncommitted_messages(
+    published: Published, tmp_path: Path
+) -> None:
+    """Proves that the two tests above can fail."""
     database = tmp_path / "events.db"
-    program = otherwise('"read_committed",', '"read_uncommitted",', tmp_path)
+    program = with_bug('"read_committed",', '"read_uncommitted",', tmp_path)
 
     async def all_stored() -> bool:
-        return published.unseen <= stored(database).keys()
+        return published.uncommitted <= stored(database).keys()
 
     async with running(program, published, database, "uncommitted"):
-        await until(all_stored, "what was aborted, and what is open, is stored too")
+        await until(all_stored, "messages of aborted and open transactions are stored too")
 
 
-async def test_kcat_shows_what_was_committed_and_nothing_else(published: Published) -> None:
+async def test_kcat_prints_committed_messages_only(published: Published) -> None:
     need("KCAT", absent("kcat"))
     for topic in published.topics:
-        committed = Counter(told.id for told in published.told if told.topic == topic)
-        others = Counter(name for name in published.unseen if f"/{topic}/" in name)
-        assert committed == seen(await kcat(published.kafka, topic))
-        assert committed + others == seen(await kcat(published.kafka, topic, "-X", "isolation.level=read_uncommitted"))
+        committed = Counter(each.id for each in published.messages if each.topic == topic)
+        uncommitted = Counter(name for name in published.uncommitted if f"/{topic}/" in name)
+        assert committed == ids_in(await kcat(published.kafka, topic))
+        assert committed + uncommitted == ids_in(
+            await kcat(published.kafka, topic, "-X", "isolation.level=read_uncommitted")
+        )
 
 
 async def kcat(kafka: str, topic: str, *more: str) -> str:
-    """What is printed until the end of the topic."""
+    """Return the output of kcat up to the end of the topic."""
     with anyio.fail_after(WAIT_S):
         done = await anyio.run_process([str(KCAT), kafka, topic, "-e", *more])
     return done.stdout.decode()

@@ -1,4 +1,4 @@
-"""A base for the image where there is no registry of images: a Debian with Python, made of what apt's mirror has."""
+"""Builds a base image without an image registry: Debian with Python, from the apt mirror of this machine."""
 
 import os
 import shutil
@@ -9,47 +9,47 @@ from pathlib import Path
 from tests.needs import absent
 
 SUITE = "bookworm"
-"""Of the base that the Dockerfile names: the Python is 3.11."""
+"""The Debian release of the Dockerfile's base, with Python 3.11."""
 PACKAGES = ("ca-certificates", "python3-venv")
-_NOT_NEEDED = ("dev", "proc", "sys", "usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache", "var/lib/apt")
+_EXCLUDED = ("dev", "proc", "sys", "usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache", "var/lib/apt")
 _ADMIN = "/usr/sbin:/sbin"
-"""Where debootstrap and what it calls lie, and many a path does not lead."""
+"""The folders of debootstrap and of the programs that it calls. Many users' PATH does not have them."""
 
 
 def why_not() -> str:
-    """Why none can be made here, as a part of a sentence; empty when one can."""
+    """Return why the base cannot be built here, as a part of a sentence; empty if it can."""
     if found := absent("apt-get", "buildah", "mount", "unshare"):
         return found
     if shutil.which("debootstrap", path=_path()) is None:
         return "no debootstrap"
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False).returncode:
-        return "no right to mount"
+        return "no permission to mount"
     return "" if _mirror() else f"no Debian {SUITE} in apt's sources"
 
 
 def tarball() -> Path:
-    """The base, made into a cache outside the tree once."""
+    """Return the base as a tar file. It is built once, into a cache outside of the checkout."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collector-tests"
-    there = cache / f"{SUITE}-{'-'.join(PACKAGES)}.tar"
-    if not there.exists():
+    cached = cache / f"{SUITE}-{'-'.join(PACKAGES)}.tar"
+    if not cached.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as home:
             root, partial = Path(home) / "root", Path(home) / "base.tar"
             options = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
-            _do("debootstrap", *options, SUITE, str(root), _mirror())
-            _do("tar", "-C", str(root), *(f"--exclude=./{each}/*" for each in _NOT_NEEDED), "-cf", str(partial), ".")
-            partial.rename(there)
-    return there
+            _run("debootstrap", *options, SUITE, str(root), _mirror())
+            _run("tar", "-C", str(root), *(f"--exclude=./{each}/*" for each in _EXCLUDED), "-cf", str(partial), ".")
+            partial.rename(cached)
+    return cached
 
 
 def _mirror() -> str:
-    """Empty where there is none."""
+    """Return the URL of a mirror of the Debian release in apt's sources; empty if there is none."""
     command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return next((line.split()[1] for line in told.splitlines() if line.startswith(f"{SUITE} ")), "")
+    targets = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return next((line.split()[1] for line in targets.splitlines() if line.startswith(f"{SUITE} ")), "")
 
 
-def _do(*command: str) -> None:
+def _run(*command: str) -> None:
     done = subprocess.run(
         command, env={**os.environ, "PATH": _path()}, check=False, capture_output=True, text=True, timeout=600
     )

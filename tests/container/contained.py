@@ -1,6 +1,7 @@
-"""Becomes a container's process: as its user, with its root alone, of which it can write nothing, and without a shell.
+"""Becomes the process of a container: as the image's user, in its root file system, read-only and without a shell.
 
-Run by `unshare`, with a mount and a process namespace of its own; told what to be by JSON in its first argument.
+It is run by `unshare` in a mount and a process namespace of its own. Its first argument is JSON with the arguments of
+`become`.
 """
 
 import json
@@ -17,7 +18,7 @@ NOTHING = "/dev/null"
 def become(
     root: Path, command: list[str], environment: Mapping[str, str], user: str, home: str, mounts: Mapping[str, str]
 ) -> None:
-    """`mounts` has what lies outside by the place inside at which it is seen."""
+    """Replace this process by `command` in the container. `mounts` has paths outside by their path inside."""
     _mount("--bind", str(root), str(root))
     for shell in SHELLS:
         _mount("--bind", NOTHING, str(root / "usr/bin" / shell))
@@ -39,5 +40,5 @@ def _mount(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    become(Path(told.pop("root")), **told)
+    arguments = json.loads(sys.argv[1])
+    become(Path(arguments.pop("root")), **arguments)

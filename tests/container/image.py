@@ -1,4 +1,4 @@
-"""The image, built for real without an engine, and its processes."""
+"""Builds the image without a container engine, and runs processes in it."""
 
 import ast
 import json
@@ -18,11 +18,11 @@ from tests.container import base, contained
 TREE = Path(__file__).parents[2]
 BASE, NAME = "localhost/stand-in", "localhost/collector"
 BUILD_ARGS = {"VERSION": "1.2.3", "REVISION": "c0ffee", "SOURCE": "https://source.example/collector"}
-ENDS_S = 60
+END_TIMEOUT_S = 60
 
 
 class Image(Struct, frozen=True):
-    """Its root, and what it says of how it is run."""
+    """Root file system and configuration of the image."""
 
     root: Path
     config: dict[str, Any]
@@ -31,8 +31,8 @@ class Image(Struct, frozen=True):
     def process(
         self, command: list[str], mounts: Mapping[str, Path] | None = None, **environment: str
     ) -> Iterator["Process"]:
-        """A container's only process until the end of the block, as an engine would run it with `--read-only`."""
-        told = {
+        """Run a command as a container's only process until the end of the block, as `docker run --read-only` does."""
+        arguments = {
             "root": str(self.root),
             "command": command,
             "environment": dict(each.split("=", 1) for each in self.config["Env"]) | environment,
@@ -42,7 +42,7 @@ class Image(Struct, frozen=True):
         }
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         with subprocess.Popen(
-            [*unshare, sys.executable, contained.__file__, json.dumps(told)],
+            [*unshare, sys.executable, contained.__file__, json.dumps(arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -54,21 +54,21 @@ class Image(Struct, frozen=True):
                 outer.kill()
 
     def run(self, *arguments: str, mounts: Mapping[str, Path] | None = None, **environment: str) -> tuple[int, str]:
-        """Exit code and output of `docker run IMAGE ARGUMENTS`; without arguments, with those of the image."""
+        """Return exit code and output of `docker run IMAGE ARGUMENTS`. Without arguments, the image's own are used."""
         command = [*self.config["Entrypoint"], *(arguments or self.config["Cmd"])]
         with self.process(command, mounts, **environment) as process:
             return process.ended()
 
 
 class Process:
-    """The first process of a process namespace: nothing but its handlers keeps a signal from being lost."""
+    """The first process of a process namespace: the kernel drops signals that it has no handler for."""
 
     def __init__(self, outer: "subprocess.Popen[str]") -> None:
         self._outer = outer
 
     @property
     def status(self) -> dict[str, str]:
-        """What the kernel knows of it; empty before it is there."""
+        """The kernel's status of the process; empty before it exists."""
         try:
             lines = Path(f"/proc/{self._pid()}/status").read_text("utf-8").splitlines()
         except OSError:
@@ -76,50 +76,52 @@ class Process:
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def handles(self, number: int) -> bool:
-        """Whether it asked for the signal."""
+        """Return whether the process has a handler for the signal."""
         return bool(int(self.status.get("SigCgt", "0"), 16) >> (number - 1) & 1)
 
     def terminate(self) -> None:
         os.kill(self._pid(), signal.SIGTERM)
 
     def ended(self) -> tuple[int, str]:
-        """Exit code and output, when it has ended."""
-        output, _ = self._outer.communicate(timeout=ENDS_S)
+        """Wait for the process to end, and return its exit code and output."""
+        output, _ = self._outer.communicate(timeout=END_TIMEOUT_S)
         return self._outer.returncode, output
 
     def _pid(self) -> int:
-        """Seen from here, where it is not the first."""
+        """Return its process id outside of the namespace."""
         outer = self._outer.pid
         return int(Path(f"/proc/{outer}/task/{outer}/children").read_text("utf-8") or 0)
 
 
 @contextmanager
 def built(home: Path) -> Iterator[Image]:
-    """Built of the tree as it is, and gone at the end of the block."""
+    """Build the image from the checkout, and delete it at the end of the block."""
     buildah = _Buildah(home)
     try:
         empty = buildah("from", "scratch")
         buildah("add", "--quiet", empty, str(base.tarball()), "/")
         buildah("commit", "--quiet", "--rm", "--format", "docker", empty, BASE)
         arguments = {"BASE": BASE, **BUILD_ARGS}
-        given = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-        buildah("build", "--isolation", "chroot", "--format", "docker", *given, *_pip(home), "--tag", NAME, str(TREE))
-        told = json.loads(buildah("inspect", "--type", "image", NAME))
-        yield Image(Path(buildah("mount", buildah("from", NAME))), told["Docker"]["config"])
+        build_args = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
+        buildah(
+            "build", "--isolation", "chroot", "--format", "docker", *build_args, *_pip(home), "--tag", NAME, str(TREE)
+        )
+        inspected = json.loads(buildah("inspect", "--type", "image", NAME))
+        yield Image(Path(buildah("mount", buildah("from", NAME))), inspected["Docker"]["config"])
     finally:
         buildah("rm", "--all")
         buildah("rmi", "--all", "--force")
 
 
 class _Buildah:
-    """With images of its own."""
+    """Runs buildah with its own image store."""
 
     def __init__(self, home: Path) -> None:
         folders = ["--root", str(home / "images"), "--runroot", str(home / "running")]
         self._command = ["buildah", *folders, "--storage-driver", "vfs"]
 
     def __call__(self, *arguments: str) -> str:
-        """What it printed."""
+        """Run a subcommand and return its output."""
         command = [*self._command, *arguments]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
         if done.returncode:
@@ -128,7 +130,7 @@ class _Buildah:
 
 
 def _pip(home: Path) -> Iterator[str]:
-    """What lets pip inside reach what pip here reaches: this machine's configuration, and the files that it names."""
+    """Yield options that give pip in the build this machine's pip configuration, and the files that it names."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     keys = dict(line.partition("=")[::2] for line in lines)

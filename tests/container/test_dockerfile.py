@@ -1,4 +1,4 @@
-"""The Dockerfile holds to others' rules, and nothing gets into the build but what it needs."""
+"""The Dockerfile passes the linter, and the build context has only the files that the build copies."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tests.container.image import TREE
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
-def test_hadolint_has_nothing_to_say_and_is_told_to_ignore_nothing() -> None:
+def test_hadolint_finds_nothing_and_no_rule_is_ignored() -> None:
     done = subprocess.run([HADOLINT, "--no-color", TREE / "Dockerfile"], check=False, capture_output=True, text=True)
 
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
@@ -17,7 +17,7 @@ def test_hadolint_has_nothing_to_say_and_is_told_to_ignore_nothing() -> None:
     assert not list(TREE.glob(".hadolint*"))
 
 
-def test_what_is_copied_is_what_dockerignore_lets_in() -> None:
+def test_dockerignore_admits_exactly_the_copied_files() -> None:
     lines = (TREE / "Dockerfile").read_text("utf-8").splitlines()
     copied = {
         name
@@ -31,7 +31,7 @@ def test_what_is_copied_is_what_dockerignore_lets_in() -> None:
     assert copied == {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
 
 
-def test_what_builds_is_locked_and_is_what_the_project_says() -> None:
+def test_the_build_backend_is_locked_with_hashes() -> None:
     locked = (TREE / "requirements/build.txt").read_text("utf-8")
 
     assert locked.startswith("hatchling==")
