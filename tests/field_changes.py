@@ -61,7 +61,7 @@ class FieldLists(Struct, frozen=True):
         """Return a record of the next release as the previous one read it: the inverse of `upgraded`."""
         key, fingerprint = record.key, record.fingerprint
         if self.change.key:
-            key = self._former_thing(key) if self.dedup_mode is DedupMode.LATEST else key[: -len(self.key_part(record))]
+            key = self._former_key(key) if self.dedup_mode is DedupMode.LATEST else key[: -len(self.key_part(record))]
         return structs.replace(
             record,
             key=key,
@@ -70,9 +70,9 @@ class FieldLists(Struct, frozen=True):
 
     def gone(self, before: Callable[[bytes], Record[Any]]) -> Callable[[bytes], Record[Any]]:
         """Return the next release's function for records of things that are gone, given that of the previous one."""
-        return lambda key: self.upgraded(before(self._former_thing(key) if self.change.key else key))
+        return lambda key: self.upgraded(before(self._former_key(key) if self.change.key else key))
 
-    def _former_thing(self, key: bytes) -> bytes:
+    def _former_key(self, key: bytes) -> bytes:
         return bytes([self.nth - 1]) + key[1:]
 
 

@@ -24,7 +24,7 @@ LENGTHS = [
     (timedelta(0), 6),
 ]
 
-_moments = st.datetimes(datetime(2005, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - with zone
+_instants = st.datetimes(datetime(2005, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - with zone
 
 
 def periods(zone: ZoneInfo, step: timedelta = timedelta(0), months: int = 0) -> Periods:
@@ -35,24 +35,24 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
 
 
-@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(LENGTHS))
-@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=LENGTHS[1])
-@example(moment=utc(2026, 10, 25, 1, 10), zone=PARIS, length=LENGTHS[1])
-@example(moment=utc(2026, 3, 29, 1, 10), zone=PARIS, length=LENGTHS[1])
-def test_every_instant_is_in_one_period(moment: datetime, zone: ZoneInfo, length: tuple[timedelta, int]) -> None:
+@given(instant=_instants, zone=st.sampled_from(ZONES), length=st.sampled_from(LENGTHS))
+@example(instant=utc(2026, 10, 25, 0, 40), zone=PARIS, length=LENGTHS[1])
+@example(instant=utc(2026, 10, 25, 1, 10), zone=PARIS, length=LENGTHS[1])
+@example(instant=utc(2026, 3, 29, 1, 10), zone=PARIS, length=LENGTHS[1])
+def test_every_instant_is_in_one_period(instant: datetime, zone: ZoneInfo, length: tuple[timedelta, int]) -> None:
     alignment = periods(zone, *length)
-    start, end = alignment.floor(moment), alignment.after(moment)
-    assert start <= moment < end
+    start, end = alignment.floor(instant), alignment.after(instant)
+    assert start <= instant < end
     assert start == alignment.floor(start) == alignment.floor(end - SECOND)
     assert end == alignment.floor(end) == alignment.after(start) == alignment.min_end(start)
 
 
-@given(moment=_moments, zone=st.sampled_from(ZONES), length=st.sampled_from(LENGTHS))
-@example(moment=utc(2026, 10, 25, 0, 40), zone=PARIS, length=LENGTHS[0])
+@given(instant=_instants, zone=st.sampled_from(ZONES), length=st.sampled_from(LENGTHS))
+@example(instant=utc(2026, 10, 25, 0, 40), zone=PARIS, length=LENGTHS[0])
 def test_local_times_before_a_boundary_do_not_repeat_after_it(
-    moment: datetime, zone: ZoneInfo, length: tuple[timedelta, int]
+    instant: datetime, zone: ZoneInfo, length: tuple[timedelta, int]
 ) -> None:
-    boundary = periods(zone, *length).after(moment)
+    boundary = periods(zone, *length).after(instant)
     local = boundary.astimezone(zone).replace(tzinfo=None)
     for minutes in (1, 15, 29, 31, 45, 59, 61, 90, 119):
         assert (boundary - timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) < local
@@ -60,7 +60,7 @@ def test_local_times_before_a_boundary_do_not_repeat_after_it(
 
 
 @pytest.mark.parametrize(
-    ("alignment", "moment", "start", "end"),
+    ("alignment", "instant", "start", "end"),
     [
         (periods(PARIS, timedelta(hours=1)), utc(2026, 7, 1, 9, 59, 59), utc(2026, 7, 1, 9), utc(2026, 7, 1, 10)),
         (periods(PARIS, timedelta(days=1)), utc(2026, 7, 1, 22), utc(2026, 7, 1, 22), utc(2026, 7, 2, 22)),
@@ -73,9 +73,9 @@ def test_local_times_before_a_boundary_do_not_repeat_after_it(
     ],
 )
 def test_periods_follow_the_local_calendar(
-    alignment: Periods, moment: datetime, start: datetime, end: datetime
+    alignment: Periods, instant: datetime, start: datetime, end: datetime
 ) -> None:
-    assert (start, end) == (alignment.floor(moment), alignment.after(moment))
+    assert (start, end) == (alignment.floor(instant), alignment.after(instant))
 
 
 def test_a_window_of_snapshots_is_never_split() -> None:

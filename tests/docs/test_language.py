@@ -47,10 +47,10 @@ RETIRED_NAMES = {
     "AT_ONCE",
     "LOOK_AGAIN",
 }
-"""Python identifiers, compared as a whole: in strings and comments these may be ordinary words."""
+"""Python identifiers. In strings, comments and documents they may be ordinary words."""
 RETIRED_PREFIXES = ("MOST_", "FEWEST_")
 RETIRED_WORDS = re.compile(r"\b(?:Sieve|Novelty|SourceRow|StreamRow|filed_s|AT_ONCE|(?:MOST|FEWEST)_[A-Z]\w*)\b")
-"""Those that are no English words: no text may contain them."""
+"""Names that are not English words. They are not allowed in any text."""
 TEXT = {".json", ".md", ".sh", ".toml", ".yaml", ".yml"}
 
 

@@ -26,7 +26,7 @@ from tests.contracts.kept import check_message
 from tests.simulated import SimulatedClock
 
 Select = Literal["start", "end", "overlap", "strict overlap"]
-"""Which of a row's times the vendor compares with a window: the vendors' documents leave that open."""
+"""Which times of a row the vendor compares with the window. The vendors' documents do not define it."""
 
 
 class VendorRow(Struct, frozen=True):

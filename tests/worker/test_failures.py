@@ -104,7 +104,7 @@ async def test_if_a_tenth_of_the_rows_is_malformed_the_stream_is_parked_before_i
     scenario.stream.script = script
     await scenario.run()
     assert repaired[0]
-    assert 9 == scenario.metric("collector_dead_letters_total", reason="malformed"), "those of the first hour alone"
+    assert 9 == scenario.metric("collector_dead_letters_total", reason="malformed"), "only those of the first hour"
     assert {row.name for row in good} == names(scenario)
 
 

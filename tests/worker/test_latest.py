@@ -1,4 +1,4 @@
-"""Streams of snapshots: each change is one event, no thing is forgotten, one that disappears is reported once."""
+"""Streams of snapshots: each change is one event, and a thing that disappears is reported once."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta

@@ -70,7 +70,7 @@ async def test_gaps_are_counted_closed_and_logged_once(crash_rate: float) -> Non
     logged = [(each["first"], each["last"], each["device"]) for each in logs if each["event"] == "sessions_missing"]
     lost = [(LOST, LOST, 7)]
     if crash_rate:
-        assert logged in ([], lost), "a restart may forget a gap, but reports no other"
+        assert logged in ([], lost), "after a restart a gap may be missed, but no other is reported"
     else:
         assert lost == logged
         assert 0 == clock.missing[1]

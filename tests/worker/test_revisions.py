@@ -1,4 +1,4 @@
-"""A record that the vendor returns with changed content is a revision, also if it changes back or changes its end."""
+"""A record that the vendor returns with changed content is a revision, even if it changes back or changes its end."""
 
 from datetime import timedelta
 from random import Random
