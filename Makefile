@@ -61,15 +61,15 @@ soak: setup ## repeat the faults of tests/faults at random; ARGS="--seconds 1800
 
 test: lint types imports unit faults ## run every check and every test; the reason for each skipped test is printed
 
-# Renovate runs the command in the header of each lock. It accepts only `--option=value`, and requires a source file.
+# Renovate runs the command in the header of each lock, in alphabetical order: docs/decisions/0020-dependency-updates.md.
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes
 lock: setup ## upgrade the locks in requirements/ within the bounds of pyproject.toml
-	$(LOCK) --output-file=requirements/run.txt pyproject.toml
-	$(LOCK) --group=dev --constraint=requirements/run.txt --output-file=requirements/dev.txt pyproject.toml
+	$(LOCK) --group=dev --output-file=requirements/dev.txt pyproject.toml
+	$(LOCK) --constraint=requirements/dev.txt --output-file=requirements/run.txt pyproject.toml
 	$(LOCK) --constraint=requirements/dev.txt --output-file=requirements/build.txt requirements/build.in
 
 image: ## build the container image, labelled and tagged with the version; ENGINE=podman uses another engine
-	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag collector:$(VERSION) $(ARGS) .
+	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag collector:$(VERSION) --tag collector $(ARGS) .
 
 bump: ## set the version everywhere it is written; TO=0.2.0
 	@echo '$(TO)' | grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo 'usage: make bump TO=0.2.0'; exit 2; }

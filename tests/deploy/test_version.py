@@ -1,0 +1,72 @@
+"""pyproject.toml is the one place that defines the version. Everything else that states it states the same."""
+
+import json
+import re
+import subprocess
+import tomllib
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+import yaml
+
+import collector
+
+ROOT = Path(__file__).parents[2]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+ELSEWHERE = {"requirements", "LICENSE", "CHANGELOG.md"}
+"""Not searched: the locks and the licence have versions of their own, and the changelog lists all releases."""
+
+
+def tracked() -> list[Path]:
+    """The files of the repository that may state the version; in a source archive, all files of it."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("needs a git checkout")
+    names = [Path(name) for name in done.stdout.split("\0") if name]
+    return [name for name in names if name.parts[0] not in ELSEWHERE]
+
+
+def test_the_program_reports_the_version_of_its_metadata() -> None:
+    assert VERSION == metadata.version("collector") == collector.__version__
+
+
+def test_the_manifest_deploys_this_version() -> None:
+    (image,) = yaml.safe_load((ROOT / "deploy/kubernetes/kustomization.yaml").read_text("utf-8"))["images"]
+
+    assert VERSION == image["newTag"]
+
+
+def test_the_contract_is_of_this_version() -> None:
+    assert VERSION == json.loads((ROOT / "docs/schemas/asyncapi.json").read_text("utf-8"))["info"]["version"]
+
+
+def test_make_image_labels_and_tags_this_version() -> None:
+    done = subprocess.run(["make", "--dry-run", "image"], cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert f"--build-arg VERSION={VERSION} " in done.stdout
+    assert f"--tag collector:{VERSION} " in done.stdout
+
+
+def test_no_other_file_states_a_version_of_the_collector() -> None:
+    """A version in a command or a manifest would not follow `make bump`."""
+    stated = re.compile(rf"(?<![\d.]){re.escape(VERSION)}(?![\d.])|\bcollector[:=@]+v?\d+\.\d+\.\d+|VERSION=\d+\.\d+")
+    found = {
+        str(name)
+        for name in tracked()
+        if (path := ROOT / name).is_file() and stated.search(path.read_text("utf-8", errors="replace"))
+    }
+
+    assert found == {"pyproject.toml", "deploy/kubernetes/kustomization.yaml", "docs/schemas/asyncapi.json"}
+
+
+def test_the_changelog_describes_this_version() -> None:
+    """Its first section is this version, or the changes that are not released yet."""
+    first = next(line for line in (ROOT / "CHANGELOG.md").read_text("utf-8").splitlines() if line.startswith("## "))
+
+    assert VERSION in first or "unreleased" in first.lower()
+
+
+def test_the_package_is_typed() -> None:
+    assert "Typing :: Typed" in metadata.metadata("collector").get_all("Classifier", [])
+    assert resources.files("collector").joinpath("py.typed").is_file()
