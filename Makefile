@@ -59,7 +59,7 @@ bench: setup ## measure events per second and memory against a real Kafka (needs
 soak: setup ## repeat the faults of tests/faults at random; ARGS="--seconds 1800 --seed 7"
 	$(BIN)/python -m tests.faults $(ARGS)
 
-test: lint types imports unit faults ## run every check and every test; the reason for each skipped test is printed
+test: lint types imports unit faults ## run every check and every test; ends with the reasons for skipped tests
 
 # Renovate runs the command in the header of each lock, in alphabetical order: docs/decisions/0020-dependency-updates.md.
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes
