@@ -71,8 +71,8 @@ lock: setup ## upgrade the locks in requirements/ within the bounds of pyproject
 image: ## build the container image, labelled and tagged with the version; ENGINE=podman uses another engine
 	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag collector:$(VERSION) --tag collector $(ARGS) .
 
-bump: ## set the version everywhere it is written; TO=0.2.0
-	@echo '$(TO)' | grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo 'usage: make bump TO=0.2.0'; exit 2; }
+bump: ## set the version everywhere it is written; TO=x.y.z
+	@echo '$(TO)' | grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo 'usage: make bump TO=x.y.z'; exit 2; }
 	sed -i 's/^version = ".*"$$/version = "$(TO)"/' pyproject.toml
 	sed -i 's/^\( *newTag:\) .*$$/\1 $(TO)/' deploy/kubernetes/kustomization.yaml
 	$(MAKE) schemas

@@ -3,8 +3,11 @@
 import json
 import re
 import subprocess
+import sys
 import tomllib
-from importlib import metadata, resources
+import zipfile
+from email import message_from_bytes
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,13 @@ def test_the_changelog_describes_this_version() -> None:
     assert VERSION in first or "unreleased" in first.lower()
 
 
-def test_the_package_is_typed() -> None:
-    assert "Typing :: Typed" in metadata.metadata("collector").get_all("Classifier", [])
-    assert resources.files("collector").joinpath("py.typed").is_file()
+def test_the_wheel_is_typed(tmp_path: Path) -> None:
+    """PEP 561: type checkers read the annotations of a package that contains py.typed."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = tmp_path.glob("*.whl")
+
+    with zipfile.ZipFile(path) as wheel:
+        assert "collector/py.typed" in wheel.namelist()
+        described = message_from_bytes(wheel.read(f"collector-{VERSION}.dist-info/METADATA"))
+    assert "Typing :: Typed" in described.get_all("Classifier", [])
