@@ -10,10 +10,10 @@ from email import message_from_bytes
 from importlib import metadata
 from pathlib import Path
 
-import pytest
 import yaml
 
 import collector
+from tests.needs import absent, need
 
 ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -22,10 +22,9 @@ ELSEWHERE = {"requirements", "LICENSE", "CHANGELOG.md"}
 
 
 def tracked() -> list[Path]:
-    """The files of the repository that may state the version; in a source archive, all files of it."""
-    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip("needs a git checkout")
+    """The files of the repository that may state the version."""
+    need("GIT", absent("git"))
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
     names = [Path(name) for name in done.stdout.split("\0") if name]
     return [name for name in names if name.parts[0] not in ELSEWHERE]
 
