@@ -13,20 +13,19 @@ from pathlib import Path
 import yaml
 
 import collector
-from tests.needs import absent, need
 
 ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-ELSEWHERE = {"requirements", "LICENSE", "CHANGELOG.md"}
-"""Not searched: the locks and the licence have versions of their own, and the changelog lists all releases."""
+NOT_SEARCHED = {"requirements", "LICENSE", "CHANGELOG.md", "build", "dist", "__pycache__"}
+"""The locks and the licence have versions of their own, the changelog lists all releases, and the rest is generated."""
 
 
-def tracked() -> list[Path]:
-    """The files of the repository that may state the version."""
-    need("GIT", absent("git"))
-    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
-    names = [Path(name) for name in done.stdout.split("\0") if name]
-    return [name for name in names if name.parts[0] not in ELSEWHERE]
+def files() -> list[Path]:
+    """The files of the repository that may state the version, relative to it."""
+    folders = [path for path in ROOT.iterdir() if not path.name.startswith(".") or path.name in (".ci", ".github")]
+    found = [path for top in folders for path in (top.rglob("*") if top.is_dir() else [top]) if path.is_file()]
+    names = [path.relative_to(ROOT) for path in found]
+    return [name for name in names if not NOT_SEARCHED & set(name.parts)]
 
 
 def test_the_program_reports_the_version_of_its_metadata() -> None:
@@ -53,11 +52,7 @@ def test_make_image_labels_and_tags_this_version() -> None:
 def test_no_other_file_states_a_version_of_the_collector() -> None:
     """A version in a command or a manifest would not follow `make bump`."""
     stated = re.compile(rf"(?<![\d.]){re.escape(VERSION)}(?![\d.])|\bcollector[:=@]+v?\d+\.\d+\.\d+|VERSION=\d+\.\d+")
-    found = {
-        str(name)
-        for name in tracked()
-        if (path := ROOT / name).is_file() and stated.search(path.read_text("utf-8", errors="replace"))
-    }
+    found = {str(name) for name in files() if stated.search((ROOT / name).read_text("utf-8", errors="replace"))}
 
     assert found == {"pyproject.toml", "deploy/kubernetes/kustomization.yaml", "docs/schemas/asyncapi.json"}
 
