@@ -1,5 +1,5 @@
-# Built in one stage, run in another: no compiler, no cache, and no pip but the base's own in the end.
-# The base is any image with Python 3.11 or newer and its module venv.
+# One stage builds the environment, another runs it: the final image has no build tools, no cache, and no pip except
+# that of the base. BASE may be any image with Python 3.11 or newer and the venv module.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -11,14 +11,14 @@ RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :al
         --only-binary :all: -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
-# Layers round the times of files, after which bytecode that goes by them is stale: this goes by nothing.
+# Image layers round file times, which invalidates bytecode that is checked by time. `unchecked-hash` is never checked.
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
     && /opt/collector/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/collector/lib
 
 FROM ${BASE}
-# The official images have no bytecode of the standard library, and a root that is only read keeps none: every start
-# would compile it anew, the health check's too.
+# The official images contain no bytecode of the standard library, and a read-only root file system cannot store any.
+# Without this step each start would compile it again, including each health check.
 RUN python3 -m compileall -q -x 'site-packages|/tests?/' "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 COPY --from=build /opt/collector /opt/collector
 WORKDIR /etc/collector

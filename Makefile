@@ -1,63 +1,81 @@
-# make test: everything, on a machine with Python 3.11 and nothing installed. make help: the rest.
+# `make test` runs every check. Python 3.11 or newer is the only requirement; `make help` lists the targets.
 PYTHON ?= python3
+ENGINE ?= docker
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types imports schemas dashboards test unit faults demo bench soak lock clean
+.PHONY: help setup format lint types imports schemas dashboards test unit faults demo bench soak lock image bump clean
 
-help: ## what there is
+help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(READY) ## the environment in .venv, from the locked hashes
+setup: $(READY) ## create the environment in .venv from the locks in requirements/
 
 $(READY): requirements/dev.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON=")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required: set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-lint: setup ## ruff: rules and format
+format: setup ## format the code and apply ruff's safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: setup ## check ruff's rules and the format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup ## mypy, strict
+types: setup ## check types with mypy, in strict mode
 	$(BIN)/mypy
 
-imports: setup ## who may import whom
+imports: setup ## check which module may import which
 	$(BIN)/lint-imports --no-logo
 
-# Most of the time is waiting for other processes, so more workers than cores; in development mode, in all of them.
-unit: setup ## the tests but for those of faults; ARGS="-n 0 -k name" for some, one after the other
+# Tests mostly wait for other processes, so there are more workers than cores. PYTHONDEVMODE applies to all of them.
+unit: setup ## run all tests but those in tests/faults; ARGS="-n 0 -k name" selects some and runs them in one process
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/faults $(ARGS)
 
-# By themselves: beside what builds images and starts browsers, brokers miss the deadlines that these are about.
-faults: setup ## the tests of faults, and their table
+# Run separately: next to tests that build images and start browsers, brokers miss the deadlines that are tested here.
+faults: setup ## run the fault tests, and print their table of results
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS)
 
-schemas: setup ## docs/schemas and docs/events.md, made anew of the code
+schemas: setup ## regenerate docs/schemas and docs/events.md from the code
 	$(BIN)/python -m tests.contracts
 
-dashboards: setup ## deploy/grafana/dashboards, made anew of the code
+dashboards: setup ## regenerate deploy/grafana/dashboards from the code
 	$(BIN)/python -m deploy.grafana
 
-demo: setup ## simulated vendors, a broker and the daemon; KAFKA=host:port for your own; ARGS="--seconds 20"
+demo: setup ## run simulated vendors, a broker and the daemon; KAFKA=host:port uses your broker; ARGS="--seconds 20"
 	$(BIN)/collector demo $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)
 
-bench: setup ## events per second and memory, against a real Kafka (needs Java and Maven); some minutes
+bench: setup ## measure events per second and memory against a real Kafka (needs Java and Maven); takes minutes
 	$(BIN)/python -m bench
 
-soak: setup ## the faults of the tests, again and again; ARGS="--seconds 1800 --seed 7"
+soak: setup ## repeat the faults of tests/faults at random; ARGS="--seconds 1800 --seed 7"
 	$(BIN)/python -m tests.faults $(ARGS)
 
-test: lint types imports unit faults ## everything that must hold
+test: lint types imports unit faults ## run every check and every test; ends with the reasons for skipped tests
 
-lock: setup ## resolve the dependencies anew into requirements/
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements/run.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
+# Renovate runs the command in the header of each lock, in alphabetical order: docs/decisions/0020-dependency-updates.md.
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes
+lock: setup ## upgrade the locks in requirements/ within the bounds of pyproject.toml
+	$(LOCK) --group=dev --output-file=requirements/dev.txt pyproject.toml
+	$(LOCK) --constraint=requirements/dev.txt --output-file=requirements/run.txt pyproject.toml
+	$(LOCK) --constraint=requirements/dev.txt --output-file=requirements/build.txt requirements/build.in
 
-clean: ## all that these commands made
+image: ## build the container image, labelled and tagged with the version; ENGINE=podman uses another engine
+	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag collector:$(VERSION) --tag collector $(ARGS) .
+
+bump: ## set the version everywhere it is written; TO=x.y.z
+	@echo '$(TO)' | grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo 'usage: make bump TO=x.y.z'; exit 2; }
+	sed -i 's/^version = ".*"$$/version = "$(TO)"/' pyproject.toml
+	sed -i 's/^\( *newTag:\) .*$$/\1 $(TO)/' deploy/kubernetes/kustomization.yaml
+	$(MAKE) schemas
+
+clean: ## delete everything that these commands created in this directory
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .cache

@@ -12,6 +12,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from collector import secrets
+from tests import skips
 from tests.faults import table
 from tests.faults.table import Row
 from tests.kafka import broker
@@ -40,6 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the fault tests measured, whether they passed or not."""
     if table.rows:
         terminalreporter.write_line(table.show(table.rows))
+    skips.write(terminalreporter)
 
 
 @pytest.fixture

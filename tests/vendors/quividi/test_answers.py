@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
         (b"[]", "not the document's"),
         (b"null", "not the document's"),
         (b"", "not the document's"),
-        (b'{"state": "finished", "data": [NaN, ' + b"[" * 50_000 + b"]" * 50_000 + b"]}", "not the document's"),
+        (b'{"state": "finished", "data": [NaN, ' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"]}", "not the document's"),
     ],
     ids=[
         "html",

@@ -132,7 +132,7 @@ async def test_every_device_has_its_own_answer() -> None:
         RAW_DATA[:-100],
         b"",
         b"null",
-        b'{"objects": [NaN, ' + b"[" * 50_000 + b"]" * 50_000 + b"]}",
+        b'{"objects": [NaN, ' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"]}",
     ],
     ids=["empty", "a message", "null", "empty list", "list", "half", "nothing", "null answer", "deep"],
 )
