@@ -75,8 +75,8 @@ class Metrics:
         )
         self.dead_letters = counter("dead_letters_total", "Dead letters, when durable.", (*_STREAM, "reason"))
 
-        self.missing_sessions = gauge(
-            "missing_sessions", "Numbers of a device's sessions that nothing was seen of.", ("source",)
+        self.missing_records = gauge(
+            "missing_records", "Gaps in the vendor's sequence numbers: records not received so far.", _STREAM
         )
         self.vendor_requests = counter(
             "vendor_requests_total", "Requests by status code; `error` without one.", ("source", "code")

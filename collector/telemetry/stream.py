@@ -86,7 +86,7 @@ class StreamTelemetry:
         ):
             gauge.remove(*self._labels)
         if self._status.missing is not None:
-            metrics.missing_sessions.remove(self._status.source)
+            metrics.missing_records.remove(*self._labels)
         status = self._status
         status.missing = status.timeline = status.requested_until = None
         status.checkpoint = status.last_window = status.last_success = None
@@ -164,13 +164,13 @@ class StreamTelemetry:
 
     def missing(self, count: int, lost: Sequence[Gap]) -> None:
         """How many numbered records nothing was seen of so far, and those of which nothing is expected any more."""
-        self._metrics.missing_sessions.labels(self._status.source).set(count)
+        self._metrics.missing_records.labels(*self._labels).set(count)
         self._status.missing = count
         for gap in lost[:MAX_LINES]:
-            self._log.warning("sessions_missing", device=gap.series, first=gap.first, last=gap.last, count=gap.count)
+            self._log.warning("records_missing", series=gap.series, first=gap.first, last=gap.last, count=gap.count)
         if len(lost) > MAX_LINES:
             rest = lost[MAX_LINES:]
-            self._log.warning("sessions_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
+            self._log.warning("records_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
 
     def narrowed(self, window: Window, reason: str) -> None:
         self._log.info("window_halved", **_span(window), reason=reason)

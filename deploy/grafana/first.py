@@ -7,7 +7,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel
 
 from deploy.grafana.panels import BLUE, GREEN, GREY, ORANGE, RED, YELLOW, Column, colours, named, number, rows
-from deploy.grafana.promql import counted, newest, source, stream, total
+from deploy.grafana.promql import counted, newest, stream, total
 
 STATES = {
     "live": (1, GREEN),
@@ -85,11 +85,11 @@ def _dead_letters() -> Builder[Panel]:
 
 def _missing() -> Builder[Panel]:
     says = (
-        "Sessions that devices numbered and the vendor has not shown so far. Most come late, within hours; what "
-        "stays is to be asked of the vendor: the log says which, as sessions_missing."
+        "Records that have not been received, as gaps in the vendor's sequence numbers show. Most arrive late, within "
+        "hours. Ask the vendor for those that remain: the log event records_missing names them."
     )
-    missing = f"sum({source('collector:missing_sessions')})"
-    return number("Missing sessions", says, {"": missing}).thresholds(colours({1: YELLOW})).no_value("none known")
+    missing = f"sum({stream('collector:missing_records')})"
+    return number("Missing records", says, {"": missing}).thresholds(colours({1: YELLOW})).no_value("none known")
 
 
 def _streams() -> Builder[Panel]:

@@ -102,10 +102,10 @@ def throughput() -> Sequence[Builder[Panel]]:
             unit="short",
         ),
         lines(
-            "Missing sessions",
-            "Numbered by devices, and not shown by the vendor so far. Falls when they come late, or when nothing is "
-            "expected any more: then the log has told of them as sessions_missing.",
-            {"{{source}}": newest("source", source("collector:missing_sessions"))},
+            "Missing records",
+            "Not received so far, as gaps in the vendor's sequence numbers show. Falls when records arrive late, or "
+            "when nothing more is expected: the log event records_missing then names them.",
+            {NAME: newest(EACH, stream("collector:missing_records"))},
             unit="short",
             width=12,
         ),

@@ -107,7 +107,7 @@ def test_panels_lie_beside_and_below_each_other() -> None:
 def test_the_first_screen_says_whether_anything_is_wrong_and_where() -> None:
     (board,) = dashboards().values()
     first = [panel["title"] for panel in board["panels"] if panel["gridPos"]["y"] + panel["gridPos"]["h"] <= 14]
-    answers = ["Replicas", "Kafka", "Streams by state", "Dead letters", "Missing sessions", "Streams, the worst first"]
+    answers = ["Replicas", "Kafka", "Streams by state", "Dead letters", "Missing records", "Streams, the worst first"]
     assert [board["panels"][0]["title"], *answers, "Alerts"] == first
 
 

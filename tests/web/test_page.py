@@ -116,7 +116,7 @@ async def test_what_else_there_is_to_know_of_a_stream_stands_with_it(browser: Br
         notes = seen.stream("arcade sessions")
         await expect(notes).to_contain_text(telemetry._status.notices[0])
         await expect(notes).to_contain_text("3 rows could not be understood: see the topic collector.dead_letters")
-        await expect(notes).to_contain_text("2 of the devices' numbered sessions were not seen so far")
+        await expect(notes).to_contain_text("2 numbered records have not been received so far")
 
 
 async def test_nothing_configured_says_what_to_do(browser: Browser) -> None:

@@ -60,7 +60,7 @@ async def test_gaps_are_counted_closed_and_told_of(crash: float) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with capture_logs() as logs:
         await live(stream, ListSink(random, crash), clock, START, random, clock.row)
-    told = [(each["first"], each["last"], each["device"]) for each in logs if each["event"] == "sessions_missing"]
+    told = [(each["first"], each["last"], each["series"]) for each in logs if each["event"] == "records_missing"]
     assert {(LOST, LOST, 7)} >= set(told), "nothing that is there is told to be missing, also after a restart"
     if not crash:
         assert [(LOST, LOST, 7)] == told, "once, when nothing is expected any more"

@@ -1,7 +1,7 @@
 // One stream, as one item of a list: it stays the same element whatever becomes of the stream.
 
 import { Spark, Strip, html, put, svg } from "./strip.js";
-import { STATES, ago, ahead, counted, lasting, moment, nameOf, number, sentence } from "./words.js";
+import { STATES, ago, ahead, counted, lasting, moment, nameOf, sentence } from "./words.js";
 
 // Distinguished by their shapes: a dot, three quarters of a ring, a dot that fills, a triangle, a square, a tick, a ring.
 const MARKS = {
@@ -98,7 +98,7 @@ export class Stream {
     const letters = Object.values(counts.dead_letters).reduce((all, each) => all + each, 0);
     const notes = [...notices];
     if (letters) notes.push(`${counted(letters, "row")} could not be understood: see the topic collector.dead_letters`);
-    if (missing) notes.push(`${number(missing)} of the devices' numbered sessions ${missing === 1 ? "was" : "were"} not seen so far`);
+    if (missing) notes.push(`${counted(missing, "numbered record has", "numbered records have")} not been received so far`);
     while (this.notes.children.length > notes.length) this.notes.lastChild.remove();
     notes.forEach((note, nth) => put(this.notes.children[nth] ?? this.notes.appendChild(html("li")), note));
     this.notes.hidden = !notes.length;
