@@ -54,6 +54,11 @@ class Metrics:
         registry.register(self.log_errors)
 
         self.stream_state = gauge("stream_state", "1 for the state a stream is in.", (*_STREAM, "state"))
+        self.stream_interval = gauge(
+            "stream_interval_seconds",
+            "Longest time between two polls of a healthy stream: its interval, or the length of its periods.",
+            _STREAM,
+        )
         self.watermark = gauge(
             "watermark_timestamp_seconds", "Before it, all that the vendor had is published.", _STREAM
         )

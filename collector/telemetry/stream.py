@@ -38,6 +38,10 @@ class StreamTelemetry:
         self._is_owned = False
         self._state("not_owned")
 
+    def configured(self, max_poll_interval: timedelta) -> None:
+        """The stream is configured, whether or not this process owns it: the alerts derive their limits from this."""
+        self._metrics.stream_interval.labels(*self._labels).set(max_poll_interval.total_seconds())
+
     def restoring(self, share: float) -> None:
         """The state is being read, so far that share of it. A stream that is parked stays so until it runs."""
         self._status.restoring = round(share, 3)

@@ -26,7 +26,7 @@ STATE = newest(
     " or ".join(stream("collector:stream_state", f'state="{state}"') + f" * {n}" for state, (n, _) in STATES.items()),
 )
 """The state of each stream, as a number of STATES; of two, while it moves, the worse."""
-_STALE = f"{stream('collector:success_age_seconds')} / on (stream) group_left () collector:stale_after_seconds"
+_STALE = f"{stream('collector:success_age_seconds')} / {stream('collector:stale_after_seconds')}"
 _TROUBLE = stream("collector:stream_state", 'state=~"backing_off|parked|not_owned"') + " == 1"
 _OWNED = stream("collector_stream_state", 'state!="not_owned"') + " == 1"
 _FIRING = 'ALERTS{alertstate="firing", alertname=~"Collector.*"}'

@@ -155,6 +155,16 @@ def test_a_stream_is_in_one_state_and_never_in_another(told: Told) -> None:
     assert told.row.state == "not_owned"
 
 
+def test_the_poll_interval_is_exported_whether_or_not_the_stream_is_owned(told: Told) -> None:
+    told.telemetry.configured(timedelta(minutes=15))
+    assert told.value("collector_stream_interval_seconds") == 900
+
+    told.telemetry.owned(HEAD, 0)
+    told.telemetry.disowned()
+
+    assert told.value("collector_stream_interval_seconds") == 900
+
+
 def test_timestamps_are_absent_until_known_and_while_another_replica_owns_the_stream(told: Told) -> None:
     absent = dict.fromkeys(GAUGES)
     assert absent == {name: told.value(name) for name in GAUGES}

@@ -56,6 +56,7 @@ async def one_stream() -> AsyncIterator[Served]:
     process_status = ProcessStatus("1.2.3", "counting", [row], [source], START - HOUR)
     kafka = KafkaTelemetry(metrics, process_status, clock)
     stream = StreamTelemetry(metrics, row, ["seemetrix.session.v1"])
+    stream.configured(timedelta(minutes=1))
     vendor = VendorTelemetry(metrics, "mall", source)
     async with (
         serving(("127.0.0.1", port), process_status, metrics.registry, clock),

@@ -60,6 +60,7 @@ async def test_no_endpoint_shows_a_secret(served: Served, secret: str) -> None:
 LABELS = {
     "collector_build_info": "version",
     "collector_stream_state": "source stream state",
+    "collector_stream_interval_seconds": "source stream",
     "collector_watermark_timestamp_seconds": "source stream",
     "collector_final_timestamp_seconds": "source stream",
     "collector_last_success_timestamp_seconds": "source stream",
