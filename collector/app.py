@@ -124,13 +124,13 @@ class Daemon:
             try:
                 await ensure(self._settings.kafka, names, compacted)
             except KafkaMisconfigured as error:
-                self._kafka.refused(str(error), error.advice)
+                self._kafka.topics_refused(str(error), error.advice)
             except Exception as error:  # noqa: BLE001 - the daemon never ends because of Kafka
                 if not isinstance(error, UNAVAILABLE):
                     self._kafka.unexpected(None, error)
                 self._availability.suspect()
             else:
-                self._kafka.ready()
+                self._kafka.topics_ready()
                 return
             await anyio.sleep(LOOK_AGAIN_S)
 

@@ -84,7 +84,7 @@ class Worker(Generic[P]):
         if state.checkpoint is None:
             begin = since or self._clock.now()
             await self._save(Batch(checkpoint=plan.first_checkpoint(begin, policy, self._stream.selection)))
-            self._telemetry.begun(self._checkpoint)
+            self._telemetry.initialized(self._checkpoint)
         elif since is not None and floor_second(since) != state.checkpoint.since:
             self._telemetry.since_ignored(since, state.checkpoint)
         if self._checkpoint.selection != self._stream.selection:
@@ -113,7 +113,7 @@ class Worker(Generic[P]):
             except Split as trouble:
                 if (checkpoint := plan.with_half_span(self._checkpoint, step.window, self._stream.policy)) is not None:
                     self._state.checkpoint = checkpoint
-                    self._telemetry.narrowed(step.window, str(trouble))
+                    self._telemetry.window_halved(step.window, str(trouble))
                     continue
                 bounds, after_s = backoff.PARKED, 0.0
                 advice = "it is the smallest window: raise max_response_bytes, or make several sources with device_ids"
@@ -200,7 +200,7 @@ class Worker(Generic[P]):
                 for half in halves:
                     yield half
             else:
-                self._telemetry.perhaps_capped(request, result.rows)
+                self._telemetry.cap_suspected(request, result.rows)
                 yield result
 
     async def _halves(self, request: Window) -> AsyncGenerator[FetchResult[P], None]:
@@ -258,7 +258,7 @@ class Worker(Generic[P]):
             self._live_from_ms = self._final_from_ms
         settled_ms = to_ms(self._clock.now() - self._stream.policy.settle)
         lost = self._gaps.lost(self._final_from_ms, to_ms(self._checkpoint.final))
-        self._telemetry.missing(self._gaps.open(self._live_from_ms, settled_ms), lost)
+        self._telemetry.missing_records(self._gaps.open(self._live_from_ms, settled_ms), lost)
 
     async def _save(self, batch: Batch) -> None:
         """Commit, then take over, then count."""

@@ -7,7 +7,7 @@ import structlog
 
 from collector.clock import Clock, SystemClock
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Problem, ProcessStatus, Trouble
+from collector.telemetry.status import LastError, Problem, ProcessStatus
 from collector.telemetry.stream import publish_state
 
 
@@ -35,14 +35,14 @@ class KafkaTelemetry:
         self._restores: dict[int, tuple[int, int]] = {}
         """Of each partition that is being restored: records read, and of how many."""
 
-    def ready(self) -> None:
+    def topics_ready(self) -> None:
         """Kafka answers, and its topics are as they must be."""
         if self._process_status.topics is not None:
             self._log.info("kafka_ready")
         self._process_status.topics = None
         self._note()
 
-    def answers(self) -> None:
+    def available(self) -> None:
         """The brokers answer, and let us in."""
         if self._process_status.access is None:
             return
@@ -62,7 +62,7 @@ class KafkaTelemetry:
     def _no_access(self, state: str, reason: str, advice: str) -> None:
         problem = Problem("away" if state == "away" else "refused", f"{reason}; {advice}")
         before, self._process_status.access = self._process_status.access, problem
-        self._interrupt(Trouble(reason, advice, self._clock.now()))
+        self._interrupt(LastError(reason, advice, self._clock.now()))
         self._note()
         if before is None or before.state != problem.state:
             if state == "away":
@@ -70,7 +70,7 @@ class KafkaTelemetry:
             else:
                 self._log.error("kafka_refused", reason=reason, advice=advice)
 
-    def refused(self, reason: str, advice: str) -> None:
+    def topics_refused(self, reason: str, advice: str) -> None:
         """The topics are not as they must be: an operator is needed."""
         self._process_status.topics = Problem("refused", f"{reason}; {advice}")
         self._log_refusal(reason, advice)
@@ -103,7 +103,7 @@ class KafkaTelemetry:
         self._note()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
-    def coordinator_away(self, reason: str) -> None:
+    def coordinator_unavailable(self, reason: str) -> None:
         """The group's coordinator does not answer: nothing is lost, but nothing can be taken over."""
         if self._process_status.access is not None:
             return
@@ -113,7 +113,7 @@ class KafkaTelemetry:
             self._log.warning("group_coordinator_away", **({"reason": reason} if reason else {}))
         self._note()
 
-    def coordinator_known(self) -> None:
+    def coordinator_available(self) -> None:
         """The group's coordinator answers."""
         if self._process_status.coordinator is not None:
             self._log.info("group_coordinator_back")
@@ -190,7 +190,7 @@ class KafkaTelemetry:
             self._refusals.add(reason)
             self._log.error("kafka_refused", reason=reason, advice=advice)
 
-    def _interrupt(self, why: Trouble | None) -> None:
+    def _interrupt(self, why: LastError | None) -> None:
         for stream in self._process_status.streams:
             stream.interruption = why
             publish_state(self._metrics, stream)

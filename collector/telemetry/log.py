@@ -16,7 +16,7 @@ Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def take_stderr() -> None:
+def redirect_stderr() -> None:
     """Write what is printed to sys.stderr to the log's target from now on: like the log, it must not block or raise."""
     sys.stderr = PrintedLines(stderr_target())
 

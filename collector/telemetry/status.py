@@ -20,7 +20,7 @@ MINUTES = 60
 """Of events, that are kept by the minute."""
 
 
-class Trouble(Struct, frozen=True):
+class LastError(Struct, frozen=True):
     """The last error of a stream, and what to do about it."""
 
     error: str
@@ -29,11 +29,11 @@ class Trouble(Struct, frozen=True):
     retry_at: datetime | None = None
 
 
-class Minutes(Struct):
+class EventsPerMinute(Struct):
     """How many there were in each minute of the last hour."""
 
     counted: deque[tuple[int, int]] = field(default_factory=deque)
-    """Minutes since 1970 in which there were some, oldest first, and how many."""
+    """EventsPerMinute since 1970 in which there were some, oldest first, and how many."""
 
     def add(self, counts: Iterable[int], now: datetime) -> None:
         minute, more = _minute(now), sum(counts)
@@ -46,7 +46,7 @@ class Minutes(Struct):
         while self.counted[0][0] <= minute - MINUTES:
             self.counted.popleft()
 
-    def up_to(self, now: datetime) -> list[int]:
+    def last_hour(self, now: datetime) -> list[int]:
         """The last of them is the minute that is not over yet."""
         found, last = [0] * MINUTES, _minute(now)
         for minute, count in self.counted:
@@ -69,8 +69,8 @@ class StreamStatus(Struct):
     """Up to where it was asked for since it is ours."""
     restoring: float | None = None
     """Share of the state that is read, while it is restored."""
-    trouble: Trouble | None = None
-    interruption: Trouble | None = None
+    last_error: LastError | None = None
+    interruption: LastError | None = None
     """Why nothing can be published at present, whatever the stream does: Kafka is away."""
     notices: list[str] = field(default_factory=list)
     ledger_entries: int = 0
@@ -80,7 +80,7 @@ class StreamStatus(Struct):
     records: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
-    minutes: Minutes = field(default_factory=Minutes)
+    minutes: EventsPerMinute = field(default_factory=EventsPerMinute)
 
     @property
     def shown_state(self) -> StreamState:
@@ -90,25 +90,25 @@ class StreamStatus(Struct):
 
     def as_json(self, now: datetime) -> dict[str, object]:
         checkpoint, window = self.checkpoint, self.last_window
-        trouble = self.interruption if self.shown_state != self.state else self.trouble
+        trouble = self.interruption if self.shown_state != self.state else self.last_error
         return {
             "vendor": self.vendor,
             "source": self.source,
             "stream": self.stream,
             "state": self.shown_state,
             "restoring": self.restoring,
-            "since": _written(checkpoint.since if checkpoint else None),
-            "watermark": _written(checkpoint.watermark if checkpoint else None),
-            "final": _written(checkpoint.final if checkpoint else None),
+            "since": _formatted(checkpoint.since if checkpoint else None),
+            "watermark": _formatted(checkpoint.watermark if checkpoint else None),
+            "final": _formatted(checkpoint.final if checkpoint else None),
             "lag_s": checkpoint and max(0, int((now - checkpoint.watermark).total_seconds())),
-            "last_window": window and {"start": _written(window.start), "end": _written(window.end)},
-            "last_success": _written(self.last_success),
+            "last_window": window and {"start": _formatted(window.start), "end": _formatted(window.end)},
+            "last_success": _formatted(self.last_success),
             "last_error": trouble
             and {
                 "error": trouble.error,
                 "advice": trouble.advice,
-                "at": _written(trouble.at),
-                "retry_at": _written(trouble.retry_at),
+                "at": _formatted(trouble.at),
+                "retry_at": _formatted(trouble.retry_at),
             },
             "notices": self.notices,
             "missing": self.missing,
@@ -118,7 +118,7 @@ class StreamStatus(Struct):
                 "dead_letters": dict(self.dead_letters),
                 "ledger_entries": self.ledger_entries,
             },
-            "events_per_minute": self.minutes.up_to(now),
+            "events_per_minute": self.minutes.last_hour(now),
             "strip": _timeline(self.timeline(self.requested_until, now)) if self.timeline else None,
         }
 
@@ -129,11 +129,11 @@ class SourceStatus(Struct):
     vendor: str
     source: str
     exports_in_flight: int = 0
-    exports_at_once: int | None = None
+    max_exports: int | None = None
     """None where the vendor builds no exports."""
 
     def as_json(self) -> dict[str, object]:
-        most = self.exports_at_once
+        most = self.max_exports
         return {
             "vendor": self.vendor,
             "source": self.source,
@@ -180,7 +180,7 @@ class ProcessStatus(Struct):
         partition = self.partitions[min(self.partitions)] if self.partitions else None
         return self.access or self.topics or partition or self.kafka_problem()
 
-    def not_ready(self) -> str:
+    def not_ready_reason(self) -> str:
         """The reason, or an empty text."""
         return problem.reason if (problem := self.problem()) else ""
 
@@ -189,15 +189,15 @@ class ProcessStatus(Struct):
         return {
             "version": self.version,
             "group": self.group,
-            "now": _written(now),
-            "started": _written(self.started),
+            "now": _formatted(now),
+            "started": _formatted(self.started),
             "ready": problem is None,
             "reason": problem.reason if problem else None,
             "kafka": {
                 "state": problem.state if problem else "ready",
-                "since": _written(self.changed or self.started),
+                "since": _formatted(self.changed or self.started),
                 "joined": self.group_problem is None,
-                "last_commit": _written(self.last_commit),
+                "last_commit": _formatted(self.last_commit),
             },
             "owned_partitions": list(self.owned_partitions),
             "sources": [row.as_json() for row in self.sources],
@@ -209,7 +209,7 @@ def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
     if timeline is None:
         return None
     return {
-        "start": _written(timeline.start),
+        "start": _formatted(timeline.start),
         "lengths_s": timeline.lengths_s,
         "counts": timeline.counts,
         "kinds": timeline.kinds,
@@ -220,5 +220,5 @@ def _minute(instant: datetime) -> int:
     return (instant - UNIX_EPOCH) // timedelta(minutes=1)
 
 
-def _written(instant: datetime | None) -> str | None:
+def _formatted(instant: datetime | None) -> str | None:
     return format_seconds(instant) if instant else None

@@ -10,7 +10,7 @@ from collector.errors import Park
 from collector.instants import format_seconds
 from collector.model import Checkpoint, Gap, Tally, Window
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, StreamState, StreamStatus, Timeline, Trouble
+from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, Timeline
 
 OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
 REASONS = ("malformed", "too_large")
@@ -46,14 +46,14 @@ class StreamTelemetry:
         """The state is being read, so far that share of it. A stream that is parked stays so until it runs."""
         self._status.restoring = round(share, 3)
         if self._status.state != "parked":
-            self._status.trouble = None
+            self._status.last_error = None
             self._state("restoring")
 
     def blocked(self, error: str, advice: str | None, retry_in_s: float, now: datetime) -> None:
         """The state cannot be opened, for a reason that is logged of Kafka; with advice, an operator is needed."""
         self._status.restoring = None
         self._state("backing_off" if advice is None else "parked")
-        self._status.trouble = Trouble(error, advice or _WAITS, now, now + timedelta(seconds=retry_in_s))
+        self._status.last_error = LastError(error, advice or _WAITS, now, now + timedelta(seconds=retry_in_s))
 
     def owned(self, checkpoint: Checkpoint | None, entries: int, timeline: Timeline | None = None) -> None:
         """This process runs the stream now. `timeline` is how to look at what it published lately."""
@@ -67,16 +67,16 @@ class StreamTelemetry:
         for reason in REASONS:
             metrics.dead_letters.labels(*self._labels, reason)
         self._is_owned = True
-        self._status.trouble = self._logged = self._status.restoring = None
+        self._status.last_error = self._logged = self._status.restoring = None
         self._status.timeline = timeline
         self._state("catching_up")
         self._log.info("stream_owned", **_where(checkpoint), ledger_entries=entries)
         self._checkpoint(checkpoint, entries)
 
-    def disowned(self) -> None:
+    def released(self) -> None:
         """This process stops running the stream, or stops trying to."""
         self._state("not_owned")
-        self._status.trouble = self._status.restoring = None
+        self._status.last_error = self._status.restoring = None
         if not self._is_owned:
             return
         self._is_owned = False
@@ -97,7 +97,7 @@ class StreamTelemetry:
         status.ledger_entries = 0
         (self._log.info if status.interruption is None else self._log.debug)("stream_released")
 
-    def begun(self, checkpoint: Checkpoint) -> None:
+    def initialized(self, checkpoint: Checkpoint) -> None:
         """The stream was never seen before: its first head is durable."""
         self._log.info("stream_begun", **_where(checkpoint))
         self._checkpoint(checkpoint, 0)
@@ -107,7 +107,7 @@ class StreamTelemetry:
             f"since = {format_seconds(configured)} is ignored: the stream began at {format_seconds(checkpoint.since)}; "
             "for older data add a separate source with since and until"
         )
-        if self._is_news(text):
+        if self._is_new(text):
             self._log.warning("since_ignored", advice=text)
 
     def selection_changed(self, checkpoint: Checkpoint) -> None:
@@ -115,7 +115,7 @@ class StreamTelemetry:
             "the source now selects another part of the account; what was added to it is polled from "
             f"{format_seconds(checkpoint.watermark)} on; for its history add a separate source with since and until"
         )
-        if self._is_news(text):
+        if self._is_new(text):
             self._log.warning("selection_changed", advice=text)
 
     def committed(self, tally: Tally, checkpoint: Checkpoint, entries: int, now: datetime) -> None:
@@ -156,7 +156,7 @@ class StreamTelemetry:
         )
         if status.state in ("backing_off", "parked"):
             self._log.info("stream_recovered")
-        status.trouble = self._logged = None
+        status.last_error = self._logged = None
         self._state("catching_up" if behind else "live")
         self._log.debug("polled", **_span(window), rows=rows, took_s=round(took_s, 3))
         self._checkpoint(checkpoint, status.ledger_entries)
@@ -166,7 +166,7 @@ class StreamTelemetry:
         if self._status.state == "catching_up":
             self._state("live")
 
-    def missing(self, count: int, lost: Sequence[Gap]) -> None:
+    def missing_records(self, count: int, lost: Sequence[Gap]) -> None:
         """How many numbered records nothing was seen of so far, and those of which nothing is expected any more."""
         self._metrics.missing_records.labels(*self._labels).set(count)
         self._status.missing = count
@@ -176,10 +176,10 @@ class StreamTelemetry:
             rest = lost[MAX_LINES:]
             self._log.warning("records_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
 
-    def narrowed(self, window: Window, reason: str) -> None:
+    def window_halved(self, window: Window, reason: str) -> None:
         self._log.info("window_halved", **_span(window), reason=reason)
 
-    def perhaps_capped(self, window: Window, rows: int) -> None:
+    def cap_suspected(self, window: Window, rows: int) -> None:
         self._log.warning(
             "perhaps_capped",
             **_span(window),
@@ -193,7 +193,7 @@ class StreamTelemetry:
         self._trouble("backing_off", reason, _WAITS, window, failures, delay_s, now)
 
     def parked(self, window: Window | None, trouble: Park, *, failures: int, delay_s: float, now: datetime) -> None:
-        """Trouble that waits for an operator; nothing is lost, and it is tried again slowly."""
+        """LastError that waits for an operator; nothing is lost, and it is tried again slowly."""
         self._metrics.polls.labels(*self._labels, "park").inc()
         self._trouble("parked", str(trouble), trouble.advice, window, failures, delay_s, now)
 
@@ -220,7 +220,7 @@ class StreamTelemetry:
         fault: Exception | None = None,
     ) -> None:
         self._state(state)
-        self._status.trouble = Trouble(error, advice, now, now + timedelta(seconds=delay_s))
+        self._status.last_error = LastError(error, advice, now, now + timedelta(seconds=delay_s))
         if self._logged is None or self._logged[0] != error or now - self._logged[1] >= LOG_AGAIN:
             self._logged = error, now
             place = _span(window) if window else {}
@@ -230,7 +230,7 @@ class StreamTelemetry:
             else:
                 log.warning("stream_backing_off")
 
-    def _is_news(self, notice: str) -> bool:
+    def _is_new(self, notice: str) -> bool:
         """Whether it was not told yet; from now on the row tells it."""
         if notice in self._status.notices:
             return False

@@ -22,7 +22,7 @@ class VendorTelemetry:
         self._watch = watch
         self._requests = 0
 
-    def asked(self, code: str, took_s: float, size: int) -> None:
+    def request_completed(self, code: str, took_s: float, size: int) -> None:
         """A request ended: status code or `error`, seconds, bytes of the body."""
         self._metrics.vendor_requests.labels(self._source, code).inc()
         self._metrics.vendor_request_duration.labels(self._source).observe(took_s)
@@ -30,17 +30,24 @@ class VendorTelemetry:
         self._requests += 1
         self._say("" if code == "200" else f", the last answer was {code}")
 
-    def may_export(self, at_once: int) -> None:
+    def set_export_limit(self, at_once: int) -> None:
         """The vendor builds so many exports of the account at a time."""
-        self._status.exports_at_once = at_once
+        self._status.max_exports = at_once
 
-    def exporting(self, more: int) -> None:
-        """So many more exports of the source are under way at the vendor."""
-        self._metrics.exports_in_flight.labels(self._source).inc(more)
-        self._status.exports_in_flight += more
+    def export_started(self) -> None:
+        """The vendor is asked to build an export."""
+        self._export_count_changed(+1)
+
+    def export_ended(self) -> None:
+        """The source waits for the export no longer, whether or not it was fetched."""
+        self._export_count_changed(-1)
+
+    def _export_count_changed(self, change: int) -> None:
+        self._metrics.exports_in_flight.labels(self._source).inc(change)
+        self._status.exports_in_flight += change
         self._say()
 
-    def exported(self, took_s: float) -> None:
+    def export_completed(self, took_s: float) -> None:
         """An export came to its end, so many seconds after it was asked for."""
         self._metrics.export_duration.labels(self._source).observe(took_s)
 
@@ -56,6 +63,6 @@ class VendorTelemetry:
             self._watch(f"{export}, requests so far: {self._requests}{more}")
 
 
-def unreported(watch: Callable[[str], None] | None = None) -> VendorTelemetry:
+def standalone_telemetry(watch: Callable[[str], None] | None = None) -> VendorTelemetry:
     """For the commands that ask a vendor and count nothing; `watch` is told what is going on, in words."""
     return VendorTelemetry(Metrics(), "", watch=watch)

@@ -29,7 +29,7 @@ async def serving(
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        reason = process_status.not_ready()
+        reason = process_status.not_ready_reason()
         return web.Response(status=503, text=f"{redact(reason)}\n") if reason else web.Response(text="ready\n")
 
     async def status(_: web.Request) -> web.Response:

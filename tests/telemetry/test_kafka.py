@@ -25,7 +25,7 @@ class Process:
         self.process_status = ProcessStatus("1", "group", [self.row])
         self.kafka = KafkaTelemetry(self.metrics, self.process_status, SimulatedClock())
         self.stream = StreamTelemetry(self.metrics, self.row, ["seemetrix.session.v1"])
-        self.kafka.ready()
+        self.kafka.topics_ready()
         self.kafka.assigned([3])
 
     def runs(self) -> None:
@@ -72,7 +72,7 @@ def test_while_kafka_is_away_no_stream_counts_as_well_and_afterwards_it_is_what_
     trouble = process.row.as_json(START)["last_error"]
     assert isinstance(trouble, dict)
     assert ("no broker answers", ADVICE) == (trouble["error"], trouble["advice"])
-    process.kafka.answers()
+    process.kafka.available()
     assert ("live", 1) == (process.state, process.value("collector_kafka_ready"))
     assert process.row.as_json(START)["last_error"] is None
 
@@ -85,17 +85,17 @@ def test_an_outage_is_one_line_when_it_begins_and_one_when_it_ends(
     logged.clear()
 
     process.kafka.unavailable("no broker answers", ADVICE)
-    process.kafka.coordinator_away("")
+    process.kafka.coordinator_unavailable("")
     process.kafka.left_group("it does not answer")
     process.kafka.aborted("no answer in time")
     process.kafka.epoch_ended(3, "no answer in time")
-    process.stream.disowned()
+    process.stream.released()
     for _ in range(3):
         process.kafka.unavailable("another reason", ADVICE)
         process.kafka.blocked(3, "no answer in time")
         process.kafka.epoch_ended(3, "no answer in time")
-        process.stream.disowned()
-    process.kafka.answers()
+        process.stream.released()
+    process.kafka.available()
 
     lines = [(line["event"], line["log_level"]) for line in logged if line["log_level"] != "debug"]
     assert [("kafka_unavailable", "warning"), ("kafka_ready", "info")] == lines
@@ -106,7 +106,7 @@ def test_a_partition_that_was_never_ours_ends_and_releases_nothing(logged: list[
     logged.clear()
 
     process.kafka.epoch_ended(3, "no answer in time")
-    process.stream.disowned()
+    process.stream.released()
 
     assert [] == [line for line in logged if line["log_level"] != "debug"]
 
@@ -118,13 +118,13 @@ def test_a_partition_that_cannot_be_taken_over_makes_the_process_not_ready_and_i
     process.stream.blocked("partition 3 has no header", "collector state init", 15, START)
 
     assert "parked" == process.state
-    assert "partition 3 has no header; collector state init" == process.process_status.not_ready()
+    assert "partition 3 has no header; collector state init" == process.process_status.not_ready_reason()
     assert "refused" == process.process_status.as_json(START)["kafka"]["state"]  # type: ignore[index]
     assert 1 == process.value("collector_kafka_ready"), "others go on"
     process.stream.restoring(0.5)
     assert "parked" == process.state, "it stays so while it is tried again"
     process.runs()
-    assert ("live", "") == (process.state, process.process_status.not_ready())
+    assert ("live", "") == (process.state, process.process_status.not_ready_reason())
 
 
 def test_passing_trouble_with_a_partition_lets_its_streams_back_off_until_it_is_somebody_elses(
@@ -133,12 +133,12 @@ def test_passing_trouble_with_a_partition_lets_its_streams_back_off_until_it_is_
     process.kafka.blocked(3, "no answer in time")
     process.stream.blocked("no answer in time", None, 15, START)
     assert "backing_off" == process.state
-    assert "state partition 3: no answer in time" == process.process_status.not_ready()
+    assert "state partition 3: no answer in time" == process.process_status.not_ready_reason()
 
     process.kafka.unblocked(3)
-    process.stream.disowned()
+    process.stream.released()
 
-    assert ("not_owned", "") == (process.state, process.process_status.not_ready())
+    assert ("not_owned", "") == (process.state, process.process_status.not_ready_reason())
 
 
 def test_the_same_refusal_of_many_partitions_is_one_line(logged: list[dict[str, object]]) -> None:

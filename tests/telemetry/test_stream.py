@@ -150,7 +150,7 @@ def test_a_stream_is_in_one_state_and_never_in_another(told: Told) -> None:
     told.telemetry.completed(HEAD)
     assert only("complete") == told.states()
 
-    told.telemetry.disowned()
+    told.telemetry.released()
     assert only("not_owned") == told.states()
     assert told.row.state == "not_owned"
 
@@ -160,7 +160,7 @@ def test_the_poll_interval_is_exported_whether_or_not_the_stream_is_owned(told: 
     assert told.value("collector_stream_interval_seconds") == 900
 
     told.telemetry.owned(HEAD, 0)
-    told.telemetry.disowned()
+    told.telemetry.released()
 
     assert told.value("collector_stream_interval_seconds") == 900
 
@@ -172,7 +172,7 @@ def test_timestamps_are_absent_until_known_and_while_another_replica_owns_the_st
     told.telemetry.owned(None, 0)
     assert absent == {name: told.value(name) for name in GAUGES}
 
-    told.telemetry.begun(HEAD)
+    told.telemetry.initialized(HEAD)
     told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
     assert {
         "collector_watermark_timestamp_seconds": HEAD.watermark.timestamp(),
@@ -182,12 +182,12 @@ def test_timestamps_are_absent_until_known_and_while_another_replica_owns_the_st
         "collector_ledger_entries": 0,
     } == {name: told.value(name) for name in GAUGES}
 
-    told.telemetry.disowned()
+    told.telemetry.released()
     assert absent == {name: told.value(name) for name in GAUGES}
 
 
 def test_a_stream_may_be_released_before_anything_is_known_of_it(told: Told) -> None:
-    told.telemetry.disowned()
+    told.telemetry.released()
     assert only("not_owned") == told.states()
 
 
@@ -199,9 +199,9 @@ def test_a_trouble_that_lasts_is_a_line_once_in_ten_minutes_and_counted_each_tim
     lines = [line for line in logs if line["event"] == "stream_backing_off"]
     assert [1, 11, 21] == [line["failures"] for line in lines]
     assert told.value("collector_polls_total", outcome="retry") == 21
-    assert told.row.trouble is not None
-    assert told.row.trouble.at == START + timedelta(minutes=20)
-    assert told.row.trouble.retry_at == START + timedelta(minutes=21)
+    assert told.row.last_error is not None
+    assert told.row.last_error.at == START + timedelta(minutes=20)
+    assert told.row.last_error.retry_at == START + timedelta(minutes=21)
 
 
 def test_another_trouble_is_a_line_at_once_and_so_is_the_same_after_a_recovery(told: Told, logs: list[Any]) -> None:
@@ -244,7 +244,7 @@ def test_a_trouble_ends_with_the_next_poll(told: Told) -> None:
     told.telemetry.parked(None, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
     told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
 
-    assert told.row.trouble is None
+    assert told.row.last_error is None
 
 
 def test_dead_letters_are_an_error_that_says_where_they_are(told: Told, logs: list[Any]) -> None:

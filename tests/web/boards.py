@@ -45,7 +45,7 @@ class Told:
 
     def connected(self, *partitions: int) -> "Told":
         """Kafka is well, and these partitions are ours."""
-        self.kafka.ready()
+        self.kafka.topics_ready()
         self.kafka.assigned(partitions)
         for partition in partitions:
             self.kafka.epoch_began(partition, 0.2, 10)
@@ -132,8 +132,9 @@ class Told:
         row = SourceStatus("quividi", source)
         self.process_status.sources.append(row)
         telemetry = VendorTelemetry(self.metrics, source, row)
-        telemetry.may_export(3)
-        telemetry.exporting(in_flight)
+        telemetry.set_export_limit(3)
+        for _ in range(in_flight):
+            telemetry.export_started()
 
 
 def ten_healthy(*, more: Mapping[str, timedelta] | None = None) -> Told:
@@ -176,7 +177,7 @@ def kafka_away() -> Told:
     """Kafka was there, and is no more: nothing runs here."""
     told = ten_healthy()
     for stream in told.streams.values():
-        stream.disowned()
+        stream.released()
     for partition in range(2, 13):
         told.kafka.epoch_ended(partition, "KafkaConnectionError")
     advice = "check kafka.bootstrap_servers, and whether the brokers run"

@@ -111,7 +111,7 @@ async def test_what_else_there_is_to_know_of_a_stream_stands_with_it(browser: Br
     telemetry, checkpoint = told.streams["arcade sessions"], told.checkpoints["arcade sessions"]
     telemetry.since_ignored(NOW, checkpoint)
     telemetry.committed(Tally({"rejected": 3}, {}, {"malformed": 3}), checkpoint, 1, NOW)
-    telemetry.missing(2, ())
+    telemetry.missing_records(2, ())
     async with seeing(browser, told) as seen:
         notes = seen.stream("arcade sessions")
         await expect(notes).to_contain_text(telemetry._status.notices[0])
@@ -145,15 +145,15 @@ async def test_what_the_process_waits_for_is_said_while_it_begins(browser: Brows
     told.add("mall")
     async with seeing(browser, told) as seen:
         await expect(seen.headline).to_have_text("Connecting to Kafka …")
-        told.kafka.refused("the topic seemetrix.sessions is missing", "create it with 6 partitions")
+        told.kafka.topics_refused("the topic seemetrix.sessions is missing", "create it with 6 partitions")
         await seen.refresh()
         await expect(seen.headline).to_have_text("Kafka needs you")
         await expect(seen.details).to_contain_text("seemetrix.sessions is missing; create it with 6 partitions")
-        told.kafka.ready()
+        told.kafka.topics_ready()
         await seen.refresh()
         await expect(seen.headline).to_have_text("Joining the other replicas …")
         told.kafka.assigned([1])
-        told.kafka.coordinator_away("")
+        told.kafka.coordinator_unavailable("")
         await seen.refresh()
         await expect(seen.headline).to_have_text("Kafka's group coordinator does not answer")
 

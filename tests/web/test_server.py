@@ -26,11 +26,11 @@ async def test_readyz_says_what_is_waited_for_until_it_is_there(served: Served) 
     served.kafka.unavailable("no brokers", "start them")
     assert await served.get("/readyz") == (503, "no brokers; start them\n")
 
-    served.kafka.answers()
-    served.kafka.refused("the topic is missing", "create it")
+    served.kafka.available()
+    served.kafka.topics_refused("the topic is missing", "create it")
     assert await served.get("/readyz") == (503, "the topic is missing; create it\n")
 
-    served.kafka.ready()
+    served.kafka.topics_ready()
     assert await served.get("/readyz") == (503, "joining the consumer group\n")
 
     served.kafka.assigned([3])

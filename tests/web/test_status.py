@@ -49,7 +49,7 @@ async def test_status_has_every_documented_key_before_anything_is_known(served: 
 
 
 async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
-    served.kafka.ready()
+    served.kafka.topics_ready()
     served.kafka.assigned([3])
     served.kafka.epoch_began(3, 0.5, 10)
     served.stream.owned(HEAD, 7)
@@ -93,16 +93,16 @@ async def test_status_tells_of_kafka_and_since_when_it_is_so(served: Served) -> 
         told = (await served.status())["kafka"]
         return told["state"], told["since"], told["joined"]
 
-    served.kafka.refused("the topic is missing", "create it")
+    served.kafka.topics_refused("the topic is missing", "create it")
     assert ("refused", "2026-10-31T23:00:00Z", False) == await kafka()
-    served.kafka.ready()
+    served.kafka.topics_ready()
     assert ("joining", "2026-10-31T23:00:00Z", False) == await kafka()
     served.kafka.assigned([3])
     assert ("ready", "2026-11-01T00:00:00Z", True) == await kafka()
     served.clock.pass_s(60)
-    served.kafka.coordinator_away("")
+    served.kafka.coordinator_unavailable("")
     assert ("no_coordinator", "2026-11-01T00:01:00Z", True) == await kafka()
-    served.kafka.coordinator_known()
+    served.kafka.coordinator_available()
     served.clock.pass_s(60)
     served.kafka.unavailable("no brokers", "start them")
     served.clock.pass_s(60)
@@ -114,10 +114,10 @@ async def test_status_tells_of_kafka_and_since_when_it_is_so(served: Served) -> 
 
 
 async def test_status_tells_of_exports_and_how_many_there_may_be(served: Served) -> None:
-    served.vendor.may_export(3)
-    served.vendor.exporting(+1)
-    served.vendor.exporting(+1)
-    served.vendor.exporting(-1)
+    served.vendor.set_export_limit(3)
+    served.vendor.export_started()
+    served.vendor.export_started()
+    served.vendor.export_ended()
 
     assert {"in_flight": 1, "at_once": 3} == (await served.status())["sources"][0]["exports"]
 
@@ -147,7 +147,7 @@ async def test_status_shows_the_strip_up_to_where_was_asked_for_and_nothing_of_i
     await strip()
     assert [(None, START), (WINDOW.end, START)] == looks
 
-    served.stream.disowned()
+    served.stream.released()
     assert None is await strip()
 
 
@@ -169,7 +169,7 @@ async def test_status_tells_of_an_error_with_advice(served: Served) -> None:
 async def test_status_of_a_stream_that_another_replica_took_over_claims_nothing_about_it(served: Served) -> None:
     served.stream.owned(HEAD, 7)
     served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
-    served.stream.disowned()
+    served.stream.released()
 
     (stream,) = (await served.status())["streams"]
 

@@ -151,8 +151,8 @@ async def test_what_does_not_fit_at_the_smallest_window_is_shown_and_never_skipp
             refused += 1
             if refused == 15:
                 assert "parked" == world.row.state
-                assert world.row.trouble is not None
-                assert "max_response_bytes" in world.row.trouble.advice
+                assert world.row.last_error is not None
+                assert "max_response_bytes" in world.row.last_error.advice
                 assert world.clock.state is not None
                 assert world.clock.state.checkpoint is not None
                 assert world.clock.state.checkpoint.watermark <= at(ZERO + 3 * HOUR)
@@ -263,8 +263,8 @@ async def test_when_a_tenth_of_the_rows_is_malformed_the_stream_is_parked_before
             return found
         if world.row.state == "parked":
             mended[0] = True
-            assert world.row.trouble is not None
-            assert "format" in world.row.trouble.advice
+            assert world.row.last_error is not None
+            assert "format" in world.row.last_error.advice
         return [*found, *(row for row in bad if window.start <= at(row.begin_s) < window.end)]
 
     world.stream.script = script
