@@ -1,4 +1,4 @@
-"""The status page: files that are read once and sent as they are. All that it shows it asks /api/status for."""
+"""The static files of the status page, which requests all its data from /api/status."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.resources import files
@@ -21,17 +21,17 @@ POLICY = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-"""Nothing but these files: no text of a vendor's ever acts."""
+"""Scripts and styles come from these files only, so that no text from a vendor is ever executed."""
 
 
 def routes() -> Iterator[web.RouteDef]:
-    """One for each file. Raises FileNotFoundError where the package was built without them."""
+    """A route for each file. Raises FileNotFoundError if the package was built without them."""
     folder = files("collector.web") / "page"
     for path, (name, content_type) in FILES.items():
-        yield web.get(path, _sending((folder / name).read_bytes(), content_type))
+        yield web.get(path, _handler((folder / name).read_bytes(), content_type))
 
 
-def _sending(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _handler(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     headers = HEADERS | POLICY
 
     async def send(_: web.Request) -> web.Response:

@@ -88,7 +88,7 @@ def test_nobody_waits_for_a_reader_that_does_not_read(make: Callable[[], int]) -
 
 def test_a_pipe_that_cannot_be_opened_anew_does_not_block_either(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that another user has made."""
-    monkeypatch.setattr(log_target, "_unblocked", lambda fd: fd)
+    monkeypatch.setattr(log_target, "_nonblocking", lambda fd: fd)
     target = LogTarget(pipe.writing, lambda: 0.0)
 
     target.write("z" * 3 * PIPE_BYTES)

@@ -24,7 +24,7 @@ def test_an_hour_later_they_are_forgotten() -> None:
         minutes.add([nth], START + nth * MINUTE)
 
     assert list(range(240, 300)) == minutes.last_hour(START + 299 * MINUTE)
-    assert MINUTES == len(minutes.counted)
+    assert MINUTES == len(minutes.counts)
     assert [0] * 60 == minutes.last_hour(START + 400 * MINUTE)
 
 
@@ -41,4 +41,4 @@ def test_nothing_is_kept_of_polls_that_found_nothing() -> None:
     minutes = EventsPerMinute()
     minutes.add([], START)
     minutes.add([0], START)
-    assert 0 == len(minutes.counted)
+    assert 0 == len(minutes.counts)
