@@ -10,10 +10,10 @@ FILES = {
     "/page/page.css": ("page.css", "text/css"),
     "/page/page.js": ("page.js", "text/javascript"),
     "/page/stream.js": ("stream.js", "text/javascript"),
-    "/page/strip.js": ("strip.js", "text/javascript"),
+    "/page/timeline.js": ("timeline.js", "text/javascript"),
     "/page/words.js": ("words.js", "text/javascript"),
     "/page/icon.svg": ("icon.svg", "image/svg+xml"),
-    "/page/icon-trouble.svg": ("icon-trouble.svg", "image/svg+xml"),
+    "/page/icon-error.svg": ("icon-error.svg", "image/svg+xml"),
 }
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 POLICY = {

@@ -11,7 +11,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from tests.simulated import START, SimulatedClock
-from tests.web.served import HEAD, WINDOW
+from tests.web.served import CHECKPOINT, WINDOW
 
 ADVICE = "start the brokers"
 
@@ -30,8 +30,8 @@ class Process:
 
     def runs(self) -> None:
         self.kafka.epoch_began(3, 0.1, 1)
-        self.stream.owned(HEAD, 0)
-        self.stream.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+        self.stream.owned(CHECKPOINT, 0)
+        self.stream.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
 
     @property
     def state(self) -> str:

@@ -17,7 +17,7 @@ from collector.telemetry.status import STATES, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from tests.simulated import START
 
-HEAD = Checkpoint(
+CHECKPOINT = Checkpoint(
     since=START - timedelta(days=2),
     watermark=START - timedelta(minutes=2),
     final=START - timedelta(days=1),
@@ -69,9 +69,9 @@ def only(state: str) -> dict[str, float]:
 
 
 def test_what_is_committed_is_counted_with_its_events_and_dead_letters(told: Told) -> None:
-    told.telemetry.owned(HEAD, 0)
-    told.telemetry.committed(Tally({"fresh": 3, "duplicate": 2}, {TYPE: 3}, {"malformed": 1}), HEAD, 5, START)
-    told.telemetry.committed(Tally({"fresh": 1}, {TYPE: 1}), HEAD, 6, START)
+    told.telemetry.owned(CHECKPOINT, 0)
+    told.telemetry.committed(Tally({"fresh": 3, "duplicate": 2}, {TYPE: 3}, {"malformed": 1}), CHECKPOINT, 5, START)
+    told.telemetry.committed(Tally({"fresh": 1}, {TYPE: 1}), CHECKPOINT, 6, START)
 
     assert told.value("collector_records_total", outcome="fresh") == 4
     assert told.value("collector_records_total", outcome="duplicate") == 2
@@ -86,8 +86,8 @@ def test_what_is_committed_is_counted_with_its_events_and_dead_letters(told: Tol
 
 
 def test_a_poll_alone_counts_no_record(told: Told) -> None:
-    told.telemetry.owned(HEAD, 0)
-    told.telemetry.polled(WINDOW, 17, 0.5, HEAD, behind=False, now=START)
+    told.telemetry.owned(CHECKPOINT, 0)
+    told.telemetry.polled(WINDOW, 17, 0.5, CHECKPOINT, behind=False, now=START)
 
     assert told.value("collector_records_total", outcome="fresh") == 0
     assert told.value("collector_polls_total", outcome="ok") == 1
@@ -114,13 +114,15 @@ def test_the_counters_of_a_stream_exist_from_the_moment_it_is_owned(told: Told) 
 
 @pytest.mark.parametrize(("rows", "outcome"), [(0, "empty"), (1, "ok")])
 def test_a_poll_is_empty_or_not(told: Told, rows: int, outcome: str) -> None:
-    told.telemetry.polled(WINDOW, rows, 0.5, HEAD, behind=False, now=START)
+    told.telemetry.polled(WINDOW, rows, 0.5, CHECKPOINT, behind=False, now=START)
     assert told.value("collector_polls_total", outcome=outcome) == 1
 
 
 def test_the_delay_of_fresh_records_is_from_their_end_to_the_commit(told: Told) -> None:
     end_ms = int(START.timestamp() * 1000)
-    told.telemetry.committed(Tally(fresh_ends_ms=[end_ms, end_ms + 90_000]), HEAD, 0, START + timedelta(seconds=60))
+    told.telemetry.committed(
+        Tally(fresh_ends_ms=[end_ms, end_ms + 90_000]), CHECKPOINT, 0, START + timedelta(seconds=60)
+    )
 
     assert told.value("collector_event_delay_seconds_count") == 2
     assert told.value("collector_event_delay_seconds_sum") == 60
@@ -129,13 +131,13 @@ def test_the_delay_of_fresh_records_is_from_their_end_to_the_commit(told: Told) 
 def test_a_stream_is_in_one_state_and_never_in_another(told: Told) -> None:
     assert only("not_owned") == told.states()
 
-    told.telemetry.owned(HEAD, 0)
+    told.telemetry.owned(CHECKPOINT, 0)
     assert only("catching_up") == told.states()
 
-    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=True, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=True, now=START)
     assert only("catching_up") == told.states()
 
-    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
     assert only("live") == told.states()
 
     told.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
@@ -147,7 +149,7 @@ def test_a_stream_is_in_one_state_and_never_in_another(told: Told) -> None:
     told.telemetry.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
     assert only("parked") == told.states()
 
-    told.telemetry.completed(HEAD)
+    told.telemetry.completed(CHECKPOINT)
     assert only("complete") == told.states()
 
     told.telemetry.released()
@@ -159,7 +161,7 @@ def test_the_poll_interval_is_exported_whether_or_not_the_stream_is_owned(told: 
     told.telemetry.configured(timedelta(minutes=15))
     assert told.value("collector_stream_interval_seconds") == 900
 
-    told.telemetry.owned(HEAD, 0)
+    told.telemetry.owned(CHECKPOINT, 0)
     told.telemetry.released()
 
     assert told.value("collector_stream_interval_seconds") == 900
@@ -172,11 +174,11 @@ def test_timestamps_are_absent_until_known_and_while_another_replica_owns_the_st
     told.telemetry.owned(None, 0)
     assert absent == {name: told.value(name) for name in GAUGES}
 
-    told.telemetry.initialized(HEAD)
-    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.initialized(CHECKPOINT)
+    told.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
     assert {
-        "collector_watermark_timestamp_seconds": HEAD.watermark.timestamp(),
-        "collector_final_timestamp_seconds": HEAD.final.timestamp(),
+        "collector_watermark_timestamp_seconds": CHECKPOINT.watermark.timestamp(),
+        "collector_final_timestamp_seconds": CHECKPOINT.final.timestamp(),
         "collector_last_success_timestamp_seconds": START.timestamp(),
         "collector_window_span_seconds": 6 * 3600,
         "collector_ledger_entries": 0,
@@ -207,7 +209,7 @@ def test_a_trouble_that_lasts_is_a_line_once_in_ten_minutes_and_counted_each_tim
 def test_another_trouble_is_a_line_at_once_and_so_is_the_same_after_a_recovery(told: Told, logs: list[Any]) -> None:
     told.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
     told.telemetry.retrying(WINDOW, "HTTP 502", failures=2, delay_s=1, now=START)
-    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
     told.telemetry.retrying(WINDOW, "HTTP 502", failures=1, delay_s=1, now=START)
 
     expected = ["stream_backing_off", "stream_backing_off", "stream_recovered", "stream_backing_off"]
@@ -242,13 +244,13 @@ def test_a_warning_is_recoverable_and_an_error_needs_an_operator(
 
 def test_a_trouble_ends_with_the_next_poll(told: Told) -> None:
     told.telemetry.parked(None, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
-    told.telemetry.polled(WINDOW, 1, 0.1, HEAD, behind=False, now=START)
+    told.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
 
     assert told.row.last_error is None
 
 
 def test_dead_letters_are_an_error_that_says_where_they_are(told: Told, logs: list[Any]) -> None:
-    told.telemetry.committed(Tally({"rejected": 2}, {}, {"malformed": 2}), HEAD, 0, START)
+    told.telemetry.committed(Tally({"rejected": 2}, {}, {"malformed": 2}), CHECKPOINT, 0, START)
 
     (line,) = logs
     assert ("dead_letters", "error", 2) == (line["event"], line["log_level"], line["malformed"])
@@ -257,8 +259,8 @@ def test_dead_letters_are_an_error_that_says_where_they_are(told: Told, logs: li
 
 def test_a_notice_is_told_once(told: Told, logs: list[Any]) -> None:
     for _ in range(2):
-        told.telemetry.since_ignored(START, HEAD)
-        told.telemetry.selection_changed(HEAD)
+        told.telemetry.since_ignored(START, CHECKPOINT)
+        told.telemetry.selection_changed(CHECKPOINT)
 
     assert ["since_ignored", "selection_changed"] == [line["event"] for line in logs]
     assert [line["advice"] for line in logs] == told.row.notices
@@ -269,6 +271,6 @@ def test_dead_letters_are_a_line_at_once_and_then_one_in_ten_minutes_that_counts
 ) -> None:
     for minute in range(21):
         tally = Tally(dead_letters=Counter(malformed=2))
-        told.telemetry.committed(tally, HEAD, 0, START + timedelta(minutes=minute))
+        told.telemetry.committed(tally, CHECKPOINT, 0, START + timedelta(minutes=minute))
 
     assert [2, 20, 20] == [line["malformed"] for line in logs if line["event"] == "dead_letters"]

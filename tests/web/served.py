@@ -20,7 +20,7 @@ from tests.kafka.broker import free_port
 from tests.simulated import START, SimulatedClock
 
 HOUR = timedelta(hours=1)
-HEAD = Checkpoint(
+CHECKPOINT = Checkpoint(
     since=START - 24 * HOUR,
     watermark=START - timedelta(seconds=120),
     final=START - 20 * HOUR,

@@ -7,8 +7,8 @@ from typing import get_args
 
 from collector.telemetry.status import KafkaState, StreamState
 from collector.timeline import CellKind
-from tests.web import boards
-from tests.web.boards import NOW
+from tests.web import scenarios
+from tests.web.scenarios import NOW
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "status.md").read_text("utf-8")
@@ -40,14 +40,14 @@ def documented() -> set[str]:
 
 
 def test_every_field_is_documented_and_no_other() -> None:
-    status = boards.all_kinds().process_status.as_json(NOW)
+    status = scenarios.all_states().process_status.as_json(NOW)
     found = set(fields(status))
     structures = {"streams[].strip", "streams[].last_error", "streams[].last_window", "sources[].exports"}
     assert documented() == found - structures
 
 
 def test_a_structure_is_looked_into() -> None:
-    process_status = boards.all_kinds().process_status
+    process_status = scenarios.all_states().process_status
     found = set(fields(process_status.as_json(NOW)))
     assert {"streams[].strip.kinds[]", "streams[].last_error.advice", "sources[].exports.at_once"} <= found
 

@@ -11,7 +11,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
 from collector.web.server import serving
 from tests.simulated import START, SimulatedClock
-from tests.web.served import HEAD, WINDOW, Served
+from tests.web.served import CHECKPOINT, WINDOW, Served
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def test_readyz_says_what_is_waited_for_until_it_is_there(served: Served) 
 async def test_no_endpoint_shows_a_secret(served: Served, secret: str) -> None:
     Secret.model_validate(secret)
     served.kafka.unavailable(f"refused {secret}", "change it")
-    served.stream.owned(HEAD, 0)
+    served.stream.owned(CHECKPOINT, 0)
     served.stream.parked(WINDOW, Park(f"key {secret}", advice=f"not {secret}"), failures=1, delay_s=1, now=START)
 
     status = await served.status()
@@ -84,9 +84,9 @@ LABELS = {
 
 
 async def test_metrics_has_the_documented_ones_with_their_labels_and_no_others(served: Served) -> None:
-    served.stream.owned(HEAD, 0)
-    served.stream.committed(Tally(fresh_ends_ms=[int(START.timestamp() * 1000)]), HEAD, 0, START)
-    served.stream.polled(WINDOW, 0, 0.1, HEAD, behind=False, now=START)
+    served.stream.owned(CHECKPOINT, 0)
+    served.stream.committed(Tally(fresh_ends_ms=[int(START.timestamp() * 1000)]), CHECKPOINT, 0, START)
+    served.stream.polled(WINDOW, 0, 0.1, CHECKPOINT, behind=False, now=START)
 
     status, text = await served.get("/metrics")
 

@@ -13,7 +13,7 @@ import pytest
 from collector.web.server import serving
 from collector.web.static import FILES
 from tests.kafka.broker import free_port
-from tests.web.boards import Told
+from tests.web.scenarios import Scenario
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +23,8 @@ FOLDER = ROOT / "collector" / "web" / "page"
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    told, port = Told(), free_port()
-    async with serving(("127.0.0.1", port), told.process_status, told.metrics.registry, told.clock):
+    scenario, port = Scenario(), free_port()
+    async with serving(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -8,7 +8,7 @@ from collector.errors import Park
 from collector.model import Checkpoint, Tally, Window
 from collector.timeline import ActivityTimeline
 from tests.simulated import START
-from tests.web.served import HEAD, HOUR, WINDOW, Served
+from tests.web.served import CHECKPOINT, HOUR, WINDOW, Served
 
 pytestmark = pytest.mark.anyio
 
@@ -52,11 +52,11 @@ async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
     served.kafka.topics_ready()
     served.kafka.assigned([3])
     served.kafka.epoch_began(3, 0.5, 10)
-    served.stream.owned(HEAD, 7)
+    served.stream.owned(CHECKPOINT, 7)
     served.stream.committed(
-        Tally({"fresh": 2, "rejected": 1}, {"seemetrix.session.v1": 2}, {"malformed": 1}), HEAD, 9, START
+        Tally({"fresh": 2, "rejected": 1}, {"seemetrix.session.v1": 2}, {"malformed": 1}), CHECKPOINT, 9, START
     )
-    served.stream.polled(WINDOW, 3, 0.2, HEAD, behind=False, now=START)
+    served.stream.polled(WINDOW, 3, 0.2, CHECKPOINT, behind=False, now=START)
 
     status = await served.status()
 
@@ -90,8 +90,8 @@ async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
 
 async def test_status_tells_of_kafka_and_since_when_it_is_so(served: Served) -> None:
     async def kafka() -> tuple[str, str, bool]:
-        told = (await served.status())["kafka"]
-        return told["state"], told["since"], told["joined"]
+        scenario = (await served.status())["kafka"]
+        return scenario["state"], scenario["since"], scenario["joined"]
 
     served.kafka.topics_refused("the topic is missing", "create it")
     assert ("refused", "2026-10-31T23:00:00Z", False) == await kafka()
@@ -134,16 +134,16 @@ async def test_status_shows_the_strip_up_to_where_was_asked_for_and_nothing_of_i
     async def strip() -> object:
         return (await served.status())["streams"][0]["strip"]
 
-    served.stream.owned(HEAD, 3, look)
+    served.stream.owned(CHECKPOINT, 3, look)
     assert {
         "start": "2026-10-31T23:00:00Z",
         "lengths_s": [[2, 1800]],
         "counts": [None, 3],
         "kinds": [[1, "final"], [1, "partly"]],
     } == await strip()
-    served.stream.polled(WINDOW, 3, 0.2, HEAD, behind=False, now=START)
+    served.stream.polled(WINDOW, 3, 0.2, CHECKPOINT, behind=False, now=START)
     sweep = Window(START - 5 * HOUR, START - 4 * HOUR)
-    served.stream.polled(sweep, 3, 0.2, HEAD, behind=False, now=START)
+    served.stream.polled(sweep, 3, 0.2, CHECKPOINT, behind=False, now=START)
     await strip()
     assert [(None, START), (WINDOW.end, START)] == looks
 
@@ -152,7 +152,7 @@ async def test_status_shows_the_strip_up_to_where_was_asked_for_and_nothing_of_i
 
 
 async def test_status_tells_of_an_error_with_advice(served: Served) -> None:
-    served.stream.owned(HEAD, 0)
+    served.stream.owned(CHECKPOINT, 0)
     served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
 
     (stream,) = (await served.status())["streams"]
@@ -167,7 +167,7 @@ async def test_status_tells_of_an_error_with_advice(served: Served) -> None:
 
 
 async def test_status_of_a_stream_that_another_replica_took_over_claims_nothing_about_it(served: Served) -> None:
-    served.stream.owned(HEAD, 7)
+    served.stream.owned(CHECKPOINT, 7)
     served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
     served.stream.released()
 
