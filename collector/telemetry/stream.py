@@ -17,7 +17,7 @@ REASONS = ("malformed", "too_large")
 POLLS = ("ok", "empty", "retry", "park")
 MAX_LINES = 20
 """The most log lines for the gaps found at one time."""
-_RETRIES = "no action needed: the collector retries"
+_RETRIES = "no action needed: the collector retries automatically"
 LOG_INTERVAL = timedelta(minutes=10)
 """How often a persistent error is logged again."""
 

@@ -1,4 +1,4 @@
-"""A process's endpoints, and what it tells them."""
+"""A process with one stream: its telemetry, and its HTTP server."""
 
 import json
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ WINDOW = Window(START - HOUR, START - timedelta(seconds=120))
 
 
 class Served(Struct):
-    """A process with one stream, and its endpoints."""
+    """A process with one stream, and a client of its HTTP server."""
 
     url: str
     kafka: KafkaTelemetry

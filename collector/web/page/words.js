@@ -84,7 +84,7 @@ export function summary(status, now) {
 
 function kafkaSummary({ kafka, reason }, now) {
   const changed = kafka.since && Date.parse(kafka.since);
-  const since = changed ? ` Since ${dateTime(changed, now)} (${duration((now - changed) / 1000)}).` : "";
+  const since = changed ? ` In this state since ${dateTime(changed, now)} (${duration((now - changed) / 1000)}).` : "";
   switch (kafka.state) {
     case "ready":
       return null;
