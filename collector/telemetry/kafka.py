@@ -85,7 +85,7 @@ class KafkaTelemetry:
         else:
             self._process_status.partitions[partition] = Problem("away", f"state partition {partition}: {reason}")
             if is_new:
-                self._consequence.warning("partition_blocked", partition=partition, reason=reason)
+                self._consequence_log.warning("partition_blocked", partition=partition, reason=reason)
         self._update_readiness()
 
     def unblocked(self, partition: int) -> None:
@@ -128,7 +128,7 @@ class KafkaTelemetry:
         else:
             problem = Problem("joining", f"joining the consumer group: {reason}")
             if self._process_status.group_problem != problem:
-                self._consequence.warning("group_rejoining", reason=reason)
+                self._consequence_log.warning("group_rejoining", reason=reason)
         self._process_status.group_problem, self._process_status.coordinator = problem, None
         self._update_readiness()
 
@@ -158,7 +158,7 @@ class KafkaTelemetry:
             own for own in self._process_status.owned_partitions if own != partition
         ]
         self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
-        self._consequence.info("epoch_ended", partition=partition, reason=reason)
+        self._consequence_log.info("epoch_ended", partition=partition, reason=reason)
 
     def unexpected(self, partition: int | None, error: BaseException) -> None:
         """An unexpected error, which is a bug: the failed task starts again. For a partition, that is its epoch."""
@@ -173,7 +173,7 @@ class KafkaTelemetry:
     def aborted(self, reason: str) -> None:
         """A transaction was aborted. Its epoch ends, and a new one starts from the committed state."""
         self._metrics.transactions.labels("aborted").inc()
-        self._consequence.warning("transaction_aborted", reason=reason)
+        self._consequence_log.warning("transaction_aborted", reason=reason)
 
     def fenced(self, partition: int) -> None:
         """Another process took over the partition, so that this one can no longer commit."""
@@ -181,7 +181,7 @@ class KafkaTelemetry:
         self._log.warning("epoch_fenced", partition=partition)
 
     @property
-    def _consequence(self) -> Any:  # noqa: ANN401 - structlog's type
+    def _consequence_log(self) -> Any:  # noqa: ANN401 - structlog's type
         """The log for consequences of an outage: while Kafka is not accessible, they are logged at level debug."""
         return self._log if self._process_status.access is None else _Demoted(self._log)
 

@@ -39,7 +39,7 @@ class EventsPerMinute(Struct):
         minute, count = _minute(now), sum(counts)
         if not count:
             return
-        if self.counts and self.counts[-1][0] >= minute:  # the clock stepped back: count in the latest minute
+        if self.counts and self.counts[-1][0] >= minute:  # same minute, or the clock stepped back
             minute, before = self.counts.pop()
             count += before
         self.counts.append((minute, count))
@@ -48,11 +48,11 @@ class EventsPerMinute(Struct):
 
     def last_hour(self, now: datetime) -> list[int]:
         """Counts for 60 minutes, oldest first; the last one is the current minute."""
-        found, last = [0] * MINUTES, _minute(now)
+        counts, last = [0] * MINUTES, _minute(now)
         for minute, count in self.counts:
             if 0 <= last - minute < MINUTES:
-                found[minute - last - 1] = count
-        return found
+                counts[minute - last - 1] = count
+        return counts
 
 
 class StreamStatus(Struct):

@@ -66,12 +66,12 @@ def test_no_stream_is_healthy_during_an_outage_and_its_state_returns_afterwards(
     process.run_stream()
     assert ("live", 1) == (process.state, process.value("collector_kafka_ready"))
 
-    process.kafka.unavailable("no broker answers", ADVICE)
+    process.kafka.unavailable("no broker responds", ADVICE)
 
     assert ("backing_off", 0) == (process.state, process.value("collector_kafka_ready"))
-    trouble = process.status.as_json(START)["last_error"]
-    assert isinstance(trouble, dict)
-    assert ("no broker answers", ADVICE) == (trouble["error"], trouble["advice"])
+    last_error = process.status.as_json(START)["last_error"]
+    assert isinstance(last_error, dict)
+    assert ("no broker responds", ADVICE) == (last_error["error"], last_error["advice"])
     process.kafka.available()
     assert ("live", 1) == (process.state, process.value("collector_kafka_ready"))
     assert process.status.as_json(START)["last_error"] is None
@@ -84,16 +84,16 @@ def test_an_outage_is_logged_once_when_it_starts_and_once_when_it_ends(
     process.run_stream()
     logged.clear()
 
-    process.kafka.unavailable("no broker answers", ADVICE)
+    process.kafka.unavailable("no broker responds", ADVICE)
     process.kafka.coordinator_unavailable("")
-    process.kafka.left_group("it does not answer")
-    process.kafka.aborted("no answer in time")
-    process.kafka.epoch_ended(3, "no answer in time")
+    process.kafka.left_group("it does not respond")
+    process.kafka.aborted("no response in time")
+    process.kafka.epoch_ended(3, "no response in time")
     process.stream.released()
     for _ in range(3):
         process.kafka.unavailable("another reason", ADVICE)
-        process.kafka.blocked(3, "no answer in time")
-        process.kafka.epoch_ended(3, "no answer in time")
+        process.kafka.blocked(3, "no response in time")
+        process.kafka.epoch_ended(3, "no response in time")
         process.stream.released()
     process.kafka.available()
 
@@ -105,7 +105,7 @@ def test_nothing_is_logged_when_a_partition_ends_that_was_never_owned(logged: li
     process = Process()
     logged.clear()
 
-    process.kafka.epoch_ended(3, "no answer in time")
+    process.kafka.epoch_ended(3, "no response in time")
     process.stream.released()
 
     assert [] == [line for line in logged if line["log_level"] != "debug"]
@@ -130,10 +130,10 @@ def test_a_process_is_not_ready_while_a_partition_needs_an_operator(
 def test_streams_of_a_blocked_partition_back_off_until_it_is_assigned_elsewhere(
     process: Process,
 ) -> None:
-    process.kafka.blocked(3, "no answer in time")
-    process.stream.blocked("no answer in time", None, 15, START)
+    process.kafka.blocked(3, "no response in time")
+    process.stream.blocked("no response in time", None, 15, START)
     assert "backing_off" == process.state
-    assert "state partition 3: no answer in time" == process.process_status.not_ready_reason()
+    assert "state partition 3: no response in time" == process.process_status.not_ready_reason()
 
     process.kafka.unblocked(3)
     process.stream.released()

@@ -186,7 +186,7 @@ def kafka_away() -> Scenario:
     for partition in range(2, 13):
         scenario.kafka.epoch_ended(partition, "KafkaConnectionError")
     advice = "check kafka.bootstrap_servers, and that the brokers are running"
-    scenario.kafka.unavailable("no broker answers at kafka.example:9092: Connection refused", advice)
+    scenario.kafka.unavailable("no broker responds at kafka.example:9092: Connection refused", advice)
     scenario.clock.pass_s(312)
     return scenario
 

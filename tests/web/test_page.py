@@ -145,7 +145,7 @@ async def test_an_outage_of_kafka_is_shown_first_with_its_reason(browser: Browse
     async with open_page(browser, scenarios.kafka_away()) as page:
         await page.expect_summary("kafka_away")
         await expect(page.summary).to_have_attribute("data-tone", "bad")
-        await expect(page.details).to_contain_text("no broker answers at kafka.example:9092: Connection refused")
+        await expect(page.details).to_contain_text("no broker responds at kafka.example:9092: Connection refused")
         await expect(page.details).to_contain_text("since 15:23 (5 min)")
         await expect(page.section("kafka")).to_have_attribute("data-state", "away")
         section = page.section("not_owned")
