@@ -19,7 +19,7 @@ from collector.model import DedupMode, Window
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin, of_event, record_digest
-from collector.telemetry.vendor import unreported
+from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.seemetrix import events, wire
 from collector.vendors.seemetrix.client import Client
@@ -45,7 +45,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     path = "/statistics/user/{user_id}/raw/data/"
     found: dict[str, float] = {}
     async with http(SystemClock()) as client:
-        asking = Client("mall", source, client, unreported())
+        asking = Client("mall", source, client, standalone_telemetry())
 
         async def fetch() -> bytes:
             with await asking.get(path, query) as response:

@@ -24,6 +24,11 @@ class Alignment(Protocol):
         """Whether a window selects exactly the records that lie in it, so that it needs no margin."""
         ...
 
+    @property
+    def max_period(self) -> timedelta:
+        """The longest time between two cuts, apart from the hour that occurs twice when clocks are set back."""
+        ...
+
     def floor(self, instant: datetime) -> datetime:
         """The last cut that is not after the instant."""
         ...
@@ -43,6 +48,7 @@ class AnySecond(Struct, frozen=True):
     """Any whole second. How the vendor selects by a window, and on which side of a cut a record falls, is not known."""
 
     is_exact = False
+    max_period = SECOND
 
     def floor(self, instant: datetime) -> datetime:
         return floor_second(instant)
@@ -58,6 +64,7 @@ class Snapshot(Struct, frozen=True):
     """For data that can be fetched only as it is now: one response covers a window of any length."""
 
     is_exact = True
+    max_period = SECOND
 
     def floor(self, instant: datetime) -> datetime:
         return floor_second(instant)
@@ -84,6 +91,10 @@ class Periods(Struct, frozen=True):
     """Length in calendar months, instead of a step. The anchor's day must then exist in every month."""
 
     is_exact = True
+
+    @property
+    def max_period(self) -> timedelta:
+        return self.step or self.months * MAX_MONTH
 
     def floor(self, instant: datetime) -> datetime:
         nth = self._nth(instant.astimezone(self.zone).replace(tzinfo=None, fold=0))

@@ -126,13 +126,13 @@ class Daemon:
             try:
                 await ensure(self._settings.kafka, names, compacted)
             except KafkaMisconfigured as error:
-                self._kafka.refused(str(error), error.advice)
+                self._kafka.topics_refused(str(error), error.advice)
             except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon
                 if not isinstance(error, UNAVAILABLE):
                     self._kafka.unexpected(None, error)
                 self._availability.suspect()
             else:
-                self._kafka.ready()
+                self._kafka.topics_ready()
                 return
             await anyio.sleep(TOPICS_RETRY_S)
 

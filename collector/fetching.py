@@ -54,7 +54,7 @@ async def fetch_whole(
             for half in halves:
                 yield half
         else:
-            telemetry.perhaps_capped(request, result.rows)
+            telemetry.cap_suspected(request, result.rows)
             yield result
 
 

@@ -132,6 +132,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     alignment: Alignment = AnySecond()
 
+    @property
+    def max_poll_interval(self) -> timedelta:
+        """The longest time between two polls of a healthy stream: a stream of periods waits for the end of a period."""
+        return max(self.interval, self.alignment.max_period)
+
 
 class Checkpoint(Struct, frozen=True):
     """How far a stream is. Instants are whole seconds in UTC."""

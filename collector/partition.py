@@ -95,7 +95,7 @@ class Partition:
         if is_elsewhere(self._membership.assignment):
             self._telemetry.unblocked(self._number)
             for stream in self._streams:
-                stream.telemetry.disowned()
+                stream.telemetry.released()
             await self._membership.until(may_start)
 
     def _block(self, error: Exception, failures: int, delay_s: float) -> None:
@@ -148,7 +148,7 @@ class Partition:
         finally:
             if holding is not None:
                 for stream in self._streams:
-                    stream.telemetry.disowned()
+                    stream.telemetry.released()
         return cause, holding.commits if holding else 0
 
     def _restoring(self, done: int, total: int) -> None:

@@ -89,7 +89,7 @@ class Worker(Generic[P]):
         if state.checkpoint is None:
             start = since or self._clock.now()
             await self._save(Batch(checkpoint=plan.first_checkpoint(start, policy, self._stream.selection)))
-            self._telemetry.begun(self._checkpoint)
+            self._telemetry.initialized(self._checkpoint)
         elif since is not None and floor_second(since) != state.checkpoint.since:
             self._telemetry.since_ignored(since, state.checkpoint)
         if self._checkpoint.selection != self._stream.selection:
@@ -205,7 +205,7 @@ class Worker(Generic[P]):
             self._complete_from_ms = self._complete_after_sweep_from_ms
         settled_ms = to_ms(self._clock.now() - self._stream.policy.settle)
         lost = self._gaps.take_lost(self._complete_after_sweep_from_ms, to_ms(self._checkpoint.final))
-        self._telemetry.missing(self._gaps.count_open(self._complete_from_ms, settled_ms), lost)
+        self._telemetry.missing_records(self._gaps.count_open(self._complete_from_ms, settled_ms), lost)
 
     async def _save(self, batch: Batch) -> None:
         """Commit a batch.
@@ -239,7 +239,7 @@ class Worker(Generic[P]):
         if isinstance(error, Split):
             if narrower is not None:
                 self._state.checkpoint = narrower
-                self._telemetry.narrowed(window, str(error))
+                self._telemetry.window_halved(window, str(error))
                 return failures
             advice = "raise max_response_bytes, or divide the source into several"
             error = Park(f"the response to the smallest window is too large: {error}", code="too_large", advice=advice)

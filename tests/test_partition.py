@@ -31,7 +31,7 @@ class EndedStream:
     """A stream whose run ends at once, as one that is complete or whose state cannot be read."""
 
     prefix = "test/1/mall/things"
-    telemetry = SimpleNamespace(disowned=lambda: None, blocked=lambda *_: None, restoring=lambda _: None)
+    telemetry = SimpleNamespace(released=lambda: None, blocked=lambda *_: None, restoring=lambda _: None)
 
     async def run(self, *_: object) -> None:
         await anyio.lowlevel.checkpoint()

@@ -18,7 +18,7 @@ from collector.kafka.epoch import partition_of
 from collector.kafka.probe import probe
 from collector.kafka.reach import why_unreached
 from collector.secrets import redact
-from collector.telemetry.vendor import unreported
+from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
 from collector.vendors.http import Http, http
 from collector.vendors.source import HistorySettings, SourceSettings
@@ -99,7 +99,7 @@ def _say(shown: Waiting, left: list[str], total: int) -> None:
 async def _account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
     what, source = f"sources.{name}", settings.sources[name]
     try:
-        found = await VENDORS[source.vendor].probe(name, source, client, unreported())
+        found = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry())
     except (Park, RetryLater) as error:
         yield Finding(what, ok=False, text=f"{error}: {error.advice}")
     except Split as error:

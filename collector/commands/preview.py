@@ -23,7 +23,7 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import DEAD_LETTER, Origin
 from collector.secrets import redact
-from collector.telemetry.vendor import unreported
+from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -54,7 +54,7 @@ def preview(
 async def _preview(settings: Settings, source: str, name: str, window: Window, limit: int, wait: Waiting) -> Shown:
     clock = SystemClock()
     async with http(clock) as client:
-        stream = stream_of(settings, client, source, name, unreported(wait.say))
+        stream = stream_of(settings, client, source, name, standalone_telemetry(wait.say))
         shown = Shown()
         try:
             await _show(stream, aligned(window, stream.policy.alignment), shown, limit, clock.now(), wait)

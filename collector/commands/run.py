@@ -10,11 +10,11 @@ from collector import app
 from collector.config import Settings, load
 from collector.errors import UserError, leaves
 from collector.secrets import MIN_LENGTH, Secret
-from collector.telemetry.log import configure, take_stderr
+from collector.telemetry.log import configure, redirect_stderr
 
 
 def run(path: Path) -> None:
-    take_stderr()
+    redirect_stderr()
     settings = load(path)
     short = _reveal_all(settings)
     configure(settings.log.level, settings.log.format)

@@ -4,7 +4,7 @@ from typing import Any
 
 from collector.config import Settings
 from collector.errors import UserError, did_you_mean
-from collector.telemetry.vendor import VendorTelemetry, unreported
+from collector.telemetry.vendor import VendorTelemetry, standalone_telemetry
 from collector.vendors import VENDORS
 from collector.vendors.base import Stream
 from collector.vendors.http import Http
@@ -21,7 +21,8 @@ def stream_of(
         )
     chosen = settings.sources[source]
     streams = {
-        each.name: each for each in VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or unreported())
+        each.name: each
+        for each in VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or standalone_telemetry())
     }
     if name not in streams:
         raise UserError(f"{source} has no stream {name}{did_you_mean(name, streams)}: it has {', '.join(streams)}")

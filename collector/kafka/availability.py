@@ -32,7 +32,7 @@ class Availability:
             self._suspected = anyio.Event()
             while not await self._answers():  # noqa: ASYNC110 - brokers announce nothing
                 await anyio.sleep(RETRY_S)
-            self._telemetry.answers()
+            self._telemetry.available()
             await anyio.sleep(RETRY_S)
 
     async def _answers(self) -> bool:

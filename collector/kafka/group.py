@@ -133,11 +133,11 @@ class Membership:
                     self._suspect()
                 if is_known:
                     self._away = None
-                    self._telemetry.coordinator_known()
+                    self._telemetry.coordinator_available()
                 elif credentials(self._settings) != began_with:  # with which the old one would be refused each time
                     return "the password or the certificates have changed"
                 elif is_silent:
-                    self._telemetry.coordinator_away(await self._why_away())
+                    self._telemetry.coordinator_unavailable(await self._why_away())
                 await anyio.sleep(0.2)
             return f"the group's coordinator has not answered for {silent_s:.0f} s"
         finally:
@@ -150,13 +150,13 @@ class Membership:
             return
         if self._assignment.partitions or consumer.partitions_for_topic(topic):
             if self._missing_since is not None and now - self._missing_since > MISSING_S:
-                self._telemetry.ready()
+                self._telemetry.topics_ready()
             self._missing_since = None
             return
         self._missing_since = self._missing_since or now
         if now - self._missing_since > MISSING_S:
             missing = topic_missing(topic)
-            self._telemetry.refused(str(missing), missing.advice)
+            self._telemetry.topics_refused(str(missing), missing.advice)
 
     async def _why_away(self) -> str:
         """What an operator must change before the brokers let us in again, as far as is known."""

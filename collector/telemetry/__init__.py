@@ -1,1 +1,1 @@
-"""What is told: each happening is one function that writes the log line, the metric and the row of the status."""
+"""Telemetry: one method for each event, which writes the log line, the metrics and the status together."""

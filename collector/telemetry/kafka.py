@@ -1,27 +1,27 @@
-"""What happens between this process and Kafka."""
+"""Telemetry of the Kafka connection: availability, group membership, epochs and transactions."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 from collector.clock import Clock, SystemClock
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import Problem, ProcessStatus, Trouble
+from collector.telemetry.status import LastError, Problem, ProcessStatus
 from collector.telemetry.stream import publish_state
 
 
 class _Demoted:
-    """A logger whose lines are debug, whatever their level."""
+    """A logger that writes info and warning lines at level debug."""
 
-    def __init__(self, log: Any) -> None:  # noqa: ANN401 - a logger of structlog's
+    def __init__(self, log: Any) -> None:  # noqa: ANN401 - structlog's type
         self.info = self.warning = log.debug
 
 
 class KafkaTelemetry:
-    """Log lines, metrics and status of connections, membership, epochs and transactions.
+    """Log lines, metrics and status of the Kafka connection.
 
-    A Kafka that is away is one line when that begins and one when it ends: what follows from it is logged as debug.
+    An outage of Kafka is logged once when it starts and once when it ends. Its consequences are logged at level debug.
     """
 
     def __init__(self, metrics: Metrics, process_status: ProcessStatus, clock: Clock | None = None) -> None:
@@ -30,127 +30,127 @@ class KafkaTelemetry:
         self._clock = clock or SystemClock()
         self._ready = False
         self._log = structlog.get_logger()
-        self._refusals: set[str] = set()
-        """Reasons that are logged and last."""
+        self._logged_refusals: set[str] = set()
+        """Reasons that were logged and still apply."""
         self._restores: dict[int, tuple[int, int]] = {}
-        """Of each partition that is being restored: records read, and of how many."""
+        """For each partition that is being restored: the records read so far, and their total."""
 
-    def ready(self) -> None:
-        """Kafka answers, and its topics are as they must be."""
+    def topics_ready(self) -> None:
+        """Kafka is available and its topics are valid."""
         if self._process_status.topics is not None:
             self._log.info("kafka_ready")
         self._process_status.topics = None
-        self._note()
+        self._update_readiness()
 
-    def answers(self) -> None:
-        """The brokers answer, and let us in."""
+    def available(self) -> None:
+        """The brokers respond and accept the client's credentials."""
         if self._process_status.access is None:
             return
         self._process_status.access = None
-        self._interrupt(None)
+        self._set_interruption(None)
         self._log.info("kafka_ready")
-        self._note()
+        self._update_readiness()
 
     def unavailable(self, reason: str, advice: str) -> None:
-        """No broker answers: nothing is lost, and it goes on by itself."""
-        self._no_access("away", reason, advice)
+        """No broker responds. Nothing is lost; the collector continues when one does."""
+        self._inaccessible("away", reason, advice)
 
     def denied(self, reason: str, advice: str) -> None:
-        """The brokers answer and do not let us in: an operator is needed."""
-        self._no_access("refused", reason, advice)
+        """The brokers reject the client: an operator must act."""
+        self._inaccessible("refused", reason, advice)
 
-    def _no_access(self, state: str, reason: str, advice: str) -> None:
-        problem = Problem("away" if state == "away" else "refused", f"{reason}; {advice}")
+    def _inaccessible(self, state: Literal["away", "refused"], reason: str, advice: str) -> None:
+        problem = Problem(state, f"{reason}; {advice}")
         before, self._process_status.access = self._process_status.access, problem
-        self._interrupt(Trouble(reason, advice, self._clock.now()))
-        self._note()
+        self._set_interruption(LastError(reason, advice, self._clock.now()))
+        self._update_readiness()
         if before is None or before.state != problem.state:
             if state == "away":
                 self._log.warning("kafka_unavailable", reason=reason, advice=advice)
             else:
                 self._log.error("kafka_refused", reason=reason, advice=advice)
 
-    def refused(self, reason: str, advice: str) -> None:
-        """The topics are not as they must be: an operator is needed."""
+    def topics_refused(self, reason: str, advice: str) -> None:
+        """A topic is missing or misconfigured: an operator must act."""
         self._process_status.topics = Problem("refused", f"{reason}; {advice}")
         self._log_refusal(reason, advice)
-        self._note()
+        self._update_readiness()
 
     def blocked(self, partition: int, reason: str, advice: str | None = None) -> None:
-        """An assigned partition cannot be taken over; with advice, an operator is needed."""
-        is_news = partition not in self._process_status.partitions
+        """An assigned partition cannot be taken over. If there is advice, an operator must act."""
+        is_new = partition not in self._process_status.partitions
         if advice is not None:
             self._process_status.partitions[partition] = Problem("refused", f"{reason}; {advice}")
             self._log_refusal(reason, advice)
         else:
             self._process_status.partitions[partition] = Problem("away", f"state partition {partition}: {reason}")
-            if is_news:
-                self._consequence.warning("partition_blocked", partition=partition, reason=reason)
-        self._note()
+            if is_new:
+                self._consequence_log.warning("partition_blocked", partition=partition, reason=reason)
+        self._update_readiness()
 
     def unblocked(self, partition: int) -> None:
-        """The partition was taken over, or is not ours to take over any more."""
+        """The partition was taken over, or is no longer assigned to this process."""
         if self._process_status.partitions.pop(partition, None) is None:
             return
         if not self._process_status.partitions:
-            self._refusals.clear()
-        self._note()
+            self._logged_refusals.clear()
+        self._update_readiness()
 
     def assigned(self, partitions: Iterable[int]) -> None:
         """The group assigned these partitions to this process."""
         self._metrics.rebalances.inc()
         self._process_status.group_problem = None
-        self._note()
+        self._update_readiness()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
-    def coordinator_away(self, reason: str) -> None:
-        """The group's coordinator does not answer: nothing is lost, but nothing can be taken over."""
+    def coordinator_unavailable(self, reason: str) -> None:
+        """The group's coordinator does not respond. Nothing is lost, but no partition can be taken over."""
         if self._process_status.access is not None:
             return
-        text = "the consumer group's coordinator does not answer" + (f": {reason}" if reason else "")
+        text = "the consumer group's coordinator does not respond" + (f": {reason}" if reason else "")
         before, self._process_status.coordinator = self._process_status.coordinator, Problem("no_coordinator", text)
         if before != self._process_status.coordinator:
             self._log.warning("group_coordinator_away", **({"reason": reason} if reason else {}))
-        self._note()
+        self._update_readiness()
 
-    def coordinator_known(self) -> None:
-        """The group's coordinator answers."""
+    def coordinator_available(self) -> None:
+        """The group's coordinator responds."""
         if self._process_status.coordinator is not None:
             self._log.info("group_coordinator_back")
         self._process_status.coordinator = None
-        self._note()
+        self._update_readiness()
 
     def left_group(self, reason: str, advice: str | None = None) -> None:
-        """The group's consumer failed, and a new one joins; with advice, an operator is needed."""
+        """The group's consumer failed and a new one joins. If there is advice, an operator must act."""
         if advice is not None:
             problem = Problem("refused", f"{reason}; {advice}")
             self._log_refusal(reason, advice)
         else:
             problem = Problem("joining", f"joining the consumer group: {reason}")
             if self._process_status.group_problem != problem:
-                self._consequence.warning("group_rejoining", reason=reason)
+                self._consequence_log.warning("group_rejoining", reason=reason)
         self._process_status.group_problem, self._process_status.coordinator = problem, None
-        self._note()
+        self._update_readiness()
 
     def restoring(self, partition: int, done: int, total: int) -> None:
-        """So many of the records of a partition's state are read."""
+        """`done` of `total` records of a partition's state have been read."""
         self._restores[partition] = done, total
-        self._note_restores()
+        self._update_restore_progress()
 
     def epoch_began(self, partition: int, took_s: float, pairs: int) -> None:
-        """The partition is ours, and restored."""
+        """This process owns the partition and has restored its state of `pairs` keys in `took_s` seconds."""
         self._metrics.restore_duration.observe(took_s)
         self._process_status.owned_partitions = sorted({*self._process_status.owned_partitions, partition})
         self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
         self._restores.pop(partition, None)
-        self._note_restores()
+        self._update_restore_progress()
         self.unblocked(partition)
         self._log.info("epoch_began", partition=partition, took_s=round(took_s, 3), pairs=pairs)
 
     def epoch_ended(self, partition: int, reason: str) -> None:
-        """The epoch ended, or did not come to begin."""
+        """The epoch ended, or failed before it started."""
         self._restores.pop(partition, None)
-        self._note_restores()
+        self._update_restore_progress()
         if partition not in self._process_status.owned_partitions:
             self._log.debug("epoch_failed", partition=partition, reason=reason)
             return
@@ -158,53 +158,53 @@ class KafkaTelemetry:
             own for own in self._process_status.owned_partitions if own != partition
         ]
         self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
-        self._consequence.info("epoch_ended", partition=partition, reason=reason)
+        self._consequence_log.info("epoch_ended", partition=partition, reason=reason)
 
     def unexpected(self, partition: int | None, error: BaseException) -> None:
-        """A fault of this program's own, or of a library: what failed starts over; of a partition, its epoch."""
+        """An unexpected error, which is a bug: the failed task starts again. For a partition, that is its epoch."""
         self._log.error("unexpected", partition=partition, exc_info=error)
 
     def committed(self, took_s: float) -> None:
-        """A transaction is durable."""
+        """A transaction was committed, `took_s` seconds after it started."""
         self._process_status.last_commit = self._clock.now()
         self._metrics.transactions.labels("committed").inc()
         self._metrics.transaction_duration.observe(took_s)
 
     def aborted(self, reason: str) -> None:
-        """Recoverable: nothing of the epoch is kept, and it starts over."""
+        """A transaction was aborted. Its epoch ends, and a new one starts from the committed state."""
         self._metrics.transactions.labels("aborted").inc()
-        self._consequence.warning("transaction_aborted", reason=reason)
+        self._consequence_log.warning("transaction_aborted", reason=reason)
 
     def fenced(self, partition: int) -> None:
-        """Another process took the partition over."""
+        """Another process took over the partition, so that this one can no longer commit."""
         self._metrics.transactions.labels("fenced").inc()
         self._log.warning("epoch_fenced", partition=partition)
 
     @property
-    def _consequence(self) -> Any:  # noqa: ANN401 - a logger of structlog's
-        """The log for what may only follow from Kafka being away: while it is, all of it is debug."""
+    def _consequence_log(self) -> Any:  # noqa: ANN401 - structlog's type
+        """The log for consequences of an outage: while Kafka is not accessible, they are logged at level debug."""
         return self._log if self._process_status.access is None else _Demoted(self._log)
 
     def _log_refusal(self, reason: str, advice: str) -> None:
-        if reason not in self._refusals:
-            self._refusals.add(reason)
+        if reason not in self._logged_refusals:
+            self._logged_refusals.add(reason)
             self._log.error("kafka_refused", reason=reason, advice=advice)
 
-    def _interrupt(self, why: Trouble | None) -> None:
+    def _set_interruption(self, reason: LastError | None) -> None:
         for stream in self._process_status.streams:
-            stream.interruption = why
+            stream.interruption = reason
             publish_state(self._metrics, stream)
 
-    def _note_restores(self) -> None:
+    def _update_restore_progress(self) -> None:
         done = sum(done for done, _ in self._restores.values())
         total = sum(total for _, total in self._restores.values())
         self._metrics.restore_progress.set(done / total if total else 1)
 
-    def _note(self) -> None:
-        """Since when the process is ready, or is not."""
+    def _update_readiness(self) -> None:
+        """Update `kafka_ready`, and the time at which the process became ready or ceased to be."""
         ready = self._process_status.problem() is None
         if ready:
-            self._refusals.clear()
+            self._logged_refusals.clear()
         self._metrics.kafka_ready.set(self._process_status.kafka_problem() is None)
         if ready != self._ready:
             self._ready, self._process_status.changed = ready, self._clock.now()

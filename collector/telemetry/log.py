@@ -1,4 +1,7 @@
-"""Structured logs: one line a happening, JSON or for people, never a secret, and never an error for who logs it."""
+"""Structured logs: one line per event, as JSON or as text for a terminal.
+
+Lines contain no secrets, and logging never raises.
+"""
 
 import json
 import logging
@@ -16,15 +19,15 @@ Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def take_stderr() -> None:
-    """Write what is printed to sys.stderr to the log's target from now on: like the log, it must not block or raise."""
+def redirect_stderr() -> None:
+    """Send everything printed to sys.stderr to the log's target, so that printing does not block or raise either."""
     sys.stderr = PrintedLines(stderr_target())
 
 
-def configure(level: Level, form: Literal["json", "console"], target: LogTarget | None = None) -> None:
-    """Set up the logs, on stderr unless a target is given.
+def configure(level: Level, line_format: Literal["json", "console"], target: LogTarget | None = None) -> None:
+    """Configure structlog and the standard library's logging to write to `target`, by default stderr.
 
-    Libraries' own lines come at level `debug`: the collector's own say what matters of them.
+    Log lines of libraries are written only if `level` is `debug`: the collector logs their relevant events itself.
     """
     target = target or stderr_target()
     shared: list[structlog.typing.Processor] = [
@@ -33,25 +36,25 @@ def configure(level: Level, form: Literal["json", "console"], target: LogTarget 
     ]
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(_dumps)
-        if form == "json"
+        if line_format == "json"
         else structlog.dev.ConsoleRenderer(colors=target.is_terminal)
     )
-    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redact, render]
+    final: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redact, render]
     wrapper = structlog.make_filtering_bound_logger(_LEVELS[level])
     with_context = [structlog.contextvars.merge_contextvars, *shared]
     lines = _Lines(target)
     structlog.configure(
-        processors=[_Guard([*with_context, *last], target)],
+        processors=[_Guard([*with_context, *final], target)],
         wrapper_class=wrapper,
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
-    of_target = structlog.wrap_logger(structlog.ReturnLogger(), processors=[*shared, *last], wrapper_class=wrapper)
-    target.notice = lambda number: of_target.warning("log_lines_lost", lines=number)
+    target_log = structlog.wrap_logger(structlog.ReturnLogger(), processors=[*shared, *final], wrapper_class=wrapper)
+    target.notice = lambda number: target_log.warning("log_lines_lost", lines=number)
     handler = _Handler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
             foreign_pre_chain=[*with_context, structlog.stdlib.add_logger_name],
         )
     )
@@ -61,14 +64,14 @@ def configure(level: Level, form: Literal["json", "console"], target: LogTarget 
 
 
 class _Lines:
-    """What structlog hands lines to."""
+    """The logger to which structlog passes rendered lines."""
 
     def __init__(self, target: LogTarget) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = target.write
 
 
 class _Handler(logging.Handler):
-    """The same, for the lines of libraries."""
+    """The handler for log records of libraries."""
 
     def __init__(self, target: LogTarget) -> None:
         super().__init__()
@@ -77,43 +80,43 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001 - a line that has no text is a lost one
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted is a lost line
             self._target.lose()
         else:
             self._target.write(line)
 
 
 class _Guard:
-    """The processors of a line, whose errors cost that line and nothing else."""
+    """Runs the processors of a line. If one of them raises, only that line is lost."""
 
     def __init__(self, processors: Sequence[structlog.typing.Processor], target: LogTarget) -> None:
         self._processors = processors
         self._target = target
 
-    def __call__(self, logger: object, method: str, line: Any) -> Any:  # noqa: ANN401 - structlog's
+    def __call__(self, logger: object, method: str, line: Any) -> Any:  # noqa: ANN401 - structlog's type
         try:
             for processor in self._processors:
                 line = processor(logger, method, line)
-        except Exception:  # noqa: BLE001 - of whatever was logged
+        except Exception:  # noqa: BLE001 - any value may be logged
             self._target.lose()
             raise structlog.DropEvent from None
         return line
 
 
-def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - what structlog hands over
+def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - structlog passes any value
     try:
         return orjson.dumps(value, default=str).decode()
-    except TypeError:  # text that is no UTF-8, an integer of more than 64 bits, a key that is no text
+    except TypeError:  # invalid UTF-8, an integer of more than 64 bits, a key that is not a string
         return json.dumps(value, default=str, skipkeys=True, ensure_ascii=False)
 
 
 def _redact(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Every value, just before it is written: a secret may be anywhere in what was logged."""
-    return {name: _shown(value) for name, value in line.items()}
+    """Redact every value just before the line is rendered: a secret may be anywhere in it."""
+    return {name: _redacted(value) for name, value in line.items()}
 
 
-def _shown(value: object) -> Any:  # noqa: ANN401 - as JSON knows it
+def _redacted(value: object) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return redacted(value)
-    except Exception:  # noqa: BLE001 - its text is made by code of its class
+    except Exception:  # noqa: BLE001 - the value's own __repr__ may raise
         return f"<{type(value).__name__}>"

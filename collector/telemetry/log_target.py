@@ -1,6 +1,6 @@
-"""Where log lines go. A line that cannot be written is lost and counted; nothing else in the process changes.
+"""The file descriptor that log lines are written to. A line that cannot be written is counted as lost.
 
-There is no thread and no buffer: a line is written before the call returns, and so is the last one of a process.
+There is no thread and no buffer: a line is written before the call returns, so the last line of a process is not lost.
 """
 
 import io
@@ -16,39 +16,39 @@ from collector.secrets import redact
 
 STDERR_FD = 2
 MAX_WAIT_MS = 20.0
-"""For room in a full pipe: more than a healthy reader needs to be scheduled and to read, less than anybody notices."""
+"""The longest wait for space in a full pipe: a healthy reader is scheduled within it, and it does not delay polls."""
 MAX_WAIT_SHARE = 0.02
-"""The share of all time that such waits may take: with a reader that is always too slow, lines are lost, not time."""
+"""The largest share of time spent on such waits: if the reader is always too slow, lines are lost instead of time."""
 
 
 class LogTarget:
-    """A file descriptor for lines, which may fail in any way."""
+    """Writes lines to a file descriptor, whatever its state: full, closed, or a pipe without a reader."""
 
     def __init__(self, fd: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` returns seconds, and never goes back."""
+        """`clock` returns monotonic seconds."""
         self.is_terminal = os.isatty(fd)
         self.lost = 0
-        """Lines, since the process began."""
+        """Lines lost since the process started."""
         self.notice: Callable[[int], str | None] = "log_lines_lost lines={}".format
-        """Returns the line that reports how many were lost, or None if the level forbids it."""
-        self._fd = _unblocked(fd)
+        """Returns the line that reports the number of lost lines, or None if the log level excludes it."""
+        self._fd = _nonblocking(fd)
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
         self._clock = clock
         self._wait_ms = MAX_WAIT_MS
-        """How long the next write may wait; it grows again with time."""
-        self._waited_s = clock()
-        """When that was calculated, by the clock."""
+        """How long the next write may wait. Replenished over time."""
+        self._replenished_s = clock()
+        """The clock when `_wait_ms` was last replenished."""
         self._unreported = 0
-        self._is_cut = False
-        """Whether the last write ended in the middle of a line."""
+        self._is_truncated = False
+        """Whether the last write stopped in the middle of a line."""
         self._lock = RLock()
         self._is_busy = False
 
     def write(self, line: str) -> None:
-        """Write the line and the newline that ends it. Never raises; waits at most `MAX_WAIT_MS` for a reader."""
+        """Write the line and a newline. Never raises; waits at most `MAX_WAIT_MS` for a slow reader."""
         with self._lock:
-            if self._is_busy:  # a finalizer, called in the middle of a line, reports its error
+            if self._is_busy:  # a finalizer that runs in the middle of a write logs an error
                 self.lose()
                 return
             self._is_busy = True
@@ -59,13 +59,13 @@ class LogTarget:
                 self._is_busy = False
 
     def lose(self) -> None:
-        """Count a line that cannot be written, or for which there is no text."""
+        """Count a line that cannot be written or rendered."""
         with self._lock:
             self.lost += 1
             self._unreported += 1
 
     def _report(self) -> bool:
-        """Report the lines that were lost before, if there are any; whether that succeeded."""
+        """Write how many lines were lost before, if any. Returns False if that fails."""
         if number := self._unreported:
             notice = self.notice(number)
             if notice is not None and not self._put(notice):
@@ -74,25 +74,25 @@ class LogTarget:
         return True
 
     def _put(self, line: str) -> bool:
-        """Write it; whether all of it is written."""
-        text = f"\n{line}\n" if self._is_cut else f"{line}\n"
+        """Write the line. Returns whether it was written completely."""
+        text = f"\n{line}\n" if self._is_truncated else f"{line}\n"
         left = memoryview(text.encode(errors="replace"))
         try:
-            # A pipe that is ready takes so many bytes without blocking, and not always more.
-            while left and self._has_room() and (written := os.write(self._fd, left[: select.PIPE_BUF])):
+            # A pipe that is ready accepts PIPE_BUF bytes without blocking; more may block.
+            while left and self._can_write() and (written := os.write(self._fd, left[: select.PIPE_BUF])):
                 left = left[written:]
-                self._is_cut = bool(left)
+                self._is_truncated = bool(left)
         except OSError:
-            pass  # full, closed, or without a reader: the next line may find it otherwise
+            pass  # full, closed, or without a reader; this may change before the next line
         return not left
 
-    def _has_room(self) -> bool:
-        """Whether a write is worth trying: there is room, or it fails at once."""
+    def _can_write(self) -> bool:
+        """Whether a write returns at once, because there is space or because it fails."""
         if self._poll.poll(0):
             return True
         now_s = self._clock()
-        self._wait_ms = min(MAX_WAIT_MS, self._wait_ms + (now_s - self._waited_s) * 1000 * MAX_WAIT_SHARE)
-        self._waited_s = now_s
+        self._wait_ms = min(MAX_WAIT_MS, self._wait_ms + (now_s - self._replenished_s) * 1000 * MAX_WAIT_SHARE)
+        self._replenished_s = now_s
         if self._wait_ms < 1:
             return False
         if not self._poll.poll(int(self._wait_ms)):
@@ -103,7 +103,7 @@ class LogTarget:
 
 
 class PrintedLines(io.TextIOBase):
-    """Takes the place of sys.stderr: Python itself prints there, such as warnings and errors of finalizers."""
+    """Replaces sys.stderr, to which Python itself prints warnings and errors of finalizers."""
 
     def __init__(self, target: LogTarget) -> None:
         self._target = target
@@ -128,19 +128,19 @@ class PrintedLines(io.TextIOBase):
 
 @cache
 def stderr_target() -> LogTarget:
-    """The stderr of this process: one object, so that there is one count of lost lines."""
+    """The stderr of this process. One object, so that lost lines are counted in one place."""
     return LogTarget(STDERR_FD)
 
 
-def _unblocked(fd: int) -> int:
-    """The same pipe or terminal, opened so that no write to it blocks; where the system does not allow that, as it is.
+def _nonblocking(fd: int) -> int:
+    """Reopen a pipe or terminal in non-blocking mode. Returns `fd` itself if the system does not allow that.
 
-    Checking for room is not enough: another process may fill a pipe between the check and the write, and a terminal may
-    have room for less than a line. It is opened anew because the flag, set on `fd`, would count for all who share it.
+    Polling for space is not enough: another process may fill a pipe between the poll and the write, and a terminal may
+    have space for less than a line. Setting the flag on `fd` itself would affect every process that shares it.
     """
     try:
         if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
             return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
-        pass  # no reader, no right, or no such system
+        pass  # no reader, no permission, or no /proc
     return fd

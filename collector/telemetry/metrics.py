@@ -1,4 +1,8 @@
-"""Every metric, once: base units, `_total` counters, timestamps instead of ages, bounded labels."""
+"""All metrics of the collector.
+
+They follow the conventions of Prometheus: base units, counters named `_total`, timestamps instead of ages, and labels
+with few values.
+"""
 
 from collections.abc import Iterator
 
@@ -18,11 +22,15 @@ _EXPORT_SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _DELAY_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 12 * 3600, 24 * 3600)
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nothing here reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # no `_created` series
 
 
 class LogErrors(Collector):
-    """What the log's target counts itself: it loses lines before there are metrics, and wherever a lock may be held."""
+    """Reads the count of lost lines from the log's target.
+
+    The target counts by itself, because lines may be lost before the metrics exist or while one of their locks is
+    held.
+    """
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         text = "Log lines that could not be written."
@@ -48,64 +56,91 @@ class Metrics:
         ) -> Histogram:
             return Histogram(f"collector_{name}", text, labels, registry=registry, buckets=buckets)
 
-        gauge("build_info", "1, labelled with the version.", ("version",)).labels(__version__).set(1)
+        gauge("build_info", "Always 1; labeled with the version.", ("version",)).labels(__version__).set(1)
 
         self.log_errors = LogErrors()
         registry.register(self.log_errors)
 
-        self.stream_state = gauge("stream_state", "1 for the state a stream is in.", (*_STREAM, "state"))
-        self.watermark = gauge(
-            "watermark_timestamp_seconds", "Before it, all that the vendor had is published.", _STREAM
+        self.stream_state = gauge(
+            "stream_state", "1 for the state that the stream is in, 0 for all others.", (*_STREAM, "state")
         )
-        self.final = gauge("final_timestamp_seconds", "Before it, nothing is expected any more.", _STREAM)
-        self.last_success = gauge("last_success_timestamp_seconds", "When a window was last taken whole.", _STREAM)
-        self.window_span = gauge("window_span_seconds", "The largest window that is asked for at present.", _STREAM)
-        self.ledger_entries = gauge("ledger_entries", "Entries of what is published after final.", _STREAM)
+        self.stream_interval = gauge(
+            "stream_interval_seconds",
+            "Longest time between two polls of a healthy stream: its interval, or the length of its periods.",
+            _STREAM,
+        )
+        self.watermark = gauge(
+            "watermark_timestamp_seconds", "All data that the vendor had before this time is published.", _STREAM
+        )
+        self.final = gauge("final_timestamp_seconds", "No more data is expected before this time.", _STREAM)
+        self.last_success = gauge(
+            "last_success_timestamp_seconds", "Time at which a window was last fetched and published.", _STREAM
+        )
+        self.window_span = gauge("window_span_seconds", "Largest window that is fetched at present.", _STREAM)
+        self.ledger_entries = gauge(
+            "ledger_entries", "Entries in the ledger: records published after final, and their revisions.", _STREAM
+        )
 
-        self.polls = counter("polls_total", "Windows asked for: ok, empty, retry, park.", (*_STREAM, "outcome"))
-        self.poll_duration = histogram("poll_duration_seconds", "From asking to the last commit.", _STREAM)
+        self.polls = counter("polls_total", "Polled windows by outcome: ok, empty, retry, park.", (*_STREAM, "outcome"))
+        self.poll_duration = histogram(
+            "poll_duration_seconds", "Time from the first request of a window to its last commit.", _STREAM
+        )
         self.records = counter(
             "records_total",
-            "Records, when durable: fresh, late, revision, duplicate, outside, rejected.",
+            "Committed records by outcome: fresh, late, revision, duplicate, outside, rejected.",
             (*_STREAM, "outcome"),
         )
-        self.events = counter("events_published_total", "Events, when durable.", (*_STREAM, "type"))
+        self.events = counter("events_published_total", "Committed events by type.", (*_STREAM, "type"))
         self.event_delay = histogram(
-            "event_delay_seconds", "End of a fresh record to its commit, at the live edge.", _STREAM, _DELAY_SECONDS
+            "event_delay_seconds",
+            "Time from the end of a fresh record to its commit, at the live edge.",
+            _STREAM,
+            _DELAY_SECONDS,
         )
-        self.dead_letters = counter("dead_letters_total", "Dead letters, when durable.", (*_STREAM, "reason"))
+        self.dead_letters = counter("dead_letters_total", "Committed dead letters by reason.", (*_STREAM, "reason"))
 
-        self.missing_sessions = gauge(
-            "missing_sessions", "Numbers of a device's sessions that nothing was seen of.", ("source",)
+        self.missing_records = gauge(
+            "missing_records",
+            "Records not received so far, counted from gaps in the vendor's sequence numbers.",
+            _STREAM,
         )
         self.vendor_requests = counter(
-            "vendor_requests_total", "Requests by status code; `error` without one.", ("source", "code")
+            "vendor_requests_total",
+            "Requests to the vendor by HTTP status code; `error` if there was no response.",
+            ("source", "code"),
         )
         self.vendor_request_duration = histogram(
-            "vendor_request_duration_seconds", "Request to the end of the body.", ("source",)
+            "vendor_request_duration_seconds", "Time from a request to the end of the response body.", ("source",)
         )
         self.vendor_response_bytes = counter(
-            "vendor_response_bytes_total", "Bytes of bodies, decompressed.", ("source",)
+            "vendor_response_bytes_total", "Size of the vendor's response bodies after decompression.", ("source",)
         )
         self.vendor_counters = gauge(
-            "vendor_counters", "What the vendor itself counts of the account.", ("source", "counter")
+            "vendor_counters", "The vendor's own counters of the account.", ("source", "counter")
         )
-        self.exports_in_flight = gauge("exports_in_flight", "Exports under way at the vendor.", ("source",))
+        self.exports_in_flight = gauge("exports_in_flight", "Exports that the source waits for.", ("source",))
         self.export_duration = histogram(
-            "export_duration_seconds", "From asking for an export to its end.", ("source",), _EXPORT_SECONDS
+            "export_duration_seconds", "Time from the request of an export to its end.", ("source",), _EXPORT_SECONDS
         )
 
-        self.kafka_ready = gauge("kafka_ready", "1 when Kafka answers, its topics are right and the group is joined.")
+        self.kafka_ready = gauge(
+            "kafka_ready", "1 if Kafka is available, its topics are valid and the consumer group is joined."
+        )
         self.transactions = counter(
-            "transactions_total", "Kafka transactions: committed, aborted, fenced.", ("outcome",)
+            "transactions_total", "Kafka transactions by outcome: committed, aborted, fenced.", ("outcome",)
         )
         for outcome in ("committed", "aborted", "fenced"):
             self.transactions.labels(outcome)
-        self.transaction_duration = histogram("transaction_duration_seconds", "Begin to commit.")
-        self.owned_partitions = gauge("owned_partitions", "State partitions that this process runs.")
-        self.rebalances = counter("rebalances_total", "Assignments received from the group.")
-        self.restore_duration = histogram("state_restore_duration_seconds", "Fencing and reading a partition's state.")
+        self.transaction_duration = histogram(
+            "transaction_duration_seconds", "Time from the start of a transaction to its commit."
+        )
+        self.owned_partitions = gauge("owned_partitions", "State partitions that this replica owns.")
+        self.rebalances = counter("rebalances_total", "Assignments received from the consumer group.")
+        self.restore_duration = histogram(
+            "state_restore_duration_seconds", "Time to fence the previous owner and read the state of a partition."
+        )
         self.restore_progress = gauge(
-            "state_restore_progress_ratio", "Share that is read of the state being restored; 1 when none is."
+            "state_restore_progress_ratio",
+            "Share of the state read so far by the current restores; 1 if there is none.",
         )
         self.restore_progress.set(1)

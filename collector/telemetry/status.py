@@ -1,4 +1,4 @@
-"""The present state of everything, for /api/status and /readyz. What is in it: docs/status.md."""
+"""The current status of the process, its sources and its streams, for /api/status and /readyz. See docs/status.md."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -15,13 +15,13 @@ StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked
 STATES: tuple[StreamState, ...] = get_args(StreamState)
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
 Timeline = Callable[[datetime | None, datetime], ActivityTimeline | None]
-"""The strip, given up to where the stream was asked for, as far as is known, and now."""
+"""Returns the activity timeline, given the end of the last requested window, if any, and the current time."""
 MINUTES = 60
-"""Of events, that are kept by the minute."""
+"""How long event counts per minute are kept."""
 
 
-class Trouble(Struct, frozen=True):
-    """The last error of a stream, and what to do about it."""
+class LastError(Struct, frozen=True):
+    """The current error of a stream, and what to do about it."""
 
     error: str
     advice: str
@@ -29,34 +29,34 @@ class Trouble(Struct, frozen=True):
     retry_at: datetime | None = None
 
 
-class Minutes(Struct):
-    """How many there were in each minute of the last hour."""
+class EventsPerMinute(Struct):
+    """Counts of events for each minute of the last hour."""
 
-    counted: deque[tuple[int, int]] = field(default_factory=deque)
-    """Minutes since 1970 in which there were some, oldest first, and how many."""
+    counts: deque[tuple[int, int]] = field(default_factory=deque)
+    """Pairs of a minute since 1970 and its count, oldest first. Minutes without events are left out."""
 
     def add(self, counts: Iterable[int], now: datetime) -> None:
-        minute, more = _minute(now), sum(counts)
-        if not more:
+        minute, count = _minute(now), sum(counts)
+        if not count:
             return
-        if self.counted and self.counted[-1][0] >= minute:  # a clock that steps back counts on where it was
-            minute, before = self.counted.pop()
-            more += before
-        self.counted.append((minute, more))
-        while self.counted[0][0] <= minute - MINUTES:
-            self.counted.popleft()
+        if self.counts and self.counts[-1][0] >= minute:  # same minute, or the clock stepped back
+            minute, before = self.counts.pop()
+            count += before
+        self.counts.append((minute, count))
+        while self.counts[0][0] <= minute - MINUTES:
+            self.counts.popleft()
 
-    def up_to(self, now: datetime) -> list[int]:
-        """The last of them is the minute that is not over yet."""
-        found, last = [0] * MINUTES, _minute(now)
-        for minute, count in self.counted:
+    def last_hour(self, now: datetime) -> list[int]:
+        """Counts for 60 minutes, oldest first; the last one is the current minute."""
+        counts, last = [0] * MINUTES, _minute(now)
+        for minute, count in self.counts:
             if 0 <= last - minute < MINUTES:
-                found[minute - last - 1] = count
-        return found
+                counts[minute - last - 1] = count
+        return counts
 
 
 class StreamStatus(Struct):
-    """One stream."""
+    """The status of a stream."""
 
     vendor: str
     source: str
@@ -66,49 +66,49 @@ class StreamStatus(Struct):
     last_window: Window | None = None
     last_success: datetime | None = None
     requested_until: datetime | None = None
-    """Up to where it was asked for since it is ours."""
+    """The end of the latest window that was fetched since this process owns the stream."""
     restoring: float | None = None
-    """Share of the state that is read, while it is restored."""
-    trouble: Trouble | None = None
-    interruption: Trouble | None = None
-    """Why nothing can be published at present, whatever the stream does: Kafka is away."""
+    """Share of the state that has been read, while it is being restored."""
+    last_error: LastError | None = None
+    interruption: LastError | None = None
+    """Why no stream can publish at present: Kafka is not accessible."""
     notices: list[str] = field(default_factory=list)
     ledger_entries: int = 0
     timeline: Timeline | None = None
     missing: int | None = None
-    """Numbered records that nothing was seen of; None of kinds that nobody numbers."""
+    """Numbered records that have not been received so far; None if the vendor does not number them."""
     records: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
-    minutes: Minutes = field(default_factory=Minutes)
+    minutes: EventsPerMinute = field(default_factory=EventsPerMinute)
 
     @property
     def shown_state(self) -> StreamState:
-        """The state as operators see it: no stream counts as well while Kafka is away."""
+        """The state as shown to operators: no stream is shown as healthy while Kafka is not accessible."""
         interrupted = self.interruption is not None and self.state in ("live", "catching_up", "restoring")
         return "backing_off" if interrupted else self.state
 
     def as_json(self, now: datetime) -> dict[str, object]:
         checkpoint, window = self.checkpoint, self.last_window
-        trouble = self.interruption if self.shown_state != self.state else self.trouble
+        error = self.interruption if self.shown_state != self.state else self.last_error
         return {
             "vendor": self.vendor,
             "source": self.source,
             "stream": self.stream,
             "state": self.shown_state,
             "restoring": self.restoring,
-            "since": _written(checkpoint.since if checkpoint else None),
-            "watermark": _written(checkpoint.watermark if checkpoint else None),
-            "final": _written(checkpoint.final if checkpoint else None),
+            "since": _formatted(checkpoint.since if checkpoint else None),
+            "watermark": _formatted(checkpoint.watermark if checkpoint else None),
+            "final": _formatted(checkpoint.final if checkpoint else None),
             "lag_s": checkpoint and max(0, int((now - checkpoint.watermark).total_seconds())),
-            "last_window": window and {"start": _written(window.start), "end": _written(window.end)},
-            "last_success": _written(self.last_success),
-            "last_error": trouble
+            "last_window": window and {"start": _formatted(window.start), "end": _formatted(window.end)},
+            "last_success": _formatted(self.last_success),
+            "last_error": error
             and {
-                "error": trouble.error,
-                "advice": trouble.advice,
-                "at": _written(trouble.at),
-                "retry_at": _written(trouble.retry_at),
+                "error": error.error,
+                "advice": error.advice,
+                "at": _formatted(error.at),
+                "retry_at": _formatted(error.retry_at),
             },
             "notices": self.notices,
             "missing": self.missing,
@@ -118,26 +118,25 @@ class StreamStatus(Struct):
                 "dead_letters": dict(self.dead_letters),
                 "ledger_entries": self.ledger_entries,
             },
-            "events_per_minute": self.minutes.up_to(now),
+            "events_per_minute": self.minutes.last_hour(now),
             "strip": _timeline(self.timeline(self.requested_until, now)) if self.timeline else None,
         }
 
 
 class SourceStatus(Struct):
-    """One source: what its streams share."""
+    """The status of a source, which its streams share."""
 
     vendor: str
     source: str
     exports_in_flight: int = 0
-    exports_at_once: int | None = None
-    """None where the vendor builds no exports."""
+    max_exports: int | None = None
+    """How many exports of the account the vendor builds at a time; None if it builds none."""
 
     def as_json(self) -> dict[str, object]:
-        most = self.exports_at_once
         return {
             "vendor": self.vendor,
             "source": self.source,
-            "exports": most and {"in_flight": self.exports_in_flight, "at_once": most},
+            "exports": self.max_exports and {"in_flight": self.exports_in_flight, "at_once": self.max_exports},
         }
 
 
@@ -149,7 +148,7 @@ class Problem(Struct, frozen=True):
 
 
 class ProcessStatus(Struct):
-    """What the process knows of itself."""
+    """The status of the process."""
 
     version: str
     group: str
@@ -158,30 +157,30 @@ class ProcessStatus(Struct):
     started: datetime | None = None
     owned_partitions: Sequence[int] = ()
     access: Problem | None = None
-    """The brokers do not answer, or do not let us in."""
+    """The brokers do not respond, or reject the client."""
     topics: Problem | None = Problem("connecting", "connecting to Kafka")
-    """The topics are not verified yet, or not as they must be."""
+    """The topics are not verified yet, or are missing or misconfigured."""
     partitions: dict[int, Problem] = field(default_factory=dict)
     """Assigned state partitions that cannot be taken over."""
     group_problem: Problem | None = Problem("joining", "joining the consumer group")
-    """The process is not in the group."""
+    """The process is not a member of the group."""
     coordinator: Problem | None = None
-    """The group's coordinator does not answer."""
+    """The group's coordinator does not respond."""
     changed: datetime | None = None
     """When the process became ready, or ceased to be."""
     last_commit: datetime | None = None
 
     def kafka_problem(self) -> Problem | None:
-        """Why this process cannot work with Kafka at all; None when it can."""
+        """Why the process cannot use Kafka at all; None if it can."""
         return self.access or self.topics or self.group_problem or self.coordinator
 
     def problem(self) -> Problem | None:
-        """Why the process is not ready; None when it is. One partition that cannot be taken over is enough."""
+        """Why the process is not ready; None if it is. One partition that cannot be taken over is enough."""
         partition = self.partitions[min(self.partitions)] if self.partitions else None
         return self.access or self.topics or partition or self.kafka_problem()
 
-    def not_ready(self) -> str:
-        """The reason, or an empty text."""
+    def not_ready_reason(self) -> str:
+        """Why the process is not ready; empty if it is."""
         return problem.reason if (problem := self.problem()) else ""
 
     def as_json(self, now: datetime) -> dict[str, object]:
@@ -189,19 +188,19 @@ class ProcessStatus(Struct):
         return {
             "version": self.version,
             "group": self.group,
-            "now": _written(now),
-            "started": _written(self.started),
+            "now": _formatted(now),
+            "started": _formatted(self.started),
             "ready": problem is None,
             "reason": problem.reason if problem else None,
             "kafka": {
                 "state": problem.state if problem else "ready",
-                "since": _written(self.changed or self.started),
+                "since": _formatted(self.changed or self.started),
                 "joined": self.group_problem is None,
-                "last_commit": _written(self.last_commit),
+                "last_commit": _formatted(self.last_commit),
             },
             "owned_partitions": list(self.owned_partitions),
-            "sources": [row.as_json() for row in self.sources],
-            "streams": [row.as_json(now) for row in self.streams],
+            "sources": [source.as_json() for source in self.sources],
+            "streams": [stream.as_json(now) for stream in self.streams],
         }
 
 
@@ -209,7 +208,7 @@ def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
     if timeline is None:
         return None
     return {
-        "start": _written(timeline.start),
+        "start": _formatted(timeline.start),
         "lengths_s": timeline.lengths_s,
         "counts": timeline.counts,
         "kinds": timeline.kinds,
@@ -220,5 +219,5 @@ def _minute(instant: datetime) -> int:
     return (instant - UNIX_EPOCH) // timedelta(minutes=1)
 
 
-def _written(instant: datetime | None) -> str | None:
+def _formatted(instant: datetime | None) -> str | None:
     return format_seconds(instant) if instant else None

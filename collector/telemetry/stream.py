@@ -1,4 +1,4 @@
-"""What happens to one stream."""
+"""Telemetry of one stream."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,20 +10,23 @@ from collector.errors import Park
 from collector.instants import format_seconds
 from collector.model import Checkpoint, Gap, Tally, Window
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, StreamState, StreamStatus, Timeline, Trouble
+from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, Timeline
 
 OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
 REASONS = ("malformed", "too_large")
 POLLS = ("ok", "empty", "retry", "park")
 MAX_LINES = 20
-"""Of one kind at a time."""
-_WAITS = "nothing to do: it is tried again"
-LOG_AGAIN = timedelta(minutes=10)
-"""An error that lasts is a line when it begins, and one every so often."""
+"""The most log lines for the gaps found at one time."""
+_RETRIES = "no action needed: the collector retries automatically"
+LOG_INTERVAL = timedelta(minutes=10)
+"""How often a persistent error is logged again."""
 
 
 class StreamTelemetry:
-    """Tells of one stream. WARNING: recoverable, nothing is lost. ERROR: an operator is needed."""
+    """Records the events of one stream.
+
+    Level warning: nothing is lost, and the collector recovers by itself. Level error: an operator must act.
+    """
 
     def __init__(self, metrics: Metrics, status: StreamStatus, event_types: Sequence[str]) -> None:
         self._metrics = metrics
@@ -31,28 +34,35 @@ class StreamTelemetry:
         self._types = event_types
         self._labels = (status.source, status.stream)
         self._log = structlog.get_logger().bind(source=status.source, stream=status.stream)
-        self._logged: tuple[str, datetime] | None = None
-        self._letters: Counter[str] = Counter()
-        """Dead letters that no line has told of yet."""
-        self._letters_logged: datetime | None = None
+        self._logged_error: tuple[str, datetime] | None = None
+        self._dead_letters: Counter[str] = Counter()
+        """Dead letters that have not been logged yet."""
+        self._dead_letters_logged: datetime | None = None
         self._is_owned = False
-        self._state("not_owned")
+        self._set_state("not_owned")
+
+    def configured(self, max_poll_interval: timedelta) -> None:
+        """Export how often the stream is polled, whoever owns it. Alerts derive their limits from it."""
+        self._metrics.stream_interval.labels(*self._labels).set(max_poll_interval.total_seconds())
 
     def restoring(self, share: float) -> None:
-        """The state is being read, so far that share of it. A stream that is parked stays so until it runs."""
+        """This share of the stream's state has been restored. A parked stream stays parked until it runs."""
         self._status.restoring = round(share, 3)
         if self._status.state != "parked":
-            self._status.trouble = None
-            self._state("restoring")
+            self._status.last_error = None
+            self._set_state("restoring")
 
     def blocked(self, error: str, advice: str | None, retry_in_s: float, now: datetime) -> None:
-        """The state cannot be opened, for a reason that is logged of Kafka; with advice, an operator is needed."""
+        """The stream's partition cannot be taken over. If there is advice, an operator must act.
+
+        Writes no log line: KafkaTelemetry logs the reason once for the partition.
+        """
         self._status.restoring = None
-        self._state("backing_off" if advice is None else "parked")
-        self._status.trouble = Trouble(error, advice or _WAITS, now, now + timedelta(seconds=retry_in_s))
+        self._set_state("backing_off" if advice is None else "parked")
+        self._status.last_error = LastError(error, advice or _RETRIES, now, now + timedelta(seconds=retry_in_s))
 
     def owned(self, checkpoint: Checkpoint | None, entries: int, timeline: Timeline | None = None) -> None:
-        """This process runs the stream now. `timeline` is how to look at what it published lately."""
+        """This process now runs the stream. `timeline` returns what the stream published recently."""
         metrics = self._metrics
         for outcome in OUTCOMES:
             metrics.records.labels(*self._labels, outcome)
@@ -63,16 +73,16 @@ class StreamTelemetry:
         for reason in REASONS:
             metrics.dead_letters.labels(*self._labels, reason)
         self._is_owned = True
-        self._status.trouble = self._logged = self._status.restoring = None
+        self._status.last_error = self._logged_error = self._status.restoring = None
         self._status.timeline = timeline
-        self._state("catching_up")
-        self._log.info("stream_owned", **_where(checkpoint), ledger_entries=entries)
-        self._checkpoint(checkpoint, entries)
+        self._set_state("catching_up")
+        self._log.info("stream_owned", **_checkpoint_fields(checkpoint), ledger_entries=entries)
+        self._set_checkpoint(checkpoint, entries)
 
-    def disowned(self) -> None:
-        """This process stops running the stream, or stops trying to."""
-        self._state("not_owned")
-        self._status.trouble = self._status.restoring = None
+    def released(self) -> None:
+        """This process no longer runs the stream, or no longer tries to."""
+        self._set_state("not_owned")
+        self._status.last_error = self._status.restoring = None
         if not self._is_owned:
             return
         self._is_owned = False
@@ -86,36 +96,38 @@ class StreamTelemetry:
         ):
             gauge.remove(*self._labels)
         if self._status.missing is not None:
-            metrics.missing_sessions.remove(self._status.source)
+            metrics.missing_records.remove(*self._labels)
         status = self._status
         status.missing = status.timeline = status.requested_until = None
         status.checkpoint = status.last_window = status.last_success = None
         status.ledger_entries = 0
         (self._log.info if status.interruption is None else self._log.debug)("stream_released")
 
-    def begun(self, checkpoint: Checkpoint) -> None:
-        """The stream was never seen before: its first head is durable."""
-        self._log.info("stream_begun", **_where(checkpoint))
-        self._checkpoint(checkpoint, 0)
+    def initialized(self, checkpoint: Checkpoint) -> None:
+        """The stream is new, and its first checkpoint is committed."""
+        self._log.info("stream_begun", **_checkpoint_fields(checkpoint))
+        self._set_checkpoint(checkpoint, 0)
 
     def since_ignored(self, configured: datetime, checkpoint: Checkpoint) -> None:
+        """The configured `since` differs from the one with which the stream started, and has no effect."""
         text = (
-            f"since = {format_seconds(configured)} is ignored: the stream began at {format_seconds(checkpoint.since)}; "
-            "for older data add a separate source with since and until"
+            f"since = {format_seconds(configured)} is ignored, because the stream started at "
+            f"{format_seconds(checkpoint.since)}: for older data, add a separate source with since and until"
         )
-        if self._is_news(text):
+        if self._add_notice(text):
             self._log.warning("since_ignored", advice=text)
 
     def selection_changed(self, checkpoint: Checkpoint) -> None:
+        """The source selects another part of the account than before."""
         text = (
-            "the source now selects another part of the account; what was added to it is polled from "
-            f"{format_seconds(checkpoint.watermark)} on; for its history add a separate source with since and until"
+            "the source now selects another part of the account, and data of the added part is published from "
+            f"{format_seconds(checkpoint.watermark)} on: for its history, add a separate source with since and until"
         )
-        if self._is_news(text):
+        if self._add_notice(text):
             self._log.warning("selection_changed", advice=text)
 
     def committed(self, tally: Tally, checkpoint: Checkpoint, entries: int, now: datetime) -> None:
-        """A batch is durable: only now is it counted."""
+        """A batch was committed. Its records and events are counted only now."""
         metrics, status = self._metrics, self._status
         for outcome, count in tally.records.items():
             metrics.records.labels(*self._labels, outcome).inc(count)
@@ -129,19 +141,21 @@ class StreamTelemetry:
         status.records.update(tally.records)
         status.events.update(tally.events)
         status.dead_letters.update(tally.dead_letters)
-        self._letters.update(tally.dead_letters)
-        if self._letters and (self._letters_logged is None or now - self._letters_logged >= LOG_AGAIN):
-            self._log.error("dead_letters", **self._letters, advice="see the topic collector.dead_letters")
-            self._letters.clear()
-            self._letters_logged = now
+        self._dead_letters.update(tally.dead_letters)
+        if self._dead_letters and (
+            self._dead_letters_logged is None or now - self._dead_letters_logged >= LOG_INTERVAL
+        ):
+            self._log.error("dead_letters", **self._dead_letters, advice="see the topic collector.dead_letters")
+            self._dead_letters.clear()
+            self._dead_letters_logged = now
         if outside := tally.records.get("outside"):
             self._log.debug("records_outside", count=outside)
-        self._checkpoint(checkpoint, entries)
+        self._set_checkpoint(checkpoint, entries)
 
     def polled(
         self, window: Window, rows: int, took_s: float, checkpoint: Checkpoint, *, behind: bool, now: datetime
     ) -> None:
-        """A window was taken whole."""
+        """A window was fetched and published completely."""
         self._metrics.polls.labels(*self._labels, "ok" if rows else "empty").inc()
         self._metrics.poll_duration.labels(*self._labels).observe(took_s)
         self._metrics.last_success.labels(*self._labels).set(now.timestamp())
@@ -152,59 +166,62 @@ class StreamTelemetry:
         )
         if status.state in ("backing_off", "parked"):
             self._log.info("stream_recovered")
-        status.trouble = self._logged = None
-        self._state("catching_up" if behind else "live")
-        self._log.debug("polled", **_span(window), rows=rows, took_s=round(took_s, 3))
-        self._checkpoint(checkpoint, status.ledger_entries)
+        status.last_error = self._logged_error = None
+        self._set_state("catching_up" if behind else "live")
+        self._log.debug("polled", **_window_fields(window), rows=rows, took_s=round(took_s, 3))
+        self._set_checkpoint(checkpoint, status.ledger_entries)
 
     def idle(self) -> None:
-        """There is nothing to ask for yet, so nothing to catch up with: a period may only be over in hours."""
+        """No period has ended since the last poll, so the stream is not behind: the next one may end in hours."""
         if self._status.state == "catching_up":
-            self._state("live")
+            self._set_state("live")
 
-    def missing(self, count: int, lost: Sequence[Gap]) -> None:
-        """How many numbered records nothing was seen of so far, and those of which nothing is expected any more."""
-        self._metrics.missing_sessions.labels(self._status.source).set(count)
+    def missing_records(self, count: int, lost: Sequence[Gap]) -> None:
+        """`count` numbered records have not been received so far; no record is expected any more in the gaps `lost`."""
+        self._metrics.missing_records.labels(*self._labels).set(count)
         self._status.missing = count
         for gap in lost[:MAX_LINES]:
-            self._log.warning("sessions_missing", device=gap.series, first=gap.first, last=gap.last, count=gap.count)
+            self._log.warning("records_missing", series=gap.series, first=gap.first, last=gap.last, count=gap.count)
         if len(lost) > MAX_LINES:
             rest = lost[MAX_LINES:]
-            self._log.warning("sessions_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
+            self._log.warning("records_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
 
-    def narrowed(self, window: Window, reason: str) -> None:
-        self._log.info("window_halved", **_span(window), reason=reason)
+    def window_halved(self, window: Window, reason: str) -> None:
+        """The response to a window is too large: its halves are fetched instead."""
+        self._log.info("window_halved", **_window_fields(window), reason=reason)
 
-    def perhaps_capped(self, window: Window, rows: int) -> None:
+    def cap_suspected(self, window: Window, rows: int) -> None:
+        """A response has a round number of rows, as if the vendor limited it, but its halves have no further rows."""
         self._log.warning(
             "perhaps_capped",
-            **_span(window),
+            **_window_fields(window),
             rows=rows,
-            advice="the vendor returned a round number of rows, and as many for the window's halves: it seems whole",
+            advice="no action needed: the halves of the window contain no further rows, so the response seems complete",
         )
 
     def retrying(self, window: Window, reason: str, *, failures: int, delay_s: float, now: datetime) -> None:
-        """Passing trouble: nothing is lost, the same window is asked for again."""
+        """A temporary error. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "retry").inc()
-        self._trouble("backing_off", reason, _WAITS, window, failures, delay_s, now)
+        self._failed("backing_off", reason, _RETRIES, window, failures, delay_s, now)
 
-    def parked(self, window: Window | None, trouble: Park, *, failures: int, delay_s: float, now: datetime) -> None:
-        """Trouble that waits for an operator; nothing is lost, and it is tried again slowly."""
+    def parked(self, window: Window | None, error: Park, *, failures: int, delay_s: float, now: datetime) -> None:
+        """An error that an operator must fix. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "park").inc()
-        self._trouble("parked", str(trouble), trouble.advice, window, failures, delay_s, now)
+        self._failed("parked", str(error), error.advice, window, failures, delay_s, now)
 
     def failed(self, window: Window | None, error: Exception, *, failures: int, delay_s: float, now: datetime) -> None:
-        """A fault of this program's own: nothing is lost, and the stream's neighbours go on."""
+        """An unexpected error, which is a bug. Nothing is lost, and other streams continue."""
         self._metrics.polls.labels(*self._labels, "park").inc()
-        advice = "a fault of the collector: please report it with the log"
+        advice = "this is a bug in the collector: report it with the log"
         text = f"unexpected {type(error).__name__}: {error}"
-        self._trouble("parked", text, advice, window, failures, delay_s, now, fault=error)
+        self._failed("parked", text, advice, window, failures, delay_s, now, exception=error)
 
     def completed(self, checkpoint: Checkpoint) -> None:
-        self._state("complete")
-        self._log.info("stream_complete", **_where(checkpoint))
+        """The stream has an `until`, and everything before it is published and final."""
+        self._set_state("complete")
+        self._log.info("stream_complete", **_checkpoint_fields(checkpoint))
 
-    def _trouble(
+    def _failed(
         self,
         state: StreamState,
         error: str,
@@ -213,27 +230,27 @@ class StreamTelemetry:
         failures: int,
         delay_s: float,
         now: datetime,
-        fault: Exception | None = None,
+        exception: Exception | None = None,
     ) -> None:
-        self._state(state)
-        self._status.trouble = Trouble(error, advice, now, now + timedelta(seconds=delay_s))
-        if self._logged is None or self._logged[0] != error or now - self._logged[1] >= LOG_AGAIN:
-            self._logged = error, now
-            place = _span(window) if window else {}
-            log = self._log.bind(error=error, advice=advice, failures=failures, retry_in_s=round(delay_s), **place)
+        self._set_state(state)
+        self._status.last_error = LastError(error, advice, now, now + timedelta(seconds=delay_s))
+        if self._logged_error is None or self._logged_error[0] != error or now - self._logged_error[1] >= LOG_INTERVAL:
+            self._logged_error = error, now
+            location = _window_fields(window) if window else {}
+            log = self._log.bind(error=error, advice=advice, failures=failures, retry_in_s=round(delay_s), **location)
             if state == "parked":
-                log.error("stream_parked", exc_info=fault)
+                log.error("stream_parked", exc_info=exception)
             else:
                 log.warning("stream_backing_off")
 
-    def _is_news(self, notice: str) -> bool:
-        """Whether it was not told yet; from now on the row tells it."""
+    def _add_notice(self, notice: str) -> bool:
+        """Add a notice to the status. Returns whether it is new."""
         if notice in self._status.notices:
             return False
         self._status.notices.append(notice)
         return True
 
-    def _checkpoint(self, checkpoint: Checkpoint | None, entries: int) -> None:
+    def _set_checkpoint(self, checkpoint: Checkpoint | None, entries: int) -> None:
         self._status.checkpoint, self._status.ledger_entries = checkpoint, entries
         if checkpoint is None:
             return
@@ -242,18 +259,18 @@ class StreamTelemetry:
         self._metrics.window_span.labels(*self._labels).set(checkpoint.span.total_seconds())
         self._metrics.ledger_entries.labels(*self._labels).set(entries)
 
-    def _state(self, state: StreamState) -> None:
+    def _set_state(self, state: StreamState) -> None:
         self._status.state = state
         publish_state(self._metrics, self._status)
 
 
 def publish_state(metrics: Metrics, status: StreamStatus) -> None:
-    """Set the gauges of a stream's state to what its row shows."""
+    """Set the state gauges of a stream from its status."""
     for each in STATES:
         metrics.stream_state.labels(status.source, status.stream, each).set(each == status.shown_state)
 
 
-def _where(checkpoint: Checkpoint | None) -> dict[str, str]:
+def _checkpoint_fields(checkpoint: Checkpoint | None) -> dict[str, str]:
     if checkpoint is None:
         return {}
     return {
@@ -263,5 +280,5 @@ def _where(checkpoint: Checkpoint | None) -> dict[str, str]:
     }
 
 
-def _span(window: Window) -> dict[str, str]:
+def _window_fields(window: Window) -> dict[str, str]:
     return {"window_start": format_seconds(window.start), "window_end": format_seconds(window.end)}

@@ -1,4 +1,4 @@
-"""What happens between this process and a vendor."""
+"""Telemetry of requests to a vendor."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,55 +7,65 @@ from collector.telemetry.status import SourceStatus
 
 
 class VendorTelemetry:
-    """Tells of the requests and the exports of one source."""
+    """Records the requests and the exports of one source.
+
+    `on_progress` is called with a line of text after each request and when an export starts or ends, for commands that
+    show progress to a waiting user.
+    """
 
     def __init__(
         self,
         metrics: Metrics,
         source: str,
         status: SourceStatus | None = None,
-        watch: Callable[[str], None] | None = None,
+        on_progress: Callable[[str], None] | None = None,
     ) -> None:
         self._metrics = metrics
         self._source = source
         self._status = status or SourceStatus("", source)
-        self._watch = watch
+        self._on_progress = on_progress
         self._requests = 0
 
-    def asked(self, code: str, took_s: float, size: int) -> None:
-        """A request ended: status code or `error`, seconds, bytes of the body."""
+    def request_completed(self, code: str, took_s: float, body_bytes: int) -> None:
+        """A request ended. `code` is the HTTP status, or `error` if there was no response."""
         self._metrics.vendor_requests.labels(self._source, code).inc()
         self._metrics.vendor_request_duration.labels(self._source).observe(took_s)
-        self._metrics.vendor_response_bytes.labels(self._source).inc(size)
+        self._metrics.vendor_response_bytes.labels(self._source).inc(body_bytes)
         self._requests += 1
-        self._say("" if code == "200" else f", the last answer was {code}")
+        self._report_progress("" if code == "200" else f", last response: {code}")
 
-    def may_export(self, at_once: int) -> None:
-        """The vendor builds so many exports of the account at a time."""
-        self._status.exports_at_once = at_once
+    def set_export_limit(self, max_exports: int) -> None:
+        """The vendor builds at most this many exports of the account at a time."""
+        self._status.max_exports = max_exports
 
-    def exporting(self, more: int) -> None:
-        """So many more exports of the source are under way at the vendor."""
-        self._metrics.exports_in_flight.labels(self._source).inc(more)
-        self._status.exports_in_flight += more
-        self._say()
+    def export_started(self) -> None:
+        """The source requests an export, or resumes waiting for one."""
+        self._exports_changed(+1)
 
-    def exported(self, took_s: float) -> None:
-        """An export came to its end, so many seconds after it was asked for."""
+    def export_ended(self) -> None:
+        """The source no longer waits for the export, whether it was fetched or not."""
+        self._exports_changed(-1)
+
+    def export_completed(self, took_s: float) -> None:
+        """An export was fetched, this many seconds after it was requested."""
         self._metrics.export_duration.labels(self._source).observe(took_s)
 
     def counters(self, values: Mapping[str, float]) -> None:
-        """What the vendor itself counts of the account, by name."""
+        """The vendor's own counters of the account, by name."""
         for name, value in values.items():
             self._metrics.vendor_counters.labels(self._source, name).set(value)
 
-    def _say(self, more: str = "") -> None:
-        """For somebody who waits."""
-        if self._watch is not None:
-            export = "the vendor builds an export" if self._status.exports_in_flight else "asking"
-            self._watch(f"{export}, requests so far: {self._requests}{more}")
+    def _exports_changed(self, change: int) -> None:
+        self._metrics.exports_in_flight.labels(self._source).inc(change)
+        self._status.exports_in_flight += change
+        self._report_progress()
+
+    def _report_progress(self, suffix: str = "") -> None:
+        if self._on_progress is not None:
+            activity = "waiting for an export" if self._status.exports_in_flight else "requesting data"
+            self._on_progress(f"{activity}, {self._requests} requests so far{suffix}")
 
 
-def unreported(watch: Callable[[str], None] | None = None) -> VendorTelemetry:
-    """For the commands that ask a vendor and count nothing; `watch` is told what is going on, in words."""
-    return VendorTelemetry(Metrics(), "", watch=watch)
+def standalone_telemetry(on_progress: Callable[[str], None] | None = None) -> VendorTelemetry:
+    """For commands that request data from a vendor without exposing metrics."""
+    return VendorTelemetry(Metrics(), "", on_progress=on_progress)

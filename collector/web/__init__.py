@@ -1,1 +1,1 @@
-"""What one looks at: /metrics, /healthz, /readyz, /api/status, and the status page."""
+"""The HTTP server: /metrics, /healthz, /readyz, /api/status and the status page."""

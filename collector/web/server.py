@@ -1,4 +1,4 @@
-"""The process's own HTTP server. It shows what telemetry knows, and nothing that is secret."""
+"""The HTTP server of the process. It serves metrics and status; secrets are redacted."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from collector.web import static
 async def serving(
     address: tuple[str, int], process_status: ProcessStatus, registry: CollectorRegistry, clock: Clock
 ) -> AsyncIterator[None]:
-    """Serve until the end of the block. Raises UserError when the address cannot be listened on."""
+    """Serve until the end of the block. Raises UserError if the server cannot listen on the address."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -29,12 +29,12 @@ async def serving(
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        reason = process_status.not_ready()
+        reason = process_status.not_ready_reason()
         return web.Response(status=503, text=f"{redact(reason)}\n") if reason else web.Response(text="ready\n")
 
     async def status(_: web.Request) -> web.Response:
-        shown = orjson.dumps(redacted(process_status.as_json(clock.now())))
-        response = web.Response(body=shown, content_type="application/json", headers=static.HEADERS)
+        body = orjson.dumps(redacted(process_status.as_json(clock.now())))
+        response = web.Response(body=body, content_type="application/json", headers=static.HEADERS)
         response.enable_compression()
         return response
 
@@ -55,8 +55,9 @@ async def serving(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            advice = "set another address, or end what listens there"
-            raise UserError(f"http.listen = {host}:{port}: {error.strerror or error}: {advice}") from error
+            advice = "configure another address, or stop the process that listens there"
+            text = f"http.listen = {host}:{port}: {error.strerror or error}: {advice}"
+            raise UserError(text, code="cannot_listen") from error
         yield
     finally:
         await runner.cleanup()

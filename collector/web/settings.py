@@ -1,4 +1,4 @@
-"""`[http]` in the configuration."""
+"""The table `[http]` of the configuration."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def _is_address(text: str) -> str:
 
 
 class HttpSettings(BaseModel):
-    """`[http]`."""
+    """The table `[http]`."""
 
     model_config = STRICT
 
@@ -28,5 +28,5 @@ class HttpSettings(BaseModel):
 
     @property
     def is_loopback(self) -> bool:
-        """Nothing but this machine reaches it."""
+        """Whether only this machine can connect to the server."""
         return is_loopback(self.address[0])

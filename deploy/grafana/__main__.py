@@ -1,6 +1,6 @@
-"""`make dashboards`: the dashboards as Grafana reads them, made anew of the code."""
+"""`make dashboards`: generate the JSON of the dashboards from the code."""
 
-from deploy.grafana.written import files
+from deploy.grafana.files import dashboard_files
 
-for path, text in files().items():
+for path, text in dashboard_files().items():
     path.write_text(text, "utf-8")

@@ -1,4 +1,4 @@
-"""The kinds of panels, each with what all of its kind have in common."""
+"""Builders of panels: the common settings of each kind."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,11 +32,11 @@ CURSOR = DashboardCursorSync.CROSSHAIR
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, BLUE, YELLOW, ORANGE, RED, GREY = "green", "blue", "yellow", "orange", "red", "text"
 Steps = Mapping[float, str]
-"""From which value on which colour."""
+"""Colours by the value from which they apply."""
 
 
 class Column(Struct, frozen=True):
-    """A column of a table: what a query says of each row."""
+    """A column of a table: the value of a query for each row."""
 
     title: str
     expr: str
@@ -44,15 +44,17 @@ class Column(Struct, frozen=True):
     steps: Steps = {}
     mappings: Sequence[ValueMapping] = ()
     is_shown: bool = True
-    """False where a query only brings a label along."""
+    """False if the query only adds a label to the rows."""
 
 
-def number(title: str, says: str, queries: Mapping[str, str], *, unit: str = "short", width: int = 3) -> stat.Panel:
-    """What is so now, large. `queries` by their legends."""
+def stat_panel(
+    title: str, description: str, queries: Mapping[str, str], *, unit: str = "short", width: int = 3
+) -> stat.Panel:
+    """Current values in large type. `queries` by legend."""
     panel = (
         stat.Panel()
         .title(title)
-        .description(says)
+        .description(description)
         .datasource(DATASOURCE)
         .span(width)
         .height(4)
@@ -67,12 +69,14 @@ def number(title: str, says: str, queries: Mapping[str, str], *, unit: str = "sh
     return panel
 
 
-def lines(title: str, says: str, queries: Mapping[str, str], *, unit: str, width: int = 8) -> timeseries.Panel:
-    """How it was. `queries` by their legends."""
+def line_panel(
+    title: str, description: str, queries: Mapping[str, str], *, unit: str, width: int = 8
+) -> timeseries.Panel:
+    """Values over time. `queries` by legend."""
     panel = (
         timeseries.Panel()
         .title(title)
-        .description(says)
+        .description(description)
         .datasource(DATASOURCE)
         .span(width)
         .height(8)
@@ -84,7 +88,7 @@ def lines(title: str, says: str, queries: Mapping[str, str], *, unit: str, width
             common.VizLegendOptions()
             .display_mode(LegendDisplayMode.LIST)
             .placement(LegendPlacement.BOTTOM)
-            .show_legend(True)  # noqa: FBT003 - the SDK's
+            .show_legend(True)  # noqa: FBT003 - the SDK's signature
         )
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
     )
@@ -93,14 +97,14 @@ def lines(title: str, says: str, queries: Mapping[str, str], *, unit: str, width
     return panel
 
 
-def timeline(
-    title: str, says: str, queries: Mapping[str, str], mappings: Sequence[ValueMapping]
+def state_panel(
+    title: str, description: str, queries: Mapping[str, str], mappings: Sequence[ValueMapping]
 ) -> statetimeline.Panel:
-    """Which state it was in, and how long."""
+    """States over time. `queries` by legend."""
     panel = (
         statetimeline.Panel()
         .title(title)
-        .description(says)
+        .description(description)
         .datasource(DATASOURCE)
         .span(24)
         .height(7)
@@ -114,12 +118,12 @@ def timeline(
     return panel
 
 
-def rows(
-    title: str, says: str, labels: Mapping[str, str], columns: Sequence[Column], *, width: int, height: int = 9
+def table_panel(
+    title: str, description: str, labels: Mapping[str, str], columns: Sequence[Column], *, width: int, height: int = 9
 ) -> table.Panel:
-    """A row for each thing that `labels` name, each with its title; the largest value of the first column is on top."""
-    alone = len(columns) == 1
-    values = {"Value" if alone else f"Value #{column.title}": column for column in columns}
+    """A table with a row for each combination of `labels` (titles by label), sorted by the first column, descending."""
+    is_single = len(columns) == 1
+    values = {"Value" if is_single else f"Value #{column.title}": column for column in columns}
     titles = {**labels} | {name: column.title for name, column in values.items()}
     organized = {
         "excludeByName": {"Time": True} | {name: True for name, column in values.items() if not column.is_shown},
@@ -129,31 +133,31 @@ def rows(
     panel = (
         table.Panel()
         .title(title)
-        .description(says)
+        .description(description)
         .datasource(DATASOURCE)
         .span(width)
         .height(height)
         .no_value("none")
-        .sort_by([common.TableSortByFieldState().display_name(columns[0].title).desc(True)])  # noqa: FBT003 - the SDK's
+        .sort_by([common.TableSortByFieldState().display_name(columns[0].title).desc(True)])  # noqa: FBT003 - the SDK's signature
         .with_transformation(DataTransformerConfig("merge", options={}))
         .with_transformation(DataTransformerConfig("organize", options=organized))
     )
     for column in columns:
         panel.with_target(_query(column.expr).instant().format(PromQueryFormat.TABLE).ref_id(column.title))
-        panel.override_by_name(column.title, _shown(column))
+        panel.override_by_name(column.title, _overrides(column))
     return panel
 
 
-def colours(steps: Steps, first: str = GREEN) -> ThresholdsConfig:
+def thresholds(steps: Steps, first: str = GREEN) -> ThresholdsConfig:
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(_steps(steps, first))
 
 
-def named(names: Mapping[float, tuple[str, str]]) -> ValueMap:
-    """Numbers that stand for words: each with its text and its colour."""
+def value_mapping(texts: Mapping[float, tuple[str, str]]) -> ValueMap:
+    """Show numbers as text: text and colour by number."""
     return ValueMap(
         {
             f"{value:g}": ValueMappingResult(text=text, color=colour, index=place)
-            for place, (value, (text, colour)) in enumerate(names.items())
+            for place, (value, (text, colour)) in enumerate(texts.items())
         }
     )
 
@@ -162,15 +166,15 @@ def _steps(steps: Steps, first: str) -> list[Threshold]:
     return [Threshold(None, first), *(Threshold(value, colour) for value, colour in steps.items())]
 
 
-def _shown(column: Column) -> list[DynamicConfigValue]:
-    found = [DynamicConfigValue("unit", column.unit)]
+def _overrides(column: Column) -> list[DynamicConfigValue]:
+    overrides = [DynamicConfigValue("unit", column.unit)]
     if column.mappings:
-        found.append(DynamicConfigValue("mappings", list(column.mappings)))
+        overrides.append(DynamicConfigValue("mappings", list(column.mappings)))
     if column.steps:
-        found.append(DynamicConfigValue("thresholds", colours(column.steps).build()))
+        overrides.append(DynamicConfigValue("thresholds", thresholds(column.steps).build()))
     if column.mappings or column.steps:
-        found.append(DynamicConfigValue("custom.cellOptions", TableColoredBackgroundCellOptions()))
-    return found
+        overrides.append(DynamicConfigValue("custom.cellOptions", TableColoredBackgroundCellOptions()))
+    return overrides
 
 
 def _query(expr: str) -> prometheus.Dataquery:

@@ -1,7 +1,7 @@
-"""How the dashboard asks: PromQL, with the dashboard's variables as filters.
+"""PromQL expressions with the dashboard's variables as filters.
 
-What is of a stream is summed over all replicas, or the newest of it taken: a stream moves between them. Only what is
-of a process is filtered by the replica.
+Metrics of streams and sources are aggregated over all replicas, because streams move between them. Only metrics of
+processes are filtered by replica.
 """
 
 
@@ -35,10 +35,14 @@ def per_second(counter: str) -> str:
 
 
 def quantile(share: float, by: str, buckets: str, over: str = "$__rate_interval") -> str:
-    """Below which value so large a share of a histogram's observations lies."""
+    """The value below which this share of a histogram's observations lies."""
     return f"histogram_quantile({share}, sum by ({by}, le) (rate({buckets}[{over}])))"
 
 
-def counted(counter: str, over: str) -> str:
-    """How much was counted. A series that was not there before has counted all of it since."""
+def increase(counter: str, over: str) -> str:
+    """The increase of a counter over a range.
+
+    PromQL's `increase` ignores the first value of a new series. For a series that did not exist before the range, the
+    increase is its value.
+    """
     return f"{counter} unless {counter} offset {over} or increase({counter}[{over}])"

@@ -83,7 +83,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line_with_its_key(tmp_path: P
     assert (2, "") == (ended.code, ended.out)
     (line,) = ended.err.splitlines()
     assert line.startswith(f"http.listen = 127.0.0.1:{port}: ")
-    assert "address already in use: set another address, or end what listens there" in line
+    assert "address already in use" in line
 
 
 async def test_python_without_asserts_is_refused() -> None:

@@ -131,7 +131,7 @@ def test_what_is_piped_on_is_events_alone_while_the_terminal_says_what_is_waited
         lines = out.read().decode().splitlines()
 
     assert 20 == len([json.loads(line) for line in lines])
-    assert "the vendor builds an export" in terminal.written
+    assert "waiting for an export" in terminal.written
     assert ["20 events"] == terminal.seen
 
 

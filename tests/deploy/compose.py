@@ -1,4 +1,4 @@
-"""deploy/compose.yaml, as it is written."""
+"""Reads deploy/compose.yaml."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import yaml
 from tests.container.image import TREE
 
 FILE = TREE / "deploy/compose.yaml"
-OURS = ("simulator", "collector-1", "collector-2")
+COLLECTOR_SERVICES = ("simulator", "collector-1", "collector-2")
 
 
 def services() -> dict[str, Any]:
@@ -19,13 +19,13 @@ def services() -> dict[str, Any]:
 
 
 def mounts(service: dict[str, Any]) -> dict[str, Path]:
-    """What lies outside by the place inside at which it is seen."""
-    found = (each.split(":") for each in service.get("volumes", []))
+    """The host paths of a service's volumes, by the path in the container."""
+    found = (volume.split(":") for volume in service.get("volumes", []))
     return {inside: FILE.parent / outside for outside, inside, _ in found}
 
 
-def image(instruction: str) -> Any:  # noqa: ANN401 - what JSON may hold
-    """What an instruction of the Dockerfile gives to the image: a list in JSON, or a word."""
+def image(instruction: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value of an instruction of the Dockerfile's last stage: a list if it is JSON, else text."""
     text = (TREE / "Dockerfile").read_text("utf-8").rpartition("\nFROM ")[2]
     (found,) = re.findall(rf"^{instruction} (?:--.* CMD )?(.*)$", text, re.MULTILINE)
     return json.loads(found) if found.startswith("[") else found

@@ -1,6 +1,6 @@
-"""deploy/kubernetes, put together as `kubectl kustomize` does it: as far as the base there goes, and no further.
+"""Renders deploy/kubernetes as `kubectl kustomize` does, as far as that base needs it.
 
-Generated names end with no hash here.
+Unlike there, generated names have no hash.
 """
 
 from typing import Any
@@ -11,15 +11,17 @@ from tests.container.image import TREE
 
 FOLDER = TREE / "deploy/kubernetes"
 KEYS = {"apiVersion", "kind", "resources", "configMapGenerator", "images"}
-"""What is understood here of a kustomization."""
+"""The supported keys of a kustomization."""
 
 Object = dict[str, Any]
 
 
 def rendered() -> list[Object]:
     base = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
-    assert KEYS >= base.keys(), "teach the tests about the others"
-    resources = [each for name in base["resources"] for each in yaml.safe_load_all((FOLDER / name).read_text("utf-8"))]
+    assert KEYS >= base.keys(), "support the other keys here"
+    resources = [
+        object_ for name in base["resources"] for object_ in yaml.safe_load_all((FOLDER / name).read_text("utf-8"))
+    ]
     images = {each["name"]: f"{each['newName']}:{each['newTag']}" for each in base["images"]}
     for resource in resources:
         if resource["kind"] == "Deployment":

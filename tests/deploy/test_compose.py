@@ -1,4 +1,4 @@
-"""What deploy/compose.yaml promises: it is right, names what there is, and opens nothing to other machines."""
+"""deploy/compose.yaml: valid, consistent with the image, and closed to other machines."""
 
 import subprocess
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.harness import collector
-from tests.deploy.compose import FILE, OURS, image, mounts, services
+from tests.deploy.compose import COLLECTOR_SERVICES, FILE, image, mounts, services
 from tests.kafka import broker
 from tests.needs import need
 
@@ -15,15 +15,15 @@ MOUNTS = sorted({path for service in SERVICES.values() for path in mounts(servic
 each_service = pytest.mark.parametrize("name", SERVICES)
 
 
-def test_docker_understands_it() -> None:
-    need("COMPOSE", _no_compose())
+def test_docker_compose_accepts_the_file() -> None:
+    need("COMPOSE", _why_no_compose())
     done = subprocess.run(
         ["docker", "compose", "-f", FILE, "config", "--quiet"], check=False, capture_output=True, text=True
     )
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
-def _no_compose() -> str:
+def _why_no_compose() -> str:
     try:
         done = subprocess.run(["docker", "compose", "version"], check=False, capture_output=True)
     except FileNotFoundError:
@@ -31,33 +31,33 @@ def _no_compose() -> str:
     return "no docker compose" if done.returncode else ""
 
 
-def test_it_is_the_whole_thing() -> None:
-    assert {*OURS, "kafka", "prometheus", "grafana"} == SERVICES.keys()
+def test_the_system_is_complete() -> None:
+    assert {*COLLECTOR_SERVICES, "kafka", "prometheus", "grafana"} == SERVICES.keys()
 
 
 @each_service
-def test_the_version_of_every_image_is_named(name: str) -> None:
+def test_every_image_has_a_version(name: str) -> None:
     _, _, tag = SERVICES[name]["image"].partition(":")
     assert tag not in ("", "latest")
 
 
-def test_kafka_is_the_one_of_the_tests() -> None:
+def test_the_version_of_kafka_is_the_tested_one() -> None:
     version = SERVICES["kafka"]["image"].partition(":")[2]
     assert f"<version>{version}</version>" in broker.POM.read_text("utf-8")
 
 
 @pytest.mark.parametrize("path", MOUNTS, ids=lambda path: path.name)
-def test_what_is_mounted_is_there(path: Path) -> None:
+def test_mounted_paths_exist(path: Path) -> None:
     assert path.exists()
 
 
 @each_service
-def test_what_is_mounted_is_only_read(name: str) -> None:
+def test_mounts_are_read_only(name: str) -> None:
     assert [] == [each for each in SERVICES[name].get("volumes", []) if not each.endswith(":ro")]
 
 
 @each_service
-def test_ports_are_open_to_this_machine_alone(name: str) -> None:
+def test_ports_are_published_on_the_loopback_address_only(name: str) -> None:
     assert [] == [each for each in SERVICES[name].get("ports", []) if not each.startswith("127.0.0.1:")]
 
 
@@ -67,26 +67,28 @@ def test_no_two_services_want_the_same_port() -> None:
 
 
 @each_service
-def test_nothing_gains_rights_and_but_for_kafka_nothing_writes_or_has_any(name: str) -> None:
+def test_services_have_no_privileges_and_all_but_kafka_a_read_only_root(name: str) -> None:
     service = SERVICES[name]
     assert ["no-new-privileges:true"] == service["security_opt"]
-    if name != "kafka":  # whose image writes its configuration as it starts
+    if name != "kafka":  # the image of Kafka writes its configuration at start
         assert (True, ["ALL"]) == (service["read_only"], service["cap_drop"])
 
 
 @each_service
-def test_a_service_waits_for_those_that_can_say_that_they_are_there(name: str) -> None:
+def test_a_service_waits_until_its_dependencies_are_healthy(name: str) -> None:
     for other, how in SERVICES[name].get("depends_on", {}).items():
         assert {"condition": "service_healthy"} == how
-        assert "healthcheck" in SERVICES[other] or "collector" in other, "a collector's is in its image"
+        assert "healthcheck" in SERVICES[other] or "collector" in other, (
+            "the health check of a collector is in its image"
+        )
 
 
-def test_a_collector_has_the_time_that_it_may_need_to_stop() -> None:
-    assert ["30s", "30s"] == [SERVICES[name]["stop_grace_period"] for name in OURS if "collector" in name]
+def test_a_collector_has_enough_time_to_stop() -> None:
+    assert ["30s", "30s"] == [SERVICES[name]["stop_grace_period"] for name in COLLECTOR_SERVICES if "collector" in name]
 
 
 @pytest.mark.anyio
-async def test_the_configuration_is_right_and_is_mounted_where_the_image_looks_for_it() -> None:
+async def test_the_configuration_is_valid_and_mounted_where_the_image_looks_for_it() -> None:
     path = mounts(SERVICES["collector-1"])[f"{image('WORKDIR')}/config.toml"]
 
     ended = await collector("check", "--offline", "--config", str(path))
@@ -94,18 +96,18 @@ async def test_the_configuration_is_right_and_is_mounted_where_the_image_looks_f
     assert (0, f"ok     {path}: is right: 2 sources\n", "") == (ended.code, ended.out, ended.err)
 
 
-def test_kafka_accepts_what_its_environment_says(tmp_path: Path) -> None:
-    """As the image does it: KAFKA_A_B is the key a.b."""
+def test_kafka_accepts_its_environment(tmp_path: Path) -> None:
+    """The image of Kafka turns the variable KAFKA_A_B into the key a.b."""
     need("KAFKA", broker.why_not())
     environment = {name: str(value) for name, value in SERVICES["kafka"]["environment"].items()}
     cluster = environment.pop("CLUSTER_ID")
     keys = {name.removeprefix("KAFKA_").lower().replace("_", "."): value for name, value in environment.items()}
     keys["log.dirs"] = str(tmp_path / "data")
-    written = tmp_path / "server.properties"
-    written.write_text("".join(f"{key}={value}\n" for key, value in keys.items()), "utf-8")
+    properties = tmp_path / "server.properties"
+    properties.write_text("".join(f"{key}={value}\n" for key, value in keys.items()), "utf-8")
 
     done = subprocess.run(
-        ["java", "-cp", f"{broker.jars()}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", written],
+        ["java", "-cp", f"{broker.jars()}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties],
         check=False,
         capture_output=True,
         text=True,

@@ -1,6 +1,6 @@
-"""deploy/compose.yaml, run: its commands, its environment and its configuration, as processes of this machine.
+"""The commands, environments and configuration of deploy/compose.yaml, run as local processes.
 
-Kafka is the tests' own; Prometheus and Grafana have tests of their own.
+Kafka is the broker of the tests; Prometheus and Grafana have their own tests.
 """
 
 import os
@@ -17,26 +17,26 @@ import anyio
 import pytest
 
 from tests.commands.harness import closed_port
-from tests.deploy.compose import OURS, image, mounts, services
+from tests.deploy.compose import COLLECTOR_SERVICES, image, mounts, services
 from tests.kafka.daemon import reading, until
 
 pytestmark = pytest.mark.anyio
 
 TOPICS = ("seemetrix.sessions", "seemetrix.devices", "seemetrix.counters", "quividi.viewers")
-SIMULATOR, *COLLECTORS = OURS
-_SURROUNDINGS = ("PATH", "HOME", "TMPDIR")
+SIMULATOR, *COLLECTORS = COLLECTOR_SERVICES
+_INHERITED_VARIABLES = ("PATH", "HOME", "TMPDIR")
 
 
-class Placed:
-    """Our services, at addresses of this machine instead of names in a network of their own."""
+class LocalServices:
+    """The services, at local addresses instead of names in a Docker network."""
 
     def __init__(self, home: Path, kafka: str, prefix: str) -> None:
         self._home = home
         self._services = services()
-        self._own = {"COLLECTOR__KAFKA__TOPIC_PREFIX": prefix, "COLLECTOR__KAFKA__GROUP": f"{prefix}group"}
-        self._listen = {name: f"127.0.0.1:{closed_port()}" for name in OURS}
+        self._isolation = {"COLLECTOR__KAFKA__TOPIC_PREFIX": prefix, "COLLECTOR__KAFKA__GROUP": f"{prefix}group"}
+        self._listen = {name: f"127.0.0.1:{closed_port()}" for name in COLLECTOR_SERVICES}
         vendors = self._listen[SIMULATOR]
-        self._here = {
+        self._addresses = {
             "kafka:19092": kafka,
             "simulator:8864": vendors,
             "0.0.0.0:8864": vendors,
@@ -45,12 +45,12 @@ class Placed:
 
     @contextmanager
     def running(self, name: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """What an engine would start, until the end of the block: the image's program with the service's command."""
+        """Run the entry point of the image with the command of the service until the end of the block."""
         service, folder = self._services[name], self._home / name
         folder.mkdir()
-        for inside, outside in mounts(service).items():
-            assert Path(image("WORKDIR")) == Path(inside).parent
-            (folder / Path(inside).name).write_text(self._placed(outside.read_text("utf-8")), "utf-8")
+        for container_path, host_path in mounts(service).items():
+            assert Path(image("WORKDIR")) == Path(container_path).parent
+            (folder / Path(container_path).name).write_text(self._localized(host_path.read_text("utf-8")), "utf-8")
         command = self._command([*image("ENTRYPOINT"), *service.get("command", image("CMD"))])
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, env=self._environment(name), stdout=log, stderr=log)
@@ -61,9 +61,9 @@ class Placed:
             process.wait()
 
     async def is_healthy(self, name: str) -> bool:
-        """What the service's health check says; where it has none, that of the image."""
-        how, *command = self._services[name].get("healthcheck", {}).get("test") or ["CMD", *image("HEALTHCHECK")]
-        assert "CMD" == how
+        """Run the health check of the service; if it has none, that of the image."""
+        kind, *command = self._services[name].get("healthcheck", {}).get("test") or ["CMD", *image("HEALTHCHECK")]
+        assert "CMD" == kind
         done = await anyio.run_process(self._command(command), check=False, env=self._environment(name))
         return done.returncode == 0
 
@@ -73,30 +73,30 @@ class Placed:
             return response.status == 200
 
     def _environment(self, name: str) -> dict[str, str]:
-        """The service's, and what keeps tests apart."""
-        surroundings = {each: os.environ[each] for each in _SURROUNDINGS if each in os.environ}
-        own = {**self._own, "COLLECTOR__HTTP__LISTEN": self._listen[name]}
-        return {**surroundings, **self._services[name].get("environment", {}), **own}
+        """The environment of the service, and settings that isolate the test."""
+        inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
+        own = {**self._isolation, "COLLECTOR__HTTP__LISTEN": self._listen[name]}
+        return {**inherited, **self._services[name].get("environment", {}), **own}
 
-    def _command(self, given: Sequence[str]) -> list[str]:
-        """Of the Python and the package that are tested."""
-        first, *rest = given
+    def _command(self, command: Sequence[str]) -> list[str]:
+        """The command with the tested Python and package."""
+        first, *rest = command
         program = {"python": [], "collector": ["-m", "collector"]}[Path(first).name]
-        return [sys.executable, *program, *map(self._placed, rest)]
+        return [sys.executable, *program, *map(self._localized, rest)]
 
-    def _placed(self, text: str) -> str:
-        return re.sub("|".join(map(re.escape, self._here)), lambda found: self._here[found[0]], text)
+    def _localized(self, text: str) -> str:
+        return re.sub("|".join(map(re.escape, self._addresses)), lambda found: self._addresses[found[0]], text)
 
 
 async def test_events_of_both_vendors_flow_through_two_replicas(kafka: str, prefix: str, tmp_path: Path) -> None:
-    placed = Placed(tmp_path, kafka, prefix)
+    local = LocalServices(tmp_path, kafka, prefix)
     with ExitStack() as running:
-        running.enter_context(placed.running(SIMULATOR))
-        await until(partial(placed.is_healthy, SIMULATOR), "the simulator is healthy")
-        replicas = [running.enter_context(placed.running(name)) for name in COLLECTORS]
+        running.enter_context(local.running(SIMULATOR))
+        await until(partial(local.is_healthy, SIMULATOR), "the simulator is healthy")
+        replicas = [running.enter_context(local.running(name)) for name in COLLECTORS]
         for name in COLLECTORS:
-            await until(partial(placed.is_healthy, name), f"{name} is healthy")
-            await until(partial(placed.is_ready, name), f"{name} is ready")
+            await until(partial(local.is_healthy, name), f"{name} is healthy")
+            await until(partial(local.is_ready, name), f"{name} is ready")
         for topic in TOPICS:
             async with reading(kafka, [prefix + topic]) as reader:
                 await until(partial(reader.has, 1), f"an event in {topic}")

@@ -1,4 +1,4 @@
-"""What deploy/kubernetes promises: objects that Kubernetes accepts, that agree with each other and with the program."""
+"""deploy/kubernetes: objects that Kubernetes accepts, consistent with each other and with the image."""
 
 import re
 import subprocess
@@ -18,14 +18,14 @@ from tests.deploy.kustomize import FOLDER, Object, rendered
 from tests.needs import absent, need
 
 OBJECTS = {each["kind"]: each for each in rendered()}
-"""One of a kind."""
+"""By kind; there is one object of each."""
 POD = OBJECTS["Deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
 LABELS = POD["metadata"]["labels"]
-OWNERS = "monitoring.coreos.com/"
-"""Of kinds that are not Kubernetes' own."""
+OPERATOR_GROUP = "monitoring.coreos.com/"
+"""The API group of the Prometheus Operator."""
 
-# As https://prometheus-operator.dev/docs/api-reference/api/ has it: what is used here, and nothing unknown.
+# The part of https://prometheus-operator.dev/docs/api-reference/api/ that is used here. Other keys are rejected.
 _TEXT = {"type": "string"}
 _DURATION = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}
 _LABELS = {"type": "object", "additionalProperties": _TEXT}
@@ -66,24 +66,28 @@ SERVICE_MONITOR = {
 }
 
 
-@pytest.mark.parametrize("kind", [kind for kind, each in OBJECTS.items() if not each["apiVersion"].startswith(OWNERS)])
-def test_kubernetes_knows_every_key_of_an_object(kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", [kind for kind, each in OBJECTS.items() if not each["apiVersion"].startswith(OPERATOR_GROUP)]
+)
+def test_kubernetes_accepts_every_key_of_an_object(kind: str) -> None:
     kubernetes_validate.validate(OBJECTS[kind], kubernetes_validate.latest_version(), strict=True)
 
 
-def test_the_operator_knows_every_key_of_the_service_monitor() -> None:
+def test_the_operator_accepts_every_key_of_the_service_monitor() -> None:
     jsonschema.validate(OBJECTS["ServiceMonitor"], SERVICE_MONITOR)
 
 
-def test_kustomize_makes_the_same_of_it() -> None:
+def test_kubectl_renders_the_same_objects() -> None:
     need("KUBECTL", absent("kubectl"))
-    told = subprocess.run(["kubectl", "kustomize", FOLDER], check=True, capture_output=True, text=True).stdout
-    told = re.sub(r"\bcollector-[0-9a-z]{10}$", "collector", told, flags=re.MULTILINE)  # the hash of a generated name
+    output = subprocess.run(["kubectl", "kustomize", FOLDER], check=True, capture_output=True, text=True).stdout
+    output = re.sub(
+        r"\bcollector-[0-9a-z]{10}$", "collector", output, flags=re.MULTILINE
+    )  # the hash of a generated name
 
     def ordered(objects: Iterable[Object]) -> list[Object]:
         return sorted(objects, key=lambda each: str(each["kind"]))
 
-    assert ordered(rendered()) == ordered(yaml.safe_load_all(told))
+    assert ordered(rendered()) == ordered(yaml.safe_load_all(output))
 
 
 def test_every_selector_selects_the_pods() -> None:
@@ -97,13 +101,13 @@ def test_every_selector_selects_the_pods() -> None:
     assert [LABELS] * 6 == selectors
 
 
-def test_prometheus_finds_the_service_and_calls_its_job_as_the_rules_do() -> None:
+def test_the_service_monitor_selects_the_service_and_names_the_job_of_the_rules() -> None:
     monitor, service = OBJECTS["ServiceMonitor"]["spec"], OBJECTS["Service"]
     assert service["metadata"]["labels"] == monitor["selector"]["matchLabels"]
     assert "collector" == service["metadata"]["labels"][monitor["jobLabel"]]
 
 
-def test_ports_are_named_and_are_those_of_the_image() -> None:
+def test_ports_are_named_and_match_the_image() -> None:
     ((name, port),) = ((each["name"], each["containerPort"]) for each in CONTAINER["ports"])
     assert HttpSettings(listen=dict(_environment())["COLLECTOR__HTTP__LISTEN"]).address == ("0.0.0.0", port)  # noqa: S104
     assert str(port) == image("EXPOSE")
@@ -120,7 +124,7 @@ def _environment() -> list[list[str]]:
     return [each.split("=", 1) for each in image("ENV").split()]
 
 
-def test_what_is_mounted_is_there_and_the_rest_is_the_operators_secret() -> None:
+def test_mounted_paths_come_from_the_configuration_and_the_documented_secret() -> None:
     places = {each["name"]: each["mountPath"] for each in CONTAINER["volumeMounts"]}
     sources = {each["name"]: each for each in POD["spec"]["volumes"]}
     assert places.keys() == sources.keys()
@@ -129,26 +133,29 @@ def test_what_is_mounted_is_there_and_the_rest_is_the_operators_secret() -> None
     assert image("WORKDIR") == places["config"]
     named = re.findall(r'file = "(.*)"', OBJECTS["ConfigMap"]["data"]["config.toml"])
     assert {places["secrets"]} == {name.rpartition("/")[0] for name in named}
-    told = (FOLDER.parent / "README.md").read_text("utf-8")
-    assert [] == [name for name in named if f"--from-file={name.rpartition('/')[2]}" not in told]
-    assert f"create secret generic {sources['secrets']['secret']['secretName']} " in told
+    readme = (FOLDER.parent / "README.md").read_text("utf-8")
+    assert [] == [name for name in named if f"--from-file={name.rpartition('/')[2]}" not in readme]
+    assert f"create secret generic {sources['secrets']['secret']['secretName']} " in readme
 
 
 @pytest.mark.anyio
-async def test_the_configuration_is_right() -> None:
+async def test_the_configuration_is_valid() -> None:
     path = str(FOLDER / "config.toml")
     ended = await collector("check", "--offline", "--config", path)
     assert (0, f"ok     {path}: is right: 2 sources\n", "") == (ended.code, ended.out, ended.err)
 
 
-def test_kafkas_port_is_let_through() -> None:
+def test_the_network_policy_allows_the_port_of_kafka() -> None:
     (servers,) = re.findall(r'bootstrap_servers = "(.*)"', OBJECTS["ConfigMap"]["data"]["config.toml"])
     ports = [port["port"] for rule in OBJECTS["NetworkPolicy"]["spec"]["egress"] for port in rule["ports"]]
     assert [53, 53, int(servers.rpartition(":")[2]), 443] == ports
 
 
 def test_the_pod_is_restricted() -> None:
-    """https://kubernetes.io/docs/concepts/security/pod-security-standards/, "Restricted", and a root that is read."""
+    """As the standard "Restricted" requires, and with a read-only root file system.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
     pod = POD["spec"]["securityContext"]
     assert (True, {"type": "RuntimeDefault"}) == (pod["runAsNonRoot"], pod["seccompProfile"])
     assert image("USER") == f"{pod['runAsUser']}:{pod['runAsGroup']}"
@@ -165,9 +172,9 @@ def test_the_pod_is_restricted() -> None:
     assert not {"hostNetwork", "hostPID", "hostIPC"} & POD["spec"].keys()
 
 
-def test_it_has_the_time_that_it_may_need_to_stop() -> None:
+def test_the_pod_has_enough_time_to_stop() -> None:
     assert POD["spec"]["terminationGracePeriodSeconds"] >= STOP_S + 5
 
 
-def test_the_image_is_of_this_version() -> None:
+def test_the_image_has_this_version() -> None:
     assert __version__ == CONTAINER["image"].rpartition(":")[2]

@@ -80,17 +80,17 @@ async def look_at(port: int, rows: dict[str, Row]) -> None:
     """The page shows them: the fullest cell of each strip with its number."""
     async with (
         browsing() as browser,
-        window(browser, f"http://127.0.0.1:{port}") as seen,
+        window(browser, f"http://127.0.0.1:{port}") as page,
     ):
         for row in rows.values():
             name = f"{row['source']} {row['stream']}"
-            said = seen.day(name).locator(".bubble b")
-            await seen.day(name).focus()
-            await seen.page.keyboard.press("End")
+            said = page.timeline(name).locator(".bubble b")
+            await page.timeline(name).focus()
+            await page.tab.keyboard.press("End")
             fullest = f"{max(numbers(row).values()):,} records"
             for _ in range(10):  # they are of the last half hour
                 if await said.inner_text() == fullest:
                     break
-                await seen.page.keyboard.press("ArrowLeft")
+                await page.tab.keyboard.press("ArrowLeft")
             await expect(said).to_have_text(fullest)
-        assert ([], []) == (seen.complaints, seen.strangers)
+        assert ([], []) == (page.console_messages, page.foreign_requests)

@@ -1,4 +1,4 @@
-"""A real Prometheus for the tests, with the committed configuration and targets of the test's own."""
+"""A real Prometheus with the committed configuration and the targets of a test."""
 
 import math
 import subprocess
@@ -11,15 +11,15 @@ import aiohttp
 import yaml
 
 from tests.kafka.broker import free_port
-from tests.monitoring.written import PROMETHEUS, load
+from tests.monitoring.definitions import PROMETHEUS, load
 
-EVERY = "500ms"
-"""Between two scrapes, and two evaluations."""
+INTERVAL = "500ms"
+"""Between two scrapes, and between two evaluations of the rules."""
 STOP_S = 40
 
 
 class Prometheus:
-    """The running server."""
+    """A client of the running server."""
 
     def __init__(self, address: str, session: aiohttp.ClientSession) -> None:
         self._address = address
@@ -37,22 +37,22 @@ class Prometheus:
         return [rule for group in groups for rule in group["rules"]]
 
     async def query(self, expr: str) -> list[tuple[dict[str, str], float]]:
-        """Labels and value of each series that has a number now."""
+        """The labels and the current value of each series, without NaN."""
         found = (await self._get("query", query=expr))["result"]
         values = [(series["metric"], float(series["value"][1])) for series in found]
         return [(labels, value) for labels, value in values if not math.isnan(value)]
 
     async def _get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
         async with self._session.get(f"{self._address}/api/v1/{path}", params=query) as response:
-            answer = await response.json()
-        assert "success" == answer["status"], answer
-        return answer["data"]
+            body = await response.json()
+        assert "success" == body["status"], body
+        return body["data"]
 
 
 def configuration(targets: Sequence[str]) -> str:
-    """As it is committed, but more often, and of these targets."""
+    """The committed configuration with these targets and short intervals."""
     config = load(PROMETHEUS / "prometheus.yml")
-    config["global"] = {"scrape_interval": EVERY, "evaluation_interval": EVERY}
+    config["global"] = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
     config["rule_files"] = [str(PROMETHEUS / name) for name in config["rule_files"]]
     (job,) = config["scrape_configs"]
     job["static_configs"] = [{"targets": list(targets)}]

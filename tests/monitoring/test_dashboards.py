@@ -1,4 +1,4 @@
-"""The dashboards for Grafana: fresh, readable, and about metrics that there are."""
+"""The Grafana dashboards: up to date, readable, and based on metrics that exist."""
 
 import re
 from collections import Counter
@@ -10,8 +10,8 @@ import pytest
 
 from collector.telemetry.metrics import Metrics
 from collector.vendors import VENDORS
-from deploy.grafana.written import DASHBOARDS, files
-from tests.monitoring.written import (
+from deploy.grafana.files import DASHBOARDS, dashboard_files
+from tests.monitoring.definitions import (
     GRAFANA,
     PROMETHEUS,
     Query,
@@ -24,13 +24,13 @@ from tests.monitoring.written import (
     rules,
 )
 
-OF_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
+PROMETHEUS_METRICS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 EVERY_QUERY = [*panel_queries(), *rule_queries()]
 each_panel = pytest.mark.parametrize("panel", list(panels()), ids=lambda panel: panel["title"])
 
 
 def families() -> dict[str, str]:
-    """The metrics of a process by the names of their series."""
+    """The names of metrics by the names of their series."""
     return {
         name: family.name
         for family in Metrics().registry.collect()
@@ -38,36 +38,39 @@ def families() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
-def test_what_is_committed_is_what_the_code_says(path: Path) -> None:
-    there = path.read_text("utf-8") if path.exists() else ""
-    assert files()[path] == there, "it is stale: make dashboards"
+@pytest.mark.parametrize("path", dashboard_files(), ids=lambda path: path.name)
+def test_the_committed_dashboard_is_generated_from_the_code(path: Path) -> None:
+    committed = path.read_text("utf-8") if path.exists() else ""
+    assert dashboard_files()[path] == committed, "out of date: run make dashboards"
 
 
-def test_no_other_dashboard_is_there() -> None:
-    assert set(files()) == set(DASHBOARDS.iterdir())
+def test_there_are_no_other_dashboards() -> None:
+    assert set(dashboard_files()) == set(DASHBOARDS.iterdir())
 
 
-@pytest.mark.parametrize("query", EVERY_QUERY, ids=lambda query: query.place)
-def test_a_query_is_about_metrics_that_there_are(query: Query) -> None:
+@pytest.mark.parametrize("query", EVERY_QUERY, ids=lambda query: query.name)
+def test_a_query_uses_existing_metrics(query: Query) -> None:
     assert query.metrics or query.expr.startswith("vector(")
-    assert set() == query.metrics - families().keys() - recorded() - OF_PROMETHEUS
+    assert set() == query.metrics - families().keys() - recorded() - PROMETHEUS_METRICS
 
 
 def test_every_metric_of_the_collector_is_on_a_dashboard() -> None:
     on_a_panel = {name for query in panel_queries() for name in query.metrics}
-    behind_it = {name for query in rule_queries() if query.place in on_a_panel for name in query.metrics}
+    behind_it = {name for query in rule_queries() if query.name in on_a_panel for name in query.metrics}
     used = {families().get(name) for name in on_a_panel | behind_it}
     assert set() == {name for name in families().values() if name.startswith("collector_")} - used
 
 
-def test_every_stream_has_a_limit_after_which_it_is_stale() -> None:
-    limited = [rule["labels"]["stream"] for rule in rules() if rule.get("record") == "collector:stale_after_seconds"]
-    assert Counter(name for vendor in VENDORS.values() for name in vendor.event_types) == Counter(limited)
+def test_no_rule_names_a_stream() -> None:
+    """The rules apply to every stream: limits come from its metrics."""
+    names = {name for vendor in VENDORS.values() for name in vendor.event_types}
+    for rule in rules():
+        assert "stream" not in rule.get("labels", {})
+        assert set() == names & set(re.findall(r"\w+", rule["expr"])), rule
 
 
 @each_panel
-def test_a_panel_says_what_it_shows_in_which_unit(panel: Mapping[str, Any]) -> None:
+def test_a_panel_has_a_description_and_units(panel: Mapping[str, Any]) -> None:
     assert len(panel["description"]) > 40
     assert "${datasource}" == panel["datasource"]["uid"]
     units = [
@@ -80,38 +83,45 @@ def test_a_panel_says_what_it_shows_in_which_unit(panel: Mapping[str, Any]) -> N
 
 
 @each_panel
-def test_a_legend_names_what_a_query_tells_apart(panel: Mapping[str, Any]) -> None:
+def test_a_legend_contains_the_labels_of_its_query(panel: Mapping[str, Any]) -> None:
     for target in panel["targets"]:
         if panel["type"] == "table":
             continue
-        apart = re.match(r"(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([^)]*)\)", target["expr"])
-        labels = set(apart[1].split(", ")) - {"le"} if apart else set()
+        grouped = re.match(r"(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([^)]*)\)", target["expr"])
+        labels = set(grouped[1].split(", ")) - {"le"} if grouped else set()
         assert labels <= set(re.findall(r"{{(\w+)}}", target["legendFormat"])), target["expr"]
 
 
-def test_panels_lie_beside_and_below_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     for board in dashboards().values():
         places = [panel["gridPos"] for panel in board["panels"]]
-        taken = Counter(
+        cells = Counter(
             (x, y)
             for place in places
             for x in range(place["x"], place["x"] + place["w"])
             for y in range(place["y"], place["y"] + place["h"])
         )
-        assert 1 == max(taken.values())
-        assert 24 > max(x for x, _ in taken)
+        assert 1 == max(cells.values())
+        assert 24 > max(x for x, _ in cells)
         numbers = [panel["id"] for panel in board["panels"]]
         assert list(range(1, len(numbers) + 1)) == numbers
 
 
-def test_the_first_screen_says_whether_anything_is_wrong_and_where() -> None:
+def test_the_first_screen_shows_whether_anything_is_wrong_and_where() -> None:
     (board,) = dashboards().values()
     first = [panel["title"] for panel in board["panels"] if panel["gridPos"]["y"] + panel["gridPos"]["h"] <= 14]
-    answers = ["Replicas", "Kafka", "Streams by state", "Dead letters", "Missing sessions", "Streams, the worst first"]
-    assert [board["panels"][0]["title"], *answers, "Alerts"] == first
+    titles = [
+        "Replicas",
+        "Kafka",
+        "Streams by state",
+        "Dead letters",
+        "Missing records",
+        "Streams, least healthy first",
+    ]
+    assert [board["panels"][0]["title"], *titles, "Alerts"] == first
 
 
-def test_every_variable_of_a_query_is_one_of_the_dashboard() -> None:
+def test_queries_use_the_variables_of_the_dashboard() -> None:
     (board,) = dashboards().values()
     names = {variable["name"] for variable in board["templating"]["list"]}
     assert {"datasource", "job", "instance", "source", "stream"} == names

@@ -1,4 +1,4 @@
-"""A real Prometheus beside the real collector: every query of every panel and rule finds what it is about."""
+"""A real Prometheus scrapes the real collector: every query of every panel and rule returns data."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST
 from tests.kafka.daemon import until
 from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, Town, airport, mall
+from tests.monitoring.definitions import Query, alerts, panel_queries, rule_queries
 from tests.monitoring.prometheus import Prometheus, running
-from tests.monitoring.written import Query, alerts, panel_queries, rule_queries
 from tests.needs import absent, need
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-WITHIN_S = 120
+TIMEOUT_S = 120
 VARIABLES = {
     "$__rate_interval": "15s",
     "$__range": "1h",
@@ -29,7 +29,7 @@ VARIABLES = {
     "$stream": ".*",
 }
 EMPTY = {"Alerts For", *alerts()}
-"""Queries that find nothing while all is well. For a moment, an alert's may: it is told only when that lasts."""
+"""Queries without results while everything is healthy. The expression of an alert may have some for a moment."""
 COUNTERS = '[sources.mall.streams.counters]\ninterval = "1s"\n'
 
 
@@ -39,19 +39,19 @@ def substituted(expr: str) -> str:
     return expr
 
 
-class Unanswered:
-    """The queries that found nothing yet."""
+class PendingQueries:
+    """The queries that have not returned data yet."""
 
     def __init__(self, prometheus: Prometheus, queries: list[Query]) -> None:
         self._prometheus = prometheus
-        self.left = queries
+        self.queries = queries
 
-    async def are_none(self) -> bool:
-        self.left = [query for query in self.left if not await self._prometheus.query(substituted(query.expr))]
-        return not self.left
+    async def are_done(self) -> bool:
+        self.queries = [query for query in self.queries if not await self._prometheus.query(substituted(query.expr))]
+        return not self.queries
 
 
-async def test_every_query_is_answered_and_a_stream_that_moves_is_known_all_along(
+async def test_every_query_returns_data_and_a_moving_stream_is_never_lost(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     need("PROMETHEUS", absent("prometheus"))
@@ -66,45 +66,45 @@ async def test_every_query_is_answered_and_a_stream_that_moves_is_known_all_alon
             for replica in replicas:
                 replica.start()
             async with running(tmp_path, targets) as prometheus:
-                await until(prometheus.is_ready, "Prometheus is ready", WITHIN_S)
-                await every_query_is_answered(prometheus)
-                await a_stream_that_moves_is_known_all_along(prometheus, replicas)
+                await until(prometheus.is_ready, "Prometheus is ready", TIMEOUT_S)
+                await every_query_returns_data(prometheus)
+                await a_moving_stream_is_never_lost(prometheus, replicas)
                 assert {"ok"} == {rule["health"] for rule in await prometheus.rules()}
         finally:
             for replica in replicas:
                 replica.close()
 
 
-async def every_query_is_answered(prometheus: Prometheus) -> None:
+async def every_query_returns_data(prometheus: Prometheus) -> None:
     queries = [*panel_queries(), *rule_queries()]
-    unanswered = Unanswered(prometheus, [query for query in queries if query.place not in EMPTY])
+    pending = PendingQueries(prometheus, [query for query in queries if query.name not in EMPTY])
     try:
-        await until(unanswered.are_none, "every query finds something", WITHIN_S)
+        await until(pending.are_done, "every query returns data", TIMEOUT_S)
     except AssertionError:
-        raise AssertionError(f"never found anything: {unanswered.left}") from None
+        raise AssertionError(f"queries without data: {pending.queries}") from None
     for query in queries:
         await prometheus.query(substituted(query.expr))
     assert [] == await prometheus.query('ALERTS{alertstate="firing"}')
 
 
-async def a_stream_that_moves_is_known_all_along(prometheus: Prometheus, replicas: list[Replica]) -> None:
-    known = "count(collector:success_age_seconds) or vector(0)"
+async def a_moving_stream_is_never_lost(prometheus: Prometheus, replicas: list[Replica]) -> None:
+    known_streams = "count(collector:success_age_seconds) or vector(0)"
 
     async def all_live() -> bool:
         states = await prometheus.query("collector:stream_state == 1")
         return ["live"] * 3 == [labels["state"] for labels, _ in states] and [({}, 3.0)] == await prometheus.query(
-            known
+            known_streams
         )
 
     async def moved() -> bool:
-        raw = f'count(collector_stream_state{{instance="127.0.0.1:{heir.port}", state="live"}} == 1)'
+        raw = f'count(collector_stream_state{{instance="127.0.0.1:{successor.port}", state="live"}} == 1)'
         return [({}, 3.0)] == await prometheus.query(raw) and await all_live()
 
-    await until(all_live, "all streams are live", WITHIN_S)
+    await until(all_live, "all streams are live", TIMEOUT_S)
     first, second = replicas
-    owner, heir = (first, second) if await first.metric("collector_owned_partitions") else (second, first)
-    began = time.monotonic()
+    owner, successor = (first, second) if await first.metric("collector_owned_partitions") else (second, first)
+    started = time.monotonic()
     await to_thread.run_sync(owner.end)
-    await until(moved, "the other replica has all streams", WITHIN_S)
-    took_ms = int(1000 * (time.monotonic() - began))
-    assert [({}, 3.0)] == await prometheus.query(f"min_over_time(({known})[{took_ms}ms:250ms])")
+    await until(moved, "the other replica has all streams", TIMEOUT_S)
+    took_ms = int(1000 * (time.monotonic() - started))
+    assert [({}, 3.0)] == await prometheus.query(f"min_over_time(({known_streams})[{took_ms}ms:250ms])")

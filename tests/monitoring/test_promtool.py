@@ -1,4 +1,4 @@
-"""The rules for Prometheus: valid, and each tried in scenarios that promtool plays through."""
+"""The rules of Prometheus: valid, and each tested by promtool in a scenario."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitoring.written import PROMETHEUS, SCENARIOS, alerts, load, recorded
+from tests.monitoring.definitions import PROMETHEUS, SCENARIOS, alerts, load, recorded
 from tests.needs import absent, need
 
 
@@ -17,7 +17,7 @@ def promtool(*arguments: str | Path) -> None:
     assert (0, "") == (ran.returncode, ran.stderr), ran.stdout
 
 
-def trials() -> Iterator[dict[str, Any]]:
+def scenario_tests() -> Iterator[dict[str, Any]]:
     for path in SCENARIOS:
         yield from load(path)["tests"]
 
@@ -28,17 +28,17 @@ def test_the_configuration_and_its_rules_are_valid() -> None:
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-def test_a_scenario_goes_as_it_is_written(path: Path) -> None:
+def test_a_scenario_has_the_expected_alerts_and_records(path: Path) -> None:
     promtool("test", "rules", path)
 
 
-def test_every_alert_is_seen_to_fire_and_not_to() -> None:
-    tried = [case for trial in trials() for case in trial.get("alert_rule_test", ())]
-    fires = {case["alertname"] for case in tried if case.get("exp_alerts")}
-    rests = {case["alertname"] for case in tried if not case.get("exp_alerts")}
-    assert (set(alerts()), set(alerts())) == (fires, rests)
+def test_every_alert_is_tested_firing_and_not_firing() -> None:
+    cases = [case for test in scenario_tests() for case in test.get("alert_rule_test", ())]
+    firing = {case["alertname"] for case in cases if case.get("exp_alerts")}
+    silent = {case["alertname"] for case in cases if not case.get("exp_alerts")}
+    assert (set(alerts()), set(alerts())) == (firing, silent)
 
 
-def test_every_recording_rule_is_tried() -> None:
-    exprs = [case["expr"] for trial in trials() for case in trial.get("promql_expr_test", ())]
+def test_every_recording_rule_is_tested() -> None:
+    exprs = [case["expr"] for test in scenario_tests() for case in test.get("promql_expr_test", ())]
     assert set() == {name for name in recorded() if not any(name in expr for expr in exprs)}

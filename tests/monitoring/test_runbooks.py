@@ -1,10 +1,10 @@
-"""Every alert says what it means and what to do, and where more is written."""
+"""Every alert has a severity, texts and a runbook in docs/operations.md."""
 
 import re
 
 import pytest
 
-from tests.monitoring.written import OPERATIONS, alerts
+from tests.monitoring.definitions import OPERATIONS, alerts
 
 PARTS = ("**Means.** ", "**Look at** ", "**Do", "**Ends** ")
 
@@ -21,7 +21,7 @@ def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_an_alert_says_how_bad_it_is_what_is_so_and_where_more_is_written(name: str) -> None:
+def test_an_alert_has_a_severity_texts_and_the_address_of_its_runbook(name: str) -> None:
     alert = alerts()[name]
     assert alert["labels"].keys() == {"severity"}
     assert alert["labels"]["severity"] in ("critical", "warning")
@@ -30,6 +30,6 @@ def test_an_alert_says_how_bad_it_is_what_is_so_and_where_more_is_written(name: 
 
 
 @pytest.mark.parametrize(("name", "text"), sections().items(), ids=sections())
-def test_a_runbook_says_what_it_means_what_to_look_at_what_to_do_and_when_it_ends(name: str, text: str) -> None:
+def test_a_runbook_has_all_parts_in_order(name: str, text: str) -> None:
     assert sorted(PARTS, key=text.find) == list(PARTS), name
     assert all(part in text for part in PARTS), name

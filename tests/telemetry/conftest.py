@@ -1,4 +1,4 @@
-"""Logs that a test sets up are gone after it."""
+"""Restores the logging configuration after each test."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
+def _restore_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level, stderr = root.handlers, root.level, sys.stderr
     yield

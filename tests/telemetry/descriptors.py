@@ -1,4 +1,4 @@
-"""Real file descriptors that take no lines, or not for long."""
+"""Real file descriptors to which writes fail or block."""
 
 import fcntl
 import os
@@ -6,11 +6,11 @@ import pty
 import socket
 
 PIPE_BYTES = 2 * 4096
-"""What a Pipe takes."""
+"""The capacity of a Pipe."""
 
 
 class Pipe:
-    """A short one; nothing is read from it but here."""
+    """A pipe of small capacity, which is read only by `read`."""
 
     def __init__(self) -> None:
         self.reading, self.writing = os.pipe()
@@ -18,22 +18,22 @@ class Pipe:
         os.set_blocking(self.reading, False)
 
     def read(self) -> str:
-        """All that is in it."""
-        found = b""
+        """Everything that is in the pipe."""
+        content = b""
         try:
-            while more := os.read(self.reading, 65536):
-                found += more
+            while chunk := os.read(self.reading, 65536):
+                content += chunk
         except BlockingIOError:
             pass
-        return found.decode()
+        return content.decode()
 
     def fill(self) -> None:
-        other = os.open(f"/proc/self/fd/{self.writing}", os.O_WRONLY | os.O_NONBLOCK)
+        writing = os.open(f"/proc/self/fd/{self.writing}", os.O_WRONLY | os.O_NONBLOCK)
         try:
             while True:
-                os.write(other, b"-" * 4096)
+                os.write(writing, b"-" * 4096)
         except BlockingIOError:
-            os.close(other)
+            os.close(writing)
 
     def close(self) -> None:
         os.close(self.reading)
@@ -65,9 +65,9 @@ def unread_pipe() -> int:
 
 
 def unread_socket() -> int:
-    one, other = socket.socketpair()
-    one.detach()
-    return other.detach()
+    first, second = socket.socketpair()
+    first.detach()
+    return second.detach()
 
 
 def unread_terminal() -> int:

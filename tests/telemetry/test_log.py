@@ -1,4 +1,4 @@
-"""What the log promises: one line a happening, on stderr, and never a secret."""
+"""The log: one line per event, on stderr, without secrets."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ SECRET = 'log/ged "secret"-61'
 
 
 @pytest.fixture(autouse=True)
-def _known() -> None:
+def _register_secret() -> None:
     Secret.model_validate(SECRET)
 
 
@@ -27,15 +27,15 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in err.splitlines()]
 
 
-def test_a_happening_is_one_line_of_json_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_event_is_one_line_of_json_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     configure("info", "json", LogTarget(STDERR_FD))
 
     structlog.get_logger().info("stream_live", source="mall", rows=3, text="two\nlines")
 
     (line,) = lines(capfd)
-    moment = line.pop("timestamp")
+    timestamp = line.pop("timestamp")
     assert line == {"event": "stream_live", "level": "info", "source": "mall", "rows": 3, "text": "two\nlines"}
-    assert moment.endswith("Z")
+    assert timestamp.endswith("Z")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_happening_is_one_line_of_json_on_stderr(capfd: pytest.CaptureFixture[
         ("error", ["error"]),
     ],
 )
-def test_what_is_below_the_level_is_not_written(
+def test_lines_below_the_level_are_not_written(
     capfd: pytest.CaptureFixture[str],
     level: Level,
     expected: list[str],
@@ -63,7 +63,7 @@ def test_what_is_below_the_level_is_not_written(
     assert expected == [line["event"] for line in lines(capfd)]
 
 
-def test_a_traceback_is_a_part_of_its_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_part_of_its_line(capfd: pytest.CaptureFixture[str]) -> None:
     configure("info", "json", LogTarget(STDERR_FD))
 
     structlog.get_logger().error("unexpected", exc_info=raised("broken"))
@@ -74,17 +74,17 @@ def test_a_traceback_is_a_part_of_its_line(capfd: pytest.CaptureFixture[str]) ->
 
 
 def raised(text: str) -> ValueError:
-    """An error with a traceback."""
+    """An error that has a traceback."""
     with pytest.raises(ValueError, match=re.escape(text)) as caught:
         raise ValueError(text)
     return caught.value
 
 
-class Thing:
-    """A value that says what it is."""
+class SecretiveObject:
+    """A value whose repr contains the secret."""
 
     def __repr__(self) -> str:
-        return f"thing of {SECRET}"
+        return f"object with {SECRET}"
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
@@ -96,58 +96,58 @@ class Thing:
         [f"a list of {SECRET}"],
         {"a dict of": SECRET},
         ValueError(f"an error of {SECRET}"),
-        Thing(),
+        SecretiveObject(),
         f"bytes of {SECRET}".encode(),
     ],
     ids=["text", "part", "list", "dict", "error", "object", "bytes"],
 )
-def test_no_value_shows_a_secret(capfd: pytest.CaptureFixture[str], form: Form, value: object) -> None:
+def test_no_value_contains_a_secret(capfd: pytest.CaptureFixture[str], form: Form, value: object) -> None:
     configure("info", form, LogTarget(STDERR_FD))
 
-    structlog.get_logger().warning("happened", value=value)
+    structlog.get_logger().warning("event", value=value)
 
-    assert shows_no_secret(capfd)
+    assert is_redacted(capfd)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_no_traceback_shows_a_secret(capfd: pytest.CaptureFixture[str], form: Form) -> None:
+def test_no_traceback_contains_a_secret(capfd: pytest.CaptureFixture[str], form: Form) -> None:
     configure("info", form, LogTarget(STDERR_FD))
 
     structlog.get_logger().error("unexpected", exc_info=raised(f"cannot use {SECRET}"))
 
-    assert shows_no_secret(capfd)
+    assert is_redacted(capfd)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_no_line_of_a_library_shows_a_secret(capfd: pytest.CaptureFixture[str], form: Form) -> None:
+def test_no_line_of_a_library_contains_a_secret(capfd: pytest.CaptureFixture[str], form: Form) -> None:
     configure("debug", form, LogTarget(STDERR_FD))
 
     logging.getLogger("library").info("connecting with %s", SECRET)
     logging.getLogger("library").error("broken", exc_info=raised(SECRET))
 
-    assert shows_no_secret(capfd)
+    assert is_redacted(capfd)
 
 
-def shows_no_secret(captured: pytest.CaptureFixture[str]) -> bool:
-    """Whether something was written, without the secret however it may be escaped."""
+def is_redacted(captured: pytest.CaptureFixture[str]) -> bool:
+    """Whether lines were written with the secret redacted, in any escaped form."""
     out, err = captured.readouterr()
     assert REDACTED in err
     return out == "" and "ged" not in err and "-61" not in err
 
 
-def test_libraries_are_silent_above_debug_and_said_at_debug(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_libraries_are_written_at_debug_only(capfd: pytest.CaptureFixture[str]) -> None:
     configure("info", "json", LogTarget(STDERR_FD))
-    logging.getLogger("library").error("heard")
+    logging.getLogger("library").error("connected")
     assert lines(capfd) == []
 
     configure("debug", "json", LogTarget(STDERR_FD))
-    logging.getLogger("library").info("heard")
+    logging.getLogger("library").info("connected")
 
     (line,) = lines(capfd)
-    assert ("heard", "library", "info") == (line["event"], line["logger"], line["level"])
+    assert ("connected", "library", "info") == (line["event"], line["logger"], line["level"])
 
 
-def test_the_console_form_is_for_people(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_console_format_is_plain_text_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     configure("info", "console", LogTarget(STDERR_FD))
 
     structlog.get_logger().info("stream_live", source="mall")

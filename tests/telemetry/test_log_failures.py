@@ -1,4 +1,4 @@
-"""Nothing that is logged, and no place that it is written to, raises an error where it is logged."""
+"""Logging never raises, whatever is logged and wherever it is written."""
 
 import json
 import logging
@@ -18,15 +18,15 @@ from tests.telemetry.descriptors import Pipe, full
 SECRET = "failing-secret-62"
 
 
-class Unshowable:
-    """A value whose text cannot be had."""
+class Unprintable:
+    """A value whose repr raises."""
 
     def __repr__(self) -> str:
         raise RuntimeError(SECRET)
 
 
-class Untraceable(Exception):  # noqa: N818 - the error in an error
-    """One whose traceback cannot be had."""
+class Untraceable(Exception):  # noqa: N818 - a broken error
+    """An error whose traceback cannot be formatted."""
 
     @property
     def __cause__(self) -> BaseException:  # type: ignore[override]
@@ -36,9 +36,9 @@ class Untraceable(Exception):  # noqa: N818 - the error in an error
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
     Secret.model_validate(SECRET)
-    found = Pipe()
-    yield found
-    found.close()
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
 
 
 @pytest.fixture
@@ -51,16 +51,16 @@ def lines(pipe: Pipe) -> list[dict[str, Any]]:
 
 
 def cyclic() -> list[object]:
-    found: list[object] = []
-    found.append(found)
-    return found
+    cycle: list[object] = []
+    cycle.append(cycle)
+    return cycle
 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (Unshowable(), "<Unshowable>"),
-        ([1, Unshowable()], "<list>"),
+        (Unprintable(), "<Unprintable>"),
+        ([1, Unprintable()], "<list>"),
         (cyclic(), "<list>"),
         (f"half a \ud83d and {SECRET}", f"half a ? and {REDACTED}"),
         ({"of": ["\ud83d", SECRET]}, {"of": ["?", REDACTED]}),
@@ -69,46 +69,46 @@ def cyclic() -> list[object]:
     ],
     ids=["repr", "repr within", "cycle", "surrogate", "surrogate within", "integer", "keys"],
 )
-def test_a_value_that_json_does_not_know_is_replaced(
+def test_a_value_that_json_cannot_represent_is_replaced(
     pipe: Pipe, target: LogTarget, value: object, shown: object
 ) -> None:
     configure("info", "json", target)
 
-    structlog.get_logger().warning("happened", value=value, rows=3)
+    structlog.get_logger().warning("event", value=value, rows=3)
 
     (line,) = lines(pipe)
-    assert ("happened", shown, 3) == (line["event"], line["value"], line["rows"])
+    assert ("event", shown, 3) == (line["event"], line["value"], line["rows"])
     assert 0 == target.lost
 
 
 @pytest.mark.parametrize(
-    "value", [Unshowable(), cyclic(), f"half a \ud83d and {SECRET}"], ids=["repr", "cycle", "surrogate"]
+    "value", [Unprintable(), cyclic(), f"half a \ud83d and {SECRET}"], ids=["repr", "cycle", "surrogate"]
 )
-def test_people_see_it_replaced_too(pipe: Pipe, target: LogTarget, value: object) -> None:
+def test_the_console_format_replaces_it_too(pipe: Pipe, target: LogTarget, value: object) -> None:
     configure("info", "console", target)
 
-    structlog.get_logger().warning("happened", value=value)
+    structlog.get_logger().warning("event", value=value)
 
     text = pipe.read()
-    assert "happened" in text
+    assert "event" in text
     assert SECRET not in text
     assert 0 == target.lost
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
-def test_a_line_without_a_text_is_counted(pipe: Pipe, target: LogTarget, level: Level) -> None:
+def test_a_line_that_cannot_be_rendered_is_counted(pipe: Pipe, target: LogTarget, level: Level) -> None:
     configure(level, "json", target)
 
     structlog.get_logger().error("unexpected", exc_info=Untraceable())
     structlog.get_logger().info("next")
 
-    found = lines(pipe)
-    assert ["log_lines_lost", "next"] == [line["event"] for line in found]
-    assert ("warning", 1) == (found[0]["level"], found[0]["lines"])
+    written = lines(pipe)
+    assert ["log_lines_lost", "next"] == [line["event"] for line in written]
+    assert ("warning", 1) == (written[0]["level"], written[0]["lines"])
     assert 1 == target.lost
 
 
-def test_a_librarys_line_without_a_text_is_counted(
+def test_a_line_of_a_library_that_cannot_be_rendered_is_counted(
     pipe: Pipe, target: LogTarget, capfd: pytest.CaptureFixture[str]
 ) -> None:
     configure("debug", "json", target)
@@ -121,7 +121,7 @@ def test_a_librarys_line_without_a_text_is_counted(
     assert ("", "") == capfd.readouterr()
 
 
-def test_at_level_error_there_is_no_line_about_lost_ones(pipe: Pipe, target: LogTarget) -> None:
+def test_lost_lines_are_not_reported_at_level_error(pipe: Pipe, target: LogTarget) -> None:
     configure("error", "json", target)
     target.lose()
 
@@ -130,7 +130,7 @@ def test_at_level_error_there_is_no_line_about_lost_ones(pipe: Pipe, target: Log
     assert ["unexpected"] == [line["event"] for line in lines(pipe)]
 
 
-def test_the_context_of_the_next_line_is_not_that_of_the_lost_ones(pipe: Pipe, target: LogTarget) -> None:
+def test_the_report_of_lost_lines_has_no_context(pipe: Pipe, target: LogTarget) -> None:
     configure("info", "json", target)
     target.lose()
 
@@ -154,7 +154,7 @@ def test_a_full_disk_raises_nothing(form: Literal["json", "console"]) -> None:
 
 
 @pytest.mark.parametrize("redirect", ["", "2>&-"])
-def test_the_last_line_of_a_process_is_written_before_it_ends_at_once(redirect: str) -> None:
+def test_the_last_line_is_written_before_the_process_exits_immediately(redirect: str) -> None:
     code = """
 from collector.__main__ import _open_streams
 _open_streams()

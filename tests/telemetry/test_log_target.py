@@ -1,4 +1,4 @@
-"""Where log lines go: what cannot be written is counted, nothing is raised, and nobody waits for a reader."""
+"""The target of log lines: lines that cannot be written are counted, and writing neither raises nor blocks."""
 
 import os
 import subprocess
@@ -28,19 +28,19 @@ from tests.telemetry.descriptors import (
 
 LINE = "x" * 99
 MANY = 1000
-"""Lines, with their ends a hundred bytes each: more than any of the pipes here takes."""
+"""Lines of a hundred bytes: more than any pipe of these tests holds."""
 
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    found = Pipe()
-    yield found
-    found.close()
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
 
 
 @pytest.fixture
 def target(pipe: Pipe) -> LogTarget:
-    """Of a pipe, at a time that stands still: what it may wait, it waits once."""
+    """A target that writes to the pipe, with a clock that stands still: its wait is never replenished."""
     return LogTarget(pipe.writing, lambda: 0.0)
 
 
@@ -53,7 +53,7 @@ def opened(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
-def test_a_line_is_there_when_write_returns(path: Path) -> None:
+def test_a_line_is_written_when_write_returns(path: Path) -> None:
     target = LogTarget(opened(path))
 
     target.write("one")
@@ -65,7 +65,7 @@ def test_a_line_is_there_when_write_returns(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [full, closed, read_only, without_reader])
-def test_a_line_that_fails_is_counted(make: Callable[[], int]) -> None:
+def test_a_line_that_cannot_be_written_is_counted(make: Callable[[], int]) -> None:
     target = LogTarget(make())
 
     target.write("one")
@@ -75,20 +75,20 @@ def test_a_line_that_fails_is_counted(make: Callable[[], int]) -> None:
 
 
 @pytest.mark.parametrize("make", [unread_pipe, unread_socket, unread_terminal])
-def test_nobody_waits_for_a_reader_that_does_not_read(make: Callable[[], int]) -> None:
+def test_writing_does_not_block_without_a_reader(make: Callable[[], int]) -> None:
     target = LogTarget(make(), lambda: 0.0)
-    began_s = time.monotonic()
+    started_s = time.monotonic()
 
     for _ in range(10 * MANY):
         target.write(LINE)
 
     assert 0 < target.lost < 10 * MANY
-    assert time.monotonic() - began_s < 10 * MANY * log_target.MAX_WAIT_MS / 1000 / 10
+    assert time.monotonic() - started_s < 10 * MANY * log_target.MAX_WAIT_MS / 1000 / 10
 
 
-def test_a_pipe_that_cannot_be_opened_anew_does_not_block_either(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that another user has made."""
-    monkeypatch.setattr(log_target, "_unblocked", lambda fd: fd)
+def test_a_pipe_that_cannot_be_reopened_does_not_block_either(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe of another user cannot be reopened."""
+    monkeypatch.setattr(log_target, "_nonblocking", lambda fd: fd)
     target = LogTarget(pipe.writing, lambda: 0.0)
 
     target.write("z" * 3 * PIPE_BYTES)
@@ -98,8 +98,8 @@ def test_a_pipe_that_cannot_be_opened_anew_does_not_block_either(pipe: Pipe, mon
     assert "z" * PIPE_BYTES == pipe.read()
 
 
-def test_a_reader_that_is_always_too_slow_is_not_waited_for_each_time(pipe: Pipe, target: LogTarget) -> None:
-    began_s = time.monotonic()
+def test_not_every_write_waits_for_a_reader_that_is_always_too_slow(pipe: Pipe, target: LogTarget) -> None:
+    started_s = time.monotonic()
 
     for _ in range(MANY):
         pipe.fill()
@@ -107,21 +107,21 @@ def test_a_reader_that_is_always_too_slow_is_not_waited_for_each_time(pipe: Pipe
         pipe.read()
 
     assert MANY == target.lost
-    assert time.monotonic() - began_s < MANY * log_target.MAX_WAIT_MS / 1000 / 2
+    assert time.monotonic() - started_s < MANY * log_target.MAX_WAIT_MS / 1000 / 2
 
 
-def test_after_a_while_a_reader_is_waited_for_again(pipe: Pipe) -> None:
+def test_the_wait_for_a_reader_is_replenished(pipe: Pipe) -> None:
     now_s = [0.0]
     target = LogTarget(pipe.writing, lambda: now_s[0])
     pipe.fill()
     for _ in range(3):
-        began_s = time.monotonic()
+        started_s = time.monotonic()
         target.write(LINE)
-        assert time.monotonic() - began_s >= log_target.MAX_WAIT_MS / 1000 / 2
+        assert time.monotonic() - started_s >= log_target.MAX_WAIT_MS / 1000 / 2
         now_s[0] += 1 / log_target.MAX_WAIT_SHARE
 
 
-def test_a_reader_that_comes_in_time_loses_nothing(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_line_is_lost_if_the_reader_is_fast_enough(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_target, "MAX_WAIT_MS", 60_000.0)
     target = LogTarget(pipe.writing)
     read: list[str] = []
@@ -140,7 +140,7 @@ def test_a_reader_that_comes_in_time_loses_nothing(pipe: Pipe, monkeypatch: pyte
     assert 0 == target.lost
 
 
-def test_lines_come_again_after_one_that_says_how_many_were_lost(pipe: Pipe, target: LogTarget) -> None:
+def test_the_number_of_lost_lines_is_reported_before_the_next_line(pipe: Pipe, target: LogTarget) -> None:
     for _ in range(MANY):
         target.write(LINE)
     lost = target.lost
@@ -154,17 +154,17 @@ def test_lines_come_again_after_one_that_says_how_many_were_lost(pipe: Pipe, tar
     assert lost == target.lost
 
 
-def test_after_a_line_that_was_cut_the_next_begins_on_its_own(pipe: Pipe, target: LogTarget) -> None:
+def test_the_line_after_a_truncated_one_starts_on_a_new_line(pipe: Pipe, target: LogTarget) -> None:
     target.write("z" * 3 * PIPE_BYTES)
-    cut = pipe.read()
+    truncated = pipe.read()
 
     target.write("again")
 
-    assert "z" * PIPE_BYTES == cut
+    assert "z" * PIPE_BYTES == truncated
     assert "\nlog_lines_lost lines=1\nagain\n" == pipe.read()
 
 
-def test_what_is_lost_again_at_once_is_reported_later(pipe: Pipe, target: LogTarget) -> None:
+def test_a_line_lost_after_a_report_is_in_the_next_report(pipe: Pipe, target: LogTarget) -> None:
     pipe.fill()
     target.write("one")
     target.write("two")
@@ -178,7 +178,7 @@ def test_what_is_lost_again_at_once_is_reported_later(pipe: Pipe, target: LogTar
     assert 3 == target.lost
 
 
-def test_a_notice_that_must_not_be_written_is_left_out(pipe: Pipe, target: LogTarget) -> None:
+def test_a_notice_below_the_level_is_not_written(pipe: Pipe, target: LogTarget) -> None:
     target.notice = lambda _: None
     target.lose()
 
@@ -187,8 +187,8 @@ def test_a_notice_that_must_not_be_written_is_left_out(pipe: Pipe, target: LogTa
     assert "again\n" == pipe.read()
 
 
-def test_a_disk_that_has_room_again_has_whole_lines(path: Path) -> None:
-    """The limit of a file's size stands for the disk's: a write is cut by it, and the next one fails."""
+def test_a_disk_with_space_again_has_complete_lines(path: Path) -> None:
+    """A limit on the file size acts like a full disk: it truncates a write, and the next write fails."""
     code = """
 import resource, signal, sys
 from collector.telemetry.log_target import LogTarget
@@ -207,7 +207,7 @@ target.write("again")
     assert [LINE, LINE, "x" * 50, "log_lines_lost lines=3", "again"] == path.read_text("utf-8").splitlines()
 
 
-def test_lines_of_several_threads_do_not_mix(path: Path) -> None:
+def test_lines_of_several_threads_are_not_mixed(path: Path) -> None:
     target = LogTarget(opened(path))
     lines = [letter * 20_000 for letter in "abcd"]
 
@@ -224,12 +224,12 @@ def test_lines_of_several_threads_do_not_mix(path: Path) -> None:
     assert sorted(lines * 200) == sorted(path.read_text("utf-8").splitlines())
 
 
-def test_a_finalizer_that_reports_in_the_middle_of_a_line_costs_its_own_line(pipe: Pipe, target: LogTarget) -> None:
-    def interrupted(lines: int) -> str:
+def test_a_finalizer_that_logs_during_a_write_loses_its_own_line(pipe: Pipe, target: LogTarget) -> None:
+    def notice(lines: int) -> str:
         target.write("from within")
         return f"{lines} lost"
 
-    target.notice = interrupted
+    target.notice = notice
     target.lose()
 
     target.write("one")
@@ -237,13 +237,13 @@ def test_a_finalizer_that_reports_in_the_middle_of_a_line_costs_its_own_line(pip
     assert 2 == target.lost
 
 
-def test_others_who_have_the_same_pipe_may_block_as_before(pipe: Pipe) -> None:
+def test_other_users_of_the_pipe_stay_in_blocking_mode(pipe: Pipe) -> None:
     LogTarget(pipe.writing)
 
     assert os.get_blocking(pipe.writing)
 
 
-def test_what_is_printed_becomes_lines_without_secrets(pipe: Pipe, target: LogTarget) -> None:
+def test_printed_text_becomes_redacted_lines(pipe: Pipe, target: LogTarget) -> None:
     Secret.model_validate("printed-secret-77")
     stream = PrintedLines(target)
 
@@ -254,7 +254,7 @@ def test_what_is_printed_becomes_lines_without_secrets(pipe: Pipe, target: LogTa
     assert [f"a warning of {REDACTED}", "no end"] == pipe.read().splitlines()
 
 
-def test_what_is_printed_to_a_full_disk_is_lost_and_counted() -> None:
+def test_text_printed_to_a_full_disk_is_counted_as_lost() -> None:
     target = LogTarget(full())
 
     print("two\nlines", file=PrintedLines(target), flush=True)
@@ -262,7 +262,7 @@ def test_what_is_printed_to_a_full_disk_is_lost_and_counted() -> None:
     assert 2 == target.lost
 
 
-def test_the_metric_counts_from_the_beginning_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_metric_counts_from_the_start_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     target = LogTarget(full())
     monkeypatch.setattr("collector.telemetry.metrics.stderr_target", lambda: target)
     registry = Metrics().registry

@@ -1,44 +1,44 @@
-"""Events by the minute: those of the last hour, and no others, whatever the clock does."""
+"""Events per minute: the counts of the last hour, also if the clock steps back."""
 
 from datetime import timedelta
 
-from collector.telemetry.status import MINUTES, Minutes
+from collector.telemetry.status import MINUTES, EventsPerMinute
 from tests.simulated import START
 
 MINUTE = timedelta(minutes=1)
 
 
-def test_what_was_committed_in_a_minute_is_one_number() -> None:
-    minutes = Minutes()
+def test_events_are_counted_per_minute() -> None:
+    minutes = EventsPerMinute()
     minutes.add([2, 3], START)
     minutes.add([1], START + timedelta(seconds=59))
     minutes.add([7], START + MINUTE)
 
-    assert [*[0] * 58, 6, 7] == minutes.up_to(START + MINUTE)
-    assert [*[0] * 55, 6, 7, 0, 0, 0] == minutes.up_to(START + 4 * MINUTE)
+    assert [*[0] * 58, 6, 7] == minutes.last_hour(START + MINUTE)
+    assert [*[0] * 55, 6, 7, 0, 0, 0] == minutes.last_hour(START + 4 * MINUTE)
 
 
-def test_an_hour_later_they_are_forgotten() -> None:
-    minutes = Minutes()
+def test_counts_are_kept_for_an_hour() -> None:
+    minutes = EventsPerMinute()
     for nth in range(300):
         minutes.add([nth], START + nth * MINUTE)
 
-    assert list(range(240, 300)) == minutes.up_to(START + 299 * MINUTE)
-    assert MINUTES == len(minutes.counted)
-    assert [0] * 60 == minutes.up_to(START + 400 * MINUTE)
+    assert list(range(240, 300)) == minutes.last_hour(START + 299 * MINUTE)
+    assert MINUTES == len(minutes.counts)
+    assert [0] * 60 == minutes.last_hour(START + 400 * MINUTE)
 
 
-def test_a_clock_that_steps_back_loses_none() -> None:
-    minutes = Minutes()
+def test_no_events_are_lost_when_the_clock_steps_back() -> None:
+    minutes = EventsPerMinute()
     minutes.add([1], START)
     minutes.add([2], START - 5 * MINUTE)
 
-    assert 3 == minutes.up_to(START)[-1]
-    assert [0] * 60 == minutes.up_to(START - 5 * MINUTE)
+    assert 3 == minutes.last_hour(START)[-1]
+    assert [0] * 60 == minutes.last_hour(START - 5 * MINUTE)
 
 
-def test_nothing_is_kept_of_polls_that_found_nothing() -> None:
-    minutes = Minutes()
+def test_minutes_without_events_are_not_stored() -> None:
+    minutes = EventsPerMinute()
     minutes.add([], START)
     minutes.add([0], START)
-    assert 0 == len(minutes.counted)
+    assert 0 == len(minutes.counts)

@@ -14,7 +14,7 @@ from aiohttp import web
 from anyio.abc import SocketAttribute, SocketStream
 
 from collector.errors import Park
-from collector.telemetry.vendor import unreported
+from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import Http, Limits, Response, http
 from tests.simulated import SimulatedClock
 
@@ -23,7 +23,7 @@ PATIENT = Limits(timeout=timedelta(seconds=60))
 HASTY = Limits(timeout=timedelta(seconds=1))  # the shortest silence that can be configured
 
 Asked = Callable[[str, float, int], None]
-UNHEARD: Asked = unreported().asked
+UNHEARD: Asked = standalone_telemetry().request_completed
 
 E = TypeVar("E", bound=Exception)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

@@ -1,4 +1,4 @@
-"""A real browser, and the page as somebody sees it."""
+"""The status page in a real browser."""
 
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct, field
-from playwright.async_api import Browser, Locator, Page, Route, async_playwright
+from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
 
 from collector.web.server import serving
 from tests.kafka.broker import free_port
 from tests.needs import absent, need
-from tests.web.boards import Told
+from tests.web.scenarios import Scenario
 
 SCREENSHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
 FLAGS = (
@@ -27,8 +27,8 @@ FLAGS = (
 WIDE, PHONE, SMALL_PHONE = (1280, 900), (375, 812), (320, 640)
 Scheme = Literal["light", "dark"]
 REFRESH_MS = 5000
-PATIENCE_MS = 60_000
-"""How long something that must appear is waited for, on a machine that is busy."""
+TIMEOUT_MS = 60_000
+"""How long a test waits for an element on a busy machine."""
 
 
 @asynccontextmanager
@@ -36,72 +36,97 @@ async def browsing() -> AsyncIterator[Browser]:
     need("BROWSER", absent("chromium"))
     executable = shutil.which("chromium")
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=executable, args=list(FLAGS), timeout=PATIENCE_MS)
+        launched = await playwright.chromium.launch(executable_path=executable, args=list(FLAGS), timeout=TIMEOUT_MS)
         try:
             yield launched
         finally:
             await launched.close()
 
 
-class Seen(Struct):
-    """The page in one window, and what went wrong there."""
+class StatusPage(Struct):
+    """The status page in a browser tab, and what went wrong there."""
 
     url: str
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    """What the console said, and errors of the page."""
-    strangers: list[str] = field(default_factory=list)
-    """Requests to anybody else."""
+    tab: Page
+    console_messages: list[str] = field(default_factory=list)
+    """Messages on the console, uncaught errors and dialogs."""
+    foreign_requests: list[str] = field(default_factory=list)
+    """Requests to other servers."""
+
+    @property
+    def summary(self) -> Locator:
+        return self.tab.locator("#summary")
 
     @property
     def headline(self) -> Locator:
-        return self.page.get_by_role("heading", level=2).first
+        return self.tab.locator("#headline")
 
     @property
     def details(self) -> Locator:
-        return self.page.locator("#details")
+        return self.tab.locator("#details")
 
-    def region(self, name: str) -> Locator:
-        return self.page.get_by_role("region", name=name, exact=True)
+    @property
+    def announcement(self) -> Locator:
+        """The text that screen readers announce."""
+        return self.tab.get_by_role("status")
+
+    def section(self, name: str) -> Locator:
+        """A section by its id, such as `parked` or `kafka`."""
+        return self.tab.locator(f"section#{name}")
 
     def stream(self, name: str) -> Locator:
-        heading = self.page.get_by_role("heading", name=name, exact=True, level=3)
-        return self.page.get_by_role("listitem").filter(has=heading)
+        heading = self.tab.get_by_role("heading", name=name, exact=True, level=3)
+        return self.tab.get_by_role("listitem").filter(has=heading)
 
-    def day(self, name: str) -> Locator:
-        return self.page.get_by_role("slider", name=f"{name}: ")
+    def timeline(self, name: str) -> Locator:
+        return self.tab.get_by_role("slider", name=f"{name}: ")
+
+    async def expect_summary(self, code: str, *facts: str) -> None:
+        """Wait for the summary with this code, whose headline contains the facts and is also the title."""
+        await expect(self.summary).to_have_attribute("data-code", code)
+        for fact in facts:
+            await expect(self.headline).to_contain_text(fact)
+        is_alert = await self.summary.get_attribute("data-tone") in ("bad", "warn")
+        headline = await self.headline.inner_text()
+        await expect(self.tab).to_have_title(f"{'⚠ ' if is_alert else ''}{headline} · collector")
+        await expect(self.announcement).to_have_text(headline)
 
     async def refresh(self) -> None:
-        """Let the time pass until the page has asked again, and has its answer."""
-        async with self.page.expect_request_finished(lambda request: request.url.endswith("/api/status")):
-            await self.page.clock.run_for(REFRESH_MS + 100)
+        """Advance the page's clock until it has requested and received the status again."""
+        async with self.tab.expect_request_finished(lambda request: request.url.endswith("/api/status")):
+            await self.tab.clock.run_for(REFRESH_MS + 100)
 
-    async def lose(self) -> None:
-        """The collector does not answer any more."""
+    async def disconnect(self) -> None:
+        """Let requests to the collector fail from now on."""
 
-        async def broken(route: Route) -> None:
+        async def abort(route: Route) -> None:
             await route.abort()
 
-        await self.page.route("**/api/status", broken)
-        async with self.page.expect_event("requestfailed"):
-            await self.page.clock.run_for(REFRESH_MS + 100)
+        await self.tab.route("**/api/status", abort)
+        async with self.tab.expect_event("requestfailed"):
+            await self.tab.clock.run_for(REFRESH_MS + 100)
+
+    async def reconnect(self) -> None:
+        await self.tab.unroute("**/api/status")
+        await self.refresh()
 
     async def resize(self, size: Sequence[int]) -> None:
-        await self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        await self.tab.set_viewport_size({"width": size[0], "height": size[1]})
 
     async def width(self) -> int:
-        found: int = await self.page.evaluate("document.documentElement.scrollWidth")
+        """The width of the content in pixels: more than that of the window if it has to be scrolled."""
+        found: int = await self.tab.evaluate("document.documentElement.scrollWidth")
         return found
 
     async def screenshot(self, name: str, *, whole: bool = True) -> None:
-        await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+        await self.tab.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
 
 
 @asynccontextmanager
 async def window(
     browser: Browser, url: str, size: Sequence[int] = WIDE, scheme: Scheme = "light"
-) -> AsyncIterator[Seen]:
-    """What is there at an address, in a window of its own. The page's time passes when it is told to."""
+) -> AsyncIterator[StatusPage]:
+    """The status page at a URL, in a new window. Its clock advances only in `refresh` and `disconnect`."""
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,
@@ -109,31 +134,31 @@ async def window(
         has_touch=size[0] < WIDE[0],
     )
     try:
-        context.set_default_timeout(PATIENCE_MS)
-        page = await context.new_page()
-        seen = Seen(url, page)
-        page.on("console", lambda message: seen.complaints.append(message.text))
-        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
-        page.on("request", lambda each: None if each.url.startswith(url) else seen.strangers.append(each.url))
-        await page.clock.install()
-        await page.goto(url)
-        await page.locator("#about", has_text="version").wait_for()
-        yield seen
-        await page.close()
+        context.set_default_timeout(TIMEOUT_MS)
+        tab = await context.new_page()
+        page = StatusPage(url, tab)
+        tab.on("console", lambda message: page.console_messages.append(message.text))
+        tab.on("pageerror", lambda error: page.console_messages.append(str(error)))
+        tab.on("dialog", lambda dialog: page.console_messages.append(dialog.message))
+        tab.on("request", lambda each: None if each.url.startswith(url) else page.foreign_requests.append(each.url))
+        await tab.clock.install()
+        await tab.goto(url)
+        await tab.locator("#about", has_text="version").wait_for()
+        yield page
+        await tab.close()
     finally:
         await context.close()
 
 
 @asynccontextmanager
-async def seeing(
-    browser: Browser, told: Told, size: Sequence[int] = WIDE, scheme: Scheme = "light"
-) -> AsyncIterator[Seen]:
-    """The page of a process. It must not have complained, nor asked anybody else."""
+async def open_page(
+    browser: Browser, scenario: Scenario, size: Sequence[int] = WIDE, scheme: Scheme = "light"
+) -> AsyncIterator[StatusPage]:
+    """The status page of a scenario. Asserts that it logs no errors and sends no requests to other servers."""
     port = free_port()
     async with (
-        serving(("127.0.0.1", port), told.process_status, told.metrics.registry, told.clock),
-        window(browser, f"http://127.0.0.1:{port}", size, scheme) as seen,
+        serving(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock),
+        window(browser, f"http://127.0.0.1:{port}", size, scheme) as page,
     ):
-        yield seen
-        assert ([], []) == (seen.complaints, seen.strangers)
+        yield page
+        assert ([], []) == (page.console_messages, page.foreign_requests)

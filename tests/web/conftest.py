@@ -1,4 +1,4 @@
-"""A process with its endpoints; one browser for the tests of a module."""
+"""Fixtures: a process with its HTTP server, and one browser for the tests of a module."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ from tests.web.served import Served, one_stream
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """As everywhere; for the browser, which is not begun anew for each test."""
+    """Of the session's scope, because the browser outlives a test."""
     return "asyncio"
 
 

@@ -1,4 +1,4 @@
-"""A process's endpoints, and what it tells them."""
+"""A process with one stream: its telemetry, and its HTTP server."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.kafka.broker import free_port
 from tests.simulated import START, SimulatedClock
 
 HOUR = timedelta(hours=1)
-HEAD = Checkpoint(
+CHECKPOINT = Checkpoint(
     since=START - 24 * HOUR,
     watermark=START - timedelta(seconds=120),
     final=START - 20 * HOUR,
@@ -31,7 +31,7 @@ WINDOW = Window(START - HOUR, START - timedelta(seconds=120))
 
 
 class Served(Struct):
-    """A process with one stream, and its endpoints."""
+    """A process with one stream, and a client of its HTTP server."""
 
     url: str
     kafka: KafkaTelemetry
@@ -56,6 +56,7 @@ async def one_stream() -> AsyncIterator[Served]:
     process_status = ProcessStatus("1.2.3", "counting", [row], [source], START - HOUR)
     kafka = KafkaTelemetry(metrics, process_status, clock)
     stream = StreamTelemetry(metrics, row, ["seemetrix.session.v1"])
+    stream.configured(timedelta(minutes=1))
     vendor = VendorTelemetry(metrics, "mall", source)
     async with (
         serving(("127.0.0.1", port), process_status, metrics.registry, clock),

@@ -1,4 +1,4 @@
-"""docs/status.md says what every field and every word of /api/status is, and of no others."""
+"""docs/status.md documents every field and every enumerated value of /api/status, and no others."""
 
 import re
 from collections.abc import Iterator
@@ -7,17 +7,17 @@ from typing import get_args
 
 from collector.telemetry.status import KafkaState, StreamState
 from collector.timeline import CellKind
-from tests.web import boards
-from tests.web.boards import NOW
+from tests.web import scenarios
+from tests.web.scenarios import NOW
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "status.md").read_text("utf-8")
 BY_NAME = ("counts.records", "counts.events", "counts.dead_letters")
-"""Their keys are names of other things."""
+"""Objects whose keys are data."""
 
 
 def fields(value: object, path: str = "") -> Iterator[str]:
-    """The paths of all that is not a structure of its own."""
+    """The paths of all values that are not objects."""
     if isinstance(value, dict) and not path.endswith(BY_NAME):
         for name, each in value.items():
             yield from fields(each, f"{path}.{name}" if path else name)
@@ -29,7 +29,7 @@ def fields(value: object, path: str = "") -> Iterator[str]:
 
 
 def rows(first: str) -> list[list[str]]:
-    """The cells of the table whose first column has this title."""
+    """The rows of the table whose first column has this title."""
     table = re.search(rf"^\| {first} \|.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
     assert table is not None
     return [line.strip("| ").split(" | ") for line in table[1].splitlines()]
@@ -40,19 +40,19 @@ def documented() -> set[str]:
 
 
 def test_every_field_is_documented_and_no_other() -> None:
-    status = boards.all_kinds().process_status.as_json(NOW)
+    status = scenarios.all_states().process_status.as_json(NOW)
     found = set(fields(status))
-    structures = {"streams[].strip", "streams[].last_error", "streams[].last_window", "sources[].exports"}
-    assert documented() == found - structures
+    objects = {"streams[].strip", "streams[].last_error", "streams[].last_window", "sources[].exports"}
+    assert documented() == found - objects
 
 
-def test_a_structure_is_looked_into() -> None:
-    process_status = boards.all_kinds().process_status
+def test_fields_of_nested_objects_are_found() -> None:
+    process_status = scenarios.all_states().process_status
     found = set(fields(process_status.as_json(NOW)))
     assert {"streams[].strip.kinds[]", "streams[].last_error.advice", "sources[].exports.at_once"} <= found
 
 
-def test_every_word_is_documented() -> None:
+def test_every_enumerated_value_is_documented() -> None:
     assert {f"`{state}`" for state in get_args(StreamState)} == {state for state, _ in rows("state")}
     assert {f"`{kind}`" for kind in get_args(CellKind)} == {kind for _, kind, _ in rows("line")}
     (kafka,) = (text for name, text in rows("field") if name == "`kafka.state`")

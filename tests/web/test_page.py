@@ -1,12 +1,14 @@
-"""What somebody sees who looks at the status page: trouble first, everything in words, and nothing that is not so."""
+"""What the status page shows: errors first, each state in words, and reasons and advice as text."""
+
+import re
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from collector.model import Tally
-from tests.web import boards
-from tests.web.boards import HOUR, NOW, Told
-from tests.web.browser import PHONE, SMALL_PHONE, WIDE, Scheme, seeing
+from tests.web import scenarios
+from tests.web.browser import PHONE, SMALL_PHONE, WIDE, Scheme, open_page
+from tests.web.scenarios import HOUR, NOW, Scenario
 
 pytestmark = pytest.mark.anyio
 
@@ -17,52 +19,63 @@ sizes = pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 
 @schemes
 @sizes
-async def test_one_broken_account_among_ten_is_what_is_seen_first(
+async def test_a_parked_stream_among_ten_healthy_ones_is_shown_first(
     browser: Browser, size: tuple[int, int], scheme: Scheme
 ) -> None:
-    headline = "1 of 11 streams needs you: mall sessions is parked"
-    async with seeing(browser, boards.one_parked(), size, scheme) as seen:
-        await expect(seen.headline).to_have_text(headline)
-        await expect(seen.page).to_have_title(f"⚠ {headline} · collector")
-        await expect(seen.page.locator("link[rel=icon]")).to_have_attribute("href", "page/icon-trouble.svg")
-        broken = seen.region("Needs you").get_by_role("listitem")
-        for text in ("mall sessions", "parked", "HTTP 401", f"What to do: {boards.ADVICE}", "again in 5 min"):
-            await expect(broken).to_contain_text(text)
-            box = await broken.get_by_text(text).first.bounding_box()
+    async with open_page(browser, scenarios.one_parked(), size, scheme) as page:
+        await page.expect_summary("parked", "1 of 11 streams", "mall sessions")
+        await expect(page.summary).to_have_attribute("data-tone", "bad")
+        await expect(page.tab.locator("link[rel=icon]")).to_have_attribute("href", "page/icon-error.svg")
+        parked = page.section("parked").get_by_role("listitem")
+        for text in ("mall sessions", "parked", "HTTP 401", scenarios.ADVICE, "in 5 min"):
+            await expect(parked).to_contain_text(text)
+            box = await parked.get_by_text(text).first.bounding_box()
             assert box is not None
-            assert box["y"] + box["height"] < size[1]  # without scrolling
-        names = await seen.page.get_by_role("heading", level=3).all_inner_texts()
+            assert box["y"] + box["height"] < size[1]  # visible without scrolling
+        names = await page.tab.get_by_role("heading", level=3).all_inner_texts()
         assert ["mall sessions", "arcade sessions"] == names[:2]
-        assert size[0] == await seen.width()
+        assert size[0] == await page.width()
         kind = "wide" if size == WIDE else "phone"
-        await seen.screenshot(f"one-parked-{kind}-{scheme}")
-        await seen.screenshot(f"one-parked-{kind}-{scheme}-first-sight", whole=False)
+        await page.screenshot(f"one-parked-{kind}-{scheme}")
+        await page.screenshot(f"one-parked-{kind}-{scheme}-first-screen", whole=False)
 
 
-async def test_when_all_is_well_that_is_all_it_says(browser: Browser) -> None:
-    async with seeing(browser, boards.ten_healthy()) as seen:
-        await expect(seen.headline).to_have_text("All 10 streams are well")
-        await expect(seen.page).to_have_title("All 10 streams are well · collector")
-        await expect(seen.details).to_have_text("")
-        await expect(seen.page.locator("link[rel=icon]")).to_have_attribute("href", "page/icon.svg")
-        await expect(seen.region("Running").get_by_role("listitem")).to_have_count(10)
-        await expect(seen.region("Needs you")).to_have_count(0)
+async def test_when_all_streams_are_healthy_nothing_else_is_shown(browser: Browser) -> None:
+    async with open_page(browser, scenarios.ten_healthy()) as page:
+        await page.expect_summary("healthy")
+        await expect(page.summary).to_have_attribute("data-tone", "good")
+        await expect(page.details).to_have_text("")
+        await expect(page.tab.locator("link[rel=icon]")).to_have_attribute("href", "page/icon.svg")
+        await expect(page.section("running").get_by_role("listitem")).to_have_count(10)
+        for name in ("parked", "backing_off", "complete", "not_owned"):
+            await expect(page.section(name)).to_be_hidden()
 
 
-async def test_every_state_is_said_in_words_and_trouble_stands_before_the_rest(browser: Browser) -> None:
-    async with seeing(browser, boards.all_kinds()) as seen:
-        sections = await seen.page.get_by_role("heading", level=2).all_inner_texts()
-        assert [
-            "1 of 17 streams here needs you: mall sessions is parked",
-            "Needs you",
-            "Waits, and is tried again by itself",
-            "Running",
-            "Complete",
-            "Not run here",
-            "How to read the strips",
-            "Kafka",
-            "Exports at the vendor",
-        ] == sections
+async def test_streams_that_catch_up_are_counted_in_the_headline(browser: Browser) -> None:
+    async with open_page(browser, scenarios.ten_healthy(more={"mall": 3 * HOUR})) as page:
+        await page.expect_summary("healthy", "1 catching up")
+
+
+async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Browser) -> None:
+    async with open_page(browser, scenarios.all_states()) as page:
+        await page.expect_summary("parked", "1 of 17 streams", "mall sessions")
+        shown = await page.tab.locator("section").evaluate_all(
+            "all => all.filter((each) => each.checkVisibility()).map((each) => each.id)"
+        )
+        expected = [
+            "summary",
+            "parked",
+            "backing_off",
+            "running",
+            "complete",
+            "not_owned",
+            "legend",
+            "kafka",
+            "exports",
+        ]
+        assert expected == shown
+        headings = await page.tab.get_by_role("heading", level=2).all_inner_texts()
+        assert len(expected) == len(set(headings)), "each section has a heading of its own"
         for name, state in {
             "mall sessions": "parked",
             "kiosk sessions": "backing off",
@@ -70,149 +83,153 @@ async def test_every_state_is_said_in_words_and_trouble_stands_before_the_rest(b
             "backfill sessions": "catching up",
             "last_year sessions": "complete",
         }.items():
-            await expect(seen.stream(name).get_by_text(state, exact=True)).to_be_visible()
-        await expect(seen.stream("kiosk sessions")).to_contain_text("Nothing to do: it is tried again")
-        await expect(seen.stream("backfill sessions")).to_contain_text("8 days behind")
-        await expect(seen.stream("arcade sessions")).to_contain_text("2 min behind, published up to 15:21")
-        await expect(seen.stream("arcade devices")).to_contain_text("Told as it is now: there is no past to show.")
-        await expect(seen.stream("archive statistics")).to_contain_text("1 h a bar")
-        await expect(seen.stream("arcade sessions")).to_contain_text(" events in 1 h")
-        await expect(seen.region("Kafka")).to_contain_text("answers; the group is joined")
-        await expect(seen.region("Kafka")).to_contain_text("11: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")
-        await expect(seen.region("Kafka")).to_contain_text("just now, 15:23")
-        await expect(seen.region("Exports at the vendor")).to_contain_text("court 2 of 3 in use")
+            await expect(page.stream(name)).to_have_attribute("data-state", state.replace(" ", "_"))
+            await expect(page.stream(name).get_by_text(state, exact=True)).to_be_visible()
+        await expect(page.stream("kiosk sessions").locator(".advice")).to_be_visible()
+        await expect(page.stream("backfill sessions")).to_contain_text("8 days behind")
+        await expect(page.stream("arcade sessions")).to_contain_text("2 min behind, published up to 15:21")
+        await expect(page.stream("arcade sessions")).to_contain_text(" events in 1 h")
+        await expect(page.timeline("arcade devices")).to_have_count(0)
+        await expect(page.stream("arcade devices").locator(".placeholder")).to_be_visible()
+        await expect(page.stream("archive statistics").locator(".scale")).to_have_text(re.compile("^1 h "))
+        await expect(page.section("kafka")).to_have_attribute("data-state", "ready")
+        await expect(page.section("kafka")).to_contain_text("11: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")
+        await expect(page.section("kafka")).to_contain_text("just now, 15:23")
+        await expect(page.section("exports")).to_contain_text("court 2 of 3")
         for role in ("banner", "main", "contentinfo"):
-            await expect(seen.page.get_by_role(role)).to_have_count(1)
+            await expect(page.tab.get_by_role(role)).to_have_count(1)
 
 
-async def test_what_another_replica_runs_is_folded_and_says_what_that_means(browser: Browser) -> None:
-    async with seeing(browser, boards.all_kinds()) as seen:
-        folded = seen.region("Not run here")
-        await expect(seen.details).to_contain_text("6 others are with another replica.")
-        await expect(folded.get_by_text("other_3 sessions")).to_be_hidden()
+async def test_streams_of_other_replicas_are_listed_on_demand(browser: Browser) -> None:
+    async with open_page(browser, scenarios.all_states()) as page:
+        section = page.section("not_owned")
+        await expect(page.details).to_contain_text("6 other streams")
+        await expect(section.get_by_text("other_3 sessions")).to_be_hidden()
 
-        await folded.locator("summary").press("Enter")
+        await section.locator("summary").press("Enter")
 
-        await expect(folded.get_by_text("other_3 sessions")).to_be_visible()
-        await expect(folded).to_contain_text("6 streams with another replica")
-        await expect(folded).to_contain_text("Another one runs these, or this one is just taking them over")
-
-
-async def test_all_streams_with_another_replica_are_no_trouble(browser: Browser) -> None:
-    told = Told().connected()
-    told.add("mall")
-    async with seeing(browser, told) as seen:
-        await expect(seen.headline).to_have_text("1 stream is with another replica")
-        await expect(seen.page).to_have_title("1 stream is with another replica · collector")
+        await expect(section.get_by_text("other_3 sessions")).to_be_visible()
+        await expect(section.locator("summary")).to_contain_text("6 streams")
+        await expect(section.locator(".explanation")).to_be_visible()
 
 
-async def test_what_else_there_is_to_know_of_a_stream_stands_with_it(browser: Browser) -> None:
-    told = boards.ten_healthy()
-    telemetry, checkpoint = told.streams["arcade sessions"], told.checkpoints["arcade sessions"]
+async def test_a_replica_that_owns_no_streams_is_healthy(browser: Browser) -> None:
+    scenario = Scenario().connected()
+    scenario.add("mall")
+    async with open_page(browser, scenario) as page:
+        await page.expect_summary("none_owned")
+        await expect(page.summary).to_have_attribute("data-tone", "good")
+        await expect(page.details).to_contain_text("1 stream ")
+
+
+async def test_notices_dead_letters_and_missing_records_are_shown_with_their_stream(browser: Browser) -> None:
+    scenario = scenarios.ten_healthy()
+    telemetry, checkpoint = scenario.streams["arcade sessions"], scenario.checkpoints["arcade sessions"]
     telemetry.since_ignored(NOW, checkpoint)
     telemetry.committed(Tally({"rejected": 3}, {}, {"malformed": 3}), checkpoint, 1, NOW)
-    telemetry.missing(2, ())
-    async with seeing(browser, told) as seen:
-        notes = seen.stream("arcade sessions")
+    telemetry.missing_records(2, ())
+    async with open_page(browser, scenario) as page:
+        notes = page.stream("arcade sessions")
         await expect(notes).to_contain_text(telemetry._status.notices[0])
-        await expect(notes).to_contain_text("3 rows could not be understood: see the topic collector.dead_letters")
-        await expect(notes).to_contain_text("2 of the devices' numbered sessions were not seen so far")
+        await expect(notes).to_contain_text("3 dead letters: see the topic collector.dead_letters")
+        await expect(notes).to_contain_text("2 numbered records")
 
 
-async def test_nothing_configured_says_what_to_do(browser: Browser) -> None:
-    async with seeing(browser, Told().connected()) as seen:
-        await expect(seen.headline).to_have_text("No stream is configured")
-        await expect(seen.details).to_contain_text("Add a source to config.toml")
+async def test_without_streams_the_page_shows_how_to_add_one(browser: Browser) -> None:
+    async with open_page(browser, Scenario().connected()) as page:
+        await page.expect_summary("no_streams")
+        await expect(page.details).to_contain_text("config.toml")
 
 
-async def test_kafka_away_stands_on_top_with_the_reason(browser: Browser) -> None:
-    async with seeing(browser, boards.kafka_away()) as seen:
-        await expect(seen.headline).to_have_text("Kafka is away")
-        await expect(seen.page).to_have_title("⚠ Kafka is away · collector")
-        await expect(seen.details).to_contain_text("no broker answers at kafka.example:9092: Connection refused")
-        await expect(seen.details).to_contain_text("nothing is lost: it goes on by itself. Since 15:23, for 5 min.")
-        await expect(seen.region("Kafka")).to_contain_text("does not answer")
-        folded = seen.region("Not run here")
-        await folded.locator("summary").click()
-        await expect(folded).to_contain_text(
-            "Without Kafka nobody knows who runs them. They go on from where they were."
-        )
-        await seen.screenshot("kafka-away-wide-light")
+async def test_an_outage_of_kafka_is_shown_first_with_its_reason(browser: Browser) -> None:
+    async with open_page(browser, scenarios.kafka_away()) as page:
+        await page.expect_summary("kafka_away")
+        await expect(page.summary).to_have_attribute("data-tone", "bad")
+        await expect(page.details).to_contain_text("no broker responds at kafka.example:9092: Connection refused")
+        await expect(page.details).to_contain_text("since 15:23 (5 min)")
+        await expect(page.section("kafka")).to_have_attribute("data-state", "away")
+        section = page.section("not_owned")
+        await section.locator("summary").click()
+        await expect(section.locator(".explanation")).to_contain_text("Kafka")
+        await page.screenshot("kafka-away-wide-light")
 
 
-async def test_what_the_process_waits_for_is_said_while_it_begins(browser: Browser) -> None:
-    told = Told()
-    told.add("mall")
-    async with seeing(browser, told) as seen:
-        await expect(seen.headline).to_have_text("Connecting to Kafka …")
-        told.kafka.refused("the topic seemetrix.sessions is missing", "create it with 6 partitions")
-        await seen.refresh()
-        await expect(seen.headline).to_have_text("Kafka needs you")
-        await expect(seen.details).to_contain_text("seemetrix.sessions is missing; create it with 6 partitions")
-        told.kafka.ready()
-        await seen.refresh()
-        await expect(seen.headline).to_have_text("Joining the other replicas …")
-        told.kafka.assigned([1])
-        told.kafka.coordinator_away("")
-        await seen.refresh()
-        await expect(seen.headline).to_have_text("Kafka's group coordinator does not answer")
+async def test_the_steps_of_a_start_are_shown_one_after_the_other(browser: Browser) -> None:
+    scenario = Scenario()
+    scenario.add("mall")
+    async with open_page(browser, scenario) as page:
+        await page.expect_summary("kafka_connecting")
+        scenario.kafka.topics_refused("the topic seemetrix.sessions is missing", "create it with 6 partitions")
+        await page.refresh()
+        await page.expect_summary("kafka_refused")
+        await expect(page.details).to_contain_text("seemetrix.sessions is missing; create it with 6 partitions")
+        scenario.kafka.topics_ready()
+        await page.refresh()
+        await page.expect_summary("kafka_joining")
+        scenario.kafka.assigned([1])
+        scenario.kafka.coordinator_unavailable("")
+        await page.refresh()
+        await page.expect_summary("kafka_no_coordinator")
 
 
-async def test_a_stream_whose_state_is_read_shows_how_much_of_it(browser: Browser) -> None:
-    told = boards.ten_healthy()
-    told.add("library").restoring(0.427)
-    async with seeing(browser, told) as seen:
-        await expect(seen.headline).to_have_text("Restoring 1 of 11 streams: library sessions")
-        await expect(seen.stream("library sessions")).to_contain_text("restoring · 42 %")
-        await expect(seen.stream("library sessions")).to_contain_text("Its state is being read.")
-        await seen.screenshot("restoring-wide-light", whole=False)
+async def test_a_stream_that_is_restored_shows_the_share_of_its_state_that_is_read(browser: Browser) -> None:
+    scenario = scenarios.ten_healthy()
+    scenario.add("library").restoring(0.427)
+    async with open_page(browser, scenario) as page:
+        await page.expect_summary("restoring", "1 of 11 streams", "library sessions")
+        await expect(page.stream("library sessions")).to_contain_text("restoring · 42 %")
+        await expect(page.stream("library sessions").locator(".placeholder")).to_be_visible()
+        await page.screenshot("restoring-wide-light", whole=False)
 
 
-async def test_an_answer_that_does_not_come_makes_what_is_shown_old_and_says_since_when(browser: Browser) -> None:
-    async with seeing(browser, boards.one_parked(), PHONE) as seen:
-        await seen.lose()
-        await expect(seen.headline).to_have_text("The collector does not answer")
-        await expect(seen.page).to_have_title("⚠ The collector does not answer · collector")
-        await expect(seen.details).to_contain_text("No answer since ")
-        await expect(seen.details).to_contain_text("is old")
-        await expect(seen.stream("mall sessions")).to_contain_text("HTTP 401")
-        await seen.screenshot("lost-phone-light", whole=False)
-        assert {"Failed to load resource: net::ERR_FAILED"} == set(seen.complaints)
-        seen.complaints.clear()
+async def test_without_a_response_the_last_status_is_shown_as_out_of_date(browser: Browser) -> None:
+    async with open_page(browser, scenarios.one_parked(), PHONE) as page:
+        received = re.search(r"\d\d:\d\d:\d\d", await page.tab.locator("#updated").inner_text())
+        assert received is not None
+        await page.disconnect()
+        await page.expect_summary("unreachable")
+        await expect(page.summary).to_have_attribute("data-tone", "bad")
+        await expect(page.details).to_contain_text(re.compile(r"since \d\d:\d\d:\d\d"))
+        await expect(page.details).to_contain_text(received[0])
+        await expect(page.tab.locator("body.stale")).to_have_count(1)
+        await expect(page.stream("mall sessions")).to_contain_text("HTTP 401")
+        await page.screenshot("unreachable-phone-light", whole=False)
+        assert {"Failed to load resource: net::ERR_FAILED"} == set(page.console_messages)
+        page.console_messages.clear()
 
-        await seen.page.unroute("**/api/status")
-        await seen.refresh()
+        await page.reconnect()
 
-        await expect(seen.headline).to_have_text("1 of 11 streams needs you: mall sessions is parked")
+        await page.expect_summary("parked", "1 of 11 streams", "mall sessions")
+        await expect(page.tab.locator("body.stale")).to_have_count(0)
 
 
-async def test_two_hundred_streams_with_long_and_hostile_texts_fit_and_do_nothing(browser: Browser) -> None:
-    async with seeing(browser, boards.many()) as seen:
-        await expect(seen.headline).to_have_text("2 of 200 streams need you")
-        await expect(seen.details).to_contain_text("3 more are backing off, and will be tried again.")
-        await expect(seen.page.get_by_role("heading", level=3)).to_have_count(200)
-        await expect(seen.page.get_by_text(boards.HOSTILE.strip()).first).to_be_visible()
-        assert 0 == await seen.page.locator("img, main script").count()
+async def test_two_hundred_streams_with_long_and_hostile_texts_fit_and_execute_nothing(browser: Browser) -> None:
+    async with open_page(browser, scenarios.two_hundred_streams()) as page:
+        await page.expect_summary("parked", "2 of 200 streams")
+        await expect(page.details).to_contain_text("3 other streams")
+        await expect(page.tab.get_by_role("heading", level=3)).to_have_count(200)
+        await expect(page.tab.get_by_text(scenarios.HOSTILE.strip()).first).to_be_visible()
+        assert 0 == await page.tab.locator("img, main script").count()
         for size in SIZES:
-            await seen.resize(size)
-            assert size[0] == await seen.width()
-            await seen.screenshot(f"many-{size[0]}-light", whole=False)
+            await page.resize(size)
+            assert size[0] == await page.width()
+            await page.screenshot(f"two-hundred-streams-{size[0]}-light", whole=False)
 
 
-async def test_nothing_stands_out_of_a_phone(browser: Browser) -> None:
-    async with seeing(browser, boards.all_kinds(), PHONE) as seen:
-        await seen.region("Not run here").locator("summary").click()
+async def test_the_page_fits_a_phone(browser: Browser) -> None:
+    async with open_page(browser, scenarios.all_states(), PHONE) as page:
+        await page.section("not_owned").locator("summary").click()
         for size in (PHONE, SMALL_PHONE):
-            await seen.resize(size)
-            await seen.day("archive statistics").hover()
-            assert size[0] == await seen.width()
-            await seen.screenshot(f"all-kinds-{size[0]}-light")
+            await page.resize(size)
+            await page.timeline("archive statistics").hover()
+            assert size[0] == await page.width()
+            await page.screenshot(f"all-states-{size[0]}-light")
 
 
-async def test_how_long_ago_is_by_the_clock_of_the_collector(browser: Browser) -> None:
-    told = boards.ten_healthy()
-    async with seeing(browser, told) as seen:
-        told.clock.pass_s(3 * 3600)
-        await seen.refresh()
-        await expect(seen.stream("arcade sessions")).to_contain_text("3 h behind")
-        await expect(seen.region("Kafka")).to_contain_text(f"3 h ago, {(NOW + HOUR):%H:%M}")
+async def test_ages_are_computed_with_the_clock_of_the_collector(browser: Browser) -> None:
+    scenario = scenarios.ten_healthy()
+    async with open_page(browser, scenario) as page:
+        scenario.clock.pass_s(3 * 3600)
+        await page.refresh()
+        await expect(page.stream("arcade sessions")).to_contain_text("3 h behind")
+        await expect(page.section("kafka")).to_contain_text(f"3 h ago, {(NOW + HOUR):%H:%M}")

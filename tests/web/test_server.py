@@ -1,4 +1,4 @@
-"""What the endpoints promise: how the process is, as metrics and as a word, and nothing secret."""
+"""/metrics, /healthz and /readyz: the documented metrics, the readiness with its reason, and no secrets."""
 
 import socket
 
@@ -11,26 +11,26 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
 from collector.web.server import serving
 from tests.simulated import START, SimulatedClock
-from tests.web.served import HEAD, WINDOW, Served
+from tests.web.served import CHECKPOINT, WINDOW, Served
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_healthz_is_200_while_the_loop_lives(served: Served) -> None:
+async def test_healthz_is_200_while_the_event_loop_runs(served: Served) -> None:
     assert (await served.get("/healthz"))[0] == 200
 
 
-async def test_readyz_says_what_is_waited_for_until_it_is_there(served: Served) -> None:
+async def test_readyz_is_503_with_the_reason_until_the_process_is_ready(served: Served) -> None:
     assert await served.get("/readyz") == (503, "connecting to Kafka\n")
 
     served.kafka.unavailable("no brokers", "start them")
     assert await served.get("/readyz") == (503, "no brokers; start them\n")
 
-    served.kafka.answers()
-    served.kafka.refused("the topic is missing", "create it")
+    served.kafka.available()
+    served.kafka.topics_refused("the topic is missing", "create it")
     assert await served.get("/readyz") == (503, "the topic is missing; create it\n")
 
-    served.kafka.ready()
+    served.kafka.topics_ready()
     assert await served.get("/readyz") == (503, "joining the consumer group\n")
 
     served.kafka.assigned([3])
@@ -41,10 +41,10 @@ async def test_readyz_says_what_is_waited_for_until_it_is_there(served: Served) 
 
 
 @pytest.mark.parametrize("secret", ["shown-51", 'quo"ted-52', "back\\slash-53", "naïve-54"])
-async def test_no_endpoint_shows_a_secret(served: Served, secret: str) -> None:
+async def test_no_endpoint_contains_a_secret(served: Served, secret: str) -> None:
     Secret.model_validate(secret)
     served.kafka.unavailable(f"refused {secret}", "change it")
-    served.stream.owned(HEAD, 0)
+    served.stream.owned(CHECKPOINT, 0)
     served.stream.parked(WINDOW, Park(f"key {secret}", advice=f"not {secret}"), failures=1, delay_s=1, now=START)
 
     status = await served.status()
@@ -56,10 +56,11 @@ async def test_no_endpoint_shows_a_secret(served: Served, secret: str) -> None:
     assert secret not in (await served.get("/metrics"))[1]
 
 
-# docs: "Metrics". Those of the vendors and streams that are still to come are not among them.
+# All metrics that have samples once a stream was polled, with their labels.
 LABELS = {
     "collector_build_info": "version",
     "collector_stream_state": "source stream state",
+    "collector_stream_interval_seconds": "source stream",
     "collector_watermark_timestamp_seconds": "source stream",
     "collector_final_timestamp_seconds": "source stream",
     "collector_last_success_timestamp_seconds": "source stream",
@@ -82,10 +83,10 @@ LABELS = {
 }
 
 
-async def test_metrics_has_the_documented_ones_with_their_labels_and_no_others(served: Served) -> None:
-    served.stream.owned(HEAD, 0)
-    served.stream.committed(Tally(fresh_ends_ms=[int(START.timestamp() * 1000)]), HEAD, 0, START)
-    served.stream.polled(WINDOW, 0, 0.1, HEAD, behind=False, now=START)
+async def test_metrics_have_these_labels_and_there_are_no_others(served: Served) -> None:
+    served.stream.owned(CHECKPOINT, 0)
+    served.stream.committed(Tally(fresh_ends_ms=[int(START.timestamp() * 1000)]), CHECKPOINT, 0, START)
+    served.stream.polled(WINDOW, 0, 0.1, CHECKPOINT, behind=False, now=START)
 
     status, text = await served.get("/metrics")
 
@@ -99,18 +100,19 @@ async def test_metrics_has_the_documented_ones_with_their_labels_and_no_others(s
     assert {name: set(labels.split()) for name, labels in LABELS.items()} == found
 
 
-async def test_metrics_answers_in_the_format_that_a_prometheus_asks_for(served: Served) -> None:
+async def test_metrics_are_served_in_the_format_that_prometheus_requests(served: Served) -> None:
     openmetrics = "application/openmetrics-text; version=1.0.0"
     async with served.session.get(f"{served.url}/metrics", headers={"Accept": openmetrics}) as response:
         assert response.headers["Content-Type"].startswith("application/openmetrics-text")
         assert (await response.text()).endswith("# EOF\n")
 
 
-async def test_an_address_that_is_taken_is_told_by_the_key_that_names_it() -> None:
+async def test_an_address_in_use_is_reported_with_its_configuration_key() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = taken.getsockname()
-        with pytest.raises(UserError, match=rf"http\.listen = 127\.0\.0\.1:{address[1]}: "):
+        with pytest.raises(UserError, match=rf"http\.listen = 127\.0\.0\.1:{address[1]}: ") as raised:
             async with serving(address, ProcessStatus("1", "g"), Metrics().registry, SimulatedClock()):
                 pass
+    assert "cannot_listen" == raised.value.code

@@ -1,4 +1,4 @@
-"""The status page's files: what is served with them, that they are all there, and that they speak to nobody else."""
+"""The files of the status page: all are served, with restrictive headers, and none refers to another server."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 from collector.web.server import serving
 from collector.web.static import FILES
 from tests.kafka.broker import free_port
-from tests.web.boards import Told
+from tests.web.scenarios import Scenario
 
 pytestmark = pytest.mark.anyio
 
@@ -23,13 +23,13 @@ FOLDER = ROOT / "collector" / "web" / "page"
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    told, port = Told(), free_port()
-    async with serving(("127.0.0.1", port), told.process_status, told.metrics.registry, told.clock):
+    scenario, port = Scenario(), free_port()
+    async with serving(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock):
         yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("path", FILES)
-async def test_a_file_comes_as_it_is_and_may_do_nothing_but_what_it_says(url: str, path: str) -> None:
+async def test_a_file_is_served_unchanged_and_restricted_to_its_own_scripts(url: str, path: str) -> None:
     name, content_type = FILES[path]
     async with aiohttp.ClientSession() as session, session.get(url + path) as response:
         assert (200, content_type, "utf-8") == (response.status, response.content_type, response.charset)
@@ -42,7 +42,7 @@ async def test_a_file_comes_as_it_is_and_may_do_nothing_but_what_it_says(url: st
     assert "'none'" == policy["frame-ancestors"]
 
 
-async def test_the_status_is_neither_kept_nor_taken_for_something_else_and_comes_compressed(url: str) -> None:
+async def test_the_status_is_compressed_and_never_cached_or_sniffed(url: str) -> None:
     async with (
         aiohttp.ClientSession(auto_decompress=False) as session,
         session.get(f"{url}/api/status", headers={"Accept-Encoding": "gzip"}) as response,
@@ -53,7 +53,7 @@ async def test_the_status_is_neither_kept_nor_taken_for_something_else_and_comes
     )
 
 
-def test_every_file_is_served_and_names_no_other_address_and_no_inline_code() -> None:
+def test_every_file_is_served_without_foreign_addresses_and_inline_code() -> None:
     assert {path.name for path in FOLDER.iterdir()} == {name for name, _ in FILES.values()}
     for path in FOLDER.iterdir():
         text = path.read_text("utf-8")
@@ -65,7 +65,7 @@ def test_every_file_is_served_and_names_no_other_address_and_no_inline_code() ->
         assert not re.search(r"<style|style=|\son\w+=|<script(?! type=\"module\" src=)", text), path.name
 
 
-def test_the_wheel_has_every_file(tmp_path: Path) -> None:
+def test_the_wheel_contains_every_file(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")

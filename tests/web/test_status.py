@@ -1,4 +1,4 @@
-"""What /api/status promises: how every stream is, as JSON."""
+"""/api/status: the status of Kafka, of sources and of streams as JSON."""
 
 from datetime import UTC, datetime
 
@@ -8,12 +8,12 @@ from collector.errors import Park
 from collector.model import Checkpoint, Tally, Window
 from collector.timeline import ActivityTimeline
 from tests.simulated import START
-from tests.web.served import HEAD, HOUR, WINDOW, Served
+from tests.web.served import CHECKPOINT, HOUR, WINDOW, Served
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_status_has_every_documented_key_before_anything_is_known(served: Served) -> None:
+async def test_every_documented_key_exists_before_anything_is_known(served: Served) -> None:
     assert await served.status() == {
         "version": "1.2.3",
         "group": "counting",
@@ -48,15 +48,15 @@ async def test_status_has_every_documented_key_before_anything_is_known(served: 
     }
 
 
-async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
-    served.kafka.ready()
+async def test_the_status_of_a_live_stream(served: Served) -> None:
+    served.kafka.topics_ready()
     served.kafka.assigned([3])
     served.kafka.epoch_began(3, 0.5, 10)
-    served.stream.owned(HEAD, 7)
+    served.stream.owned(CHECKPOINT, 7)
     served.stream.committed(
-        Tally({"fresh": 2, "rejected": 1}, {"seemetrix.session.v1": 2}, {"malformed": 1}), HEAD, 9, START
+        Tally({"fresh": 2, "rejected": 1}, {"seemetrix.session.v1": 2}, {"malformed": 1}), CHECKPOINT, 9, START
     )
-    served.stream.polled(WINDOW, 3, 0.2, HEAD, behind=False, now=START)
+    served.stream.polled(WINDOW, 3, 0.2, CHECKPOINT, behind=False, now=START)
 
     status = await served.status()
 
@@ -88,21 +88,21 @@ async def test_status_tells_of_a_stream_that_is_live(served: Served) -> None:
     }
 
 
-async def test_status_tells_of_kafka_and_since_when_it_is_so(served: Served) -> None:
+async def test_the_state_of_kafka_and_since_when_it_applies(served: Served) -> None:
     async def kafka() -> tuple[str, str, bool]:
-        told = (await served.status())["kafka"]
-        return told["state"], told["since"], told["joined"]
+        status = (await served.status())["kafka"]
+        return status["state"], status["since"], status["joined"]
 
-    served.kafka.refused("the topic is missing", "create it")
+    served.kafka.topics_refused("the topic is missing", "create it")
     assert ("refused", "2026-10-31T23:00:00Z", False) == await kafka()
-    served.kafka.ready()
+    served.kafka.topics_ready()
     assert ("joining", "2026-10-31T23:00:00Z", False) == await kafka()
     served.kafka.assigned([3])
     assert ("ready", "2026-11-01T00:00:00Z", True) == await kafka()
     served.clock.pass_s(60)
-    served.kafka.coordinator_away("")
+    served.kafka.coordinator_unavailable("")
     assert ("no_coordinator", "2026-11-01T00:01:00Z", True) == await kafka()
-    served.kafka.coordinator_known()
+    served.kafka.coordinator_available()
     served.clock.pass_s(60)
     served.kafka.unavailable("no brokers", "start them")
     served.clock.pass_s(60)
@@ -113,46 +113,46 @@ async def test_status_tells_of_kafka_and_since_when_it_is_so(served: Served) -> 
     assert "2026-11-01T00:03:00Z" == (await served.status())["kafka"]["last_commit"]
 
 
-async def test_status_tells_of_exports_and_how_many_there_may_be(served: Served) -> None:
-    served.vendor.may_export(3)
-    served.vendor.exporting(+1)
-    served.vendor.exporting(+1)
-    served.vendor.exporting(-1)
+async def test_exports_in_flight_and_their_limit(served: Served) -> None:
+    served.vendor.set_export_limit(3)
+    served.vendor.export_started()
+    served.vendor.export_started()
+    served.vendor.export_ended()
 
     assert {"in_flight": 1, "at_once": 3} == (await served.status())["sources"][0]["exports"]
 
 
-async def test_status_shows_the_strip_up_to_where_was_asked_for_and_nothing_of_it_once_it_is_not_ours(
+async def test_the_timeline_ends_at_the_last_requested_window_and_is_removed_with_the_ownership(
     served: Served,
 ) -> None:
-    looks: list[tuple[datetime | None, datetime]] = []
+    calls: list[tuple[datetime | None, datetime]] = []
 
-    def look(asked: datetime | None, now: datetime) -> ActivityTimeline | None:
-        looks.append((asked, now))
+    def timeline(requested_until: datetime | None, now: datetime) -> ActivityTimeline | None:
+        calls.append((requested_until, now))
         return ActivityTimeline(START - HOUR, [(2, 1800)], [None, 3], [(1, "final"), (1, "partly")])
 
     async def strip() -> object:
         return (await served.status())["streams"][0]["strip"]
 
-    served.stream.owned(HEAD, 3, look)
+    served.stream.owned(CHECKPOINT, 3, timeline)
     assert {
         "start": "2026-10-31T23:00:00Z",
         "lengths_s": [[2, 1800]],
         "counts": [None, 3],
         "kinds": [[1, "final"], [1, "partly"]],
     } == await strip()
-    served.stream.polled(WINDOW, 3, 0.2, HEAD, behind=False, now=START)
+    served.stream.polled(WINDOW, 3, 0.2, CHECKPOINT, behind=False, now=START)
     sweep = Window(START - 5 * HOUR, START - 4 * HOUR)
-    served.stream.polled(sweep, 3, 0.2, HEAD, behind=False, now=START)
+    served.stream.polled(sweep, 3, 0.2, CHECKPOINT, behind=False, now=START)
     await strip()
-    assert [(None, START), (WINDOW.end, START)] == looks
+    assert [(None, START), (WINDOW.end, START)] == calls
 
-    served.stream.disowned()
+    served.stream.released()
     assert None is await strip()
 
 
-async def test_status_tells_of_an_error_with_advice(served: Served) -> None:
-    served.stream.owned(HEAD, 0)
+async def test_an_error_is_shown_with_its_advice(served: Served) -> None:
+    served.stream.owned(CHECKPOINT, 0)
     served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
 
     (stream,) = (await served.status())["streams"]
@@ -166,10 +166,10 @@ async def test_status_tells_of_an_error_with_advice(served: Served) -> None:
     }
 
 
-async def test_status_of_a_stream_that_another_replica_took_over_claims_nothing_about_it(served: Served) -> None:
-    served.stream.owned(HEAD, 7)
+async def test_a_stream_of_another_replica_has_no_status(served: Served) -> None:
+    served.stream.owned(CHECKPOINT, 7)
     served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
-    served.stream.disowned()
+    served.stream.released()
 
     (stream,) = (await served.status())["streams"]
 
@@ -179,7 +179,7 @@ async def test_status_of_a_stream_that_another_replica_took_over_claims_nothing_
     assert stream["counts"]["ledger_entries"] == 0
 
 
-async def test_lag_is_never_negative(served: Served) -> None:
+async def test_the_lag_is_never_negative(served: Served) -> None:
     ahead = datetime(2026, 11, 1, 0, 0, 5, tzinfo=UTC)
     served.stream.owned(Checkpoint(ahead, ahead, ahead, HOUR, ahead), 0)
 

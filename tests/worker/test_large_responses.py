@@ -84,8 +84,8 @@ async def test_a_response_that_is_too_large_at_the_smallest_window_parks_the_str
             refused += 1
             if refused == 15:
                 assert "parked" == scenario.status.state
-                assert scenario.status.trouble is not None
-                assert "max_response_bytes" in scenario.status.trouble.advice
+                assert scenario.status.last_error is not None
+                assert "max_response_bytes" in scenario.status.last_error.advice
                 assert scenario.clock.state is not None
                 assert scenario.clock.state.checkpoint is not None
                 assert scenario.clock.state.checkpoint.watermark <= at(T0 + 3 * HOUR)

@@ -67,7 +67,7 @@ async def test_gaps_are_counted_closed_and_logged_once(crash_rate: float) -> Non
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with capture_logs() as logs:
         await run_with_restarts(stream, ListSink(random, crash_rate), clock, START, random, clock.status)
-    logged = [(each["first"], each["last"], each["device"]) for each in logs if each["event"] == "sessions_missing"]
+    logged = [(each["first"], each["last"], each["series"]) for each in logs if each["event"] == "records_missing"]
     lost = [(LOST, LOST, 7)]
     if crash_rate:
         assert logged in ([], lost), "after a restart a gap may be missed, but no other is reported"

@@ -56,7 +56,7 @@ class Client:
         self._limiter: Limiter = http.limiter(account, settings, http.host(settings.base_url, HOST_CONNECTIONS))
         self._exports = http.shared("exports", account, lambda: Exports(http.clock))
         self._random = Random()  # noqa: S311 - jitter is no secret
-        telemetry.may_export(MAX_RUNNING_EXPORTS)
+        telemetry.set_export_limit(MAX_RUNNING_EXPORTS)
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
         try:
@@ -69,7 +69,7 @@ class Client:
             query,
             limits=self.settings,
             limiter=self._limiter,
-            asked=self._telemetry.asked,
+            asked=self._telemetry.request_completed,
             redact=self.settings.token.redact,
             headers={"Authorization": f"Basic {basic}"},
         )
@@ -78,7 +78,7 @@ class Client:
         """Have an export built, and fetch it; asked again, go on where it was. Raises RetryLater, Park or Split."""
         name, began = urlencode(query), self.clock.now()
         async with self._exports.place(name):
-            self._telemetry.exporting(+1)
+            self._telemetry.export_started()
             try:
                 built = await self._follow(name, query, self._exports.get(name, not_before))
             except GaveUp as gave_up:
@@ -88,8 +88,8 @@ class Client:
                 self._exports.forget(name)  # it is finished, and nobody will ask for it again
                 raise
             finally:
-                self._telemetry.exporting(-1)
-        self._telemetry.exported((self.clock.now() - began).total_seconds())
+                self._telemetry.export_ended()
+        self._telemetry.export_completed((self.clock.now() - began).total_seconds())
         return built
 
     def forget(self, query: Mapping[str, str]) -> None:

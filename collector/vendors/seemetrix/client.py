@@ -54,7 +54,7 @@ class Client:
             {"key": key, **query},
             limits=self.settings,
             limiter=self._limiter,
-            asked=self.telemetry.asked,
+            asked=self.telemetry.request_completed,
             redact=self.settings.user_key.redact,
         )
 

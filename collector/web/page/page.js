@@ -1,66 +1,66 @@
-// The page: asks /api/status again and again, and shows what it says. Texts are set as texts: none of them ever acts.
+// Polls /api/status and shows it. All texts are set as text nodes, so that no text from a vendor is executed.
 
 import { Stream, keyOf } from "./stream.js";
-import { html, put } from "./strip.js";
-import { ago, counted, lasting, moment, nameOf, second, summary, zone } from "./words.js";
+import { html, setText } from "./timeline.js";
+import { ago, counted, dateTime, duration, nameOf, summary, timeOfDay, zone } from "./words.js";
 
-const EVERY_MS = 5000;
-const HIDDEN_MS = 30000;
-const PATIENCE_MS = 15000;
+const REFRESH_MS = 5000;
+const HIDDEN_REFRESH_MS = 30000;
+const TIMEOUT_MS = 15000;
 
-const by = (id) => document.getElementById(id);
-const items = new Map(); // the streams' elements, by their names: they are moved, never made anew
-let shown = null; // the last answer
-let heard = Date.now(); // when it came
-let lost = null; // since when there is none
+const byId = (id) => document.getElementById(id);
+const items = new Map(); // the Stream of each configured stream, by key: elements are moved, never recreated
+let status = null; // the last response
+let receivedAt = Date.now(); // when it arrived
+let unreachableSince = null;
 
-async function ask() {
+async function refresh() {
   try {
-    const answer = await fetch("api/status", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-    shown = await answer.json();
-    heard = Date.now();
-    lost = null;
+    const response = await fetch("api/status", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    status = await response.json();
+    receivedAt = Date.now();
+    unreachableSince = null;
   } catch {
-    lost ??= Date.now();
+    unreachableSince ??= Date.now();
   }
-  const held = document.activeElement;
-  if (shown) show(shown, Date.parse(shown.now));
-  tell();
-  if (held !== document.activeElement && held?.isConnected) held.focus({ preventScroll: true });
+  const focused = document.activeElement;
+  if (status) showStatus(Date.parse(status.now));
+  showSummary();
+  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
 }
 
-/** The summary, the title, and the one line that is read out: all say the same. */
-function tell() {
-  const now = shown && Date.parse(shown.now);
-  const { tone, headline, details } = lost ? silent() : summary(shown, now);
-  by("summary").dataset.tone = tone;
-  document.body.classList.toggle("old", Boolean(lost));
-  put(by("headline"), headline);
-  fill(by("details"), details, "p");
-  put(by("told"), headline);
+/** Show the summary, also as the title and as the text that screen readers announce. */
+function showSummary() {
+  const { code, tone, headline, details } = unreachableSince ? unreachable() : summary(status, Date.parse(status.now));
+  byId("summary").dataset.tone = tone;
+  byId("summary").dataset.code = code;
+  document.body.classList.toggle("stale", Boolean(unreachableSince));
+  setText(byId("headline"), headline);
+  fill(byId("details"), details, "p");
+  setText(byId("announcement"), headline);
   document.title = `${tone === "bad" || tone === "warn" ? "⚠ " : ""}${headline} · collector`;
-  const icon = tone === "bad" ? "page/icon-trouble.svg" : "page/icon.svg";
+  const icon = tone === "bad" ? "page/icon-error.svg" : "page/icon.svg";
   const link = document.querySelector("link[rel=icon]");
   if (link.getAttribute("href") !== icon) link.setAttribute("href", icon);
 }
 
-function silent() {
-  const long = Date.now() - lost < 1000 ? "" : `, for ${lasting((Date.now() - lost) / 1000)}`;
-  const since = `No answer since ${second(lost)}${long}. This page goes on asking.`;
-  const old = `What is below was so at ${second(heard)}, and is old.`;
-  return { tone: "bad", headline: "The collector does not answer", details: shown ? [since, old] : [since] };
+function unreachable() {
+  const elapsed = Date.now() - unreachableSince < 1000 ? "" : ` (${duration((Date.now() - unreachableSince) / 1000)})`;
+  const details = [`No response since ${timeOfDay(unreachableSince)}${elapsed}. This page retries automatically.`];
+  if (status) details.push(`The data below is out of date: it was received at ${timeOfDay(receivedAt)}.`);
+  return { code: "unreachable", tone: "bad", headline: "The collector does not respond", details };
 }
 
-function show(status, now) {
+function showStatus(now) {
   const started = status.started ? Date.parse(status.started) : null;
-  const up = started ? ` · up ${lasting((now - started) / 1000)}` : "";
-  put(by("about"), `version ${status.version} · group ${status.group}${up}`);
-  put(by("asked"), `As of ${second(heard)}. Times are those of ${zone}.`);
-  streams(status, started, now);
-  elsewhere(status.streams.filter((stream) => stream.state === "not_owned"), status.ready);
-  kafka(status, now);
-  exporting(status.sources.filter((source) => source.exports));
+  const uptime = started ? ` · up ${duration((now - started) / 1000)}` : "";
+  setText(byId("about"), `version ${status.version} · group ${status.group}${uptime}`);
+  setText(byId("updated"), `Updated at ${timeOfDay(receivedAt)}. Times are in ${zone}.`);
+  showStreams(started, now);
+  showNotOwned(status.streams.filter((stream) => stream.state === "not_owned"));
+  showKafka(now);
+  showExports(status.sources.filter((source) => source.exports));
 }
 
 const SECTIONS = {
@@ -70,7 +70,7 @@ const SECTIONS = {
   complete: ["complete"],
 };
 
-function streams(status, started, now) {
+function showStreams(started, now) {
   const keys = new Set(status.streams.map(keyOf));
   for (const [key, item] of items) {
     if (!keys.has(key)) {
@@ -79,87 +79,87 @@ function streams(status, started, now) {
     }
   }
   for (const [id, states] of Object.entries(SECTIONS)) {
-    const there = status.streams.filter((stream) => states.includes(stream.state));
-    const elements = there.map((said) => {
-      const key = keyOf(said);
-      if (!items.has(key)) items.set(key, new Stream(said));
-      items.get(key).show(said, started, now);
+    const streams = status.streams.filter((stream) => states.includes(stream.state));
+    const elements = streams.map((stream) => {
+      const key = keyOf(stream);
+      if (!items.has(key)) items.set(key, new Stream(stream));
+      items.get(key).show(stream, started, now);
       return items.get(key).element;
     });
-    by(id).hidden = !there.length;
-    arrange(by(id).querySelector("ul"), elements);
+    byId(id).hidden = !streams.length;
+    arrange(byId(id).querySelector("ul"), elements);
   }
-  by("legend").hidden = !document.querySelector("#streams .strip:not([hidden])");
+  byId("legend").hidden = !document.querySelector("#streams .timeline:not([hidden])");
 }
 
-function elsewhere(there, ready) {
-  const section = by("not_owned");
-  section.hidden = !there.length;
-  const many = counted(there.length, "stream");
-  put(section.querySelector("summary"), ready ? `${many} with another replica` : `${many} not run here at present`);
-  put(
-    section.querySelector(".meaning"),
-    ready
-      ? "Replicas share the accounts. Another one runs these, or this one is just taking them over; how they are stands on the page of the one that runs them."
-      : "Without Kafka nobody knows who runs them. They go on from where they were.",
+function showNotOwned(streams) {
+  const section = byId("not_owned");
+  section.hidden = !streams.length;
+  const count = counted(streams.length, "stream");
+  setText(section.querySelector("summary"), status.ready ? `${count} owned by other replicas` : `${count} not running here`);
+  setText(
+    section.querySelector(".explanation"),
+    status.ready
+      ? "Another replica owns these streams, or this replica is about to take them over. The status page of the owner shows their status."
+      : "The owner is not known while this replica cannot use Kafka. The streams continue from where they stopped.",
   );
-  fill(section.querySelector(".names"), there.map(nameOf), "li");
+  fill(section.querySelector(".names"), streams.map(nameOf), "li");
 }
 
-const KAFKA = {
-  ready: "answers; the group is joined",
-  joining: "answers; the group is being joined",
-  no_coordinator: "answers; the group's coordinator does not",
-  refused: "answers, but is not as it must be",
-  away: "does not answer",
-  connecting: "is being connected",
+const KAFKA_STATES = {
+  ready: "ready",
+  joining: "available, joining the consumer group",
+  no_coordinator: "available, except for the group coordinator",
+  refused: "available, but not usable",
+  away: "unavailable",
+  connecting: "connecting",
 };
 
-function kafka(status, now) {
-  const { state, last_commit: last } = status.kafka;
-  const owned = status.owned_partitions;
-  by("kafka").hidden = false;
-  by("kafka").dataset.state = state;
+function showKafka(now) {
+  const { state, last_commit: lastCommit } = status.kafka;
+  const partitions = status.owned_partitions;
+  byId("kafka").hidden = false;
+  byId("kafka").dataset.state = state;
   document.body.dataset.kafka = state;
-  put(by("kafka-state"), KAFKA[state] ?? state);
-  put(by("partitions"), owned.length ? `${owned.length}: ${owned.join(", ")}` : "none");
-  put(by("last-commit"), last ? `${ago(Date.parse(last), now)}, ${moment(Date.parse(last), now)}` : "none yet");
+  setText(byId("kafka-state"), KAFKA_STATES[state] ?? state);
+  setText(byId("partitions"), partitions.length ? `${partitions.length}: ${partitions.join(", ")}` : "none");
+  setText(byId("last-commit"), lastCommit ? `${ago(Date.parse(lastCommit), now)}, ${dateTime(Date.parse(lastCommit), now)}` : "none yet");
 }
 
-function exporting(sources) {
-  by("exports").hidden = !sources.length;
-  const elements = sources.map(({ source, exports: { in_flight: used, at_once: most } }) => {
-    const places = html("span", "places");
-    places.setAttribute("aria-hidden", "true");
-    for (let nth = 0; nth < most; nth += 1) places.append(html("i", nth < used ? "used" : ""));
-    return html("li", "", html("b", "", source), " ", places, ` ${used} of ${most} in use`);
+function showExports(sources) {
+  byId("exports").hidden = !sources.length;
+  const elements = sources.map(({ source, exports: { in_flight: used, at_once: max } }) => {
+    const slots = html("span", "slots");
+    slots.setAttribute("aria-hidden", "true");
+    for (let slot = 0; slot < max; slot += 1) slots.append(html("i", slot < used ? "used" : ""));
+    return html("li", "", html("b", "", source), " ", slots, ` ${used} of ${max} running`);
   });
-  by("exports").querySelector("ul").replaceChildren(...elements);
+  byId("exports").querySelector("ul").replaceChildren(...elements);
 }
 
-/** Exactly these elements, in this order, with as few moves as can be: a moved one loses the focus for a moment. */
+/** Make these elements the list's children, in this order, with few moves: a moved element loses the focus. */
 function arrange(list, elements) {
   const wanted = new Set(elements);
-  for (const each of [...list.children]) if (!wanted.has(each)) each.remove();
-  elements.forEach((each, nth) => {
-    if (list.children[nth] !== each) list.insertBefore(each, list.children[nth] ?? null);
+  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
+  elements.forEach((element, index) => {
+    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
   });
 }
 
 function fill(parent, texts, tag) {
   while (parent.children.length > texts.length) parent.lastElementChild.remove();
-  texts.forEach((text, nth) => put(parent.children[nth] ?? parent.appendChild(html(tag)), text));
+  texts.forEach((text, index) => setText(parent.children[index] ?? parent.appendChild(html(tag)), text));
 }
 
-/** One asking at a time; seldom while nobody looks, since the title is seen all the same. */
-async function follow() {
+/** Refresh until the page is closed, one request at a time. A hidden page refreshes less often, for its title. */
+async function poll() {
   for (;;) {
-    await ask();
+    await refresh();
     await new Promise((resolve) => {
-      const timer = setTimeout(resolve, document.hidden ? HIDDEN_MS : EVERY_MS);
+      const timer = setTimeout(resolve, document.hidden ? HIDDEN_REFRESH_MS : REFRESH_MS);
       document.addEventListener("visibilitychange", () => { clearTimeout(timer); resolve(); }, { once: true });
     });
   }
 }
 
-follow();
+poll();

@@ -1,4 +1,4 @@
-// What the page says: words, numbers and times. Nothing here touches the document.
+// The texts of the page: labels, numbers and times. Nothing here changes the document.
 
 export const STATES = {
   parked: "parked",
@@ -7,15 +7,15 @@ export const STATES = {
   catching_up: "catching up",
   live: "live",
   complete: "complete",
-  not_owned: "with another replica",
+  not_owned: "owned by another replica",
 };
 
 export const KINDS = {
-  final: "final: nothing more is expected",
-  published: "published: late ones may still come",
-  partly: "asked for in part, or just now: more may come",
-  waiting: "not asked for yet",
-  outside: "not a part of this stream",
+  final: "final: no more records expected",
+  published: "published: late records may still arrive",
+  partly: "partly fetched: more records will arrive",
+  waiting: "not fetched yet",
+  outside: "outside the stream's time range",
 };
 
 const NUMBER = new Intl.NumberFormat("en");
@@ -31,117 +31,157 @@ export function number(count) {
   return NUMBER.format(count);
 }
 
-export function counted(count, one, many = `${one}s`) {
-  return `${number(count)} ${count === 1 ? one : many}`;
+export function counted(count, singular, plural = `${singular}s`) {
+  return `${number(count)} ${count === 1 ? singular : plural}`;
 }
 
 export function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** A stretch of time in its largest unit; in hours up to two days. */
-export function lasting(seconds) {
-  const [unit, length] = UNITS.find(([name, each]) => seconds >= (name === "day" ? 2 * each : each)) ?? UNITS.at(-1);
-  const many = Math.max(0, Math.floor(seconds / length));
-  return unit === "day" ? counted(many, "day") : `${many} ${unit}`;
+/** A duration in its largest unit, rounded down; in hours up to two days. */
+export function duration(seconds) {
+  const [unit, length] = UNITS.find(([name, length]) => seconds >= (name === "day" ? 2 * length : length)) ?? UNITS.at(-1);
+  const count = Math.max(0, Math.floor(seconds / length));
+  return unit === "day" ? counted(count, "day") : `${count} ${unit}`;
 }
 
-/** The time of an instant; with its day where that is not the day of `now`, both in milliseconds. */
-export function moment(instant, now) {
+/** The time of day of an instant, with its date if that is not the date of `now`. Both are in milliseconds. */
+export function dateTime(instant, now) {
   const time = MINUTE.format(instant);
   if (DAY.format(instant) === DAY.format(now) && Math.abs(now - instant) < 86400_000) return time;
   return `${Math.abs(now - instant) > 300 * 86400_000 ? YEAR.format(instant) : DAY.format(instant)}, ${time}`;
 }
 
-export function second(instant) {
+export function timeOfDay(instant) {
   return SECOND.format(instant);
 }
 
 export function ago(instant, now) {
   const seconds = (now - instant) / 1000;
-  return seconds < 1 ? "just now" : `${lasting(seconds)} ago`;
+  return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
 }
 
-export function ahead(instant, now) {
+export function until(instant, now) {
   const seconds = (instant - now) / 1000;
-  return seconds < 1 ? "now" : `in ${lasting(seconds)}`;
+  return seconds < 1 ? "now" : `in ${duration(seconds)}`;
 }
 
-/** From when to when a cell of a strip is. */
-export function span(start, end, now) {
-  if (end - start > 6 * 3600_000) return `${moment(start, now)} to ${moment(end, now)}`;
-  return `${moment(start, now)} to ${MINUTE.format(end)}`;
+/** The interval of a cell of a timeline. */
+export function interval(start, end, now) {
+  if (end - start > 6 * 3600_000) return `${dateTime(start, now)} to ${dateTime(end, now)}`;
+  return `${dateTime(start, now)} to ${MINUTE.format(end)}`;
 }
 
 export function nameOf(stream) {
   return `${stream.source} ${stream.stream}`;
 }
 
-/** How it is as a whole: a tone (bad, warn, wait, good), a headline for people, and what there is to say below it. */
+/** The overall status: a code, a tone (bad, warn, wait or good), a headline and details. */
 export function summary(status, now) {
-  return ofKafka(status, now) ?? ofStreams(status);
+  return kafkaSummary(status, now) ?? streamSummary(status.streams);
 }
 
-function ofKafka({ kafka, reason }, now) {
-  const since = kafka.since ? ` Since ${moment(Date.parse(kafka.since), now)}, for ${lasting((now - Date.parse(kafka.since)) / 1000)}.` : "";
+function kafkaSummary({ kafka, reason }, now) {
+  const changed = kafka.since && Date.parse(kafka.since);
+  const since = changed ? ` In this state since ${dateTime(changed, now)} (${duration((now - changed) / 1000)}).` : "";
   switch (kafka.state) {
     case "ready":
       return null;
     case "away":
       return {
+        code: "kafka_away",
         tone: "bad",
-        headline: "Kafka is away",
-        details: [reason, `Nothing is published until it is back, and nothing is lost: it goes on by itself.${since}`],
+        headline: "Kafka unavailable",
+        details: [reason, `Nothing is lost. Publishing resumes automatically when Kafka is available again.${since}`],
       };
     case "refused":
       return {
+        code: "kafka_refused",
         tone: "bad",
-        headline: "Kafka needs you",
-        details: [reason, `What waits for it is not published until that is done. Nothing is lost.${since}`],
+        headline: "Kafka needs attention",
+        details: [reason, `The affected streams publish nothing until this is fixed. Nothing is lost.${since}`],
       };
     case "no_coordinator":
       return {
+        code: "kafka_no_coordinator",
         tone: "bad",
-        headline: "Kafka's group coordinator does not answer",
-        details: [`What runs here goes on as far as it can; no replica can take over from another.${since}`],
+        headline: "Kafka group coordinator unavailable",
+        details: [`Running streams continue, but replicas cannot take over from each other.${since}`],
       };
     case "joining":
-      return { tone: "wait", headline: "Joining the other replicas …", details: [`It takes some seconds.${since}`] };
+      return {
+        code: "kafka_joining",
+        tone: "wait",
+        headline: "Joining the consumer group …",
+        details: [`This takes a few seconds.${since}`],
+      };
     default:
-      return { tone: "wait", headline: "Connecting to Kafka …", details: [`Nothing is asked for before it answers.${since}`] };
+      return {
+        code: "kafka_connecting",
+        tone: "wait",
+        headline: "Connecting to Kafka …",
+        details: [`Polling starts when Kafka is available.${since}`],
+      };
   }
 }
 
-function ofStreams({ streams }) {
-  const here = streams.filter((stream) => stream.state !== "not_owned");
-  const elsewhere = streams.length - here.length;
-  const details = elsewhere && here.length ? [`${counted(elsewhere, "other is", "others are")} with another replica.`] : [];
-  const parked = here.filter((stream) => stream.state === "parked");
-  const backing = here.filter((stream) => stream.state === "backing_off");
-  const all = elsewhere ? counted(here.length, "stream here", "streams here") : counted(here.length, "stream");
+function streamSummary(streams) {
+  const owned = streams.filter((stream) => stream.state !== "not_owned");
+  const inState = (state) => owned.filter((stream) => stream.state === state);
+  const [parked, backingOff, restoring] = [inState("parked"), inState("backing_off"), inState("restoring")];
+  const others = streams.length - owned.length;
+  const details = others ? [`${counted(others, "other stream is", "other streams are")} owned by other replicas.`] : [];
+  const all = `${counted(owned.length, "stream")}${others ? " of this replica" : ""}`;
   if (!streams.length) {
-    return { tone: "wait", headline: "No stream is configured", details: ["Add a source to config.toml, and start the collector again."] };
+    return {
+      code: "no_streams",
+      tone: "wait",
+      headline: "No streams configured",
+      details: ["Add a source to config.toml, then restart the collector."],
+    };
   }
-  if (!here.length) {
-    return { tone: "good", headline: `${counted(elsewhere, "stream is", "streams are")} with another replica`, details };
+  if (!owned.length) {
+    return {
+      code: "none_owned",
+      tone: "good",
+      headline: "This replica owns no streams",
+      details: [`${counted(others, "stream is", "streams are")} owned by other replicas.`],
+    };
   }
   if (parked.length) {
-    if (backing.length) details.unshift(`${counted(backing.length, "more is", "more are")} backing off, and will be tried again.`);
-    return { tone: "bad", headline: `${number(parked.length)} of ${all} ${parked.length === 1 ? "needs" : "need"} you${named(parked, "parked")}`, details };
+    if (backingOff.length) {
+      details.unshift(`${counted(backingOff.length, "other stream is", "other streams are")} backing off and will be retried automatically.`);
+    }
+    return { code: "parked", tone: "bad", headline: `${number(parked.length)} of ${all} parked${nameIfSingle(parked)}`, details };
   }
-  if (backing.length) {
-    details.unshift("Nothing for you to do: what failed is tried again.");
-    return { tone: "warn", headline: `${number(backing.length)} of ${all} ${backing.length === 1 ? "is" : "are"} backing off${named(backing, "")}`, details };
+  if (backingOff.length) {
+    details.unshift("No action needed: failed requests are retried automatically.");
+    return {
+      code: "backing_off",
+      tone: "warn",
+      headline: `${number(backingOff.length)} of ${all} backing off${nameIfSingle(backingOff)}`,
+      details,
+    };
   }
-  const restoring = here.filter((stream) => stream.state === "restoring");
   if (restoring.length) {
-    details.unshift("A stream is published again as soon as its state is read.");
-    return { tone: "wait", headline: `Restoring ${number(restoring.length)} of ${all}${named(restoring, "")}`, details };
+    details.unshift("A stream publishes again as soon as its state is restored.");
+    return {
+      code: "restoring",
+      tone: "wait",
+      headline: `Restoring ${number(restoring.length)} of ${all}${nameIfSingle(restoring)}`,
+      details,
+    };
   }
-  return { tone: "good", headline: here.length === 1 ? `The ${elsewhere ? "stream here" : "one stream"} is well` : `All ${all} are well`, details };
+  const catchingUp = inState("catching_up").length;
+  return {
+    code: "healthy",
+    tone: "good",
+    headline: `All streams${others ? " of this replica" : ""} healthy${catchingUp ? ` · ${number(catchingUp)} catching up` : ""}`,
+    details,
+  };
 }
 
-function named(streams, state) {
-  if (streams.length > 1) return "";
-  return state ? `: ${nameOf(streams[0])} is ${state}` : `: ${nameOf(streams[0])}`;
+function nameIfSingle(streams) {
+  return streams.length === 1 ? `: ${nameOf(streams[0])}` : "";
 }

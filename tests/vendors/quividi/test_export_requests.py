@@ -10,7 +10,7 @@ import pytest
 
 from collector.errors import Split
 from collector.model import DedupMode, Record, Window
-from collector.telemetry.vendor import unreported
+from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
 from collector.vendors.quividi.client import Exported, streams
@@ -33,7 +33,7 @@ async def lobby(
     vendor: VidiCenter, tables: dict[str, dict[str, Any]], **settings: object
 ) -> AsyncIterator[list[Exported[Any]]]:
     async with serving(vendor.answer) as url, http(vendor.clock) as asking:
-        found = streams("lobby", source(url, streams=tables, **settings), asking, unreported())
+        found = streams("lobby", source(url, streams=tables, **settings), asking, standalone_telemetry())
         yield [each for each in found if isinstance(each, Exported)]
 
 

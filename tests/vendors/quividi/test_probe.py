@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from collector.errors import Park, RetryLater
-from collector.telemetry.vendor import unreported
+from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
 from tests.simulated import SimulatedClock
@@ -31,7 +31,7 @@ def saying(whoami: bytes = WHOAMI, locations: bytes = LOCATIONS, seen: list[str]
 
 async def probed(handler: Handler, **settings: object) -> str:
     async with serving(handler) as url, http(SimulatedClock()) as asking:
-        return (await VENDOR.probe("lobby", source(url, **settings), asking, unreported())).text
+        return (await VENDOR.probe("lobby", source(url, **settings), asking, standalone_telemetry())).text
 
 
 async def parked(handler: Handler, **settings: object) -> Park:

@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct, structs
 
 from collector.model import FetchResult, Record, Reject, Window
-from collector.telemetry.vendor import VendorTelemetry, unreported
+from collector.telemetry.vendor import VendorTelemetry, standalone_telemetry
 from collector.vendors.http import Http, http
 from collector.vendors.quividi.client import Exported, streams
 from collector.vendors.quividi.settings import QuividiSource
@@ -154,7 +154,7 @@ def source(url: str, **settings: object) -> QuividiSource:
 
 
 def stream(url: str, asking: Http, telemetry: VendorTelemetry | None, **settings: object) -> Exported[Seen]:
-    [viewers] = streams("lobby", source(url, **settings), asking, telemetry or unreported())
+    [viewers] = streams("lobby", source(url, **settings), asking, telemetry or standalone_telemetry())
     assert isinstance(viewers, Exported)
     return viewers
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from collector.errors import Park, RetryLater, Split
 from collector.model import Account, Record, Reject, Window
-from collector.telemetry.vendor import unreported
+from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import seemetrix
 from collector.vendors.http import http
 from collector.vendors.seemetrix.client import probe
@@ -38,7 +38,7 @@ def source(url: str, **settings: object) -> SeemetrixSource:
 @asynccontextmanager
 async def sessions(url: str, **settings: object) -> AsyncIterator[Sessions]:
     async with http(SimulatedClock()) as asking:
-        [stream] = streams("lobby", source(url, **settings), asking, unreported())
+        [stream] = streams("lobby", source(url, **settings), asking, standalone_telemetry())
         assert isinstance(stream, Sessions)
         yield stream
 
@@ -49,7 +49,7 @@ async def ask(stream: Sessions, window: Window = HOUR) -> list[list[Record[seeme
 
 async def probed(url: str, **settings: object) -> str:
     async with http(SimulatedClock()) as asking:
-        return (await probe("lobby", source(url, **settings), asking, unreported())).text
+        return (await probe("lobby", source(url, **settings), asking, standalone_telemetry())).text
 
 
 async def asked_for(window: Window = HOUR, **settings: object) -> list[str]:
@@ -272,7 +272,7 @@ async def test_a_selection_changes_with_the_devices_and_not_with_their_order() -
     async with http(SimulatedClock()) as asking:
 
         def selection(**settings: object) -> str:
-            [stream] = streams("lobby", source("http://127.0.0.1", **settings), asking, unreported())
+            [stream] = streams("lobby", source("http://127.0.0.1", **settings), asking, standalone_telemetry())
             assert Account("seemetrix", "864") == stream.account
             return stream.selection
 
@@ -282,5 +282,5 @@ async def test_a_selection_changes_with_the_devices_and_not_with_their_order() -
 
 async def test_a_source_whose_table_of_streams_is_empty_runs_its_main_one() -> None:
     async with http(SimulatedClock()) as asking:
-        found = streams("lobby", source("http://127.0.0.1", streams={}), asking, unreported())
+        found = streams("lobby", source("http://127.0.0.1", streams={}), asking, standalone_telemetry())
         assert ["sessions"] == [stream.name for stream in found]

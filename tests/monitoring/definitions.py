@@ -1,4 +1,4 @@
-"""What is written for Grafana and Prometheus, as the tests read it."""
+"""Reads the committed definitions for Grafana and Prometheus."""
 
 import json
 import re
@@ -20,9 +20,9 @@ _METRIC = re.compile(r"\b(?:(?:collector|process|python)_|collector:)\w+|\bup\b|
 
 
 class Query(Struct, frozen=True):
-    """A query, and where it stands."""
+    """A query, and the panel or rule that contains it."""
 
-    place: str
+    name: str
     expr: str
 
     @property
@@ -56,7 +56,7 @@ def dashboards() -> dict[Path, Any]:
 
 
 def panels() -> Iterator[Mapping[str, Any]]:
-    """All but the rows' titles."""
+    """All panels except the titles of rows."""
     for board in dashboards().values():
         for panel in board["panels"]:
             if panel["type"] != "row":

@@ -1,4 +1,4 @@
-"""The dashboards as they are committed: JSON, made of the code."""
+"""The dashboards as JSON files, generated from the code."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,6 @@ from deploy.grafana.operators import operators
 DASHBOARDS = Path(__file__).with_name("dashboards")
 
 
-def files() -> dict[Path, str]:
-    """What each file must hold."""
+def dashboard_files() -> dict[Path, str]:
+    """The content of each file, by path."""
     return {DASHBOARDS / "operators.json": json.dumps(operators(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"}

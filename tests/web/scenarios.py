@@ -1,7 +1,7 @@
-"""Processes in many states, made of the real parts: what a status page has to show."""
+"""Scenarios for the status page: processes in many states, built from the real telemetry."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from math import pi, sin
 from random import Random
@@ -26,13 +26,13 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 NOW = START + timedelta(hours=14, minutes=23, seconds=12)
 UTC_ZONE, PARIS = ZoneInfo("UTC"), ZoneInfo("Europe/Paris")
 HOURS = Periods(UTC_ZONE, UNIX_EPOCH_LOCAL, HOUR)
-ADVICE = "the key is wrong: correct sources.mall.user_key; the collector notices by itself"
+ADVICE = "the key is invalid: correct sources.mall.user_key; the collector uses the new key automatically"
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>&lt;b&gt; "
 SHOPS = ("arcade", "bazaar", "court", "depot", "emporium", "forum", "gallery", "harbour", "island", "junction")
 
 
-class Told:
-    """A process, as its page sees it: a board, and who tells it what happens."""
+class Scenario:
+    """A process: its status, and the telemetry that updates it."""
 
     def __init__(self) -> None:
         self.clock = SimulatedClock(NOW)
@@ -43,9 +43,9 @@ class Told:
         self.checkpoints: dict[str, Checkpoint] = {}
         self._random = Random(11)
 
-    def connected(self, *partitions: int) -> "Told":
-        """Kafka is well, and these partitions are ours."""
-        self.kafka.ready()
+    def connected(self, *partitions: int) -> "Scenario":
+        """Kafka is available, and this process owns these partitions."""
+        self.kafka.topics_ready()
         self.kafka.assigned(partitions)
         for partition in partitions:
             self.kafka.epoch_began(partition, 0.2, 10)
@@ -53,7 +53,7 @@ class Told:
         return self
 
     def add(self, source: str, stream: str = "sessions", vendor: str = "seemetrix") -> StreamTelemetry:
-        """A stream that is configured, and not ours so far."""
+        """Configure a stream that this process does not own yet."""
         row = StreamStatus(vendor, source, stream)
         self.process_status.streams.append(row)
         name = f"{source} {stream}"
@@ -73,7 +73,7 @@ class Told:
         zone: ZoneInfo = UTC_ZONE,
         behind: timedelta | None = None,
     ) -> StreamTelemetry:
-        """A stream that was polled until now, or until some time ago, through a day that is busy by day."""
+        """A stream that was polled until now, or until `behind` ago, with most records during the day."""
         alignment = alignment or AnySecond()
         telemetry, policy = (
             self.add(source, stream, vendor),
@@ -87,43 +87,48 @@ class Told:
                 alignment=alignment,
             ),
         )
-        asked = alignment.floor(NOW - (behind or timedelta()))
-        watermark = alignment.floor(min(asked, NOW - settle))
+        polled_until = alignment.floor(NOW - (behind or timedelta()))
+        watermark = alignment.floor(min(polled_until, NOW - settle))
         checkpoint = Checkpoint(NOW - 400 * HOUR, watermark, alignment.floor(NOW - final), 6 * HOUR, NOW)
         max_clock_offset = timedelta(0) if zone is UTC_ZONE else 24 * HOUR
         state = State("prefix", Shape(DedupMode.MULTISET, 1, max_clock_offset), checkpoint)
-        self._fill(state, asked, rate, alignment, zone)
+        self._fill(state, polled_until, rate, alignment, zone)
         telemetry.owned(checkpoint, len(state.ledger), partial(activity_timeline, state, policy, zone))
         for minute in range(60):
             when = NOW - (59 - minute) * MINUTE
-            if when <= asked and (count := self._random.randint(0, int(rate / 5))):
+            if when <= polled_until and (count := self._random.randint(0, int(rate / 5))):
                 telemetry.committed(
                     Tally({"fresh": count}, {f"{vendor}.thing.v1": count}), checkpoint, len(state.ledger), when
                 )
         telemetry.polled(
-            Window(asked - MINUTE, asked), 3, 0.2, checkpoint, behind=behind is not None, now=asked - SECOND
+            Window(polled_until - MINUTE, polled_until),
+            3,
+            0.2,
+            checkpoint,
+            behind=behind is not None,
+            now=polled_until - SECOND,
         )
         self.checkpoints[f"{source} {stream}"] = checkpoint
         return telemetry
 
-    def _fill(self, state: State, upto: object, rate: float, alignment: Alignment, zone: ZoneInfo) -> None:
-        """Entries for every page, or every period, of the last days that the ledger still knows."""
+    def _fill(self, state: State, end: datetime, rate: float, alignment: Alignment, zone: ZoneInfo) -> None:
+        """Add ledger entries for every page, or every period, after `final`."""
         assert state.checkpoint is not None
         cell = alignment.floor(NOW - 36 * HOUR)
-        while cell <= upto:  # type: ignore[operator]
+        while cell <= end:
             local = cell.astimezone(zone)
             page = (unix_s(cell) + int((local.utcoffset() or timedelta()).total_seconds())) // PAGE_S
-            busy = max(0.0, sin((local.hour + local.minute / 60 - 7) / 15 * pi))
-            count = int(self._random.gauss(rate * busy, rate * busy / 6)) if busy else 0
+            activity = max(0.0, sin((local.hour + local.minute / 60 - 7) / 15 * pi))
+            count = int(self._random.gauss(rate * activity, rate * activity / 6)) if activity else 0
             if count > 0 and page * PAGE_S + PAGE_S > state.final_s:
                 state.ledger.add(page, Chunk(bytes(ENTRY.size * count), page * PAGE_S + PAGE_S - 1, 1))
             cell = max(cell + timedelta(seconds=PAGE_S), alignment.after(cell))
 
     def park(self, name: str, error: str = "HTTP 401", advice: str = ADVICE) -> None:
-        """It waits for an operator, since a while."""
+        """The stream has been parked for four minutes."""
         self.streams[name].parked(None, Park(error, advice=advice), failures=9, delay_s=540, now=NOW - 4 * MINUTE)
 
-    def back_off(self, name: str, error: str = "no answer within the timeout of 60 s") -> None:
+    def back_off(self, name: str, error: str = "no response within the timeout of 60 s") -> None:
         checkpoint = self.checkpoints[name]
         window = Window(checkpoint.watermark, NOW)
         self.streams[name].retrying(window, error, failures=3, delay_s=55, now=NOW - timedelta(seconds=20))
@@ -132,68 +137,73 @@ class Told:
         row = SourceStatus("quividi", source)
         self.process_status.sources.append(row)
         telemetry = VendorTelemetry(self.metrics, source, row)
-        telemetry.may_export(3)
-        telemetry.exporting(in_flight)
+        telemetry.set_export_limit(3)
+        for _ in range(in_flight):
+            telemetry.export_started()
 
 
-def ten_healthy(*, more: Mapping[str, timedelta] | None = None) -> Told:
-    """Ten accounts that are well, and with `more` others that are so far behind."""
-    told = Told().connected(*range(2, 13))
+def ten_healthy(*, more: Mapping[str, timedelta] | None = None) -> Scenario:
+    """Ten healthy streams, and `more` streams by name of the source that are this far behind."""
+    scenario = Scenario().connected(*range(2, 13))
     for nth, shop in enumerate(SHOPS):
         if nth % 3 == 2:
-            told.live(shop, "viewers", "quividi", settle=45 * MINUTE, zone=PARIS, rate=20 + 9 * nth)
-            told.exports(shop, nth % 3)
+            scenario.live(shop, "viewers", "quividi", settle=45 * MINUTE, zone=PARIS, rate=20 + 9 * nth)
+            scenario.exports(shop, nth % 3)
         else:
-            told.live(shop, rate=25 + 14 * nth)
+            scenario.live(shop, rate=25 + 14 * nth)
     for source, behind in (more or {}).items():
-        told.live(source, behind=behind)
-    return told
+        scenario.live(source, behind=behind)
+    return scenario
 
 
-def one_parked() -> Told:
-    """One broken account among ten that are well."""
-    told = ten_healthy(more={"mall": 3 * HOUR})
-    told.park("mall sessions")
-    return told
+def one_parked() -> Scenario:
+    """One parked stream and ten healthy ones."""
+    scenario = ten_healthy(more={"mall": 3 * HOUR})
+    scenario.park("mall sessions")
+    return scenario
 
 
-def all_kinds() -> Told:
-    """One parked, one backing off, and one of everything else that there is."""
-    told = ten_healthy(more={"mall": 3 * HOUR, "kiosk": 25 * MINUTE})
-    told.park("mall sessions")
-    told.back_off("kiosk sessions")
-    told.live("archive", final=6 * HOUR)
-    told.live("archive", "statistics", alignment=HOURS, settle=HOUR, rate=40)
-    told.live("backfill", behind=200 * HOUR)
-    told.add("arcade", "devices").owned(told.checkpoints["archive sessions"], 12)
-    told.live("last_year").completed(told.checkpoints["last_year sessions"])
+def all_states() -> Scenario:
+    """One stream in each state, with and without a timeline."""
+    scenario = ten_healthy(more={"mall": 3 * HOUR, "kiosk": 25 * MINUTE})
+    scenario.park("mall sessions")
+    scenario.back_off("kiosk sessions")
+    scenario.live("archive", final=6 * HOUR)
+    scenario.live("archive", "statistics", alignment=HOURS, settle=HOUR, rate=40)
+    scenario.live("backfill", behind=200 * HOUR)
+    scenario.add("arcade", "devices").owned(scenario.checkpoints["archive sessions"], 12)
+    scenario.live("last_year").completed(scenario.checkpoints["last_year sessions"])
     for nth in range(6):
-        told.add(f"other_{nth}")
-    return told
+        scenario.add(f"other_{nth}")
+    return scenario
 
 
-def kafka_away() -> Told:
-    """Kafka was there, and is no more: nothing runs here."""
-    told = ten_healthy()
-    for stream in told.streams.values():
-        stream.disowned()
+def kafka_away() -> Scenario:
+    """Kafka was available and no longer is: no stream runs."""
+    scenario = ten_healthy()
+    for stream in scenario.streams.values():
+        stream.released()
     for partition in range(2, 13):
-        told.kafka.epoch_ended(partition, "KafkaConnectionError")
-    advice = "check kafka.bootstrap_servers, and whether the brokers run"
-    told.kafka.unavailable("no broker answers at kafka.example:9092: Connection refused", advice)
-    told.clock.pass_s(312)
-    return told
+        scenario.kafka.epoch_ended(partition, "KafkaConnectionError")
+    advice = "check kafka.bootstrap_servers, and that the brokers are running"
+    scenario.kafka.unavailable("no broker responds at kafka.example:9092: Connection refused", advice)
+    scenario.clock.pass_s(312)
+    return scenario
 
 
-def many() -> Told:
-    """Two hundred streams, with names and errors as long as they get, some of them not meant well."""
-    told = Told().connected(*range(32))
+def two_hundred_streams() -> Scenario:
+    """Two hundred streams with long names and long errors, some of which contain HTML and scripts."""
+    scenario = Scenario().connected(*range(32))
     for nth in range(200):
-        told.live(f"account_of_the_{'very_' * (nth % 7)}large_shopping_centre_{nth}", settle=MINUTE * (1 + nth % 50))
-    names = list(told.streams)
-    told.park(names[40], HOSTILE + "and_no_place_to_break_it_" * 20, "do not " + HOSTILE)
-    told.park(names[150], "HTTP 403", "the key may not read this: " + "check the user and the ids in the settings " * 8)
+        scenario.live(
+            f"account_of_the_{'very_' * (nth % 7)}large_shopping_centre_{nth}", settle=MINUTE * (1 + nth % 50)
+        )
+    names = list(scenario.streams)
+    scenario.park(names[40], HOSTILE + "and_no_place_to_break_it_" * 20, "do not " + HOSTILE)
+    scenario.park(
+        names[150], "HTTP 403", "the key may not read this: " + "check the user and the ids in the settings " * 8
+    )
     for nth in (7, 77, 177):
-        told.back_off(names[nth])
-    told.streams[names[3]].since_ignored(NOW, told.checkpoints[names[3]])
-    return told
+        scenario.back_off(names[nth])
+    scenario.streams[names[3]].since_ignored(NOW, scenario.checkpoints[names[3]])
+    return scenario
