@@ -99,6 +99,7 @@ class Daemon:
                 row = StreamStatus(vendor.name, name, stream.name)
                 self.process_status.streams.append(row)
                 telemetry = StreamTelemetry(self._metrics, row, [kind.name for kind in stream.event_types])
+                telemetry.configured(stream.policy.max_poll_interval)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random)
                 handles[partition].append(handle)
