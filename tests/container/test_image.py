@@ -116,7 +116,7 @@ def nothing_is_compiled_at_the_start(image: Image, _: Path) -> None:
 
 def it_checks_the_configuration_that_is_mounted(image: Image, etc: Path) -> None:
     told = image.run("check", "--offline", mounts={"/etc/collector": etc})
-    assert (0, "ok     config.toml: is right: 1 source\n") == told
+    assert (0, "ok     config.toml: valid, 1 source\n") == told
 
 
 def it_is_not_healthy_when_nothing_runs(image: Image, _: Path) -> None:

@@ -91,7 +91,7 @@ async def test_the_configuration_is_right_and_is_mounted_where_the_image_looks_f
 
     ended = await collector("check", "--offline", "--config", str(path))
 
-    assert (0, f"ok     {path}: is right: 2 sources\n", "") == (ended.code, ended.out, ended.err)
+    assert (0, f"ok     {path}: valid, 2 sources\n", "") == (ended.code, ended.out, ended.err)
 
 
 def test_kafka_accepts_what_its_environment_says(tmp_path: Path) -> None:

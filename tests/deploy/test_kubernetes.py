@@ -138,7 +138,7 @@ def test_what_is_mounted_is_there_and_the_rest_is_the_operators_secret() -> None
 async def test_the_configuration_is_right() -> None:
     path = str(FOLDER / "config.toml")
     ended = await collector("check", "--offline", "--config", path)
-    assert (0, f"ok     {path}: is right: 2 sources\n", "") == (ended.code, ended.out, ended.err)
+    assert (0, f"ok     {path}: valid, 2 sources\n", "") == (ended.code, ended.out, ended.err)
 
 
 def test_kafkas_port_is_let_through() -> None:

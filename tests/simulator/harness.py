@@ -10,8 +10,10 @@ from aiohttp import encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec import Struct
 
+from collector.simulator.base import Simulation
 from collector.simulator.faults import Faults
-from collector.simulator.vidicenter import TOKEN, USERNAME, Rules, VidiCenter
+from collector.simulator.rules import Rules
+from collector.simulator.vidicenter import TOKEN, USERNAME, VidiCenter
 from collector.simulator.world import Visit, World, as_datetime
 
 DATA, WHOAMI, LOCATIONS = "/api/v1/data/", "/api/v1/whoami/", "/api/v1/locations/"
@@ -74,7 +76,7 @@ async def serving(
 ) -> AsyncIterator[Vendor]:
     """On a free port; it is the evening of the next day, and all of the Friday is uploaded."""
     clock, troubles = [NOON + timedelta(days=1, hours=6)], Faults(faults)
-    vidicenter = VidiCenter(world, lambda: int(clock[0].timestamp() * 1000), rules or Rules(), troubles)
+    vidicenter = VidiCenter(Simulation(world, lambda: int(clock[0].timestamp() * 1000), rules or Rules(), troubles))
     app = web.Application(middlewares=[troubles.middleware])
     app.add_routes(vidicenter.routes())
     async with TestClient(TestServer(app)) as client:
@@ -85,12 +87,12 @@ def happened(place: int = PLACE, hours: int = 1, world: World = WORLD) -> list[V
     """Those who came from noon on."""
     first_ms = int(NOON.timestamp() * 1000)
     last_ms = first_ms + hours * HOUR_MS - 1
-    return [visit for visit in world.between(place, first_ms, last_ms) if first_ms <= visit.begin_ms <= last_ms]
+    return [visit for visit in world.between(place, first_ms, last_ms) if first_ms <= visit.start_ms <= last_ms]
 
 
 def local(visit: Visit) -> str:
     """The second at which it began, in Paris in winter."""
-    return (as_datetime(visit.begin_ms) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    return (as_datetime(visit.start_ms) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def names(visits: Sequence[Visit]) -> Names:

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from collector.simulator.base import Simulation
 from collector.simulator.seemetrix import KEY, USER, Seemetrix
 from collector.simulator.world import MINUTE_MS, Visit, World, as_datetime
 
@@ -50,7 +51,7 @@ async def client(clock: Clock) -> AsyncIterator[Client]:
 def serving(world: World, clock: Clock) -> Client:
     """The vendor on a free port of loopback."""
     app = web.Application()
-    app.add_routes(Seemetrix(world, clock).routes())
+    app.add_routes(Seemetrix(Simulation(world, clock)).routes())
     return TestClient(TestServer(app))
 
 
@@ -61,7 +62,7 @@ def visits(first: datetime, last: datetime, world: World = WORLD) -> list[Visit]
         visit
         for device in world.devices
         for visit in world.between(device, first_ms, last_ms)
-        if first_ms <= visit.begin_ms <= last_ms
+        if first_ms <= visit.start_ms <= last_ms
     ]
 
 
@@ -132,7 +133,7 @@ async def test_a_session_has_the_fields_of_the_document(client: Client) -> None:
         assert [{"d": ms, "i": movie, "s": start} for movie, start, ms in visit.plays] == session["v"]
         begin, end = (datetime.fromisoformat(session[name]) for name in ("b", "e"))
         assert (None, None) == (begin.tzinfo, end.tzinfo)
-        assert as_datetime(visit.begin_ms) == begin.replace(tzinfo=UTC)
+        assert as_datetime(visit.start_ms) == begin.replace(tzinfo=UTC)
         assert timedelta(milliseconds=visit.dwell_ms) == end - begin
     assert [] != [session for session in told if len(session["v"]) == 2]  # movies that overlap
     assert {None, 0, 1} == {session["s"] for session in told}
@@ -147,8 +148,8 @@ async def test_times_have_six_digits_after_the_point_or_no_point(client: Client)
 
 async def test_a_window_has_its_first_and_all_of_its_last_second(client: Client) -> None:
     first, last = visits(NOON, NOON + timedelta(hours=1))[0], visits(NOON, NOON + timedelta(hours=2))[-1]
-    begins = [as_datetime(visit.begin_ms).replace(microsecond=0) for visit in (first, last)]
-    assert 0 < last.begin_ms % 1000
+    begins = [as_datetime(visit.start_ms).replace(microsecond=0) for visit in (first, last)]
+    assert 0 < last.start_ms % 1000
     second = timedelta(seconds=1)
     for visit, begin in zip((first, last), begins, strict=True):
         (name,) = ids([visit])
@@ -178,7 +179,7 @@ async def test_a_session_is_not_there_before_it_is_uploaded(client: Client, cloc
     late = next(
         visit for visit in visits(NOON, NOON + timedelta(hours=6)) if visit.uploaded_ms - visit.end_ms > 60 * MINUTE_MS
     )
-    begin, uploaded = as_datetime(late.begin_ms), as_datetime(late.uploaded_ms)
+    begin, uploaded = as_datetime(late.start_ms), as_datetime(late.uploaded_ms)
     clock.now = uploaded - timedelta(milliseconds=1)
     assert ids([late])[0] not in await found(client, begin, begin)
     clock.now = uploaded

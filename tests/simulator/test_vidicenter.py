@@ -95,7 +95,7 @@ async def test_whoami_tells_the_user_and_locations_all_of_them(vendor: Vendor) -
 async def test_what_cannot_be_exported_is_a_bad_request(vendor: Vendor, change: dict[str, str]) -> None:
     status, body = await vendor.get(DATA, asking(**change))
     assert (400, 400) == (status, body["error"])
-    assert 0 == vendor.vidicenter.built
+    assert 0 == vendor.vidicenter.started
 
 
 async def test_a_location_of_somebody_else_is_refused_with_all_that_are_asked_for(vendor: Vendor) -> None:
@@ -115,7 +115,7 @@ async def test_an_export_is_started_then_in_progress_then_finished(vendor: Vendo
     assert {"state": "finished", "data": body["data"], **created} == body
     assert names(happened()) == told(body["data"])
     assert body == await vendor.ask()
-    assert 1 == vendor.vidicenter.built
+    assert 1 == vendor.vidicenter.started
 
 
 async def test_every_exact_set_of_parameters_is_an_export_of_its_own(vendor: Vendor) -> None:
@@ -124,7 +124,7 @@ async def test_every_exact_set_of_parameters_is_an_export_of_its_own(vendor: Ven
     assert {"state": "started"} == await vendor.ask(locations="3024,3035", end="2026-11-06T13:59:58")
     reordered = dict(reversed(asking(locations="3024,3035").items()))
     assert "in_progress" == (await vendor.get(DATA, reordered))[1]["state"]
-    assert 3 == vendor.vidicenter.built
+    assert 3 == vendor.vidicenter.started
 
 
 async def test_an_export_is_cached_for_a_day_and_tells_what_there_was_when_it_was_started(vendor: Vendor) -> None:
@@ -145,7 +145,7 @@ async def test_force_rebuild_counts_by_being_there_and_with_it_an_export_never_e
     for times in range(3):
         assert {"state": "started"} == await vendor.ask(force_rebuild=value)
         vendor.pass_s(60)
-        assert 2 + times == vendor.vidicenter.built
+        assert 2 + times == vendor.vidicenter.started
     assert "finished" == (await vendor.ask())["state"]
 
 
@@ -158,10 +158,10 @@ async def test_a_fourth_export_at_once_is_refused_until_one_has_ended(vendor: Ve
     assert refusal == await vendor.get(DATA, asking(end=ends[3]))
     assert {"state": "started"} == await vendor.ask(end=ends[2], force_rebuild="1")  # it has its place
     assert "in_progress" == (await vendor.ask(end=ends[0]))["state"]
-    assert (3, 1) == (vendor.vidicenter.most_at_once, vendor.vidicenter.refused)
+    assert (3, 1) == (vendor.vidicenter.max_running, vendor.vidicenter.refused)
     vendor.pass_s(2)
     assert {"state": "started"} == await vendor.ask(end=ends[3])
-    assert (3, 1) == (vendor.vidicenter.most_at_once, vendor.vidicenter.refused)
+    assert (3, 1) == (vendor.vidicenter.max_running, vendor.vidicenter.refused)
 
 
 async def test_fifty_calls_a_minute_are_answered_and_no_more(vendor: Vendor) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.simulator.vidicenter import Rules
+from collector.simulator.rules import Rules
 from collector.simulator.world import Visit, World
 from tests.simulator.harness import NOON, PLACE, TENTHS, happened, serving
 
@@ -108,7 +108,7 @@ async def test_contents_are_those_that_were_asked_for() -> None:
 
 async def test_times_of_contents_are_milliseconds_of_the_visit() -> None:
     for old_names, suffix in ((True, ""), (False, "_in_milliseconds")):
-        async with serving(rules=Rules(old_names=old_names)) as vendor:
+        async with serving(rules=Rules(has_old_names=old_names)) as vendor:
             rows = await vendor.export(data_type="viewers_apc")
         expected = Counter((ms, each.attention_ms) for each in people(1) for _, _, ms in each.plays)
         found = [content for row in rows for content in row["contents"]]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.simulator.vidicenter import Rules
+from collector.simulator.rules import Rules
 from collector.simulator.world import World, as_datetime
 from tests.simulator.harness import PLACE, WORLD, Names, happened, local, names, serving, told
 
@@ -62,7 +62,7 @@ async def test_an_expert_account_has_the_new_names_and_percentages_that_make_a_h
 
 
 async def test_an_old_one_has_the_old_names_and_what_was_left_out_since() -> None:
-    async with serving(rules=Rules(old_names=True)) as vendor:
+    async with serving(rules=Rules(has_old_names=True)) as vendor:
         rows = await vendor.export()
     assert all(ALWAYS | OLD | set(MOODS) == row.keys() for row in rows)
     assert names(happened()) == told(rows, "")
@@ -70,7 +70,7 @@ async def test_an_old_one_has_the_old_names_and_what_was_left_out_since() -> Non
 
 @pytest.mark.parametrize("old_names", [False, True])
 async def test_without_the_expert_licence_its_fields_are_null(old_names: bool) -> None:
-    async with serving(rules=Rules(expert=False, old_names=old_names)) as vendor:
+    async with serving(rules=Rules(is_expert=False, has_old_names=old_names)) as vendor:
         rows = await vendor.export()
     nulls = {"age_value", *MOODS, *(("glasses", "mustache", "beard") if old_names else ())}
     assert all(nulls == {name for name, value in row.items() if value is None} for row in rows)
@@ -121,9 +121,9 @@ async def test_times_are_local_so_the_hour_that_winter_repeats_has_the_viewers_o
     first_ms = int(midnight.timestamp() * 1000)
     expected = Names()
     for visit in WORLD.between(PLACE, first_ms, first_ms + 2 * 3_600_000 - 1):
-        if first_ms <= visit.begin_ms < first_ms + 2 * 3_600_000:
-            offset = 2 if visit.begin_ms < first_ms + 3_600_000 else 1
-            begin = (as_datetime(visit.begin_ms) + timedelta(hours=offset)).strftime("%Y-%m-%dT%H:%M:%S")
+        if first_ms <= visit.start_ms < first_ms + 2 * 3_600_000:
+            offset = 2 if visit.start_ms < first_ms + 3_600_000 else 1
+            begin = (as_datetime(visit.start_ms) + timedelta(hours=offset)).strftime("%Y-%m-%dT%H:%M:%S")
             expected[begin, visit.dwell_ms // 100, visit.attention_ms // 100] += 2 if visit.has_twin else 1
     async with serving() as vendor:
         rows = await vendor.export(start="2026-10-25T02:00:00", end="2026-10-25T02:59:59")

@@ -73,7 +73,7 @@ def test_what_happened_is_the_same_in_another_process() -> None:
 def test_another_seed_is_another_history_and_so_is_another_device() -> None:
     def told(seed: int, device: int) -> list[tuple[int, int]]:
         found = visits(World(seed), device, range(MONDAY, MONDAY + 24 * 60))
-        return [(visit.begin_ms, visit.dwell_ms) for visit in found]
+        return [(visit.start_ms, visit.dwell_ms) for visit in found]
 
     assert told(1, DEVICE) == told(1, DEVICE)
     assert told(1, DEVICE) != told(2, DEVICE)
@@ -90,13 +90,13 @@ def test_sessions_of_a_device_are_numbered_without_a_gap_in_the_order_of_their_b
     found = visits(World(seed, rate=rate), device, range(minute, minute + length))
     first = found[0].number if found else 0
     assert list(range(first, first + len(found))) == [visit.number for visit in found]
-    assert all(before.begin_ms <= after.begin_ms for before, after in pairwise(found))
+    assert all(before.start_ms <= after.start_ms for before, after in pairwise(found))
 
 
 @given(seeds, devices, minutes)
 def test_a_minute_has_the_visits_that_begin_in_it(seed: int, device: int, minute: int) -> None:
     for visit in World(seed, rate=600).minute(device, minute):
-        assert minute == visit.begin_ms // MINUTE_MS
+        assert minute == visit.start_ms // MINUTE_MS
         assert device == visit.device
 
 
@@ -111,14 +111,14 @@ def test_between_finds_all_that_touch_the_interval_once_and_by_begin(
     around = visits(world, device, range(minute - 5 * 60, last_ms // MINUTE_MS + 5))
     found = list(world.between(device, first_ms, last_ms))
     numbers = [visit.number for visit in found]
-    touching = {visit.number for visit in around if visit.begin_ms <= last_ms and visit.end_ms >= first_ms}
+    touching = {visit.number for visit in around if visit.start_ms <= last_ms and visit.end_ms >= first_ms}
     assert touching <= set(numbers)
     assert sorted(set(numbers)) == numbers
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hours_by_night_are_rarer_than_by_day_and_a_saturday_is_busier_than_a_sunday(seed: int) -> None:
-    found = [as_datetime(visit.begin_ms) for visit in a_week(World(seed))]
+    found = [as_datetime(visit.start_ms) for visit in a_week(World(seed))]
     by_hour = [sum(begin.hour == hour for begin in found) for hour in range(24)]
     by_day = [sum(begin.weekday() == day for begin in found) for day in range(7)]
     assert max(by_hour[:6]) < min(by_hour[8:21])
@@ -144,7 +144,7 @@ def test_looks_and_moods_each_sum_to_the_dwell_and_no_play_is_longer(
     for visit in World(seed, rate=600, pace=pace).minute(device, minute):
         parts = [*visit.looks, *visit.moods]
         assert visit.dwell_ms == sum(ms for _, ms in visit.looks) == sum(ms for _, ms in visit.moods)
-        assert visit.dwell_ms == visit.end_ms - visit.begin_ms
+        assert visit.dwell_ms == visit.end_ms - visit.start_ms
         assert 0 <= visit.attention_ms <= visit.dwell_ms
         assert 0 <= min(ms for _, ms in parts)
         assert 100 <= visit.dwell_ms <= 1000 * pace.longest_s
@@ -164,7 +164,7 @@ def test_codes_are_those_of_the_document_and_some_are_unknown(seed: int, device:
 def test_nothing_is_there_before_its_end_nor_later_than_the_pace_says(pace: Pace) -> None:
     late_ms, every_ms = int(1000 * pace.late_s), int(1000 * pace.upload_every_s)
     for visit in a_week(World(pace=pace)):
-        latest_ms = max(visit.begin_ms + late_ms, visit.end_ms)
+        latest_ms = max(visit.start_ms + late_ms, visit.end_ms)
         assert visit.end_ms <= visit.uploaded_ms <= latest_ms
         assert visit.end_ms <= visit.boxed_ms <= latest_ms + every_ms
 
