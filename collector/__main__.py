@@ -11,14 +11,14 @@ def main() -> None:
     """Run the command line. Ctrl-C ends it with code 130 at any moment, also while modules are imported."""
     try:
         _open_streams()
-        import signal  # noqa: PLC0415 - imports take a while, and Ctrl-C must not interrupt them unhandled
-
-        from collector import cli  # noqa: PLC0415 - the same
+        from collector import cli  # noqa: PLC0415 - imports take a while, and Ctrl-C must be handled meanwhile
 
         cli.main()
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # not sys.exit: see commands/ending.py
     except SystemExit:
+        import signal  # noqa: PLC0415 - as above
+
         # The command has ended. During finalization, KeyboardInterrupt would print a traceback.
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
         raise
