@@ -38,6 +38,6 @@ def test_a_quoted_message_is_one_of_the_code(message: str) -> None:
 
 def test_quoted_numbers_are_those_of_the_code() -> None:
     assert len(QUOTED) > 10
-    assert f"fewer than {MIN_LENGTH} characters" in PAGE
-    assert f"looks every {CREDENTIALS_CHECK_INTERVAL.seconds} seconds" in PAGE
-    assert f"larger than {MAX_FILE_BYTES >> 10} KiB" in " ".join(PAGE.split())
+    assert f" {MIN_LENGTH} characters" in PAGE
+    assert f" {CREDENTIALS_CHECK_INTERVAL.seconds} seconds" in PAGE
+    assert f" {MAX_FILE_BYTES >> 10} KiB" in " ".join(PAGE.split())

@@ -121,11 +121,11 @@ async def test_a_device_of_another_account_is_403(client: Client) -> None:
 
 async def test_a_session_has_the_fields_of_the_document(client: Client) -> None:
     hour = (NOON, NOON + timedelta(hours=1))
-    truth = {(visit.device, visit.number): visit for visit in visits(*hour)}
+    simulated = {(visit.device, visit.number): visit for visit in visits(*hour)}
     found = await sessions(client, window(*hour))
     assert len(found) > 100
     for session in found:
-        visit = truth[session["d"], session["o"]]
+        visit = simulated[session["d"], session["o"]]
         assert {"a", "at", "b", "d", "e", "em", "i", "o", "s", "v"} == session.keys()
         assert (visit.gender, visit.age, visit.dwell_ms) == (session["s"], session["a"], session["i"])
         assert [{"a": looking, "d": ms} for looking, ms in visit.looks] == session["at"]
@@ -200,10 +200,10 @@ async def test_sessions_can_be_selected_by_device(client: Client) -> None:
 
 async def test_sessions_can_be_selected_by_movie_and_keep_their_other_movies(client: Client) -> None:
     day = (NOON, NOON + timedelta(hours=6))
-    truth = visits(*day)
-    movie = next(visit for visit in truth if len({movie for movie, _, _ in visit.plays}) == 2).plays[0][0]
+    simulated = visits(*day)
+    movie = next(visit for visit in simulated if len({movie for movie, _, _ in visit.plays}) == 2).plays[0][0]
     found = await sessions(client, window(*day) | {"movie_id": str(movie)})
-    chosen = [visit for visit in truth if movie in [played for played, _, _ in visit.plays]]
+    chosen = [visit for visit in simulated if movie in [played for played, _, _ in visit.plays]]
     assert ids(chosen) == sorted((session["d"], session["o"]) for session in found)
     assert {movie} < {play["i"] for session in found for play in session["v"]}
     assert [] == await found_ids(client, *day, movie_id="1")
