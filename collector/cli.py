@@ -26,15 +26,15 @@ from collector.commands.arguments import (
     parse_instant,
     parse_timespan,
 )
-from collector.commands.ending import FAILED, TERMINATED, WRONG_INPUT, end, errors, fail, print_error
+from collector.commands.ending import FAILED, TERMINATED, WRONG_INPUT, end, fail, print_error
 from collector.errors import UserError, leaves
 
 if TYPE_CHECKING:
     from collector.commands.check import Finding
     from collector.commands.state import Rewind
 
+# Boxes and colours of help and usage errors are for terminals; files and pipes contain plain text.
 _has_boxes = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-"""Whether help and usage errors have boxes and colours; in files and pipes they are plain text."""
 app = typer.Typer(
     name="collector",
     help="Streams audience data from signage vendors to Kafka, exactly once.",
@@ -62,15 +62,6 @@ def main() -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - each kind has an exit code
         end(next(leaves(error)))
     sys.exit()
-
-
-def _confirm(question: str) -> bool:
-    """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
-    try:
-        return errors.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
-    except EOFError:
-        print_error("stdin is not interactive: pass --yes to confirm")
-        return False
 
 
 def _print_version(is_requested: bool) -> None:  # noqa: FBT001 - called by Typer
@@ -105,7 +96,9 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Only validate the configuration.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Check the configuration, every vendor account, the brokers, the topics and the permissions. Changes nothing.
+    """Check the configuration, the vendor accounts and Kafka.
+
+    Checks of Kafka include the topics and the permissions. Nothing is changed.
 
     Example: collector check --config config.toml
     """
@@ -135,7 +128,9 @@ def preview(
     end: Annotated[str | None, typer.Option(help="End of the window. Default: now.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of events to print.")] = 1000,
 ) -> None:
-    """Fetch data from the vendor and print the events that would be published, as JSON lines. Does not use Kafka.
+    """Print the events that would be published, without Kafka.
+
+    Fetches a window from the vendor and prints its events as JSON lines.
 
     Example: collector preview mall sessions --last 15m --limit 10
     """
@@ -183,9 +178,10 @@ def simulate(
 
 @app.command()
 def health(config: Config = CONFIG) -> None:
-    """Check that the daemon of this machine responds at `/healthz` of `http.listen`: a health check for containers.
+    """Check that the daemon of this machine responds.
 
-    If COLLECTOR__HTTP__LISTEN is set, as in the image, the configuration file is not read.
+    A health check for containers: it requests `/healthz` at `http.listen`. If COLLECTOR__HTTP__LISTEN is set, as in
+    the image, the configuration file is not read.
 
     Example: collector health --config config.toml
     """
@@ -201,10 +197,10 @@ def demo(
         str | None, typer.Option(metavar="HOST:PORT", help="Use this broker instead of the embedded one.")
     ] = None,
 ) -> None:
-    """Run simulated vendors, a broker, the daemon, and a reader that checks what is published.
+    """Run the daemon with simulated vendors and an embedded broker.
 
-    At the end it prints how many records were simulated and how many events were published. The exit code is 1 if any
-    are missing or duplicated.
+    A reader prints some of the events and checks all of them. At the end the demo prints the numbers of simulated
+    records and published events. The exit code is 1 if any are missing or duplicated.
 
     Example: collector demo --seconds 20
     """
@@ -216,7 +212,9 @@ def demo(
 
 @state.command("init")
 def state_init(config: Config = CONFIG) -> None:
-    """Accept that state is lost, after partitions of the state topic were deleted or truncated.
+    """Accept that state is lost.
+
+    Use it after partitions of the state topic were deleted or truncated.
 
     Example: collector state init --config config.toml
     """
@@ -230,7 +228,7 @@ def state_show(
     config: Config = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Show the checkpoint and the ledger size of every stream in the state topic.
+    """Show the checkpoint and the ledger size of every stream.
 
     Example: collector state show
     """
@@ -252,18 +250,20 @@ def state_rewind(
     config: Config = CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Move a stream back, also while the collector runs. Records in the ledger are not published twice.
+    """Move a stream back, so that it is fetched again.
+
+    The collector may run meanwhile. Records that the ledger contains are not published twice.
 
     Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
     """
-    from collector.commands.state import rewind
+    from collector.commands.state import confirmed, rewind
 
     def confirm(planned: "Rewind") -> bool:
         if planned.republished:
             print_error(
                 f"The ledger no longer contains {planned.republished}: they are published again, with equal ids."
             )
-        return yes or _confirm("Move the stream back?")
+        return yes or confirmed("Move the stream back?")
 
     if (done := rewind(config, source, stream, parse_instant("--to", to), confirm)) is None:
         print_error("nothing was changed")
@@ -279,7 +279,9 @@ def schema(
     name: Type = None,
     as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Print an AsyncAPI document of all topics.")] = False,
 ) -> None:
-    """Print the JSON Schemas of the event types, or the whole contract as an AsyncAPI 3.0 document.
+    """Print the JSON Schemas of the event types.
+
+    With --asyncapi, print the whole contract as an AsyncAPI 3.0 document.
 
     Example: collector schema seemetrix.session.v1
     """

@@ -10,6 +10,7 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
+from collector.commands.ending import errors, print_error
 from collector.commands.progress import Progress, progress
 from collector.commands.streams import select_stream
 from collector.config import Settings, load
@@ -82,6 +83,15 @@ def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[
     if not confirm(_with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
         return None
     return _with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
+
+
+def confirmed(question: str) -> bool:
+    """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
+    try:
+        return errors.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print_error("stdin is not interactive: pass --yes to confirm")
+        return False
 
 
 def as_dict(found: Summary, now: datetime) -> dict[str, str | int]:

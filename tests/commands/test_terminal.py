@@ -205,7 +205,7 @@ def _run_into_closed_pipe(*arguments: str) -> "subprocess.CompletedProcess[bytes
 
 @needs_embedded_broker
 def test_the_progress_line_of_the_demo() -> None:
-    with Terminal("demo", "--seconds", "6") as terminal:
+    with Terminal("demo", "--seconds", "12") as terminal:
         assert 0 == terminal.end()
 
     for text in ("starting a broker", "starting the daemon", " events; mall/sessions "):
