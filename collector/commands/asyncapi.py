@@ -14,7 +14,7 @@ from collector.vendors import VENDORS
 
 CONTENT_TYPE = "application/json"
 _BINDING_VERSION = "0.5.0"
-"""Of the Kafka bindings."""
+"""The version of the Kafka bindings."""
 _DESCRIPTION = (
     "Audience data from signage vendors ({vendors}) in Kafka. Consumers that read with isolation.level=read_committed "
     "receive each message exactly once. Topic names are without the deployment's kafka.topic_prefix."
