@@ -1,20 +1,15 @@
-"""config.toml becomes typed settings, and every wrong key is a problem with its path."""
+"""config.toml becomes typed settings, and a file that cannot be read is an error."""
 
-import os
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from collector.config import Settings, load
-from collector.errors import InvalidConfiguration, UserError
+from collector.errors import UserError
 from collector.model import Account, Policy
 from collector.vendors.seemetrix.settings import SeemetrixSource, SessionsSettings
-
-KEY = "invented-key-42"
-MALL = f'[sources.mall]\nvendor = "seemetrix"\nuser_id = 864\nuser_key = "{KEY}"\n'
-SESSIONS = MALL + "[sources.mall.streams.sessions]\n"
+from tests.commands.configuration import KEY, MALL, SESSIONS, problems, settings
 
 EXAMPLE = """
 [kafka]
@@ -67,42 +62,10 @@ span = "12h"
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.upper().startswith("COLLECTOR__")]:
-        monkeypatch.delenv(name)
-
-
-def settings(folder: Path, text: str) -> Settings:
-    path = folder / "config.toml"
-    path.write_text(text, "utf-8")
-    return load(path)
-
-
 def seemetrix(got: Settings) -> SeemetrixSource:
     mall = got.sources["mall"]
     assert isinstance(mall, SeemetrixSource)
     return mall
-
-
-def problems(folder: Path, text: str) -> dict[str, str]:
-    """The codes of the problems of a configuration, by path."""
-    with pytest.raises(InvalidConfiguration) as raised:
-        settings(folder, text)
-    found = raised.value.problems
-    assert len(found) == len(str(raised.value).splitlines())
-    jargon = ("timedelta", "Tuple", "Dictionary", "String should", "validation", "{got}")
-    assert not [word for word in jargon if word in str(raised.value)]
-    assert len(found) == len({problem.path for problem in found})
-    return {problem.path: problem.code for problem in found}
-
-
-def suggestions(folder: Path, text: str) -> dict[str, str]:
-    """The suggested keys, by the path of the unknown key."""
-    with pytest.raises(InvalidConfiguration) as raised:
-        settings(folder, text)
-    found = {problem.path: re.search(r"\(did you mean (\w+)\?\)", problem.text) for problem in raised.value.problems}
-    return {path: match[1] for path, match in found.items() if match}
 
 
 def test_a_full_configuration_becomes_typed_settings(tmp_path: Path) -> None:
@@ -161,66 +124,6 @@ def test_everything_except_the_sources_has_a_default(tmp_path: Path) -> None:
     assert got.sources["mall"].since is None
 
 
-ALL_WRONG = """
-[kafka]
-partitions = "6"
-create_topics = "yes"
-bootstrap = "localhost:9092"
-[http]
-port = 9464
-[log]
-level = 3
-colour = true
-[metrics]
-[sources.mall]
-vendor = "seemetrix"
-user_id = "864"
-since = 2026-11-01T00:00:00
-devices = [1]
-[sources.mall.streams.session]
-[sources.mall.streams.sessions]
-every = "60s"
-interval = 60
-"""
-
-
-def test_all_problems_are_reported_at_once_with_their_paths(tmp_path: Path) -> None:
-    assert {
-        "kafka.partitions": "wrong_type",
-        "kafka.create_topics": "wrong_type",
-        "kafka.bootstrap": "unknown_key",
-        "http.port": "unknown_key",
-        "log.level": "not_allowed",
-        "log.colour": "unknown_key",
-        "metrics": "unknown_key",
-        "sources.mall.user_id": "wrong_type",
-        "sources.mall.user_key": "missing",
-        "sources.mall.since": "missing_offset",
-        "sources.mall.devices": "unknown_key",
-        "sources.mall.streams.session": "unknown_key",
-        "sources.mall.streams.sessions.every": "unknown_key",
-        "sources.mall.streams.sessions.interval": "invalid_duration",
-    } == problems(tmp_path, ALL_WRONG)
-
-
-def test_a_similar_key_is_suggested_for_an_unknown_one(tmp_path: Path) -> None:
-    assert {
-        "kafka.bootstrap": "bootstrap_servers",
-        "sources.mall.devices": "device_ids",
-        "sources.mall.streams.session": "sessions",
-        "sources.mall.streams.sessions.every": "sweep_every",
-    } == suggestions(tmp_path, ALL_WRONG)
-
-
-def test_the_text_of_a_wrong_type_names_both_types(tmp_path: Path) -> None:
-    with pytest.raises(InvalidConfiguration) as raised:
-        settings(tmp_path, ALL_WRONG)
-
-    texts = {problem.path: problem.text for problem in raised.value.problems}
-    assert ("an integer" in texts["kafka.partitions"], "a string" in texts["kafka.partitions"]) == (True, True)
-    assert ("true or false" in texts["kafka.create_topics"], "a string" in texts["kafka.create_topics"]) == (True, True)
-
-
 @pytest.mark.parametrize("given", ['"90"', '"1w"', "5", '"-5m"', '"1.5h"', '" 5m"', '""', '"5M"', '"1h30m"', "true"])
 def test_a_duration_is_a_number_with_a_unit(tmp_path: Path, given: str) -> None:
     found = problems(tmp_path, SESSIONS + f"span = {given}\n")
@@ -240,57 +143,6 @@ def test_brokers_may_be_several_and_of_any_kind(tmp_path: Path, servers: str) ->
     assert (
         servers == settings(tmp_path, f'[kafka]\nbootstrap_servers = "{servers}"\n{SESSIONS}').kafka.bootstrap_servers
     )
-
-
-PROBLEMS = [
-    ("sources.mall.user_id", "missing", MALL.replace("user_id = 864\n", "")),
-    ("sources.mall.user_key", "missing", MALL.replace(f'user_key = "{KEY}"\n', "")),
-    ("sources.mall.vendor", "missing", MALL.replace('vendor = "seemetrix"\n', "")),
-    ("sources.mall.vendor", "not_allowed", MALL.replace("seemetrix", "seemetricks")),
-    ("sources.mall.since", "missing_offset", MALL + "since = 2026-11-01T00:00:00\n"),
-    ("sources.mall.since", "wrong_type", MALL + "since = 2026-11-01\n"),
-    ("sources.mall.since", "wrong_type", MALL + 'since = "2026-11-01T00:00:00Z"\n'),
-    ("sources.mall.until", "not_whole_seconds", MALL + "until = 2026-11-01T00:00:00.5Z\n"),
-    ("sources.mall", "invalid_value", MALL + "since = 2026-11-01T00:00:00Z\nuntil = 2026-11-01T00:00:00Z\n"),
-    ("sources.mall", "invalid_value", MALL + "since = 2026-11-02T00:00:00Z\nuntil = 2026-11-01T00:00:00Z\n"),
-    ("sources.mall.device_ids", "invalid_value", MALL + "device_ids = []\n"),
-    ("sources.mall.device_ids.1", "wrong_type", MALL + 'device_ids = [1, "2"]\n'),
-    ("sources.mall.device_ids.0", "out_of_range", MALL + "device_ids = [-1]\n"),
-    ("sources.mall.max_concurrency", "out_of_range", MALL + "max_concurrency = 0\n"),
-    ("sources.mall.timeout", "out_of_range", MALL + 'timeout = "0s"\n'),
-    ("sources.mall.insecure_http", "wrong_type", MALL + 'insecure_http = "true"\n'),
-    ("sources.mall.streams.sessions.settle", "out_of_range", SESSIONS + 'settle = "0s"\n'),
-    ("sources.mall.streams.sessions", "invalid_value", SESSIONS + 'settle = "24h"\n'),
-    ("sources.mall.streams.sessions", "invalid_value", SESSIONS + 'interval = "24h"\n'),
-    ("sources.mall.streams.sessions", "invalid_value", SESSIONS + 'interval = "2d"\nallowed_lateness = "1d"\n'),
-    ("sources.mall.streams.sessions.span", "out_of_range", SESSIONS + 'span = "59s"\n'),
-    ("sources.mall.streams.viewers", "unknown_key", MALL + "[sources.mall.streams.viewers]\n"),
-    ("sources.Mall", "invalid_value", MALL.replace("sources.mall", "sources.Mall")),
-    ("sources.2nd", "invalid_value", MALL.replace("sources.mall", "sources.2nd")),
-    ("sources.the-mall", "invalid_value", MALL.replace("sources.mall", "sources.the-mall")),
-    ("sources", "missing", ""),
-    ("sources", "invalid_value", "[sources]\n"),
-    ("sources.mall", "wrong_type", "[sources]\nmall = 3\n"),
-    ("kafka", "wrong_type", "kafka = 3\n" + MALL),
-    ("kafka.transaction_timeout", "out_of_range", MALL + '[kafka]\ntransaction_timeout = "2s"\n'),
-    ("kafka.compression", "not_allowed", MALL + '[kafka]\ncompression = "brotli"\n'),
-    ("kafka", "invalid_value", MALL + '[kafka.tls]\ncert_file = "cert.pem"\n'),
-    ("kafka.sasl.password", "missing", MALL + '[kafka.sasl]\nmechanism = "PLAIN"\nusername = "me"\n'),
-    (
-        "kafka.sasl.mechanism",
-        "not_allowed",
-        MALL + '[kafka.sasl]\nmechanism = "OAUTH"\nusername = "me"\npassword = "x-42"\n',
-    ),
-    ("http.listen", "invalid_value", MALL + '[http]\nlisten = "9464"\n'),
-    ("http.listen", "invalid_value", MALL + '[http]\nlisten = "127.0.0.1:99999"\n'),
-    ("log.level", "not_allowed", MALL + '[log]\nlevel = "loud"\n'),
-    ("_env_file", "unknown_key", '_env_file = "x"\n' + MALL),
-]
-
-
-@pytest.mark.parametrize(("path", "code", "text"), PROBLEMS, ids=[f"{path} {code}" for path, code, _ in PROBLEMS])
-def test_a_wrong_key_is_one_problem_with_a_code(tmp_path: Path, path: str, code: str, text: str) -> None:
-    assert {path: code} == problems(tmp_path, text)
 
 
 def error(folder: Path, text: str) -> UserError:

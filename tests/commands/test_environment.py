@@ -1,6 +1,5 @@
 """The environment variable `COLLECTOR__A__B` overrides the key `a.b` of the file."""
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,9 +29,7 @@ def seemetrix(got: Settings) -> SeemetrixSource:
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.upper().startswith("COLLECTOR__")]:
-        monkeypatch.delenv(name)
+def config(tmp_path: Path) -> Path:
     path = tmp_path / "config.toml"
     path.write_text(MALL, "utf-8")
     return path

@@ -17,12 +17,6 @@ def secret(given: object) -> Secret:
     return Secret.model_validate(given)
 
 
-@pytest.fixture(autouse=True)
-def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.upper().startswith("COLLECTOR__")]:
-        monkeypatch.delenv(name)
-
-
 def test_a_string_is_the_secret() -> None:
     assert secret("plain-81").reveal() == "plain-81"
 
