@@ -1,1 +1,1 @@
-"""How fast, and in how much memory: `make bench`. Numbers are printed, never asserted."""
+"""Throughput and memory: `make bench`. Numbers are printed, never asserted."""

@@ -1,4 +1,4 @@
-"""Runs everything, and prints the tables. What each contender is: README.md beside this."""
+"""Runs every contender and prints the tables. README.md describes the contenders."""
 
 import json
 import subprocess
@@ -16,39 +16,39 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import stages
-from bench.history import EVENTS_A_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
-from bench.measured import Measured, cpu_s, peak_mib
+from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
+from bench.measurement import Measurement, cpu_s, peak_mib
 from tests.kafka.broker import free_port, running
 
-EVENTS = SESSIONS * EVENTS_A_SESSION
+EVENTS = SESSIONS * EVENTS_PER_SESSION
 TOPICS = ("seemetrix.sessions", "seemetrix.attention", "seemetrix.emotions", "seemetrix.content_views")
-GIVE_UP_S = 900
+TIMEOUT_S = 900
 
 
 def main() -> None:
     out = Console(highlight=False, width=110)
     with tempfile.TemporaryDirectory() as name, running(Path(name)) as broker, _vendor() as url:
-        collector, slowest_s = _collector(Path(name), broker.address, url)
-        found = {"(a) the collector, at its defaults": collector}
-        _say(out, found, slowest_s, Path(name) / "data")
+        collector, slowest_s = _run_collector(Path(name), broker.address, url)
+        measurements = {"(a) collector run, default settings": collector}
+        _print_summary(out, measurements, slowest_s, Path(name) / "data")
         others = {
-            "(b) a plain program, aiokafka.send": ["bench.plain", broker.address, url],
-            "(c) encoded before, librdkafka": ["bench.librdkafka", broker.address],
-            "(d) encoded before, prebuilt batches": ["bench.limit", broker.address],
+            "(b) plain program, aiokafka.send": ["bench.plain", broker.address, url],
+            "(c) encoded in advance, librdkafka": ["bench.with_librdkafka", broker.address],
+            "(d) encoded in advance, prebuilt batches": ["bench.prebuilt", broker.address],
         }
         for index, (what, (module, *arguments)) in enumerate(others.items()):
             prefix = f"bench{index}."
-            _create(broker.address, prefix)
-            told = subprocess.run(
-                [sys.executable, "-m", module, *arguments, prefix], check=True, capture_output=True, timeout=GIVE_UP_S
+            _create_topics(broker.address, prefix)
+            process = subprocess.run(
+                [sys.executable, "-m", module, *arguments, prefix], check=True, capture_output=True, timeout=TIMEOUT_S
             )
-            found[what] = msgspec.json.decode(told.stdout, type=Measured)
-        out.print(_table(found))
+            measurements[what] = msgspec.json.decode(process.stdout, type=Measurement)
+        out.print(_table(measurements))
         out.print(stages.table(url, broker.address))
 
 
-def _collector(home: Path, kafka: str, url: str) -> tuple[Measured, float]:
-    """The real daemon, from its start until the history is complete; and the slowest answer of /healthz."""
+def _run_collector(home: Path, kafka: str, url: str) -> tuple[Measurement, float]:
+    """Run the daemon until the history is complete; return its measurement and the slowest response of /healthz."""
     port = free_port()
     config = home / "config.toml"
     config.write_text(
@@ -73,23 +73,23 @@ until = {UNTIL:%Y-%m-%dT%H:%M:%SZ}
     try:
         while _get(port, "/healthz") is None:
             time.sleep(0.01)
-        began, begun_cpu_s = time.perf_counter(), cpu_s(process.pid)
-        slowest_s = looked = 0.0
+        started, start_cpu_s = time.perf_counter(), cpu_s(process.pid)
+        slowest_s = status_at = 0.0
         row: dict[str, Any] = {"state": ""}
         while row["state"] != "complete":
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             _get(port, "/healthz")
-            slowest_s = max(slowest_s, time.perf_counter() - asked)
-            if asked - looked > 1 and (status := _get(port, "/api/status")) is not None:
-                looked, (row,) = asked, json.loads(status)["streams"]
-            if asked - began > GIVE_UP_S or process.poll() is not None:
+            slowest_s = max(slowest_s, time.perf_counter() - requested)
+            if requested - status_at > 1 and (status := _get(port, "/api/status")) is not None:
+                status_at, (row,) = requested, json.loads(status)["streams"]
+            if requested - started > TIMEOUT_S or process.poll() is not None:
                 raise RuntimeError((home / "collector.log").read_text("utf-8")[-2000:])
             time.sleep(0.02)
-        wall_s = time.perf_counter() - began
+        wall_s = time.perf_counter() - started
         published = sum(row["counts"]["events"].values())
         if published != EVENTS:
             raise RuntimeError(f"expected {EVENTS} events, got {published}")
-        return Measured(EVENTS, wall_s, cpu_s(process.pid) - begun_cpu_s, peak_mib(process.pid)), slowest_s
+        return Measurement(EVENTS, wall_s, cpu_s(process.pid) - start_cpu_s, peak_mib(process.pid)), slowest_s
     finally:
         process.terminate()
         process.wait(40)
@@ -100,22 +100,22 @@ def _vendor() -> Iterator[str]:
     process = subprocess.Popen([sys.executable, "-m", "bench.vendor"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         if process.stdout is None:
-            raise RuntimeError("it was opened with a pipe")
+            raise AssertionError("stdout is a pipe")
         yield process.stdout.readline().decode().strip()
     finally:
         process.kill()
         process.wait()
 
 
-def _create(kafka: str, prefix: str) -> None:
-    from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - only here
+def _create_topics(kafka: str, prefix: str) -> None:
+    from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - needed only here
 
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.create_topics([NewTopic(prefix + topic, 6, 1) for topic in TOPICS]).values():
         future.result(30)
 
 
-def _get(port: int, path: str) -> Any:  # noqa: ANN401 - bytes, or nothing while it does not answer
+def _get(port: int, path: str) -> Any:  # noqa: ANN401 - bytes, or None while the daemon does not respond
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
             return response.read()
@@ -123,23 +123,25 @@ def _get(port: int, path: str) -> Any:  # noqa: ANN401 - bytes, or nothing while
         return None
 
 
-def _say(out: Console, found: dict[str, Measured], slowest_s: float, disk: Path) -> None:
-    (collector,) = found.values()
+def _print_summary(out: Console, measurements: dict[str, Measurement], slowest_s: float, disk: Path) -> None:
+    (collector,) = measurements.values()
     out.print(f"{SESSIONS:,} sessions, {EVENTS:,} events; slowest /healthz {slowest_s * 1000:.0f} ms; ", end="")
-    out.print(f"the collector's peak is {collector.peak_mib:.0f} MiB")
+    out.print(f"peak memory of the collector {collector.peak_mib:.0f} MiB")
     events, state = (_bytes(disk, name) for name in ("seemetrix.*", "collector.state-*"))
-    out.print(f"on the broker's disk {events / EVENTS:.0f} bytes an event, {state / SESSIONS:.0f} of state a session")
+    out.print(
+        f"bytes on the broker's disk: {events / EVENTS:.0f} per event, {state / SESSIONS:.0f} of state per session"
+    )
 
 
 def _bytes(disk: Path, topic: str) -> int:
-    """What the topic's partitions hold, one replica of them."""
+    """The size of the topic's logs, one replica of each partition."""
     return sum(log.stat().st_size for log in disk.glob(f"{topic}/*.log"))
 
 
-def _table(found: dict[str, Measured]) -> Table:
+def _table(measurements: dict[str, Measurement]) -> Table:
     table = Table("", "events/s", "events/CPU s", "a : this", "wall s", "CPU s", "peak MiB")
-    collector = next(iter(found.values()))
-    for what, each in found.items():
+    collector = next(iter(measurements.values()))
+    for what, each in measurements.items():
         ratio = collector.per_cpu_s / each.per_cpu_s
         table.add_row(
             what,

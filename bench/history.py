@@ -1,4 +1,4 @@
-"""The backfill: sessions of five attention, five emotion and two movie intervals each, and what they become."""
+"""The history: sessions with five attention, five emotion and two movie intervals each, and their messages."""
 
 import json
 from collections.abc import Iterator
@@ -15,55 +15,55 @@ from collector.pipeline.message import Origin
 from collector.vendors.seemetrix import events, wire
 
 SESSIONS = 200_000
-EVENTS_A_SESSION = 13
+EVENTS_PER_SESSION = 13
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
 UNTIL = datetime(2026, 10, 11, tzinfo=UTC)
 DEVICES = 20
 USER, KEY = 864, "bench"
 
 
-def session(number: int, number_of_all: int) -> tuple[datetime, bytes]:
-    """One session's begin, and the session as the vendor writes it. The same for the same number."""
+def session(number: int, total: int) -> tuple[datetime, bytes]:
+    """The start of a session, and its JSON as the vendor returns it. Depends only on the arguments."""
     random = Random(number)
-    begin = SINCE + (UNTIL - SINCE) * (number / number_of_all)
-    begin = begin.replace(microsecond=begin.microsecond // 1000 * 1000)
+    start = SINCE + (UNTIL - SINCE) * (number / total)
+    start = start.replace(microsecond=start.microsecond // 1000 * 1000)
     looks = [{"a": (index + 1) % 2, "d": random.randrange(500, 20_000)} for index in range(5)]
-    total = sum(look["d"] for look in looks)
-    told = {
+    look_ms = sum(look["d"] for look in looks)
+    row = {
         "a": random.randrange(4),
         "at": looks,
-        "b": _written(begin),
+        "b": _raw_time(start),
         "d": 5300 + number % DEVICES,
-        "e": _written(begin + timedelta(milliseconds=total)),
-        "em": [{"d": total // 5, "e": random.randrange(-1, 4)} for _ in range(5)],
-        "i": total,
+        "e": _raw_time(start + timedelta(milliseconds=look_ms)),
+        "em": [{"d": look_ms // 5, "e": random.randrange(-1, 4)} for _ in range(5)],
+        "i": look_ms,
         "o": number,
         "s": random.randrange(2),
-        "v": [{"d": total, "i": 8000 + random.randrange(40), "s": 0} for _ in range(2)],
+        "v": [{"d": look_ms, "i": 8000 + random.randrange(40), "s": 0} for _ in range(2)],
     }
-    return begin, json.dumps(told).encode()
+    return start, json.dumps(row).encode()
 
 
-def answer(rows: list[bytes]) -> bytes:
+def response(rows: list[bytes]) -> bytes:
     return b'{"objects":[' + b",".join(rows) + b"]}"
 
 
 def messages(sessions: int) -> Iterator[Message]:
-    """What the collector would publish of the first sessions, encoded."""
+    """The encoded messages that the collector publishes for the first sessions."""
     rows = [session(number, SESSIONS)[1] for number in range(sessions)]
     deduplicator: Deduplicator[Any] = Deduplicator(
         Ledger(DedupMode.VERSIONED), since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
     )
-    deduplicator.add(wire.read(wire.rows(answer(rows))))
+    deduplicator.add(wire.read(wire.rows(response(rows))))
     origin = Origin("seemetrix", "mall", "sessions")
     context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, live=False)
 
-    def explode(record: Any, digest: str, number: int) -> Any:  # noqa: ANN401 - as the stream has it
+    def explode(record: Any, digest: str, number: int) -> Any:  # noqa: ANN401 - the signature of streams
         return events.explode_session(record, digest, number, "mall")
 
     for batch in batches(deduplicator, explode, context):
         yield from batch.messages
 
 
-def _written(instant: datetime) -> str:
+def _raw_time(instant: datetime) -> str:
     return instant.replace(tzinfo=None).isoformat(timespec="microseconds")

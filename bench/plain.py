@@ -1,4 +1,4 @@
-"""The plain program that one would write instead: no transactions, no ledger, nothing late; KAFKA URL PREFIX."""
+"""A plain program for the same purpose: no transactions, no ledger, no late records. Arguments: KAFKA URL PREFIX."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import orjson
 import uvloop
 
 from bench.history import KEY, SINCE, UNTIL, USER
-from bench.measured import Stopwatch
+from bench.measurement import Stopwatch
 
 HOURS = 6
 _GENDERS = {0: "female", 1: "male"}
@@ -31,9 +31,9 @@ async def main(kafka: str, url: str, prefix: str) -> None:
                 query = {"key": KEY, "b": f"{start:%Y/%m/%d %H:%M:%S}", "tzo": "0"}
                 query["e"] = f"{end - timedelta(seconds=1):%Y/%m/%d %H:%M:%S}"
                 async with session.get(f"{url}/statistics/user/{USER}/raw/data/", params=query) as response:
-                    told = orjson.loads(await response.read())
-                for each in told["objects"]:
-                    for kind, topic, subject, time, data in _exploded(each):
+                    body = orjson.loads(await response.read())
+                for each in body["objects"]:
+                    for kind, topic, subject, time, data in _explode(each):
                         headers = [
                             ("ce_specversion", b"1.0"),
                             ("ce_id", data["event_id"].encode()),
@@ -48,50 +48,50 @@ async def main(kafka: str, url: str, prefix: str) -> None:
                         sent += 1
                 start = end
         await producer.flush()
-    watch.telemetry(sent)
+    watch.report(sent)
 
 
-def _exploded(told: dict[str, Any]) -> Iterator[tuple[str, str, str, str, dict[str, Any]]]:
-    begin = datetime.fromisoformat(told["b"])
-    start, end = _written(begin), _written(datetime.fromisoformat(told["e"]))
-    record = f"{told['d']}/{told['o']}/{start}"
-    person = {"gender": _GENDERS.get(told["s"], "unknown"), "age_group": _AGES.get(told["a"], "unknown")}
-    subject = f"device/{told['d']}/session/{told['o']}"
+def _explode(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str, dict[str, Any]]]:
+    start_at = datetime.fromisoformat(row["b"])
+    start, end = _timestamp(start_at), _timestamp(datetime.fromisoformat(row["e"]))
+    record = f"{row['d']}/{row['o']}/{start}"
+    person = {"gender": _GENDERS.get(row["s"], "unknown"), "age_group": _AGES.get(row["a"], "unknown")}
+    subject = f"device/{row['d']}/session/{row['o']}"
     counts = {
-        "attention_count": len(told["at"]),
-        "emotion_count": len(told["em"]),
-        "content_view_count": len(told["v"]),
+        "attention_count": len(row["at"]),
+        "emotion_count": len(row["em"]),
+        "content_view_count": len(row["v"]),
     }
     identity = f"{record}/session/0"
-    whole = {"event_id": identity, "record_id": record, "revision": 0, "source": "mall", "device_id": told["d"]}
-    whole |= {"session_number": told["o"], "start": start, "end": end, "duration_ms": told["i"]}
-    whole |= {"attention_ms": sum(look["d"] for look in told["at"] if look["a"]), **person, **counts}
-    whole |= {"gender_code": told["s"], "age_code": told["a"]}
+    whole = {"event_id": identity, "record_id": record, "revision": 0, "source": "mall", "device_id": row["d"]}
+    whole |= {"session_number": row["o"], "start": start, "end": end, "duration_ms": row["i"]}
+    whole |= {"attention_ms": sum(look["d"] for look in row["at"] if look["a"]), **person, **counts}
+    whole |= {"gender_code": row["s"], "age_code": row["a"]}
     yield "seemetrix.session.v1", "seemetrix.sessions", subject, start, whole
 
     def part(kind: str, index: int, offset: int, duration: int, more: dict[str, Any]) -> dict[str, Any]:
         data: dict[str, Any] = {"event_id": f"{record}/{kind}/{index}", "session_event_id": identity, "source": "mall"}
-        data |= {"device_id": told["d"], "session_number": told["o"], "index": index}
-        data |= {"start": _written(begin + timedelta(milliseconds=offset)), "duration_ms": duration}
-        return data | {"end": _written(begin + timedelta(milliseconds=offset + duration))} | person | more
+        data |= {"device_id": row["d"], "session_number": row["o"], "index": index}
+        data |= {"start": _timestamp(start_at + timedelta(milliseconds=offset)), "duration_ms": duration}
+        return data | {"end": _timestamp(start_at + timedelta(milliseconds=offset + duration))} | person | more
 
     offset = 0
-    for index, look in enumerate(told["at"]):
+    for index, look in enumerate(row["at"]):
         data = part("attention", index, offset, look["d"], {"looking": look["a"] == 1})
         yield "seemetrix.attention.v1", "seemetrix.attention", subject, data["start"], data
         offset += look["d"]
     offset = 0
-    for index, mood in enumerate(told["em"]):
+    for index, mood in enumerate(row["em"]):
         more = {"emotion": _EMOTIONS.get(mood["e"], "unknown"), "emotion_code": mood["e"]}
         data = part("emotion", index, offset, mood["d"], more)
         yield "seemetrix.emotion.v1", "seemetrix.emotions", subject, data["start"], data
         offset += mood["d"]
-    for index, play in enumerate(told["v"]):
+    for index, play in enumerate(row["v"]):
         data = part("content_view", index, play["s"], play["d"], {"movie_id": play["i"]})
         yield "seemetrix.content_view.v1", "seemetrix.content_views", subject, data["start"], data
 
 
-def _written(instant: datetime) -> str:
+def _timestamp(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds") + "Z"
 
 

@@ -1,4 +1,4 @@
-"""Where the collector's time goes: its own functions, one stage at a time, over one answer."""
+"""The collector's time by stage: its own functions, one after the other, on one response."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 from rich.table import Table
 
-from bench.history import EVENTS_A_SESSION, KEY, SINCE, USER
+from bench.history import EVENTS_PER_SESSION, KEY, SINCE, USER
 from collector.clock import SystemClock
 from collector.cloudevents import Message
 from collector.kafka.producer import MAX_BATCH_BYTES, Producer
@@ -30,12 +30,12 @@ TOPICS = {kind.topic for kind in events.TYPES}
 
 
 def table(url: str, kafka: str) -> Table:
-    """Microseconds of CPU time for a session, the best of some runs."""
+    """Microseconds of CPU time per session and stage; the best of a few runs."""
     found = anyio.run(_measure, url, kafka, backend_options={"use_uvloop": True})
-    shown = Table("stage of (a)", "µs CPU a session", "events/CPU s", title="Where the time goes", title_justify="left")
-    for stage, us in [*found.items(), ("all of these", sum(found.values()))]:
-        shown.add_row(stage, f"{us:.1f}", f"{EVENTS_A_SESSION / us * 1e6:,.0f}")
-    return shown
+    result = Table("stage of (a)", "µs CPU/session", "events/CPU s", title="CPU time by stage", title_justify="left")
+    for stage, us in [*found.items(), ("all stages", sum(found.values()))]:
+        result.add_row(stage, f"{us:.1f}", f"{EVENTS_PER_SESSION / us * 1e6:,.0f}")
+    return result
 
 
 async def _measure(url: str, kafka: str) -> dict[str, float]:
@@ -45,30 +45,30 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     path = "/statistics/user/{user_id}/raw/data/"
     found: dict[str, float] = {}
     async with http(SystemClock()) as client:
-        asking = Client("mall", source, client, standalone_telemetry())
+        vendor = Client("mall", source, client, standalone_telemetry())
 
         async def fetch() -> bytes:
-            with await asking.get(path, query) as response:
+            with await vendor.get(path, query) as response:
                 return response.body
 
         body, fetch_s = await _best_async(fetch)
     records, decode_s = _best(lambda: list(wire.read(wire.rows(body))))
     count = len(records)
 
-    def sift() -> list[Any]:
+    def deduplicate() -> list[Any]:
         deduplicator: Deduplicator[Any] = Deduplicator(
             Ledger(DedupMode.VERSIONED), since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
         )
         deduplicator.add(records)
         return list(deduplicator.new())
 
-    new, sift_s = _best(sift)
-    whole = [each.record for new_records in new for each in new_records.records]
-    digests, digest_s = _best(lambda: [record_digest(DedupMode.VERSIONED, record, 0) for record in whole])
+    new, deduplicate_s = _best(deduplicate)
+    records_to_publish = [each.record for new_records in new for each in new_records.records]
+    digests, digest_s = _best(lambda: [record_digest(DedupMode.VERSIONED, record, 0) for record in records_to_publish])
     exploded, explode_s = _best(
         lambda: [
             event
-            for record, digest in zip(whole, digests, strict=True)
+            for record, digest in zip(records_to_publish, digests, strict=True)
             for event in events.explode_session(record, digest, 0, "mall")
         ]
     )
@@ -77,7 +77,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     found |= {
         "fetch": fetch_s,
         "decode": decode_s,
-        "ledger": sift_s + digest_s,
+        "ledger": deduplicate_s + digest_s,
         "explode": explode_s,
         "encode": encode_s,
     }
@@ -104,16 +104,16 @@ async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
 def _best(run: Callable[[], Any]) -> tuple[Any, float]:
     best, result = float("inf"), None
     for _ in range(REPEATS):
-        began = time.process_time()
+        started = time.process_time()
         result = run()
-        best = min(best, time.process_time() - began)
+        best = min(best, time.process_time() - started)
     return result, best
 
 
 async def _best_async(run: Callable[[], Awaitable[Any]]) -> tuple[Any, float]:
     best, result = float("inf"), None
     for _ in range(REPEATS):
-        began = time.process_time()
+        started = time.process_time()
         result = await run()
-        best = min(best, time.process_time() - began)
+        best = min(best, time.process_time() - started)
     return result, best

@@ -1,4 +1,4 @@
-"""The vendor: prepared bytes over loopback, in a process of its own. Prints its address; ends with its input."""
+"""The vendor: serves prepared bytes on loopback. Prints its address, and ends when stdin is closed."""
 
 import asyncio
 import sys
@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from bench.history import SESSIONS, answer, session
+from bench.history import SESSIONS, response, session
 
 
 async def main() -> None:
-    begins, rows = zip(*(session(number, SESSIONS) for number in range(SESSIONS)), strict=True)
+    starts, rows = zip(*(session(number, SESSIONS) for number in range(SESSIONS)), strict=True)
 
     async def raw_data(request: web.Request) -> web.Response:
         first, last = (
             datetime.strptime(request.query[name], "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC) for name in ("b", "e")
         )
-        found = rows[bisect_left(begins, first) : bisect_right(begins, last)]
-        return web.Response(body=answer(list(found)), content_type="application/json")
+        found = rows[bisect_left(starts, first) : bisect_right(starts, last)]
+        return web.Response(body=response(list(found)), content_type="application/json")
 
     app = web.Application()
     app.add_routes([web.get("/api/statistics/user/{user}/raw/data/", raw_data)])

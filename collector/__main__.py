@@ -1,34 +1,43 @@
-"""Where the program begins."""
+"""The entry point of the program."""
 
 import os
 import sys
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it quietly at any moment, also while the rest is being loaded."""
+    """Run the command line. Ctrl-C ends it with code 130 at any moment, also while modules are imported."""
     try:
         _open_streams()
-        from collector import cli  # noqa: PLC0415 - it takes a while
+        from collector import cli  # noqa: PLC0415 - imports take a while, and Ctrl-C must be handled meanwhile
 
         cli.main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        os._exit(INTERRUPTED)  # not sys.exit: see commands/ending.py
+    except SystemExit:
+        import signal  # noqa: PLC0415 - as above
+
+        # The command has ended. During finalization, KeyboardInterrupt would print a traceback.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        raise
 
 
 def _open_streams() -> None:
-    """Put /dev/null where stdin, stdout or stderr is closed, as after `2>&-`.
+    """Open /dev/null where stdin, stdout or stderr is closed, as after `2>&-`.
 
-    A socket would get its number otherwise: libuv aborts when it closes one with such a number, and what is printed
-    would go to whom it is connected with.
+    Otherwise a socket would get the number of the closed one: libuv aborts when it closes a socket with such a number,
+    and output would be sent to the socket's peer.
     """
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            # It gets this number, the lowest that is free. Only for reading: a log line must fail there to be counted.
-            os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)  # noqa: FBT003 - has no name
+            # The new file gets the lowest free number: this one. It is read-only: log lines must fail to be counted.
+            os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)  # noqa: FBT003 - positional only
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # what commands print goes nowhere then, as with Python's own print
+        if getattr(sys, name) is None:  # what commands print is discarded, as by Python's own print
             stream = open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays
             setattr(sys, name, stream)
 

@@ -1,6 +1,6 @@
-"""The command line. Exit codes: 0 done, 1 failed, 2 the input is wrong.
+"""The command line. Exit codes: 0 success, 1 failure, 2 wrong input, 130 interrupted.
 
-A command imports what it needs when it is called: `health` is called every few seconds, and needs little.
+Commands are imported when they are called: `health` runs every few seconds and needs little.
 """
 
 import logging
@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
-from traceback import format_exception
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
@@ -17,90 +16,65 @@ from rich.console import Console
 from rich.markup import escape
 
 from collector import __version__
-from collector.commands.arguments import CONFIG, Config, Source, Stream, Type, address, duration, moment
-from collector.errors import Failed, UserError, leaves
-from collector.secrets import redact
+from collector.commands.arguments import (
+    CONFIG,
+    Config,
+    Source,
+    Stream,
+    Type,
+    parse_address,
+    parse_instant,
+    parse_timespan,
+)
+from collector.commands.ending import FAILED, TERMINATED, WRONG_INPUT, end, fail, print_error
+from collector.errors import UserError, leaves
 
 if TYPE_CHECKING:
     from collector.commands.check import Finding
     from collector.commands.state import Rewind
 
-FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
-TERMINATED = 128 + signal.SIGTERM
-"""As a shell tells of a process that a signal ended."""
-
-_is_drawn = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-"""Help and usage errors in boxes are for terminals; in a file or a pipe they are text."""
+# Boxes and colours of help and usage errors are for terminals; files and pipes contain plain text.
+_has_boxes = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 app = typer.Typer(
     name="collector",
     help="Streams audience data from signage vendors to Kafka, exactly once.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown" if _is_drawn else None,
+    rich_markup_mode="markdown" if _has_boxes else None,
 )
 state = typer.Typer(
     no_args_is_help=True,
-    help="Look at what is known to be published, and change it.\n\nExample: collector state show",
-    rich_markup_mode="markdown" if _is_drawn else None,
+    help="Show and change the state: how far each stream is published.\n\nExample: collector state show",
+    rich_markup_mode="markdown" if _has_boxes else None,
 )
 app.add_typer(state, name="state")
-_errors = Console(stderr=True, highlight=False)
 
 
-def main() -> None:
-    """Run a command, and end the process with its exit code."""
+def main() -> NoReturn:
+    """Run a command and end the process with its exit code."""
     if sys.flags.optimize:
-        _fail("python -O is refused: a guard of the Kafka client is an assert. Run without -O.", WRONG_INPUT)
-    if os.getpid() == 1:  # a container's only process: signals that nobody handles do not reach it
+        fail("python -O is not supported: a check of the Kafka client is an assert. Run without -O.", WRONG_INPUT)
+    if os.getpid() == 1:  # the kernel does not deliver signals without a handler to the init process of a container
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    logging.getLogger().addHandler(logging.NullHandler())  # what matters of libraries is told; `run` sets up its logs
+    logging.getLogger().addHandler(logging.NullHandler())  # hides the lines of libraries; `run` configures logging
     try:
-        app(prog_name="collector")  # also as python -m collector
-    except SystemExit:
-        raise
-    except BaseException as error:  # noqa: BLE001 - each kind has its end
-        _end(next(leaves(error)))
+        app(prog_name="collector")  # the same name for `python -m collector`
+    except BaseException as error:  # noqa: BLE001 - each kind has an exit code
+        end(next(leaves(error)))
+    sys.exit()
 
 
-def _end(error: BaseException) -> NoReturn:
-    match error:
-        case UserError():
-            _fail(str(error), WRONG_INPUT)
-        case Failed():
-            _fail(str(error), FAILED)
-        case KeyboardInterrupt():
-            sys.exit(INTERRUPTED)
-        case BrokenPipeError():  # whoever read it has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(FAILED)
-        case _:  # a fault of our own is shown whole, but for the secrets in it
-            sys.stderr.write(redact("".join(format_exception(error))))
-            sys.exit(FAILED)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    _errors.print(f"[red]{escape(redact(text))}[/red]", soft_wrap=True)
-    sys.exit(code)
-
-
-def _confirmed(question: str) -> bool:
-    """No is the answer of whoever says nothing, or cannot be asked."""
-    try:
-        return _errors.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
-    except EOFError:
-        _errors.print("nobody to ask: say --yes")
-        return False
-
-
-def _version(wanted: bool) -> None:  # noqa: FBT001 - as Typer calls it
-    if wanted:
+def _print_version(is_requested: bool) -> None:  # noqa: FBT001 - called by Typer
+    if is_requested:
         typer.echo(f"collector {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Streams audience data from signage vendors to Kafka, exactly once."""
 
@@ -119,10 +93,12 @@ def run(config: Config = CONFIG) -> None:
 @app.command()
 def check(
     config: Config = CONFIG,
-    offline: Annotated[bool, typer.Option("--offline", help="Only read the configuration.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Only validate the configuration.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Check the configuration, every vendor account, the brokers, the topics and the permissions; changes nothing.
+    """Check the configuration, the vendor accounts and Kafka.
+
+    Checks of Kafka include the topics and the permissions. Nothing is changed.
 
     Example: collector check --config config.toml
     """
@@ -136,7 +112,7 @@ def check(
         else:
             mark = "[green]ok    [/green]" if finding.ok else "[red]failed[/red]"
             out.print(f"{mark} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)
-        sys.stdout.flush()  # each when it is known, also to a pipe
+        sys.stdout.flush()  # each finding as soon as it is known, also to a pipe
 
     if not check_(config, report, offline=offline):
         raise typer.Exit(FAILED)
@@ -147,41 +123,43 @@ def preview(
     source: Source,
     stream: Stream,
     config: Config = CONFIG,
-    last: Annotated[str, typer.Option(help="How far back to look from the end.")] = "1h",
-    start: Annotated[str | None, typer.Option(help="E.g. 2026-11-01T00:00:00Z.")] = None,
-    end: Annotated[str | None, typer.Option(help="Now, unless given.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Print so many events at most.")] = 1000,
+    last: Annotated[str, typer.Option(help="Length of the window, unless --start is given.")] = "1h",
+    start: Annotated[str | None, typer.Option(help="Start of the window, e.g. 2026-11-01T00:00:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window. Default: now.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of events to print.")] = 1000,
 ) -> None:
-    """Ask the vendor and print the events that would be published, as JSON lines; touches no Kafka.
+    """Print the events that would be published, without Kafka.
+
+    Fetches a window from the vendor and prints its events as JSON lines.
 
     Example: collector preview mall sessions --last 15m --limit 10
     """
     from collector.commands.preview import preview as preview_
 
-    shown = preview_(
+    printed = preview_(
         config,
         source,
         stream,
-        start=None if start is None else moment("--start", start),
-        end=None if end is None else moment("--end", end),
-        last=duration("--last", last),
+        start=None if start is None else parse_instant("--start", start),
+        end=None if end is None else parse_instant("--end", end),
+        last=parse_timespan("--last", last),
         limit=limit,
     )
     sys.stdout.flush()
-    rejected = f", {shown.rejected} of them dead letters" if shown.rejected else ""
-    _errors.print(f"{shown.events} events{rejected}")
+    dead_letters = f", {printed.dead_letters} of them dead letters" if printed.dead_letters else ""
+    print_error(f"{printed.events} events{dead_letters}")
 
 
 @app.command()
 def simulate(
-    seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 1,
-    devices: Annotated[int, typer.Option(min=1, max=10_000, help="Devices, and VidiCenter's locations.")] = 3,
-    rate: Annotated[float, typer.Option(min=0, help="Visits an hour at a device, on average.")] = 60.0,
-    listen: Annotated[str, typer.Option(help="Where to serve.")] = "127.0.0.1:8864",
-    fast: Annotated[bool, typer.Option("--fast", help="Uploads and exports within a second or two.")] = False,
-    fault: Annotated[list[str] | None, typer.Option(help="KIND=RATE; more than once for more kinds.")] = None,
+    seed: Annotated[int, typer.Option(help="Selects the simulated history.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, max=10_000, help="Number of devices, or locations of VidiCenter.")] = 3,
+    rate: Annotated[float, typer.Option(min=0, help="Average number of visits per hour and device.")] = 60.0,
+    listen: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1:8864",
+    fast: Annotated[bool, typer.Option("--fast", help="Uploads and exports take a second or two.")] = False,
+    fault: Annotated[list[str] | None, typer.Option(help="KIND=RATE; repeat it for several kinds.")] = None,
 ) -> None:
-    """Simulate both vendors, on loopback unless told otherwise.
+    """Simulate the vendors, on loopback by default.
 
     Kinds of faults: 429, 500, timeout, truncated, failed_export.
 
@@ -192,7 +170,7 @@ def simulate(
 
     simulate_(
         world(seed=seed, devices=devices, rate=rate, fast=fast),
-        address("--listen", listen),
+        parse_address("--listen", listen),
         parse_faults(fault or []),
         fast=fast,
     )
@@ -200,9 +178,10 @@ def simulate(
 
 @app.command()
 def health(config: Config = CONFIG) -> None:
-    """Ask the process of this machine whether it lives, at `/healthz` of `http.listen`: a container's health check.
+    """Check that the daemon of this machine responds.
 
-    Where COLLECTOR__HTTP__LISTEN is set, as it is in the image, the configuration is not read.
+    A health check for containers: it requests `/healthz` at `http.listen`. If COLLECTOR__HTTP__LISTEN is set, as in
+    the image, the configuration file is not read.
 
     Example: collector health --config config.toml
     """
@@ -213,13 +192,15 @@ def health(config: Config = CONFIG) -> None:
 
 @app.command()
 def demo(
-    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself after so long.")] = None,
-    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Your own broker.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after this time. Default: at Ctrl-C.")] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Use this broker instead of the embedded one.")
+    ] = None,
 ) -> None:
-    """Show everything: simulated vendors, a broker, the daemon, and a reader that knows the truth.
+    """Run the daemon with simulated vendors and an embedded broker.
 
-    At the end it says what was simulated and published over what is final; exit code 1 unless nothing is missing or
-    duplicated.
+    A reader prints some of the events and checks all of them. At the end the demo prints the numbers of simulated
+    records and published events. The exit code is 1 if any are missing or duplicated.
 
     Example: collector demo --seconds 20
     """
@@ -231,68 +212,76 @@ def demo(
 
 @state.command("init")
 def state_init(config: Config = CONFIG) -> None:
-    """Accept that state is lost: partitions of the state topic without a header, or truncated.
+    """Accept that state is lost.
+
+    Use it after partitions of the state topic were deleted or truncated.
 
     Example: collector state init --config config.toml
     """
     from collector.commands.state import init
 
-    _errors.print(init(config))
+    print_error(escape(init(config)))
 
 
 @state.command("show")
 def state_show(
     config: Config = CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Show every stream in the state topic: how far it is, and what is remembered of it.
+    """Show the checkpoint and the ledger size of every stream.
 
     Example: collector state show
     """
-    from collector.commands.state import columns, show, told
+    from collector.commands.state import as_dict, columns, show
 
-    found, now = show(config), datetime.now(UTC)
-    in_json = [msgspec.json.encode(told(each, now)).decode() for each in found]
-    for line in in_json if as_json else columns(found, now):
+    streams, now = show(config), datetime.now(UTC)
+    in_json = [msgspec.json.encode(as_dict(each, now)).decode() for each in streams]
+    for line in in_json if as_json else columns(streams, now):
         typer.echo(line)
-    if not found:
-        _errors.print("no stream has begun yet")
+    if not streams:
+        print_error("no stream has started yet")
 
 
 @state.command("rewind")
 def state_rewind(
     source: Source,
     stream: Stream,
-    to: Annotated[str, typer.Option(help="E.g. 2026-11-01T00:00:00Z.")],
+    to: Annotated[str, typer.Option(help="The new watermark, e.g. 2026-11-01T00:00:00Z.")],
     config: Config = CONFIG,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Move a stream back, also while the group runs. What the ledger still knows is not published twice.
+    """Move a stream back, so that it is fetched again.
+
+    The collector may run meanwhile. Records that the ledger contains are not published twice.
 
     Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
     """
-    from collector.commands.state import rewind
+    from collector.commands.state import confirmed, rewind
 
-    def agreed(planned: "Rewind") -> bool:
-        if planned.again:
-            _errors.print(f"The ledger has forgotten {planned.again}: that will be published again, with equal ids.")
-        return yes or _confirmed("Move it back?")
+    def confirm(planned: "Rewind") -> bool:
+        if planned.republished:
+            print_error(
+                f"The ledger no longer contains {planned.republished}: they are published again, with equal ids."
+            )
+        return yes or confirmed("Move the stream back?")
 
-    if (done := rewind(config, source, stream, moment("--to", to), agreed)) is None:
-        _errors.print("nothing was changed")
+    if (done := rewind(config, source, stream, parse_instant("--to", to), confirm)) is None:
+        print_error("nothing was changed")
         raise typer.Exit(FAILED)
-    _errors.print(
-        f"{source} {stream} is polled from {done.after.watermark:%Y-%m-%dT%H:%M:%SZ} on; a running collector goes back "
-        "there when it commits next, within two minutes or its interval"
+    print_error(
+        f"{source} {stream} continues from {done.after.watermark:%Y-%m-%dT%H:%M:%SZ}; a running collector follows at "
+        "its next commit, within two minutes or the stream's interval"
     )
 
 
 @app.command()
 def schema(
     name: Type = None,
-    as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="All topics, as an AsyncAPI document.")] = False,
+    as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Print an AsyncAPI document of all topics.")] = False,
 ) -> None:
-    """Print the JSON Schemas of the event types, or the whole contract as an AsyncAPI 3.0 document.
+    """Print the JSON Schemas of the event types.
+
+    With --asyncapi, print the whole contract as an AsyncAPI 3.0 document.
 
     Example: collector schema seemetrix.session.v1
     """
@@ -300,5 +289,5 @@ def schema(
     from collector.commands.schema import schema as schema_
 
     if as_asyncapi and name is not None:
-        raise UserError("--asyncapi is of all types: leave the type out")
+        raise UserError("--asyncapi contains all types: do not name one", code="type_with_asyncapi")
     typer.echo(asyncapi() if as_asyncapi else schema_(name))

@@ -1,31 +1,34 @@
-"""Time as an argument: the system's in production, a simulated one in tests."""
+"""The clock as an argument: the system's clock in production, a simulated one in tests."""
 
 from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
 
+MAX_SLEEP_S = 60.0
+"""A clock that is set forward shortens the wait within this time."""
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Now, in UTC."""
+        """The present time in UTC."""
         ...
 
     async def until(self, instant: datetime) -> None:
-        """Return when `now()` has reached the instant, or as much time has passed as was left to it at the call.
+        """Return when `now()` reaches the instant, or after as much time as was left at the call.
 
-        So a clock that is set back meanwhile does not make the wait longer.
+        So the wait does not become longer when the clock is set back meanwhile.
         """
         ...
 
 
 class SystemClock:
-    """The clock on the wall, which may step: it is looked at again at least once a minute."""
+    """The system's clock, which may step: waits read it at least once a minute."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     async def until(self, instant: datetime) -> None:
-        ends = anyio.current_time() + (instant - self.now()).total_seconds()
-        while (left := min((instant - self.now()).total_seconds(), ends - anyio.current_time())) > 0:  # noqa: ASYNC110
-            await anyio.sleep(min(left, 60))
+        deadline = anyio.current_time() + (instant - self.now()).total_seconds()
+        while (left_s := min((instant - self.now()).total_seconds(), deadline - anyio.current_time())) > 0:  # noqa: ASYNC110
+            await anyio.sleep(min(left_s, MAX_SLEEP_S))

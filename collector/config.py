@@ -1,4 +1,7 @@
-"""config.toml, with the environment on top, to typed settings. Each package owns its part; this composes them."""
+"""Validated settings from config.toml and the environment.
+
+Each package defines its own part; this module composes them.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,14 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from collector.errors import UserError, did_you_mean
+from collector.errors import InvalidConfiguration, Problem, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER
 from collector.raw_config import environment, table
-from collector.settings import STRICT, FromEnvironment
+from collector.settings import STRICT, EnvironmentValue
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
 from collector.web.settings import HttpSettings
@@ -28,23 +32,23 @@ class LogSettings(BaseModel):
     format: Literal["json", "console"] = "json"
 
 
-def _is_name(text: str) -> str:
+def _validate_name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        raise ValueError("expected a name of a-z, 0-9 and _ that begins with a letter")
+        raise ValueError("expected a name of a-z, 0-9 and _ that starts with a letter")
     return text
 
 
-SourceName = Annotated[str, AfterValidator(_is_name)]
+SourceName = Annotated[str, AfterValidator(_validate_name)]
 
 
-def _some(sources: dict[str, AnySource]) -> dict[str, AnySource]:
+def _require_sources(sources: dict[str, AnySource]) -> dict[str, AnySource]:
     if not sources:
         raise ValueError("expected at least one source: add a table such as [sources.mall]")
     return sources
 
 
 class Settings(BaseSettings):
-    """All of it."""
+    """The whole configuration."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -53,14 +57,14 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
-    sources: Annotated[dict[SourceName, AnySource], AfterValidator(_some)]
+    sources: Annotated[dict[SourceName, AnySource], AfterValidator(_require_sources)]
 
     def topics(self) -> set[str]:
-        """The topics that the sources' streams and their dead letters need, without the prefix."""
+        """The topics of the sources' streams and of dead letters, without the prefix."""
         return {DEAD_LETTER.topic, *(kind.topic for kind in self._event_types())}
 
     def compacted_topics(self) -> set[str]:
-        """Those of them that keep the last message of each key."""
+        """The topics that keep only the last message of each key, without the prefix."""
         return {kind.topic for kind in self._event_types() if kind.compacted}
 
     def _event_types(self) -> Iterator[EventType]:
@@ -69,14 +73,14 @@ class Settings(BaseSettings):
                 yield from VENDORS[source.vendor].event_types[name]
 
     @model_validator(mode="after")
-    def _sources_of_one_account_agree(self) -> "Settings":
+    def _require_equal_limits_per_account(self) -> "Settings":
         first: dict[str, tuple[str, dict[str, object]]] = {}
         for name, source in self.sources.items():
             limits = {field: getattr(source, field) for field in Limits.model_fields}
-            other, theirs = first.setdefault(str(source.account), (name, limits))
-            if limits != theirs:
-                differ = ", ".join(field for field in limits if limits[field] != theirs[field])
-                raise ValueError(f"sources {other} and {name} are of one account and must agree on {differ}")
+            other, other_limits = first.setdefault(str(source.account), (name, limits))
+            if limits != other_limits:
+                different = ", ".join(field for field in limits if limits[field] != other_limits[field])
+                raise ValueError(f"sources {other} and {name} use the same account and must have equal {different}")
         return self
 
     @classmethod
@@ -88,59 +92,68 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del env_settings, dotenv_settings, file_secret_settings  # theirs takes unknown keys in silence; ours is below
+        del env_settings, dotenv_settings, file_secret_settings  # pydantic's own ignores unknown keys
         return (_Environment(settings_cls), init_settings) if cls.reads_environment else (init_settings,)
 
 
-class Given(Settings):
-    """A configuration that is given whole: the environment does not reach it."""
+class SettingsWithoutEnvironment(Settings):
+    """Settings from arguments only: the environment does not override them."""
 
     reads_environment: ClassVar[bool] = False
 
 
 class _Environment(PydanticBaseSettingsSource):
-    """`COLLECTOR__KAFKA__GROUP` is the key `kafka.group`, and so on; one that names no key is an error."""
+    """Overrides from the environment: see `raw_config.environment`."""
 
     def get_field_value(self, field: object, field_name: str) -> tuple[Any, str, bool]:
-        raise NotImplementedError  # the base class's way, by field; ours is by variable
+        raise NotImplementedError  # abstract in the base class, which looks up single fields
 
     def __call__(self) -> dict[str, Any]:
         return environment()
 
 
 def load(path: Path) -> Settings:
-    """The settings. Raises UserError that names every error at once, each with its path."""
+    """The settings from the file, with the environment's overrides.
+
+    Raises InvalidConfiguration, whose `problems` list every wrong key, or UserError when the file cannot be read.
+    """
     raw_config = table(path)
-    if private := [key for key in raw_config if key.startswith("_")]:  # pydantic would take some for options of its own
-        raise UserError("\n".join(f"{key}: unknown key" for key in private))
+    # pydantic-settings treats keys such as `_env_file` as options of its own.
+    if private := [key for key in raw_config if key.startswith("_")]:
+        raise InvalidConfiguration(Problem(key, "unknown_key", "unknown key") for key in private)
     try:
         return Settings(**raw_config)
     except ValidationError as error:
-        raise UserError("\n".join(_explained(error))) from None
+        raise InvalidConfiguration(map(_problem, error.errors(include_url=False))) from None
 
 
-_WORDS = {
-    "int_type": "expected an integer, got {got}",
-    "string_type": "expected a string, got {got}",
-    "bool_type": "expected true or false, got {got}",
-    "datetime_type": "expected a date and time such as 2026-11-01T00:00:00Z, got {got}",
-    "timezone_aware": "expected a date and time with an offset, such as 2026-11-01T00:00:00Z",
-    "model_type": "expected a table, got {got}",
-    "dict_type": "expected a table, got {got}",
-    "tuple_type": "expected an array, got {got}",
-    "missing": "missing",
-    "greater_than_equal": "expected {ge} or more",
-    "less_than_equal": "expected {le} or less",
-    "string_too_short": "expected a text that is not empty",
-    "string_too_long": "expected {max_length} characters at most",
-    "string_pattern_mismatch": "expected letters, digits, dots, underscores and hyphens alone",
-    "literal_error": "expected {expected}",
-    "union_tag_invalid": "expected {expected_tags}",
-    "union_tag_not_found": "missing",
+_PROBLEMS = {
+    "int_type": ("wrong_type", "expected an integer, got {got}"),
+    "string_type": ("wrong_type", "expected a string, got {got}"),
+    "bool_type": ("wrong_type", "expected true or false, got {got}"),
+    "datetime_type": ("wrong_type", "expected a date and time such as 2026-11-01T00:00:00Z, got {got}"),
+    "model_type": ("wrong_type", "expected a table, got {got}"),
+    "model_attributes_type": ("wrong_type", "expected a table, got {got}"),
+    "dict_type": ("wrong_type", "expected a table, got {got}"),
+    "tuple_type": ("wrong_type", "expected an array, got {got}"),
+    "timezone_aware": (
+        "missing_offset",
+        "expected a date and time with a UTC offset, such as 2026-11-01T00:00:00Z",
+    ),
+    "missing": ("missing", "missing"),
+    "greater_than_equal": ("out_of_range", "expected {ge} or more"),
+    "less_than_equal": ("out_of_range", "expected {le} or less"),
+    "string_too_short": ("out_of_range", "expected a string that is not empty"),
+    "string_too_long": ("out_of_range", "expected at most {max_length} characters"),
+    "string_pattern_mismatch": ("invalid_value", "expected only letters, digits, dots, underscores and hyphens"),
+    "literal_error": ("not_allowed", "expected {expected}"),
+    "union_tag_invalid": ("not_allowed", "expected {expected_tags}"),
+    "union_tag_not_found": ("missing", "missing"),
 }
-_KINDS = {
+"""Code and text by pydantic's type of error."""
+_TOML_TYPES = {
     str: "a string",
-    FromEnvironment: "a string",
+    EnvironmentValue: "a string",
     bool: "a boolean",
     int: "an integer",
     float: "a number",
@@ -149,22 +162,23 @@ _KINDS = {
 }
 
 
-def _explained(error: ValidationError) -> Iterator[str]:
-    for found in error.errors(include_url=False):
-        path = _path(found["loc"], found["type"])
-        if found["type"] == "extra_forbidden":
-            yield f"{path}: unknown key{did_you_mean(str(found['loc'][-1]), _keys_beside(found['loc']))}"
-            continue
-        got = _KINDS.get(type(found["input"]), f"a {type(found['input']).__name__}")
-        words = _WORDS.get(found["type"])
-        text = found["msg"].removeprefix("Value error, ") if words is None else words
-        yield f"{path or 'the configuration'}: {text.format(got=got, **found.get('ctx', {})) if words else text}"
+def _problem(error: ErrorDetails) -> Problem:
+    path = _path(error["loc"], error["type"])
+    if error["type"] == "extra_forbidden":
+        suggestion = did_you_mean(str(error["loc"][-1]), _sibling_keys(error["loc"]))
+        return Problem(path, "unknown_key", f"unknown key{suggestion}")
+    if error["type"] in _PROBLEMS:
+        code, text = _PROBLEMS[error["type"]]
+        got = _TOML_TYPES.get(type(error["input"]), f"a {type(error['input']).__name__}")
+        return Problem(path, code, text.format(got=got, **error.get("ctx", {})))
+    code = "invalid_value" if error["type"] == "value_error" else error["type"]
+    return Problem(path, code, error["msg"].removeprefix("Value error, "))
 
 
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that there are where an unknown one stands."""
+def _sibling_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The known keys of the table that contains an unknown key."""
     tables: list[type[BaseModel]] = [Settings]
-    for part in place[:-1]:
+    for part in location[:-1]:
         inner = [
             table
             for each in tables
@@ -173,7 +187,7 @@ def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
         ]
         if inner:
             tables = inner
-        elif part in VENDORS:  # which kind of source it was taken for
+        elif part in VENDORS:  # the tag of the union of sources
             tables = [each for each in tables if get_args(each.model_fields["vendor"].annotation) == (part,)]
     return [key for table in tables for key in table.model_fields]
 
@@ -185,10 +199,10 @@ def _tables(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - ann
         yield from _tables(each)
 
 
-def _path(place: tuple[int | str, ...], kind: str) -> str:
-    parts = [str(part) for part in place if part != "[key]"]
-    if parts[:1] == ["sources"] and parts[2:3] and parts[2] in VENDORS:  # which kind of source it was taken for
+def _path(location: tuple[int | str, ...], error_type: str) -> str:
+    parts = [str(part) for part in location if part != "[key]"]
+    if parts[:1] == ["sources"] and parts[2:3] and parts[2] in VENDORS:  # the tag of the union of sources
         del parts[2]
-    if kind.startswith("union_tag"):
+    if error_type.startswith("union_tag"):
         parts.append("vendor")
     return ".".join(parts)

@@ -6,6 +6,7 @@ error has a `code` that names it for programs and tests, so that its text can be
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from typing import NamedTuple
 
 
 class CollectorError(Exception):
@@ -82,6 +83,27 @@ class EpochEnded(CollectorError):  # noqa: N818 - named by what happened
 
 class UserError(CollectorError):
     """The user's input is wrong. Exit code 2."""
+
+
+class Problem(NamedTuple):
+    """What is wrong with one key of the configuration."""
+
+    path: str
+    """The key, such as `sources.mall.user_id`; empty for the configuration as a whole."""
+    code: str
+    """Names the problem for programs and tests, as the code of an error does."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the configuration'}: {self.text}"
+
+
+class InvalidConfiguration(UserError):  # noqa: N818 - named by what happened
+    """Keys of the configuration are wrong: all of them, a line each."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)), code="invalid_configuration")
 
 
 class Failed(CollectorError):  # noqa: N818 - named by what happened

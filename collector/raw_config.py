@@ -1,4 +1,4 @@
-"""What is written: config.toml, and the environment as a table like it; nobody has judged it yet."""
+"""The configuration before validation: config.toml, and the environment as a table of the same shape."""
 
 import os
 import tomllib
@@ -6,36 +6,42 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import UserError
-from collector.settings import FromEnvironment
+from collector.settings import EnvironmentValue
 
 PREFIX = "COLLECTOR__"
 
 
 def table(path: Path) -> dict[str, Any]:
-    """The file's. Raises UserError."""
+    """The contents of the file. Raises UserError when it cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}: give the configuration's path with --config") from error
+        text = f"{path}: {error.strerror}: pass the path of the configuration with --config"
+        raise UserError(text, code="config_unreadable") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8: {error}") from error
+        raise UserError(f"{path}: not UTF-8: {error}", code="config_not_utf8") from error
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not TOML: {error}") from error
+        raise UserError(f"{path}: not TOML: {error}", code="config_not_toml") from error
 
 
 def environment() -> dict[str, Any]:
-    """`COLLECTOR__KAFKA__GROUP` is the key `kafka.group`, and so on. Raises UserError for one that names no key."""
+    """The variables with the prefix, as tables: `COLLECTOR__KAFKA__GROUP` is the key `kafka.group`.
+
+    Raises UserError for a variable that names no key, and for two variables of which one names a table and the other a
+    value.
+    """
     tree: dict[str, Any] = {}
     for name, value in os.environ.items():
         if not name.upper().startswith(PREFIX):
             continue
         *path, last = name[len(PREFIX) :].lower().split("__")
         if not all((*path, last)):
-            raise UserError(f"{name}: names no key: expected e.g. {PREFIX}KAFKA__GROUP")
+            raise UserError(f"{name}: names no key: expected e.g. {PREFIX}KAFKA__GROUP", code="invalid_variable")
         found = tree
         for part in path:
             found = found.setdefault(part, {})
             if not isinstance(found, dict):
-                raise UserError(f"{name}: names a key inside one that another variable sets")
-        found[last] = FromEnvironment(value)
+                text = f"{name}: another variable sets a value where this one needs a table: unset one of them"
+                raise UserError(text, code="conflicting_variables")
+        found[last] = EnvironmentValue(value)
     return tree

@@ -1,4 +1,4 @@
-"""Secrets: where they come from, and that they appear nowhere."""
+"""Secrets: where they are read from, and how they are redacted from everything that is shown."""
 
 import html
 import json
@@ -11,26 +11,28 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
 
 from collector.errors import UserError
 
 REDACTED = "[secret]"
 MIN_LENGTH = 6
-"""Characters that a secret must have to be taken out of texts: shorter ones are in most texts by chance."""
+"""Characters of the shortest secret that is redacted from texts: shorter strings occur in most texts by chance."""
 MIN_LENGTH_IN_DATA = 12
-"""To be taken out of what a vendor answers: a shorter one may be a word of the data, which must not change."""
+"""Characters of the shortest secret that is redacted from responses: shorter ones may be words of the data, which must
+not change."""
 MAX_FILE_BYTES = 64 << 10
-"""Of a secret's file: what is larger is another file."""
+"""The largest file of a secret: a larger one is probably a wrong path."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 _ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 _known: list[str] = []
-"""Every form of every secret that this process has seen, the longest first."""
+"""Every form of every secret that this process has read, longest first."""
 
 
 class Secret(BaseModel):
-    """A string, `{ env = "NAME" }` or `{ file = "/path" }`. Prints as itself nowhere."""
+    """A string, `{ env = "NAME" }` or `{ file = "/path" }`. `str` and `repr` do not show the value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -38,63 +40,65 @@ class Secret(BaseModel):
     env: str | None = None
     file: Path | None = None
     _forms: set[str] = PrivateAttr(default_factory=set)
-    """Of this secret, as it is and as it was."""
+    """Every form of the present and the former values."""
 
     @model_validator(mode="before")
     @classmethod
-    def _from_toml(cls, given: Any) -> Any:  # noqa: ANN401 - anything may stand there
+    def _from_toml(cls, given: Any) -> Any:  # noqa: ANN401 - any type is possible before validation
         if isinstance(given, str):
             if not given:
-                raise ValueError("expected a secret, got an empty string")
-            _note(given)
+                raise PydanticCustomError("empty_secret", "expected a secret, got an empty string")
+            _register(given)
             return {"value": given}
-        named = isinstance(given, dict) and set(given) in ({"env"}, {"file"})
-        if not named or not all(isinstance(name, str) for name in given.values()):
-            raise ValueError('expected a string, { env = "NAME" } or { file = "/path" }')
+        is_reference = isinstance(given, dict) and set(given) in ({"env"}, {"file"})
+        if not is_reference or not all(isinstance(name, str) for name in given.values()):
+            text = 'expected a string, { env = "NAME" } or { file = "/path" }'
+            raise PydanticCustomError("wrong_type", text)
         return given
 
     def reveal(self) -> str:
-        """The secret now: a file is read each time, so that a changed one counts at once.
+        """The present value. A file is read at each call, so a change takes effect at once.
 
-        Raises UserError when it is not there.
+        Raises UserError when the variable or the file is missing, unreadable, empty, or more than one line of text.
         """
         if self.value is not None:
             return self.learn(self.value)
         if self.env is not None:
             where = f"the environment variable {self.env}"
             if self.env not in os.environ:
-                raise UserError(f"{where} is not set: set it to the secret")
+                raise UserError(f"{where} is not set: set it to the secret", code="variable_not_set")
             secret = os.environ[self.env].strip()
         else:
-            where = f"the secret's file {self.file}"
+            where = f"the secret file {self.file}"
             secret = _read(Path(self.file or "")).strip()
         if not secret:
-            raise UserError(f"{where} is empty: put the secret there")
+            raise UserError(f"{where} is empty: write the secret to it", code="secret_empty")
         if _CONTROL.search(secret):
-            raise UserError(f"{where} holds more than one line, or no text: put the secret there, and nothing else")
+            text = f"{where} contains several lines or control characters: write only the secret to it"
+            raise UserError(text, code="secret_not_one_line")
         return self.learn(secret)
 
     def peek(self) -> str | None:
-        """The same, or None when it is not there."""
+        """The present value, or None when it cannot be read."""
         try:
             return self.reveal()
         except UserError:
             return None
 
     def learn(self, text: str) -> str:
-        """Take note of what the secret is, or what was made of it, such as a header; returns it."""
-        self._forms.update(_note(text))
+        """Redact this text from now on, too: the value, or something derived from it, such as a header. Returns it."""
+        self._forms.update(_register(text))
         return text
 
-    def redact(self, answer: bytes) -> bytes:
-        """What somebody answered who was told the secret, without it: he may repeat it, in an error or in a row.
+    def redact(self, response: bytes) -> bytes:
+        """A response without this secret: a vendor may repeat it, in an error or in a row.
 
-        Of what may be a number in JSON, nothing is taken out.
+        Forms that may be numbers in JSON stay.
         """
         for form in sorted(self._forms, key=len, reverse=True):
             if len(form) >= MIN_LENGTH_IN_DATA and not form.isdecimal():
-                answer = answer.replace(form.encode(), REDACTED.encode())
-        return answer
+                response = response.replace(form.encode(), REDACTED.encode())
+        return response
 
     def __repr__(self) -> str:
         return f"Secret({REDACTED})"
@@ -103,14 +107,14 @@ class Secret(BaseModel):
 
 
 def redact(text: str) -> str:
-    """The text without any secret that this process has seen. The last line of defence: no text should hold one."""
+    """The text without any secret that this process has read. The last line of defence: texts should contain none."""
     for form in _known:
         text = text.replace(form, REDACTED)
     return text
 
 
-def redacted(value: Any) -> Any:  # noqa: ANN401 - whatever is logged or shown
-    """The value as JSON knows it, without any secret in its texts. Keys are this program's own words, and stay."""
+def redacted(value: Any) -> Any:  # noqa: ANN401 - any value may be logged or shown
+    """The value in JSON types, with secrets redacted from strings. Keys stay: they are constants of this program."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
@@ -121,22 +125,26 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - whatever is logged or shown
 
 
 def _read(path: Path) -> str:
-    where = f"the secret's file {path}"
+    where = f"the secret file {path}"
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise UserError(f"{where} cannot be read: it is no file: expected one that holds the secret")
+        if path.exists() and not path.is_file():  # reading a pipe would block
+            text = f"{where} is not a regular file: give the path of a file that contains the secret"
+            raise UserError(text, code="secret_not_a_file")
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
-            raise UserError(f"{where} is larger than any secret: put the secret there, and nothing else")
+            text = f"{where} is larger than {MAX_FILE_BYTES >> 10} KiB: write only the secret to it"
+            raise UserError(text, code="secret_too_large")
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{where} cannot be read: {error.strerror}: put the secret there") from None
+        text = f"{where} cannot be read: {error.strerror}: write the secret to it"
+        raise UserError(text, code="secret_unreadable") from None
     except UnicodeDecodeError:
-        raise UserError(f"{where} cannot be read: it is not UTF-8: put the secret there, as text") from None
+        text = f"{where} is not UTF-8: write the secret to it as text"
+        raise UserError(text, code="secret_not_utf8") from None
 
 
-def _note(secret: str) -> set[str]:
+def _register(secret: str) -> set[str]:
     forms = _forms(secret) if len(secret) >= MIN_LENGTH else set()
     if not forms.issubset(_known):
         _known[:] = sorted({*_known, *forms}, key=len, reverse=True)
@@ -144,7 +152,7 @@ def _note(secret: str) -> set[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in a text: as it is, in a URL, in HTML, in base64; any of it in JSON or printed."""
+    """The encodings in which a text may contain the secret: plain, URL, HTML, base64; each also in JSON and `repr`."""
     in_urls = {*(quote(secret, safe=safe) for safe in ("", "/", "/:,")), quote_plus(secret)}
     in_urls |= {_PERCENT.sub(lambda octet: octet[0].lower(), form) for form in in_urls}
     in_html = {html.escape(secret, quote=quotes) for quotes in (True, False)}

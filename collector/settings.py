@@ -1,4 +1,4 @@
-"""The kinds of value that settings are made of: strict, with errors that a person can act on."""
+"""Value types of settings. They are strict, and their errors say what is expected."""
 
 import re
 from datetime import date, datetime, timedelta
@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict
+from pydantic_core import PydanticCustomError
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -14,22 +15,22 @@ _MAX = {"s": 999_999_999, "m": 9_999_999, "h": 999_999, "d": 99_999}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class FromEnvironment(str):
-    """A value of the environment: text, whatever the key asks for."""
+class EnvironmentValue(str):
+    """A value from the environment: text that is converted to the type of its key."""
 
     __slots__ = ()
 
 
-def _number(given: Any) -> Any:  # noqa: ANN401 - anything may stand there
-    return int(given) if isinstance(given, FromEnvironment) and re.fullmatch(r"-?\d+", given) else given
+def _parse_int(given: Any) -> Any:  # noqa: ANN401 - any type is possible before validation
+    return int(given) if isinstance(given, EnvironmentValue) and re.fullmatch(r"-?\d+", given) else given
 
 
-def _switch(given: Any) -> Any:  # noqa: ANN401
-    return {"true": True, "false": False}.get(given.lower(), given) if isinstance(given, FromEnvironment) else given
+def _parse_bool(given: Any) -> Any:  # noqa: ANN401
+    return {"true": True, "false": False}.get(given.lower(), given) if isinstance(given, EnvironmentValue) else given
 
 
-def _moment(given: Any) -> Any:  # noqa: ANN401
-    if isinstance(given, FromEnvironment):
+def _parse_datetime(given: Any) -> Any:  # noqa: ANN401
+    if isinstance(given, EnvironmentValue):
         try:
             return datetime.fromisoformat(given)
         except ValueError:
@@ -37,53 +38,58 @@ def _moment(given: Any) -> Any:  # noqa: ANN401
     return given
 
 
-def _day(given: Any) -> Any:  # noqa: ANN401
-    if isinstance(given, FromEnvironment):
+def _parse_date(given: Any) -> Any:  # noqa: ANN401
+    if isinstance(given, EnvironmentValue):
         try:
             return date.fromisoformat(given)
         except ValueError:
             pass
     elif isinstance(given, date) and not isinstance(given, datetime):
         return given
-    raise ValueError("expected a date such as 2018-01-01")
+    raise PydanticCustomError("invalid_date", "expected a date such as 2018-01-01")
 
 
 def parse_duration(given: object) -> timedelta:
-    """`"90s"`, `"15m"`, `"6h"`, `"3d"`. Raises ValueError that says so."""
+    """The duration in a text such as `90s`, `15m`, `6h` or `3d`. Raises ValueError for anything else."""
     if isinstance(given, timedelta):
         return given
     found = _DURATION.fullmatch(given) if isinstance(given, str) else None
     if found is None or int(found[1]) > _MAX[found[2]]:
-        raise ValueError('expected a duration such as "90s", "15m", "6h" or "3d"')
+        raise PydanticCustomError("invalid_duration", 'expected a duration such as "90s", "15m", "6h" or "3d"')
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is this machine's own, as far as can be told without asking for it."""
+    """Whether a host name or address is this machine's loopback. Names other than localhost are not resolved."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _whole_seconds(moment: datetime) -> datetime:
-    if moment.microsecond:
-        raise ValueError("expected whole seconds")
-    return moment
+def _require_whole_seconds(instant: datetime) -> datetime:
+    if instant.microsecond:
+        raise PydanticCustomError("not_whole_seconds", "expected whole seconds")
+    return instant
 
 
-def at_least(shortest: timedelta) -> AfterValidator:
+def at_least(minimum: timedelta) -> AfterValidator:
+    """A validator of durations, which rejects those below the minimum."""
+
     def check(given: timedelta) -> timedelta:
-        if given < shortest:
-            raise ValueError(f'expected "{shortest // timedelta(seconds=1)}s" or more')
+        if given < minimum:
+            raise PydanticCustomError(
+                "out_of_range", 'expected "{minimum_s}s" or more', {"minimum_s": minimum // timedelta(seconds=1)}
+            )
         return given
 
     return AfterValidator(check)
 
 
-Count = Annotated[int, BeforeValidator(_number)]
-Switch = Annotated[bool, BeforeValidator(_switch)]
+Count = Annotated[int, BeforeValidator(_parse_int)]
+Switch = Annotated[bool, BeforeValidator(_parse_bool)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 """Whole seconds."""
-Day = Annotated[date, BeforeValidator(_day)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_whole_seconds)]
+Day = Annotated[date, BeforeValidator(_parse_date)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_parse_datetime), AfterValidator(_require_whole_seconds)]
+"""With a UTC offset, on a whole second."""

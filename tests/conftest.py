@@ -1,4 +1,4 @@
-"""What all tests share: simulated time is in `simulated.py`, the real broker here."""
+"""Fixtures of all tests, such as a real Kafka broker. Simulated time is in `simulated.py`."""
 
 import logging
 import os
@@ -27,18 +27,18 @@ _prefixes = count()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """What a worker of xdist measured goes to the process that prints."""
+    """Send the measurements of an xdist worker to the main process, which prints them."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[FAULT_ROWS] = msgspec.to_builtins(table.rows)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - xdist's
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - a type of xdist
     table.rows.extend(msgspec.convert(getattr(node, "workeroutput", {}).get(FAULT_ROWS, []), list[Row]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the fault tests measured, whether they passed or not."""
+    """Print the measurements of the fault tests, whether they passed or not."""
     if table.rows:
         terminalreporter.write_line(table.show(table.rows))
     skips.write(terminalreporter)
@@ -51,7 +51,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Kafka: the one that COLLECTOR_TEST_KAFKA names, or one that is started here."""
+    """The address of a real broker: that of COLLECTOR_TEST_KAFKA, or of one that is started here."""
     if given := os.environ.get("COLLECTOR_TEST_KAFKA"):
         yield given
         return
@@ -62,21 +62,21 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def prefix() -> str:
-    """A topic prefix of the test's own: tests that share a broker share no topic."""
+    """A topic prefix that no other test uses: tests share a broker."""
     return f"t{os.getpid()}-{next(_prefixes)}-"
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """No log lines, unless a test sets them up: they are looked at where they are promised."""
+def silence_logs() -> Iterator[None]:
+    """Discard log lines, unless the test configures logging."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
-def forgetful() -> Iterator[None]:
-    """A test's secrets are concealed in that test alone."""
+def reset_secrets() -> Iterator[None]:
+    """Redact a test's secrets only in that test."""
     before = secrets._known[:]
     yield
     secrets._known[:] = before

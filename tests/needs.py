@@ -1,4 +1,4 @@
-"""What a test needs of the machine: without it, it is skipped with the reason, unless it must not be."""
+"""Skips tests whose requirements the machine does not meet."""
 
 import os
 import shutil
@@ -7,15 +7,15 @@ import pytest
 
 
 def absent(*commands: str) -> str:
-    """Which of the commands are not on the path, as a part of a sentence; empty when all are there."""
+    """The commands that are not in PATH, as the reason for `need`; empty when all are."""
     missing = [name for name in commands if shutil.which(name) is None]
-    return f"no {' and no '.join(missing)} on the path" if missing else ""
+    return f"no {' and no '.join(missing)} in PATH" if missing else ""
 
 
 def need(what: str, reason: str) -> None:
-    """Skip the test when there is a reason; fail it when `REQUIRE_<what>` is set."""
+    """Skip the test if a reason is given. With `REQUIRE_<what>` in the environment, fail it instead."""
     if not reason:
         return
     if os.environ.get(f"REQUIRE_{what}"):
-        pytest.fail(f"REQUIRE_{what} is set, and there is {reason}")
+        pytest.fail(f"REQUIRE_{what} is set, but: {reason}")
     pytest.skip(f"needs {what.lower()}: {reason}")

@@ -1,4 +1,4 @@
-"""Time and a vendor in which nothing waits: what the tests of the worker and the pipeline run in."""
+"""Simulated time, in which nothing waits."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,11 +10,12 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def at(unix_s: int) -> datetime:
+    """The instant in UTC."""
     return UNIX_EPOCH + timedelta(seconds=unix_s)
 
 
 class SimulatedClock:
-    """A clock that jumps to where one waits for."""
+    """A clock that jumps to the instant that is waited for."""
 
     def __init__(self, now: datetime = START) -> None:
         self._now = now
@@ -27,4 +28,5 @@ class SimulatedClock:
         self._now = max(self._now, instant)
 
     def pass_s(self, seconds: float) -> None:
+        """Let this much time pass."""
         self._now += timedelta(seconds=seconds)

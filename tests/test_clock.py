@@ -1,4 +1,4 @@
-"""The system's clock, which may be set while one waits for it."""
+"""Waits on the system clock, which may be set meanwhile."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.anyio
 SOON = timedelta(seconds=0.05)
 
 
-class Steps(SystemClock):
-    """A clock that was ahead when it was first looked at, and is right from then on."""
+class SteppingClock(SystemClock):
+    """A clock that is ahead when it is first read, and correct from then on."""
 
     def __init__(self, ahead: timedelta) -> None:
         self._ahead = ahead
@@ -23,18 +23,18 @@ class Steps(SystemClock):
         return datetime.now(UTC) + ahead
 
 
-async def test_one_waits_until_the_instant() -> None:
+async def test_until_returns_at_the_instant() -> None:
     instant = SystemClock().now() + SOON
     await SystemClock().until(instant)
     assert SystemClock().now() >= instant
 
 
-async def test_a_clock_that_is_set_back_does_not_make_the_wait_longer() -> None:
+async def test_setting_the_clock_back_does_not_extend_the_wait() -> None:
     ahead = timedelta(hours=2)
     with anyio.fail_after(10):
-        await Steps(ahead).until(datetime.now(UTC) + ahead + SOON)
+        await SteppingClock(ahead).until(datetime.now(UTC) + ahead + SOON)
 
 
-async def test_a_clock_that_is_set_forward_ends_the_wait() -> None:
+async def test_setting_the_clock_forward_ends_the_wait() -> None:
     with anyio.fail_after(10):
-        await Steps(-timedelta(seconds=30)).until(datetime.now(UTC) - SOON)
+        await SteppingClock(-timedelta(seconds=30)).until(datetime.now(UTC) - SOON)

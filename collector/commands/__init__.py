@@ -1,1 +1,1 @@
-"""What `collector` does, one module a command."""
+"""The commands of `collector`, one module each."""

@@ -1,4 +1,4 @@
-"""What stands behind a command: how it is read, and how the shell completes it."""
+"""Arguments and options of commands: how they are parsed, and how the shell completes them."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ CONFIG = Path("config.toml")
 
 
 def _settings(context: typer.Context) -> "Settings | None":
-    """The configuration that the command line names so far; None while it is none."""
+    """The configuration that the incomplete command line selects; None if it is not valid."""
     from collector.config import load
 
     try:
@@ -28,52 +28,59 @@ def _settings(context: typer.Context) -> "Settings | None":
         return None
 
 
-def _sources(context: typer.Context, incomplete: str) -> Iterable[str]:
+def _complete_source(context: typer.Context, incomplete: str) -> Iterable[str]:
     settings = _settings(context)
     return [name for name in (settings.sources if settings else ()) if name.startswith(incomplete)]
 
 
-def _streams(context: typer.Context, incomplete: str) -> Iterable[str]:
+def _complete_stream(context: typer.Context, incomplete: str) -> Iterable[str]:
     settings, source = _settings(context), context.params.get("source")
     chosen = settings.sources[source].streams.chosen if settings and source in settings.sources else ()
     return [name for name in chosen if name.startswith(incomplete)]
 
 
-def _types(incomplete: str) -> Iterable[str]:
+def _complete_type(incomplete: str) -> Iterable[str]:
     from collector.commands.schema import event_types
 
     return [name for name in event_types() if name.startswith(incomplete)]
 
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration, in TOML.")]
-Source = Annotated[str, typer.Argument(help="A source's name in the configuration.", autocompletion=_sources)]
-Stream = Annotated[str, typer.Argument(help="One of its streams, e.g. `sessions`.", autocompletion=_streams)]
-Type = Annotated[str | None, typer.Argument(metavar="TYPE", help="E.g. `seemetrix.session.v1`.", autocompletion=_types)]
+Config = Annotated[Path, typer.Option("--config", "-c", help="Path of the configuration file, in TOML.")]
+Source = Annotated[str, typer.Argument(help="Name of a source in the configuration.", autocompletion=_complete_source)]
+Stream = Annotated[
+    str, typer.Argument(help="Name of one of its streams, e.g. `sessions`.", autocompletion=_complete_stream)
+]
+Type = Annotated[
+    str | None,
+    typer.Argument(metavar="TYPE", help="Event type, e.g. `seemetrix.session.v1`.", autocompletion=_complete_type),
+]
 
 
-def moment(option: str, text: str) -> datetime:
-    """In UTC, also without an offset. Raises UserError."""
+def parse_instant(option: str, text: str) -> datetime:
+    """The date and time in UTC; a text without an offset is in UTC. Raises UserError that names the option."""
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"{option}: expected a date and time such as 2026-11-01T00:00:00Z") from None
+        expected = "expected a date and time such as 2026-11-01T00:00:00Z"
+        raise UserError(f"{option}: {expected}", code="invalid_instant") from None
     try:
         return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
     except OverflowError:
-        raise UserError(f"{option}: is outside the years 1 to 9999") from None
+        raise UserError(f"{option}: expected a time within the years 1 to 9999", code="invalid_instant") from None
 
 
-def address(option: str, text: str) -> tuple[str, int]:
-    """Host and port. Raises UserError."""
+def parse_address(option: str, text: str) -> tuple[str, int]:
+    """Host and port. Raises UserError that names the option."""
     try:
         return HttpSettings(listen=text).address
     except ValidationError:
-        raise UserError(f"{option}: expected host:port, such as 127.0.0.1:8864") from None
+        text = f"{option}: expected host:port, such as 127.0.0.1:8864"
+        raise UserError(text, code="invalid_address") from None
 
 
-def duration(option: str, text: str) -> timedelta:
-    """Raises UserError."""
+def parse_timespan(option: str, text: str) -> timedelta:
+    """A duration. Raises UserError that names the option."""
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise UserError(f"{option}: {error}") from None
+        raise UserError(f"{option}: {error}", code="invalid_duration") from None

@@ -1,4 +1,4 @@
-"""`collector schema --asyncapi`: all topics and what is in them, as one AsyncAPI 3.0 document."""
+"""`collector schema --asyncapi`: all topics and their messages, as an AsyncAPI 3.0 document."""
 
 import json
 from collections import defaultdict
@@ -9,29 +9,29 @@ from typing import Any
 from collector import __version__
 from collector.commands.schema import event_types, value_schemas
 from collector.model import EventType
+from collector.pipeline.message import DEAD_LETTER
+from collector.vendors import VENDORS
 
 CONTENT_TYPE = "application/json"
-_BINDING = "0.5.0"
-"""Of the Kafka bindings."""
-_WHOLE = (
-    "Audience data from signage vendors, in Kafka, each thing exactly once to consumers that read with "
-    "isolation.level=read_committed. Topics are named without the deployment's kafka.topic_prefix."
+_BINDING_VERSION = "0.5.0"
+"""The version of the Kafka bindings."""
+_DESCRIPTION = (
+    "Audience data from signage vendors ({vendors}) in Kafka. Consumers that read with isolation.level=read_committed "
+    "receive each message exactly once. Topic names are without the deployment's kafka.topic_prefix."
 )
-_COMPACTED = "Compacted: the last message of each key stays for ever, and earlier ones not for long."
-_DELETED = "A message is deleted when it is older than the topic's retention."
-_KEY = {
-    "type": "string",
-    "description": "In decimal digits the number of the device, location or site: all of one is in one partition, in "
-    "order; of the user where it is about all of theirs; of a dead letter of nothing known, the stream's name.",
-}
+_COMPACTED = "Compacted: Kafka keeps the last message of each key, and deletes earlier ones."
+_DELETED = "Kafka deletes messages that are older than the topic's retention."
+_KEY_ORDER = "All messages of one key are in one partition, in order."
+_DEAD_LETTER_KEY = "The key that the record would have had; the name of the stream if it cannot be read."
 
 
 def asyncapi() -> str:
+    """The document of all types, as JSON."""
     return json.dumps(document(event_types().values()), indent=2)
 
 
 def document(kinds: Iterable[EventType]) -> dict[str, Any]:
-    """Of these types."""
+    """The document of these types."""
     topics: dict[str, list[EventType]] = defaultdict(list)
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def document(kinds: Iterable[EventType]) -> dict[str, Any]:
         "info": {
             "title": "collector",
             "version": __version__,
-            "description": _WHOLE,
+            "description": _DESCRIPTION.format(vendors=", ".join(vendor.title for vendor in VENDORS.values())),
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
@@ -57,24 +57,24 @@ def document(kinds: Iterable[EventType]) -> dict[str, Any]:
 
 
 def header_schema(kind: EventType) -> dict[str, Any]:
-    """The headers of a type's messages: CloudEvents 1.0 in Kafka's binary mode. Each is a text in UTF-8."""
+    """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8."""
     headers = {
-        "ce_specversion": {"const": "1.0", "description": "Of CloudEvents."},
+        "ce_specversion": {"const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
             "pattern": "^[0-9a-f]{32}/[a-z0-9_]+/[0-9]+$",
-            "description": "The same for the same record for ever, and for no other: what to recognise a message by.",
+            "description": "Identifies the event. A record always has the same ids, and no two records share one.",
         },
         "ce_source": {
             "pattern": "^/[a-z][a-z0-9_]*/[a-z][a-z0-9_]*$",
-            "description": "`/<vendor>/<source>`: the source by its name in the collector's configuration.",
+            "description": "`/<vendor>/<source>`, with the name of the source in the collector's configuration.",
         },
-        "ce_type": {"const": kind.name, "description": "What the value is, with its version."},
-        "ce_subject": {"description": "What it is about, e.g. `device/5315/session/1331`."},
+        "ce_type": {"const": kind.name, "description": "The type of the value, with its version."},
+        "ce_subject": {"description": "What the event is about, e.g. `device/5315/session/1331`."},
         "ce_time": {
             "format": "date-time",
-            "description": "When it began or, of what is only known as it is now, when it was seen; UTC.",
+            "description": "When the event started; for present values, when they were fetched. UTC.",
         },
-        "content-type": {"const": CONTENT_TYPE, "description": "Of the value, in UTF-8."},
+        "content-type": {"const": CONTENT_TYPE, "description": "The type of the value, in UTF-8."},
     }
     return {
         "type": "object",
@@ -92,7 +92,7 @@ def _channel(topic: str, kinds: list[EventType]) -> dict[str, Any]:
         "bindings": {
             "kafka": {
                 "topicConfiguration": {"cleanup.policy": ["compact" if compacted else "delete"]},
-                "bindingVersion": _BINDING,
+                "bindingVersion": _BINDING_VERSION,
             }
         },
     }
@@ -115,5 +115,17 @@ def _message(kind: EventType) -> dict[str, Any]:
         "contentType": CONTENT_TYPE,
         "headers": header_schema(kind),
         "payload": {"$ref": f"#/components/schemas/{kind.name}"},
-        "bindings": {"kafka": {"key": _KEY, "bindingVersion": _BINDING}},
+        "bindings": {"kafka": {"key": _key(kind), "bindingVersion": _BINDING_VERSION}},
     }
+
+
+def _key(kind: EventType) -> dict[str, str]:
+    if kind == DEAD_LETTER:
+        return {"type": "string", "description": _DEAD_LETTER_KEY}
+    for vendor in VENDORS.values():
+        if any(kind in kinds for kinds in vendor.event_types.values()):
+            return {
+                "type": "string",
+                "description": f"The key is {vendor.message_key}, in decimal digits. {_KEY_ORDER}",
+            }
+    return {"type": "string", "description": _KEY_ORDER}

@@ -1,4 +1,4 @@
-"""`collector check`: whether everything that the daemon needs is there; one line each, as it is found."""
+"""`collector check`: verifies what the daemon needs, and reports each finding as soon as it is known."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -10,7 +10,7 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
-from collector.commands.progress import Waiting, waiting
+from collector.commands.progress import Progress, progress
 from collector.config import Settings, load
 from collector.errors import KafkaMisconfigured, Park, RetryLater, Split
 from collector.kafka.connection import UNAVAILABLE
@@ -24,79 +24,82 @@ from collector.vendors.http import Http, http
 from collector.vendors.source import HistorySettings, SourceSettings
 
 DEADLINE_S = 30.0
-"""For each account and for Kafka: one that is silent does not hold up the rest, nor the end."""
-CLOCK = timedelta(seconds=10)
-"""Clocks that somebody sets (NTP) agree to within a second, and the vendors tell whole seconds."""
+"""For each account and for Kafka. Checks run concurrently: one that hangs does not delay the others."""
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=10)
+"""NTP keeps clocks within a second, and vendors report whole seconds."""
+MAX_SHOWN_CHECKS = 3
+"""The names of running checks for which the progress line has room."""
 
 
 class Finding(Struct, frozen=True):
-    """One line."""
+    """The result of one check."""
 
     what: str
     ok: bool
     text: str
 
 
-Tell = Callable[[Finding], None]
+Report = Callable[[Finding], None]
 
 
-def check(path: Path, report: Tell, *, offline: bool) -> bool:
-    """Read the configuration, then ask every vendor account and the brokers; whether all is right.
+def check(path: Path, report: Report, *, offline: bool) -> bool:
+    """Check the configuration, then every vendor account and the brokers; return whether everything is ok.
 
-    Changes nothing. Raises UserError for the configuration.
+    Changes nothing. Raises UserError when the configuration is wrong.
     """
     settings = load(path)
-    all_right = True
+    has_failed = False
     count = len(settings.sources)
-    report(Finding(str(path), ok=True, text=f"is right: {count} source{'s' if count > 1 else ''}"))
+    report(Finding(str(path), ok=True, text=f"valid, {count} source{'s' if count > 1 else ''}"))
     if offline:
         return True
-    with waiting("") as shown:
+    with progress("") as wait:
 
         def found(finding: Finding) -> None:
-            nonlocal all_right
-            all_right &= finding.ok
-            with shown.aside():
+            nonlocal has_failed
+            has_failed |= not finding.ok
+            with wait.paused():
                 report(Finding(finding.what, finding.ok, redact(finding.text)))
 
-        anyio.run(_look_at_all, settings, found, shown)
-    return all_right
+        anyio.run(_check_all, settings, found, wait)
+    return not has_failed
 
 
-async def _look_at_all(settings: Settings, report: Tell, shown: Waiting) -> None:
+async def _check_all(settings: Settings, report: Report, wait: Progress) -> None:
     async with http(SystemClock()) as client, anyio.create_task_group() as tasks:
-        pieces = {f"sources.{name}": _account(settings, name, client) for name in settings.sources}
-        pieces["kafka"] = _kafka(settings)
-        left = list(pieces)
-        told: set[Finding] = set()
+        checks = {f"sources.{name}": _check_account(settings, name, client) for name in settings.sources}
+        checks["kafka"] = _check_kafka(settings)
+        running = list(checks)
+        reported: set[Finding] = set()
 
-        async def look(what: str) -> None:
+        async def run(what: str) -> None:
             try:
                 with anyio.fail_after(DEADLINE_S):
-                    async with aclosing(pieces[what]) as findings:
+                    async with aclosing(checks[what]) as findings:
                         async for finding in findings:
-                            if finding not in told:  # two accounts at one vendor have one clock
-                                told.add(finding)
+                            if finding not in reported:  # accounts at one vendor share its clock
+                                reported.add(finding)
                                 report(finding)
             except TimeoutError:
-                report(Finding(what, ok=False, text=f"not done within {DEADLINE_S:g} s: try again later"))
-            left.remove(what)
-            _say(shown, left, len(pieces))
+                report(Finding(what, ok=False, text=f"not finished within {DEADLINE_S:g} s: try again later"))
+            running.remove(what)
+            _show_running(wait, running, len(checks))
 
-        _say(shown, left, len(pieces))
-        for what in pieces:
-            tasks.start_soon(look, what)
+        _show_running(wait, running, len(checks))
+        for what in checks:
+            tasks.start_soon(run, what)
 
 
-def _say(shown: Waiting, left: list[str], total: int) -> None:
-    if not left:
+def _show_running(wait: Progress, running: list[str], total: int) -> None:
+    if not running:
         return
-    others = f" and {len(left) - 3} more" if len(left) > 3 else ""  # noqa: PLR2004 - what a line has room for
-    shown.say(f"waiting for {', '.join(left[:3])}{others}")
-    shown.count(total - len(left), total)
+    hidden = len(running) - MAX_SHOWN_CHECKS
+    others = f" and {hidden} more" if hidden > 0 else ""
+    wait.show(f"waiting for {', '.join(running[:MAX_SHOWN_CHECKS])}{others}")
+    wait.count(total - len(running), total)
 
 
-async def _account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
+async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
     what, source = f"sources.{name}", settings.sources[name]
     try:
         found = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry())
@@ -106,39 +109,47 @@ async def _account(settings: Settings, name: str, client: Http) -> AsyncGenerato
         yield Finding(what, ok=False, text=f"{error}: raise {what}.max_response_bytes")
     else:
         yield Finding(what, ok=True, text=found.text)
-        yield clock(source, found.ahead_s)
+        yield check_clock(source, found.ahead_s)
 
 
-def clock(source: SourceSettings, ahead_s: float | None) -> Finding:
-    """How the vendor's clock stands to ours, and whom that harms."""
+def check_clock(source: SourceSettings, offset_s: float | None) -> Finding:
+    """Compare the vendor's clock with this machine's.
+
+    Args:
+        source: names the vendor, and how long its streams wait before a window settles.
+        offset_s: how far the vendor's clock is ahead; negative when it is behind, None when it is unknown.
+
+    """
     what = f"clock of {urlsplit(source.base_url).netloc}"
-    if ahead_s is None:
-        return Finding(what, ok=True, text="not told: keep this machine's clock right, by NTP")
-    off = timedelta(seconds=round(abs(ahead_s)))
-    if off <= CLOCK:
-        return Finding(what, ok=True, text="agrees with this machine's")
-    if ahead_s > 0:
-        text = f"{off} ahead of this machine's, and events come that much later: set this machine's clock right, by NTP"
+    if offset_s is None:
+        text = "not reported by the vendor: keep this machine's clock synchronized by NTP"
+        return Finding(what, ok=True, text=text)
+    difference = timedelta(seconds=round(abs(offset_s)))
+    if difference <= MAX_CLOCK_DIFFERENCE:
+        return Finding(what, ok=True, text="agrees with this machine's clock")
+    advice = "synchronize this machine's clock by NTP"
+    if offset_s > 0:
+        text = f"{difference} ahead of this machine's clock, which delays events by that time: {advice}"
         return Finding(what, ok=False, text=text)
     settles = [each.settle for each in source.streams.chosen.values() if isinstance(each, HistorySettings)]
-    beyond = f" and more than settle ({min(settles)})" if settles and off > min(settles) else ""
-    harm = "ahead of the vendor's, new streams begin in the future, and what comes until then is left out"
-    text = f"{off} behind this machine's{beyond}: set this machine's clock right, by NTP; {harm}"
+    exceeds = f", more than settle ({min(settles)})" if settles and difference > min(settles) else ""
+    harm = "new streams start in the future and skip the events until then"
+    text = f"{difference} behind this machine's clock{exceeds}; {harm}: {advice}"
     return Finding(what, ok=False, text=text)
 
 
-async def _kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
+async def _check_kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
     kafka = settings.kafka
     partitions = {partition_of(str(each.account), kafka.state_partitions) for each in settings.sources.values()}
     try:
-        async with aclosing(probe(kafka, settings.topics(), settings.compacted_topics(), partitions)) as lines:
-            async for what, said in lines:
-                if isinstance(said, KafkaMisconfigured):
-                    yield Finding(what, ok=False, text=f"{said}: {said.advice}")
+        async with aclosing(probe(kafka, settings.topics(), settings.compacted_topics(), partitions)) as results:
+            async for what, result in results:
+                if isinstance(result, KafkaMisconfigured):
+                    yield Finding(what, ok=False, text=f"{result}: {result.advice}")
                 else:
-                    yield Finding(what, ok=True, text=said)
+                    yield Finding(what, ok=True, text=result)
     except KafkaMisconfigured as error:
         yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")
     except UNAVAILABLE:
-        refused = await why_unreached(kafka)
-        yield Finding("kafka", ok=False, text=f"{refused}: {refused.advice}")
+        reason = await why_unreached(kafka)
+        yield Finding("kafka", ok=False, text=f"{reason}: {reason.advice}")

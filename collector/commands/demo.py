@@ -1,4 +1,4 @@
-"""`collector demo`: simulated vendors, a broker, the daemon, and a reader that knows the truth."""
+"""`collector demo`: the simulated vendors, a broker, the daemon, and a reader that checks what is published."""
 
 import importlib.util
 import logging
@@ -21,10 +21,10 @@ from rich.markup import escape
 
 from collector.app import Daemon
 from collector.clock import SystemClock
-from collector.commands.progress import Waiting, waiting
+from collector.commands.progress import Progress, progress
 from collector.commands.simulate import FIRST_DEVICE, rules
-from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
-from collector.config import Given, Settings
+from collector.commands.verdict import ReceivedEvents, Verdict, judge
+from collector.config import Settings, SettingsWithoutEnvironment
 from collector.errors import UserError
 from collector.instants import floor_second
 from collector.kafka.connection import UNAVAILABLE
@@ -33,7 +33,7 @@ from collector.kafka.reach import why_unreached
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
 from collector.kafka.topics import admin
 from collector.model import Checkpoint
-from collector.simulator import broker, seemetrix, vidicenter
+from collector.simulator import broker
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, World
 from collector.telemetry.log import configure
@@ -41,143 +41,185 @@ from collector.telemetry.status import StreamStatus
 from collector.web.settings import HttpSettings
 
 HISTORY = timedelta(minutes=10)
-"""What had happened before the demo began: it is there at once, and final within seconds."""
+"""Simulated before the start of the demo. It is published at once, and final within seconds."""
 RATE = 300.0
-"""Visits an hour at a device: something happens all the time, and one can still read it."""
+"""Visits per hour and device: events arrive all the time, and people can still read them."""
 ZONE = "Asia/Tokyo"
-"""Its clocks are never set: in an hour that comes twice, the collector and the truth would differ by it."""
+"""A zone without clock changes. In an hour that occurs twice, local times would not identify records."""
 RULES = structs.replace(rules(fast=True), zone=ZONE)
-LINES_A_SECOND = 8
-SUMMARY_S = 5.0
-QUIET_PIECES = 5
-"""The reader has seen everything when so many looks found nothing: a second."""
-# What comes late in this world is there a quarter of a minute after it began.
-_PACE = {"settle": "2s", "allowed_lateness": "20s", "sweep_every": "4s"}
+MAX_LINES_PER_SECOND = 8
+SUMMARY_INTERVAL_S = 5.0
+MAX_EMPTY_POLLS = 5
+"""The reader is at the end of the topics after this many consecutive polls without a message: about a second."""
+READ_TIMEOUT_S = 15.0
+BROKER_TIMEOUT_S = 20.0
+# Late visits of this world are uploaded within 15 seconds of their start.
+_STREAM = {"settle": "2s", "allowed_lateness": "20s", "sweep_every": "4s"}
+
+
+class _Reader:
+    """Reads the published events until it is cancelled, and prints some of them."""
+
+    def __init__(self, settings: Settings, out: Console, wait: Progress) -> None:
+        self.received = ReceivedEvents()
+        self._settings = settings
+        self._out = out
+        self._wait = wait
+        self._empty_polls = 0
+
+    async def run(self) -> None:
+        topics = sorted(self._settings.topics())
+        budget, second = MAX_LINES_PER_SECOND, anyio.current_time()
+        while True:
+            try:
+                async for messages in follow(self._settings.kafka, topics):
+                    self._empty_polls = 0 if messages else self._empty_polls + 1
+                    for message in messages:
+                        self.received.add(message)
+                    if anyio.current_time() - second >= 1:
+                        budget, second = MAX_LINES_PER_SECOND, anyio.current_time()
+                    shown = messages[:: 1 + len(messages) // (budget + 1)][:budget]
+                    if shown:
+                        with self._wait.paused():
+                            self._out.print("\n".join(map(_line, shown)))
+                    budget -= len(shown)
+            except UNAVAILABLE:
+                await anyio.sleep(1)
+
+    async def until_end(self) -> None:
+        """Return when no message has arrived for a while: the reader cannot detect the end of a transactional topic."""
+        self._empty_polls = 0
+        with anyio.move_on_after(READ_TIMEOUT_S):
+            while self._empty_polls < MAX_EMPTY_POLLS:  # noqa: ASYNC110 - polls happen in another task
+                await anyio.sleep(0.1)
 
 
 def demo(*, seconds: float | None, kafka: str | None) -> bool:
-    """Run until Ctrl-C or so many seconds; whether nothing was missing or duplicated. Raises UserError."""
+    """Run until SIGINT, SIGTERM or the given time; return whether no event is missing or duplicated.
+
+    Raises UserError when the broker cannot be used.
+    """
     if kafka is None and importlib.util.find_spec("confluent_kafka") is None:
         text = "the embedded broker is not installed: pip install 'collector[demo]', or use --kafka host:port"
-        raise UserError(text)
+        raise UserError(text, code="embedded_broker_not_installed")
     configure("warning", "console")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return anyio.run(_demo, seconds, kafka)
 
 
 async def _demo(seconds: float | None, kafka: str | None) -> bool:
-    with waiting("starting a broker") as wait:
+    with progress("starting a broker") as wait:
         verdict, checkpoints = await _run(seconds, kafka, wait)
-    _show(Console(highlight=False, soft_wrap=True), verdict, checkpoints)
+    _print_verdict(Console(highlight=False, soft_wrap=True), verdict, checkpoints)
     return verdict.is_good
 
 
 async def _run(
-    seconds: float | None, kafka: str | None, wait: Waiting
+    seconds: float | None, kafka: str | None, wait: Progress
 ) -> tuple[Verdict, Mapping[str, Checkpoint | None]]:
     out = Console(highlight=False, soft_wrap=True)
     world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
     since = floor_second(datetime.now(UTC) - HISTORY)
-    async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=RULES) as vendors:
-        settings = _settings(brokers, vendors, world, since)
-        with wait.aside():
-            _welcome(out, settings, vendors, kafka)
-        wait.say("the daemon starts")
-        reader = Reader()
+    async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=RULES) as simulated:
+        settings = _settings(brokers, simulated, since)
+        with wait.paused():
+            _print_addresses(out, settings, simulated, kafka)
+        wait.show("starting the daemon")
+        reader = _Reader(settings, out, wait)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_read, settings, reader, out, wait)
+            tasks.start_soon(reader.run)
             daemon = Daemon(settings, SystemClock())
             async with anyio.create_task_group() as running:
                 running.start_soon(daemon.run)
-                running.start_soon(_summarise, daemon, reader, out, wait)
+                running.start_soon(_summarize, daemon, reader.received, out, wait)
                 await _until_stopped(seconds)
-                with wait.aside():
-                    out.print("[dim]stopping: the daemon commits where it is, the reader reads to the end[/dim]")
+                with wait.paused():
+                    out.print("[dim]stopping: the daemon commits, then the reader reads to the end[/dim]")
                 checkpoints = {row.source: row.checkpoint for row in daemon.process_status.streams}
                 running.cancel_scope.cancel()
-            reader.quiet = 0
-            wait.say("reading to the end")
-            with anyio.move_on_after(15):
-                while reader.quiet < QUIET_PIECES:  # noqa: ASYNC110 - a reader never knows that it is at the end
-                    await anyio.sleep(0.1)
+            wait.show("reading to the end")
+            await reader.until_end()
             tasks.cancel_scope.cancel()
-    return judge(world, vendors.vidicenter, since, checkpoints, reader), checkpoints
+    return judge(simulated.vendors, since, checkpoints, reader.received), checkpoints
 
 
 @asynccontextmanager
 async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
-    """The user's, under a prefix of the demo's own; or the embedded one."""
+    """The user's broker, with a topic prefix of the demo's own; or the embedded broker. Raises UserError."""
     if kafka is not None:
-        settings = _own(kafka)
+        settings = _user_broker(kafka)
         try:
             async with admin(settings):
                 pass
         except UNAVAILABLE:
-            refused = await why_unreached(settings)
-            raise UserError(f"--kafka {kafka}: {refused}") from None
+            reason = await why_unreached(settings)
+            raise UserError(f"--kafka {kafka}: {reason}", code="broker_unavailable") from None
         yield settings
         return
     command = [sys.executable, "-m", broker.__name__]
-    # In a session of its own: Ctrl-C is for us, and the broker must outlive the daemon.
+    # In a session of its own: a terminal sends Ctrl-C to this session, and the broker must outlive the daemon.
     async with await anyio.open_process(
         command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
         if process.stdout is None:
-            raise AssertionError("it was opened with a pipe")
+            raise AssertionError("stdout of the broker is a pipe")
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(BROKER_TIMEOUT_S):
                 address = (await process.stdout.receive()).decode().strip()
         except (TimeoutError, anyio.EndOfStream) as error:
-            raise UserError("the embedded broker does not start: use your own with --kafka host:port") from error
+            text = "the embedded broker does not start: use your own with --kafka host:port"
+            raise UserError(text, code="embedded_broker_failed") from error
         try:
             yield EmbeddedKafka(bootstrap_servers=address, state_partitions=broker.PARTITIONS)
         finally:
             process.kill()
 
 
-def _own(kafka: str) -> KafkaSettings:
+def _user_broker(kafka: str) -> KafkaSettings:
     name = f"demo-{uuid4().hex[:8]}"
     try:
         return KafkaSettings(bootstrap_servers=kafka, topic_prefix=f"{name}.", group=name, state_partitions=4)
     except ValidationError:
-        raise UserError(f"--kafka {kafka}: expected host:port, such as localhost:9092") from None
+        text = f"--kafka {kafka}: expected host:port, such as localhost:9092"
+        raise UserError(text, code="invalid_address") from None
 
 
-def _settings(kafka: KafkaSettings, vendors: Simulated, world: World, since: datetime) -> Settings:
-    times = {"since": since, "timeout": "5s"}
-    mall = {"vendor": "seemetrix", "base_url": vendors.seemetrix_url, "user_id": seemetrix.USER, **times}
-    airport = {"vendor": "quividi", "base_url": vendors.quividi_url, "username": vidicenter.USERNAME, **times}
+def _settings(kafka: KafkaSettings, simulated: Simulated, since: datetime) -> Settings:
     sources: dict[str, Any] = {
-        SEEMETRIX: {**mall, "user_key": seemetrix.KEY, "streams": {"sessions": {"interval": "1s", **_PACE}}},
-        QUIVIDI: {
-            **airport,
-            "token": vidicenter.TOKEN,
-            "locations": list(world.devices),
-            "timezone": ZONE,
-            "max_requests_per_minute": 100_000,
-            "streams": {"viewers": {"interval": "2s", **_PACE}},
-        },
+        vendor.source: {
+            **vendor.source_table(),
+            "base_url": simulated.url(vendor.vendor),
+            "since": since,
+            "timeout": "5s",
+            "max_requests_per_minute": RULES.calls_per_minute,
+            "streams": {vendor.main_stream: {"interval": vendor.demo_interval, **_STREAM}},
+        }
+        for vendor in simulated.vendors
     }
-    return Given(kafka=kafka, http=HttpSettings(listen=f"127.0.0.1:{_port()}"), sources=sources)
+    listen = HttpSettings(listen=f"127.0.0.1:{_free_port()}")
+    return SettingsWithoutEnvironment(kafka=kafka, http=listen, sources=sources)
 
 
-def _port() -> int:
-    """The usual one, or any where that is taken."""
+def _free_port() -> int:
+    """The default port of the daemon if it is free, else any free port."""
     for port in (9464, 0):
-        with socket.socket() as trying:
+        with socket.socket() as candidate:
             try:
-                trying.bind(("127.0.0.1", port))
+                candidate.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return int(trying.getsockname()[1])
-    raise UserError("no port is free on 127.0.0.1")
+            return int(candidate.getsockname()[1])
+    raise UserError("no port is free on 127.0.0.1", code="no_free_port")
 
 
-def _welcome(out: Console, settings: Settings, vendors: Simulated, kafka: str | None) -> None:
+def _print_addresses(out: Console, settings: Settings, simulated: Simulated, kafka: str | None) -> None:
     where = f"Kafka at {kafka}, topics {settings.kafka.topic_prefix}*" if kafka else "an embedded broker"
     address = f"http://{settings.http.listen}"
-    out.print(f"[bold]collector demo[/bold]: two simulated vendors at {vendors.address}, {where}, and the daemon.")
-    out.print(f"Status page {address}/, metrics {address}/metrics. Ctrl-C ends it.\n")
+    count = len(simulated.vendors)
+    out.print(
+        f"[bold]collector demo[/bold]: {count} simulated vendors at {simulated.address}, {where}, and the daemon."
+    )
+    out.print(f"Status page {address}/, metrics {address}/metrics. Press Ctrl-C to end.\n")
 
 
 async def _until_stopped(seconds: float | None) -> None:
@@ -186,69 +228,49 @@ async def _until_stopped(seconds: float | None) -> None:
             return
 
 
-async def _read(settings: Settings, reader: Reader, out: Console, wait: Waiting) -> None:
-    topics = sorted(settings.topics())
-    budget, began = LINES_A_SECOND, anyio.current_time()
-    while True:
-        try:
-            async for piece in follow(settings.kafka, topics):
-                reader.quiet = 0 if piece else reader.quiet + 1
-                for message in piece:
-                    reader.note(message)
-                if anyio.current_time() - began >= 1:
-                    budget, began = LINES_A_SECOND, anyio.current_time()
-                shown = piece[:: 1 + len(piece) // (budget + 1)][:budget]
-                if shown:
-                    with wait.aside():
-                        out.print("\n".join(map(_line, shown)))
-                budget -= len(shown)
-        except UNAVAILABLE:
-            await anyio.sleep(1)
-
-
 def _line(message: Followed) -> str:
     data: dict[str, Any] = msgspec.json.decode(message.value)
-    kind = message.headers["ce_type"]
-    colour = {"session": "green", "viewer": "cyan", "dead_letter": "red"}.get(kind.split(".")[1], "dim")
-    words = [str(data[name]) for name in ("gender", "age_group", "emotion", "error") if name in data]
+    event_type = message.headers["ce_type"]
+    colour = "red" if event_type.endswith(".dead_letter.v1") else "green" if "record_id" in data else "dim"
+    facts = [str(data[name]) for name in ("gender", "age_group", "emotion", "error") if name in data]
     if "looking" in data:
-        words.append("looking" if data["looking"] else "not looking")
+        facts.append("looking" if data["looking"] else "not looking")
     times = {name: data.get(f"{name}_ms") for name in ("dwell", "duration", "attention")}
-    words += [f"{name} {ms / 1000:.1f} s" for name, ms in times.items() if ms is not None]
-    clock, said = message.headers["ce_time"][11:19], escape(", ".join(words))
-    return f"[dim]{clock}[/dim] [{colour}]{kind:26}[/{colour}] {message.key:6} {said}"
+    facts += [f"{name} {ms / 1000:.1f} s" for name, ms in times.items() if ms is not None]
+    time, text = message.headers["ce_time"][11:19], escape(", ".join(facts))
+    return f"[dim]{time}[/dim] [{colour}]{event_type:26}[/{colour}] {message.key:6} {text}"
 
 
-async def _summarise(daemon: Daemon, reader: Reader, out: Console, wait: Waiting) -> None:
-    """At a terminal as a line that changes; elsewhere as one now and then."""
+async def _summarize(daemon: Daemon, received: ReceivedEvents, out: Console, wait: Progress) -> None:
+    """Every second in the progress line of a terminal; elsewhere as a line every few seconds."""
     while True:
-        await anyio.sleep(1 if wait.is_shown else SUMMARY_S)
-        text = f"{reader.ids.total():,} events; {'; '.join(map(_told, daemon.process_status.streams))}"
+        await anyio.sleep(1 if wait.is_shown else SUMMARY_INTERVAL_S)
+        text = f"{received.ids.total():,} events; {'; '.join(map(_summary, daemon.process_status.streams))}"
         if wait.is_shown:
-            wait.say(text)
+            wait.show(text)
         else:
             out.print(text)
 
 
-def _told(row: StreamStatus) -> str:
+def _summary(row: StreamStatus) -> str:
     if row.checkpoint is None:
         return f"{row.source}/{row.stream} {row.state}"
     lag_s = max(0.0, (datetime.now(UTC) - row.checkpoint.watermark).total_seconds())
     return f"{row.source}/{row.stream} {row.state}, {lag_s:.0f} s behind"
 
 
-def _show(out: Console, verdict: Verdict, checkpoints: Mapping[str, Checkpoint | None]) -> None:
-    out.print("\nOver what is final:")
+def _print_verdict(out: Console, verdict: Verdict, checkpoints: Mapping[str, Checkpoint | None]) -> None:
+    out.print("\nUp to the final instants:")
     for name, count in (
         ("records simulated", verdict.simulated),
         ("events published", verdict.published),
         ("missing", verdict.missing),
         ("duplicated", verdict.duplicated),
     ):
-        wrong = name in ("missing", "duplicated") and count
+        is_wrong = name in ("missing", "duplicated") and count
         row = f"  {name:18}{count:10,}"
-        out.print(f"[red]{row}[/red]" if wrong else row)
+        out.print(f"[red]{row}[/red]" if is_wrong else row)
     finals = ", ".join(
         f"{name} up to {checkpoint.final:%H:%M:%S} UTC" for name, checkpoint in checkpoints.items() if checkpoint
     )
-    out.print(f"[dim]Final: {finals or 'nothing yet: let it run for longer'}[/dim]")
+    out.print(f"[dim]Final: {finals or 'nothing yet: run the demo for longer'}[/dim]")

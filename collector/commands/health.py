@@ -1,4 +1,4 @@
-"""`collector health`: whether the process of this machine lives. A container asks every few seconds, so it is light."""
+"""`collector health`: a liveness check for containers, which run it every few seconds: it imports little."""
 
 import http.client
 from pathlib import Path
@@ -11,32 +11,45 @@ from collector.web.settings import HttpSettings
 
 PATH = "/healthz"
 TIMEOUT_S = 3.0
-"""A loop that lives answers within milliseconds; and containers commonly wait for five seconds."""
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - whoever listens everywhere listens there too
+"""A running event loop responds within milliseconds, and health checks commonly time out after five seconds."""
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a server on all addresses is reachable on loopback
 
 
 def health(path: Path) -> None:
-    """Return when it lives. Raises Failed when it does not, UserError when `http.listen` is none."""
+    """Return when the daemon of this machine responds.
+
+    Raises Failed when it does not, and UserError when `http.listen` is invalid or the configuration cannot be read.
+    """
     host, port = _address(path)
     host = _LOOPBACK.get(host, host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}"
-    asking = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)  # this one knows of no proxy
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)  # does not use proxies
     try:
-        asking.request("GET", PATH)
-        status = asking.getresponse().status
+        connection.request("GET", PATH)
+        status = connection.getresponse().status
     except TimeoutError as error:
-        raise Failed(f"{url} does not answer within {TIMEOUT_S:g} s: restart the process") from error
+        text = f"{url} does not respond within {TIMEOUT_S:g} s: restart the process"
+        raise Failed(text, code="timeout") from error
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise Failed(f"{url} does not answer ({reason}): is `collector run` there, with this http.listen?") from error
+        text = f"{url} does not respond ({_reason(error)}): check that `collector run` runs with this http.listen"
+        raise Failed(text, code="no_response") from error
     finally:
-        asking.close()
+        connection.close()
     if status != http.client.OK:
-        raise Failed(f"{url} answers HTTP {status}: does another program have this http.listen?")
+        text = f"{url} responds with HTTP {status}: check whether another program uses this http.listen"
+        raise Failed(text, code="wrong_status")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "closed without a response"
+    if isinstance(error, http.client.HTTPException):
+        return "not HTTP"
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _address(path: Path) -> tuple[str, int]:
-    """Of the environment or, where that does not say it, of the file: no other key has to be right."""
+    """`http.listen` from the environment, else from the file, else the default. No other key has to be valid."""
     for read in (environment, lambda: table(path)):
         section = read().get("http")
         listen = section.get("listen") if isinstance(section, dict) else None
@@ -44,5 +57,6 @@ def _address(path: Path) -> tuple[str, int]:
             try:
                 return HttpSettings(listen=listen).address
             except ValidationError:
-                raise UserError("http.listen: expected host:port, such as 127.0.0.1:9464") from None
+                text = "http.listen: expected host:port, such as 127.0.0.1:9464"
+                raise UserError(text, code="invalid_address") from None
     return HttpSettings().address

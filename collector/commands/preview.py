@@ -1,4 +1,4 @@
-"""`collector preview`: the events that would be published, without Kafka."""
+"""`collector preview`: prints the events that would be published, without Kafka."""
 
 import sys
 from datetime import datetime, timedelta
@@ -12,8 +12,8 @@ from msgspec import Struct
 from collector.alignment import Alignment
 from collector.clock import SystemClock
 from collector.cloudevents import Message
-from collector.commands.progress import Waiting, waiting
-from collector.commands.streams import stream_of
+from collector.commands.progress import Progress, progress
+from collector.commands.streams import select_stream
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
 from collector.instants import SECOND, floor_second, to_ms
@@ -28,50 +28,60 @@ from collector.vendors.base import Stream
 from collector.vendors.http import http
 
 
-class Shown(Struct):
-    """What was printed."""
+class PrintedEvents(Struct):
+    """The number of events that were printed."""
 
     events: int = 0
-    rejected: int = 0
+    dead_letters: int = 0
+    """How many of them are dead letters."""
 
 
 def preview(
     path: Path, source: str, stream: str, *, start: datetime | None, end: datetime | None, last: timedelta, limit: int
-) -> Shown:
-    """Print the events of a window as JSON lines. Raises UserError, or Failed."""
+) -> PrintedEvents:
+    """Fetch a window and print its events as JSON lines.
+
+    The window is `[start, end)`, or the time `last` before `end`; `end` defaults to now. Raises UserError when the
+    configuration or an argument is wrong, and Failed when the vendor does not return the window.
+    """
     settings = load(path)
     end = floor_second(end or SystemClock().now())
     try:
         start = floor_second(start or end - last)
     except OverflowError:
-        raise UserError("--last reaches back beyond the year 1") from None
+        raise UserError("--last: the window must not start before the year 1", code="invalid_window") from None
     if start >= end:
-        raise UserError("--start must be before --end")
-    with waiting("asking") as wait:
+        raise UserError("--start must be before --end", code="invalid_window")
+    with progress("waiting for the vendor") as wait:
         return anyio.run(_preview, settings, source, stream, Window(start, end), limit, wait)
 
 
-async def _preview(settings: Settings, source: str, name: str, window: Window, limit: int, wait: Waiting) -> Shown:
+async def _preview(
+    settings: Settings, source: str, name: str, window: Window, limit: int, wait: Progress
+) -> PrintedEvents:
     clock = SystemClock()
     async with http(clock) as client:
-        stream = stream_of(settings, client, source, name, standalone_telemetry(wait.say))
-        shown = Shown()
+        stream = select_stream(settings, client, source, name, standalone_telemetry(wait.show))
+        printed = PrintedEvents()
         try:
-            await _show(stream, aligned(window, stream.policy.alignment), shown, limit, clock.now(), wait)
+            await _fetch(stream, align(window, stream.policy.alignment), printed, limit, clock.now(), wait)
         except (Park, RetryLater) as error:
-            raise Failed(f"sources.{source}: {error}: {error.advice}") from error
+            raise Failed(f"sources.{source}: {error}: {error.advice}", code=error.code) from error
         except Split as error:
-            raise Failed(f"sources.{source}: {error}: ask for a shorter window") from error
-        return shown
+            text = f"sources.{source}: {error}: select a shorter window"
+            raise Failed(text, code="window_too_large") from error
+        return printed
 
 
-def aligned(window: Window, alignment: Alignment) -> Window:
-    """The window in whole periods, as far as they are over; at least one."""
+def align(window: Window, alignment: Alignment) -> Window:
+    """The completed periods of the window; the last period before its end if it contains none."""
     end = alignment.floor(window.end)
     return Window(min(alignment.floor(window.start), alignment.floor(end - SECOND)), end)
 
 
-async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, now: datetime, wait: Waiting) -> None:
+async def _fetch(
+    stream: Stream[Any], window: Window, printed: PrintedEvents, limit: int, now: datetime, wait: Progress
+) -> None:
     origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
     ledger = Ledger(stream.dedup_mode)
     async for result in stream.fetch(window):
@@ -80,18 +90,18 @@ async def _show(stream: Stream[Any], window: Window, shown: Shown, limit: int, n
         )
         deduplicator.add(result.records)
         context = Context(stream.dedup_mode, origin, window, now, window.start, live=False)
-        with wait.aside():
+        with wait.paused():
             for batch in batches(deduplicator, stream.explode, context):
-                for message in batch.messages[: limit - shown.events]:
-                    _print(message, shown)
+                for message in batch.messages[: limit - printed.events]:
+                    _print(message, printed)
             sys.stdout.flush()
-        if shown.events >= limit:
+        if printed.events >= limit:
             return
 
 
-def _print(message: Message, shown: Shown) -> None:
-    shown.events += 1
-    shown.rejected += message.topic == DEAD_LETTER.topic
+def _print(message: Message, printed: PrintedEvents) -> None:
+    printed.events += 1
+    printed.dead_letters += message.topic == DEAD_LETTER.topic
     line = {
         "topic": message.topic,
         "key": message.key.decode(),

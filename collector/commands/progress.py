@@ -1,38 +1,39 @@
-"""What one waits for: a line at the end of a terminal while it lasts, gone afterwards; elsewhere nothing.
+"""Progress of a command: a line at the end of a terminal, erased when the command has finished. Elsewhere nothing.
 
-It is written to stderr, so that what goes to stdout can be piped on.
+It is written to stderr, so that stdout can be piped.
 """
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-class Waiting:
-    """Says what is waited for."""
+class Progress:
+    """The progress line, or nothing where it is not shown."""
 
-    def __init__(self, bar: Progress | None) -> None:
+    def __init__(self, bar: rich_progress.Progress | None) -> None:
         self._bar = bar
 
     @property
     def is_shown(self) -> bool:
         return self._bar is not None
 
-    def say(self, text: str) -> None:
+    def show(self, text: str) -> None:
+        """Replace the text of the line."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], description=text)
 
     def count(self, done: int, total: int) -> None:
-        """So much of so much is done."""
+        """Move the bar."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, total=total)
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Out of the way, for what is printed within the block."""
+    def paused(self) -> Iterator[None]:
+        """Hide the line within the block, so that other output can be printed."""
         if self._bar is not None:
             self._bar.stop()
         yield
@@ -41,13 +42,18 @@ class Waiting:
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[Waiting]:
-    """Show it until the end of the block."""
+def progress(text: str) -> Iterator[Progress]:
+    """Show the line within the block, if stderr is a terminal."""
     console = Console(stderr=True)
     if not sys.stderr.isatty() or not console.is_interactive:
-        yield Waiting(None)
+        yield Progress(None)
         return
-    columns = SpinnerColumn(), BarColumn(20), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+    columns = (
+        rich_progress.SpinnerColumn(),
+        rich_progress.BarColumn(20),
+        rich_progress.TextColumn("{task.description}", markup=False),
+        rich_progress.TimeElapsedColumn(),
+    )
+    with rich_progress.Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         bar.add_task(text, total=None)
-        yield Waiting(bar)
+        yield Progress(bar)

@@ -35,19 +35,22 @@ def json_schema(kind: EventType) -> dict[str, Any]:
 
 
 def value_schemas(kind: EventType, reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The schema of a type's values, and by name those of the objects in them, to which it refers as it is told."""
-    (told,), components = msgspec.json.schema_components([kind.data], ref_template=reference)
+    """The schema of a type's values, and the schemas of the objects in them by name.
+
+    `reference` is the template of `$ref`, with a placeholder `{name}`.
+    """
+    (root,), components = msgspec.json.schema_components([kind.data], ref_template=reference)
     for each in components.values():
         if "description" in each:
             each["description"] = cleandoc(each["description"])
         for name, field in each.get("properties", {}).items():
             field.setdefault("title", title(name))
-    body = components.pop(told["$ref"].removeprefix(reference.format(name="")))
+    body = components.pop(root["$ref"].removeprefix(reference.format(name="")))
     return {**body, "title": kind.name}, components
 
 
 def title(name: str) -> str:
-    """What people call a field: `utc_offset_s` is the "UTC offset (s)"."""
+    """The title of a field: "UTC offset (s)" for `utc_offset_s`."""
     *words, last = name.split("_")
     words = [each.upper() if each in _INITIALS else each for each in (*words, last)]
     if len(words) > 1 and last in _UNITS:
@@ -57,10 +60,11 @@ def title(name: str) -> str:
 
 
 def schema(name: str | None) -> str:
-    """One type's schema, or an object of all of them by name. Raises UserError for a type that there is not."""
+    """The schema of a type, or an object with all schemas by name. Raises UserError for an unknown type."""
     kinds = event_types()
     if name is None:
         return json.dumps({each: json_schema(kind) for each, kind in kinds.items()}, indent=2)
     if name not in kinds:
-        raise UserError(f"there is no type {name}{did_you_mean(name, kinds)}: there are {', '.join(kinds)}")
+        text = f"no event type {name}{did_you_mean(name, kinds)}: the types are {', '.join(kinds)}"
+        raise UserError(text, code="unknown_type")
     return json.dumps(json_schema(kinds[name]), indent=2)

@@ -1,16 +1,16 @@
-"""`collector simulate`: both vendors as HTTP servers, for trying things out."""
+"""`collector simulate`: the simulated vendors as an HTTP server, for trials."""
 
+import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anyio
 from rich.console import Console
 
 from collector.errors import UserError
-from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import KINDS, Faults
+from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
-from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, REAL, World
 from collector.vendors.http import is_private
 
@@ -18,64 +18,60 @@ FIRST_DEVICE = 3001
 
 
 def world(*, seed: int, devices: int, rate: float, fast: bool) -> World:
-    """Devices, which are VidiCenter's locations too, are numbered from `FIRST_DEVICE`."""
+    """A world whose devices are numbered from `FIRST_DEVICE`. `rate` is in visits per hour and device."""
     numbers = tuple(range(FIRST_DEVICE, FIRST_DEVICE + devices))
     return World(seed, numbers, rate, FAST if fast else REAL)
 
 
 def rules(*, fast: bool) -> Rules:
-    """Of the simulated VidiCenter."""
+    """Short exports and no effective limit of requests, or the defaults."""
     return Rules(export_s=0.3, calls_per_minute=100_000) if fast else Rules()
 
 
 def simulate(simulated: World, address: tuple[str, int], faults: Mapping[str, float], *, fast: bool) -> None:
-    """Serve until Ctrl-C. Raises UserError."""
+    """Serve until SIGINT or SIGTERM. Raises UserError when the server cannot listen at the address."""
     anyio.run(_simulate, simulated, address, Faults(faults, simulated.seed), rules(fast=fast))
 
 
-async def _simulate(simulated: World, address: tuple[str, int], faults: Faults, chosen: Rules) -> None:
+async def _simulate(simulated: World, address: tuple[str, int], faults: Faults, rules_: Rules) -> None:
     host, port = address
     try:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with serving(simulated, host=host, port=port, rules=chosen, faults=faults) as running:
-                Console(highlight=False, markup=False, soft_wrap=True).print(configuration(running, simulated))
+            async with serving(simulated, host=host, port=port, rules=rules_, faults=faults) as running:
+                Console(highlight=False, markup=False, soft_wrap=True).print(configuration(running))
                 async for _ in signals:
                     break
     except OSError as error:
-        raise UserError(f"--listen {host}:{port}: {error.strerror or error}") from error
+        raise UserError(f"--listen {host}:{port}: {error.strerror or error}", code="cannot_listen") from error
 
 
-def configuration(running: Simulated, simulated: World) -> str:
-    """The sources to put into a configuration."""
-    places = ", ".join(map(str, simulated.devices))
+def configuration(running: Simulated) -> str:
+    """The sources for a configuration, in TOML."""
     insecure = "" if is_private(running.address, insecure_http=False) else "insecure_http = true\n"
-    return f"""# Both vendors are simulated until Ctrl-C. Put this into a configuration:
-
-[sources.mall]
-vendor = "seemetrix"
-base_url = "{running.seemetrix_url}"
-user_id = {seemetrix.USER}
-user_key = "{seemetrix.KEY}"
-{insecure}
-[sources.airport]
-vendor = "quividi"
-base_url = "{running.quividi_url}"
-username = "{vidicenter.USERNAME}"
-token = "{vidicenter.TOKEN}"
-locations = [{places}]
-timezone = "{Rules().zone}"
-{insecure}"""
+    tables = ["# The simulated vendors run until Ctrl-C. Copy this into a configuration:\n"]
+    for vendor in running.vendors:
+        vendor_line, *others = (f"{key} = {_toml(value)}\n" for key, value in vendor.source_table().items())
+        base_url = f"base_url = {_toml(running.url(vendor.vendor))}\n"
+        tables.append("".join((f"[sources.{vendor.source}]\n", vendor_line, base_url, *others, insecure)))
+    return "\n".join(tables)
 
 
-def parse_faults(given: list[str]) -> dict[str, float]:
-    """`429=0.05` and so on. Raises UserError."""
+def _toml(value: str | int | Sequence[int]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def parse_faults(options: Sequence[str]) -> dict[str, float]:
+    """The rates by kind, of options such as `429=0.05`. Raises UserError."""
     rates = {}
-    for each in given:
-        kind, _, rate = each.partition("=")
+    for option in options:
+        kind, _, rate = option.partition("=")
         try:
             rates[kind] = float(rate)
         except ValueError:
             rates[kind] = -1.0
         if kind not in KINDS or not 0 <= rates[kind] <= 1:
-            raise UserError(f"--fault {each}: expected KIND=RATE, a rate from 0 to 1 of one of {', '.join(KINDS)}")
+            text = (
+                f"--fault {option}: expected KIND=RATE with a rate from 0 to 1 and one of the kinds {', '.join(KINDS)}"
+            )
+            raise UserError(text, code="invalid_fault")
     return rates

@@ -1,4 +1,4 @@
-"""`collector state`: what is known to be published; looked at, accepted as empty, moved back."""
+"""`collector state`: shows the state topic, accepts lost state, and rewinds streams."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -10,8 +10,9 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
-from collector.commands.progress import Waiting, waiting
-from collector.commands.streams import stream_of
+from collector.commands.ending import errors, print_error
+from collector.commands.progress import Progress, progress
+from collector.commands.streams import select_stream
 from collector.config import Settings, load
 from collector.errors import EpochEnded, Failed, NeedsOperator, UserError
 from collector.instants import floor_second, format_seconds
@@ -35,50 +36,66 @@ from collector.vendors.http import http
 
 T = TypeVar("T")
 
-ATTEMPTS = 5
-"""The running owner may fence a rewind before it commits; then that owner has begun anew, and is quiet for a while."""
-AGAIN_S = 1.0
+MAX_ATTEMPTS = 5
+"""The running owner may fence a rewind before it commits. It then restarts its epoch, which leaves time to retry."""
+RETRY_S = 1.0
 
 
 class Rewind(Struct, frozen=True):
-    """What a rewind would do."""
+    """The checkpoint before and after a rewind."""
 
     before: Checkpoint
     after: Checkpoint
 
     @property
-    def again(self) -> str | None:
-        """What is published a second time, because the ledger has forgotten it; None if nothing is."""
+    def republished(self) -> str | None:
+        """Which records are published a second time, because the ledger does not contain them; None if none are."""
         if self.after.final >= self.before.final:
             return None
-        return f"what starts from {format_seconds(self.after.final)} to {format_seconds(self.before.final)}"
+        return f"records that start from {format_seconds(self.after.final)} to {format_seconds(self.before.final)}"
 
 
 def init(path: Path) -> str:
-    """Accept that state is lost, and return what was done. Raises UserError, or Failed."""
+    """Accept that state is lost; return a report of what was accepted.
+
+    Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used.
+    """
     settings = load(path)
     return _with_kafka(_init, settings)
 
 
 def show(path: Path) -> list[Summary]:
-    """Every stream in the state topic. Raises UserError, or Failed."""
+    """Every stream in the state topic.
+
+    Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used or has no state topic.
+    """
     return _with_kafka(_show, load(path))
 
 
-def rewind(path: Path, source: str, name: str, to: datetime, agreed: Callable[[Rewind], bool]) -> Rewind | None:
-    """Move a stream back, also while the group runs; None when nobody agreed.
+def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[Rewind], bool]) -> Rewind | None:
+    """Move a stream back, also while the group runs. Returns None, and changes nothing, if it is not confirmed.
 
-    Raises UserError for a stream that there is not or an instant before its beginning, or Failed.
+    Raises UserError for an unknown stream, one without state, or an instant before its start or in the future; Failed
+    when Kafka cannot be used or the running collector fenced every attempt.
     """
     settings, to = load(path), floor_second(to)
-    # Asked about before the partition is taken: whoever runs the stream goes on until the answer is there.
-    if not agreed(_with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
+    # Confirmed before the partition is taken over, so that the stream continues to run meanwhile.
+    if not confirm(_with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
         return None
     return _with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
 
 
-def told(found: Summary, now: datetime) -> dict[str, str | int]:
-    """What is known of a stream, for programs."""
+def confirmed(question: str) -> bool:
+    """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
+    try:
+        return errors.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print_error("stdin is not interactive: pass --yes to confirm")
+        return False
+
+
+def as_dict(found: Summary, now: datetime) -> dict[str, str | int]:
+    """The fields of a stream's state, for `--json`."""
     checkpoint = found.checkpoint
     return {
         "source": found.source,
@@ -93,110 +110,117 @@ def told(found: Summary, now: datetime) -> dict[str, str | int]:
 
 
 def columns(found: Sequence[Summary], now: datetime) -> list[str]:
-    """The same for people, and for pipes: nothing is cut off, however narrow it is."""
-    checkpoint = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
-    rows = [checkpoint, *(list(map(_shown, told(each, now).items())) for each in found)]
+    """The same as a table for people. Lines are as long as their values: nothing is cut off."""
+    header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
+    rows = [header, *(list(map(_cell, as_dict(each, now).items())) for each in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if found else []
 
 
-def _shown(field: tuple[str, str | int]) -> str:
+def _cell(field: tuple[str, str | int]) -> str:
     name, value = field
     return str(timedelta(seconds=int(value)) if name == "lag_s" else value)
 
 
-def _with_kafka(do: Callable[[Settings, Waiting], Awaitable[T]], settings: Settings) -> T:
-    """Run it, with what may be wrong with Kafka in words. Raises Failed."""
+def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], settings: Settings) -> T:
+    """Run the operation. Raises Failed, with the reason and advice, when Kafka cannot be used."""
 
     async def run() -> T:
         try:
-            with waiting("asking the brokers") as shown:
-                return await do(settings, shown)
-        except (NeedsOperator, Fenced) as error:
-            raise Failed(f"{error}: {error.advice}" if isinstance(error, NeedsOperator) else str(error)) from error
+            with progress("waiting for the brokers") as wait:
+                return await operation(settings, wait)
+        except NeedsOperator as error:
+            raise Failed(f"{error}: {error.advice}", code=error.code) from error
+        except Fenced as error:
+            raise Failed(str(error), code="fenced") from error
         except UNAVAILABLE as error:
-            refused = await why_unreached(settings.kafka)
-            raise Failed(f"{refused}: {refused.advice}") from error
+            reason = await why_unreached(settings.kafka)
+            raise Failed(f"{reason}: {reason.advice}", code=reason.code) from error
 
     return anyio.run(run)
 
 
-async def _snapshot(settings: Settings, shown: Waiting, *partitions: int) -> dict[bytes, bytes]:
-    def progress(done: int, total: int) -> None:
-        shown.say(f"reading the state: {done:,} of {total:,} records")
-        shown.count(done, total)
+async def _snapshot(settings: Settings, wait: Progress, *partitions: int) -> dict[bytes, bytes]:
+    def show_progress(done: int, total: int) -> None:
+        wait.show(f"reading the state: {done:,} of {total:,} records")
+        wait.count(done, total)
 
-    return await snapshot(settings.kafka, partitions, progress)
+    return await snapshot(settings.kafka, partitions, show_progress)
 
 
-async def _init(settings: Settings, shown: Waiting) -> str:
-    shown.say("looking at the topics")
+async def _init(settings: Settings, wait: Progress) -> str:
+    wait.show("checking the topics")
     kafka = settings.kafka
     await ensure(kafka, settings.topics(), settings.compacted_topics())
     accepted = await accept(kafka)
     count = len(accepted.empty) + len(accepted.truncated)
     if not count:
-        return f"{kafka.state_topic} has state already: nothing to do"
-    lines = [f"accepted: the state in {count} partition{'s' if count > 1 else ''} of {kafka.state_topic} is lost"]
+        return f"nothing to do: no partition of {kafka.state_topic} has lost its state"
+    lines = [f"accepted that the state in {count} partition{'s' if count > 1 else ''} of {kafka.state_topic} is lost"]
     for name, source in settings.sources.items():
         partition = partition_of(str(source.account), kafka.state_partitions)
         if partition in accepted.empty:
-            lines.append(f"{name} begins at {format_seconds(source.since) if source.since else 'its first start'}")
+            start = format_seconds(source.since) if source.since else "the time of its first start"
+            lines.append(f"{name} starts at {start}")
         elif partition in accepted.truncated:
-            lines.append(f"{name} goes on from what is left of its state, and publishes again what that lacks")
+            lines.append(f"{name} continues from the rest of its state, and publishes records that it lacks again")
     return "\n".join(lines)
 
 
-async def _show(settings: Settings, shown: Waiting) -> list[Summary]:
+async def _show(settings: Settings, wait: Progress) -> list[Summary]:
     kafka = settings.kafka
     async with admin(kafka) as client:
         if not await describe(client, [kafka.state_topic]):
-            raise Failed(f"there is no topic {kafka.state_topic}: it is created when the collector first runs")
-    pairs = by_stream(await _snapshot(settings, shown, *range(kafka.state_partitions)))
+            text = f"topic {kafka.state_topic} does not exist: `collector run` creates it at its first start"
+            raise Failed(text, code="no_state_topic")
+    pairs = by_stream(await _snapshot(settings, wait, *range(kafka.state_partitions)))
     found = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
     return [each for each in found if each is not None]
 
 
-async def _found(settings: Settings, source: str, name: str) -> tuple[Stream[Any], int]:
-    """The stream, and its state partition."""
+async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[Any], int]:
+    """The stream and its state partition."""
     async with http(SystemClock()) as client:
-        stream = stream_of(settings, client, source, name)
+        stream = select_stream(settings, client, source, name)
     return stream, partition_of(str(stream.account), settings.kafka.state_partitions)
 
 
-async def _plan(settings: Settings, shown: Waiting, *, source: str, name: str, to: datetime) -> Rewind:
-    stream, partition = await _found(settings, source, name)
-    return _planned(stream, _state(stream, await _snapshot(settings, shown, partition)), to)
+async def _plan(settings: Settings, wait: Progress, *, source: str, name: str, to: datetime) -> Rewind:
+    stream, partition = await _locate(settings, source, name)
+    return _planned(stream, _state(stream, await _snapshot(settings, wait, partition)), to)
 
 
-async def _rewind(settings: Settings, shown: Waiting, *, source: str, name: str, to: datetime) -> Rewind:
+async def _rewind(settings: Settings, wait: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     kafka = settings.kafka
-    stream, partition = await _found(settings, source, name)
-    shown.say("taking the partition over")
-    for _ in range(ATTEMPTS):
+    stream, partition = await _locate(settings, source, name)
+    wait.show("taking over the state partition")
+    for _ in range(MAX_ATTEMPTS):
         try:
-            async with epoch(partition, kafka, _unreported(kafka), lambda: True) as holding:
-                state = _state(stream, holding.pairs)
+            async with epoch(partition, kafka, _telemetry(kafka), lambda: True) as owned:
+                state = _state(stream, owned.pairs)
                 planned = _planned(stream, state, to)
-                await holding.commit((), state.pairs(Batch(checkpoint=planned.after)))
+                await owned.commit((), state.pairs(Batch(checkpoint=planned.after)))
                 return planned
         except (EpochEnded, Fenced):
-            await anyio.sleep(AGAIN_S)
-    raise Failed("the running collector took the partition back each time: try again, or stop it meanwhile")
+            await anyio.sleep(RETRY_S)
+    text = f"the running collector took the state partition back {MAX_ATTEMPTS} times: try again, or stop it first"
+    raise Failed(text, code="fenced")
 
 
 def _planned(stream: Stream[Any], state: State, to: datetime) -> Rewind:
     what = f"{stream.source} {stream.name}"
     if state.checkpoint is None:
-        raise UserError(f"{what} has no state yet: there is nothing to move back")
+        raise UserError(f"{what} has no state yet: there is nothing to rewind", code="no_state")
     if to < state.checkpoint.since:
-        raise UserError(
-            f"{what} began at {format_seconds(state.checkpoint.since)} and cannot be moved before that: for older data "
-            "add a separate source with since and until"
+        text = (
+            f"{what} started at {format_seconds(state.checkpoint.since)} and cannot be rewound to before that: "
+            "for older data add a separate source with since and until"
         )
+        raise UserError(text, code="before_since")
     if to > SystemClock().now():
-        raise UserError(f"{format_seconds(to)} has not come yet: a stream is moved back, not on")
-    # The running owner may be some polls ahead of what is durable: it begins anew from there, whatever is moved.
+        text = f"{format_seconds(to)} is in the future: a stream can only be moved back"
+        raise UserError(text, code="in_the_future")
+    # The running owner may have fetched more than is durable. It restarts its epoch from the new checkpoint.
     return Rewind(state.checkpoint, rewound(state.checkpoint, to))
 
 
@@ -206,5 +230,6 @@ def _state(stream: Stream[Any], pairs: dict[bytes, bytes]) -> State:
     return load_state(prefix, shape, by_stream(pairs).get(prefix, {}))
 
 
-def _unreported(kafka: KafkaSettings) -> KafkaTelemetry:
+def _telemetry(kafka: KafkaSettings) -> KafkaTelemetry:
+    """Telemetry that nothing exports: a command has no metrics."""
     return KafkaTelemetry(Metrics(), ProcessStatus("", kafka.group))

@@ -1,4 +1,4 @@
-"""The stream that a command's arguments name."""
+"""Selects the stream that a command's arguments name."""
 
 from typing import Any
 
@@ -10,20 +10,21 @@ from collector.vendors.base import Stream
 from collector.vendors.http import Http
 
 
-def stream_of(
+def select_stream(
     settings: Settings, client: Http, source: str, name: str, telemetry: VendorTelemetry | None = None
 ) -> Stream[Any]:
-    """Raises UserError for one that there is not, with those that there are."""
+    """The stream of a source by its name. Raises UserError, with the known names, if either does not exist."""
     if source not in settings.sources:
-        there = ", ".join(settings.sources)
-        raise UserError(
-            f"there is no source {source}{did_you_mean(source, settings.sources)}: the configuration has {there}"
-        )
+        suggestion, known = did_you_mean(source, settings.sources), ", ".join(settings.sources)
+        text = f"no source {source}{suggestion} in the configuration: its sources are {known}"
+        raise UserError(text, code="unknown_source")
     chosen = settings.sources[source]
     streams = {
         each.name: each
         for each in VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or standalone_telemetry())
     }
     if name not in streams:
-        raise UserError(f"{source} has no stream {name}{did_you_mean(name, streams)}: it has {', '.join(streams)}")
+        suggestion, known = did_you_mean(name, streams), ", ".join(streams)
+        text = f"source {source} has no stream {name}{suggestion}: its streams are {known}"
+        raise UserError(text, code="unknown_stream")
     return streams[name]

@@ -1,6 +1,6 @@
-"""What the visits of a period come to, in the aggregated exports of the simulated VidiCenter.
+"""The aggregated exports of the simulated VidiCenter: rows that count the visits of a period.
 
-Everyone who looked brings along some who only passed by, so that there are more opportunities to see than watchers.
+Each watcher adds some people who only pass by, so there are more opportunities to see (OTS) than watchers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,122 +24,123 @@ STEPS = {
 }
 MONTH = "1M"
 RESOLUTIONS = frozenset({*STEPS, MONTH})
-MONDAY = datetime(2018, 1, 1)  # noqa: DTZ001 - local
+ANCHOR = datetime(2018, 1, 1)  # noqa: DTZ001 - local
+"""A Monday, from which periods of several days are counted."""
 GATES = (1, 2)
-OVER_MS = 2000
+LONG_ATTENTION_MS = 2000
+"""`watchers_2sec` counts the visits with more attention than this."""
 
 
-class Naming(Struct, frozen=True):
-    """The names of a time and a year, and how much is asked for."""
+class Columns(Struct, frozen=True):
+    """The column names and the period of an export."""
 
     dwell: str
     attention: str
     has_estimated_ots: bool
-    seconds: float
-    """How long the period is."""
+    period_s: float
     contents: frozenset[str] | None = None
-    """None: all."""
+    """The selected contents; None for all."""
 
 
-Count = Callable[[Sequence[Visit], Naming], list[Row]]
+Count = Callable[[Sequence[Visit], Columns], list[Row]]
 
 
 def periods(resolution: str, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Begin and end, local, of the periods that these seconds touch."""
-    begin = floor(resolution, first)
-    while begin <= last:
-        end = _after(resolution, begin)
-        yield begin, end
-        begin = end
+    """Local start and end of the periods that overlap the seconds from first to last."""
+    start = floor(resolution, first)
+    while start <= last:
+        end = _next(resolution, start)
+        yield start, end
+        start = end
 
 
-def floor(resolution: str, moment: datetime) -> datetime:
-    """When the period began, local."""
+def floor(resolution: str, local: datetime) -> datetime:
+    """The local start of the period that contains a local time."""
     if resolution == MONTH:
-        return moment.replace(day=1, hour=0, minute=0, second=0)
-    return moment - (moment - MONDAY) % STEPS[resolution]
+        return local.replace(day=1, hour=0, minute=0, second=0)
+    return local - (local - ANCHOR) % STEPS[resolution]
 
 
-def _after(resolution: str, begin: datetime) -> datetime:
+def _next(resolution: str, start: datetime) -> datetime:
     if resolution == MONTH:
-        return (begin + timedelta(days=31)).replace(day=1)
-    return begin + STEPS[resolution]
+        return (start + timedelta(days=31)).replace(day=1)
+    return start + STEPS[resolution]
 
 
 def content(movie: int) -> str:
     return f"content {movie}"
 
 
-def viewers(people: Sequence[Visit], naming: Naming) -> list[Row]:
+def viewers(people: Sequence[Visit], columns: Columns) -> list[Row]:
     opportunities = _ots(people)
     ratio = 100 * len(people) / opportunities if opportunities else 0.0
-    return [{"watcher_count": len(people), "conversion_ratio": ratio, **_times(people, naming)}]
+    return [{"watcher_count": len(people), "conversion_ratio": ratio, **_times(people, columns)}]
 
 
-def viewers_by_demographics(people: Sequence[Visit], naming: Naming) -> list[Row]:
-    """A row for each group; where nobody was of it, there are no times."""
+def viewers_by_demographics(people: Sequence[Visit], columns: Columns) -> list[Row]:
+    """A row per group. An empty group has no times."""
     return [
         {"gender": gender, "age": age, "watcher_count": len(group)}
-        | (_times(group, naming) if group else dict.fromkeys((naming.dwell, naming.attention)))
+        | (_times(group, columns) if group else dict.fromkeys((columns.dwell, columns.attention)))
         for gender in sorted(GENDERS.values())
         for age in sorted(AGES.values())
         for group in [[each for each in people if (GENDERS[each.gender], AGES[each.age]) == (gender, age)]]
     ]
 
 
-def ots(people: Sequence[Visit], naming: Naming) -> list[Row]:
-    return [{"ots_count": _ots(people), "watcher_count": len(people), "duration": naming.seconds}]
+def ots(people: Sequence[Visit], columns: Columns) -> list[Row]:
+    return [{"ots_count": _ots(people), "watcher_count": len(people), "duration": columns.period_s}]
 
 
-def gates(people: Sequence[Visit], naming: Naming) -> list[Row]:
-    """Everyone comes in by one gate and goes out by the other."""
-    through = [sum(each.number % len(GATES) == gate - 1 for each in people) for gate in GATES]
+def gates(people: Sequence[Visit], columns: Columns) -> list[Row]:
+    """Everyone enters through one gate and leaves through the other."""
+    entered = [sum(each.number % len(GATES) == gate - 1 for each in people) for gate in GATES]
     return [
-        {"gate_id": gate, "in_count": came, "out_count": len(people) - came, "duration": naming.seconds}
-        for gate, came in zip(GATES, through, strict=True)
+        {"gate_id": gate, "in_count": count, "out_count": len(people) - count, "duration": columns.period_s}
+        for gate, count in zip(GATES, entered, strict=True)
     ]
 
 
-def proof_of_play(people: Sequence[Visit], naming: Naming) -> list[Row]:
-    """A row for each content that anybody was there for; each time was a play of its own."""
+def proof_of_play(people: Sequence[Visit], columns: Columns) -> list[Row]:
+    """A row per selected content that had a watcher. Each watcher counts as one play."""
     played: dict[str, list[Visit]] = {}
     for each in people:
         for name in dict.fromkeys(content(movie) for movie, _, _ in each.plays):
-            if naming.contents is None or name in naming.contents:
+            if columns.contents is None or name in columns.contents:
                 played.setdefault(name, []).append(each)
-    return [_played(name, watchers, naming) for name, watchers in played.items()]
+    return [_played(name, watchers, columns) for name, watchers in played.items()]
 
 
-def placeholders(count: Count, naming: Naming) -> list[Row]:
-    """Where there is no data: the rows of nobody, without a number."""
-    rows = count([], naming) or [_played("", [], naming)]
-    kept = ("gender", "age", "gate_id")
-    return [{name: value if name in kept else None for name, value in row.items()} for row in rows]
+def placeholders(count: Count, columns: Columns) -> list[Row]:
+    """The rows of a period without data: every number is null."""
+    rows = count([], columns) or [_played("", [], columns)]
+    dimensions = ("gender", "age", "gate_id")
+    return [{name: value if name in dimensions else None for name, value in row.items()} for row in rows]
 
 
-def _played(name: str, watchers: Sequence[Visit], naming: Naming) -> Row:
+def _played(name: str, watchers: Sequence[Visit], columns: Columns) -> Row:
     plays = [ms for each in watchers for movie, _, ms in each.plays if content(movie) == name]
     impressions = _ots(watchers)
     row: Row = {
         "content_id": name,
         "content_duration": sum(plays) / 1000,
-        "duration": naming.seconds,
+        "duration": columns.period_s,
         "impressions": impressions,
         "play_count": len(plays),
         "watchers": len(watchers),
-        "watchers_2sec": sum(each.attention_ms > OVER_MS for each in watchers),
+        "watchers_2sec": sum(each.attention_ms > LONG_ATTENTION_MS for each in watchers),
     }
-    return row | ({"estimated_ots": impressions} if naming.has_estimated_ots else {})
+    return row | ({"estimated_ots": impressions} if columns.has_estimated_ots else {})
 
 
 def _ots(people: Sequence[Visit]) -> int:
     return sum(1 + each.number % 4 for each in people)
 
 
-def _times(people: Sequence[Visit], naming: Naming) -> Row:
+def _times(people: Sequence[Visit], columns: Columns) -> Row:
     return {
-        naming.dwell: sum(each.dwell_ms // 100 for each in people),
-        naming.attention: sum(each.attention_ms // 100 for each in people),
+        columns.dwell: sum(each.dwell_ms // 100 for each in people),
+        columns.attention: sum(each.attention_ms // 100 for each in people),
     }
 
 
@@ -150,4 +151,4 @@ COUNTS: Mapping[str, Count] = {
     "proof_of_play_by_location": proof_of_play,
     "proof_of_play_by_site": proof_of_play,
 }
-"""By data type."""
+"""The function that makes the rows of a data type."""

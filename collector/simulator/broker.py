@@ -1,7 +1,7 @@
-"""An embedded broker for trying things out: librdkafka's mock cluster, in a process of its own.
+"""An embedded broker for the demo: librdkafka's mock cluster in a process of its own.
 
-It keeps 5 MiB a partition in memory, does not fence, and creates a topic with 4 partitions when it is first named. It
-prints its address, and ends with its standard input.
+It keeps 5 MiB per partition in memory, does not fence producers, and creates a topic with 4 partitions at its first
+use. It prints its address and ends when its standard input is closed.
 """
 
 import sys
@@ -10,7 +10,7 @@ PARTITIONS = 4
 
 
 def main() -> None:
-    # An optional extra of the package: whoever has a broker needs no other.
+    # An optional extra of the package: not needed with a broker of one's own.
     from confluent_kafka import Producer  # noqa: PLC0415
 
     cluster = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})

@@ -1,4 +1,4 @@
-"""VidiCenter's codes, by those of Seemetrix, with which the world is written."""
+"""VidiCenter's codes by Seemetrix's codes, which the simulated world uses."""
 
 GENDERS = {0: 2, 1: 1, None: 0}
 AGES = {0: 1, 1: 2, 2: 3, 3: 4, None: 0}

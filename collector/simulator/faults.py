@@ -1,4 +1,4 @@
-"""Troubles to order: what each request is answered with instead, with some probability."""
+"""Faults that are injected into responses, each with a configured probability."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ HANG_S = 3600.0
 
 
 class Faults:
-    """How often each kind happens, from 0 to 1."""
+    """The probability of each kind of fault, from 0 to 1; 0 for kinds that are not given."""
 
     def __init__(self, rates: Mapping[str, float] | None = None, seed: int = 1) -> None:
         self._rates = dict(rates or {})

@@ -1,26 +1,47 @@
-"""Seemetrix as its REST API document says, as strict as it is: slashes, keys, ids."""
+"""Seemetrix as its REST API document describes it, and as strict about slashes, keys and ids."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from aiohttp import web
 
 from collector.simulator import statistics
-from collector.simulator.answers import answer
-from collector.simulator.world import Visit, World, as_datetime
+from collector.simulator.base import Simulation
+from collector.simulator.responses import json_response
+from collector.simulator.world import Visit, as_datetime, as_timestamp
 
+SOURCE = "mall"
 USER, KEY = 864, "simulated-key"
-LONGEST = timedelta(days=184)
-"""Six months: what a tree may be asked for."""
-_WRITTEN = "%Y/%m/%d %H:%M:%S"
+MAX_BREAKDOWN = timedelta(days=184)
+"""The longest window of a breakdown: six months."""
+_TIME_FORMAT = "%Y/%m/%d %H:%M:%S"
 
 
 class Seemetrix:
-    """The vendor."""
+    """The vendor. Its devices are those of the world."""
 
-    def __init__(self, world: World, now_ms: Callable[[], int]) -> None:
-        self._world = world
-        self._now_ms = now_ms
+    vendor: ClassVar[str] = "seemetrix"
+    source: ClassVar[str] = SOURCE
+    base_path: ClassVar[str] = "/api"
+    main_stream: ClassVar[str] = "sessions"
+    demo_interval: ClassVar[str] = "1s"
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._world = simulation.world
+        self._now_ms = simulation.now_ms
+
+    def source_table(self) -> Mapping[str, str | int | Sequence[int]]:
+        return {"vendor": self.vendor, "user_id": USER, "user_key": KEY}
+
+    def expected_records(self, first_ms: int, last_ms: int) -> Counter[str]:
+        """A session per visit. `record_id` is `device/number/start`."""
+        records = Counter[str]()
+        for visit in self._world.all_between(first_ms, last_ms):
+            start = as_timestamp(visit.start_ms)
+            records[f"{start} {visit.device}/{visit.number}/{start}"] += 1
+        return records
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -33,47 +54,48 @@ class Seemetrix:
         ]
 
     async def raw_data(self, request: web.Request) -> web.Response:
-        """The sessions that began in the time asked for, its last second included, as far as they are uploaded."""
+        """The uploaded sessions that start in the requested window, including its last second."""
         self._authenticate(request)
         query = request.query
         first, last = self._bounds(request)
         found = [
             _session(visit)
-            for visit in self._begun(self._chosen(query.get("device_id")), first, last)
+            for visit in self._visits(self._selected(query.get("device_id")), first, last)
             if "movie_id" not in query or any(str(movie) == query["movie_id"] for movie, _, _ in visit.plays)
         ]
-        return answer({"objects": found})
+        return json_response({"objects": found})
 
     async def statistics(self, request: web.Request) -> web.Response:
-        """Hours alone: that is how they are asked for when year, month, day and hour all are."""
+        """Statistics by hour: other groupings are not simulated."""
         self._authenticate(request)
         if not {"year", "month", "day", "hour"} <= request.query.keys():
             raise web.HTTPNotImplemented
         first, last = self._bounds(request)
-        chosen = self._chosen(request.match_info.get("device"))
-        visits = list(self._begun(chosen, first, last))
+        selected = self._selected(request.match_info.get("device"))
+        visits = list(self._visits(selected, first, last))
         objects = list(statistics.hours(visits, request.query.keys()))
-        told = {"begin": first.strftime(_WRITTEN), "end": last.strftime(_WRITTEN), "objects": objects}
-        return answer(told | {"total": len(objects), "total_counters": {"total": len(visits)}})
+        window = {"begin": first.strftime(_TIME_FORMAT), "end": last.strftime(_TIME_FORMAT)}
+        totals = {"total": len(objects), "total_counters": {"total": len(visits)}}
+        return json_response({**window, "objects": objects, **totals})
 
     async def breakdown(self, request: web.Request) -> web.Response:
-        """A tree; devices and movies at its root come in pages."""
+        """A tree of levels. Devices and movies as the first level are paged."""
         self._authenticate(request)
         query, path = request.query, request.match_info["levels"]
         levels, dt_format = path.split("/"), query.get("dt_format", "YYYY-MM-DD")
         first, last = self._bounds(request)
         page, size = int(query.get("page", "0")), int(query.get("obj_in_page", "10"))
-        if not statistics.is_request(levels, dt_format) or last - first > LONGEST or page < 0 or size < 1:
+        if not statistics.is_request(levels, dt_format) or last - first > MAX_BREAKDOWN or page < 0 or size < 1:
             raise web.HTTPBadRequest
-        found = list(self._begun(self._chosen(query.get("d")), first, last))
+        found = list(self._visits(self._selected(query.get("d")), first, last))
         nodes = statistics.tree(found, levels, dt_format)
         pages = -(-len(nodes) // size) if levels[0] in ("devices", "movies") else 1
         if levels[0] in ("devices", "movies"):
             nodes = nodes[page * size : (page + 1) * size]
         views = {"v": len(found), "vd": sum(visit.dwell_ms for visit in found)}
         children = {node["n"]: node for node in nodes} if query.get("to_object") == "1" else nodes
-        return answer(
-            {"begin": first.strftime(_WRITTEN), "end": last.strftime(_WRITTEN), "levels": levels, "path": path}
+        return json_response(
+            {"begin": first.strftime(_TIME_FORMAT), "end": last.strftime(_TIME_FORMAT), "levels": levels, "path": path}
             | {"data": {"n": "root", "t": "root", "o": children} | views, "dt_format": dt_format}
             | {"ok": 1, "user_id": USER, "page": page, "obj_in_page": size, "pages_total": pages}
         )
@@ -87,40 +109,39 @@ class Seemetrix:
             row = {"d": device, "n": f"Device #{index}", "created": created, "modified": created, "sid": 2, "or": 0}
             row |= {"f": int(state == "frozen"), "o": int(state == "online"), "acl": [USER], "ip": "-"}
             groups[state].append(row | {"k": f"simulated-device-key-{device}"})
-        return answer(groups | {f"{state}_total": len(rows) for state, rows in groups.items()})
+        return json_response(groups | {f"{state}_total": len(rows) for state, rows in groups.items()})
 
     async def counters(self, request: web.Request) -> web.Response:
         self._authenticate(request)
         now_ms = self._now_ms()
         hour = sum(1 for visit in self._uploaded(now_ms - 3_600_000, now_ms))
         day = sum(1 for visit in self._uploaded(now_ms - now_ms % 86_400_000, now_ms))
-        return answer(
+        return json_response(
             {"avg_duration": 6.38, "dev_num": len(self._world.devices), "movies_num": 40}
             | {"online_device_num": len(self._world.devices), "usr_cur_day": day, "usr_cur_hour": hour}
             | {"usr_cur_month": day * 20, "usr_num": day * 200}
         )
 
     def _uploaded(self, first_ms: int, now_ms: int) -> Iterator[Visit]:
-        for device in self._world.devices:
-            for visit in self._world.between(device, first_ms, now_ms):
-                if first_ms <= visit.begin_ms and visit.uploaded_ms <= now_ms:
-                    yield visit
+        for visit in self._world.all_between(first_ms, now_ms):
+            if first_ms <= visit.start_ms and visit.uploaded_ms <= now_ms:
+                yield visit
 
-    def _chosen(self, device: str | None) -> tuple[int, ...]:
-        """Every device, or the one that is named. Raises HTTPForbidden for another's."""
+    def _selected(self, device: str | None) -> tuple[int, ...]:
+        """Every device, or the given one. Raises HTTPForbidden if the account does not own it."""
         if device is None:
             return self._world.devices
-        chosen = tuple(each for each in self._world.devices if str(each) == device)
-        if not chosen:
+        selected = tuple(each for each in self._world.devices if str(each) == device)
+        if not selected:
             raise web.HTTPForbidden
-        return chosen
+        return selected
 
-    def _begun(self, devices: tuple[int, ...], first: datetime, last: datetime) -> Iterator[Visit]:
-        """The visits that began in the time, its last second included, as far as they are uploaded."""
+    def _visits(self, devices: tuple[int, ...], first: datetime, last: datetime) -> Iterator[Visit]:
+        """The uploaded visits that start in the window, including its last second."""
         first_ms, last_ms, now_ms = _ms(first), _ms(last) + 999, self._now_ms()
         for device in devices:
             for visit in self._world.between(device, first_ms, last_ms):
-                if first_ms <= visit.begin_ms <= last_ms and visit.uploaded_ms <= now_ms:
+                if first_ms <= visit.start_ms <= last_ms and visit.uploaded_ms <= now_ms:
                     yield visit
 
     def _authenticate(self, request: web.Request) -> None:
@@ -136,7 +157,7 @@ class Seemetrix:
             return now - timedelta(days=7), now
         try:
             offset = timedelta(hours=int(query["tzo"]))
-            first, last = (datetime.strptime(query[name], _WRITTEN).replace(tzinfo=UTC) for name in ("b", "e"))
+            first, last = (datetime.strptime(query[name], _TIME_FORMAT).replace(tzinfo=UTC) for name in ("b", "e"))
             return first - offset, last - offset
         except (KeyError, ValueError, OverflowError) as error:
             raise web.HTTPBadRequest from error
@@ -146,9 +167,9 @@ def _session(visit: Visit) -> dict[str, list[dict[str, int]] | str | int | None]
     return {
         "a": visit.age,
         "at": [{"a": looking, "d": ms} for looking, ms in visit.looks],
-        "b": _written(visit.begin_ms),
+        "b": _raw_time(visit.start_ms),
         "d": visit.device,
-        "e": _written(visit.end_ms),
+        "e": _raw_time(visit.end_ms),
         "em": [{"d": ms, "e": mood} for mood, ms in visit.moods],
         "i": visit.dwell_ms,
         "o": visit.number,
@@ -157,10 +178,10 @@ def _session(visit: Visit) -> dict[str, list[dict[str, int]] | str | int | None]
     }
 
 
-def _written(unix_ms: int) -> str:
-    """As raw times are written: without a zone, and without a fraction where there is none."""
+def _raw_time(unix_ms: int) -> str:
+    """A time of the raw data: without a zone, and without a fraction if it is zero."""
     return as_datetime(unix_ms).replace(tzinfo=None).isoformat()
 
 
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1000
+def _ms(instant: datetime) -> int:
+    return int(instant.timestamp()) * 1000

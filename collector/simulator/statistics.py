@@ -1,4 +1,4 @@
-"""What Seemetrix counts: visits by the hour, and as trees of levels. Pure: from visits to the bodies of answers."""
+"""The statistics of the simulated Seemetrix: visits by hour and as trees of levels. Pure functions of visits."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -7,15 +7,15 @@ from collector.simulator.world import Visit, as_datetime
 
 HOUR_MS = 3_600_000
 OTS_FACTOR = 2
-"""So many pass by for each who looks."""
+"""Opportunities to see per view."""
 _SEXES = {0: "fl", 1: "ml", None: "us"}
 _AGES = {0: "k", 1: "m", 2: "m2", 3: "o", None: "u"}
-_WORDS: dict[str, dict[int | None, str]] = {
+_NAMES: dict[str, dict[int | None, str]] = {
     "genders": {0: "female", 1: "male", None: "undefined"},
     "ages": {0: "kid", 1: "young", 2: "adult", 3: "old", None: "undefined"},
     "emotions": {0: "neutral", 1: "happy", 2: "angry", 3: "surprise", -1: "undefined"},
 }
-_KINDS = {"devices": "device", "movies": "movie", "dates": "date"} | {
+_NODE_TYPES = {"devices": "device", "movies": "movie", "dates": "date"} | {
     "genders": "gender",
     "ages": "age",
     "emotions": "emotion",
@@ -31,64 +31,67 @@ _FORMATS = {
 }
 
 
-def hours(visits: Iterable[Visit], asked: Collection[str]) -> Iterator[dict[str, object]]:
-    """An object for each hour that has visits, with the counters that are asked for besides."""
+def hours(visits: Iterable[Visit], groups: Collection[str]) -> Iterator[dict[str, object]]:
+    """An object per hour with visits. `groups` selects additional counters: sex, age, movies, intervals."""
     by_hour: dict[int, list[Visit]] = defaultdict(list)
     for visit in visits:
-        by_hour[visit.begin_ms // HOUR_MS].append(visit)
+        by_hour[visit.start_ms // HOUR_MS].append(visit)
     for number, found in sorted(by_hour.items()):
         hour = as_datetime(number * HOUR_MS)
-        told: dict[str, object] = {"i": {"y": hour.year, "m": hour.month, "d": hour.day, "h": hour.hour}}
-        told["t"] = len(found)
-        if "sex" in asked:
-            told |= dict.fromkeys(_SEXES.values(), 0) | Counter(_SEXES[visit.gender] for visit in found)
-        if "age" in asked:
-            told |= dict.fromkeys(_AGES.values(), 0) | Counter(_AGES[visit.age] for visit in found)
-        if "sex" in asked and "age" in asked:
-            told |= Counter(_SEXES[visit.gender][0] + _AGES[visit.age] for visit in found)
-        if "movies" in asked:
-            told["v"] = sum(len(visit.plays) for visit in found)
-        if "intervals" in asked:
-            told["ia"] = round(sum(visit.dwell_ms for visit in found) / len(found) / 1000, 2)
-        yield told
+        row: dict[str, object] = {"i": {"y": hour.year, "m": hour.month, "d": hour.day, "h": hour.hour}}
+        row["t"] = len(found)
+        if "sex" in groups:
+            row |= dict.fromkeys(_SEXES.values(), 0) | Counter(_SEXES[visit.gender] for visit in found)
+        if "age" in groups:
+            row |= dict.fromkeys(_AGES.values(), 0) | Counter(_AGES[visit.age] for visit in found)
+        if "sex" in groups and "age" in groups:
+            row |= Counter(_SEXES[visit.gender][0] + _AGES[visit.age] for visit in found)
+        if "movies" in groups:
+            row["v"] = sum(len(visit.plays) for visit in found)
+        if "intervals" in groups:
+            row["ia"] = round(sum(visit.dwell_ms for visit in found) / len(found) / 1000, 2)
+        yield row
 
 
 def tree(
-    visits: Sequence[Visit], levels: Sequence[str], dt_format: str, *, above: bool = True
+    visits: Sequence[Visit], levels: Sequence[str], dt_format: str, *, has_ots: bool = True
 ) -> list[dict[str, object]]:
-    """The nodes of the first level, and below each those of the next one; `above` ages, genders and emotions is OTS."""
+    """The nodes of the first level, each with those of the next level below it.
+
+    Nodes have opportunities to see unless they are at or below a level of genders, ages or emotions.
+    """
     if not levels:
         return []
     level = levels[0]
-    above = above and level not in _WORDS
+    has_ots = has_ots and level not in _NAMES
     groups: dict[str, list[Visit]] = defaultdict(list)
     for visit in visits:
-        for name in _names(visit, level, dt_format):
+        for name in _groups(visit, level, dt_format):
             groups[name].append(visit)
     nodes = []
     for name, found in sorted(groups.items()):
         views_ms = sum(visit.dwell_ms for visit in found)
-        node: dict[str, object] = {"n": name, "t": _KINDS[level], "v": len(found), "vd": views_ms}
-        if above:
+        node: dict[str, object] = {"n": name, "t": _NODE_TYPES[level], "v": len(found), "vd": views_ms}
+        if has_ots:
             node |= {"ots": float(OTS_FACTOR * len(found)), "otsd": OTS_FACTOR * views_ms}
-        node["o"] = tree(found, levels[1:], dt_format, above=above)
+        node["o"] = tree(found, levels[1:], dt_format, has_ots=has_ots)
         nodes.append(node)
     return nodes
 
 
-def _names(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
-    """The groups of a level that a visit belongs to, which may be none."""
+def _groups(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
+    """The groups of a level that a visit belongs to; may be empty."""
     by_level: dict[str, Callable[[], Iterable[str]]] = {
         "devices": lambda: [str(visit.device)],
         "movies": lambda: {str(movie) for movie, _, _ in visit.plays},
-        "dates": lambda: [as_datetime(visit.begin_ms).strftime(_FORMATS[dt_format])],
-        "genders": lambda: [_WORDS["genders"][visit.gender]],
-        "ages": lambda: [_WORDS["ages"][visit.age]],
-        "emotions": lambda: {_WORDS["emotions"][mood] for mood, _ in visit.moods},
+        "dates": lambda: [as_datetime(visit.start_ms).strftime(_FORMATS[dt_format])],
+        "genders": lambda: [_NAMES["genders"][visit.gender]],
+        "ages": lambda: [_NAMES["ages"][visit.age]],
+        "emotions": lambda: {_NAMES["emotions"][mood] for mood, _ in visit.moods},
     }
     return by_level[level]()
 
 
 def is_request(levels: Sequence[str], dt_format: str) -> bool:
-    """Whether the vendor knows the levels, each once, and the format."""
-    return len(set(levels)) == len(levels) > 0 and set(levels) <= _KINDS.keys() and dt_format in _FORMATS
+    """Whether all levels are known and distinct, and the date format is known."""
+    return len(set(levels)) == len(levels) > 0 and set(levels) <= _NODE_TYPES.keys() and dt_format in _FORMATS

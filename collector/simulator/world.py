@@ -1,7 +1,7 @@
-"""What happened in front of the screens: a pure function of (seed, device, minute).
+"""The visits in front of the screens: a pure function of (seed, device, minute).
 
-So any history can be asked for, nothing is kept, and the truth is always known. Visits are numbered per device without
-a gap: how many there were before a minute is the floor of a curve that can be computed for any minute at once.
+Any part of the history can be computed at any time and nothing is stored. Visits are numbered per device without gaps:
+the number of visits before a minute is the floor of a curve that is computed directly for any minute.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ WEEK_MINUTES = 7 * 24 * 60
 MONDAY_MINUTE = 4 * 24 * 60
 """The first Monday of 1970."""
 OFFLINE_SHARE = 0.05
-"""Of half hours, in which a device is not to be reached."""
+"""The share of half hours in which a device is offline."""
 
-# Shares of an average hour, from midnight on: people shop after work, and more on a Saturday than on a Sunday.
+# Visits relative to an average hour, from midnight: people shop after work, and more on a Saturday than on a Sunday.
 _HOURS = (
     0.1,
     0.1,
@@ -51,22 +51,23 @@ _DAYS = (0.9, 0.9, 1.0, 1.0, 1.2, 1.4, 0.6)
 
 
 class Pace(Struct, frozen=True):
-    """How long things take, in seconds."""
+    """How long visits and uploads take, in seconds."""
 
     longest_s: float
-    """The longest visits: longer than a window is wide."""
+    """The longest visit. At the real pace it is longer than common windows."""
     upload_s: float
-    """A Seemetrix device uploads a session about so soon after its end."""
+    """Mean time from the end of a session to its upload by a Seemetrix device."""
     upload_every_s: float
-    """A VidiCenter box uploads so often."""
+    """Interval between the uploads of a VidiCenter box."""
     late_s: float
-    """What comes late was begun at most so long before it is there."""
+    """The longest time from the start of a late visit to its upload."""
     late_share: float = 0.03
+    """The share of visits that are uploaded late."""
 
 
 REAL = Pace(longest_s=4 * 3600, upload_s=30, upload_every_s=1800, late_s=20 * 3600)
 FAST = Pace(longest_s=10, upload_s=0.5, upload_every_s=2, late_s=15)
-"""For demonstrations: all that is late is there after a quarter of a minute."""
+"""For demonstrations: late visits are uploaded within 15 seconds of their start."""
 
 
 class Visit(Struct, frozen=True):
@@ -74,22 +75,22 @@ class Visit(Struct, frozen=True):
 
     device: int
     number: int
-    begin_ms: int
+    start_ms: int
     looks: tuple[tuple[int, int], ...]
-    """Whether the person looked, and for how many ms, one after the other."""
+    """Consecutive intervals: 1 if the person looked, else 0; length in ms."""
     moods: tuple[tuple[int, int], ...]
-    """Emotion and ms."""
+    """Consecutive intervals: emotion, length in ms."""
     plays: tuple[tuple[int, int, int], ...]
-    """Movie, begin after that of the visit, ms."""
+    """Movie, start in ms after that of the visit, length in ms."""
     gender: int | None
     age: int | None
     years: int
     uploaded_ms: int
     """When a Seemetrix device uploaded it."""
     boxed_ms: int
-    """When a VidiCenter box did."""
+    """When a VidiCenter box uploaded it."""
     has_twin: bool
-    """Another person came, looked and went at the same seconds."""
+    """A second person has exactly the same values, so that VidiCenter exports two equal rows."""
 
     @property
     def dwell_ms(self) -> int:
@@ -97,7 +98,7 @@ class Visit(Struct, frozen=True):
 
     @property
     def end_ms(self) -> int:
-        return self.begin_ms + self.dwell_ms
+        return self.start_ms + self.dwell_ms
 
     @property
     def attention_ms(self) -> int:
@@ -105,17 +106,17 @@ class Visit(Struct, frozen=True):
 
 
 class World(Struct, frozen=True, dict=True):
-    """All of it."""
+    """A simulated history of visits."""
 
     seed: int = 1
     devices: tuple[int, ...] = (3024, 3035, 5315)
     rate: float = 60.0
-    """Visits an hour at a device, on average."""
+    """Average number of visits per hour and device."""
     pace: Pace = REAL
 
     @cached_property
     def _before(self) -> tuple[float, ...]:
-        """How many visits there are in a week before each of its minutes."""
+        """The number of visits of a week before each of its minutes."""
         shares = [day * hour for day in _DAYS for hour in _HOURS for _ in range(60)]
         average = sum(shares) / len(shares)
         return (0.0, *accumulate(self.rate / 60 * share / average for share in shares))
@@ -126,80 +127,90 @@ class World(Struct, frozen=True, dict=True):
         return floor(weeks * self._before[-1] + self._before[rest] + phase)
 
     def minute(self, device: int, minute: int) -> tuple[Visit, ...]:
-        """Those who came to a device in a minute, counted from 1970; by begin."""
+        """The visits that start at a device in a minute, counted from 1970; ordered by start."""
         return _minute(self, device, minute)
 
     def state(self, device: int, now_ms: int) -> str:
-        """A device is online, or offline for half an hour now and then."""
+        """`online` or `offline`. Devices are offline for half an hour at a time."""
         half_hour = now_ms // (30 * MINUTE_MS)
         return "offline" if Random(f"{self.seed}/{device}/state/{half_hour}").random() < OFFLINE_SHARE else "online"
 
     def between(self, device: int, first_ms: int, last_ms: int) -> Iterator[Visit]:
-        """The visits that may touch `[first_ms, last_ms]`: all that do, and some that do not."""
-        reach_ms = int(self.pace.longest_s * 1000)
-        for minute in range((first_ms - reach_ms) // MINUTE_MS, last_ms // MINUTE_MS + 1):
+        """Every visit at a device that overlaps `[first_ms, last_ms]`, and some that do not; ordered by start."""
+        longest_ms = int(self.pace.longest_s * 1000)
+        for minute in range((first_ms - longest_ms) // MINUTE_MS, last_ms // MINUTE_MS + 1):
             yield from self.minute(device, minute)
+
+    def all_between(self, first_ms: int, last_ms: int) -> Iterator[Visit]:
+        """The same for all devices, one after the other."""
+        for device in self.devices:
+            yield from self.between(device, first_ms, last_ms)
 
 
 @lru_cache(maxsize=100_000)
 def _minute(world: World, device: int, minute: int) -> tuple[Visit, ...]:
     first, after = world._count_before(device, minute), world._count_before(device, minute + 1)  # noqa: SLF001
     random = Random(f"{world.seed}/{device}/{minute}")
-    begins = sorted(random.randrange(MINUTE_MS) for _ in range(first, after))
+    starts = sorted(random.randrange(MINUTE_MS) for _ in range(first, after))
     return tuple(
-        _visit(world.pace, random, device, number, minute * MINUTE_MS + begin)
-        for number, begin in zip(range(first + 1, after + 1), begins, strict=True)
+        _visit(world.pace, random, device, number, minute * MINUTE_MS + start)
+        for number, start in zip(range(first + 1, after + 1), starts, strict=True)
     )
 
 
-def _visit(pace: Pace, random: Random, device: int, number: int, begin_ms: int) -> Visit:
-    stays_s = random.lognormvariate(1.8, 0.9)  # six seconds, for half of them; a few stay for minutes
-    if random.random() < 0.003:  # somebody who waits there
-        stays_s = random.uniform(pace.longest_s / 4, pace.longest_s)
-    dwell_ms = max(100, int(1000 * min(stays_s, pace.longest_s)))
+def _visit(pace: Pace, random: Random, device: int, number: int, start_ms: int) -> Visit:
+    dwell_s = random.lognormvariate(1.8, 0.9)  # the median is six seconds; a few visits last for minutes
+    if random.random() < 0.003:  # a person who waits in front of the screen
+        dwell_s = random.uniform(pace.longest_s / 4, pace.longest_s)
+    dwell_ms = max(100, int(1000 * min(dwell_s, pace.longest_s)))
     looks = tuple(_cut(random, dwell_ms, [index % 2 for index in range(random.randrange(1, 6))]))
     moods = tuple(
         _cut(random, dwell_ms, [random.choice((-1, 0, 0, 0, 1, 2, 3)) for _ in range(random.randrange(1, 6))])
     )
     plays = tuple((8000 + random.randrange(40), 0, dwell_ms) for _ in range(random.randrange(3)))
-    end_ms = begin_ms + dwell_ms
+    end_ms = start_ms + dwell_ms
     late_ms = int(pace.late_s * 1000)
-    late = random.random() < pace.late_share
-    arrives = (
-        begin_ms + random.randrange(late_ms) if late else end_ms + int(1000 * random.expovariate(1 / pace.upload_s))
+    is_late = random.random() < pace.late_share
+    uploaded_ms = (
+        start_ms + random.randrange(late_ms) if is_late else end_ms + int(1000 * random.expovariate(1 / pace.upload_s))
     )
     every_ms = int(pace.upload_every_s * 1000)
-    boxed = last_upload_ms(pace, device, arrives if late else end_ms) + every_ms
+    boxed_ms = last_upload_ms(pace, device, uploaded_ms if is_late else end_ms) + every_ms
     return Visit(
         device=device,
         number=number,
-        begin_ms=begin_ms,
+        start_ms=start_ms,
         looks=looks,
         moods=moods,
         plays=plays,
         gender=random.choice((0, 0, 0, 1, 1, 1, None)),
         age=random.choice((0, 1, 1, 2, 2, 2, 3, None)),
         years=random.randrange(4, 90),
-        uploaded_ms=min(max(arrives, end_ms), max(begin_ms + late_ms, end_ms)),
-        boxed_ms=max(boxed, end_ms),
-        has_twin=random.random() < 0.03,  # couples, and what the camera takes for two
+        uploaded_ms=min(max(uploaded_ms, end_ms), max(start_ms + late_ms, end_ms)),
+        boxed_ms=max(boxed_ms, end_ms),
+        has_twin=random.random() < 0.03,  # couples, and one person whom the camera detects as two
     )
 
 
 def last_upload_ms(pace: Pace, device: int, now_ms: int) -> int:
-    """When a VidiCenter box uploaded last."""
+    """The time of a VidiCenter box's last upload before or at a time."""
     every_ms = int(pace.upload_every_s * 1000)
     phase = device * 7919 % every_ms
     return (now_ms - phase) // every_ms * every_ms + phase
 
 
 def _cut(random: Random, total_ms: int, codes: list[int]) -> Iterator[tuple[int, int]]:
-    """The codes one after the other, over so many milliseconds in all."""
+    """Divide the total at random: each code with a part of it, in order."""
     cuts = sorted(random.randrange(total_ms + 1) for _ in codes[1:])
     for code, start, end in zip(codes, [0, *cuts], [*cuts, total_ms], strict=True):
         yield code, end - start
 
 
 def as_datetime(unix_ms: int) -> datetime:
-    """In UTC."""
+    """The instant in UTC."""
     return datetime.fromtimestamp(unix_ms // 1000, UTC).replace(microsecond=unix_ms % 1000 * 1000)
+
+
+def as_timestamp(unix_ms: int) -> str:
+    """The instant as events contain it: `2026-11-01T00:00:00.000Z`."""
+    return as_datetime(unix_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -102,3 +102,7 @@ class Vendor(Struct, Generic[S], frozen=True):
 
     Raises RetryLater, Split or Park.
     """
+    title: str
+    """The vendor's name as people write it."""
+    message_key: str
+    """What the keys of its messages are, as the end of a sentence that starts with "The key is"."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, field_validator, model_validator
 from collector.alignment import MIN_SPAN, Alignment, AnySecond, Snapshot
 from collector.model import Account, Policy
 from collector.secrets import Secret
-from collector.settings import STRICT, Duration, Moment, Switch, at_least
+from collector.settings import STRICT, Duration, Instant, Switch, at_least
 from collector.vendors.http import Limits, is_private
 
 Positive = Annotated[Duration, at_least(timedelta(seconds=1))]
@@ -92,8 +92,8 @@ class SourceSettings(Limits):
 
     vendor: str
     base_url: str
-    since: Moment | None = None
-    until: Moment | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     insecure_http: Switch = False
     streams: ChosenStreams
 

@@ -1,4 +1,4 @@
-"""The program as its user starts it, and a Seemetrix on loopback for it to ask."""
+"""Runs `collector` in a process, and serves a Seemetrix with fixed responses on loopback."""
 
 import os
 import socket
@@ -18,35 +18,35 @@ DEVICES = """{
     "offline": [{"d": 2899, "n": "Device #5"}], "offline_total": 1,
     "frozen": [{"d": 3035, "n": "Device #1"}], "frozen_total": 1
 }"""
-_SURROUNDINGS = ("PATH", "HOME", "SYSTEMROOT", "TMPDIR")
+_INHERITED = ("PATH", "HOME", "SYSTEMROOT", "TMPDIR")
 
 
-class Ended(Struct, frozen=True):
-    """A process that has ended, and what it said."""
+class Completed(Struct, frozen=True):
+    """The exit code and the output of a process."""
 
     code: int
     out: str
     err: str
 
 
-async def collector(*arguments: str, flags: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Ended:
-    """Run `collector` with these arguments to its end; none of the tests' own environment reaches it."""
-    surroundings = {name: os.environ[name] for name in _SURROUNDINGS if name in os.environ}
+async def collector(*arguments: str, flags: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Completed:
+    """Run `collector` with these arguments until it ends. It does not inherit the environment of the tests."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     done = await anyio.run_process(
         [sys.executable, *flags, "-m", "collector", *arguments],
         check=False,
-        env={**surroundings, "COLUMNS": "200", **(env or {})},
+        env={**inherited, "COLUMNS": "200", **(env or {})},
     )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 class Seemetrix:
-    """A vendor with one user, whose key, devices and sessions are given."""
+    """A vendor with one user."""
 
     def __init__(self, sessions: str) -> None:
         self.base_url = ""
-        self.asked: list[dict[str, str]] = []
-        """The queries for raw data, in order."""
+        self.requests: list[dict[str, str]] = []
+        """The queries of the requests for raw data, in order."""
         self._sessions = sessions
 
     def app(self) -> web.Application:
@@ -56,17 +56,17 @@ class Seemetrix:
         return app
 
     async def _devices(self, request: web.Request) -> web.Response:
-        _admit(request)
+        _authorize(request)
         return web.Response(text=DEVICES, content_type="application/json")
 
     async def _raw_data(self, request: web.Request) -> web.Response:
-        _admit(request)
-        self.asked.append(dict(request.query))
+        _authorize(request)
+        self.requests.append(dict(request.query))
         return web.Response(text=self._sessions, content_type="application/json")
 
 
-def _admit(request: web.Request) -> None:
-    """401 for a wrong key and 403 for a wrong user: the vendor's document, "Overview"."""
+def _authorize(request: web.Request) -> None:
+    """401 for a wrong key and 403 for a wrong user, as in the vendor's document, "Overview"."""
     if request.query.get("key") != KEY:
         raise web.HTTPUnauthorized
     if request.match_info["user"] != str(USER):
@@ -75,7 +75,7 @@ def _admit(request: web.Request) -> None:
 
 @asynccontextmanager
 async def seemetrix(sessions: str = '{"objects": []}') -> AsyncIterator[Seemetrix]:
-    """A Seemetrix that listens until the end of the block."""
+    """Serve the vendor until the end of the block."""
     vendor = Seemetrix(sessions)
     runner = web.AppRunner(vendor.app(), access_log=None)
     await runner.setup()
@@ -89,17 +89,17 @@ async def seemetrix(sessions: str = '{"objects": []}') -> AsyncIterator[Seemetri
 
 
 def closed_port() -> int:
-    """A port of this machine that nothing listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
+    """A port of loopback at which nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
         return port
 
 
 def write_config(
     folder: Path, base_url: str, *, user_id: int = USER, user_key: str = f'"{KEY}"', more: str = ""
 ) -> str:
-    """The path of a configuration with the source `mall` there, and a Kafka that is nowhere."""
+    """Write a configuration with the source `mall` and an unreachable Kafka; return its path."""
     path = folder / "config.toml"
     path.write_text(
         dedent(

@@ -1,4 +1,4 @@
-"""The program at a terminal: what it writes there, what is left to be seen, and what somebody types."""
+"""Runs `collector` at a terminal: its output, what remains on the screen, and what is typed."""
 
 import os
 import pty
@@ -11,27 +11,27 @@ from collections.abc import Mapping
 from typing import Self
 
 WAIT_S = 60
-_WRITTEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
-_AT_ITS_TERMINAL = (
+_OUTPUT = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
+_WITH_CONTROLLING_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(2, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
-"""A process whose terminal it is gets Ctrl-C from it."""
-_SURROUNDINGS = ("PATH", "HOME", "TMPDIR")
+"""Only a process with a controlling terminal receives Ctrl-C from it."""
+_INHERITED = ("PATH", "HOME", "TMPDIR")
 
 
 class Terminal:
-    """A process of `collector` that has a terminal for itself; or one whose stdout goes elsewhere."""
+    """A process of `collector` with a terminal of its own. With `stdout`, only stdin and stderr are the terminal."""
 
     def __init__(self, *arguments: str, env: Mapping[str, str] | None = None, stdout: int | None = None) -> None:
-        surroundings = {name: os.environ[name] for name in _SURROUNDINGS if name in os.environ}
-        self.written = ""
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        self.output = ""
         self._file, end = pty.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _AT_ITS_TERMINAL, sys.executable, "-m", "collector", *arguments],
+            [sys.executable, "-c", _WITH_CONTROLLING_TERMINAL, sys.executable, "-m", "collector", *arguments],
             stdin=end,
             stdout=end if stdout is None else stdout,
             stderr=end,
-            env={"TERM": "xterm", "COLUMNS": "200", **surroundings, **(env or {})},
+            env={"TERM": "xterm", "COLUMNS": "200", **inherited, **(env or {})},
             start_new_session=True,
         )
         os.close(end)
@@ -45,16 +45,16 @@ class Terminal:
         os.close(self._file)
 
     def until(self, text: str) -> None:
-        """Return when it has written so."""
+        """Return when the text has been written."""
         deadline = time.monotonic() + WAIT_S
-        while text not in self.written:
-            assert self._read(deadline), f"it ended without {text!r}: {self.written}"
+        while text not in self.output:
+            assert self._read(deadline), f"ended without writing {text!r}: {self.output}"
 
     def type(self, keys: str) -> None:
         os.write(self._file, keys.encode())
 
     def end(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait until the process ends; return its exit code."""
         deadline = time.monotonic() + WAIT_S
         while self._read(deadline):
             pass
@@ -62,19 +62,19 @@ class Terminal:
 
     def _read(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._file], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"it wrote nothing more: {self.written}"
+        assert ready, f"no more output: {self.output}"
         try:
             part = os.read(self._file, 65536)
-        except OSError:  # the other side is closed: so Linux says it
+        except OSError:  # how Linux reports that the other side is closed
             return False
-        self.written += part.decode("utf-8", "replace")
+        self.output += part.decode("utf-8", "replace")
         return bool(part)
 
     @property
-    def seen(self) -> list[str]:
-        """The lines that are left on the screen, without what was erased."""
+    def screen(self) -> list[str]:
+        """The lines that remain on the screen after erasures."""
         lines, row, column = [""], 0, 0
-        for parameters, command, moved, text in _WRITTEN.findall(self.written):
+        for parameters, command, moved, text in _OUTPUT.findall(self.output):
             if command == "A":
                 row -= int(parameters or 1)
             elif command == "K":

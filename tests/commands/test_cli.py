@@ -1,4 +1,4 @@
-"""What the command line promises: exit codes, help with examples, and what goes to which stream."""
+"""Exit codes, help, options, and what is written to stdout and stderr."""
 
 import socket
 import sys
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.anyio
 COMMANDS = sorted(getattr(get_command(app), "commands", {}))
 
 
-async def test_version_is_said_in_one_line() -> None:
-    ended = await collector("--version")
+async def test_version_is_one_line_on_stdout() -> None:
+    result = await collector("--version")
 
-    assert (ended.code, ended.out, ended.err) == (0, f"collector {__version__}\n", "")
+    assert (result.code, result.out, result.err) == (0, f"collector {__version__}\n", "")
 
 
-def test_there_are_the_commands_that_these_tests_know() -> None:
+def test_main_commands_exist() -> None:
     assert {"run", "check", "preview", "schema"} <= set(COMMANDS)
 
 
@@ -39,21 +39,21 @@ OPTIONS = {
     ("simulate",): {"--seed", "--devices", "--rate", "--listen", "--fast", "--fault"},
     ("demo",): {"--seconds", "--kafka"},
 }
-"""All that is promised, to the letter: scripts are made of it."""
+"""All options of these commands. Scripts depend on them."""
 
 
 @pytest.mark.parametrize("command", OPTIONS, ids=" ".join)
-def test_every_command_and_option_that_is_promised_is_there(command: tuple[str, ...]) -> None:
+def test_commands_have_exactly_these_options(command: tuple[str, ...]) -> None:
     found = get_command(app)
     for name in command:
         found = getattr(found, "commands", {})[name]
-    there = {option for each in found.params for option in each.opts if option.startswith("--")}
+    options = {option for each in found.params for option in each.opts if option.startswith("--")}
 
-    assert OPTIONS[command] == there - {"--help"}
+    assert OPTIONS[command] == options - {"--help"}
 
 
 @pytest.mark.parametrize("command", OPTIONS, ids=" ".join)
-def test_help_of_every_command_below_has_an_example_too(command: tuple[str, ...]) -> None:
+def test_help_has_an_example_of_commands_and_subcommands(command: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
 
     assert 0 == result.exit_code
@@ -61,37 +61,37 @@ def test_help_of_every_command_below_has_an_example_too(command: tuple[str, ...]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_every_command_has_an_example_of_it(command: str) -> None:
+def test_help_has_an_example_of_every_command(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
 
     assert result.exit_code == 0
     assert f"Example: collector {command}" in result.stdout
 
 
-async def test_without_a_command_the_commands_are_listed() -> None:
-    ended = await collector()
+async def test_without_a_command_help_lists_the_commands() -> None:
+    result = await collector()
 
-    assert not [command for command in COMMANDS if command not in ended.out + ended.err]
+    assert not [command for command in COMMANDS if command not in result.out + result.err]
 
 
-async def test_a_port_that_is_taken_is_told_in_one_line_with_its_key(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+async def test_a_port_in_use_is_an_error_of_one_line_with_its_key(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
         config = write_config(tmp_path, "http://127.0.0.1:1/api", more=f'[http]\nlisten = "127.0.0.1:{port}"\n')
-        ended = await collector("run", "--config", config)
+        result = await collector("run", "--config", config)
 
-    assert (2, "") == (ended.code, ended.out)
-    (line,) = ended.err.splitlines()
+    assert (2, "") == (result.code, result.out)
+    (line,) = result.err.splitlines()
     assert line.startswith(f"http.listen = 127.0.0.1:{port}: ")
     assert "address already in use" in line
 
 
-async def test_python_without_asserts_is_refused() -> None:
-    ended = await collector("--version", flags=("-O",))
+async def test_python_without_asserts_is_not_supported() -> None:
+    result = await collector("--version", flags=("-O",))
 
-    assert ended.code == 2
-    assert ended.out == ""
-    assert "python -O is refused" in ended.err
+    assert result.code == 2
+    assert result.out == ""
+    assert "-O" in result.err
 
 
 @pytest.mark.parametrize(
@@ -99,39 +99,39 @@ async def test_python_without_asserts_is_refused() -> None:
     [["nope"], ["check", "--nope"], ["preview", "mall"], ["preview", "mall", "sessions", "--limit", "0"]],
     ids=" ".join,
 )
-async def test_a_command_line_that_is_none_is_wrong_input(arguments: list[str]) -> None:
-    ended = await collector(*arguments)
+async def test_an_invalid_command_line_is_wrong_input(arguments: list[str]) -> None:
+    result = await collector(*arguments)
 
-    assert (ended.code, ended.out) == (2, "")
-    assert "Traceback" not in ended.err
-    assert ended.err
+    assert (result.code, result.out) == (2, "")
+    assert "Traceback" not in result.err
+    assert result.err
 
 
 @pytest.mark.parametrize(
     "command", [["run"], ["check"], ["check", "--offline"], ["preview", "mall", "sessions"]], ids=" ".join
 )
-async def test_every_command_tells_of_a_missing_configuration_in_one_line(command: list[str], tmp_path: Path) -> None:
+async def test_a_missing_configuration_is_an_error_of_one_line(command: list[str], tmp_path: Path) -> None:
     path = tmp_path / "nowhere.toml"
 
-    ended = await collector(*command, "--config", str(path))
+    result = await collector(*command, "--config", str(path))
 
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.splitlines() == [f"{path}: No such file or directory: give the configuration's path with --config"]
+    assert (result.code, result.out) == (2, "")
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"{path}: No such file or directory: ")
+    assert "--config" in line
 
 
-async def test_every_mistake_of_the_configuration_is_a_line_on_stderr(tmp_path: Path) -> None:
+async def test_every_wrong_key_is_a_line_on_stderr(tmp_path: Path) -> None:
     config = write_config(tmp_path, "https://vendor.example/api", more='nope = 1\ndevice_ids = "3024"\n')
 
-    ended = await collector("check", "--offline", "--config", config)
+    result = await collector("check", "--offline", "--config", config)
 
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.splitlines() == [
-        "sources.mall.device_ids: expected an array, got a string",
-        "sources.mall.nope: unknown key",
-    ]
+    assert (result.code, result.out) == (2, "")
+    paths = [line.partition(": ")[0] for line in result.err.splitlines()]
+    assert ["sources.mall.device_ids", "sources.mall.nope"] == paths
 
 
-async def test_run_names_every_secret_that_is_missing_before_it_starts(tmp_path: Path) -> None:
+async def test_run_reports_every_missing_secret_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(
         """
@@ -147,38 +147,37 @@ async def test_run_names_every_secret_that_is_missing_before_it_starts(tmp_path:
         "utf-8",
     )
 
-    ended = await collector("run", "--config", str(path))
+    result = await collector("run", "--config", str(path))
 
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.splitlines() == [
-        "kafka.sasl.password: the environment variable NO_PASSWORD is not set: set it to the secret",
-        "sources.mall.user_key: the environment variable NO_KEY is not set: set it to the secret",
-    ]
+    assert (result.code, result.out) == (2, "")
+    first, second = result.err.splitlines()
+    assert (True, True) == (first.startswith("kafka.sasl.password: "), "NO_PASSWORD" in first)
+    assert (True, True) == (second.startswith("sources.mall.user_key: "), "NO_KEY" in second)
 
 
-async def test_text_in_brackets_is_told_as_it_is(tmp_path: Path) -> None:
+async def test_brackets_in_errors_are_not_markup(tmp_path: Path) -> None:
     path = tmp_path / "[red]nowhere[/red].toml"
 
-    ended = await collector("check", "--offline", "--config", str(path))
+    result = await collector("check", "--offline", "--config", str(path))
 
-    assert f"{path}: No such file" in ended.err
+    assert f"{path}: No such file" in result.err
 
 
-def test_a_fault_of_our_own_is_shown_whole_but_for_the_secrets_in_it(
+def test_an_unexpected_error_is_shown_with_its_traceback_and_without_secrets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def faulty(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("cannot use crashed%2Fwith-55")
 
     Secret.model_validate("crashed/with-55")
-    monkeypatch.setattr("collector.commands.check.check", faulty)
+    monkeypatch.setattr("collector.commands.check.check", fail)
     monkeypatch.setattr(sys, "argv", ["collector", "check"])
 
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exited:
         cli.main()
 
-    shown = capsys.readouterr().err
-    assert 1 == ended.value.code
-    assert "Traceback" in shown
-    assert "ZeroDivisionError: cannot use [secret]" in shown
-    assert "crashed%2F" not in shown
+    output = capsys.readouterr().err
+    assert 1 == exited.value.code
+    assert "Traceback" in output
+    assert "ZeroDivisionError: cannot use [secret]" in output
+    assert "crashed%2F" not in output

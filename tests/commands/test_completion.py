@@ -1,4 +1,4 @@
-"""The shell completes commands, options, and what the configuration names."""
+"""Shell completion of commands, options, and names from the configuration."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ SOURCES = """
 [sources.mall]
 vendor = "seemetrix"
 user_id = 864
-user_key = { env = "NOT_SET_WHILE_ONE_TYPES" }
+user_key = { env = "NOT_SET_DURING_COMPLETION" }
 [sources.mall.streams.sessions]
 [sources.mall.streams.devices]
 [sources.airport]
@@ -47,9 +47,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def completed(line: str) -> Sequence[str]:
-    """What the last word of the line may become, as the shell's function asks for it."""
-    asked = {"_COLLECTOR_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
-    result = CliRunner().invoke(app, [], env=asked, prog_name="collector")
+    """The completions of the last word of the line, as the function of bash requests them."""
+    env = {"_COLLECTOR_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    result = CliRunner().invoke(app, [], env=env, prog_name="collector")
     assert (0, "") == (result.exit_code, result.stderr)
     return result.stdout.split()
 
@@ -72,7 +72,7 @@ def completed(line: str) -> Sequence[str]:
         ("collector schema collector.", ["collector.dead_letter.v1"]),
     ],
 )
-def test_what_a_word_may_become(
+def test_completions_of_a_word(
     folder: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: Sequence[str]
 ) -> None:
     monkeypatch.chdir(folder)
@@ -80,7 +80,7 @@ def test_what_a_word_may_become(
     assert expected == completed(line)
 
 
-def test_every_command_and_every_type_is_there() -> None:
+def test_every_command_and_every_type_is_completed() -> None:
     assert {"run", "check", "preview", "state", "schema", "simulate", "demo"} <= set(completed("collector "))
     assert list(event_types()) == completed("collector schema ")
 
@@ -89,54 +89,52 @@ def test_every_command_and_every_type_is_there() -> None:
     ("line", "expected"),
     [("collector preview ", ["mall", "airport"]), ("collector preview mall d", ["devices"])],
 )
-def test_in_bash_the_script_that_it_shows_does_that(folder: Path, line: str, expected: Sequence[str]) -> None:
+def test_the_script_for_bash_completes(folder: Path, line: str, expected: Sequence[str]) -> None:
     need("BASH", absent("bash"))
     words = line.split(" ")
     script = IN_BASH % (" ".join(f"'{word}'" for word in words), len(words) - 1)
 
-    assert expected == _in("bash", script, folder)
+    assert expected == _run("bash", script, folder)
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [("collector preview ", ["airport", "mall"]), ("collector preview mall d", ["devices"])],
 )
-def test_in_fish_the_script_that_it_shows_does_that(folder: Path, line: str, expected: Sequence[str]) -> None:
+def test_the_script_for_fish_completes(folder: Path, line: str, expected: Sequence[str]) -> None:
     need("FISH", absent("fish"))
     script = f"collector --show-completion | source; complete --do-complete '{line}'"
 
-    assert expected == sorted(_in("fish", script, folder))
+    assert expected == sorted(_run("fish", script, folder))
 
 
 @pytest.mark.parametrize(
     ("line", "expected"), [("preview ", '"mall"\n"airport"'), ("schema collector.", "dead_letter")]
 )
-async def test_zsh_is_told_in_its_own_words(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: str
-) -> None:
+async def test_completions_for_zsh(folder: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: str) -> None:
     monkeypatch.chdir(folder)
-    asked = {"_COLLECTOR_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"collector {line}"}
+    env = {"_COLLECTOR_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"collector {line}"}
 
-    ended = await collector(env=asked)
+    result = await collector(env=env)
 
-    assert ended.out.startswith("_arguments ")
-    assert expected in ended.out
+    assert result.out.startswith("_arguments ")
+    assert expected in result.out
 
 
-def test_it_is_installed_for_the_shell_that_one_uses(folder: Path) -> None:
+def test_completion_is_installed_for_the_present_shell(folder: Path) -> None:
     need("BASH", absent("bash"))
 
-    told = _in("bash", "collector --install-completion; true", folder)
+    output = _run("bash", "collector --install-completion; true", folder)
 
-    assert ["bash completion installed in"] == [line[:28] for line in told if "installed" in line]
+    assert ["bash completion installed in"] == [line[:28] for line in output if "installed" in line]
     assert "collector" in (folder / ".bashrc").read_text("utf-8")
     assert "_collector_completion" in (folder / ".bash_completions" / "collector.sh").read_text("utf-8")
 
 
-def _in(shell: str, script: str, folder: Path) -> list[str]:
-    """The lines that a shell prints, whose home and place is the folder."""
+def _run(shell: str, script: str, folder: Path) -> list[str]:
+    """The lines that a shell prints, with the folder as its home and working directory."""
     path = f"{PROGRAM.parent}:/usr/local/bin:/usr/bin:/bin"
     command = [shell, "-c", script]
     env = {"PATH": path, "HOME": str(folder), "TERM": "dumb", "XDG_CONFIG_HOME": str(folder)}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=env, timeout=60)
-    return done.stdout.split("\n")[:-1] if done.stdout else []
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=env, timeout=60)
+    return result.stdout.split("\n")[:-1] if result.stdout else []

@@ -1,4 +1,4 @@
-"""What `collector schema` promises: the contract of every event type, as JSON."""
+"""`collector schema` prints the contract of every event type as JSON."""
 
 import json
 
@@ -18,44 +18,44 @@ TYPES = [
 ]
 
 
-async def test_without_a_type_every_schema_is_printed_by_its_types_name() -> None:
-    ended = await collector("schema")
+async def test_without_a_type_every_schema_is_printed_by_name() -> None:
+    result = await collector("schema")
 
-    printed = json.loads(ended.out)
-    assert (ended.code, ended.err) == (0, "")
+    printed = json.loads(result.out)
+    assert (result.code, result.err) == (0, "")
     assert set(TYPES) <= printed.keys()
     assert event_types().keys() == printed.keys()
     assert all(name == printed[name]["title"] for name in printed)
 
 
-async def test_a_type_is_printed_alone_and_as_among_the_others() -> None:
-    everything = json.loads((await collector("schema")).out)
+async def test_with_a_type_only_its_schema_is_printed() -> None:
+    all_schemas = json.loads((await collector("schema")).out)
 
-    ended = await collector("schema", "seemetrix.session.v1")
+    result = await collector("schema", "seemetrix.session.v1")
 
-    assert (ended.code, ended.err) == (0, "")
-    assert everything["seemetrix.session.v1"] == json.loads(ended.out)
-
-
-async def test_a_type_that_there_is_not_is_told_with_those_that_there_are() -> None:
-    ended = await collector("schema", "seemetrix.session.v9")
-
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("there is no type seemetrix.session.v9 (did you mean seemetrix.session.v1?): ")
-    assert not [name for name in TYPES if name not in ended.err]
+    assert (result.code, result.err) == (0, "")
+    assert all_schemas["seemetrix.session.v1"] == json.loads(result.out)
 
 
-async def test_the_whole_contract_is_printed_as_an_asyncapi_document() -> None:
-    ended = await collector("schema", "--asyncapi")
+async def test_an_unknown_type_is_an_error_with_the_known_types() -> None:
+    result = await collector("schema", "seemetrix.session.v9")
 
-    printed = json.loads(ended.out)
-    assert (ended.code, ended.err) == (0, "")
+    assert (result.code, result.out) == (2, "")
+    assert "seemetrix.session.v9 (did you mean seemetrix.session.v1?)" in result.err
+    assert not [name for name in TYPES if name not in result.err]
+
+
+async def test_the_asyncapi_document_contains_all_types() -> None:
+    result = await collector("schema", "--asyncapi")
+
+    printed = json.loads(result.out)
+    assert (result.code, result.err) == (0, "")
     assert "3.0.0" == printed["asyncapi"]
     assert event_types().keys() == printed["components"]["messages"].keys()
 
 
-async def test_the_document_is_of_all_types_at_once() -> None:
-    ended = await collector("schema", "seemetrix.session.v1", "--asyncapi")
+async def test_the_asyncapi_document_cannot_be_limited_to_a_type() -> None:
+    result = await collector("schema", "seemetrix.session.v1", "--asyncapi")
 
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err == "--asyncapi is of all types: leave the type out\n"
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("--asyncapi ")

@@ -1,4 +1,4 @@
-"""Every stream of a Quividi source, from the simulated vendor over HTTP to the events that would be published."""
+"""`collector preview` of every stream of a Quividi source, against the simulated vendor."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.harness import collector
-from tests.commands.simulating import lines, simulating
+from tests.commands.simulation import lines, simulating
 
 pytestmark = pytest.mark.anyio
 
@@ -54,17 +54,17 @@ def config(tmp_path: Path) -> Iterator[Path]:
         ("airport", "viewers_apc", {"quividi.viewer_apc.v1": None, "quividi.viewer_content.v1": None}),
         ("airport", "viewers_aggregated", {"quividi.viewers_aggregated.v1": 2 * 4 * 15}),
         ("airport", "ots", {"quividi.ots.v1": 2 * 2}),
-        ("airport", "gate", {"quividi.gate.v1": 2 * 2}),  # of the day before, which is over
+        ("airport", "gate", {"quividi.gate.v1": 2 * 2}),  # of the previous day: the present one is not complete
         ("airport", "proof_of_play_by_location", {"quividi.proof_of_play_by_location.v1": None}),
         ("terminal", "proof_of_play_by_site", {"quividi.proof_of_play_by_site.v1": None}),
     ],
 )
-async def test_preview_shows_the_events_of_every_stream(
+async def test_preview_prints_the_events_of_every_stream(
     config: Path, source: str, stream: str, expected: dict[str, int | None]
 ) -> None:
-    ended = await collector("preview", source, stream, *MORNING, "--config", str(config))
+    result = await collector("preview", source, stream, *MORNING, "--config", str(config))
 
-    assert (0, "") == (ended.code, ended.err.partition(" events")[2].strip())
-    found = Counter(line["headers"]["ce_type"] for line in lines(ended))
+    assert (0, "") == (result.code, result.err.partition(" events")[2].strip())
+    found = Counter(line["headers"]["ce_type"] for line in lines(result))
     assert expected.keys() == found.keys()
     assert {kind: count or found[kind] for kind, count in expected.items()} == found

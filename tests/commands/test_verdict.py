@@ -1,4 +1,4 @@
-"""The demo's verdict: what was published, held against what happened."""
+"""The verdict of the demo compares what was published with what the simulated vendors know."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -6,38 +6,40 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
+from collector.commands.verdict import ReceivedEvents, Verdict, judge
 from collector.kafka.follow import Followed
 from collector.model import Checkpoint
-from collector.simulator.faults import Faults
-from collector.simulator.vidicenter import Rules, VidiCenter
+from collector.simulator.base import Simulation
+from collector.simulator.seemetrix import SOURCE as MALL
+from collector.simulator.vendors import VENDORS
+from collector.simulator.vidicenter import SOURCE as AIRPORT
 from collector.simulator.world import FAST, Visit, World, as_datetime
 
 SINCE = datetime(2026, 11, 6, 12, tzinfo=UTC)
 SINCE_MS = int(SINCE.timestamp() * 1000)
 FINAL = SINCE + timedelta(minutes=30)
 WORLD = World(devices=(3001, 3002), rate=120, pace=FAST)
-VIDICENTER = VidiCenter(WORLD, lambda: 0, Rules(), Faults())
+SIMULATED = [vendor(Simulation(WORLD, lambda: 0)) for vendor in VENDORS]
 
 
 def checkpoint(final: datetime) -> Checkpoint:
     return Checkpoint(SINCE, final + timedelta(seconds=20), final, timedelta(hours=1), final)
 
 
-HEADS: dict[str, Checkpoint | None] = {SEEMETRIX: checkpoint(FINAL), QUIVIDI: checkpoint(FINAL)}
+CHECKPOINTS: dict[str, Checkpoint | None] = {MALL: checkpoint(FINAL), AIRPORT: checkpoint(FINAL)}
 
 
-def happened(first: datetime = SINCE, last: datetime = FINAL) -> list[Visit]:
+def visits_between(first: datetime = SINCE, last: datetime = FINAL) -> list[Visit]:
     first_ms, last_ms = (int(instant.timestamp() * 1000) for instant in (first, last))
     return [
         visit
         for device in WORLD.devices
         for visit in WORLD.between(device, first_ms, last_ms)
-        if first_ms <= visit.begin_ms < last_ms
+        if first_ms <= visit.start_ms < last_ms
     ]
 
 
-def written(unix_ms: int) -> str:
+def timestamp(unix_ms: int) -> str:
     return as_datetime(unix_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
@@ -47,107 +49,107 @@ def message(source: str, kind: str, identity: str, **data: object) -> Followed:
 
 
 def sessions(visits: list[Visit]) -> list[Followed]:
-    """A session, and one of its other events, for each."""
+    """A session and an emotion per visit."""
     found = []
     for visit in visits:
-        begin, name = written(visit.begin_ms), f"{visit.device}/{visit.number}"
+        start, name = timestamp(visit.start_ms), f"{visit.device}/{visit.number}"
         found += [
-            message(SEEMETRIX, "seemetrix.session.v1", f"s{name}", start=begin, record_id=f"{name}/{begin}"),
-            message(SEEMETRIX, "seemetrix.emotion.v1", f"e{name}", start=begin, index=0),
+            message(MALL, "seemetrix.session.v1", f"s{name}", start=start, record_id=f"{name}/{start}"),
+            message(MALL, "seemetrix.emotion.v1", f"e{name}", start=start, index=0),
         ]
     return found
 
 
 def viewers(visits: list[Visit]) -> list[Followed]:
-    """As many as there were, in codes of the vendor's and in Paris in winter."""
+    """A viewer per visit, two for a twin, with VidiCenter's codes and in the local time of Paris in winter."""
     genders, ages = {0: 2, 1: 1, None: 0}, {0: 1, 1: 2, 2: 3, 3: 4, None: 0}
-    alike, found = Counter[str](), []
+    occurrences, found = Counter[str](), []
     for visit in visits:
-        second_ms = visit.begin_ms // 1000 * 1000
+        second_ms = visit.start_ms // 1000 * 1000
         local = (as_datetime(second_ms) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
         times = f"{visit.dwell_ms // 100 * 100}-{visit.attention_ms // 100 * 100}"
         name = f"{visit.device}/{local}/{genders[visit.gender]}-{ages[visit.age]}-{times}"
         for _ in range(2 if visit.has_twin else 1):
-            record = f"{name}/{alike[name]}"
-            start = written(second_ms)
-            found.append(message(QUIVIDI, "quividi.viewer.v1", f"v{record}", start=start, record_id=record))
-            alike[name] += 1
+            record = f"{name}/{occurrences[name]}"
+            start = timestamp(second_ms)
+            found.append(message(AIRPORT, "quividi.viewer.v1", f"v{record}", start=start, record_id=record))
+            occurrences[name] += 1
     return found
 
 
-def everything() -> list[Followed]:
-    return sessions(happened()) + viewers(happened())
+def all_messages() -> list[Followed]:
+    return sessions(visits_between()) + viewers(visits_between())
 
 
-def verdict(told: list[Followed], checkpoints: dict[str, Checkpoint | None] | None = None) -> Verdict:
-    reader = Reader()
-    for each in told:
-        reader.note(each)
-    return judge(WORLD, VIDICENTER, SINCE, HEADS if checkpoints is None else checkpoints, reader)
+def verdict(messages: list[Followed], checkpoints: dict[str, Checkpoint | None] | None = None) -> Verdict:
+    received = ReceivedEvents()
+    for each in messages:
+        received.add(each)
+    return judge(SIMULATED, SINCE, CHECKPOINTS if checkpoints is None else checkpoints, received)
 
 
-def test_the_truth_is_good() -> None:
-    told = everything()
-    twins = sum(visit.has_twin for visit in happened())
+def test_the_verdict_is_good_when_every_record_is_published_once() -> None:
+    messages = all_messages()
+    twins = sum(visit.has_twin for visit in visits_between())
     assert twins > 0
-    expected = Verdict(simulated=2 * len(happened()) + twins, published=len(told), missing=0, duplicated=0)
-    assert expected == verdict(told)
-    assert verdict(told).is_good
+    expected = Verdict(simulated=2 * len(visits_between()) + twins, published=len(messages), missing=0, duplicated=0)
+    assert expected == verdict(messages)
+    assert verdict(messages).is_good
 
 
-@pytest.mark.parametrize("source", [SEEMETRIX, QUIVIDI])
-def test_a_record_that_did_not_come_is_missing(source: str) -> None:
-    told = everything()
-    gone = [each for each in told if source in each.headers["ce_source"] and b"record_id" in each.value][7:10]
-    found = verdict([each for each in told if each not in gone])
+@pytest.mark.parametrize("source", [MALL, AIRPORT])
+def test_records_that_are_not_published_are_missing(source: str) -> None:
+    messages = all_messages()
+    lost = [each for each in messages if source in each.headers["ce_source"] and b"record_id" in each.value][7:10]
+    found = verdict([each for each in messages if each not in lost])
     assert (3, 0, False) == (found.missing, found.duplicated, found.is_good)
 
 
-def test_one_twin_that_did_not_come_is_missing() -> None:
-    twin = next(visit for visit in happened() if visit.has_twin)
-    told = everything()
-    told.remove(viewers([twin])[1])
-    assert (1, 0) == (verdict(told).missing, verdict(told).duplicated)
+def test_one_of_two_equal_records_that_is_not_published_is_missing() -> None:
+    twin = next(visit for visit in visits_between() if visit.has_twin)
+    messages = all_messages()
+    messages.remove(viewers([twin])[1])
+    assert (1, 0) == (verdict(messages).missing, verdict(messages).duplicated)
 
 
 @pytest.mark.parametrize("number", [0, 1, -1], ids=["a session", "an emotion", "a viewer"])
-def test_an_event_that_came_twice_is_duplicated(number: int) -> None:
-    told = everything()
-    found = verdict([*told, told[number], told[number]])
+def test_an_event_that_is_published_again_is_duplicated(number: int) -> None:
+    messages = all_messages()
+    found = verdict([*messages, messages[number], messages[number]])
     assert (0, 2, False) == (found.missing, found.duplicated, found.is_good)
 
 
-def test_a_record_that_came_again_under_another_id_is_duplicated() -> None:
-    told = everything()
-    again = msgspec.structs.replace(told[0], headers={**told[0].headers, "ce_id": "another"})
-    assert (0, 1) == (verdict([*told, again]).missing, verdict([*told, again]).duplicated)
+def test_a_record_that_is_published_again_with_another_id_is_duplicated() -> None:
+    messages = all_messages()
+    again = msgspec.structs.replace(messages[0], headers={**messages[0].headers, "ce_id": "another"})
+    assert (0, 1) == (verdict([*messages, again]).missing, verdict([*messages, again]).duplicated)
 
 
-def test_a_record_that_never_happened_is_one_too_many() -> None:
-    invented = message(SEEMETRIX, "seemetrix.session.v1", "x", start=written(SINCE_MS), record_id="3001/0/never")
-    assert (0, 1) == (verdict([*everything(), invented]).missing, verdict([*everything(), invented]).duplicated)
+def test_a_record_that_was_not_simulated_is_duplicated() -> None:
+    invented = message(MALL, "seemetrix.session.v1", "x", start=timestamp(SINCE_MS), record_id="3001/0/invented")
+    assert (0, 1) == (verdict([*all_messages(), invented]).missing, verdict([*all_messages(), invented]).duplicated)
 
 
-def test_what_began_outside_of_what_is_final_is_not_counted() -> None:
+def test_records_outside_since_and_final_do_not_count() -> None:
     late = timedelta(minutes=5)
-    around = [visit for visit in happened(SINCE - late, FINAL + late) if visit not in happened()]
-    assert len(around) > 10
-    found = verdict(everything() + sessions(around[::2]) + viewers(around[1::2]))
-    assert verdict(everything()).simulated == found.simulated
+    outside = [visit for visit in visits_between(SINCE - late, FINAL + late) if visit not in visits_between()]
+    assert len(outside) > 10
+    found = verdict(all_messages() + sessions(outside[::2]) + viewers(outside[1::2]))
+    assert verdict(all_messages()).simulated == found.simulated
     assert (0, 0) == (found.missing, found.duplicated)
 
 
-def test_each_source_counts_as_far_as_it_is_final() -> None:
-    some = happened(last=SINCE + timedelta(minutes=10))
-    told = sessions(some) + viewers(happened())
-    ahead: dict[str, Checkpoint | None] = {
-        SEEMETRIX: checkpoint(SINCE + timedelta(minutes=10)),
-        QUIVIDI: checkpoint(FINAL),
+def test_each_source_counts_up_to_its_own_final() -> None:
+    first = visits_between(last=SINCE + timedelta(minutes=10))
+    messages = sessions(first) + viewers(visits_between())
+    checkpoints: dict[str, Checkpoint | None] = {
+        MALL: checkpoint(SINCE + timedelta(minutes=10)),
+        AIRPORT: checkpoint(FINAL),
     }
-    assert verdict(told, ahead).is_good
-    assert len(happened()) - len(some) == verdict(told).missing
+    assert verdict(messages, checkpoints).is_good
+    assert len(visits_between()) - len(first) == verdict(messages).missing
 
 
-def test_a_source_that_never_began_is_not_counted() -> None:
-    assert verdict(sessions(happened()), {SEEMETRIX: checkpoint(FINAL), QUIVIDI: None}).is_good
-    assert not verdict(sessions(happened())).is_good
+def test_a_source_without_a_checkpoint_does_not_count() -> None:
+    assert verdict(sessions(visits_between()), {MALL: checkpoint(FINAL), AIRPORT: None}).is_good
+    assert not verdict(sessions(visits_between())).is_good

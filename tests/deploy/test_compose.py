@@ -93,7 +93,7 @@ async def test_the_configuration_is_valid_and_mounted_where_the_image_looks_for_
 
     ended = await collector("check", "--offline", "--config", str(path))
 
-    assert (0, f"ok     {path}: is right: 2 sources\n", "") == (ended.code, ended.out, ended.err)
+    assert (0, f"ok     {path}: valid, 2 sources\n", "") == (ended.code, ended.out, ended.err)
 
 
 def test_kafka_accepts_its_environment(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_mounted_paths_come_from_the_configuration_and_the_documented_secret() -
 async def test_the_configuration_is_valid() -> None:
     path = str(FOLDER / "config.toml")
     ended = await collector("check", "--offline", "--config", path)
-    assert (0, f"ok     {path}: is right: 2 sources\n", "") == (ended.code, ended.out, ended.err)
+    assert (0, f"ok     {path}: valid, 2 sources\n", "") == (ended.code, ended.out, ended.err)
 
 
 def test_the_network_policy_allows_the_port_of_kafka() -> None:

@@ -87,7 +87,7 @@ async def test_every_command_of_the_page_works(kafka: str, prefix: str, tmp_path
     simulated = world(seed=1, devices=3, rate=120.0, fast=True)
     async with serving(simulated, host="127.0.0.1", port=0) as vendors:
         environment = {
-            "COLLECTOR__SOURCES__MALL__BASE_URL": vendors.seemetrix_url,
+            "COLLECTOR__SOURCES__MALL__BASE_URL": vendors.url("seemetrix"),
             "COLLECTOR__KAFKA__GROUP": f"{prefix}group",
             "COLLECTOR__HTTP__LISTEN": http,
         }

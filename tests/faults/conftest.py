@@ -42,7 +42,7 @@ async def proxy(proxied: ProxiedBroker) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def unreported() -> AsyncIterator[None]:
+async def standalone_telemetry() -> AsyncIterator[None]:
     """Errors that aiokafka leaves in futures of its own, where nobody can hear them, are no fault of ours.
 
     It does when its sender ends, in those of batches that it had not sent and in that of the transaction; the loop

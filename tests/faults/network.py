@@ -5,8 +5,9 @@ from functools import partial
 
 import anyio
 
-from collector.commands.verdict import QUIVIDI, SEEMETRIX
-from collector.simulator.vidicenter import MAX_RUNNING_EXPORTS
+from collector.simulator.seemetrix import SOURCE as SEEMETRIX
+from collector.simulator.vidicenter import MAX_RUNNING_EXPORTS, VidiCenter
+from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.faults.faults import RESPONSE, Action, Blackhole, Delay, Drop, Reset
 from tests.faults.forwarder import Forwarder
 from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage
@@ -95,8 +96,8 @@ async def cut_off_from_the_vendors(stage: Stage, times: int) -> int:
             assert [owner] == await stage.owners(source)
             assert await _backs_off(owner, source)
         await stage.recovers()
-    assert MAX_RUNNING_EXPORTS >= stage.vendors.vidicenter.most_at_once
-    assert 0 == stage.vendors.vidicenter.refused
+    assert MAX_RUNNING_EXPORTS >= stage.vendors.vendor(VidiCenter).max_running
+    assert 0 == stage.vendors.vendor(VidiCenter).refused
     return times
 
 

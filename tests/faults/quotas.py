@@ -10,11 +10,11 @@ from aiokafka.conn import create_conn
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schema, String
 
-from collector.commands.verdict import QUIVIDI
 from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC
 from collector.model import Account
 from collector.simulator import vidicenter
+from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.faults.stage import Stage
 from tests.kafka.broker import Broker
 from tests.kafka.daemon import until

@@ -12,11 +12,13 @@ from typing import Any
 
 import anyio
 
-from collector.commands.verdict import QUIVIDI, SEEMETRIX, judge
+from collector.commands.verdict import judge
 from collector.instants import floor_second
 from collector.model import Checkpoint
+from collector.simulator.rules import Rules
+from collector.simulator.seemetrix import SOURCE as SEEMETRIX
 from collector.simulator.server import Simulated, serving
-from collector.simulator.vidicenter import Rules
+from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from collector.simulator.world import FAST, World
 from tests.faults.brokers import Cluster
 from tests.faults.table import Row
@@ -200,7 +202,7 @@ def now_ms() -> int:
 async def verdict(found: Stage, fault: str, times: int) -> Row:
     """Wait until all that happened up to now is final; end the replicas; compare with the truth."""
     checkpoints, told = await ended(found)
-    truth = judge(found.world, found.vendors.vidicenter, found.since, checkpoints, read(told))
+    truth = judge(found.vendors.vendors, found.since, checkpoints, read(told))
     lost = truth.missing + lacking_parts(told)
     return Row(fault, times, len(told), lost, truth.duplicated, disordered(found, told), found.slowest_s)
 
@@ -256,9 +258,9 @@ def disordered(found: Stage, told: list[Told]) -> int:
         if each.headers["ce_type"] != "seemetrix.session.v1":
             continue
         visit = visits[each.value["device_id"], each.value["session_number"]]
-        if visit.uploaded_ms - visit.begin_ms < SETTLE_MS:
+        if visit.uploaded_ms - visit.start_ms < SETTLE_MS:
             before = latest[visit.device]
-            wrong += any(o.begin_ms > visit.begin_ms and o.uploaded_ms >= visit.uploaded_ms for o in before[-50:])
+            wrong += any(o.start_ms > visit.start_ms and o.uploaded_ms >= visit.uploaded_ms for o in before[-50:])
             before.append(visit)
     return wrong
 

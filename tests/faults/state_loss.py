@@ -14,13 +14,15 @@ from typing import Any
 import anyio
 from msgspec import structs
 
-from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, judge
+from collector.commands.verdict import ReceivedEvents, judge
 from collector.instants import SECOND, floor_second
 from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC, KafkaSettings
 from collector.kafka.topics import admin, create, ensure
 from collector.model import Checkpoint, Window
 from collector.simulator import seemetrix, vidicenter
+from collector.simulator.seemetrix import SOURCE as SEEMETRIX
+from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.commands.harness import collector
 from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage, disordered, ended, lacking_parts, now_ms, patiently
 from tests.faults.table import Row
@@ -276,7 +278,10 @@ async def _verdict(
 
 
 def _judged(
-    stage: Stage, checkpoints: Mapping[str, Checkpoint | None], reader: Reader, losses: Mapping[str, Sequence[Window]]
+    stage: Stage,
+    checkpoints: Mapping[str, Checkpoint | None],
+    reader: ReceivedEvents,
+    losses: Mapping[str, Sequence[Window]],
 ) -> tuple[int, int]:
     """How many records are missing outside the losses, and how many are duplicated."""
     missing = duplicated = 0
@@ -286,6 +291,6 @@ def _judged(
         ends = [*(loss.start for loss in losses.get(source, ())), checkpoint.final]
         for begin, end in zip(begins, ends, strict=True):
             of_source = {source: structs.replace(checkpoint, final=end)}
-            found = judge(stage.world, stage.vendors.vidicenter, begin, of_source, reader)
+            found = judge(stage.vendors.vendors, begin, of_source, reader)
             missing, duplicated = missing + found.missing, max(duplicated, found.duplicated)
     return missing, duplicated

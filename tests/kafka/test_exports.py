@@ -14,9 +14,10 @@ from jsonschema import Draft202012Validator
 
 from collector.commands.schema import event_types, json_schema
 from collector.instants import floor_second
-from collector.simulator import asked, vidicenter
+from collector.simulator import export_request, vidicenter
+from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
-from collector.simulator.vidicenter import Rules, VidiCenter
+from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import FAST, Visit
 from tests.kafka.daemon import Told, reading, until
 from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, Town, everything
@@ -63,7 +64,7 @@ def source(vendors: Simulated, name: str, places: str, since: datetime, tables: 
     return f"""
 [sources.{name}]
 vendor = "quividi"
-base_url = "{vendors.quividi_url}"
+base_url = "{vendors.url("quividi")}"
 username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
 {places}
@@ -91,7 +92,7 @@ def exported(vendor: VidiCenter, stream: str, since: datetime, end: datetime) ->
     }
     if stream == "viewers_aggregated":
         query["group_by_demographics"] = "1"
-    return list(vendor.rows(asked.read(query), time.time_ns() // 1_000_000))
+    return list(vendor.rows(export_request.parse(query), time.time_ns() // 1_000_000))
 
 
 def tenths(value: int | None) -> int | None:
@@ -186,7 +187,7 @@ async def test_every_export_stands_in_kafka_as_the_vendor_counts_it_also_after_a
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [prefix + topic for topic in (*TOPICS, "collector.dead_letters")]) as reader,
     ):
-        vendor = vendors.vidicenter
+        vendor = vendors.vendor(VidiCenter)
         tables = "".join(table("airport", stream) for stream in ("ots", "gate", "proof_of_play_by_location"))
         grouped = 'resolution = "5m"\ngroup_by_demographics = true'
         tables += table("airport", "viewers_aggregated", grouped) + table("airport", "viewers_apc", "")

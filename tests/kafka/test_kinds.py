@@ -35,7 +35,7 @@ async def test_every_kind_is_there_once_and_says_what_the_vendor_says(kafka: str
         sources = f"""
 [sources.mall]
 vendor = "seemetrix"
-base_url = "{vendors.seemetrix_url}"
+base_url = "{vendors.url("seemetrix")}"
 user_id = {seemetrix.USER}
 user_key = "{seemetrix.KEY}"
 since = {since.isoformat()}
@@ -126,7 +126,7 @@ def _assert_trees(found: list[dict[str, Any]], world: World, since: datetime, no
 def _begun(world: World, first: datetime, last: datetime) -> list[Any]:
     first_ms, last_ms = int(first.timestamp()) * 1000, int(last.timestamp()) * 1000
     visits = (visit for device in world.devices for visit in world.between(device, first_ms, last_ms))
-    return [visit for visit in visits if first_ms <= visit.begin_ms < last_ms]
+    return [visit for visit in visits if first_ms <= visit.start_ms < last_ms]
 
 
 def _hour(unit: Any) -> str:  # noqa: ANN401 - JSON

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from collector.instants import floor_second
+from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
-from collector.simulator.vidicenter import Rules
 from tests.kafka.daemon import EVENTS, reading, until
 from tests.kafka.town import PLACES, ZONE, Replica, airport, mall, town
 from tests.vendors.loopback import speaking
@@ -25,7 +25,7 @@ async def test_a_vendor_that_never_answers_holds_up_nobody_else(kafka: str, pref
         speaking(lambda _: anyio.sleep_forever()) as silent,
         reading(kafka, [prefix + topic for topic in EVENTS]) as reader,
     ):
-        sources = mall(vendors, since) + airport(Simulated(silent, vendors.vidicenter), since, PLACES)
+        sources = mall(vendors, since) + airport(Simulated(silent, vendors.vendors), since, PLACES)
         daemon = Replica(tmp_path, kafka, prefix, sources.replace('timeout = "5s"', 'timeout = "1h"'))
         text = daemon.config.read_text("utf-8").replace("state_partitions = 4", "state_partitions = 1")
         daemon.config.write_text(text, "utf-8")

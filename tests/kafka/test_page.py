@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import expect
 
 from collector.instants import floor_second
+from collector.simulator.rules import Rules
 from collector.simulator.server import serving
-from collector.simulator.vidicenter import Rules
 from tests.kafka.daemon import until
 from tests.kafka.town import PACE, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, mall, town
 from tests.needs import absent, need

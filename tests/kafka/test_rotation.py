@@ -38,7 +38,7 @@ async def test_what_is_mended_is_noticed_without_a_restart(
     ]
     of_password: Steps = [
         (f"refuses the user {USER} or the password", password.unlink),
-        ("no Kafka password: the secret's file", partial(password.write_bytes, f"{PASSWORD}\r\n".encode())),
+        ("no Kafka password: the secret file", partial(password.write_bytes, f"{PASSWORD}\r\n".encode())),
     ]
     async with serving(Vendor([])) as vendor, anyio.create_task_group() as tasks:
         daemon = Daemon(tmp_path, guarded.door("MUTUAL"), f"{prefix}1-", vendor)

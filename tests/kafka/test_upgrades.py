@@ -16,8 +16,8 @@ from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.pipeline.state import by_stream
 from collector.simulator import seemetrix, vidicenter
+from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
-from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, Visit, World
 from tests.kafka.daemon import EVENTS, Told, reading, until
 from tests.kafka.test_exports import COUNTED, SITE, Upload
@@ -49,7 +49,7 @@ class Growing(World, frozen=True, dict=True):
                 yield msgspec.structs.replace(
                     visit, uploaded_ms=uploaded, boxed_ms=max(visit.boxed_ms, self.upload.at_ms)
                 )
-            elif visit.begin_ms >= self.middle_ms:
+            elif visit.start_ms >= self.middle_ms:
                 yield visit
 
 
@@ -74,7 +74,7 @@ def sources(vendors: Simulated, since: datetime) -> str:
     by_location = "".join(table("airport", stream, 'resolution = "5m"\n') for stream in exports)
     quividi = f"""
 vendor = "quividi"
-base_url = "{vendors.quividi_url}"
+base_url = "{vendors.url("quividi")}"
 username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
 timezone = "{ZONE}"
@@ -84,7 +84,7 @@ max_requests_per_minute = {UNHURRIED}
     return f"""
 [sources.mall]
 vendor = "seemetrix"
-base_url = "{vendors.seemetrix_url}"
+base_url = "{vendors.url("seemetrix")}"
 user_id = {seemetrix.USER}
 user_key = "{seemetrix.KEY}"
 since = {since.isoformat()}

@@ -17,8 +17,8 @@ from aiohttp.typedefs import Handler
 from collector.instants import floor_second
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import Faults
+from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
-from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, World
 from tests.commands.harness import collector
 from tests.kafka.daemon import Told, reading, until

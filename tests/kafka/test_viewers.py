@@ -9,11 +9,13 @@ import anyio
 import msgspec
 import pytest
 
-from collector.commands.verdict import judge
+from collector.commands.verdict import ReceivedEvents, judge
 from collector.instants import floor_second
 from collector.simulator import seemetrix, vidicenter
+from collector.simulator.base import Simulation
+from collector.simulator.rules import Rules
 from collector.simulator.server import serving
-from collector.simulator.vidicenter import Rules
+from collector.simulator.vidicenter import SOURCE, VidiCenter
 from tests.kafka.daemon import reading, until
 from tests.kafka.town import (
     ALL,
@@ -49,7 +51,7 @@ async def test_nothing_of_either_vendor_is_lost_or_doubled_whenever_the_daemon_i
         daemon = Replica(tmp_path, kafka, prefix, sources)
 
         async def exporting() -> bool:
-            return running(vendors.vidicenter) > 0
+            return running(vendors.vendor(VidiCenter)) > 0
 
         try:
             for number in range(4):
@@ -77,15 +79,15 @@ async def test_nothing_of_either_vendor_is_lost_or_doubled_whenever_the_daemon_i
         finally:
             daemon.close()
         told = await everything(reader)
-    vendor = vendors.vidicenter
-    verdict = judge(world, vendor, since, checkpoints, read(told))
+    vendor = vendors.vendor(VidiCenter)
+    verdict = judge(vendors.vendors, since, checkpoints, read(told))
     assert (0, 0) == (verdict.missing, verdict.duplicated)
     assert verdict.simulated > 400
     assert sum(each.value["occurrence"] for each in told if each.topic == f"{prefix}quividi.viewers") > 3
     assert [] == [each for each in told if each.topic == f"{prefix}collector.dead_letters"]
-    assert (True, 0) == (1 <= vendor.most_at_once <= 3, vendor.refused)
+    assert (True, 0) == (1 <= vendor.max_running <= 3, vendor.refused)
     # One for each window that was asked for, and a few that were not known to be new: no poll forces a rebuild.
-    assert len(vendor._exports) <= vendor.built <= 1.5 * len(vendor._exports)
+    assert len(vendor._exports) <= vendor.started <= 1.5 * len(vendor._exports)
     assert {"429", "500", "truncated"} == (+faults.counts).keys()
     log = daemon.log.read_text("utf-8")
     assert [] == [secret for secret in (seemetrix.KEY, vidicenter.TOKEN) if secret in log]
@@ -103,7 +105,7 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [f"{prefix}quividi.viewers"]) as reader,
     ):
-        vendor = vendors.vidicenter
+        vendor = vendors.vendor(VidiCenter)
         written = "".join(airport(vendors, since, [place], name) for name, place in sources.items())
         replicas = [Replica(tmp_path, kafka, prefix, written) for _ in range(2)]
         seen: set[str] = set()
@@ -138,10 +140,12 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
     assert seen <= {"not_owned", "restoring", "catching_up", "live"}
     assert "parked" not in other.log.read_text("utf-8")
     assert vendor.refused > 0
-    assert 3 == vendor.most_at_once
+    assert 3 == vendor.max_running
     found = read(told)
     for name, place in sources.items():
         there = msgspec.structs.replace(world, devices=(place,))
-        verdict = judge(there, vendor, since, {name: checkpoints[name]}, found)
+        vendor_of_place = VidiCenter(Simulation(there, vendor._now_ms, rules))
+        received = ReceivedEvents(found.ids, {SOURCE: found.records[name]})
+        verdict = judge([vendor_of_place], since, {SOURCE: checkpoints[name]}, received)
         assert (name, 0, 0) == (name, verdict.missing, verdict.duplicated)
         assert verdict.simulated > 20

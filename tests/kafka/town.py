@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 
-from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader
+from collector.commands.verdict import ReceivedEvents
 from collector.kafka.follow import Followed
 from collector.model import Checkpoint
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import Faults
+from collector.simulator.seemetrix import SOURCE as SEEMETRIX
 from collector.simulator.server import Simulated
+from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import FAST, Visit, World
 from tests.kafka.daemon import EVENTS, Daemon, Told
@@ -43,7 +45,7 @@ class Town(World, frozen=True, dict=True):
     def between(self, device: int, first_ms: int, last_ms: int) -> Iterator[Visit]:
         first_ms, last_ms = max(first_ms, self.begun_ms), min(last_ms, self.begun_ms + SOON_MS)
         for visit in World.between(self, device, first_ms, last_ms):
-            if visit.begin_ms >= self.begun_ms:
+            if visit.start_ms >= self.begun_ms:
                 yield visit
 
 
@@ -52,7 +54,7 @@ def town(begun: datetime, until: datetime) -> Town:
     first_ms, last_ms = _ms(begun), _ms(until)
     for doublings in range(16):
         found = Town(devices=PLACES, rate=100.0 * 2**doublings, pace=FAST, begun_ms=first_ms)
-        there = [visit for visit in visits(found, first_ms, last_ms) if visit.begin_ms <= last_ms]
+        there = [visit for visit in visits(found, first_ms, last_ms) if visit.start_ms <= last_ms]
         late = [visit for visit in there if visit.boxed_ms > visit.end_ms + 2000]
         if len(there) > 200 and len(late) > 3 and sum(visit.has_twin for visit in there) > 3:
             return found
@@ -134,7 +136,7 @@ def mall(vendors: Simulated, since: datetime) -> str:
     return f"""
 [sources.{SEEMETRIX}]
 vendor = "seemetrix"
-base_url = "{vendors.seemetrix_url}"
+base_url = "{vendors.url("seemetrix")}"
 user_id = {seemetrix.USER}
 user_key = "{seemetrix.KEY}"
 since = {since.isoformat()}
@@ -149,7 +151,7 @@ def airport(vendors: Simulated, since: datetime, places: Sequence[int], name: st
     return f"""
 [sources.{name}]
 vendor = "quividi"
-base_url = "{vendors.quividi_url}"
+base_url = "{vendors.url("quividi")}"
 username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
 locations = {list(places)}
@@ -169,11 +171,11 @@ def running(vendor: VidiCenter) -> int:
     return sum(export.ready_ms > now_ms for export in vendor._exports.values())
 
 
-def read(told: Sequence[Told]) -> Reader:
+def read(told: Sequence[Told]) -> ReceivedEvents:
     """As the demo's reader."""
-    reader = Reader()
+    reader = ReceivedEvents()
     for each in told:
-        reader.note(Followed(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
+        reader.add(Followed(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
     return reader
 
 

@@ -8,8 +8,8 @@ import pytest
 from anyio import to_thread
 
 from collector.instants import floor_second, to_ms
+from collector.simulator.rules import Rules
 from collector.simulator.server import serving
-from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST
 from tests.kafka.daemon import until
 from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, Town, airport, mall

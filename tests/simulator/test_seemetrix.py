@@ -1,4 +1,4 @@
-"""The simulated Seemetrix over real HTTP: as strict as the vendor's document."""
+"""The simulated Seemetrix over HTTP is as strict as the vendor's document."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from collector.simulator.base import Simulation
 from collector.simulator.seemetrix import KEY, USER, Seemetrix
 from collector.simulator.world import MINUTE_MS, Visit, World, as_datetime
 
@@ -21,13 +22,13 @@ RAW, DEVICES, COUNTERS = (
 )
 WORLD = World(rate=120)
 LONG_AFTER = NOON + timedelta(days=3)
-"""All of that Friday is uploaded."""
+"""Every visit of that Friday is uploaded."""
 
 Client = TestClient[web.Request, web.Application]
 
 
 class Clock:
-    """The vendor's time, which stands still."""
+    """The vendor's clock, which stands still."""
 
     def __init__(self) -> None:
         self.now = LONG_AFTER
@@ -48,20 +49,20 @@ async def client(clock: Clock) -> AsyncIterator[Client]:
 
 
 def serving(world: World, clock: Clock) -> Client:
-    """The vendor on a free port of loopback."""
+    """A client of the vendor, on a free port of loopback."""
     app = web.Application()
-    app.add_routes(Seemetrix(world, clock).routes())
+    app.add_routes(Seemetrix(Simulation(world, clock)).routes())
     return TestClient(TestServer(app))
 
 
 def visits(first: datetime, last: datetime, world: World = WORLD) -> list[Visit]:
-    """Those that began in that time, the last instant included."""
+    """The visits that start in the window, including its end."""
     first_ms, last_ms = (int(instant.timestamp() * 1000) for instant in (first, last))
     return [
         visit
         for device in world.devices
         for visit in world.between(device, first_ms, last_ms)
-        if first_ms <= visit.begin_ms <= last_ms
+        if first_ms <= visit.start_ms <= last_ms
     ]
 
 
@@ -69,8 +70,8 @@ def ids(visits: list[Visit]) -> list[tuple[int, int]]:
     return sorted((visit.device, visit.number) for visit in visits)
 
 
-async def asked(client: Client, path: str, **query: str) -> tuple[int, Any]:
-    """Status and body."""
+async def get(client: Client, path: str, **query: str) -> tuple[int, Any]:
+    """Send a request with the key; return the status, and the body if it is 200."""
     async with client.get(path, params={"key": KEY, **query}) as response:
         return response.status, await response.json() if response.status == 200 else None
 
@@ -81,24 +82,24 @@ def window(first: datetime, last: datetime, tzo: int = 0) -> dict[str, str]:
 
 
 async def sessions(client: Client, query: dict[str, str]) -> list[dict[str, Any]]:
-    status, body = await asked(client, RAW, **query)
+    status, body = await get(client, RAW, **query)
     assert 200 == status
     assert ["objects"] == list(body)
     found: list[dict[str, Any]] = body["objects"]
     return found
 
 
-async def found(client: Client, first: datetime, last: datetime, **more: str) -> list[tuple[int, int]]:
+async def found_ids(client: Client, first: datetime, last: datetime, **more: str) -> list[tuple[int, int]]:
     return sorted((each["d"], each["o"]) for each in await sessions(client, window(first, last) | more))
 
 
-async def test_a_path_without_its_trailing_slash_is_not_found_and_counters_has_none(client: Client) -> None:
+async def test_paths_need_their_trailing_slash_except_counters(client: Client) -> None:
     hour = window(NOON, NOON + timedelta(hours=1))
-    assert 404 == (await asked(client, RAW.rstrip("/"), **hour))[0]
-    assert 404 == (await asked(client, DEVICES.rstrip("/")))[0]
-    assert 404 == (await asked(client, f"{COUNTERS}/"))[0]
+    assert 404 == (await get(client, RAW.rstrip("/"), **hour))[0]
+    assert 404 == (await get(client, DEVICES.rstrip("/")))[0]
+    assert 404 == (await get(client, f"{COUNTERS}/"))[0]
     assert [200, 200, 200] == [
-        (await asked(client, path, **query))[0] for path, query in ((RAW, hour), (DEVICES, {}), (COUNTERS, {}))
+        (await get(client, path, **query))[0] for path, query in ((RAW, hour), (DEVICES, {}), (COUNTERS, {}))
     ]
 
 
@@ -106,106 +107,106 @@ async def test_a_path_without_its_trailing_slash_is_not_found_and_counters_has_n
 async def test_a_wrong_key_is_401_and_another_user_is_403(client: Client, path: str) -> None:
     hour = window(NOON, NOON + timedelta(hours=1))
     other = path.replace(str(USER), str(USER + 1))
-    assert (401, None) == await asked(client, path, **hour, key="wrong")
-    assert (401, None) == await asked(client, path, **hour, key="")
-    assert (403, None) == await asked(client, other, **hour)
-    assert (401, None) == await asked(client, other, **hour, key="wrong")
+    assert (401, None) == await get(client, path, **hour, key="wrong")
+    assert (401, None) == await get(client, path, **hour, key="")
+    assert (403, None) == await get(client, other, **hour)
+    assert (401, None) == await get(client, other, **hour, key="wrong")
 
 
-async def test_a_device_of_somebody_else_is_403(client: Client) -> None:
+async def test_a_device_of_another_account_is_403(client: Client) -> None:
     hour = window(NOON, NOON + timedelta(hours=1))
-    assert (403, None) == await asked(client, RAW, **hour, device_id="77")
-    assert (403, None) == await asked(client, RAW, **hour, device_id="")
+    assert (403, None) == await get(client, RAW, **hour, device_id="77")
+    assert (403, None) == await get(client, RAW, **hour, device_id="")
 
 
 async def test_a_session_has_the_fields_of_the_document(client: Client) -> None:
     hour = (NOON, NOON + timedelta(hours=1))
-    truth = {(visit.device, visit.number): visit for visit in visits(*hour)}
-    told = await sessions(client, window(*hour))
-    assert len(told) > 100
-    for session in told:
-        visit = truth[session["d"], session["o"]]
+    simulated = {(visit.device, visit.number): visit for visit in visits(*hour)}
+    found = await sessions(client, window(*hour))
+    assert len(found) > 100
+    for session in found:
+        visit = simulated[session["d"], session["o"]]
         assert {"a", "at", "b", "d", "e", "em", "i", "o", "s", "v"} == session.keys()
         assert (visit.gender, visit.age, visit.dwell_ms) == (session["s"], session["a"], session["i"])
         assert [{"a": looking, "d": ms} for looking, ms in visit.looks] == session["at"]
         assert [{"d": ms, "e": mood} for mood, ms in visit.moods] == session["em"]
         assert [{"d": ms, "i": movie, "s": start} for movie, start, ms in visit.plays] == session["v"]
-        begin, end = (datetime.fromisoformat(session[name]) for name in ("b", "e"))
-        assert (None, None) == (begin.tzinfo, end.tzinfo)
-        assert as_datetime(visit.begin_ms) == begin.replace(tzinfo=UTC)
-        assert timedelta(milliseconds=visit.dwell_ms) == end - begin
-    assert [] != [session for session in told if len(session["v"]) == 2]  # movies that overlap
-    assert {None, 0, 1} == {session["s"] for session in told}
+        start, end = (datetime.fromisoformat(session[name]) for name in ("b", "e"))
+        assert (None, None) == (start.tzinfo, end.tzinfo)
+        assert as_datetime(visit.start_ms) == start.replace(tzinfo=UTC)
+        assert timedelta(milliseconds=visit.dwell_ms) == end - start
+    assert [] != [session for session in found if len(session["v"]) == 2]  # movies that overlap
+    assert {None, 0, 1} == {session["s"] for session in found}
 
 
-async def test_times_have_six_digits_after_the_point_or_no_point(client: Client) -> None:
-    told = await sessions(client, window(NOON, NOON + timedelta(hours=1)))
-    lengths = {len(session["b"]) for session in told}
+async def test_times_have_six_decimals_or_none(client: Client) -> None:
+    found = await sessions(client, window(NOON, NOON + timedelta(hours=1)))
+    lengths = {len(session["b"]) for session in found}
     assert {len("2019-07-01T11:16:07.052000")} <= lengths
     assert lengths <= {len("2019-07-01T11:16:07.052000"), len("2019-07-01T11:16:07")}
 
 
-async def test_a_window_has_its_first_and_all_of_its_last_second(client: Client) -> None:
+async def test_a_window_contains_its_first_and_its_last_second(client: Client) -> None:
     first, last = visits(NOON, NOON + timedelta(hours=1))[0], visits(NOON, NOON + timedelta(hours=2))[-1]
-    begins = [as_datetime(visit.begin_ms).replace(microsecond=0) for visit in (first, last)]
-    assert 0 < last.begin_ms % 1000
+    starts = [as_datetime(visit.start_ms).replace(microsecond=0) for visit in (first, last)]
+    assert 0 < last.start_ms % 1000
     second = timedelta(seconds=1)
-    for visit, begin in zip((first, last), begins, strict=True):
+    for visit, start in zip((first, last), starts, strict=True):
         (name,) = ids([visit])
-        assert name in await found(client, begin, begin)
-        assert name not in await found(client, begin - second, begin - second)
-        assert name not in await found(client, begin + second, begin + second)
-    assert ids(visits(begins[0], begins[1] + timedelta(milliseconds=999))) == await found(client, *begins)
+        assert name in await found_ids(client, start, start)
+        assert name not in await found_ids(client, start - second, start - second)
+        assert name not in await found_ids(client, start + second, start + second)
+    assert ids(visits(starts[0], starts[1] + timedelta(milliseconds=999))) == await found_ids(client, *starts)
 
 
-async def test_windows_side_by_side_have_every_session_once(client: Client) -> None:
-    def pieces() -> Iterator[tuple[datetime, datetime]]:
+async def test_adjacent_windows_contain_every_session_once(client: Client) -> None:
+    def windows() -> Iterator[tuple[datetime, datetime]]:
         for minute in range(0, 120, 10):
             first = NOON + timedelta(minutes=minute)
             yield first, first + timedelta(minutes=10, seconds=-1)
 
-    told = [name for piece in pieces() for name in await found(client, *piece)]
-    assert ids(visits(NOON, NOON + timedelta(hours=2, milliseconds=-1))) == sorted(told)
+    found = [name for each in windows() for name in await found_ids(client, *each)]
+    assert ids(visits(NOON, NOON + timedelta(hours=2, milliseconds=-1))) == sorted(found)
 
 
 @pytest.mark.parametrize("tzo", [-5, 3])
-async def test_a_window_is_told_in_local_time_and_the_answer_is_in_utc(client: Client, tzo: int) -> None:
+async def test_requests_are_in_local_time_and_responses_in_utc(client: Client, tzo: int) -> None:
     hour = (NOON, NOON + timedelta(hours=1))
     assert await sessions(client, window(*hour)) == await sessions(client, window(*hour, tzo=tzo))
 
 
-async def test_a_session_is_not_there_before_it_is_uploaded(client: Client, clock: Clock) -> None:
+async def test_a_session_appears_when_it_is_uploaded(client: Client, clock: Clock) -> None:
     late = next(
         visit for visit in visits(NOON, NOON + timedelta(hours=6)) if visit.uploaded_ms - visit.end_ms > 60 * MINUTE_MS
     )
-    begin, uploaded = as_datetime(late.begin_ms), as_datetime(late.uploaded_ms)
+    start, uploaded = as_datetime(late.start_ms), as_datetime(late.uploaded_ms)
     clock.now = uploaded - timedelta(milliseconds=1)
-    assert ids([late])[0] not in await found(client, begin, begin)
+    assert ids([late])[0] not in await found_ids(client, start, start)
     clock.now = uploaded
-    assert ids([late])[0] in await found(client, begin, begin)
+    assert ids([late])[0] in await found_ids(client, start, start)
 
 
-async def test_nothing_is_there_before_it_has_happened(client: Client, clock: Clock) -> None:
+async def test_future_sessions_do_not_appear(client: Client, clock: Clock) -> None:
     clock.now = NOON
-    assert [] == await found(client, NOON, NOON + timedelta(hours=1))
+    assert [] == await found_ids(client, NOON, NOON + timedelta(hours=1))
 
 
-async def test_one_device_can_be_asked_for(client: Client) -> None:
+async def test_sessions_can_be_selected_by_device(client: Client) -> None:
     hour = (NOON, NOON + timedelta(hours=1))
     device = WORLD.devices[1]
-    told = await found(client, *hour, device_id=str(device))
-    assert [name for name in ids(visits(*hour)) if name[0] == device] == told
+    found = await found_ids(client, *hour, device_id=str(device))
+    assert [name for name in ids(visits(*hour)) if name[0] == device] == found
 
 
-async def test_one_movie_can_be_asked_for_and_others_of_the_session_are_told_with_it(client: Client) -> None:
+async def test_sessions_can_be_selected_by_movie_and_keep_their_other_movies(client: Client) -> None:
     day = (NOON, NOON + timedelta(hours=6))
-    truth = visits(*day)
-    movie = next(visit for visit in truth if len({movie for movie, _, _ in visit.plays}) == 2).plays[0][0]
-    told = await sessions(client, window(*day) | {"movie_id": str(movie)})
-    chosen = [visit for visit in truth if movie in [played for played, _, _ in visit.plays]]
-    assert ids(chosen) == sorted((session["d"], session["o"]) for session in told)
-    assert {movie} < {play["i"] for session in told for play in session["v"]}
-    assert [] == await found(client, *day, movie_id="1")
+    simulated = visits(*day)
+    movie = next(visit for visit in simulated if len({movie for movie, _, _ in visit.plays}) == 2).plays[0][0]
+    found = await sessions(client, window(*day) | {"movie_id": str(movie)})
+    chosen = [visit for visit in simulated if movie in [played for played, _, _ in visit.plays]]
+    assert ids(chosen) == sorted((session["d"], session["o"]) for session in found)
+    assert {movie} < {play["i"] for session in found for play in session["v"]}
+    assert [] == await found_ids(client, *day, movie_id="1")
 
 
 @pytest.mark.parametrize(
@@ -218,24 +219,24 @@ async def test_one_movie_can_be_asked_for_and_others_of_the_session_are_told_wit
         {"b": "2026/11/06", "e": "2026/11/06 13:00:00", "tzo": "0"},
         {"b": "2026/11/06 12:00:00", "e": "2026/11/06 13:00:00", "tzo": "Paris"},
     ],
-    ids=["no tzo", "no end", "no begin", "ISO 8601", "no time", "a name"],
+    ids=["no tzo", "no end", "no start", "ISO 8601", "no time", "zone name"],
 )
-async def test_a_window_that_cannot_be_read_is_a_bad_request(client: Client, query: dict[str, str]) -> None:
-    assert (400, None) == await asked(client, RAW, **query)
+async def test_an_unreadable_window_is_a_bad_request(client: Client, query: dict[str, str]) -> None:
+    assert (400, None) == await get(client, RAW, **query)
 
 
-async def test_the_last_week_is_the_seven_days_up_to_now(clock: Clock) -> None:
-    clock.now, village = NOON, World(devices=(77,), rate=6)
-    async with serving(village, clock) as client:
-        told = await sessions(client, {"last_week": ""})
-    happened = visits(NOON - timedelta(days=7), NOON, village)
-    uploaded = [visit for visit in happened if as_datetime(visit.uploaded_ms) <= NOON]
-    assert 900 < len(uploaded) < len(happened)
-    assert ids(uploaded) == sorted((session["d"], session["o"]) for session in told)
+async def test_last_week_selects_the_seven_days_before_now(clock: Clock) -> None:
+    clock.now, world = NOON, World(devices=(77,), rate=6)
+    async with serving(world, clock) as client:
+        found = await sessions(client, {"last_week": ""})
+    started = visits(NOON - timedelta(days=7), NOON, world)
+    uploaded = [visit for visit in started if as_datetime(visit.uploaded_ms) <= NOON]
+    assert 900 < len(uploaded) < len(started)
+    assert ids(uploaded) == sorted((session["d"], session["o"]) for session in found)
 
 
-async def test_devices_are_told_with_the_fields_of_the_document_and_their_keys(client: Client) -> None:
-    status, body = await asked(client, DEVICES)
+async def test_devices_have_the_fields_of_the_document_and_a_key_each(client: Client) -> None:
+    status, body = await get(client, DEVICES)
     assert 200 == status
     assert {f"{kind}{end}" for kind in ("online", "offline", "frozen") for end in ("", "_total")} == body.keys()
     assert list(WORLD.devices) == [device["d"] for device in body["online"]]
@@ -246,12 +247,12 @@ async def test_devices_are_told_with_the_fields_of_the_document_and_their_keys(c
     assert len(WORLD.devices) == len({device["k"] for device in body["online"]})
 
 
-async def test_counters_have_the_fields_of_the_document_and_count_what_is_uploaded(
+async def test_counters_have_the_fields_of_the_document_and_count_uploaded_sessions(
     client: Client, clock: Clock
 ) -> None:
     clock.now = NOON
     hour = [visit for visit in visits(NOON - timedelta(hours=1), NOON) if visit.uploaded_ms <= NOON.timestamp() * 1000]
-    status, body = await asked(client, COUNTERS)
+    status, body = await get(client, COUNTERS)
     assert 200 == status
     assert {
         *("avg_duration", "dev_num", "movies_num", "online_device_num"),

@@ -1,4 +1,4 @@
-"""The simulated world: a history that can be asked for anywhere, and is the same every time."""
+"""The simulated world: any part of the history can be computed, always with the same result."""
 
 import subprocess
 import sys
@@ -43,66 +43,66 @@ def a_week(world: World) -> list[Visit]:
     return visits(world, DEVICE, range(MONDAY, MONDAY + WEEK_MINUTES))
 
 
-def forget() -> None:
-    """What was worked out before is kept for speed, for every world that is equal: it must not be what is compared."""
+def clear_cache() -> None:
+    """Clear the cache, which equal worlds share: a cached result must not be compared with itself."""
     worlds._minute.cache_clear()
 
 
 @given(seeds, st.lists(st.tuples(devices, minutes), max_size=10), st.randoms(use_true_random=False), paces)
-def test_what_happened_is_the_same_in_another_world_of_the_seed_and_in_another_order_of_asking(
-    seed: int, asked: list[tuple[int, int]], order: Random, pace: Pace
+def test_worlds_of_one_seed_have_the_same_visits_in_any_order_of_computation(
+    seed: int, places: list[tuple[int, int]], order: Random, pace: Pace
 ) -> None:
-    forget()
+    clear_cache()
     first = World(seed, rate=600, pace=pace)
-    told = {place: first.minute(*place) for place in asked}
-    forget()
+    expected = {place: first.minute(*place) for place in places}
+    clear_cache()
     again = World(seed, rate=600, pace=pace)
-    other_order = sorted(asked, key=lambda _: order.random())
-    assert told == {place: again.minute(*place) for place in other_order}
+    other_order = sorted(places, key=lambda _: order.random())
+    assert expected == {place: again.minute(*place) for place in other_order}
 
 
-def test_what_happened_is_the_same_in_another_process() -> None:
-    ask = f"from collector.simulator.world import World; print(World(7, rate=600).minute({DEVICE}, {MONDAY + 900}))"
-    done = subprocess.run(
-        [sys.executable, "-c", ask], env={"PYTHONHASHSEED": "77"}, check=True, capture_output=True, text=True
+def test_another_process_computes_the_same_visits() -> None:
+    program = f"from collector.simulator.world import World; print(World(7, rate=600).minute({DEVICE}, {MONDAY + 900}))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONHASHSEED": "77"}, check=True, capture_output=True, text=True
     )
-    forget()
-    assert f"{World(7, rate=600).minute(DEVICE, MONDAY + 900)}\n" == done.stdout
+    clear_cache()
+    assert f"{World(7, rate=600).minute(DEVICE, MONDAY + 900)}\n" == result.stdout
 
 
-def test_another_seed_is_another_history_and_so_is_another_device() -> None:
-    def told(seed: int, device: int) -> list[tuple[int, int]]:
+def test_seeds_and_devices_have_different_histories() -> None:
+    def history(seed: int, device: int) -> list[tuple[int, int]]:
         found = visits(World(seed), device, range(MONDAY, MONDAY + 24 * 60))
-        return [(visit.begin_ms, visit.dwell_ms) for visit in found]
+        return [(visit.start_ms, visit.dwell_ms) for visit in found]
 
-    assert told(1, DEVICE) == told(1, DEVICE)
-    assert told(1, DEVICE) != told(2, DEVICE)
-    assert told(1, DEVICE) != told(1, DEVICE + 1)
+    assert history(1, DEVICE) == history(1, DEVICE)
+    assert history(1, DEVICE) != history(2, DEVICE)
+    assert history(1, DEVICE) != history(1, DEVICE + 1)
 
 
 @given(seeds, devices, minutes, st.integers(1, 30), st.floats(0, 1_000))
-@example(1, DEVICE, MONDAY - 60, 120, 60.0)  # from one week to the next
-@example(1, DEVICE, MONDAY_MINUTE - 60, 120, 60.0)  # from one side of the curve's origin to the other
+@example(1, DEVICE, MONDAY - 60, 120, 60.0)  # across two weeks
+@example(1, DEVICE, MONDAY_MINUTE - 60, 120, 60.0)  # across the origin of the curve
 @example(1, DEVICE, MONDAY - 60, 120, 0.01)
-def test_sessions_of_a_device_are_numbered_without_a_gap_in_the_order_of_their_begins(
+def test_visits_of_a_device_are_numbered_by_start_without_gaps(
     seed: int, device: int, minute: int, length: int, rate: float
 ) -> None:
     found = visits(World(seed, rate=rate), device, range(minute, minute + length))
     first = found[0].number if found else 0
     assert list(range(first, first + len(found))) == [visit.number for visit in found]
-    assert all(before.begin_ms <= after.begin_ms for before, after in pairwise(found))
+    assert all(before.start_ms <= after.start_ms for before, after in pairwise(found))
 
 
 @given(seeds, devices, minutes)
-def test_a_minute_has_the_visits_that_begin_in_it(seed: int, device: int, minute: int) -> None:
+def test_a_minute_contains_the_visits_that_start_in_it(seed: int, device: int, minute: int) -> None:
     for visit in World(seed, rate=600).minute(device, minute):
-        assert minute == visit.begin_ms // MINUTE_MS
+        assert minute == visit.start_ms // MINUTE_MS
         assert device == visit.device
 
 
 @settings(max_examples=25)
 @given(seeds, devices, minutes, st.integers(0, HOUR_MS), paces)
-def test_between_finds_all_that_touch_the_interval_once_and_by_begin(
+def test_between_returns_every_overlapping_visit_once_ordered_by_start(
     seed: int, device: int, minute: int, length_ms: int, pace: Pace
 ) -> None:
     world = World(seed, rate=300, pace=pace)
@@ -111,28 +111,28 @@ def test_between_finds_all_that_touch_the_interval_once_and_by_begin(
     around = visits(world, device, range(minute - 5 * 60, last_ms // MINUTE_MS + 5))
     found = list(world.between(device, first_ms, last_ms))
     numbers = [visit.number for visit in found]
-    touching = {visit.number for visit in around if visit.begin_ms <= last_ms and visit.end_ms >= first_ms}
-    assert touching <= set(numbers)
+    overlapping = {visit.number for visit in around if visit.start_ms <= last_ms and visit.end_ms >= first_ms}
+    assert overlapping <= set(numbers)
     assert sorted(set(numbers)) == numbers
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_hours_by_night_are_rarer_than_by_day_and_a_saturday_is_busier_than_a_sunday(seed: int) -> None:
-    found = [as_datetime(visit.begin_ms) for visit in a_week(World(seed))]
-    by_hour = [sum(begin.hour == hour for begin in found) for hour in range(24)]
-    by_day = [sum(begin.weekday() == day for begin in found) for day in range(7)]
+def test_nights_have_fewer_visits_than_days_and_sundays_fewer_than_saturdays(seed: int) -> None:
+    found = [as_datetime(visit.start_ms) for visit in a_week(World(seed))]
+    by_hour = [sum(start.hour == hour for start in found) for hour in range(24)]
+    by_day = [sum(start.weekday() == day for start in found) for day in range(7)]
     assert max(by_hour[:6]) < min(by_hour[8:21])
     assert by_day[5] > by_day[6]
 
 
 @given(seeds, devices, st.floats(0.1, 30), st.integers(-3000, 100))
-def test_a_week_has_as_many_visits_as_the_rate_says(seed: int, device: int, rate: float, week: int) -> None:
+def test_the_number_of_visits_before_a_minute_follows_the_rate(seed: int, device: int, rate: float, week: int) -> None:
     world, monday = World(seed, rate=rate), MONDAY + week * WEEK_MINUTES
     before, after = (world._count_before(device, minute) for minute in (monday, monday + WEEK_MINUTES))
     assert abs(rate * 7 * 24 - (after - before)) <= 1
 
 
-def test_the_visits_of_a_week_are_as_many_as_were_counted() -> None:
+def test_a_week_has_as_many_visits_as_the_rate() -> None:
     assert abs(60 * 7 * 24 - len(a_week(World(rate=60)))) <= 1
     assert [] == a_week(World(rate=0))
 
@@ -144,7 +144,7 @@ def test_looks_and_moods_each_sum_to_the_dwell_and_no_play_is_longer(
     for visit in World(seed, rate=600, pace=pace).minute(device, minute):
         parts = [*visit.looks, *visit.moods]
         assert visit.dwell_ms == sum(ms for _, ms in visit.looks) == sum(ms for _, ms in visit.moods)
-        assert visit.dwell_ms == visit.end_ms - visit.begin_ms
+        assert visit.dwell_ms == visit.end_ms - visit.start_ms
         assert 0 <= visit.attention_ms <= visit.dwell_ms
         assert 0 <= min(ms for _, ms in parts)
         assert 100 <= visit.dwell_ms <= 1000 * pace.longest_s
@@ -152,7 +152,7 @@ def test_looks_and_moods_each_sum_to_the_dwell_and_no_play_is_longer(
 
 
 @given(seeds, devices, minutes, paces)
-def test_codes_are_those_of_the_document_and_some_are_unknown(seed: int, device: int, minute: int, pace: Pace) -> None:
+def test_codes_are_those_of_the_vendors_document(seed: int, device: int, minute: int, pace: Pace) -> None:
     for visit in World(seed, rate=600, pace=pace).minute(device, minute):
         assert {looking for looking, _ in visit.looks} <= {0, 1}
         assert {mood for mood, _ in visit.moods} <= {-1, 0, 1, 2, 3}
@@ -161,16 +161,16 @@ def test_codes_are_those_of_the_document_and_some_are_unknown(seed: int, device:
 
 
 @pytest.mark.parametrize("pace", [REAL, FAST], ids=["real", "fast"])
-def test_nothing_is_there_before_its_end_nor_later_than_the_pace_says(pace: Pace) -> None:
+def test_visits_are_uploaded_after_their_end_and_within_the_pace(pace: Pace) -> None:
     late_ms, every_ms = int(1000 * pace.late_s), int(1000 * pace.upload_every_s)
     for visit in a_week(World(pace=pace)):
-        latest_ms = max(visit.begin_ms + late_ms, visit.end_ms)
+        latest_ms = max(visit.start_ms + late_ms, visit.end_ms)
         assert visit.end_ms <= visit.uploaded_ms <= latest_ms
         assert visit.end_ms <= visit.boxed_ms <= latest_ms + every_ms
 
 
 @pytest.mark.parametrize("pace", [REAL, FAST], ids=["real", "fast"])
-def test_a_few_are_late_and_most_are_not(pace: Pace) -> None:
+def test_a_small_share_is_uploaded_late(pace: Pace) -> None:
     found = a_week(World(pace=pace))
     soon_ms = 1000 * pace.late_s / 5
     late = [visit for visit in found if visit.uploaded_ms - visit.end_ms > soon_ms]
@@ -179,14 +179,14 @@ def test_a_few_are_late_and_most_are_not(pace: Pace) -> None:
     assert 0.005 <= len(boxed_late) / len(found) <= 0.04
 
 
-def test_a_few_have_twins_and_a_few_of_the_real_ones_are_longer_than_an_hour() -> None:
+def test_a_small_share_has_twins_or_lasts_longer_than_an_hour() -> None:
     found = a_week(World(pace=REAL))
     assert 0.02 <= sum(visit.has_twin for visit in found) / len(found) <= 0.04
     assert 0.001 <= sum(visit.dwell_ms > HOUR_MS for visit in found) / len(found) <= 0.006
 
 
 @given(st.integers(0, 4_000_000_000_000))
-def test_an_instant_keeps_its_milliseconds(unix_ms: int) -> None:
-    told = as_datetime(unix_ms)
-    assert UTC == told.tzinfo
-    assert unix_ms == int(told.replace(microsecond=0).timestamp()) * 1000 + told.microsecond // 1000
+def test_as_datetime_keeps_milliseconds(unix_ms: int) -> None:
+    instant = as_datetime(unix_ms)
+    assert UTC == instant.tzinfo
+    assert unix_ms == int(instant.replace(microsecond=0).timestamp()) * 1000 + instant.microsecond // 1000

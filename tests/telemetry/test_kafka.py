@@ -55,8 +55,8 @@ def process() -> Process:
 
 
 @pytest.fixture
-def logged(quiet: None) -> Iterator[list[dict[str, object]]]:
-    del quiet
+def logged(silence_logs: None) -> Iterator[list[dict[str, object]]]:
+    del silence_logs
     structlog.reset_defaults()
     with capture_logs() as lines:
         yield lines  # type: ignore[misc]

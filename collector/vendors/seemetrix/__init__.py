@@ -17,6 +17,8 @@ VENDOR = Vendor(
     },
     streams,
     probe,
+    title="Seemetrix",
+    message_key="the number of the device, or of the user for events about all of the user's devices",
 )
 
 __all__ = ["VENDOR", "SeemetrixSource"]

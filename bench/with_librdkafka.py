@@ -1,14 +1,14 @@
-"""The same messages, already encoded, only sent, by librdkafka from Python; KAFKA PREFIX."""
+"""Sends the same messages, encoded in advance, with librdkafka. Arguments: KAFKA PREFIX."""
 
 import sys
 
 from confluent_kafka import Producer
 
-from bench.history import EVENTS_A_SESSION, SESSIONS, messages
-from bench.measured import Stopwatch
+from bench.history import EVENTS_PER_SESSION, SESSIONS, messages
+from bench.measurement import Stopwatch
 
 ENCODED_SESSIONS = 20_000
-"""Held in memory, and sent as often as it takes to make them all."""
+"""Encoded sessions in memory. They are sent repeatedly until all sessions are sent."""
 
 
 def main(kafka: str, prefix: str) -> None:
@@ -35,7 +35,7 @@ def main(kafka: str, prefix: str) -> None:
                     producer.poll(0.1)
         producer.poll(0)
     producer.flush()
-    watch.telemetry(SESSIONS * EVENTS_A_SESSION)
+    watch.report(SESSIONS * EVENTS_PER_SESSION)
 
 
 if __name__ == "__main__":

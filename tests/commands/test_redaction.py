@@ -1,4 +1,4 @@
-"""That no form of a secret stays in what is shown, and that nothing else goes."""
+"""Every form of a secret is redacted from texts and responses, and nothing else is."""
 
 import html
 import json
@@ -21,7 +21,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "in a path": quote,
     "in a query": lambda secret: quote(secret, safe="/:,"),
     "in a form": quote_plus,
-    "in a URL, in small letters": lambda secret: _lower(quote(secret, safe="")),
+    "in a URL, in lower case": lambda secret: _lower(quote(secret, safe="")),
     "in JSON": lambda secret: json.dumps(secret)[1:-1],
     "in JSON, as PHP writes it": lambda secret: json.dumps(secret)[1:-1].replace("/", "\\/"),
     "in JSON, in UTF-8": lambda secret: orjson.dumps(secret).decode()[1:-1],
@@ -41,8 +41,8 @@ def _lower(quoted: str) -> str:
 
 
 @contextmanager
-def knowing(*texts: str) -> Iterator[list[Secret]]:
-    """These secrets alone, until the end of the block."""
+def known_secrets(*texts: str) -> Iterator[list[Secret]]:
+    """The process knows only these secrets until the end of the block."""
     before, secrets._known[:] = secrets._known[:], []
     try:
         yield [Secret.model_validate(text) for text in texts]
@@ -52,15 +52,15 @@ def knowing(*texts: str) -> Iterator[list[Secret]]:
 
 @given(TEXTS, st.sampled_from(list(FORMS)))
 @example("a/b+c d\\e\"f'g&h%i", "in JSON, as PHP writes it")
-@example("naïve/ключ", "in a URL, in small letters")
-def test_every_form_of_a_secret_is_concealed_and_what_is_around_it_stays(text: str, form: str) -> None:
-    with knowing(text):
+@example("naïve/ключ", "in a URL, in lower case")
+def test_every_form_of_a_secret_is_redacted_and_the_text_around_it_stays(text: str, form: str) -> None:
+    with known_secrets(text):
         assert f"<{REDACTED}>" == redact(f"<{FORMS[form](text)}>")
 
 
 @given(TEXTS, TEXTS, st.sampled_from(list(FORMS)))
-def test_a_header_made_of_user_and_token_is_concealed_as_a_whole(user: str, token: str, form: str) -> None:
-    with knowing(token) as (secret,):
+def test_a_header_derived_from_a_secret_is_redacted_as_a_whole(user: str, token: str, form: str) -> None:
+    with known_secrets(token) as (secret,):
         basic = secret.learn(b64encode(f"{user}:{token}".encode()).decode())
         shown = redact(f"<{FORMS[form](basic)}>")
 
@@ -75,20 +75,20 @@ def test_a_header_made_of_user_and_token_is_concealed_as_a_whole(user: str, toke
 )
 @example(text="123456", number=1234567, form="as it is", ascii_=True)
 @example(text="elevenlong.", number=1, form="as it is", ascii_=True)
-def test_an_answer_of_json_stays_json_without_the_secret(text: str, number: int, form: str, *, ascii_: bool) -> None:
-    told = {"error": f"<{FORMS[form](text)}>", "number": number}
-    with knowing(text) as (secret,):
+def test_a_response_stays_valid_json_after_redaction(text: str, number: int, form: str, *, ascii_: bool) -> None:
+    body = {"error": f"<{FORMS[form](text)}>", "number": number}
+    with known_secrets(text) as (secret,):
         secret.reveal()
-        left = json.loads(secret.redact(json.dumps(told, ensure_ascii=ascii_).encode()))
+        redacted_body = json.loads(secret.redact(json.dumps(body, ensure_ascii=ascii_).encode()))
 
-    shown = FORMS[form](text)
-    stays = shown.isdecimal() or len(json.dumps(shown, ensure_ascii=ascii_)) - 2 < MIN_LENGTH_IN_DATA
-    assert {"error": told["error"] if stays else f"<{REDACTED}>", "number": number} == left
+    encoded = FORMS[form](text)
+    stays = encoded.isdecimal() or len(json.dumps(encoded, ensure_ascii=ascii_)) - 2 < MIN_LENGTH_IN_DATA
+    assert {"error": body["error"] if stays else f"<{REDACTED}>", "number": number} == redacted_body
 
 
-def test_an_answer_is_freed_of_this_secret_alone_as_it_is_and_as_it_was(tmp_path: Path) -> None:
+def test_a_response_is_redacted_of_present_and_former_values_of_its_own_secret_only(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    with knowing("another's"):
+    with known_secrets("another's"):
         own = Secret.model_validate({"file": str(path)})
         for content in ("this one, before", "this one, after"):
             path.write_text(content, "utf-8")
@@ -100,9 +100,9 @@ def test_an_answer_is_freed_of_this_secret_alone_as_it_is_and_as_it_was(tmp_path
 @given(st.text(min_size=1, max_size=MIN_LENGTH - 1))
 @example("e")
 @example('"')
-def test_a_secret_too_short_to_be_told_from_other_text_mangles_nothing(text: str) -> None:
+def test_a_secret_that_is_too_short_is_not_redacted(text: str) -> None:
     shown = "the stream is live: 1 event"
-    with knowing(text) as (secret,):
+    with known_secrets(text) as (secret,):
         secret.reveal()
 
         assert shown == redact(shown)
@@ -118,8 +118,8 @@ JSON = st.recursive(
 
 @given(TEXTS, JSON)
 @example("123456", 123456)
-def test_secrets_are_taken_out_of_texts_at_any_depth_and_out_of_nothing_else(text: str, value: object) -> None:
-    with knowing(text):
+def test_strings_at_any_depth_are_redacted_and_other_values_are_not(text: str, value: object) -> None:
+    with known_secrets(text):
         shown = redacted({"version": [value, {"error": f"<{text}>"}], "secret": 123456})
 
     assert {"version": [value, {"error": f"<{REDACTED}>"}], "secret": 123456} == shown

@@ -1,4 +1,4 @@
-"""What a process used."""
+"""Time and memory that a process used."""
 
 import json
 import resource
@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 
 
-class Measured(Struct, frozen=True):
-    """One contender's figures."""
+class Measurement(Struct, frozen=True):
+    """The figures of one contender."""
 
     events: int
     wall_s: float
@@ -27,13 +27,13 @@ class Measured(Struct, frozen=True):
 
 
 class Stopwatch:
-    """Of this process, from now on."""
+    """Measures this process from now on."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def telemetry(self, events: int) -> None:
-        """Print the figures for the parent."""
+    def report(self, events: int) -> None:
+        """Print the measurement as JSON for the parent process."""
         wall_s, cpu_s = time.perf_counter() - self._wall, time.process_time() - self._cpu
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         figures = {"events": events, "wall_s": wall_s, "cpu_s": cpu_s, "peak_mib": peak_mib}
@@ -41,12 +41,12 @@ class Stopwatch:
 
 
 def cpu_s(pid: int) -> float:
-    """Of another process, so far."""
+    """The CPU time that another process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that another process ever had."""
+    """The peak memory of another process."""
     status = Path(f"/proc/{pid}/status").read_text("utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024

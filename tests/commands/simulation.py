@@ -1,4 +1,4 @@
-"""`collector simulate` as a process, and what other commands printed of it."""
+"""Runs `collector simulate` in a process, and parses the output of other commands."""
 
 import json
 import os
@@ -8,22 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.commands.harness import Ended, closed_port
+from tests.commands.harness import Completed, closed_port
 
 LAST_LINE = "timezone = "
+"""The start of the last line of the configuration."""
 
 
 @contextmanager
 def simulating(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """`collector simulate` as a process, and what it printed by the time that it served."""
-    surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    """A running `collector simulate`, and the configuration that it has printed."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-m", "collector", "simulate", "--listen", f"127.0.0.1:{closed_port()}", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=surroundings,
+        env=inherited,
     )
     with process:
         try:
@@ -42,5 +43,6 @@ def _configuration(lines: Iterator[str]) -> str:
     return printed
 
 
-def lines(ended: Ended) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in ended.out.splitlines()]
+def lines(completed: Completed) -> list[dict[str, Any]]:
+    """The JSON lines on stdout."""
+    return [json.loads(line) for line in completed.out.splitlines()]

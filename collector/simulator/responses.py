@@ -1,9 +1,9 @@
-"""How both vendors answer."""
+"""Responses that all simulated vendors send."""
 
 import json
 
 from aiohttp import web
 
 
-def answer(value: object) -> web.Response:
+def json_response(value: object) -> web.Response:
     return web.Response(body=json.dumps(value).encode(), content_type="application/json")

@@ -1,4 +1,4 @@
-"""Where the daemon listens: on loopback, unless it is told otherwise; then it says that anybody can read there."""
+"""Warnings at the start: the daemon listens beyond loopback, or a secret is too short to be redacted."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.vendor import Vendor, serving
 pytestmark = pytest.mark.anyio
 
 
-def test_it_listens_on_loopback_unless_it_is_told_otherwise() -> None:
+def test_the_default_address_is_loopback() -> None:
     assert HttpSettings().is_loopback
 
 
@@ -31,20 +31,20 @@ def test_it_listens_on_loopback_unless_it_is_told_otherwise() -> None:
         ("collector.example:9464", False),
     ],
 )
-def test_what_others_may_reach_is_not_loopback(listen: str, expected: bool) -> None:
+def test_whether_an_address_is_loopback(listen: str, expected: bool) -> None:
     assert expected == HttpSettings(listen=listen).is_loopback
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1", "127.1"])
-async def test_whoever_listens_elsewhere_is_warned(tmp_path: Path, listen: str) -> None:
-    """The second is the first, in a way of writing that is not looked into: it may be anything."""
+async def test_listening_beyond_loopback_is_logged(tmp_path: Path, listen: str) -> None:
+    """`127.1` is loopback too, but names are not resolved: the warning errs on the safe side."""
     async with serving(Vendor([])) as vendor:
         daemon = Daemon(tmp_path, "127.0.0.1:1", "none-", vendor)
         text = daemon.config.read_text("utf-8")
         daemon.config.write_text(text.replace(f'"127.0.0.1:{daemon.port}"', f'"{listen}:{daemon.port}"'), "utf-8")
         try:
             daemon.start()
-            await until(lambda: _answers(daemon), "it listens")
+            await until(lambda: _responds(daemon), "the daemon responds")
             await anyio.to_thread.run_sync(daemon.end)
         finally:
             daemon.close()
@@ -53,23 +53,23 @@ async def test_whoever_listens_elsewhere_is_warned(tmp_path: Path, listen: str) 
     assert {"warning"} >= {line["level"] for line in lines}
 
 
-async def test_secrets_that_are_too_short_to_be_concealed_are_named(tmp_path: Path) -> None:
+async def test_secrets_that_are_too_short_to_be_redacted_are_logged_by_their_keys(tmp_path: Path) -> None:
     async with serving(Vendor([])) as vendor:
         daemon = Daemon(tmp_path, "127.0.0.1:1", "none-", vendor, user_key='"abc"')
         try:
             daemon.start()
-            await until(lambda: _answers(daemon), "it listens")
-            status, shown = await daemon.get("/api/status")
+            await until(lambda: _responds(daemon), "the daemon responds")
+            status, body = await daemon.get("/api/status")
             await anyio.to_thread.run_sync(daemon.end)
         finally:
             daemon.close()
-    assert (200, "mall") == (status, json.loads(shown)["streams"][0]["source"])
+    assert (200, "mall") == (status, json.loads(body)["streams"][0]["source"])
     (line,) = [line for line in _lines(daemon) if line["event"] == "secrets_not_concealed"]
     assert ["sources.mall.user_key"] == line["keys"]
     assert "abc" not in json.dumps(line)
 
 
-async def _answers(daemon: Daemon) -> bool:
+async def _responds(daemon: Daemon) -> bool:
     return (await daemon.get("/healthz"))[0] == 200
 
 

@@ -1,4 +1,4 @@
-"""What an export is asked for, as strict as the vendor's document."""
+"""The parameters of an export request, validated as strictly as the vendor's document."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,10 +18,10 @@ DATA_TYPES: Mapping[str, frozenset[str]] = {
     "proof_of_play_by_location": RESOLUTIONS,
     "proof_of_play_by_site": RESOLUTIONS,
 }
-"""And their resolutions."""
+"""Data types, and the resolutions of each."""
 
 
-class Asked(Struct, frozen=True):
+class ExportRequest(Struct, frozen=True):
     """The parameters of an export. Times are local."""
 
     data_type: str
@@ -29,13 +29,14 @@ class Asked(Struct, frozen=True):
     first: datetime
     last: datetime
     ids: Mapping[str, frozenset[int]]
-    grouped: bool
+    """The selected ids, by selector."""
+    is_grouped: bool
     contents: frozenset[str] | None
-    """None: all."""
+    """The selected contents; None for all."""
 
 
-def read(query: Mapping[str, str]) -> Asked:
-    """Raises ValueError that says what cannot be exported, or read."""
+def parse(query: Mapping[str, str]) -> ExportRequest:
+    """The request. Raises ValueError that says which parameter is missing, unreadable or not supported."""
     try:
         first, last = (datetime.strptime(query[name], "%Y-%m-%dT%H:%M:%S") for name in ("start", "end"))  # noqa: DTZ007
         ids = {name: frozenset(map(int, query[name].split(","))) for name in SELECTORS if name in query}
@@ -43,13 +44,13 @@ def read(query: Mapping[str, str]) -> Asked:
         raise ValueError("start, end or ids cannot be read") from error
     data_type, resolution = query.get("data_type", ""), query.get("time_resolution", "")
     contents = frozenset(query["content_ids"].split(",")) if "content_ids" in query else None
-    asked = Asked(data_type, resolution, first, last, ids, "group_by_demographics" in query, contents)
+    request = ExportRequest(data_type, resolution, first, last, ids, "group_by_demographics" in query, contents)
     if first > last or not ids:
-        raise ValueError("an export is of some locations or sites, from a start to an end")
+        raise ValueError("an export needs locations or sites, a start, and an end that is not before the start")
     if resolution not in DATA_TYPES.get(data_type, ()):
-        raise ValueError("there is no such data_type, or not at this time_resolution")
-    if asked.grouped and (data_type != "viewers" or resolution == FINEST):
+        raise ValueError("data_type does not exist, or not at this time_resolution")
+    if request.is_grouped and (data_type != "viewers" or resolution == FINEST):
         raise ValueError("group_by_demographics only works with aggregated viewers")
     if contents is not None and data_type not in BY_CONTENT:
         raise ValueError("content_ids only work with viewers_apc and proof of play")
-    return asked
+    return request

@@ -1,4 +1,7 @@
-"""The limit: the same messages, already encoded, in prebuilt batches of aiokafka in transactions; KAFKA PREFIX."""
+"""Sends the same messages, encoded in advance, in prebuilt batches and transactions of aiokafka.
+
+This is the limit for a client in Python. Arguments: KAFKA PREFIX.
+"""
 
 import asyncio
 import sys
@@ -10,12 +13,12 @@ import aiokafka
 import uvloop
 from aiokafka.partitioner import DefaultPartitioner
 
-from bench.history import EVENTS_A_SESSION, SESSIONS, messages
-from bench.librdkafka import ENCODED_SESSIONS
-from bench.measured import Stopwatch
-from collector.kafka.producer import MAX_BATCH_BYTES  # and, by being imported, its level of compression
+from bench.history import EVENTS_PER_SESSION, SESSIONS, messages
+from bench.measurement import Stopwatch
+from bench.with_librdkafka import ENCODED_SESSIONS
+from collector.kafka.producer import MAX_BATCH_BYTES  # the import also sets its compression level
 
-A_TRANSACTION = 8_000
+MESSAGES_PER_TRANSACTION = 8_000
 
 
 async def main(kafka: str, prefix: str) -> None:
@@ -30,23 +33,23 @@ async def main(kafka: str, prefix: str) -> None:
         choose = DefaultPartitioner()
         watch = Stopwatch()
         for _ in range(SESSIONS // ENCODED_SESSIONS):
-            left = iter(encoded)
-            while some := list(islice(left, A_TRANSACTION)):
-                places: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
+            remaining = iter(encoded)
+            while some := list(islice(remaining, MESSAGES_PER_TRANSACTION)):
+                batches_of: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
                 for topic, key, value, headers in some:
-                    place = places[topic, choose(key, partitions[topic], partitions[topic])]
-                    if not place or place[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
-                        place.append(producer.create_batch())
-                        place[-1].append(timestamp=None, key=key, value=value, headers=headers)
+                    batches = batches_of[topic, choose(key, partitions[topic], partitions[topic])]
+                    if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
+                        batches.append(producer.create_batch())
+                        batches[-1].append(timestamp=None, key=key, value=value, headers=headers)
                 await producer.begin_transaction()
                 sent = [
                     await producer.send_batch(batch, topic, partition=partition)
-                    for (topic, partition), batches in places.items()
+                    for (topic, partition), batches in batches_of.items()
                     for batch in batches
                 ]
                 await asyncio.gather(*sent)
                 await producer.commit_transaction()
-        watch.telemetry(SESSIONS * EVENTS_A_SESSION)
+        watch.report(SESSIONS * EVENTS_PER_SESSION)
 
 
 if __name__ == "__main__":

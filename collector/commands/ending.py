@@ -1,0 +1,89 @@
+"""How commands end: exit codes, error messages, Ctrl-C, and output that cannot be written."""
+
+import errno
+import os
+import signal
+import sys
+from contextlib import suppress
+from traceback import format_exception
+from typing import NoReturn, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+
+from collector.errors import Failed, UserError
+from collector.secrets import redact
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+TERMINATED = 128 + signal.SIGTERM
+"""As shells report a process that a signal ended."""
+
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of a write, as to a full disk. Commands write only to stdout and stderr."""
+errors = Console(stderr=True, highlight=False)
+
+
+def end(error: BaseException) -> NoReturn:
+    """Print a command's error, and exit with its code."""
+    match error:
+        case SystemExit(code=code) if code != INTERRUPTED:
+            if (write_error := _write_error(sys.stdout)) is not None:
+                end(write_error)
+            raise error
+        case SystemExit() | KeyboardInterrupt():
+            _end_interrupted()
+        case UserError():
+            fail(str(error), WRONG_INPUT)
+        case Failed():
+            fail(str(error), FAILED)
+        case BrokenPipeError():  # the reader of a pipe has closed it, as `head` does
+            _discard(sys.stdout)
+            sys.exit(FAILED)
+        case OSError(errno=number, filename=None) if number in _UNWRITABLE:
+            _discard(sys.stdout)
+            fail(f"cannot write to stdout: {error.strerror or type(error).__name__}", FAILED)
+        case _:  # a bug: shown with its traceback, without secrets
+            with suppress(OSError):
+                sys.stderr.write(redact("".join(format_exception(error))))
+            sys.exit(FAILED)
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """Print the text on stderr and exit with the code."""
+    print_error(f"[red]{escape(redact(text))}[/red]")
+    sys.exit(code)
+
+
+def print_error(text: str) -> None:
+    """Print a line on stderr, in rich's markup. If it cannot be written, output and exit code stay as they are."""
+    try:
+        errors.print(text, soft_wrap=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _end_interrupted() -> NoReturn:
+    """End after Ctrl-C, without the interpreter's finalization.
+
+    If Ctrl-C arrives while a library executes generated source, as dataclasses and named tuples do, the interpreter
+    remembers that (`unhandled_keyboard_interrupt` in CPython): whatever the exit code, finalization then ends the
+    process by SIGINT. Finalization also waits for threads, which may hang.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED)
+
+
+def _write_error(stream: TextIO) -> OSError | None:
+    """Why the buffered output cannot be written; None if it can. After an error, output stays in the buffer."""
+    try:
+        stream.flush()
+    except OSError as error:
+        return error
+    return None
+
+
+def _discard(stream: TextIO) -> None:
+    """Write to /dev/null from now on: the interpreter flushes the stream once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,128 @@
+"""Every wrong key of config.toml is one problem with a path, a code and a text."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from collector.errors import InvalidConfiguration
+from tests.commands.configuration import KEY, MALL, SESSIONS, problems, settings
+
+
+def suggestions(folder: Path, text: str) -> dict[str, str]:
+    """The suggested keys, by the path of the unknown key."""
+    with pytest.raises(InvalidConfiguration) as raised:
+        settings(folder, text)
+    found = {problem.path: re.search(r"\(did you mean (\w+)\?\)", problem.text) for problem in raised.value.problems}
+    return {path: match[1] for path, match in found.items() if match}
+
+
+ALL_WRONG = """
+[kafka]
+partitions = "6"
+create_topics = "yes"
+bootstrap = "localhost:9092"
+[http]
+port = 9464
+[log]
+level = 3
+colour = true
+[metrics]
+[sources.mall]
+vendor = "seemetrix"
+user_id = "864"
+since = 2026-11-01T00:00:00
+devices = [1]
+[sources.mall.streams.session]
+[sources.mall.streams.sessions]
+every = "60s"
+interval = 60
+"""
+
+
+def test_all_problems_are_reported_at_once_with_their_paths(tmp_path: Path) -> None:
+    assert {
+        "kafka.partitions": "wrong_type",
+        "kafka.create_topics": "wrong_type",
+        "kafka.bootstrap": "unknown_key",
+        "http.port": "unknown_key",
+        "log.level": "not_allowed",
+        "log.colour": "unknown_key",
+        "metrics": "unknown_key",
+        "sources.mall.user_id": "wrong_type",
+        "sources.mall.user_key": "missing",
+        "sources.mall.since": "missing_offset",
+        "sources.mall.devices": "unknown_key",
+        "sources.mall.streams.session": "unknown_key",
+        "sources.mall.streams.sessions.every": "unknown_key",
+        "sources.mall.streams.sessions.interval": "invalid_duration",
+    } == problems(tmp_path, ALL_WRONG)
+
+
+def test_a_similar_key_is_suggested_for_an_unknown_one(tmp_path: Path) -> None:
+    assert {
+        "kafka.bootstrap": "bootstrap_servers",
+        "sources.mall.devices": "device_ids",
+        "sources.mall.streams.session": "sessions",
+        "sources.mall.streams.sessions.every": "sweep_every",
+    } == suggestions(tmp_path, ALL_WRONG)
+
+
+def test_the_text_of_a_wrong_type_names_both_types(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration) as raised:
+        settings(tmp_path, ALL_WRONG)
+
+    texts = {problem.path: problem.text for problem in raised.value.problems}
+    assert ("an integer" in texts["kafka.partitions"], "a string" in texts["kafka.partitions"]) == (True, True)
+    assert ("true or false" in texts["kafka.create_topics"], "a string" in texts["kafka.create_topics"]) == (True, True)
+
+
+PROBLEMS = [
+    ("sources.mall.user_id", "missing", MALL.replace("user_id = 864\n", "")),
+    ("sources.mall.user_key", "missing", MALL.replace(f'user_key = "{KEY}"\n', "")),
+    ("sources.mall.vendor", "missing", MALL.replace('vendor = "seemetrix"\n', "")),
+    ("sources.mall.vendor", "not_allowed", MALL.replace("seemetrix", "seemetricks")),
+    ("sources.mall.since", "missing_offset", MALL + "since = 2026-11-01T00:00:00\n"),
+    ("sources.mall.since", "wrong_type", MALL + "since = 2026-11-01\n"),
+    ("sources.mall.since", "wrong_type", MALL + 'since = "2026-11-01T00:00:00Z"\n'),
+    ("sources.mall.until", "not_whole_seconds", MALL + "until = 2026-11-01T00:00:00.5Z\n"),
+    ("sources.mall", "invalid_value", MALL + "since = 2026-11-01T00:00:00Z\nuntil = 2026-11-01T00:00:00Z\n"),
+    ("sources.mall", "invalid_value", MALL + "since = 2026-11-02T00:00:00Z\nuntil = 2026-11-01T00:00:00Z\n"),
+    ("sources.mall.device_ids", "invalid_value", MALL + "device_ids = []\n"),
+    ("sources.mall.device_ids.1", "wrong_type", MALL + 'device_ids = [1, "2"]\n'),
+    ("sources.mall.device_ids.0", "out_of_range", MALL + "device_ids = [-1]\n"),
+    ("sources.mall.max_concurrency", "out_of_range", MALL + "max_concurrency = 0\n"),
+    ("sources.mall.timeout", "out_of_range", MALL + 'timeout = "0s"\n'),
+    ("sources.mall.insecure_http", "wrong_type", MALL + 'insecure_http = "true"\n'),
+    ("sources.mall.streams.sessions.settle", "out_of_range", SESSIONS + 'settle = "0s"\n'),
+    ("sources.mall.streams.sessions", "invalid_value", SESSIONS + 'settle = "24h"\n'),
+    ("sources.mall.streams.sessions", "invalid_value", SESSIONS + 'interval = "24h"\n'),
+    ("sources.mall.streams.sessions", "invalid_value", SESSIONS + 'interval = "2d"\nallowed_lateness = "1d"\n'),
+    ("sources.mall.streams.sessions.span", "out_of_range", SESSIONS + 'span = "59s"\n'),
+    ("sources.mall.streams.viewers", "unknown_key", MALL + "[sources.mall.streams.viewers]\n"),
+    ("sources.Mall", "invalid_value", MALL.replace("sources.mall", "sources.Mall")),
+    ("sources.2nd", "invalid_value", MALL.replace("sources.mall", "sources.2nd")),
+    ("sources.the-mall", "invalid_value", MALL.replace("sources.mall", "sources.the-mall")),
+    ("sources", "missing", ""),
+    ("sources", "invalid_value", "[sources]\n"),
+    ("sources.mall", "wrong_type", "[sources]\nmall = 3\n"),
+    ("kafka", "wrong_type", "kafka = 3\n" + MALL),
+    ("kafka.transaction_timeout", "out_of_range", MALL + '[kafka]\ntransaction_timeout = "2s"\n'),
+    ("kafka.compression", "not_allowed", MALL + '[kafka]\ncompression = "brotli"\n'),
+    ("kafka", "invalid_value", MALL + '[kafka.tls]\ncert_file = "cert.pem"\n'),
+    ("kafka.sasl.password", "missing", MALL + '[kafka.sasl]\nmechanism = "PLAIN"\nusername = "me"\n'),
+    (
+        "kafka.sasl.mechanism",
+        "not_allowed",
+        MALL + '[kafka.sasl]\nmechanism = "OAUTH"\nusername = "me"\npassword = "x-42"\n',
+    ),
+    ("http.listen", "invalid_value", MALL + '[http]\nlisten = "9464"\n'),
+    ("http.listen", "invalid_value", MALL + '[http]\nlisten = "127.0.0.1:99999"\n'),
+    ("log.level", "not_allowed", MALL + '[log]\nlevel = "loud"\n'),
+    ("_env_file", "unknown_key", '_env_file = "x"\n' + MALL),
+]
+
+
+@pytest.mark.parametrize(("path", "code", "text"), PROBLEMS, ids=[f"{path} {code}" for path, code, _ in PROBLEMS])
+def test_a_wrong_key_is_one_problem_with_a_code(tmp_path: Path, path: str, code: str, text: str) -> None:
+    assert {path: code} == problems(tmp_path, text)
