@@ -17,7 +17,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place, Publisher, restored
 from tests.faults.wire import Api
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unreported")]
 
 SIDE_BY_SIDE = 4
 MOST = 1000

@@ -16,7 +16,7 @@ from tests.faults.wire import Api
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.usefixtures("unheard"),
+    pytest.mark.usefixtures("unreported"),
     # aiokafka forgets the connection to the bootstrap server when its time is over; it is closed when it is collected.
     pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaConnection:ResourceWarning"),
 ]

@@ -11,7 +11,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place, Publisher, restored
 from tests.faults.wire import Api
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unreported")]
 
 TIMEOUT_S = 4
 STALE = (47, 48)

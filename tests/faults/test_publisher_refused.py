@@ -19,7 +19,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place, message, restored
 from tests.faults.wire import Api
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unreported")]
 
 TOPICS = ("first", "second", "third")
 

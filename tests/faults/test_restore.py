@@ -11,7 +11,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place
 from tests.faults.wire import Api
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unreported")]
 
 RECORDS, MAX_RECORD_BYTES = 24, 20_000
 
