@@ -8,6 +8,7 @@ from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
 from collector.kafka.connection import options, start, stop
+from collector.kafka.hooks import topic_partitions
 from collector.kafka.settings import KafkaSettings
 
 _POLL_MS = 200
@@ -58,9 +59,7 @@ async def follow(settings: KafkaSettings, topics: Sequence[str]) -> AsyncIterato
 async def _partitions(consumer: aiokafka.AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
     """Of all the topics, once they are there: somebody else creates them."""
     while True:
-        await consumer._client.set_topics(topics)  # noqa: SLF001 - the public way asks for every topic there is
-        await consumer._client.force_metadata_update()  # noqa: SLF001 - the other one does not look again by itself
-        found = {topic: consumer.partitions_for_topic(topic) or () for topic in topics}
+        found = await topic_partitions(consumer, topics)
         if all(found.values()):
             return [TopicPartition(topic, number) for topic, numbers in found.items() for number in numbers]
         await anyio.sleep(_LOOK_AGAIN_S)

@@ -1,29 +1,27 @@
 """The transactional producer: what the promise needs of aiokafka's, how it is opened and how it is closed."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiokafka
 import anyio
-from aiokafka.codec import lz4_encode
 from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidTransactionTimeout,
     ProducerFenced,
     TransactionalIdAuthorizationFailed,
 )
-from aiokafka.structs import TopicPartition
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import CLOSE_S, options, start, stop
+from collector.kafka.hooks import TransactionHook, cancel_sender, set_lz4_level
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
 """Of a prebuilt batch: prebuilt batches are not split, so one must fit into the topic's max.message.bytes (1 MiB)."""
 LZ4_LEVEL = 1
-"""aiokafka's is 9: a third of all the time that a backfill takes, for a fifth less on the wire."""
-lz4_encode.__defaults__ = (LZ4_LEVEL,)  # there is no public way to set it; librdkafka's is the same
+"""aiokafka's is 9: a third of all the time that a backfill takes, for a fifth less on the wire. librdkafka's is 1."""
+set_lz4_level(LZ4_LEVEL)
 _DROP_S = 1.0
 """How long a producer that did not stop may take to close its connections."""
 
@@ -33,53 +31,16 @@ class Fenced(Exception):  # noqa: N818 - named by what happened
 
 
 class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
-    """Two things that the promise needs and aiokafka has no public way for."""
+    """A producer that also knows how its transactions are registered and ended, and why the last one failed."""
 
-    ends_sent = 0
-    """How often the end of the transaction was requested.
-
-    When no answer comes, aiokafka requests it again by itself, over another connection. The first request may still be
-    on its way, and would end whichever transaction it finds open, half-way: it names the same producer and epoch.
-    """
+    transactions: TransactionHook
+    """Set once it is started."""
     failure: Exception | None = None
     """Why the last transaction did not commit, translated; None while each one did."""
 
     async def start(self) -> None:
         await super().start()
-        sender, add, end = self._sender, self._sender._do_add_partitions_to_txn, self._sender._do_txn_commit  # noqa: SLF001
-        self._answered = asyncio.Event()
-
-        async def answered(partitions: object) -> object:
-            try:
-                return await add(partitions)
-            finally:
-                self._answered.set()
-
-        async def counted(result: object) -> object:
-            self.ends_sent += 1
-            return await end(result)
-
-        sender._do_add_partitions_to_txn = answered  # noqa: SLF001
-        sender._do_txn_commit = counted  # noqa: SLF001
-
-    async def add_to_transaction(self, places: Iterable[tuple[str, int]]) -> None:
-        """Register every partition of the transaction with the coordinator, before anything is sent to one.
-
-        aiokafka does so by itself as batches come, but sends them also when the coordinator has refused: a batch that
-        reaches a partition ahead of the previous transaction's marker is then committed by that one. Raises
-        TopicAuthorizationFailedError, whose argument is the topics.
-        """
-        manager = self._txn_manager
-        ended = manager.wait_for_transaction_end()
-        for place in places:
-            manager.maybe_add_partition_to_txn(TopicPartition(*place))
-        while manager.partitions_to_add() and not ended.done():
-            self._answered.clear()
-            answered = asyncio.ensure_future(self._answered.wait())
-            await asyncio.wait((answered, ended), return_when=asyncio.FIRST_COMPLETED)
-            answered.cancel()
-        if ended.done():
-            ended.result()
+        self.transactions = TransactionHook(self)
 
 
 @asynccontextmanager
@@ -121,8 +82,7 @@ async def _close(producer: Producer) -> None:
                 del error
     if not await stop(producer, max(0.0, ends - anyio.current_time())):
         # What it still wants to send would be refused, since the next producer fences it; but it would retry endlessly.
-        if (sender := producer._sender.sender_task) is not None:  # noqa: SLF001 - there is no public way to drop it
-            sender.cancel()
+        cancel_sender(producer)
         with anyio.move_on_after(_DROP_S):
             await producer.client.close()
 

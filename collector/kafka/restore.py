@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from collector.crash import crash_point
 from collector.kafka.connection import options, start, stop
+from collector.kafka.hooks import topic_partitions
 from collector.kafka.settings import KafkaSettings
 
 Progress = Callable[[int, int], None]
@@ -96,8 +97,8 @@ async def reported_ends(settings: KafkaSettings, topic: str, partitions: Iterabl
     """
     with anyio.fail_after(settings.commit_deadline_s):
         async with _reader(settings, "read_uncommitted") as reader:
-            await reader._client.set_topics([topic])  # noqa: SLF001 - the public way asks for every topic there is
-            known = reader.partitions_for_topic(topic) if partitions is None else partitions
+            described = await topic_partitions(reader, [topic])
+            known = described[topic] if partitions is None else partitions
             if not known:
                 raise KafkaConnectionError(f"no broker described the topic {topic}")
             ends = await reader.end_offsets([TopicPartition(topic, partition) for partition in known])

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
+from collector.kafka.hooks import send_request
 from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings
 
@@ -87,7 +88,7 @@ async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, T
     partitions: dict[str, int] = {}
     # Not describe_topics: on brokers that create topics by themselves, it would, with settings of their own.
     asked = MetadataRequest(names, allow_auto_topic_creation=False)
-    answer = await client._send_request(asked)  # noqa: SLF001 - there is no public way to say so
+    answer = await send_request(client, asked)
     for topic in answer.to_object()["topics"]:
         if topic["error_code"] == _AUTHORIZATION:
             name = topic["topic"]

@@ -84,7 +84,7 @@ async def _transact(
     crash_point("after_begin")
     # 3.
     try:
-        await producer.add_to_transaction(batches)
+        await producer.transactions.register(batches)
     except TopicAuthorizationFailedError as denied:
         raise _refused(min(denied.args[0]), denied) or denied from denied
     # 4.
@@ -107,10 +107,10 @@ async def _transact(
     # 7.
     if is_armed("commit_sent"):  # when the request is on its way, and before the answer is there
         asyncio.get_running_loop().call_later(0.002, crash_point, "commit_sent")
-    producer.ends_sent = 0
+    producer.transactions.ends_sent = 0
     await producer.commit_transaction()
     crash_point("after_commit")
-    if producer.ends_sent > 1:
+    if producer.transactions.ends_sent > 1:
         raise ConnectionError("the end of the transaction was sent twice: the one still on its way must be fenced")
     return landed
 

@@ -7,13 +7,13 @@ from socket import gaierror
 from typing import Any
 
 import anyio
-from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct, field
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import options
+from collector.kafka.hooks import open_connection
 from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings
 
@@ -93,7 +93,7 @@ async def _bootstrap(
 ) -> None:
     """Note which brokers the server names, or why it does not."""
     try:
-        conn = await create_conn(*_place(server), **chosen)
+        conn = await open_connection(*_place(server), **chosen)
     except _UNANSWERED as error:
         unconnected[server] = error
         return
@@ -110,7 +110,7 @@ async def _connect(by: str, broker: tuple[str, int], chosen: dict[str, Any], see
     """Note whether a broker can be reached by the address at which another names it."""
     host, port = broker
     try:
-        (await create_conn(host, port, **chosen)).close()
+        (await open_connection(host, port, **chosen)).close()
     except _UNANSWERED as error:
         reason = f"{by} answers, and calls a broker {host}:{port}, which does not: {_told(error)[0]}"
         advice = "set advertised.listeners of the brokers to addresses that can be reached from here"

@@ -17,11 +17,11 @@ from aiokafka.errors import (
 )
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import questions
+from collector.kafka import requests as questions
 from collector.kafka.claim import verify_claimed
 from collector.kafka.group import outside_the_brokers_limits
 from collector.kafka.producer import no_permission, too_long_for_the_brokers
-from collector.kafka.questions import READ, WRITE, SeenTopic
+from collector.kafka.requests import READ, WRITE, SeenTopic
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import Topic, absent, admin, configs_of, create, verify_events, verify_state
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
-from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.conn import collect_hosts
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaError,
@@ -20,6 +20,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from anyio.abc import TaskGroup
 
 from collector.errors import KafkaMisconfigured
+from collector.kafka.hooks import open_connection
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
 LOOK_S = 5.0
@@ -70,7 +71,7 @@ class _Door:
 
     async def enter(self) -> list[tuple[str, int]]:
         """Where the brokers are, once this one has let us in."""
-        connection = await create_conn(self._host, self._port, **self.options)
+        connection = await open_connection(self._host, self._port, **self.options)
         try:
             answer = await connection.send(MetadataRequest([]))
         finally:
@@ -141,7 +142,7 @@ class _Door:
 
     async def _answers(self, **options: Any) -> bool:  # noqa: ANN401 - aiokafka's
         try:
-            await (await create_conn(self._host, self._port, **options)).close()
+            await (await open_connection(self._host, self._port, **options)).close()
         except _UNANSWERED:
             return False
         return True
@@ -163,7 +164,7 @@ class _Door:
         security = "SSL" if self.settings.tls else "PLAINTEXT"
         context = self.options.get("ssl_context")
         try:
-            connection = await create_conn(self._host, self._port, security_protocol=security, ssl_context=context)
+            connection = await open_connection(self._host, self._port, security_protocol=security, ssl_context=context)
             try:
                 answer = await connection.send(SaslHandShakeRequest("PLAIN"))
             finally:
