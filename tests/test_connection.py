@@ -17,6 +17,9 @@ class Client:
         self._error = error
         self._hangs = hangs
 
+    async def start(self) -> None:
+        raise NotImplementedError
+
     async def stop(self) -> None:
         await anyio.lowlevel.checkpoint()
         if self._hangs:
@@ -48,7 +51,7 @@ async def test_what_a_client_raises_while_it_stops_ends_nobody_else(error: BaseE
 
 
 async def test_a_client_that_does_not_stop_is_left_behind() -> None:
-    assert not await stop(Client(hangs=True), within_s=0.01)
+    assert not await stop(Client(hangs=True), timeout_s=0.01)
 
 
 async def test_a_client_is_stopped_also_by_a_task_that_is_cancelled() -> None:

@@ -28,8 +28,8 @@ from collector.config import Given, Settings
 from collector.errors import UserError
 from collector.instants import floor_second
 from collector.kafka.connection import UNAVAILABLE
+from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.follow import Followed, follow
-from collector.kafka.reach import why_unreached
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
 from collector.kafka.topics import admin
 from collector.model import Checkpoint
@@ -113,8 +113,8 @@ async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
             async with admin(settings):
                 pass
         except UNAVAILABLE:
-            refused = await why_unreached(settings)
-            raise UserError(f"--kafka {kafka}: {refused}") from None
+            cause = (await diagnose(settings)).cause
+            raise UserError(f"--kafka {kafka}: {cause}") from None
         yield settings
         return
     command = [sys.executable, "-m", broker.__name__]

@@ -38,7 +38,7 @@ async def follow(settings: KafkaSettings, topics: Sequence[str]) -> AsyncIterato
         check_crcs=settings.is_complete,
     )
     try:
-        await start(consumer, settings, settings.request_timeout_s)
+        await start(consumer, settings.request_timeout_s)
         consumer.assign(await _partitions(consumer, [settings.topic_prefix + topic for topic in topics]))
         while True:
             found = await consumer.getmany(timeout_ms=_POLL_MS)

@@ -10,17 +10,15 @@ from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
 from collector.errors import KafkaMisconfigured
+from collector.kafka import causes
 from collector.kafka.connection import UNAVAILABLE, credentials, options, reason_of, start, stop
-from collector.kafka.header import topic_missing
+from collector.kafka.header import state_topic_missing
 from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
-from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
 REJOIN_S = 1.0
 """Between a consumer that failed and the next one."""
-ASK_EVERY_S = 5.0
-"""While the coordinator does not answer, how often the brokers are asked why they do not let us in."""
 HEARTBEATS = 5
 """In a session: one that is lost, or late, costs nothing."""
 MAX_SILENT_HEARTBEATS = 2
@@ -58,8 +56,6 @@ class Membership:
         """Time of the loop at which the coordinator last answered, or a consumer began."""
         self._missing_since: float | None = None
         """Time of the loop since which no partition is assigned, and the state topic is unknown."""
-        self._away: tuple[float, str] | None = None
-        """Since the coordinator does not answer: when to ask why again, and what was the reason last."""
 
     @property
     def assignment(self) -> Assignment:
@@ -92,8 +88,8 @@ class Membership:
             except KafkaMisconfigured as error:
                 reason, advice = str(error), error.advice
             except InvalidSessionTimeoutError:
-                refused = outside_the_brokers_limits(self._settings)
-                reason, advice = str(refused), refused.advice
+                cause = causes.session_timeout(self._settings)
+                reason, advice = str(cause), cause.advice
             except Exception as error:  # noqa: BLE001 - whatever the client raises, the next consumer begins anew
                 if not isinstance(error, UNAVAILABLE):
                     self._telemetry.unexpected(None, error)
@@ -120,7 +116,7 @@ class Membership:
             metadata_max_age_ms=int(METADATA_S * 1000),
         )
         try:
-            await start(consumer, self._settings, self._settings.request_timeout_s * 2)
+            await start(consumer, self._settings.request_timeout_s * 2)
             self._answered_at = anyio.current_time()
             watch_heartbeats(consumer, anyio.current_time, self.answered)
             consumer.subscribe([self._settings.state_topic], listener=_Listener(self, consumer, self._telemetry))
@@ -132,12 +128,11 @@ class Membership:
                 if is_silent or not is_known:
                     self._suspect()
                 if is_known:
-                    self._away = None
                     self._telemetry.coordinator_known()
                 elif credentials(self._settings) != began_with:  # with which the old one would be refused each time
                     return "the password or the certificates have changed"
                 elif is_silent:
-                    self._telemetry.coordinator_away(await self._why_away())
+                    self._telemetry.coordinator_away("")
                 await anyio.sleep(0.2)
             return f"the group's coordinator has not answered for {silent_s:.0f} s"
         finally:
@@ -155,17 +150,8 @@ class Membership:
             return
         self._missing_since = self._missing_since or now
         if now - self._missing_since > MISSING_S:
-            missing = topic_missing(topic)
+            missing = state_topic_missing(topic)
             self._telemetry.refused(str(missing), missing.advice)
-
-    async def _why_away(self) -> str:
-        """What an operator must change before the brokers let us in again, as far as is known."""
-        ask_at, why = self._away or (anyio.current_time() + ASK_EVERY_S, "")
-        if self._settings.is_guarded and anyio.current_time() >= ask_at:
-            refused = await refusal(self._settings, options(self._settings))
-            ask_at, why = anyio.current_time() + ASK_EVERY_S, f"{refused}; {refused.advice}" if refused else ""
-        self._away = ask_at, why
-        return why
 
 
 class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
@@ -187,16 +173,3 @@ class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         now = anyio.current_time()
         self._membership.assigned(Assignment(partitions, True, member_id(self._consumer), now))  # noqa: FBT003 - settled
         self._membership.answered(now, is_confirmed=True)
-
-
-def outside_the_brokers_limits(
-    settings: KafkaSettings, limits_s: tuple[float, float] | None = None
-) -> KafkaMisconfigured:
-    """The error of a session timeout that the brokers do not allow; their limits in seconds, where they are known."""
-    own_s = settings.session_timeout.total_seconds()
-    allowed = "what" if limits_s is None else f"the {limits_s[0]:g} to {limits_s[1]:g} s that"
-    return KafkaMisconfigured(
-        f"kafka.session_timeout = {own_s:g} s is not within {allowed} the brokers allow "
-        "(group.min.session.timeout.ms, group.max.session.timeout.ms)",
-        advice="change kafka.session_timeout, or the brokers' limits",
-    )

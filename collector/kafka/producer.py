@@ -12,7 +12,7 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
-from collector.errors import KafkaMisconfigured
+from collector.kafka import causes
 from collector.kafka.connection import CLOSE_S, options, start, stop
 from collector.kafka.hooks import TransactionHook, cancel_sender, set_lz4_level
 from collector.kafka.settings import KafkaSettings
@@ -58,7 +58,7 @@ async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterato
     )
     try:
         try:
-            await start(producer, settings, settings.commit_deadline_s)
+            await start(producer, settings.commit_deadline_s)
         except Exception as error:
             raise translated(error, settings) from error
         yield producer
@@ -93,28 +93,10 @@ def translated(error: Exception, settings: KafkaSettings) -> Exception:
         case ProducerFenced() | InvalidProducerEpoch():
             return Fenced("another process took the partition over")
         case TransactionalIdAuthorizationFailed():
-            return no_permission()
+            return causes.transactional_id_denied(settings)
         case InvalidTransactionTimeout():
-            return too_long_for_the_brokers(settings)
+            return causes.transaction_timeout(settings)
         case TimeoutError():
             return TimeoutError("the transaction did not end within its deadline")
         case _:
             return error
-
-
-def no_permission() -> KafkaMisconfigured:
-    """The error of a user that may not use the transactional ids."""
-    return KafkaMisconfigured(
-        "no permission for the transactional ids",
-        advice="allow the collector's user to Describe and Write transactional ids that begin with kafka.group",
-    )
-
-
-def too_long_for_the_brokers(settings: KafkaSettings, limit_s: float | None = None) -> KafkaMisconfigured:
-    """The error of a transaction timeout above the brokers' limit, in seconds where it is known."""
-    own_s = settings.transaction_timeout.total_seconds()
-    limit = "the brokers allow" if limit_s is None else f"the {limit_s:g} s that the brokers allow"
-    return KafkaMisconfigured(
-        f"kafka.transaction_timeout = {own_s:g} s is longer than {limit} (transaction.max.timeout.ms)",
-        advice="lower kafka.transaction_timeout, or raise the brokers' limit",
-    )

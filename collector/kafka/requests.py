@@ -36,34 +36,27 @@ _NO_PRODUCER = -1
 """The id and epoch of no producer: the broker checks the permission for its request, then refuses the producer."""
 
 
+def _array(**fields: Any) -> Array:  # noqa: ANN401 - aiokafka has no types
+    return Array(*fields.items())
+
+
+_BROKERS = _array(node_id=Int32, host=_TEXT, port=Int32, rack=_TEXT)
+_REPLICAS = {"replicas": Array(Int32), "in_sync": Array(Int32), "offline": Array(Int32)}
+_PARTITIONS = _array(error_code=Int16, partition=Int32, leader=Int32, leader_epoch=Int32, **_REPLICAS)
+_TOPICS = _array(error_code=Int16, name=_TEXT, is_internal=Boolean, partitions=_PARTITIONS, allowed=Int32)
+_MEMBERS = _array(member_id=_TEXT, client_id=_TEXT, client_host=_TEXT, metadata=Bytes, assignment=Bytes)
+_GROUP_TEXTS = {"group": _TEXT, "state": _TEXT, "protocol_type": _TEXT, "protocol": _TEXT}
+_GROUPS = _array(error_code=Int16, **_GROUP_TEXTS, members=_MEMBERS, allowed=Int32)
+
+
 class _MetadataResponse(Response):  # type: ignore[misc]
     API_KEY, API_VERSION = 3, 8
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        ("brokers", Array(("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT))),
+        ("brokers", _BROKERS),
         ("cluster_id", _TEXT),
         ("controller_id", Int32),
-        (
-            "topics",
-            Array(
-                ("error_code", Int16),
-                ("name", _TEXT),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    Array(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", Array(Int32)),
-                        ("in_sync", Array(Int32)),
-                        ("offline", Array(Int32)),
-                    ),
-                ),
-                ("allowed", Int32),
-            ),
-        ),
+        ("topics", _TOPICS),
         ("allowed", Int32),
     )
 
@@ -91,30 +84,7 @@ class _TopicsRequest(Request[_MetadataStruct]):  # type: ignore[misc]
 
 class _GroupsResponse(Response):  # type: ignore[misc]
     API_KEY, API_VERSION = 15, 3
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "groups",
-            Array(
-                ("error_code", Int16),
-                ("group", _TEXT),
-                ("state", _TEXT),
-                ("protocol_type", _TEXT),
-                ("protocol", _TEXT),
-                (
-                    "members",
-                    Array(
-                        ("member_id", _TEXT),
-                        ("client_id", _TEXT),
-                        ("client_host", _TEXT),
-                        ("metadata", Bytes),
-                        ("assignment", Bytes),
-                    ),
-                ),
-                ("allowed", Int32),
-            ),
-        ),
-    )
+    SCHEMA = Schema(("throttle_time_ms", Int32), ("groups", _GROUPS))
 
 
 class _GroupsStruct(RequestStruct):  # type: ignore[misc]

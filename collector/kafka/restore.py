@@ -157,7 +157,7 @@ async def _reader(
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
     )
     try:
-        await start(reader, settings, settings.commit_deadline_s)
+        await start(reader, settings.commit_deadline_s)
         if places:
             reader.assign(list(places))
         yield reader

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import anyio
-import structlog
 from aiokafka.errors import (
     InvalidTimestampError,
     InvalidTopicError,
@@ -24,10 +23,10 @@ from msgspec import Struct
 from collector.cloudevents import Message
 from collector.crash import crash_point, is_armed
 from collector.errors import KafkaMisconfigured
-from collector.kafka.header import StateLost, topic_missing
+from collector.kafka import causes
+from collector.kafka.header import StateLost, state_topic_missing
 from collector.kafka.producer import MAX_BATCH_BYTES, Producer, translated
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import wrong_partitions
 
 _partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so topics co-partition with downstream ones
 _Batches = dict[tuple[str, int], list[BatchBuilder]]
@@ -75,7 +74,7 @@ async def _transact(
     above: Mapping[int, int],
 ) -> Mapping[int, int]:
     # 1.
-    batches = await _packed(producer, messages, settings.topic_prefix)
+    batches = await _packed(producer, settings, messages)
     await _check_state_topic(producer, settings)
     for partition, records in state.items():
         _pack_state(producer, batches[settings.state_topic, partition], records)
@@ -86,7 +85,7 @@ async def _transact(
     try:
         await producer.transactions.register(batches)
     except TopicAuthorizationFailedError as denied:
-        raise _refused(min(denied.args[0]), denied) or denied from denied
+        raise _misconfiguration(settings, min(denied.args[0]), denied) or denied from denied
     # 4.
     sent: list[_Sent] = []
     try:
@@ -100,7 +99,7 @@ async def _transact(
     await asyncio.wait([each.future for each in sent])
     errors = [(each.topic, error) for each in sent if (error := each.future.exception()) is not None]
     if errors:
-        raise _first_to_change(errors, settings.state_topic)
+        raise _first_to_change(settings, errors)
     crash_point("after_sends")
     # 6.
     landed = _landed([each for each in sent if each.topic == settings.state_topic], above)
@@ -140,11 +139,11 @@ def _landed(sent: Sequence[_Sent], above: Mapping[int, int]) -> Mapping[int, int
 async def _check_state_topic(producer: Producer, settings: KafkaSettings) -> None:
     """Raise Refused when the state topic was deleted, or created again by a broker with settings of its own."""
     try:
-        partitions = await _partitions(producer, settings.state_topic)
+        partitions = await _partitions(producer, settings, settings.state_topic)
     except KafkaMisconfigured as refused:
-        raise topic_missing(settings.state_topic) if refused.is_missing else refused from refused
+        raise state_topic_missing(settings.state_topic) if refused.is_missing else refused from refused
     if len(partitions) != settings.state_partitions:
-        raise wrong_partitions(settings, len(partitions))
+        raise causes.state_partitions(settings, len(partitions))
 
 
 def _pack_state(producer: Producer, place: list[BatchBuilder], records: Mapping[bytes, bytes | None]) -> None:
@@ -159,9 +158,12 @@ def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
         future.exception()
 
 
-async def _packed(producer: Producer, messages: Sequence[Message], prefix: str) -> _Batches:
+async def _packed(producer: Producer, settings: KafkaSettings, messages: Sequence[Message]) -> _Batches:
     """The messages in batches, by partition; each key's in their order."""
-    partitions = {name: await _partitions(producer, prefix + name) for name in {each.topic for each in messages}}
+    prefix = settings.topic_prefix
+    partitions = {
+        name: await _partitions(producer, settings, prefix + name) for name in {each.topic for each in messages}
+    }
     batches: _Batches = defaultdict(list)
     places: dict[tuple[str, bytes], list[BatchBuilder]] = {}
     for message in messages:
@@ -194,53 +196,39 @@ def _in_turns(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder
         left = going_on
 
 
-async def _partitions(producer: Producer, topic: str) -> list[int]:
+async def _partitions(producer: Producer, settings: KafkaSettings, topic: str) -> list[int]:
     try:
         return sorted(await producer.partitions_for(topic))
     except UnknownTopicOrPartitionError as error:  # so it says too when nobody answered in time
         if not await producer.client.force_metadata_update() or topic in producer.client.cluster.topics():
             raise KafkaConnectionError(f"no broker described the topic {topic} in time") from error
-        raise _refused(topic, error) or error from error
+        raise _misconfiguration(settings, topic, error) or error from error
     except KafkaError as error:
-        raise _refused(topic, error) or error from error
+        raise _misconfiguration(settings, topic, error) or error from error
 
 
-def _first_to_change(errors: Sequence[tuple[str, BaseException]], state_topic: str) -> BaseException:
+def _first_to_change(settings: KafkaSettings, errors: Sequence[tuple[str, BaseException]]) -> BaseException:
     """Of the errors of one transaction's sends, by topic, one that an operator can act on, else the first.
 
     A topic that is refused spoils the others' sends too. A timestamp that even the state topic refuses is no matter of
     one topic: the clock is wrong.
     """
     for topic, error in errors:
-        if isinstance(error, InvalidTimestampError) and topic == state_topic:
-            return _dated_wrongly(None)
-    return next(filter(None, (_refused(topic, error) for topic, error in errors)), errors[0][1])
+        if isinstance(error, InvalidTimestampError) and topic == settings.state_topic:
+            return causes.timestamps_refused(None)
+    return next(filter(None, (_misconfiguration(settings, topic, error) for topic, error in errors)), errors[0][1])
 
 
-def _dated_wrongly(topic: str | None) -> KafkaMisconfigured:
-    what = f"the topic {topic}" if topic else "Kafka"
-    return KafkaMisconfigured(
-        f"{what} refuses the records' timestamps: this machine's clock is further from the brokers' than "
-        "message.timestamp.after.max.ms and message.timestamp.before.max.ms allow",
-        advice="set this machine's clock right (NTP), or the brokers': the collector then goes on by itself",
-        topic=topic,
-    )
-
-
-def _refused(topic: str, error: BaseException) -> KafkaMisconfigured | None:
-    """The error as what an operator must change; None when it is not one of those."""
-    if isinstance(error, InvalidTimestampError):
-        return _dated_wrongly(topic)
-    if isinstance(error, TopicAuthorizationFailedError):
-        advice = f"allow the collector's user to Describe and Write the topic {topic}"
-        return KafkaMisconfigured(f"no permission to write to {topic}", advice=advice, topic=topic)
-    if isinstance(error, UnknownTopicOrPartitionError | InvalidTopicError):
-        advice = f"create the topic {topic}, or restart the collector, which creates it (kafka.create_topics)"
-        return KafkaMisconfigured(f"the topic {topic} is missing", advice=advice, topic=topic, is_missing=True)
-    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
-        advice = f"set max.message.bytes of {topic} to 1048588 or more"
-        return KafkaMisconfigured(
-            f"the topic {topic} refuses batches of {MAX_BATCH_BYTES} bytes", advice=advice, topic=topic
-        )
-    structlog.get_logger().debug("send_failed", topic=topic, error=repr(error))
-    return None
+def _misconfiguration(settings: KafkaSettings, topic: str, error: BaseException) -> KafkaMisconfigured | None:
+    """The error of a topic as what an operator must change; None when it is not one of those."""
+    match error:
+        case InvalidTimestampError():
+            return causes.timestamps_refused(topic)
+        case TopicAuthorizationFailedError():
+            return causes.topic_denied(settings, topic, "Write")
+        case UnknownTopicOrPartitionError() | InvalidTopicError():
+            return causes.topic_missing(topic)
+        case MessageSizeTooLargeError() | RecordListTooLargeError():
+            return causes.message_size(topic, f"a batch of {MAX_BATCH_BYTES} bytes was refused", of_one_topic=True)
+        case _:
+            return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import load
-from collector.kafka import connection, refusal
+from collector.kafka import causes
 from collector.secrets import MAX_FILE_BYTES, MIN_LENGTH
 from collector.worker import CREDENTIALS_CHECK_INTERVAL
 
@@ -33,7 +33,7 @@ def test_every_table_of_kafka_is_shown() -> None:
 
 @pytest.mark.parametrize("words", SAID)
 def test_what_it_says_is_what_is_said(words: str) -> None:
-    assert words in inspect.getsource(refusal) + inspect.getsource(connection)
+    assert words in inspect.getsource(causes)
 
 
 def test_its_numbers_are_the_code_s() -> None:

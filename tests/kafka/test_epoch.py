@@ -54,7 +54,7 @@ class Place:
         """Return when no broker knows the topics any more."""
         async with admin(self.settings) as client:
             await client.delete_topics(list(topics))
-            while await describe(client, list(topics)):  # noqa: ASYNC110 - brokers announce nothing
+            while await describe(client, self.settings, list(topics)):  # noqa: ASYNC110 - brokers announce nothing
                 await anyio.sleep(0.05)
 
     async def committed(self, topic: str) -> list[tuple[bytes, bytes]]:

@@ -1,4 +1,4 @@
-"""What the daemon would find in Kafka, and what it would be allowed to do there. Changes nothing."""
+"""What the daemon will find in Kafka, and what it may do there: the lines of `check`. Changes nothing."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import anyio
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResourceType
 from aiokafka.errors import (
     BrokerResponseError,
     CoordinatorLoadInProgressError,
@@ -17,195 +18,177 @@ from aiokafka.errors import (
 )
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import requests as questions
+from collector.kafka import causes, requests
 from collector.kafka.claim import verify_claimed
-from collector.kafka.group import outside_the_brokers_limits
-from collector.kafka.producer import no_permission, too_long_for_the_brokers
-from collector.kafka.requests import READ, WRITE, SeenTopic
+from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, TopicMetadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import Topic, absent, admin, configs_of, create, verify_events, verify_state
+from collector.kafka.topics import Topic, admin, create, verify_events, verify_state
 
 T = TypeVar("T")
 
 Line = tuple[str, str | KafkaMisconfigured]
-"""What was looked at, and how it is, or why it is not as it must be."""
+"""The name of what was checked, and its state, or why it is not as it must be."""
 
-_NONE, _UNKNOWN, _DENIED = 0, 3, 29
-_ADD_PARTITIONS_TO_TXN, _VERIFIES = 24, 4
-"""The request, and its first version, with which brokers verify transactions among themselves."""
-_COORDINATED_S = 10.0
-"""A cluster's first coordinators take some seconds: it creates topics of its own for them."""
-_LOOK_AGAIN_S = 0.2
+ADD_PARTITIONS_TO_TXN, VERIFYING_VERSION = 24, 4
+"""The request, and its first version, with which brokers verify transactions among themselves (KIP-890)."""
+COORDINATOR_TIMEOUT_S = 10.0
+"""The first coordinators of a cluster take some seconds: it creates internal topics for them."""
+_RETRY_S = 0.2
 
 
 async def probe(
     settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str], partitions: Iterable[int]
 ) -> AsyncGenerator[Line, None]:
-    """A line for the brokers, each topic, the transactional ids of these state partitions, and the group.
+    """Lines for the brokers, their limits, each topic, the transactional ids of these state partitions, and the group.
 
-    Raises Refused, KafkaError, OSError or TimeoutError when there is nobody to be asked.
+    Raises KafkaError, OSError or TimeoutError when the brokers cannot be used: `diagnose` finds why. Raises
+    KafkaMisconfigured for a password or a certificate that cannot be read.
     """
     names = [settings.topic_prefix + name for name in sorted(event_topics)]
-    latest = {settings.topic_prefix + name for name in compacted}
+    compacted_names = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
         brokers = [broker["node_id"] for broker in (await client.describe_cluster())["brokers"]]
-        nodes = len(brokers)
-        yield "kafka", await _said(_brokers(client, settings, nodes))
-        yield "timeouts", await _said(_timeouts(client, settings, brokers))
-        seen = await questions.topics(client, [settings.state_topic, *names])
-        said = await _topics(client, settings, seen, latest, is_large_enough=nodes >= settings.replication_factor)
-        for name in (settings.state_topic, *names):
-            yield f"topic {name}", said[name]
-        yield "transactional ids", await _said(_transactional_ids(client, settings, sorted(partitions)))
-        yield f"group {settings.group}", await _said(_group(client, settings))
+        yield "kafka", await _result(_brokers(client, settings, len(brokers)))
+        yield "timeouts", await _result(_timeouts(client, settings, brokers))
+        topics = _Topics(client, settings, compacted_names, has_enough=len(brokers) >= settings.replication_factor)
+        results = await topics.results([settings.state_topic, *names])
+        for name, result in results.items():
+            yield f"topic {name}", result
+        yield "transactional ids", await _result(_transactional_ids(client, settings, sorted(partitions)))
+        yield f"group {settings.group}", await _result(_group(client, settings))
 
 
-async def _said(looking: Awaitable[str]) -> str | KafkaMisconfigured:
+async def _result(check: Awaitable[str]) -> str | KafkaMisconfigured:
     try:
-        return await looking
-    except KafkaMisconfigured as refused:
-        return refused
+        return await check
+    except KafkaMisconfigured as misconfigured:
+        return misconfigured
     except BrokerResponseError as error:
-        return KafkaMisconfigured(
-            f"the brokers say {error.message or type(error).__name__}", advice="look at their logs"
-        )
+        return causes.broker_error(error)
 
 
-async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, nodes: int) -> str:
-    """Refuse brokers that do not verify that what they are sent belongs to an open transaction (KIP-890, Kafka 3.6).
-
-    On older ones a message that is late on the network can end up in a later transaction.
-    """
-    if (await questions.newest_versions(client)).get(_ADD_PARTITIONS_TO_TXN, 0) < _VERIFIES:
-        raise KafkaMisconfigured(
-            "the brokers are older than Apache Kafka 3.6, and do not verify transactions",
-            advice="upgrade them: exactly once cannot be promised on these",
-        )
-    count = f"{nodes} broker{'' if nodes == 1 else 's'}"
-    if nodes < settings.replication_factor:
-        told = f"kafka.replication_factor is {settings.replication_factor}, with {count}"
-        raise KafkaMisconfigured(told, advice="lower it, or wait for the other brokers")
-    return f"{count} at {settings.bootstrap_servers}, Apache Kafka 3.6 or newer"
+async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, count: int) -> str:
+    if (await requests.max_versions(client)).get(ADD_PARTITIONS_TO_TXN, 0) < VERIFYING_VERSION:
+        raise causes.brokers_too_old()
+    if count < settings.replication_factor:
+        raise causes.too_few_brokers(settings, count)
+    return f"{_counted(count, 'broker')} at {settings.bootstrap_servers}, Apache Kafka 3.6 or newer"
 
 
 async def _timeouts(client: AIOKafkaAdminClient, settings: KafkaSettings, brokers: Iterable[int]) -> str:
-    """Refuse timeouts that a broker does not allow; it would refuse each producer, or the membership in the group."""
-    seen = await questions.broker_settings(client, brokers)
-    if not seen:
+    """Compare timeouts with the limits of every broker, which would refuse the producers or the membership."""
+    configs = (await requests.configs(client, ConfigResourceType.BROKER, map(str, brokers))).values()
+    if not configs:
         return "not compared: the brokers' limits may not be seen (DescribeConfigs on the cluster)"
-    longest_s = min(int(each["transaction.max.timeout.ms"]) for each in seen) / 1000
-    if settings.transaction_timeout.total_seconds() > longest_s:
-        raise too_long_for_the_brokers(settings, longest_s)
-    least_s = max(int(each["group.min.session.timeout.ms"]) for each in seen) / 1000
-    most_s = min(int(each["group.max.session.timeout.ms"]) for each in seen) / 1000
-    if not least_s <= settings.session_timeout.total_seconds() <= most_s:
-        raise outside_the_brokers_limits(settings, (least_s, most_s))
+    max_transaction_s = min(int(each["transaction.max.timeout.ms"]) for each in configs) / 1000
+    if settings.transaction_timeout.total_seconds() > max_transaction_s:
+        raise causes.transaction_timeout(settings, max_transaction_s)
+    min_session_s = max(int(each["group.min.session.timeout.ms"]) for each in configs) / 1000
+    max_session_s = min(int(each["group.max.session.timeout.ms"]) for each in configs) / 1000
+    if not min_session_s <= settings.session_timeout.total_seconds() <= max_session_s:
+        raise causes.session_timeout(settings, (min_session_s, max_session_s))
     return "kafka.transaction_timeout and kafka.session_timeout are within the brokers' limits"
 
 
-async def _topics(
-    client: AIOKafkaAdminClient,
-    settings: KafkaSettings,
-    seen: Mapping[str, SeenTopic],
-    latest: Collection[str],
-    *,
-    is_large_enough: bool,
-) -> Mapping[str, str | KafkaMisconfigured]:
-    missing = [name for name, topic in seen.items() if topic.error == _UNKNOWN]
-    there = [name for name, topic in seen.items() if topic.error == _NONE]
-    impossible: Mapping[str, KafkaMisconfigured] = {}
-    if missing and settings.create_topics and is_large_enough:
-        impossible = await create(client, settings, missing, latest, only_ask=True)
-    configs = await configs_of(client, there)
+class _Topics:
+    """The state topic and the event topics, by their full names."""
 
-    async def look(name: str) -> str:
-        topic = seen[name]
-        if topic.error == _DENIED:
-            raise KafkaMisconfigured("no permission to see it", advice=_allow("Describe", name, settings))
-        if topic.error == _UNKNOWN:
-            if not settings.create_topics:
-                raise absent([name])
-            if not is_large_enough:
-                raise KafkaMisconfigured(
-                    "cannot be created", advice="there are too few brokers for kafka.replication_factor"
-                )
-            if name in impossible:
-                raise impossible[name]
-            return "does not exist yet: the first start creates it"
-        if topic.error != _NONE:
-            raise for_code(topic.error)
-        return await _existing(settings, name, topic, configs.get(name), is_compacted=name in latest, others=there)
+    def __init__(
+        self, client: AIOKafkaAdminClient, settings: KafkaSettings, compacted: Collection[str], *, has_enough: bool
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._compacted = compacted
+        self._has_enough = has_enough
+        """There are as many brokers as replicas."""
 
-    return {name: await _said(look(name)) for name in seen}
+    async def results(self, names: Sequence[str]) -> Mapping[str, str | KafkaMisconfigured]:
+        described = await requests.topic_metadata(self._client, names)
+        missing = [name for name in names if described[name].error == UNKNOWN_TOPIC]
+        existing = [name for name in names if described[name].error == NO_ERROR]
+        not_creatable: Mapping[str, KafkaMisconfigured] = {}
+        if missing and self._settings.create_topics and self._has_enough:
+            not_creatable = await create(self._client, self._settings, missing, self._compacted, validate_only=True)
+        configs = await requests.configs(self._client, ConfigResourceType.TOPIC, existing)
 
+        async def check(name: str) -> str:
+            topic = described[name]
+            if topic.error == UNKNOWN_TOPIC:
+                return self._missing(name, not_creatable)
+            if topic.error == TOPIC_DENIED:
+                raise causes.topic_denied(self._settings, name, "Describe")
+            if topic.error != NO_ERROR:
+                raise for_code(topic.error)
+            return await self._existing(name, topic, configs.get(name), existing)
 
-async def _existing(
-    settings: KafkaSettings,
-    name: str,
-    topic: SeenTopic,
-    configs: Mapping[str, str] | None,
-    *,
-    is_compacted: bool,
-    others: Sequence[str],
-) -> str:
-    is_state = name == settings.state_topic
-    if not topic.allows(WRITE):
-        raise KafkaMisconfigured("no permission to write to it", advice=_allow("Write", name, settings))
-    if is_state and not topic.allows(READ):
-        raise KafkaMisconfigured("no permission to read it", advice=_allow("Read", name, settings))
-    if topic.leaderless:
-        told = f"{topic.leaderless} of its {topic.partitions} partitions have no leader"
-        raise KafkaMisconfigured(told, advice="start the brokers that hold them")
-    known = Topic(topic.partitions, configs or {})
-    if is_state:
-        verify_state(settings, known)
-        await verify_claimed(settings, [each.removeprefix(settings.topic_prefix) for each in others if each != name])
-    else:
-        verify_events(name, known, is_compacted)
-    unseen = "" if configs else "; its settings may not be seen (DescribeConfigs), and are taken for right"
-    return f"{topic.partitions} partition{'' if topic.partitions == 1 else 's'}{unseen}"
+        return {name: await _result(check(name)) for name in names}
 
+    def _missing(self, name: str, not_creatable: Mapping[str, KafkaMisconfigured]) -> str:
+        if not self._settings.create_topics:
+            raise causes.topics_missing([name])
+        if not self._has_enough:
+            raise causes.too_few_brokers(self._settings)
+        if name in not_creatable:
+            raise not_creatable[name]
+        return "does not exist yet: the first start creates it"
 
-def _allow(operation: str, topic: str, settings: KafkaSettings) -> str:
-    who = settings.sasl.username if settings.sasl else "the collector's user"
-    return f"allow {who} to {operation} the topic {topic}"
+    async def _existing(
+        self, name: str, topic: TopicMetadata, configs: Mapping[str, str] | None, existing: Sequence[str]
+    ) -> str:
+        settings, is_state = self._settings, name == self._settings.state_topic
+        if not topic.allows(WRITE):
+            raise causes.topic_denied(settings, name, "Write")
+        if is_state and not topic.allows(READ):
+            raise causes.topic_denied(settings, name, "Read")
+        if topic.leaderless:
+            raise causes.leaderless(name, topic.leaderless, topic.partitions)
+        known = Topic(topic.partitions, configs or {})
+        if is_state:
+            verify_state(settings, known)
+            events = [each.removeprefix(settings.topic_prefix) for each in existing if each != name]
+            await verify_claimed(settings, events)
+        else:
+            verify_events(name, known, is_compacted=name in self._compacted)
+        unseen = "" if configs else "; its settings may not be seen (DescribeConfigs), and are not verified"
+        return _counted(topic.partitions, "partition") + unseen
 
 
 async def _transactional_ids(client: AIOKafkaAdminClient, settings: KafkaSettings, partitions: Sequence[int]) -> str:
     try:
         for partition in partitions:
             name = settings.transactional_id(partition)
-            ask = partial(questions.may_transact, client, transactional_id=name, topic=settings.state_topic)
-            await _coordinated(client, name, ask, transactional=True)
+            verify = partial(
+                requests.verify_transactional_id, client, transactional_id=name, topic=settings.state_topic
+            )
+            await _at_coordinator(client, name, verify, is_transactional=True)
     except TransactionalIdAuthorizationFailed:
-        raise no_permission() from None
+        raise causes.transactional_id_denied(settings) from None
     return f"{settings.group}-{settings.state_topic}-* may be used"
 
 
 async def _group(client: AIOKafkaAdminClient, settings: KafkaSettings) -> str:
-    refused = KafkaMisconfigured(
-        "no permission to join it", advice=f"allow the collector's user to Read the group {settings.group}"
-    )
     try:
-        ask = partial(questions.group_members, client, group=settings.group)
-        members, is_allowed = await _coordinated(client, settings.group, ask, transactional=False)
+        describe = partial(requests.describe_group, client, group=settings.group)
+        members, is_allowed = await _at_coordinator(client, settings.group, describe, is_transactional=False)
     except GroupAuthorizationFailedError:
-        raise refused from None
+        raise causes.group_denied(settings) from None
     if not is_allowed:
-        raise refused
-    return f"may be joined, and has {members or 'no'} member{'' if members == 1 else 's'}"
+        raise causes.group_denied(settings)
+    return f"may be joined, and has {_counted(members, 'member')}"
 
 
-async def _coordinated(
-    client: AIOKafkaAdminClient, key: str, ask: Callable[[int], Awaitable[T]], *, transactional: bool
+async def _at_coordinator(
+    client: AIOKafkaAdminClient, key: str, request: Callable[[int], Awaitable[T]], *, is_transactional: bool
 ) -> T:
-    """What the coordinator of the key answers, once there is one. Raises what the brokers say against the question."""
-    with anyio.move_on_after(_COORDINATED_S):
+    """What the coordinator of the key responds, as soon as one is available. Raises the error that it responds with."""
+    with anyio.move_on_after(COORDINATOR_TIMEOUT_S):
         while True:
             try:
-                return await ask(await questions.coordinator(client, key, transactional=transactional))
+                return await request(await requests.coordinator(client, key, is_transactional=is_transactional))
             except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
-                await anyio.sleep(_LOOK_AGAIN_S)
-    keys = "transaction.state.log.replication.factor" if transactional else "offsets.topic.replication.factor"
-    advice = f"look at the brokers' logs: with fewer than three of them, {keys} must be lowered"
-    raise KafkaMisconfigured("the brokers have no coordinator for it", advice=advice)
+                await anyio.sleep(_RETRY_S)
+    raise causes.no_coordinator(is_transactional=is_transactional)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
