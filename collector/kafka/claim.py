@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from collector.kafka.header import BARRIER, HEADER, TRUNCATED, HeaderMissing, new_header
 from collector.kafka.producer import Producer, opened
-from collector.kafka.restore import reported_ends, search
+from collector.kafka.reader import reported_ends
+from collector.kafka.restore import search
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.transaction import transact
 

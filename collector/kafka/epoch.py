@@ -25,7 +25,8 @@ from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka.connection import reason_of
 from collector.kafka.header import BARRIER, TRUNCATED, StateLost, verify_header
 from collector.kafka.producer import Fenced, Producer, opened
-from collector.kafka.restore import Progress, restore
+from collector.kafka.reader import Progress
+from collector.kafka.restore import restore
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.transaction import transact
 from collector.telemetry.kafka import KafkaTelemetry

@@ -82,7 +82,7 @@ async def test_an_epoch_that_cannot_begin_ends_in_time(
     proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, direction: Direction
 ) -> None:
     """While it takes over, and while it restores, which has a deadline on progress."""
-    monkeypatch.setattr("collector.kafka.restore.MAX_STALL_S", DEADLINE_S / 2)
+    monkeypatch.setattr("collector.kafka.reader.MAX_STALL_S", DEADLINE_S / 2)
     place = Place(proxy, proxied, prefix, 3, TIMEOUT_S)
     await place.ensure()
     publishers = [Publisher(place, partition) for partition in range(3)]

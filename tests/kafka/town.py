@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader
-from collector.kafka.follow import Followed
+from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import Faults
@@ -173,7 +173,7 @@ def read(told: Sequence[Told]) -> Reader:
     """As the demo's reader."""
     reader = Reader()
     for each in told:
-        reader.note(Followed(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
+        reader.note(ConsumedMessage(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
     return reader
 
 
