@@ -71,8 +71,8 @@ class StreamHandle:
                 self._refused = error
                 raise EpochEnded from error
             except EpochEnded:
-                if holding.over is not None and not isinstance(holding.over, Fenced | KafkaMisconfigured):
-                    self._failures = [*self._failures[-1:], reason_of(holding.over)]
+                if holding.failure is not None and not isinstance(holding.failure, Fenced | KafkaMisconfigured):
+                    self._failures = [*self._failures[-1:], reason_of(holding.failure)]
                 raise
             self._refused, self._refusals, self._failures = None, 0, []
 

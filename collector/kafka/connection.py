@@ -72,13 +72,13 @@ def credentials(settings: KafkaSettings) -> bytes:
     return digest.digest()
 
 
-async def start(client: Client, timeout_s: float) -> None:
+async def start_client(client: Client, timeout_s: float) -> None:
     """Start a client. Raises TimeoutError after `timeout_s`, or what the client raises: mostly one of UNAVAILABLE."""
     with anyio.fail_after(timeout_s):
         await client.start()
 
 
-async def stop(client: Client, timeout_s: float = CLOSE_S) -> bool:
+async def stop_client(client: Client, timeout_s: float = CLOSE_S) -> bool:
     """Stop a client, also when this task is cancelled; return whether it stopped in time, or is left behind.
 
     The client stops in a task of its own. aiokafka cancels its own tasks and awaits them, and does not catch their

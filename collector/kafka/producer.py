@@ -1,4 +1,4 @@
-"""The transactional producer: what the promise needs of aiokafka's, how it is opened and how it is closed."""
+"""The transactional producer: how it is opened, closed, and how its errors are translated."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,28 +13,29 @@ from aiokafka.errors import (
 )
 
 from collector.kafka import causes
-from collector.kafka.connection import CLOSE_S, options, start, stop
+from collector.kafka.connection import CLOSE_S, options, start_client, stop_client
 from collector.kafka.hooks import TransactionHook, cancel_sender, set_lz4_level
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
-"""Of a prebuilt batch: prebuilt batches are not split, so one must fit into the topic's max.message.bytes (1 MiB)."""
+"""Of a prebuilt batch. Prebuilt batches are not split, so each must fit into the topic's max.message.bytes (1 MiB)."""
 LZ4_LEVEL = 1
-"""aiokafka's is 9: a third of all the time that a backfill takes, for a fifth less on the wire. librdkafka's is 1."""
+"""As in librdkafka. At aiokafka's level of 9, compression takes a third of a backfill's time and saves a fifth of the
+bytes."""
 set_lz4_level(LZ4_LEVEL)
 _DROP_S = 1.0
 """How long a producer that did not stop may take to close its connections."""
 
 
 class Fenced(Exception):  # noqa: N818 - named by what happened
-    """Another process has taken the transactional id over: nothing of this producer can be committed any more."""
+    """Another process uses the transactional id now: nothing of this producer can be committed any more."""
 
 
 class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
-    """A producer that also knows how its transactions are registered and ended, and why the last one failed."""
+    """A producer that controls how its transactions are registered and ended, and keeps why the last one failed."""
 
     transactions: TransactionHook
-    """Set once it is started."""
+    """Available once the producer is started."""
     failure: Exception | None = None
     """Why the last transaction did not commit, translated; None while each one did."""
 
@@ -45,9 +46,10 @@ class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
 
 @asynccontextmanager
 async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterator[Producer]:
-    """A producer that has fenced every earlier one of its id and ended what that left open; closed at the end.
+    """A producer that has fenced every earlier one of its id and aborted their open transaction; closed at the end.
 
-    Raises Fenced, Refused, KafkaError, OSError or TimeoutError when it cannot be opened.
+    Raises KafkaMisconfigured for what an operator must change; Fenced, KafkaError, OSError or TimeoutError when it
+    cannot be opened, and may be later.
     """
     producer = Producer(
         **options(settings),
@@ -58,7 +60,7 @@ async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterato
     )
     try:
         try:
-            await start(producer, settings.commit_deadline_s)
+            await start_client(producer, settings.commit_deadline_s)
         except Exception as error:
             raise translated(error, settings) from error
         yield producer
@@ -68,27 +70,26 @@ async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterato
 
 
 async def _close(producer: Producer) -> None:
-    """Abort what is open, since stop() does not and readers would stall; then close, or leave it behind.
+    """Abort the open transaction, since stop() does not and consumers would stall; then close, within CLOSE_S.
 
-    Soon, since the next epoch waits for it, and aborts what is still open. A Kafka that did not answer the commit is
-    not asked to abort it.
+    The next epoch waits for this, and aborts what is still open. After a commit that Kafka did not respond to, no abort
+    is requested: it would not be responded to either.
     """
-    ends = anyio.current_time() + CLOSE_S
+    deadline = anyio.current_time() + CLOSE_S
     if producer.failure is not None and not isinstance(producer.failure, Fenced | TimeoutError):
-        with anyio.CancelScope(deadline=ends):
+        with anyio.CancelScope(deadline=deadline):
             try:
                 await producer.abort_transaction()
             except Exception as error:  # noqa: BLE001 - the broker aborts it after transaction_timeout
                 del error
-    if not await stop(producer, max(0.0, ends - anyio.current_time())):
-        # What it still wants to send would be refused, since the next producer fences it; but it would retry endlessly.
-        cancel_sender(producer)
+    if not await stop_client(producer, max(0.0, deadline - anyio.current_time())):
+        cancel_sender(producer)  # the next producer fences this one, so nothing that it still sends is committed
         with anyio.move_on_after(_DROP_S):
             await producer.client.close()
 
 
 def translated(error: Exception, settings: KafkaSettings) -> Exception:
-    """A client's error as what the caller does next: Fenced, Refused, TimeoutError, or the error itself."""
+    """A client's error by what the caller does next: Fenced, KafkaMisconfigured, TimeoutError, or the error itself."""
     match error:
         case ProducerFenced() | InvalidProducerEpoch():
             return Fenced("another process took the partition over")
@@ -97,6 +98,6 @@ def translated(error: Exception, settings: KafkaSettings) -> Exception:
         case InvalidTransactionTimeout():
             return causes.transaction_timeout(settings)
         case TimeoutError():
-            return TimeoutError("the transaction did not end within its deadline")
+            return TimeoutError("the transaction did not end before its deadline")
         case _:
             return error

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from msgspec import Struct
 
-from collector.kafka.connection import options, start, stop
+from collector.kafka.connection import options, start_client, stop_client
 from collector.kafka.hooks import topic_partitions
 from collector.kafka.settings import KafkaSettings
 
@@ -180,11 +180,11 @@ async def _open_consumer(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level=isolation,
-        check_crcs=settings.is_complete,
+        check_crcs=not settings.is_mock,
         max_partition_fetch_bytes=MAX_FETCH_BYTES,
     )
     try:
-        await start(consumer, settings.commit_deadline_s)
+        await start_client(consumer, settings.commit_deadline_s)
         yield consumer
     finally:
-        await stop(consumer)
+        await stop_client(consumer)

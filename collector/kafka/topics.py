@@ -54,7 +54,7 @@ async def ensure(settings: KafkaSettings, event_topics: Iterable[str], compacted
     Raises KafkaMisconfigured for what an operator must change; KafkaError, OSError or TimeoutError when the brokers
     cannot be used.
     """
-    if not settings.is_complete:
+    if settings.is_mock:
         return
     events = [settings.topic_prefix + name for name in sorted(event_topics)]
     compacted_names = {settings.topic_prefix + name for name in compacted}

@@ -116,7 +116,7 @@ class Publisher:
                     await self.go_on(holding)
                     return
             except BROKEN as error:
-                self.broke.append(error if holding is None else holding.over or error)
+                self.broke.append(error if holding is None else holding.failure or error)
 
     async def go_on(self, holding: Epoch) -> None:
         """What is left, in this epoch."""

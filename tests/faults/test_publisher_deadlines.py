@@ -60,7 +60,7 @@ async def test_a_commit_that_hears_nothing_ends_in_time_and_the_next_epoch_sees_
             with pytest.raises(EpochEnded):
                 await publisher.commit(holding, 1)
             ended = monotonic()
-            assert isinstance(holding.over, TimeoutError)
+            assert isinstance(holding.failure, TimeoutError)
         assert ended - began < DEADLINE_S + SLACK_S, (api, action)
         assert monotonic() - ended < CLOSED_S, (api, action)
         assert fault.applied

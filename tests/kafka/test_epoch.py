@@ -103,7 +103,7 @@ async def test_a_new_epoch_fences_the_one_before(deployment: Deployment) -> None
             assert b"1" == second.pairs[b"k"]
             with pytest.raises(EpochEnded):
                 await first.commit([message("stale")], {b"k": b"2"})
-            assert isinstance(first.over, Fenced)
+            assert isinstance(first.failure, Fenced)
             await second.commit([message("theirs")], {b"k": b"3"})
     assert [b"mine", b"theirs"] == [value for _, value in await deployment.committed("things")]
     assert 1 == deployment.outcomes()["fenced"]
@@ -233,9 +233,7 @@ async def test_a_truncated_partition_is_refused_by_every_process_until_an_operat
         pass
 
 
-async def test_a_restore_without_barrier_is_refused(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_restore_without_barrier_is_refused(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that lacks the barrier cannot pass off its shorter log as the whole state."""
     async with deployment.epoch() as holding:
         await holding.commit((), {b"k": b"v"})

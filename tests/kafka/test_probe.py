@@ -98,7 +98,7 @@ async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None
         for _ in range(3):
             assert {} == codes(await misconfigured(chosen))
         done.set()
-    assert holding.over is None
+    assert holding.failure is None
     assert commits > 0
 
 
