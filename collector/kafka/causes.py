@@ -20,8 +20,7 @@ MIN_MAX_MESSAGE_BYTES = 1_000_000
 """What max.message.bytes of every topic must allow: one event may have 900 kB."""
 _CHECK_ADDRESS = "check kafka.bootstrap_servers, and whether the brokers run"
 _CHECK_PROTOCOL = "check the port, and whether it requires TLS ([kafka.tls]) or a password ([kafka.sasl])"
-_WRONG_NAME, _OUT_OF_DATE = (62, 64), (9, 10)
-"""Verification errors as OpenSSL numbers them: another host name or address; not yet valid, or expired."""
+_WRONG_NAME, _OUT_OF_DATE = (62, 64), (9, 10)  # X509_V_ERR_* of OpenSSL: host name, address; not yet valid, expired
 
 
 def brokers_unreachable(errors: Sequence[tuple[str, Exception]]) -> KafkaMisconfigured:
@@ -40,19 +39,16 @@ def no_response(server: str, error: Exception) -> KafkaMisconfigured:
 def advertised_broker_unreachable(server: str, broker: str, error: Exception) -> KafkaMisconfigured:
     """A server responds, and names a broker by an address that cannot be reached."""
     return KafkaMisconfigured(
-        f"{server} answers, and calls a broker {broker}, which does not: {connection_failure(error)[0]}",
-        advice="set advertised.listeners of the brokers to addresses that can be reached from here",
+        f"{server} advertises a broker at {broker}, which cannot be reached: {connection_failure(error)[0]}",
+        advice="set advertised.listeners of the brokers to addresses that this machine can reach",
         code="advertised_broker_unreachable",
     )
 
 
 def slow_brokers() -> KafkaMisconfigured:
-    """All brokers respond now, and did not before the deadline."""
-    return KafkaMisconfigured(
-        "the brokers did not respond in time",
-        advice="try again; if it happens again, read the brokers' logs",
-        code="slow_brokers",
-    )
+    """All brokers respond now, but did not before the deadline."""
+    advice = "try again; if it happens again, read the brokers' logs"
+    return KafkaMisconfigured("the brokers did not respond in time", advice=advice, code="slow_brokers")
 
 
 def connection_failure(error: Exception) -> tuple[str, str]:
@@ -109,12 +105,12 @@ def tls_required(broker: str) -> KafkaMisconfigured:
 def tls_file(key: str, file: Path | None, error: OSError) -> KafkaMisconfigured:
     if isinstance(error, ssl.SSLError):
         reason = (error.reason or "not PEM").replace("_", " ").lower()
+        text, code = f"kafka.tls.{key} {file} cannot be used: {reason}", "tls_file_unusable"
         advice = "expected PEM; a key must have no password and belong to cert_file"
-        text = f"kafka.tls.{key} {file} cannot be used: {reason}"
-        return KafkaMisconfigured(text, advice=advice, code="tls_file_unusable")
-    advice = "create it where the key says, readable by the collector"
-    text = f"kafka.tls.{key} {file} cannot be read: {error.strerror}"
-    return KafkaMisconfigured(text, advice=advice, code="tls_file_unreadable")
+    else:
+        text, code = f"kafka.tls.{key} {file} cannot be read: {error.strerror}", "tls_file_unreadable"
+        advice = "create it, or correct its path; the collector must be allowed to read it"
+    return KafkaMisconfigured(text, advice=advice, code=code)
 
 
 def sasl_required(broker: str, mechanisms: Sequence[str]) -> KafkaMisconfigured:
@@ -141,12 +137,12 @@ def credentials_refused(broker: str, sasl: Sasl) -> KafkaMisconfigured:
 
 
 def password_unreadable(error: Exception) -> KafkaMisconfigured:
-    advice = "provide kafka.sasl.password"
-    return KafkaMisconfigured(f"no Kafka password: {error}", advice=advice, code="password_unreadable")
+    reason, advice = f"no Kafka password: {error}", "provide kafka.sasl.password"
+    return KafkaMisconfigured(reason, advice=advice, code="password_unreadable")
 
 
 def topic_denied(settings: KafkaSettings, topic: str, operation: str) -> KafkaMisconfigured:
-    """`operation` is Describe, Read or Write. The error names the topic, except the state topic, which all need."""
+    """`operation` is Describe, Read or Write. All streams need the state topic, so its error has no `topic`."""
     return KafkaMisconfigured(
         f"no permission to {operation} the topic {topic}",
         advice=f"allow {_user(settings)} to {operation} the topic {topic}",
@@ -186,7 +182,7 @@ def topic_missing(topic: str) -> KafkaMisconfigured:
 
 
 def topic_not_created(settings: KafkaSettings, topic: str, reason: str, *, is_denied: bool) -> KafkaMisconfigured:
-    """`reason` is the broker's."""
+    """The brokers refuse to create a topic, for their `reason`."""
     advice = f"create {topic} by hand"
     if is_denied:
         advice = f"allow {_user(settings)} to Create it, or create {topic} and set kafka.create_topics = false"
@@ -224,7 +220,7 @@ def message_size(topic: str, reason: str, *, of_one_topic: bool = False) -> Kafk
 
 
 def state_partitions(settings: KafkaSettings, partitions: int) -> KafkaMisconfigured:
-    """The state topic has this other number of partitions."""
+    """The state topic has another number of partitions than is configured."""
     configured = settings.state_partitions
     return KafkaMisconfigured(
         f"{settings.state_topic} has {partitions} partitions, and kafka.state_partitions is {configured}",
@@ -253,7 +249,7 @@ def brokers_too_old() -> KafkaMisconfigured:
     """Before KIP-890, a message that arrives late could become part of a later transaction."""
     return KafkaMisconfigured(
         "the brokers are older than Apache Kafka 3.6, and do not verify transactions",
-        advice="upgrade them: exactly once cannot be promised on older ones",
+        advice="upgrade them: exactly-once delivery needs it",
         code="brokers_too_old",
     )
 
