@@ -179,12 +179,12 @@ async def _packed(producer: Producer, settings: KafkaSettings, messages: Sequenc
     by_key: dict[tuple[str, bytes], list[BatchBuilder]] = {}
     for message in messages:
         name, key, headers = message.topic, message.key, message.headers
-        place = by_key.get((name, key))
-        if place is None:
-            place = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
-            by_key[name, key] = place
-        if not place or place[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
-            place.append(_batch_with(producer, key, message.value, headers))
+        of_key = by_key.get((name, key))
+        if of_key is None:
+            of_key = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
+            by_key[name, key] = of_key
+        if not of_key or of_key[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
+            of_key.append(_batch_with(producer, key, message.value, headers))
     return batches
 
 
@@ -197,13 +197,13 @@ def _batch_with(producer: Producer, key: bytes, value: bytes | None, headers: li
 
 def _interleaved(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder]]:
     """One batch of each partition in turn: a request to a broker carries one batch of each of its partitions."""
-    remaining = [(place, iter(of_place)) for place, of_place in batches.items()]
+    remaining = [(partition, iter(of_partition)) for partition, of_partition in batches.items()]
     while remaining:
         unfinished = []
-        for place, of_place in remaining:
-            if (batch := next(of_place, None)) is not None:
-                yield place, batch
-                unfinished.append((place, of_place))
+        for partition, of_partition in remaining:
+            if (batch := next(of_partition, None)) is not None:
+                yield partition, batch
+                unfinished.append((partition, of_partition))
         remaining = unfinished
 
 

@@ -158,7 +158,7 @@ async def test_a_state_topic_of_another_deployment_is_refused(deployment: Deploy
 
 
 async def test_the_partition_of_an_account_never_changes() -> None:
-    """Murmur2, as Java's clients have it: a change would look for every account's state in another deployment."""
+    """Murmur2, as in Java's clients. With another hash, an account's state would be read from another partition."""
     assert [14, 21, 19] == [partition_of(account, 32) for account in ("seemetrix/864", "seemetrix/632", "quividi/me")]
 
 

@@ -96,16 +96,16 @@ async def test_a_partition_is_part_of_the_transaction_before_anything_is_sent_to
     settings: KafkaSettings, consumer: aiokafka.AIOKafkaConsumer
 ) -> None:
     """The marker of the transaction proves it: nothing else is in the partition."""
-    place = TopicPartition(settings.state_topic, 1)
+    partition = TopicPartition(settings.state_topic, 1)
     async with opened(settings, settings.transactional_id(1)) as producer:
         for number in (1, 2):
             await producer.begin_transaction()
-            await producer.transactions.register([(place.topic, place.partition)])
+            await producer.transactions.register([(partition.topic, partition.partition)])
             await producer.commit_transaction()
             assert number == producer.transactions.ends_sent
 
             async def marked(number: int = number) -> bool:
-                return bool({place: number} == await consumer.end_offsets([place]))
+                return bool({partition: number} == await consumer.end_offsets([partition]))
 
             await until(marked, f"marker {number} is written")
 

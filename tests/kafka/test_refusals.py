@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 
 
 class Case(Struct, frozen=True):
-    """A door of the broker, the tables of [kafka] with which a client comes to it, and why it is not let in."""
+    """A listener of the broker, tables of [kafka] that do not fit it, and the diagnosis."""
 
-    door: str
+    listener: str
     tables: dict[str, Any]
     code: str
     facts: tuple[str, ...]
@@ -74,7 +74,7 @@ async def test_every_refusal_is_diagnosed_and_reported_by_check(
 ) -> None:
     async with serving(Vendor([])) as vendor:
         for case in cases(guarded, papers):
-            daemon = configured(Daemon(tmp_path, case.door, prefix, vendor), case.tables)
+            daemon = configured(Daemon(tmp_path, case.listener, prefix, vendor), case.tables)
 
             refused = (await diagnose(load(daemon.config).kafka)).refused
             ended = await checked(daemon.config)
@@ -134,11 +134,11 @@ async def test_run_reports_a_refusal_in_readyz_and_once_in_the_log(
     guarded: SecuredBroker, papers: Papers, prefix: str, tmp_path: Path
 ) -> None:
     """The daemon continues, and ends cleanly."""
-    last = {case.door: case for case in cases(guarded, papers)}
+    last = {case.listener: case for case in cases(guarded, papers)}
     async with serving(Vendor([])) as vendor, anyio.create_task_group() as tasks:
-        for door in (guarded.door("MISNAMED"), guarded.door("EXPIRED"), guarded.door("BOTH")):
-            daemon = configured(Daemon(tmp_path, door, prefix, vendor), last[door].tables)
-            tasks.start_soon(_reports, daemon, last[door])
+        for listener in (guarded.door("MISNAMED"), guarded.door("EXPIRED"), guarded.door("BOTH")):
+            daemon = configured(Daemon(tmp_path, listener, prefix, vendor), last[listener].tables)
+            tasks.start_soon(_reports, daemon, last[listener])
 
 
 async def _reports(daemon: Daemon, case: Case) -> None:

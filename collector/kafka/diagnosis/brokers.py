@@ -1,6 +1,6 @@
 """Why a client cannot use the brokers: aiokafka does not report it, so each broker is connected to once more.
 
-The causes are tested, not guessed: a port that seems to speak TLS, or to require a password, is asked whether it does.
+The causes are verified, not guessed: a port that seems to speak TLS, or to require a password, is tested for it.
 """
 
 import ssl
