@@ -132,17 +132,32 @@ async def epoch(
         if pairs.pop(BARRIER, None) != nonce:
             name = f"partition {partition} of {settings.state_topic}"
             raise ConnectionError(f"{name} was restored from a broker that lacks the barrier at offset {end.last}")
-        header = verify_header(settings, partition, pairs)  # 4.
-        if header.id != seen.header:
-            seen.last, seen.header = -1, header.id
-        if end.last <= seen.last:
-            lost = StateLost(settings.state_topic, partition, known=seen.last, landed=end.last)
-            # Other processes do not know those offsets. The mark makes them refuse the partition as well.
-            await _append(producer, settings, partition, end, (), {TRUNCATED: str(lost).encode()})
-            raise lost
-        seen.last = end.last
+        await _verify(producer, settings, partition, pairs, seen, end)  # 4.
         telemetry.epoch_began(partition, monotonic() - started, len(pairs))
         yield Epoch(partition, pairs, producer, settings, telemetry, seen)  # 5.
+
+
+async def _verify(
+    producer: Producer,
+    settings: KafkaSettings,
+    partition: int,
+    pairs: Mapping[bytes, bytes],
+    seen: SeenOffset,
+    end: SeenOffset,
+) -> None:
+    """Verify the header, and that the barrier is above all offsets that this process has seen; update `seen`.
+
+    Raises HeaderMissing, StateLost, or KafkaMisconfigured for the state of another deployment or a marked partition.
+    """
+    header = verify_header(settings, partition, pairs)
+    if header.id != seen.header:
+        seen.last, seen.header = -1, header.id
+    if end.last <= seen.last:
+        lost = StateLost(settings.state_topic, partition, known=seen.last, landed=end.last)
+        # Other processes do not know those offsets. The mark makes them refuse the partition as well.
+        await _append(producer, settings, partition, end, (), {TRUNCATED: str(lost).encode()})
+        raise lost
+    seen.last = end.last
 
 
 async def _append(
