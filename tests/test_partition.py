@@ -86,7 +86,7 @@ class PartitionScenario:
 
     def assign(self, *partitions: int, member: str = "me") -> None:
         assignment = Assignment(frozenset(partitions), settled=True, member=member, confirmed_at=anyio.current_time())
-        self.membership.assigned(assignment)
+        self.membership.set_assignment(assignment)
 
 
 async def test_an_epoch_lasts_after_all_its_streams_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ async def test_after_a_fence_the_next_epoch_waits_until_a_heartbeat_confirms_the
     scenario = PartitionScenario(monkeypatch, lambda number: Fenced("by another process") if number == 1 else None)
     scenario.assign(3)
     before = anyio.current_time()
-    await scenario.hold(lambda: scenario.membership.answered(before, is_confirmed=True))
+    await scenario.hold(lambda: scenario.membership.heartbeat_responded(before, is_confirmed=True))
     assert 1 == scenario.epochs, "the heartbeat was sent before the fence"
-    await scenario.hold(lambda: scenario.membership.answered(anyio.current_time(), is_confirmed=True))
+    await scenario.hold(lambda: scenario.membership.heartbeat_responded(anyio.current_time(), is_confirmed=True))
     assert 2 == scenario.epochs

@@ -28,8 +28,8 @@ from collector.config import Settings, SettingsWithoutEnvironment
 from collector.errors import UserError
 from collector.instants import floor_second
 from collector.kafka.connection import UNAVAILABLE
-from collector.kafka.follow import Followed, follow
-from collector.kafka.reach import why_unreached
+from collector.kafka.diagnosis.brokers import diagnose
+from collector.kafka.reader import ConsumedMessage, follow
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
 from collector.kafka.topics import admin
 from collector.model import Checkpoint
@@ -152,8 +152,8 @@ async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
             async with admin(settings):
                 pass
         except UNAVAILABLE:
-            reason = await why_unreached(settings)
-            raise UserError(f"--kafka {kafka}: {reason}", code="broker_unavailable") from None
+            cause = (await diagnose(settings)).cause
+            raise UserError(f"--kafka {kafka}: {cause}", code="broker_unavailable") from None
         yield settings
         return
     command = [sys.executable, "-m", broker.__name__]
@@ -228,7 +228,7 @@ async def _until_stopped(seconds: float | None) -> None:
             return
 
 
-def _line(message: Followed) -> str:
+def _line(message: ConsumedMessage) -> str:
     data: dict[str, Any] = msgspec.json.decode(message.value)
     event_type = message.headers["ce_type"]
     colour = "red" if event_type.endswith(".dead_letter.v1") else "green" if "record_id" in data else "dim"

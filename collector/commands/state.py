@@ -18,9 +18,9 @@ from collector.errors import EpochEnded, Failed, NeedsOperator, UserError
 from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
 from collector.kafka.connection import UNAVAILABLE
+from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.epoch import epoch, partition_of
 from collector.kafka.producer import Fenced
-from collector.kafka.reach import why_unreached
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
@@ -134,8 +134,8 @@ def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], setting
         except Fenced as error:
             raise Failed(str(error), code="fenced") from error
         except UNAVAILABLE as error:
-            reason = await why_unreached(settings.kafka)
-            raise Failed(f"{reason}: {reason.advice}", code=reason.code) from error
+            cause = (await diagnose(settings.kafka)).cause
+            raise Failed(f"{cause}: {cause.advice}", code=cause.code) from error
 
     return anyio.run(run)
 
@@ -170,7 +170,7 @@ async def _init(settings: Settings, wait: Progress) -> str:
 async def _show(settings: Settings, wait: Progress) -> list[Summary]:
     kafka = settings.kafka
     async with admin(kafka) as client:
-        if not await describe(client, [kafka.state_topic]):
+        if not await describe(client, kafka, [kafka.state_topic]):
             text = f"topic {kafka.state_topic} does not exist: `collector run` creates it at its first start"
             raise Failed(text, code="no_state_topic")
     pairs = by_stream(await _snapshot(settings, wait, *range(kafka.state_partitions)))

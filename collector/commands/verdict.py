@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from collector.instants import format_ms, to_ms
-from collector.kafka.follow import Followed
+from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator.base import SimulatedVendor
 
@@ -20,7 +20,7 @@ class ReceivedEvents(Struct):
     records: dict[str, Counter[str]] = field(default_factory=dict)
     """By source: `<start> <record_id>` of the events that represent whole records."""
 
-    def add(self, message: Followed) -> None:
+    def add(self, message: ConsumedMessage) -> None:
         source, data = message.headers["ce_source"].rpartition("/")[2], msgspec.json.decode(message.value)
         self.ids[message.headers["ce_id"]] += 1
         if "record_id" in data:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from collector.commands.verdict import ReceivedEvents, Verdict, judge
-from collector.kafka.follow import Followed
+from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator.base import Simulation
 from collector.simulator.seemetrix import SOURCE as MALL
@@ -43,12 +43,12 @@ def timestamp(unix_ms: int) -> str:
     return as_datetime(unix_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def message(source: str, kind: str, identity: str, **data: object) -> Followed:
+def message(source: str, kind: str, identity: str, **data: object) -> ConsumedMessage:
     headers = {"ce_id": identity, "ce_source": f"/vendor/{source}", "ce_type": kind}
-    return Followed("topic", "3001", headers, msgspec.json.encode(data))
+    return ConsumedMessage("topic", "3001", headers, msgspec.json.encode(data))
 
 
-def sessions(visits: list[Visit]) -> list[Followed]:
+def sessions(visits: list[Visit]) -> list[ConsumedMessage]:
     """A session and an emotion per visit."""
     found = []
     for visit in visits:
@@ -60,7 +60,7 @@ def sessions(visits: list[Visit]) -> list[Followed]:
     return found
 
 
-def viewers(visits: list[Visit]) -> list[Followed]:
+def viewers(visits: list[Visit]) -> list[ConsumedMessage]:
     """A viewer per visit, two for a twin, with VidiCenter's codes and in the local time of Paris in winter."""
     genders, ages = {0: 2, 1: 1, None: 0}, {0: 1, 1: 2, 2: 3, 3: 4, None: 0}
     occurrences, found = Counter[str](), []
@@ -77,11 +77,11 @@ def viewers(visits: list[Visit]) -> list[Followed]:
     return found
 
 
-def all_messages() -> list[Followed]:
+def all_messages() -> list[ConsumedMessage]:
     return sessions(visits_between()) + viewers(visits_between())
 
 
-def verdict(messages: list[Followed], checkpoints: dict[str, Checkpoint | None] | None = None) -> Verdict:
+def verdict(messages: list[ConsumedMessage], checkpoints: dict[str, Checkpoint | None] | None = None) -> Verdict:
     received = ReceivedEvents()
     for each in messages:
         received.add(each)

@@ -14,7 +14,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place, Publisher
 from tests.faults.wire import Api
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("standalone_telemetry")]
 
 AT_ONCE = 8
 """Cases side by side: more would need longer deadlines."""

@@ -17,7 +17,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place, Publisher, restored
 from tests.faults.wire import Api
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("standalone_telemetry")]
 
 SIDE_BY_SIDE = 4
 MOST = 1000
@@ -36,7 +36,7 @@ async def test_a_commit_is_all_or_nothing_at_whichever_await_it_is_cancelled(
         async with place.epoch(0) as holding:
             assert durable == restored(holding)
             scope = await cancelled_at(step, publisher.commit(holding, durable))
-            assert holding.over is None
+            assert holding.failure is None
             durable = publisher.assert_whole(await place.truth(), {durable, durable + 1})
             await publisher.commit(holding, durable)
             durable += 1
@@ -102,7 +102,7 @@ async def test_a_transaction_is_all_or_nothing_at_whichever_await_its_deadline_s
                 patched.setattr("collector.kafka.epoch.transact", transact_in_time)
                 with suppress(EpochEnded):
                     await publisher.commit(holding, durable)
-            assert scopes[0].cancelled_caught == isinstance(holding.over, TimeoutError)
+            assert scopes[0].cancelled_caught == isinstance(holding.failure, TimeoutError)
         durable = publisher.assert_whole(await place.truth(), {durable, durable + 1})
         if not scopes[0].cancel_called:
             break

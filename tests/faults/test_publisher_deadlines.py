@@ -16,7 +16,7 @@ from tests.faults.wire import Api
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.usefixtures("unheard"),
+    pytest.mark.usefixtures("standalone_telemetry"),
     # aiokafka forgets the connection to the bootstrap server when its time is over; it is closed when it is collected.
     pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaConnection:ResourceWarning"),
 ]
@@ -60,7 +60,7 @@ async def test_a_commit_that_hears_nothing_ends_in_time_and_the_next_epoch_sees_
             with pytest.raises(EpochEnded):
                 await publisher.commit(holding, 1)
             ended = monotonic()
-            assert isinstance(holding.over, TimeoutError)
+            assert isinstance(holding.failure, TimeoutError)
         assert ended - began < DEADLINE_S + SLACK_S, (api, action)
         assert monotonic() - ended < CLOSED_S, (api, action)
         assert fault.applied
@@ -82,7 +82,7 @@ async def test_an_epoch_that_cannot_begin_ends_in_time(
     proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, direction: Direction
 ) -> None:
     """While it takes over, and while it restores, which has a deadline on progress."""
-    monkeypatch.setattr("collector.kafka.restore.MAX_STALL_S", DEADLINE_S / 2)
+    monkeypatch.setattr("collector.kafka.reader.MAX_STALL_S", DEADLINE_S / 2)
     place = Place(proxy, proxied, prefix, 3, TIMEOUT_S)
     await place.ensure()
     publishers = [Publisher(place, partition) for partition in range(3)]

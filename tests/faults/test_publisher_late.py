@@ -11,7 +11,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.publisher import Place, Publisher, restored
 from tests.faults.wire import Api
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("standalone_telemetry")]
 
 TIMEOUT_S = 4
 STALE = (47, 48)
@@ -127,7 +127,7 @@ async def test_a_late_takeover_fences_the_owner_and_loses_nothing(proxy: Proxy, 
                 tasks.start_soon(_release_when, happened, late)
                 with pytest.raises(EpochEnded):
                     await publisher.commit(holding, 1)
-        assert isinstance(holding.over, Fenced)
+        assert isinstance(holding.failure, Fenced)
     async with publisher.place.epoch(0) as holding:
         assert 1 == restored(holding)
         await publisher.go_on(holding)

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import aiokafka
 import anyio
-from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from collector.kafka.settings import STATE_TOPIC
+from collector.kafka.reader import CommittedReader, open_reader
+from collector.kafka.settings import STATE_TOPIC, KafkaSettings
 from tests.contracts.kept import check
 from tests.kafka.broker import free_port
 from tests.vendor import KEY, USER, Vendor
@@ -185,64 +184,48 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: f
 
 @asynccontextmanager
 async def reading(kafka: str, topics: Sequence[str]) -> AsyncIterator["Reader"]:
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=kafka,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        yield Reader(consumer, topics)
-    finally:
-        await consumer.stop()
+    async with open_reader(KafkaSettings(bootstrap_servers=kafka)) as reader:
+        yield Reader(reader, topics)
 
 
 class Reader:
-    """Follows topics, as a consumer that reads committed messages alone, and holds each to its contract."""
+    """Reads committed messages as a consumer does, and verifies each against its contract."""
 
-    def __init__(self, consumer: aiokafka.AIOKafkaConsumer, topics: Sequence[str]) -> None:
+    def __init__(self, reader: CommittedReader, topics: Sequence[str]) -> None:
         self.told: list[Told] = []
-        self._consumer = consumer
+        self._reader = reader
         self._topics = topics
 
     async def poll(self) -> list[Told]:
-        """All that is there by now."""
-        consumer = self._consumer
-        if not consumer.assignment():
-            await consumer._client.set_topics(self._topics)
-            await consumer._client.force_metadata_update()  # asked before, it would not look again by itself for long
-            places = [TopicPartition(t, p) for t in self._topics for p in consumer.partitions_for_topic(t) or ()]
-            if len({place.topic for place in places}) < len(self._topics):
-                return self.told
-            consumer.assign(places)
-        while found := await consumer.getmany(timeout_ms=200):
-            for place, records in found.items():
-                self.told += [_told(place, record) for record in records]
+        """All that is committed by now."""
+        if not self._reader.is_assigned and not await self._reader.assign_topics(self._topics):
+            return self.told
+        while found := await self._reader.poll():
+            self.told += map(_told, found)
         return self.told
 
     async def to_the_end(self) -> list[Told]:
-        """All that is committed by now, however slowly it comes."""
+        """All that is committed by now, however slowly it arrives."""
         with anyio.fail_after(WAIT_S):
-            while not self._consumer.assignment():
+            while not self._reader.is_assigned:
                 await self.poll()
-            for place, end in (await self._consumer.end_offsets(list(self._consumer.assignment()))).items():
-                while await self._consumer.position(place) < end:
-                    await self.poll()
+            ends = await self._reader.committed_ends()
+            while not await self._reader.has_passed(ends):
+                await self.poll()
         return self.told
 
     async def has(self, number: int) -> bool:
         return len(await self.poll()) >= number
 
 
-def _told(place: TopicPartition, record: Any) -> Told:  # noqa: ANN401 - aiokafka's
+def _told(record: Any) -> Told:  # noqa: ANN401 - aiokafka's
     headers = {name: value.decode() for name, value in record.headers}
     value = record.value
-    if not place.topic.endswith(STATE_TOPIC):  # which is no contract
+    if not record.topic.endswith(STATE_TOPIC):  # which is no contract
         value = json.loads(value)
         check(headers, value)
     now_ms = time.time_ns() // 1_000_000
-    return Told(place.topic, place.partition, record.key, headers, value, record.timestamp, now_ms)
+    return Told(record.topic, record.partition, record.key, headers, value, record.timestamp, now_ms)
 
 
 def contents(told: Sequence[Told]) -> Counter[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from collector.commands.verdict import ReceivedEvents
-from collector.kafka.follow import Followed
+from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import Faults
@@ -175,7 +175,7 @@ def read(told: Sequence[Told]) -> ReceivedEvents:
     """As the demo's reader."""
     reader = ReceivedEvents()
     for each in told:
-        reader.add(Followed(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
+        reader.add(ConsumedMessage(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
     return reader
 
 
