@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
+from collector.vendors.base import Stream
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.contents import SeenApc
 from collector.vendors.quividi.wire import Seen
@@ -73,12 +74,14 @@ class Lists(Struct, frozen=True):
         return bytes([self.nth - 1]) + key[1:]
 
 
-class Changed:
+class Changed(Stream[Any]):
     """A stream of the next release."""
 
     def __init__(self, stream: Any, lists: Lists) -> None:  # noqa: ANN401 - any stream
         self._stream = stream
         self._lists = lists
+        for name in Stream.__annotations__:
+            setattr(self, name, getattr(stream, name))
         self.fields_version: int = stream.fields_version + 1
         self.former = lists.former
 

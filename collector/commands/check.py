@@ -106,7 +106,7 @@ async def _account(settings: Settings, name: str, client: Http) -> AsyncGenerato
         yield Finding(what, ok=False, text=f"{error}: raise {what}.max_response_bytes")
     else:
         yield Finding(what, ok=True, text=found.text)
-        yield clock(source, found.ahead_s)
+        yield clock(source, found.clock_skew_s)
 
 
 def clock(source: SourceSettings, ahead_s: float | None) -> Finding:

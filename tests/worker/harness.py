@@ -53,7 +53,7 @@ def _begin(row: Happened) -> int:
     return row.begin_s
 
 
-class ListStream:
+class ListStream(Stream[Happened]):
     """A stream whose vendor is a list, and selects as it likes."""
 
     source = "list"

@@ -11,6 +11,7 @@ from collector.alignment import Snapshot
 from collector.instants import format_ms, to_ms
 from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import GONE_AFTER, Former
+from collector.vendors.base import Stream
 from tests.simulated import START
 from tests.worker.harness import TYPE, Data, EndingClock, ListSink, live
 
@@ -21,7 +22,7 @@ GONE = "gone"
 Shown = Mapping[int, str]
 
 
-class Snapshots:
+class Snapshots(Stream[tuple[int, str]]):
     """A stream of snapshots: the n-th minute's is the n-th of the list, and the last one stays."""
 
     source = "list"

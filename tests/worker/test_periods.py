@@ -22,6 +22,7 @@ from collector.pipeline.state import Shape, load
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
+from collector.vendors.base import Stream
 from collector.worker import Worker
 from tests.simulated import SimulatedClock
 from tests.worker.harness import TYPE, Data, EndingClock, Enough, ListSink, live
@@ -38,7 +39,7 @@ GRIDS = {
 }
 
 
-class Counts:
+class Counts(Stream[tuple[str, int]]):
     """A vendor that counts what happened by local period, as far as it is uploaded."""
 
     source = "list"

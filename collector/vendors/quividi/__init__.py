@@ -5,6 +5,12 @@ from collector.vendors.quividi.client import probe, streams
 from collector.vendors.quividi.export_types import TABLE
 from collector.vendors.quividi.settings import QuividiSource
 
-VENDOR = Vendor("quividi", {name: kind.events for name, kind in TABLE.items()}, streams, probe)
+VENDOR = Vendor(
+    name="quividi",
+    settings=QuividiSource,
+    event_types={name: kind.events for name, kind in TABLE.items()},
+    streams=streams,
+    probe=probe,
+)
 
 __all__ = ["VENDOR", "QuividiSource"]

@@ -5,18 +5,18 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Seque
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from random import Random
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from collector.errors import Park, RetryLater, Split, UserError
-from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Window
+from collector.model import Event, FetchResult, Record, Window
 from collector.secrets import redact
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
-from collector.vendors.base import Probed, Stream
+from collector.vendors.base import ProbeResult, Stream
 from collector.vendors.http import Http, Limiter, Response, ahead_s
 from collector.vendors.leniency import not_an_answer
 from collector.vendors.quividi import events, wire
@@ -150,11 +150,11 @@ class Built(NamedTuple):
     requested_at: datetime
 
 
-class Exported(Generic[P]):
-    """A stream: the exports of one type."""
+class ExportStream(Stream[P]):
+    """The exports of one type."""
 
     max_clock_offset = timedelta(days=1)
-    sequence_of = None
+    oversize_advice = "raise max_response_bytes, or split the source into several with fewer locations each"
 
     def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
         kind = TABLE[settings.stream]
@@ -162,18 +162,18 @@ class Exported(Generic[P]):
         self._client = client
         self._rows = rows
         self._max_rows = kind.max_rows
-        self.zone = ZoneInfo(client.settings.timezone)
+        self.zone = self._zone = ZoneInfo(client.settings.timezone)
         self._parts = tuple(_parts(selectors))
         self._asked = {"data_type": kind.data_type, "time_resolution": settings.resolution}
         self._options = settings.options
         self.source = client.source
         self.name = settings.stream
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, rows.alignment)
-        self.dedup_mode: DedupMode = rows.dedup_mode
+        self.account = client.settings.account
+        self.policy = settings.policy(client.settings.until, rows.alignment)
+        self.dedup_mode = rows.dedup_mode
         self.fields_version = rows.fields_version
         self.former = rows.former
-        self.event_types: Sequence[EventType] = kind.events
+        self.event_types = kind.events
         special = {settings.resolution: "", **self._options} if kind.is_aggregated else self._options
         said = repr(selectors) + (repr(special) if special else "")
         self.selection = f"{', '.join([*selectors, *special])} {blake2b(said.encode(), digest_size=8).hexdigest()}"
@@ -188,7 +188,7 @@ class Exported(Generic[P]):
                 raise Split(f"an export of {rows} rows, of {self._max_rows} at most")
             query = {**self._asked, **times, selector: ids, **self._options}
             taken.append(query)
-            response, raw, requested_at = await self._client.export(query, earliest(last, self.zone))
+            response, raw, requested_at = await self._client.export(query, earliest(last, self._zone))
             with response:
                 if len(raw) >= self._max_rows:
                     self._client.forget(query)
@@ -221,10 +221,10 @@ def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
 def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
     client = Client(source, settings, http, telemetry)
     zone = ZoneInfo(settings.timezone)
-    return [Exported(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
+    return [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
 
 
-async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Probed:
+async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
     """Ask who we are, and for the locations. Raises RetryLater, or Park, also for ids that the account does not own."""
     client = Client(source, settings, http, telemetry)
     with await client.get(WHOAMI, {}) as response:
@@ -247,7 +247,7 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
         _refuse_foreign(f"sources.{source}", "site", settings.sites, sites)
     tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
     unseen = f"; {tags} cannot be looked up" if tags else ""
-    return Probed(f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unseen}", ahead)
+    return ProbeResult(f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unseen}", ahead)
 
 
 def _refuse_foreign(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:

@@ -7,16 +7,17 @@ from collector.vendors.seemetrix.settings import SeemetrixSource
 from collector.vendors.seemetrix.streams import streams
 
 VENDOR = Vendor(
-    "seemetrix",
-    {
+    name="seemetrix",
+    settings=SeemetrixSource,
+    event_types={
         "sessions": events.TYPES,
         "devices": devices.TYPES,
         "counters": counters.TYPES,
         "statistics": statistics.TYPES,
         "breakdown": breakdown.TYPES,
     },
-    streams,
-    probe,
+    streams=streams,
+    probe=probe,
 )
 
 __all__ = ["VENDOR", "SeemetrixSource"]

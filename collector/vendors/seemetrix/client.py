@@ -8,7 +8,7 @@ import msgspec
 
 from collector.errors import Park, UserError
 from collector.telemetry.vendor import VendorTelemetry
-from collector.vendors.base import Probed
+from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http, Limiter, Response, ahead_s
 from collector.vendors.leniency import not_an_answer
 from collector.vendors.seemetrix import wire
@@ -67,7 +67,7 @@ def decoded(response: Response, decode: Callable[[bytes], T]) -> T:
         raise not_an_answer(response.body, error) from None
 
 
-async def probe(source: str, settings: SeemetrixSource, http: Http, telemetry: VendorTelemetry) -> Probed:
+async def probe(source: str, settings: SeemetrixSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
     """List the account's devices. Raises RetryLater, or Park, also for device_ids that the account does not own."""
     with await Client(source, settings, http, telemetry).get(DEVICES, {}) as response:
         ahead = ahead_s(response, http.clock.now())
@@ -77,4 +77,4 @@ async def probe(source: str, settings: SeemetrixSource, http: Http, telemetry: V
             f"the account has no device {', '.join(map(str, foreign))}",
             advice=f"correct sources.{source}.device_ids: the whole stream waits, so that nothing is lost silently",
         )
-    return Probed(f"{len(owned)} device{'' if len(owned) == 1 else 's'}", ahead)
+    return ProbeResult(f"{len(owned)} device{'' if len(owned) == 1 else 's'}", ahead)

@@ -1,13 +1,13 @@
-"""The streams of a Seemetrix source: what each asks for. What comes is for the modules that they are named after."""
+"""The streams of a Seemetrix source: the requests of each. The module of the same name decodes its responses."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 from collector.errors import NotFound, RetryLater, Split
 from collector.instants import SECOND, to_ms
-from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
+from collector.model import DedupMode, Event, FetchResult, Policy, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
 from collector.vendors.http import Http, Response
@@ -35,26 +35,33 @@ from collector.vendors.seemetrix.settings import (
 P = TypeVar("P")
 
 
-class Sessions:
+class SeemetrixStream(Stream[P]):
+    """What all streams of Seemetrix share."""
+
+    selection = "every device"
+    oversize_advice = "raise max_response_bytes, or split the source into several with device_ids"
+
+    def __init__(self, client: Client, policy: Policy) -> None:
+        self._client = client
+        self.source = client.source
+        self.account = client.settings.account
+        self.policy = policy
+
+
+class Sessions(SeemetrixStream[wire.Session]):
     """The stream `sessions`: raw data, a request for each of the device_ids or one for all devices."""
 
     name = "sessions"
     dedup_mode = DedupMode.VERSIONED
     fields_version = wire.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    event_types: Sequence[EventType] = events.TYPES
+    event_types = events.TYPES
 
     @staticmethod
     def sequence_of(record: Record[wire.Session]) -> tuple[int, int]:
         return record.payload.d, record.payload.o
 
     def __init__(self, client: Client, settings: SessionsSettings) -> None:
-        self._client = client
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until)
+        super().__init__(client, settings.policy(client.settings.until))
         self.selection = client.selection
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[wire.Session], None]:
@@ -71,25 +78,17 @@ class Sessions:
         return events.explode_session(record, digest, number, self.source)
 
 
-class Devices:
+class Devices(SeemetrixStream[devices.Known]):
     """The stream `devices`: the list of devices as it is now."""
 
     name = "devices"
     dedup_mode = DedupMode.LATEST
     fields_version = devices.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = devices.TYPES
+    event_types = devices.TYPES
 
     def __init__(self, client: Client, settings: DevicesSettings) -> None:
-        self._client = client
         self._private = settings.include_private
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until)
-        self.selection = "every device"
+        super().__init__(client, settings.policy(client.settings.until))
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[devices.Known], None]:
         """The devices as they are at the end of the window."""
@@ -104,26 +103,18 @@ class Devices:
         return devices.explode(record, digest, number, self.source)
 
 
-class Counters:
+class Counters(SeemetrixStream[counters.Counters]):
     """The stream `counters`: the account's counters as they are now."""
 
     name = "counters"
     dedup_mode = DedupMode.LATEST
     fields_version = counters.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = counters.TYPES
-    selection = "every device"
+    event_types = counters.TYPES
 
     def __init__(self, client: Client, settings: CountersSettings) -> None:
-        self._client = client
         self._user = client.settings.user_id
         self._path, self._other = COUNTERS
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until)
+        super().__init__(client, settings.policy(client.settings.until))
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[counters.Counters], None]:
         """The counters as they are at the end of the window."""
@@ -145,25 +136,18 @@ class Counters:
         return counters.explode(record, digest, number, self.source, self._user)
 
 
-class Statistics:
+class Statistics(SeemetrixStream[statistics.Counted]):
     """The stream `statistics`: views by the hour, of each of the device_ids or of all devices together."""
 
     name = "statistics"
     dedup_mode = DedupMode.VERSIONED
     fields_version = statistics.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = statistics.TYPES
+    event_types = statistics.TYPES
 
     def __init__(self, client: Client, settings: StatisticsSettings) -> None:
-        self._client = client
         self._user = client.settings.user_id
         self._wanted = {name: "1" for name, wanted in settings.extras.items() if wanted}
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, statistics.HOURS)
+        super().__init__(client, settings.policy(client.settings.until, statistics.HOURS))
         self.selection = client.selection
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[statistics.Counted], None]:
@@ -179,28 +163,21 @@ class Statistics:
         return statistics.explode(record, digest, number, self.source, self._user)
 
 
-class Breakdown:
+class Breakdown(SeemetrixStream[breakdown.Found]):
     """The stream `breakdown`: a tree of views for each period, of each of the device_ids or of all devices."""
 
     name = "breakdown"
     dedup_mode = DedupMode.VERSIONED
     fields_version = breakdown.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = breakdown.TYPES
+    event_types = breakdown.TYPES
 
     def __init__(self, client: Client, settings: BreakdownSettings) -> None:
-        self._client = client
         self._levels = settings.levels
         self._alignment = settings.alignment
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
         self._common = breakdown.Common(client.source, client.settings.user_id, settings.resolution, date_format)
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, self._alignment)
+        super().__init__(client, settings.policy(client.settings.until, self._alignment))
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Found], None]:

@@ -13,7 +13,7 @@ from collector.model import DedupMode, Record, Window
 from collector.telemetry.vendor import unreported
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
-from collector.vendors.quividi.client import Exported, streams
+from collector.vendors.quividi.client import ExportStream, streams
 from collector.vendors.quividi.export_types import TABLE
 from tests.vendors.loopback import serving
 from tests.vendors.quividi.aggregated import EXAMPLES, row
@@ -31,10 +31,10 @@ HOURS = "start=2018-01-29T02:00:00&end=2018-01-29T04:59:59"
 @asynccontextmanager
 async def lobby(
     vendor: VidiCenter, tables: dict[str, dict[str, Any]], **settings: object
-) -> AsyncIterator[list[Exported[Any]]]:
+) -> AsyncIterator[list[ExportStream[Any]]]:
     async with serving(vendor.answer) as url, http(vendor.clock) as asking:
         found = streams("lobby", source(url, streams=tables, **settings), asking, unreported())
-        yield [each for each in found if isinstance(each, Exported)]
+        yield [each for each in found if isinstance(each, ExportStream)]
 
 
 async def asked(stream: str, table: dict[str, Any], window: Window = MORNING, **settings: object) -> str:

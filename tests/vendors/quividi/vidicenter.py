@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from collector.model import FetchResult, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry, unreported
 from collector.vendors.http import Http, http
-from collector.vendors.quividi.client import Exported, streams
+from collector.vendors.quividi.client import ExportStream, streams
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.wire import Seen
 from tests.simulated import SimulatedClock
@@ -153,19 +153,19 @@ def source(url: str, **settings: object) -> QuividiSource:
     return QuividiSource.model_validate(given | settings)
 
 
-def stream(url: str, asking: Http, telemetry: VendorTelemetry | None, **settings: object) -> Exported[Seen]:
+def stream(url: str, asking: Http, telemetry: VendorTelemetry | None, **settings: object) -> ExportStream[Seen]:
     [viewers] = streams("lobby", source(url, **settings), asking, telemetry or unreported())
-    assert isinstance(viewers, Exported)
+    assert isinstance(viewers, ExportStream)
     return viewers
 
 
 @asynccontextmanager
-async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[Exported[Seen]]:
+async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[ExportStream[Seen]]:
     async with serving(vendor.answer) as url, http(vendor.clock) as asking:
         yield stream(url, asking, None, **settings)
 
 
-async def ask(viewers: Exported[Seen], window: Window) -> list[FetchResult[Seen]]:
+async def ask(viewers: ExportStream[Seen], window: Window) -> list[FetchResult[Seen]]:
     """Every answer, its records read."""
     return [structs.replace(answer, records=tuple(answer.records)) async for answer in viewers.fetch(window)]
 
