@@ -9,8 +9,8 @@ from msgspec import Struct, structs
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.vendors.base import Stream
 from collector.vendors.quividi import wire as quividi
-from collector.vendors.quividi.contents import SeenApc
-from collector.vendors.quividi.wire import Seen
+from collector.vendors.quividi.contents import ViewerWithContents
+from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
 
 Print = Callable[[Record[Any]], bytes]
@@ -101,30 +101,30 @@ class Changed(Stream[Any]):
 
 def lists_of(stream: str, dedup_mode: DedupMode, change: Change) -> Lists:
     """Those of one of the vendors' streams, after it has changed. Viewers who were equal may then be two."""
-    parts = {"viewers": _glasses, "viewers_apc": lambda record: _glasses(record, record.payload.seen)}
+    parts = {"viewers": _glasses, "viewers_apc": lambda record: _glasses(record, record.payload.viewer)}
     return Lists(dedup_mode, change, BEFORE.get(stream, _aggregate), parts.get(stream, lambda _: b"/account"))
 
 
-def _glasses(record: Record[Any], seen: Seen | None = None) -> bytes:
+def _glasses(record: Record[Any], seen: LocatedViewer | None = None) -> bytes:
     seen = seen or record.payload
     return b"/%d" % (seen.row.glasses or 0)
 
 
-def _viewer(seen: Seen) -> bytes:
+def _viewer(seen: LocatedViewer) -> bytes:
     start = seen.row.footfall_start
     return quividi._fingerprint(seen.row, None if start is None else quividi.parse_local(start, "footfall_start"))
 
 
-def _viewer_apc(record: Record[SeenApc]) -> bytes:
+def _viewer_apc(record: Record[ViewerWithContents]) -> bytes:
     played = [
         (str(each.content_id), each.campaign_id, each.app_id, each.dwell_ms, each.attention_ms, *each.moods_ms)
         for each in record.payload.contents
     ]
-    return msgspec.msgpack.encode((_viewer(record.payload.seen), played))
+    return msgspec.msgpack.encode((_viewer(record.payload.viewer), played))
 
 
 def _aggregate(record: Record[Any]) -> bytes:
-    return msgspec.msgpack.encode([quividi.number(each) for each in record.payload.numbers])
+    return msgspec.msgpack.encode([quividi.comparable(each) for each in record.payload.metrics])
 
 
 BEFORE: dict[str, Print] = {

@@ -15,7 +15,7 @@ from collector.pipeline.ledger import Former
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.rows import Finest, Rows
+from collector.vendors.quividi.rows import FinestRows, Rows
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
@@ -68,7 +68,7 @@ def _sessions(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 
 def _devices(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     answer = {group: [row for row in rows if row["group"] == group] for group in ("online", "offline", "frozen")}
-    return devices.read(devices.answer(json.dumps(answer).encode()), SEEN_MS, private=False)
+    return devices.read(devices.decode(json.dumps(answer).encode()), SEEN_MS, include_private=False)
 
 
 def _counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
@@ -77,7 +77,7 @@ def _counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 
 def _statistics(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     for row in rows:
-        answer = statistics.answer(json.dumps({"objects": [row]}).encode())
+        answer = statistics.decode(json.dumps({"objects": [row]}).encode())
         yield from statistics.read(answer, HOURS, row.get("device"))
 
 
@@ -89,7 +89,7 @@ def _breakdown(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 
 
 def _exported(rows: Rows[Any], found: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
-    answer = quividi.answer(json.dumps({"state": "finished", "data": found}).encode())
+    answer = quividi.decode_export(json.dumps({"state": "finished", "data": found}).encode())
     return rows.read(quividi.rows(answer) or (), *aggregated.YEAR)
 
 
@@ -129,10 +129,13 @@ def _export(name: str, rows: Rows[Any], answer: bytes, revised: Callable[[Row], 
 _NUMBERS = {"viewers_aggregated": "watcher_count", "ots": "ots_count", "gate": "in_count"}
 _EXPORTS = (
     _export(
-        "viewers", Finest(PARIS, quividi.read_viewer, quividi_events.explode_viewer), EXPERT_ANSWER, _changed(beard=3)
+        "viewers",
+        FinestRows(PARIS, quividi.read_viewer, quividi_events.explode_viewer),
+        EXPERT_ANSWER,
+        _changed(beard=3),
     ),
     _export(
-        "viewers_apc", Finest(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc), ANSWER, _changed(beard=3)
+        "viewers_apc", FinestRows(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc), ANSWER, _changed(beard=3)
     ),
     *(
         _export(stream, aggregated.aggregates(stream), answer, _changed(**{_NUMBERS.get(stream, "play_count"): 77}))

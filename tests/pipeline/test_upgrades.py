@@ -42,7 +42,7 @@ AS_WRITTEN = [name for name, shape in SHAPES.items() if shape.fields_version == 
 def read(stream: str, rows: list[dict[str, object]]) -> Iterable[Record[Any] | Reject]:
     if stream == "sessions":
         return seemetrix.read(seemetrix.rows(json.dumps({"objects": rows}).encode()))
-    answer = quividi.answer(json.dumps({"state": "finished", "data": rows}).encode())
+    answer = quividi.decode_export(json.dumps({"state": "finished", "data": rows}).encode())
     return quividi.read(quividi.rows(answer) or [], PARIS)
 
 

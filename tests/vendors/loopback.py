@@ -22,8 +22,8 @@ KEY = "s3cr3t k&y+/="
 PATIENT = Limits(timeout=timedelta(seconds=60))
 HASTY = Limits(timeout=timedelta(seconds=1))  # the shortest silence that can be configured
 
-Asked = Callable[[str, float, int], None]
-UNHEARD: Asked = unreported().asked
+OnRequest = Callable[[str, float, int], None]
+UNREPORTED: OnRequest = unreported().asked
 
 E = TypeVar("E", bound=Exception)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -98,17 +98,17 @@ def falling_silent(*parts: bytes) -> Speak:
     return speak
 
 
-async def ask(asking: Http, url: str, *, limits: Limits = PATIENT, asked: Asked = UNHEARD) -> Response:
+async def ask(asking: Http, url: str, *, limits: Limits = PATIENT, on_request: OnRequest = UNREPORTED) -> Response:
     """One request with the key in its query, by the one account of these tests."""
     limiter = asking.limiter("vendor/1", limits)
-    return await asking.get(f"{url}/data/", {"key": KEY}, limits=limits, limiter=limiter, asked=asked)
+    return await asking.get(f"{url}/data/", {"key": KEY}, limits=limits, limiter=limiter, on_request=on_request)
 
 
-async def failure(kind: type[E], url: str, *, limits: Limits = PATIENT, asked: Asked = UNHEARD) -> E:
+async def failure(kind: type[E], url: str, *, limits: Limits = PATIENT, on_request: OnRequest = UNREPORTED) -> E:
     """The error of one request, which keeps the key to itself."""
     async with http(SimulatedClock()) as asking:
         with pytest.raises(kind) as raised:
-            await ask(asking, url, limits=limits, asked=asked)
+            await ask(asking, url, limits=limits, on_request=on_request)
     assert_keeps_the_key(raised.value)
     return raised.value
 

@@ -44,7 +44,7 @@ def bomb(size: int) -> bytes:
 async def test_an_answer_comes_whole() -> None:
     body, told = b'{"objects":[]}' * 20_000, Told()
     async with serving(answering(body)) as url, http(SimulatedClock()) as asking:
-        with await ask(asking, url, asked=told) as response:
+        with await ask(asking, url, on_request=told) as response:
             assert body == response.body
 
     assert [("200", len(body))] == told.requests
@@ -61,7 +61,7 @@ async def test_the_vendor_gets_the_query_and_the_headers_as_they_were_meant() ->
         query = {"key": KEY, "b": "2019/07/01 11:16:07"}
         limiter = asking.limiter("vendor/1", PATIENT)
         await asking.get(
-            f"{url}/raw/data/", query, limits=PATIENT, limiter=limiter, asked=Told(), headers={"X-Token": "t"}
+            f"{url}/raw/data/", query, limits=PATIENT, limiter=limiter, on_request=Told(), headers={"X-Token": "t"}
         )
 
     raw = "/raw/data/?key=s3cr3t%20k%26y%2B/%3D&b=2019/07/01%2011:16:07"
@@ -90,7 +90,7 @@ async def test_a_compressed_answer_is_decompressed() -> None:
     body, told = b'{"objects":[1,2,3]}' * 1000, Told()
     handler = answering(gzip.compress(body), headers={"Content-Encoding": "gzip"})
     async with serving(handler) as url, http(SimulatedClock()) as asking:
-        response = await ask(asking, url, asked=told)
+        response = await ask(asking, url, on_request=told)
 
     assert body == response.body
     assert [("200", len(body))] == told.requests
@@ -190,7 +190,7 @@ async def test_a_redirect_is_never_followed(status: int) -> None:
 async def test_passing_trouble_is_tried_again(status: int) -> None:
     told = Told()
     async with serving(answering(b"<html>no</html>", status=status)) as url:
-        error = await failure(RetryLater, url, asked=told)
+        error = await failure(RetryLater, url, on_request=told)
 
     assert (f"HTTP {status}", 0.0, False) == (str(error), error.after_s, error.narrower)
     assert [(str(status), 0)] == told.requests

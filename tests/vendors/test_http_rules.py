@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.vendors.failures import retry_after_s
-from collector.vendors.http import Response, is_private
-from collector.vendors.http import ahead_s as clock_ahead_s
+from collector.vendors.http import Response, clock_skew_s, is_private
 from tests.simulated import START
 
 DAY_S = 86_400.0
@@ -113,4 +112,4 @@ def test_only_http_is_spoken() -> None:
 def test_a_vendors_clock_is_off_by_what_is_certain(date: datetime | None, took_s: int, ahead_s: float | None) -> None:
     response = Response(b"", timedelta(seconds=took_s), date, lambda: None)
 
-    assert ahead_s == clock_ahead_s(response, answered=START)
+    assert ahead_s == clock_skew_s(response, received_at=START)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from collector.vendors.leniency import decode_answer, decode_record
+from collector.vendors.leniency import decode_record, decode_response
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
@@ -54,12 +54,12 @@ def without_strange_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
     ],
 )
 def test_what_is_no_number_is_read_as_null_but_not_inside_strings(body: bytes, expected: object) -> None:
-    assert expected == decode_answer(body, anything)
+    assert expected == decode_response(body, anything)
 
 
 @given(JSON)
 def test_whatever_python_writes_is_read(value: object) -> None:
-    assert without_strange_numbers(value) == decode_answer(json.dumps(value).encode(), anything)
+    assert without_strange_numbers(value) == decode_response(json.dumps(value).encode(), anything)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_whatever_python_writes_is_read(value: object) -> None:
 )
 def test_what_is_no_json_is_an_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_answer(body, anything)
+        decode_response(body, anything)
 
 
 @pytest.mark.parametrize(
@@ -77,18 +77,18 @@ def test_what_is_no_json_is_an_error(body: bytes) -> None:
 )
 def test_deep_nesting_is_an_error_of_the_answer(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_answer(body, anything)
+        decode_response(body, anything)
 
 
 @pytest.mark.parametrize("body", [b'{"n":1}', b'{"n":1,"share":NaN}'])
 def test_a_byte_order_mark_is_passed_over(body: bytes) -> None:
-    assert decode_answer(body, anything) == decode_answer(b"\xef\xbb\xbf" + body, anything)
+    assert decode_response(body, anything) == decode_response(b"\xef\xbb\xbf" + body, anything)
 
 
 @pytest.mark.parametrize("body", [b'{"n":1,"xs":[1,"NaN"]}', b'{"n":1,"xs":[1,NaN]}'])
 def test_what_is_wrong_in_an_answer_is_said_with_its_place(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"Expected `int`, got .* - at `\$\.xs\[1\]`"):
-        decode_answer(body, row)
+        decode_response(body, row)
 
 
 @pytest.mark.parametrize(

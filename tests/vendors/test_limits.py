@@ -51,7 +51,7 @@ async def test_no_more_requests_than_allowed_run_at_once(at_once: int) -> None:
 
     async def one() -> None:
         nonlocal running, most
-        async with limiter.turn():
+        async with limiter.slot():
             running += 1
             most = max(most, running)
             await go_on.wait()
@@ -93,11 +93,11 @@ async def test_a_failed_request_gives_its_turn_back() -> None:
     limiter = Limiter(Limits(), SimulatedClock())
     for _ in range(3):
         with pytest.raises(RetryLater):
-            async with limiter.turn():
+            async with limiter.slot():
                 raise RetryLater("no")
 
     with anyio.fail_after(1):
-        async with limiter.turn():
+        async with limiter.slot():
             pass
 
 
@@ -119,7 +119,7 @@ async def test_a_minute_sees_no_more_requests_than_allowed_and_nobody_waits_long
         clock.pass_s(gap_s)
         free = expected[-per_minute] + timedelta(minutes=1) if len(expected) >= per_minute else START
         expected.append(max(clock.now(), free))
-        async with limiter.turn():
+        async with limiter.slot():
             got.append(clock.now())
 
     assert expected == got
@@ -131,7 +131,7 @@ async def test_those_who_ask_at_once_share_the_minute() -> None:
     began: list[float] = []
 
     async def one() -> None:
-        async with limiter.turn():
+        async with limiter.slot():
             began.append((clock.now() - START).total_seconds())
 
     async with anyio.create_task_group() as tasks:
@@ -161,7 +161,7 @@ async def test_an_answer_waits_until_there_is_memory_for_it() -> None:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(one_more)
-            await until(lambda: asking._answers.statistics().tasks_waiting == 1)
+            await until(lambda: asking._large_responses.statistics().tasks_waiting == 1)
             assert [] == done
             held[0].release()
 
@@ -181,7 +181,7 @@ async def test_a_small_answer_waits_for_nobody_s_memory(monkeypatch: pytest.Monk
         held = [await ask(asking, url, limits=limits) for _ in range(MAX_LARGE_RESPONSES)]
         monkeypatch.setattr(http_module, "MAX_SMALL_BYTES", len(b"whole"))
         assert b"whole" == (await ask(asking, url, limits=limits)).body
-        assert 0 == asking._answers.value
+        assert 0 == asking._large_responses.value
         for response in held:
             response.release()
 
@@ -191,7 +191,7 @@ async def test_memory_is_given_back_once_however_often_it_is_said() -> None:
         with await ask(asking, url, limits=LIMITS) as response:
             response.release()
 
-        assert MAX_LARGE_RESPONSES == asking._answers.value
+        assert MAX_LARGE_RESPONSES == asking._large_responses.value
 
 
 async def test_an_answer_that_fails_gives_its_memory_back() -> None:
@@ -222,5 +222,5 @@ async def test_a_request_that_is_given_up_gives_everything_back() -> None:
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(ask, asking, url)
-        await until(lambda: MAX_LARGE_RESPONSES - 1 == asking._answers.value)
+        await until(lambda: MAX_LARGE_RESPONSES - 1 == asking._large_responses.value)
         tasks.cancel_scope.cancel()

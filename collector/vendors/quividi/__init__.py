@@ -1,14 +1,13 @@
-"""Quividi (VidiCenter): boxes at locations that detect viewers. Asynchronous exports, of each viewer or of numbers."""
+"""Quividi (VidiCenter): boxes at locations detect viewers. Asynchronous exports of single viewers and of aggregates."""
 
 from collector.vendors.base import Vendor
 from collector.vendors.quividi.client import probe, streams
-from collector.vendors.quividi.export_types import TABLE
-from collector.vendors.quividi.settings import QuividiSource
+from collector.vendors.quividi.settings import EXPORT_TYPES, QuividiSource
 
 VENDOR = Vendor(
     name="quividi",
     settings=QuividiSource,
-    event_types={name: kind.events for name, kind in TABLE.items()},
+    event_types={name: export_type.events for name, export_type in EXPORT_TYPES.items()},
     streams=streams,
     probe=probe,
 )

@@ -28,7 +28,7 @@ EXAMPLES = (
     Example(
         Origin("seemetrix", SOURCE, "devices"),
         DedupMode.LATEST,
-        lambda: devices.read(devices.answer(documented.DEVICES), SEEN_MS, private=False),
+        lambda: devices.read(devices.decode(documented.DEVICES), SEEN_MS, include_private=False),
         partial(devices.explode, source=SOURCE),
     ),
     Example(
@@ -40,13 +40,13 @@ EXAMPLES = (
     Example(
         Origin("seemetrix", SOURCE, "statistics"),
         DedupMode.VERSIONED,
-        lambda: statistics.read(statistics.answer(documented.USER_STATISTICS), TWO_DAYS, None),
+        lambda: statistics.read(statistics.decode(documented.USER_STATISTICS), TWO_DAYS, None),
         partial(statistics.explode, source=SOURCE, user=USER),
     ),
     Example(
         Origin("seemetrix", SOURCE, "breakdown"),
         DedupMode.VERSIONED,
-        lambda: breakdown.read(breakdown.children(breakdown.answer(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
+        lambda: breakdown.read(breakdown.children(breakdown.decode(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
         partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
     ),
     Example(

@@ -12,7 +12,7 @@ from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates
-from collector.vendors.quividi.export_types import TABLE
+from collector.vendors.quividi.settings import EXPORT_TYPES
 from tests.vendors.quividi.example import LEFT_OUT, PARIS
 
 DIGEST = "0123456789abcdef0123456789abcdef"
@@ -146,7 +146,7 @@ EXAMPLES = {
     "proof_of_play_by_location": PROOF_OF_PLAY_BY_LOCATION,
     "proof_of_play_by_site": PROOF_OF_PLAY_BY_SITE,
 }
-AGGREGATED = [name for name, kind in TABLE.items() if kind.is_aggregated]
+AGGREGATED = [name for name, kind in EXPORT_TYPES.items() if kind.is_aggregated]
 
 
 def local(text: str) -> datetime:
@@ -162,13 +162,13 @@ def aggregates(
     anchor: date = ANCHOR,
     zone: ZoneInfo = PARIS,
     *,
-    grouped: bool = False,
+    is_grouped: bool = False,
 ) -> Aggregates:
-    return Aggregates(stream, resolution, anchor, zone, grouped=grouped)
+    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, is_grouped=is_grouped)
 
 
 def found(of: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
-    return list(of.read(wire.rows(wire.answer(body)) or (), *bounds))
+    return list(of.read(wire.rows(wire.decode_export(body)) or (), *bounds))
 
 
 def events(of: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Event]:

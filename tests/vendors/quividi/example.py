@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collector.model import Record, Reject
-from collector.vendors.quividi.wire import Seen, read_viewer
+from collector.vendors.quividi.wire import LocatedViewer, read_viewer
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -69,13 +69,13 @@ def row(**changes: object) -> bytes:
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not LEFT_OUT})
 
 
-def record_of(raw: bytes, zone: ZoneInfo = PARIS) -> Record[Seen]:
+def record_of(raw: bytes, zone: ZoneInfo = PARIS) -> Record[LocatedViewer]:
     got = read_viewer(raw, zone)
     assert isinstance(got, Record), got
     return got
 
 
-def record(**changes: object) -> Record[Seen]:
+def record(**changes: object) -> Record[LocatedViewer]:
     return record_of(row(**changes))
 
 

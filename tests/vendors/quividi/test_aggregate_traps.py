@@ -119,7 +119,7 @@ def test_a_placeholder_need_not_say_of_what_and_a_row_with_a_number_must(stream:
 def test_demographics_are_words_beside_their_codes_and_zero_is_unknown(
     gender: int | None, age: int | None, expected: tuple[str, str]
 ) -> None:
-    of = aggregates("viewers_aggregated", grouped=True)
+    of = aggregates("viewers_aggregated", is_grouped=True)
     got = seen(of, row("viewers_aggregated", gender=gender, age=age))
 
     assert expected == (got["gender"], got["age_group"])
@@ -250,7 +250,7 @@ def test_a_name_tells_resolutions_and_groups_apart() -> None:
     kinds = [("1h", False), ("5m", False), ("1d", False), ("1h", True)]
     names = {
         record(
-            aggregates("viewers_aggregated", resolution, grouped=grouped),
+            aggregates("viewers_aggregated", resolution, is_grouped=grouped),
             row("viewers_aggregated", gender=None, age=None, period_start="2018-01-29 00:00:00"),
         ).key
         for resolution, grouped in kinds
@@ -336,7 +336,7 @@ def test_a_period_is_filed_on_the_vendor_s_own_clock() -> None:
 def test_whatever_stands_in_a_field_it_is_a_row_that_becomes_an_event_or_a_reject(
     stream: str, data: st.DataObject
 ) -> None:
-    of = aggregates(stream, grouped=stream == "viewers_aggregated")
+    of = aggregates(stream, is_grouped=stream == "viewers_aggregated")
     name = data.draw(st.sampled_from([*msgspec.json.decode(row(stream)), "gender", "period_start_date"]))
     number = st.integers(-(2**63), 2**63 - 1) | st.floats(-1e15, 1e15)
     holds(of, row(stream, **{name: data.draw(st.none() | st.booleans() | number | st.text() | st.lists(number))}))

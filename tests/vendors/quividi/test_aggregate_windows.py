@@ -131,8 +131,8 @@ def test_a_day_that_begins_at_one_is_asked_for_from_midnight_on() -> None:
 def test_it_is_known_how_many_rows_there_will_be_of_a_location(
     resolution: str, grouped: bool, first: str, last: str, expected: int
 ) -> None:
-    of = aggregates("viewers_aggregated", resolution, grouped=grouped)
+    of = aggregates("viewers_aggregated", resolution, is_grouped=grouped)
     times = datetime.fromisoformat(first), datetime.fromisoformat(last)
 
-    assert expected == of.at_least(1, *times)
-    assert 7 * expected == of.at_least(7, *times)
+    assert expected == of.min_rows(1, *times)
+    assert 7 * expected == of.min_rows(7, *times)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from collector.model import DedupMode
-from collector.vendors.quividi.export_types import TABLE
+from collector.vendors.quividi.settings import EXPORT_TYPES
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
     BY_DEMOGRAPHICS,
@@ -67,7 +67,7 @@ def test_the_documents_aggregated_viewers_become_these_events() -> None:
 
 
 def test_the_documents_viewers_by_demographics_become_these_events() -> None:
-    got = events(aggregates("viewers_aggregated", grouped=True), BY_DEMOGRAPHICS)
+    got = events(aggregates("viewers_aggregated", is_grouped=True), BY_DEMOGRAPHICS)
 
     place, begin = {"location_id": 9876}, "2018-01-29 04:00:00"
     assert [
@@ -246,5 +246,5 @@ def test_every_aggregate_is_a_version_of_its_own_type(stream: str) -> None:
     [event, *_] = events(of, EXAMPLES[stream])
 
     assert DedupMode.VERSIONED is of.dedup_mode
-    assert TABLE[stream].events == (event.type,)
+    assert EXPORT_TYPES[stream].events == (event.type,)
     assert event.type.data is type(event.data)

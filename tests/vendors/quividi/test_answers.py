@@ -108,4 +108,4 @@ async def test_answers_that_fail_and_answers_that_are_taken_give_their_memory_ba
                 await ask(lobby, HOUR)
         await ask(lobby, HOUR)
 
-        assert MAX_LARGE_RESPONSES == asking._answers.value
+        assert MAX_LARGE_RESPONSES == asking._large_responses.value

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
-from collector.vendors.quividi.contents import SeenApc, read_viewer_apc
+from collector.vendors.quividi.contents import ViewerWithContents, read_viewer_apc
 from collector.vendors.quividi.events import VIEWER_APC, VIEWER_CONTENT, explode_viewer, explode_viewer_apc
 from tests.vendors.quividi.example import APC, LEFT_OUT, PARIS, record_of
 
@@ -103,7 +103,7 @@ THE_FIRST = [
 ]
 
 
-def record(raw: bytes) -> Record[SeenApc]:
+def record(raw: bytes) -> Record[ViewerWithContents]:
     got = read_viewer_apc(raw, PARIS)
     assert isinstance(got, Record), got
     return got
@@ -175,7 +175,7 @@ def test_the_documents_second_viewer_looked_longer_at_a_content_than_it_was_ther
 
 
 def test_the_documents_answer_is_two_viewers() -> None:
-    raw = wire.rows(wire.answer(ANSWER)) or ()
+    raw = wire.rows(wire.decode_export(ANSWER)) or ()
 
     got = list(wire.read_each(raw, PARIS, read_viewer_apc))
     assert [2, 1] == [len(one.payload.contents) for one in got if isinstance(one, Record)]

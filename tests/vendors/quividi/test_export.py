@@ -8,7 +8,7 @@ from collector.errors import Park, RetryLater
 from collector.vendors.quividi.export import (
     MAX_POLLS,
     POLLS_S,
-    REBUILD_AGAIN,
+    REBUILD_INTERVAL,
     REBUILDS_S,
     Call,
     Export,
@@ -53,14 +53,14 @@ def test_an_export_that_the_first_call_started_is_polled_and_never_forced() -> N
         steps.append(step)
 
     assert [Call(wait_s) for wait_s in (1, 1, 2, 3, 5, 8, 13, 20, 30, 30, 30, 30)] == steps
-    assert export.running
+    assert export.is_running
 
 
 def test_what_the_first_call_started_holds_what_the_vendor_had_then() -> None:
     export, step = after(said("started", 0), said("in_progress", 1), said("finished", 2))
 
     assert Take(START) == step
-    assert not export.running
+    assert not export.is_running
 
 
 def test_a_first_answer_that_is_finished_is_an_old_one_and_is_forced_once() -> None:
@@ -82,7 +82,7 @@ def test_an_export_that_the_forced_call_itself_finds_finished_is_taken() -> None
 
 def test_a_first_answer_that_is_in_progress_was_started_lately_and_is_taken_for_no_newer_than_the_window() -> None:
     export, step = after(said("in_progress"))
-    assert (Call(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.running)
+    assert (Call(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.is_running)
 
     assert Take(ENDED) == after(said("in_progress", 1), said("finished", 2), export=export)[1]
 
@@ -96,7 +96,7 @@ def test_an_export_that_failed_is_rebuilt_a_few_times_with_longer_and_longer_wai
     export, steps = Export(ENDED), []
     for _ in REBUILDS_S:
         export, step = advance(export, answer)
-        assert not export.running
+        assert not export.is_running
         steps.append(step)
         export, step = advance(export, said("started", 1, forced=True))
         assert Call(POLLS_S[0]) == step
@@ -183,7 +183,7 @@ def test_an_export_that_is_never_finished_is_given_up_and_less_is_asked_for() ->
     given_up = gave_up(said("in_progress", 60), export=polled)
     assert isinstance(given_up.error, RetryLater)
     assert given_up.error.narrower
-    assert given_up.export.running
+    assert given_up.export.is_running
 
 
 def test_an_export_that_was_given_up_may_be_waited_for_again_and_is_still_that_of_its_first_call() -> None:
@@ -196,7 +196,7 @@ def test_an_export_that_was_given_up_may_be_waited_for_again_and_is_still_that_o
 def test_of_an_export_that_was_left_running_for_long_it_is_not_known_who_started_it() -> None:
     export = abandoned(after(said("started"))[0])
 
-    assert not export.running
+    assert not export.is_running
     assert Call(force=True) == after(said("finished", 20), export=export)[1]
     assert Take(ENDED) == after(said("in_progress", 20), said("finished", 21), export=export)[1]
 
@@ -211,4 +211,4 @@ def test_the_documented_waits_end_within_the_hours_that_they_are_for() -> None:
     patience = sum(POLLS_S) + POLLS_S[-1] * (MAX_POLLS - len(POLLS_S))
 
     assert timedelta(minutes=55) < timedelta(seconds=patience) < timedelta(minutes=65)
-    assert timedelta(seconds=sum(REBUILDS_S)) < REBUILD_AGAIN
+    assert timedelta(seconds=sum(REBUILDS_S)) < REBUILD_INTERVAL

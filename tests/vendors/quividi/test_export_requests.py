@@ -14,7 +14,7 @@ from collector.telemetry.vendor import unreported
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
 from collector.vendors.quividi.client import ExportStream, streams
-from collector.vendors.quividi.export_types import TABLE
+from collector.vendors.quividi.settings import EXPORT_TYPES
 from tests.vendors.loopback import serving
 from tests.vendors.quividi.aggregated import EXAMPLES, row
 from tests.vendors.quividi.test_contents import TWO_CONTENTS
@@ -103,7 +103,7 @@ async def test_the_document_s_answers_are_records_and_become_events_of_their_typ
 
     assert rows == len(records) == len(found) == len(msgspec.json.decode(data))
     assert size > len(data)
-    assert {*TABLE[stream].events} == {event.type for event in found}
+    assert {*EXPORT_TYPES[stream].events} == {event.type for event in found}
 
 
 async def test_viewers_with_contents_come_as_rows_and_go_as_events_of_two_types() -> None:
@@ -159,7 +159,7 @@ async def test_a_selection_says_what_of_the_data_it_is() -> None:
 
 
 def test_the_vendor_declares_the_types_of_every_stream() -> None:
-    assert {name: kind.events for name, kind in TABLE.items()} == VENDOR.event_types
+    assert {name: kind.events for name, kind in EXPORT_TYPES.items()} == VENDOR.event_types
     names = [each.name for kinds in VENDOR.event_types.values() for each in kinds]
     topics = [each.topic for kinds in VENDOR.event_types.values() for each in kinds]
     assert len(names) == len(set(names)) == len(set(topics)) == 8

@@ -8,8 +8,8 @@ import pytest
 from collector.alignment import AnySecond, periods
 from collector.config import load
 from collector.errors import UserError
-from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
-from collector.vendors.quividi.settings import AggregatedSettings, QuividiSource, Streams
+from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
+from collector.vendors.quividi.settings import EXPORT_TYPES, AggregatedSettings, QuividiSource, Streams
 from tests.vendors.quividi.example import PARIS
 
 AIRPORT = """
@@ -19,7 +19,7 @@ username = "airport"
 token = "t0ken"
 timezone = "Europe/Paris"
 """
-AGGREGATED = [name for name, kind in TABLE.items() if kind.is_aggregated]
+AGGREGATED = [name for name, kind in EXPORT_TYPES.items() if kind.is_aggregated]
 LOCATIONS, SITES = "locations = [8264]\n", "sites = [178]\n"
 COARSER = '"5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M"'
 
@@ -44,21 +44,21 @@ def refusal(folder: Path, stream: str, keys: str = "", places: str = SITES) -> s
 
 
 def test_there_is_a_table_for_every_export_type_and_it_has_the_options_of_its_type() -> None:
-    assert TABLE.keys() == Streams.model_fields.keys()
-    for name, kind in TABLE.items():
+    assert EXPORT_TYPES.keys() == Streams.model_fields.keys()
+    for name, kind in EXPORT_TYPES.items():
         keys = type(Streams.model_validate({name: {}}).exports[0]).model_fields.keys()
         assert kind.options == keys & {CONTENT_IDS, GROUP_BY_DEMOGRAPHICS}
         assert kind.is_aggregated == ("anchor" in keys)
 
 
-@pytest.mark.parametrize("stream", TABLE)
+@pytest.mark.parametrize("stream", EXPORT_TYPES)
 def test_every_stream_has_a_default_for_every_key(tmp_path: Path, stream: str) -> None:
     source = loaded(tmp_path, stream)
     [(name, settings)] = source.streams.chosen.items()
     [export] = source.streams.exports
 
-    assert (stream, stream) == (name, export.stream)
-    assert ("1h" if TABLE[stream].is_aggregated else "finest") == export.resolution
+    assert (stream, stream) == (name, export.export_type.stream)
+    assert ("1h" if EXPORT_TYPES[stream].is_aggregated else "finest") == export.resolution
     assert (timedelta(minutes=45), timedelta(days=3)) == (export.settle, export.allowed_lateness)
     assert {} == export.options
     assert AnySecond() == settings.policy(None).alignment
@@ -111,7 +111,7 @@ def test_a_resolution_that_a_type_has_not_is_refused(
     assert f"sources.airport.streams.{stream}.resolution: {expected}" == told
 
 
-@pytest.mark.parametrize("stream", [name for name, kind in TABLE.items() if CONTENT_IDS not in kind.options])
+@pytest.mark.parametrize("stream", [name for name, kind in EXPORT_TYPES.items() if CONTENT_IDS not in kind.options])
 def test_content_ids_are_refused_where_the_vendor_does_not_take_them(tmp_path: Path, stream: str) -> None:
     told = refusal(tmp_path, stream, 'content_ids = ["a"]')
 
@@ -119,7 +119,9 @@ def test_content_ids_are_refused_where_the_vendor_does_not_take_them(tmp_path: P
     assert f"sources.airport.streams.{stream}: content_ids: VidiCenter takes it for {others} alone" == told
 
 
-@pytest.mark.parametrize("stream", [name for name, kind in TABLE.items() if GROUP_BY_DEMOGRAPHICS not in kind.options])
+@pytest.mark.parametrize(
+    "stream", [name for name, each in EXPORT_TYPES.items() if GROUP_BY_DEMOGRAPHICS not in each.options]
+)
 @pytest.mark.parametrize("given", ["true", "false"])
 def test_group_by_demographics_is_refused_but_for_aggregated_viewers(tmp_path: Path, stream: str, given: str) -> None:
     told = refusal(tmp_path, stream, f"group_by_demographics = {given}")

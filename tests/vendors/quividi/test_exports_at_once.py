@@ -12,8 +12,8 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import http
 from collector.vendors.quividi.export import Export
-from collector.vendors.quividi.places import LEFT, Exports
-from collector.vendors.quividi.wire import Seen
+from collector.vendors.quividi.slots import SLOT_KEPT_FOR, Exports
+from collector.vendors.quividi.wire import LocatedViewer
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import serving, until
 from tests.vendors.quividi.vidicenter import HOUR, VidiCenter, ask, stream
@@ -40,7 +40,7 @@ async def test_the_sources_of_an_account_have_three_exports_at_once_and_each_get
 
 async def test_two_sources_that_ask_for_the_same_share_its_export() -> None:
     vendor = VidiCenter()
-    got: list[FetchResult[Seen]] = []
+    got: list[FetchResult[LocatedViewer]] = []
 
     async with serving(vendor.answer) as url, http(vendor.clock) as asking, anyio.create_task_group() as tasks:
 
@@ -105,7 +105,7 @@ async def test_places_are_given_in_turn_and_who_stops_waiting_holds_up_nobody() 
 
     async def follow(number: int, *, patiently: bool = True) -> None:
         with anyio.CancelScope() if patiently else impatient:
-            async with exports.place(str(number)):
+            async with exports.slot(str(number)):
                 order.append(number)
                 await clock.until(clock.now() + timedelta(minutes=10 - number))
 
@@ -121,9 +121,9 @@ async def test_places_are_given_in_turn_and_who_stops_waiting_holds_up_nobody() 
 async def test_who_follows_an_export_that_is_followed_already_waits_for_no_place() -> None:
     exports = Exports(SimulatedClock())
 
-    async with exports.place("a"), exports.place("b"), exports.place("c"):
+    async with exports.slot("a"), exports.slot("b"), exports.slot("c"):
         with anyio.fail_after(1):
-            async with exports.place("b"):
+            async with exports.slot("b"):
                 pass
         assert 3 == len(exports._taken())
 
@@ -133,6 +133,6 @@ async def test_exports_that_were_left_running_hold_up_nobody_for_long() -> None:
     clock = SimulatedClock()
     exports = Exports(clock)
     for name in "abc":
-        exports.note(name, Export(START, requested_at=START, running=True))
-    async with exports.place("d"):
-        assert clock.now() - START <= LEFT
+        exports.put(name, Export(START, requested_at=START, is_running=True))
+    async with exports.slot("d"):
+        assert clock.now() - START <= SLOT_KEPT_FOR

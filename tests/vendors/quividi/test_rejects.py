@@ -120,7 +120,7 @@ def test_what_is_nested_too_deeply_is_a_reject(raw: bytes) -> None:
 
 def test_an_answer_that_is_nested_too_deeply_is_none_at_all() -> None:
     with pytest.raises(msgspec.DecodeError):
-        wire.answer(answer(DEEP))
+        wire.decode_export(answer(DEEP))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_no_calendar_can_write_is_a_reject_and_its_neighbour_is_not(zone_ti
 def test_its_neighbours_are_still_viewers() -> None:
     body = answer(row(dwell_time=1), b"null", row(gender="male"), b'"\xff"', row(dwell_time=3))
 
-    got = list(read(wire.rows(wire.answer(body)) or (), PARIS))
+    got = list(read(wire.rows(wire.decode_export(body)) or (), PARIS))
 
     assert [Record, Reject, Reject, Reject, Record] == [type(one) for one in got]
     assert [1, 3] == [one.payload.row.dwell_time for one in got if isinstance(one, Record)]
@@ -149,7 +149,7 @@ def test_its_neighbours_are_still_viewers() -> None:
 def test_not_a_number_where_something_must_stand_costs_one_row() -> None:
     body = answer(row(), row().replace(b'"location_id":8866', b'"location_id":NaN'))
 
-    assert [Record, Reject] == [type(one) for one in read(wire.rows(wire.answer(body)) or (), PARIS)]
+    assert [Record, Reject] == [type(one) for one in read(wire.rows(wire.decode_export(body)) or (), PARIS)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from collector.pipeline.ledger import Deduplicator, Ledger
 from collector.pipeline.message import Origin
 from collector.pipeline.page import grouped
 from collector.vendors.quividi.events import explode_viewer
-from collector.vendors.quividi.wire import Seen, read
+from collector.vendors.quividi.wire import LocatedViewer, read
 from tests.vendors.quividi.example import EXPERT, LEFT_OUT, PARIS, PRO, row
 
 HOUR = Window(datetime(2018, 1, 29, 0, tzinfo=UTC), datetime(2018, 1, 29, 1, tzinfo=UTC))
@@ -29,11 +29,13 @@ class Following:
 
     def take(self, *rows: bytes, zone: ZoneInfo = PARIS) -> list[dict[str, Any]]:
         """What is published of one answer."""
-        deduplicator: Deduplicator[Seen] = self.ledger.deduplicator(since_ms=0, until_ms=None, final_s=0, requested_s=0)
+        deduplicator: Deduplicator[LocatedViewer] = self.ledger.deduplicator(
+            since_ms=0, until_ms=None, final_s=0, requested_s=0
+        )
         deduplicator.add(read([msgspec.Raw(raw) for raw in rows], zone))
         return list(self._published(deduplicator))
 
-    def _published(self, deduplicator: Deduplicator[Seen]) -> Iterator[dict[str, Any]]:
+    def _published(self, deduplicator: Deduplicator[LocatedViewer]) -> Iterator[dict[str, Any]]:
         for batch in batches(deduplicator, partial(explode_viewer, source="mall"), CONTEXT):
             yield from (msgspec.json.decode(message.value) for message in batch.messages)
             for page, chunk in grouped(batch.entries).items():

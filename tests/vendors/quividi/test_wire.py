@@ -33,7 +33,7 @@ RENAMED = [("dwell_time", "dwell_time_in_tenths_of_sec"), ("attention_time", "at
 
 
 def test_the_documents_pro_answer_is_read_field_by_field() -> None:
-    first, second = read(wire.rows(wire.answer(PRO_ANSWER)) or (), PARIS)
+    first, second = read(wire.rows(wire.decode_export(PRO_ANSWER)) or (), PARIS)
 
     assert isinstance(first, Record)
     assert (1517180427000, 1517180431100, 1517184027) == (first.start_ms, first.end_ms, first.vendor_local_s)
@@ -50,7 +50,7 @@ def test_the_documents_pro_answer_is_read_field_by_field() -> None:
 
 
 def test_the_documents_expert_answer_is_read_field_by_field() -> None:
-    first, second = read(wire.rows(wire.answer(EXPERT_ANSWER)) or (), PARIS)
+    first, second = read(wire.rows(wire.decode_export(EXPERT_ANSWER)) or (), PARIS)
 
     assert isinstance(first, Record)
     assert (START_MS, START_MS + 2400, FILED_S) == (first.start_ms, first.end_ms, first.vendor_local_s)
@@ -88,15 +88,15 @@ def test_a_viewer_with_contents_is_a_viewer_that_started_then() -> None:
     ("body", "state"), [(STARTED, "started"), (IN_PROGRESS, "in_progress"), (PRO_ANSWER, "finished")]
 )
 def test_the_documents_answers_say_their_state(body: bytes, state: str) -> None:
-    assert state == wire.answer(body).state
+    assert state == wire.decode_export(body).state
 
 
 @pytest.mark.parametrize("data", [LEFT_OUT, None, {}, {"rows": []}, 1, "[]"])
 def test_what_is_no_list_of_rows_is_none_and_not_an_empty_list(data: object) -> None:
     fields = {"state": "finished"} | ({} if data is LEFT_OUT else {"data": data})
 
-    assert wire.rows(wire.answer(msgspec.json.encode(fields))) is None
-    assert [] == wire.rows(wire.answer(answer()))
+    assert wire.rows(wire.decode_export(msgspec.json.encode(fields))) is None
+    assert [] == wire.rows(wire.decode_export(answer()))
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED)
@@ -222,7 +222,7 @@ def test_keys_and_fingerprints_never_change_by_themselves() -> None:
 
 def test_not_a_number_is_read_as_null() -> None:
     body = answer(row().replace(b'"age_value":19', b'"age_value":NaN').replace(b'"glasses":1', b'"glasses":-Infinity'))
-    [got] = read(wire.rows(wire.answer(body)) or (), PARIS)
+    [got] = read(wire.rows(wire.decode_export(body)) or (), PARIS)
 
     assert record(age_value=None, glasses=None) == got
 

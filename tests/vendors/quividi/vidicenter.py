@@ -15,7 +15,7 @@ from collector.telemetry.vendor import VendorTelemetry, unreported
 from collector.vendors.http import Http, http
 from collector.vendors.quividi.client import ExportStream, streams
 from collector.vendors.quividi.settings import QuividiSource
-from collector.vendors.quividi.wire import Seen
+from collector.vendors.quividi.wire import LocatedViewer
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import assert_keeps_the_key, let_the_others_run, serving
 
@@ -153,24 +153,26 @@ def source(url: str, **settings: object) -> QuividiSource:
     return QuividiSource.model_validate(given | settings)
 
 
-def stream(url: str, asking: Http, telemetry: VendorTelemetry | None, **settings: object) -> ExportStream[Seen]:
+def stream(
+    url: str, asking: Http, telemetry: VendorTelemetry | None, **settings: object
+) -> ExportStream[LocatedViewer]:
     [viewers] = streams("lobby", source(url, **settings), asking, telemetry or unreported())
     assert isinstance(viewers, ExportStream)
     return viewers
 
 
 @asynccontextmanager
-async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[ExportStream[Seen]]:
+async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[ExportStream[LocatedViewer]]:
     async with serving(vendor.answer) as url, http(vendor.clock) as asking:
         yield stream(url, asking, None, **settings)
 
 
-async def ask(viewers: ExportStream[Seen], window: Window) -> list[FetchResult[Seen]]:
+async def ask(viewers: ExportStream[LocatedViewer], window: Window) -> list[FetchResult[LocatedViewer]]:
     """Every answer, its records read."""
     return [structs.replace(answer, records=tuple(answer.records)) async for answer in viewers.fetch(window)]
 
 
-def records(answers: Sequence[FetchResult[Seen]]) -> list[Record[Seen] | Reject]:
+def records(answers: Sequence[FetchResult[LocatedViewer]]) -> list[Record[LocatedViewer] | Reject]:
     return [record for answer in answers for record in answer.records]
 
 
