@@ -22,7 +22,7 @@ from collector.vendors import AnySource
 from collector.vendors.source import SourceSettings
 from tests.commands.harness import closed_port
 from tests.vendors import loopback
-from tests.vendors.loopback import answering, falling_silent
+from tests.vendors.loopback import responding, sends_then_stalls
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +118,7 @@ async def test_a_slash_at_the_end_of_base_url_does_not_matter(tmp_path: Path) ->
 
 
 async def test_a_page_of_html_in_the_place_of_an_answer_is_a_matter_of_base_url(tmp_path: Path) -> None:
-    page = answering(b"<!doctype html><title>Welcome</title>", headers={"Content-Type": "text/html"})
+    page = responding(b"<!doctype html><title>Welcome</title>", headers={"Content-Type": "text/html"})
     async with loopback.serving(page) as url:
         found = await checked(tmp_path, mall(url), airport(url))
 
@@ -136,7 +136,7 @@ async def test_a_page_of_html_in_the_place_of_an_answer_is_a_matter_of_base_url(
     ],
 )
 async def test_a_redirect_says_what_to_write_instead(tmp_path: Path, location: str, texts: Sequence[str]) -> None:
-    async with loopback.serving(answering(status=301, headers={"Location": location})) as url:
+    async with loopback.serving(responding(status=301, headers={"Location": location})) as url:
         found = await checked(tmp_path, mall(f"{url}/api"))
 
     assert_failed(found, "sources.mall", "HTTP 301", *texts)
@@ -178,7 +178,7 @@ async def test_a_certificate_that_is_not_trusted_is_told_with_what_is_wrong_with
 
 
 async def test_https_to_a_port_that_speaks_http(tmp_path: Path) -> None:
-    async with loopback.serving(answering()) as url:
+    async with loopback.serving(responding()) as url:
         found = await checked(tmp_path, mall(url.replace("http:", "https:")))
 
     assert_failed(found, "sources.mall", "no TLS with 127.0.0.1:", "does this port speak https?")
@@ -242,7 +242,7 @@ async def test_a_silent_vendor_holds_up_neither_the_others_nor_the_end(
     monkeypatch.setattr(checking, "DEADLINE_S", 4.0)
 
     began = time.monotonic()
-    async with loopback.speaking(falling_silent()) as silent, vendors() as running:
+    async with loopback.tcp_server(sends_then_stalls()) as silent, vendors() as running:
         found = await checked(tmp_path, mall(silent), airport(running.quividi_url))
     took_s = time.monotonic() - began
 

@@ -21,8 +21,8 @@ from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import LEVELS, SOURCE, USER
 from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_ANSWER, PARIS
-from tests.vendors.quividi.test_contents import ANSWER
+from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
+from tests.vendors.quividi.test_contents import APC_RESPONSE
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -131,11 +131,14 @@ _EXPORTS = (
     _export(
         "viewers",
         FinestRows(PARIS, quividi.read_viewer, quividi_events.explode_viewer),
-        EXPERT_ANSWER,
+        EXPERT_RESPONSE,
         _changed(beard=3),
     ),
     _export(
-        "viewers_apc", FinestRows(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc), ANSWER, _changed(beard=3)
+        "viewers_apc",
+        FinestRows(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc),
+        APC_RESPONSE,
+        _changed(beard=3),
     ),
     *(
         _export(stream, aggregated.aggregates(stream), answer, _changed(**{_NUMBERS.get(stream, "play_count"): 77}))

@@ -9,8 +9,8 @@ from collector.vendors.quividi.contents import read_viewer_apc
 from collector.vendors.quividi.rows import FinestRows, Rows
 from tests.contracts.examples.example import Example
 from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_ANSWER, PARIS
-from tests.vendors.quividi.test_contents import ANSWER
+from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
+from tests.vendors.quividi.test_contents import APC_RESPONSE
 
 SOURCE = "airport"
 
@@ -25,7 +25,7 @@ def example(stream: str, rows: Rows[Any], answer: bytes) -> Example:
 
 
 EXAMPLES = (
-    example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_ANSWER),
-    example("viewers_apc", FinestRows(PARIS, read_viewer_apc, events.explode_viewer_apc), ANSWER),
+    example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_RESPONSE),
+    example("viewers_apc", FinestRows(PARIS, read_viewer_apc, events.explode_viewer_apc), APC_RESPONSE),
     *(example(stream, aggregated.aggregates(stream), answer) for stream, answer in aggregated.EXAMPLES.items()),
 )
