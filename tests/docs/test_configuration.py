@@ -132,7 +132,9 @@ each_row = pytest.mark.parametrize("row", [*ROWS, *ELSEWHERE_ROWS], ids=lambda r
 
 def told(place: Place, key: str) -> Row:
     found = [row for row in ROWS if row.key == key and row.is_of(place)]
-    assert 1 == len(found), "docs/configuration.md has one row for each key"
+    assert 1 == len(found), (
+        f"docs/configuration.md: expected one row for {key} in [{'.'.join(place)}], got {len(found)}"
+    )
     return found[0]
 
 
@@ -155,7 +157,9 @@ def test_what_is_documented_is_there(row: Row) -> None:
 def test_a_default_is_what_the_page_says(place: Place, key: str) -> None:
     field, written = MODELS[place].model_fields[key], told(place, key).default
     if written in ELSEWHERE:
-        (written,) = (row.default for row in ELSEWHERE_ROWS if row.key == key and row.is_of(place))
+        defaults = [row.default for row in ELSEWHERE_ROWS if row.key == key and row.is_of(place)]
+        assert 1 == len(defaults), f"docs/configuration.md: expected one default of {key} for {'.'.join(place)}"
+        [written] = defaults
 
     if field.is_required():
         assert "required" == written

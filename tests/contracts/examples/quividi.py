@@ -1,4 +1,4 @@
-"""Quividi's: every type of export has rows of its own, which know how they are read and what becomes of them."""
+"""The examples of Quividi."""
 
 from functools import partial
 from typing import Any
@@ -15,11 +15,11 @@ from tests.vendors.quividi.test_contents import APC_RESPONSE
 SOURCE = "airport"
 
 
-def example(stream: str, rows: Rows[Any], answer: bytes) -> Example:
+def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
     return Example(
         Origin("quividi", SOURCE, stream),
         rows.dedup_mode,
-        lambda: rows.read(wire.rows(wire.decode_export(answer)) or (), *aggregated.YEAR),
+        lambda: rows.read(wire.rows(wire.decode_export(response)) or (), *aggregated.YEAR),
         partial(rows.explode, source=SOURCE),
     )
 
