@@ -104,3 +104,7 @@ class Vendor(Struct, Generic[S], frozen=True, kw_only=True):
 
     Raises RetryLater, Park or Split, as `Stream.fetch` does.
     """
+    title: str
+    """The vendor's name as people write it."""
+    message_key: str
+    """What the keys of its messages are, as the end of a sentence that starts with "The key is"."""

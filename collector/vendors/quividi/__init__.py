@@ -10,6 +10,8 @@ VENDOR = Vendor(
     event_types={name: export_type.events for name, export_type in EXPORT_TYPES.items()},
     streams=streams,
     probe=probe,
+    title="Quividi",
+    message_key="the number of the location, or of the site for events about a whole site",
 )
 
 __all__ = ["VENDOR", "QuividiSource"]

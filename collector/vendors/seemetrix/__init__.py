@@ -11,6 +11,8 @@ VENDOR = Vendor(
     event_types={name: STREAMS[name].event_types for name in Streams.model_fields},
     streams=streams,
     probe=probe,
+    title="Seemetrix",
+    message_key="the number of the device, or of the user for events about all of the user's devices",
 )
 
 __all__ = ["VENDOR", "SeemetrixSource"]
