@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from collector.config import LogSettings, load
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
+from collector.vendors import VENDORS
 from collector.vendors.quividi.settings import (
     GateSettings,
     OtsSettings,
@@ -28,6 +29,7 @@ from collector.vendors.seemetrix.settings import (
     SessionsSettings,
     StatisticsSettings,
 )
+from collector.vendors.source import ChosenStreams
 from collector.web.settings import HttpSettings
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
@@ -83,6 +85,16 @@ def table(path: Path, name: str) -> dict[str, Any]:
         assert part in found, f"config.toml does not show the table [{name}]"
         found = found[part]
     return found
+
+
+def test_every_source_and_stream_of_every_vendor_is_tested_here() -> None:
+    tested = {model for _, model in TABLES}
+    for vendor in VENDORS.values():
+        streams = vendor.settings.model_fields["streams"].annotation
+        assert isinstance(streams, type)
+        assert issubclass(streams, ChosenStreams)
+        missing = {vendor.settings, *streams.settings_types().values()} - tested
+        assert not missing, "add these tables to TABLES"
 
 
 def test_the_example_is_valid() -> None:
