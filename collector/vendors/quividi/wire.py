@@ -17,7 +17,7 @@ from msgspec import Meta, Raw, Struct
 from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
 from collector.vendors.leniency import decode_record, decode_response
-from collector.vendors.quividi.zones import instant
+from collector.vendors.quividi.zones import Instant, instant
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -174,10 +174,10 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[LocatedViewer] | Reject | 
         if text is None:
             raise ValueError("Object missing required field `period_start`")  # noqa: TRY301 - one way to reject a row
         local = parse_local(text, "period_start")
-        start = instant(local, zone)
+        start = _instant(local, zone, "period_start")
         footfall_local = None if row.footfall_start is None else parse_local(row.footfall_start, "footfall_start")
-        footfall = None if footfall_local is None else instant(footfall_local, zone)
-    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        footfall = None if footfall_local is None else _instant(footfall_local, zone, "footfall_start")
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         return Reject(raw, str(error), place_of(raw))
     if row.is_placeholder:
         return None
@@ -225,6 +225,14 @@ def parse_local(text: str, field: str) -> datetime:
     if local.tzinfo is not None:
         raise ValueError(f"Expected a local time without a zone - at `$.{field}`")
     return local
+
+
+def _instant(local: datetime, zone: ZoneInfo, field: str) -> Instant:
+    """Raises ValueError naming the field."""
+    try:
+        return instant(local, zone)
+    except OverflowError:
+        raise ValueError(f"outside the years 1 to 9999 - at `$.{field}`") from None
 
 
 def _ms(*tenths: Number | None) -> int | None:

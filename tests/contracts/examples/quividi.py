@@ -27,5 +27,5 @@ def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
 EXAMPLES = (
     example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_RESPONSE),
     example("viewers_apc", FinestRows(PARIS, read_viewer_apc, events.explode_viewer_apc), APC_RESPONSE),
-    *(example(stream, aggregated.aggregates(stream), answer) for stream, answer in aggregated.EXAMPLES.items()),
+    *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
 )

@@ -204,7 +204,7 @@ def test_an_invalid_metric_is_rejected_by_name(stream: str) -> None:
         wrongs: list[object] = ["5", -1, [], True, 2**80, -0.5]
         for wrong in wrongs:
             got = reject(rows, row(stream, **{name: wrong}))
-            assert f"$.{name}" in got.error or "out of range" in got.error
+            assert f"$.{name}" in got.error
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)

@@ -125,17 +125,17 @@ def test_an_instant_round_trips_unless_it_is_ambiguous(
 @given(places())
 def test_a_local_time_is_ambiguous_if_two_instants_have_it(place: tuple[ZoneInfo, datetime]) -> None:
     zone, instant_utc = place
-    wall = local(instant_utc, zone)
+    local_time = local(instant_utc, zone)
     others = {offset(instant_utc + timedelta(hours=hours), zone) for hours in (-3, 0, 3)}
-    instants = {(wall - each).replace(tzinfo=UTC) for each in others}
+    instants = {(local_time - each).replace(tzinfo=UTC) for each in others}
 
-    found = sorted(each for each in instants if local(each, zone) == wall)
+    found = sorted(each for each in instants if local(each, zone) == local_time)
 
-    assert (found[0], len(found) > 1) == (instant(wall, zone).utc, instant(wall, zone).ambiguous)
+    assert (found[0], len(found) > 1) == (instant(local_time, zone).utc, instant(local_time, zone).ambiguous)
 
 
 @pytest.mark.parametrize(
-    ("zone", "wall", "utc"),
+    ("zone", "local_time", "utc"),
     [
         (PARIS, "2026-10-25T02:00:00", "2026-10-25T00:00:00"),
         (PARIS, "2026-10-25T02:30:00", "2026-10-25T00:30:00"),
@@ -144,14 +144,14 @@ def test_a_local_time_is_ambiguous_if_two_instants_have_it(place: tuple[ZoneInfo
         (LORD_HOWE, "2026-04-05T01:45:00", "2026-04-04T14:45:00"),
     ],
 )
-def test_the_repeated_hour_is_ambiguous_and_counts_as_the_first(zone: ZoneInfo, wall: str, utc: str) -> None:
-    got = instant(datetime.fromisoformat(wall), zone)
+def test_the_repeated_hour_is_ambiguous_and_counts_as_the_first(zone: ZoneInfo, local_time: str, utc: str) -> None:
+    got = instant(datetime.fromisoformat(local_time), zone)
 
     assert (f"{utc}+00:00", True) == (got.utc.isoformat(), got.ambiguous)
 
 
 @pytest.mark.parametrize(
-    ("zone", "wall"),
+    ("zone", "local_time"),
     [
         (PARIS, "2026-10-25T01:59:59"),
         (PARIS, "2026-10-25T03:00:00"),
@@ -161,12 +161,12 @@ def test_the_repeated_hour_is_ambiguous_and_counts_as_the_first(zone: ZoneInfo, 
         (LORD_HOWE, "2026-04-05T02:00:00"),
     ],
 )
-def test_the_seconds_around_that_hour_are_not_ambiguous(zone: ZoneInfo, wall: str) -> None:
-    assert not instant(datetime.fromisoformat(wall), zone).ambiguous
+def test_the_seconds_around_that_hour_are_not_ambiguous(zone: ZoneInfo, local_time: str) -> None:
+    assert not instant(datetime.fromisoformat(local_time), zone).ambiguous
 
 
 @pytest.mark.parametrize(
-    ("zone", "missing", "set_wall"),
+    ("zone", "missing", "local_time_after"),
     [
         (PARIS, "2026-03-29T02:30:00", "2026-03-29T03:30:00"),
         (NEW_YORK, "2026-03-08T02:00:00", "2026-03-08T03:00:00"),
@@ -174,8 +174,10 @@ def test_the_seconds_around_that_hour_are_not_ambiguous(zone: ZoneInfo, wall: st
         (ZoneInfo("Pacific/Apia"), "2011-12-30T12:00:00", "2011-12-31T12:00:00"),
     ],
 )
-def test_a_skipped_time_is_converted_with_the_offset_before(zone: ZoneInfo, missing: str, set_wall: str) -> None:
-    got, same = (instant(datetime.fromisoformat(wall), zone) for wall in (missing, set_wall))
+def test_a_skipped_time_is_converted_with_the_offset_before(
+    zone: ZoneInfo, missing: str, local_time_after: str
+) -> None:
+    got, same = (instant(datetime.fromisoformat(local_time), zone) for local_time in (missing, local_time_after))
 
     assert (same.utc, False) == (got.utc, got.ambiguous)
     assert got.offset < same.offset
@@ -225,7 +227,7 @@ def test_bounds_of_one_second() -> None:
     assert (second, second) == bounds(Window(start, start + SECOND), PARIS)
 
 
-@pytest.mark.parametrize(("zone", "wall"), [(PARIS, datetime.min), (NEW_YORK, datetime.max)])  # noqa: DTZ901 - local
-def test_instants_outside_the_calendar_raise(zone: ZoneInfo, wall: datetime) -> None:
+@pytest.mark.parametrize(("zone", "local_time"), [(PARIS, datetime.min), (NEW_YORK, datetime.max)])  # noqa: DTZ901 - local
+def test_instants_outside_the_calendar_raise(zone: ZoneInfo, local_time: datetime) -> None:
     with pytest.raises(OverflowError):
-        instant(wall, zone)
+        instant(local_time, zone)
