@@ -1,7 +1,7 @@
 """The events of a session: one for the session, and one for each of its intervals."""
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -17,7 +17,7 @@ from collector.vendors.event_fields import (
     Revision,
     Source,
 )
-from collector.vendors.seemetrix.wire import Session
+from collector.vendors.seemetrix.wire import Attention, Mood, Play, Session
 from collector.vendors.vocabulary import AgeGroup, Emotion, Gender
 
 # Source: the vendor's document, "Raw data". Gender: 0 female, 1 male. Age: 0 kid, 1 young, 2 adult, 3 old. Emotion:
@@ -100,121 +100,133 @@ CONTENT_VIEW = EventType("seemetrix.content_view.v1", "seemetrix.content_views",
 TYPES = (SESSION, ATTENTION, EMOTION, CONTENT_VIEW)
 
 
+class _Parent(NamedTuple):
+    """The values that all events of a session share."""
+
+    record: Record[Session]
+    digest: str
+    source: str
+    gender: Gender
+    age_group: AgeGroup
+    start: Timestamp
+    key: str
+    subject: str
+    event_id: str
+
+
 def explode_session(record: Record[Session], digest: str, revision: int, source: str) -> Iterator[Event]:
     """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
 
     Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
     """
     session = record.payload
-    gender, age_group = _GENDERS.get(session.s, "unknown"), _AGE_GROUPS.get(session.a, "unknown")
-    attentions, moods, plays = session.at or (), session.em or (), session.v or ()
-    key, session_event_id = str(session.d), f"{digest}/session/0"
-    subject = f"device/{key}/session/{session.o}"
-    session_start = format_ms(record.start_ms)
+    key = str(session.d)
+    parent = _Parent(
+        record=record,
+        digest=digest,
+        source=source,
+        gender=_GENDERS.get(session.s, "unknown"),
+        age_group=_AGE_GROUPS.get(session.a, "unknown"),
+        start=format_ms(record.start_ms),
+        key=key,
+        subject=f"device/{key}/session/{session.o}",
+        event_id=f"{digest}/session/0",
+    )
+    yield _session(parent, revision)
+    yield from _attentions(parent, session.at or ())
+    yield from _emotions(parent, session.em or ())
+    yield from _content_views(parent, session.v or ())
 
-    yield Event(
-        SESSION,
-        session_event_id,
-        subject,
-        session_start,
-        key,
-        SessionV1(
-            event_id=session_event_id,
-            record_id=f"{key}/{session.o}/{session_start}",
-            revision=revision,
-            source=source,
+
+def _session(parent: _Parent, revision: int) -> Event:
+    record, session = parent.record, parent.record.payload
+    attentions = session.at or ()
+    data = SessionV1(
+        event_id=parent.event_id,
+        record_id=f"{parent.key}/{session.o}/{parent.start}",
+        revision=revision,
+        source=parent.source,
+        device_id=session.d,
+        session_number=session.o,
+        start=parent.start,
+        end=format_ms(record.end_ms),
+        duration_ms=record.end_ms - record.start_ms if session.i is None else session.i,
+        attention_ms=sum(attention.d for attention in attentions if attention.a),
+        gender=parent.gender,
+        gender_code=session.s,
+        age_group=parent.age_group,
+        age_code=session.a,
+        attention_count=len(attentions),
+        emotion_count=len(session.em or ()),
+        content_view_count=len(session.v or ()),
+    )
+    return Event(SESSION, parent.event_id, parent.subject, parent.start, parent.key, data)
+
+
+def _attentions(parent: _Parent, attentions: Sequence[Attention]) -> Iterator[Event]:
+    session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
+    for index, attention in enumerate(attentions):
+        event_id, end_ms = f"{parent.digest}/attention/{index}", end_ms + attention.d
+        end = format_ms(end_ms)
+        data = AttentionV1(
+            event_id=event_id,
+            session_event_id=parent.event_id,
+            source=parent.source,
             device_id=session.d,
             session_number=session.o,
-            start=session_start,
-            end=format_ms(record.end_ms),
-            duration_ms=record.end_ms - record.start_ms if session.i is None else session.i,
-            attention_ms=sum(attention.d for attention in attentions if attention.a),
-            gender=gender,
-            gender_code=session.s,
-            age_group=age_group,
-            age_code=session.a,
-            attention_count=len(attentions),
-            emotion_count=len(moods),
-            content_view_count=len(plays),
-        ),
-    )
-
-    start, end_ms = session_start, record.start_ms
-    for index, attention in enumerate(attentions):
-        event_id, end_ms = f"{digest}/attention/{index}", end_ms + attention.d
-        end = format_ms(end_ms)
-        yield Event(
-            ATTENTION,
-            event_id,
-            subject,
-            start,
-            key,
-            AttentionV1(
-                event_id=event_id,
-                session_event_id=session_event_id,
-                source=source,
-                device_id=session.d,
-                session_number=session.o,
-                index=index,
-                start=start,
-                end=end,
-                duration_ms=attention.d,
-                gender=gender,
-                age_group=age_group,
-                looking=attention.a == 1,
-            ),
+            index=index,
+            start=start,
+            end=end,
+            duration_ms=attention.d,
+            gender=parent.gender,
+            age_group=parent.age_group,
+            looking=attention.a == 1,
         )
+        yield Event(ATTENTION, event_id, parent.subject, start, parent.key, data)
         start = end
 
-    start, end_ms = session_start, record.start_ms
+
+def _emotions(parent: _Parent, moods: Sequence[Mood]) -> Iterator[Event]:
+    session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
     for index, mood in enumerate(moods):
-        event_id, end_ms = f"{digest}/emotion/{index}", end_ms + mood.d
+        event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + mood.d
         end = format_ms(end_ms)
-        yield Event(
-            EMOTION,
-            event_id,
-            subject,
-            start,
-            key,
-            EmotionV1(
-                event_id=event_id,
-                session_event_id=session_event_id,
-                source=source,
-                device_id=session.d,
-                session_number=session.o,
-                index=index,
-                start=start,
-                end=end,
-                duration_ms=mood.d,
-                gender=gender,
-                age_group=age_group,
-                emotion=_EMOTIONS.get(mood.e, "unknown"),
-                emotion_code=mood.e,
-            ),
+        data = EmotionV1(
+            event_id=event_id,
+            session_event_id=parent.event_id,
+            source=parent.source,
+            device_id=session.d,
+            session_number=session.o,
+            index=index,
+            start=start,
+            end=end,
+            duration_ms=mood.d,
+            gender=parent.gender,
+            age_group=parent.age_group,
+            emotion=_EMOTIONS.get(mood.e, "unknown"),
+            emotion_code=mood.e,
         )
+        yield Event(EMOTION, event_id, parent.subject, start, parent.key, data)
         start = end
 
+
+def _content_views(parent: _Parent, plays: Sequence[Play]) -> Iterator[Event]:
+    session = parent.record.payload
     for index, play in enumerate(plays):
-        event_id, start_ms = f"{digest}/content_view/{index}", record.start_ms + play.s
-        start = format_ms(start_ms) if play.s else session_start
-        yield Event(
-            CONTENT_VIEW,
-            event_id,
-            subject,
-            start,
-            key,
-            ContentViewV1(
-                event_id=event_id,
-                session_event_id=session_event_id,
-                source=source,
-                device_id=session.d,
-                session_number=session.o,
-                index=index,
-                start=start,
-                end=format_ms(start_ms + play.d),
-                duration_ms=play.d,
-                gender=gender,
-                age_group=age_group,
-                movie_id=play.i,
-            ),
+        event_id, start_ms = f"{parent.digest}/content_view/{index}", parent.record.start_ms + play.s
+        start = format_ms(start_ms) if play.s else parent.start
+        data = ContentViewV1(
+            event_id=event_id,
+            session_event_id=parent.event_id,
+            source=parent.source,
+            device_id=session.d,
+            session_number=session.o,
+            index=index,
+            start=start,
+            end=format_ms(start_ms + play.d),
+            duration_ms=play.d,
+            gender=parent.gender,
+            age_group=parent.age_group,
+            movie_id=play.i,
         )
+        yield Event(CONTENT_VIEW, event_id, parent.subject, start, parent.key, data)
