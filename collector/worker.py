@@ -241,7 +241,7 @@ class Worker(Generic[P]):
                 self._state.checkpoint = narrower
                 self._telemetry.window_halved(window, str(error))
                 return failures
-            advice = "raise max_response_bytes, or divide the source into several"
+            advice = self._stream.oversize_advice
             error = Park(f"the response to the smallest window is too large: {error}", code="too_large", advice=advice)
         elif isinstance(error, RetryLater) and error.narrower and narrower is not None:
             self._state.checkpoint = narrower

@@ -7,9 +7,10 @@ import msgspec
 from msgspec import Struct, structs
 
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
+from collector.vendors.base import Stream
 from collector.vendors.quividi import wire as quividi
-from collector.vendors.quividi.contents import SeenApc
-from collector.vendors.quividi.wire import Seen
+from collector.vendors.quividi.contents import ViewerWithContents
+from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
 
 Fingerprint = Callable[[Record[Any]], bytes]
@@ -76,12 +77,14 @@ class FieldLists(Struct, frozen=True):
         return bytes([self.nth - 1]) + key[1:]
 
 
-class UpgradedStream:
+class UpgradedStream(Stream[Any]):
     """A stream of the next release, made from one of this release."""
 
     def __init__(self, stream: Any, lists: FieldLists) -> None:  # noqa: ANN401 - any stream
         self._stream = stream
         self._lists = lists
+        for name in Stream.__annotations__:
+            setattr(self, name, getattr(stream, name))
         self.fields_version: int = stream.fields_version + 1
         self.former = lists.former
 
@@ -104,32 +107,32 @@ def field_lists(stream: str, dedup_mode: DedupMode, change: FieldChange) -> Fiel
 
     A longer key of viewers includes `glasses`, so rows that the previous release treats as equal may differ.
     """
-    parts = {"viewers": _glasses, "viewers_apc": lambda record: _glasses(record, record.payload.seen)}
+    parts = {"viewers": _glasses, "viewers_apc": lambda record: _glasses(record, record.payload.viewer)}
     return FieldLists(
         dedup_mode, change, PREVIOUS_FINGERPRINTS.get(stream, _aggregate), parts.get(stream, lambda _: b"/account")
     )
 
 
-def _glasses(record: Record[Any], seen: Seen | None = None) -> bytes:
+def _glasses(record: Record[Any], seen: LocatedViewer | None = None) -> bytes:
     seen = seen or record.payload
     return b"/%d" % (seen.row.glasses or 0)
 
 
-def _viewer(seen: Seen) -> bytes:
+def _viewer(seen: LocatedViewer) -> bytes:
     start = seen.row.footfall_start
     return quividi._fingerprint(seen.row, None if start is None else quividi.parse_local(start, "footfall_start"))
 
 
-def _viewer_apc(record: Record[SeenApc]) -> bytes:
+def _viewer_apc(record: Record[ViewerWithContents]) -> bytes:
     played = [
         (str(each.content_id), each.campaign_id, each.app_id, each.dwell_ms, each.attention_ms, *each.moods_ms)
         for each in record.payload.contents
     ]
-    return msgspec.msgpack.encode((_viewer(record.payload.seen), played))
+    return msgspec.msgpack.encode((_viewer(record.payload.viewer), played))
 
 
 def _aggregate(record: Record[Any]) -> bytes:
-    return msgspec.msgpack.encode([quividi.number(each) for each in record.payload.numbers])
+    return msgspec.msgpack.encode([quividi.comparable(each) for each in record.payload.metrics])
 
 
 PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {

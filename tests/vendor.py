@@ -1,4 +1,4 @@
-"""A Seemetrix that knows the truth: real HTTP on loopback, its history a list, its troubles to order."""
+"""A Seemetrix on the loopback interface, with a list of sessions as its history and failures on demand."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ USER = 864
 
 
 class Known(Struct, frozen=True):
-    """A session as the vendor tells it from one moment on, until it tells it otherwise."""
+    """A version of a session: the vendor sends it from `since` until `until`."""
 
     session: Session
     since: datetime
@@ -28,7 +28,7 @@ Trouble = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
 
 class Vendor:
-    """Answers as its document says. `trouble` may answer first."""
+    """Responds as documented. `trouble` may respond instead."""
 
     def __init__(self, known: Sequence[Known], select: Select = "begin", *, inclusive: bool = True) -> None:
         self.known = list(known)
@@ -36,7 +36,7 @@ class Vendor:
         self.inclusive = inclusive
         self.trouble: Trouble | None = None
         self.is_dated = True
-        """Its answers say what time it is, as HTTP asks for."""
+        """Whether responses have a Date header."""
         self.requests: list[str] = []
         self.address = ""
 
@@ -46,8 +46,8 @@ class Vendor:
 
     async def raw_data(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.rel_url.raw_query_string)
-        if self.trouble is not None and (answer := await self.trouble(request)) is not None:
-            return answer
+        if self.trouble is not None and (response := await self.trouble(request)) is not None:
+            return response
         if request.query.get("key") != KEY:
             return web.Response(status=401)
         if request.match_info["user"] != str(USER) or request.query.get("tzo") != "0":
@@ -71,31 +71,33 @@ class Vendor:
         return web.json_response({"online": [{"d": device} for device in found], "offline": [], "frozen": []})
 
     def _selects(self, session: Session, first: datetime, last: datetime) -> bool:
-        begin, end = (datetime.fromisoformat(session[name]) for name in ("b", "e"))
+        start, end = (datetime.fromisoformat(session[name]) for name in ("b", "e"))
 
-        def upto(instant: datetime) -> bool:
+        def is_before_end(instant: datetime) -> bool:
             return instant <= last if self.inclusive else instant < last
 
         match self.select:
             case "begin":
-                return first <= begin and upto(begin)
+                return first <= start and is_before_end(start)
             case "end":
-                return first <= end and upto(end)
+                return first <= end and is_before_end(end)
             case "overlap":
-                return end >= first and upto(begin)
+                return end >= first and is_before_end(start)
             case "strict overlap":
-                return end > first and upto(begin)
+                return end > first and is_before_end(start)
 
 
 @asynccontextmanager
 async def serving(vendor: Vendor) -> AsyncIterator[Vendor]:
-    async def undated(request: web.Request, response: web.StreamResponse) -> None:
+    """Serve the vendor over HTTP; its `base_url` is then set."""
+
+    async def remove_date(request: web.Request, response: web.StreamResponse) -> None:
         del request
         if not vendor.is_dated:
             response.headers.popall("Date")
 
     app = web.Application()
-    app.on_response_prepare.append(undated)
+    app.on_response_prepare.append(remove_date)
     app.add_routes(
         [
             web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data),
@@ -115,12 +117,12 @@ async def serving(vendor: Vendor) -> AsyncIterator[Vendor]:
 
 
 def session(begin: datetime, random: Random, number: int, device: int = 5315) -> Session:
-    """One session, as the document shows one."""
-    looks = [{"a": index % 2, "d": random.randrange(1, 2000)} for index in range(random.randrange(4))]
-    total = sum(look["d"] for look in looks) or random.randrange(100, 3000)
+    """A random session in the documented format."""
+    attentions = [{"a": index % 2, "d": random.randrange(1, 2000)} for index in range(random.randrange(4))]
+    total = sum(attention["d"] for attention in attentions) or random.randrange(100, 3000)
     return {
         "a": random.choice([0, 1, 2, 3, -1, None]),
-        "at": looks,
+        "at": attentions,
         "b": written(begin),
         "d": device,
         "e": written(begin + timedelta(milliseconds=total)),
@@ -133,47 +135,47 @@ def session(begin: datetime, random: Random, number: int, device: int = 5315) ->
 
 
 def written(instant: datetime) -> str:
-    """As the vendor writes raw times: UTC, with microseconds, without saying so."""
+    """In the vendor's format: UTC with microseconds, without a zone."""
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def expected_events(told: Session, revision: int = 0, source: str = "mall") -> list[tuple[str, str]]:
-    """Type and contents of every event of a session, without ids: worked out here, not by the collector."""
+def expected_events(session: Session, revision: int = 0, source: str = "mall") -> list[tuple[str, str]]:
+    """Type and value of every event of a session, without ids. Computed independently of the collector."""
     genders = {0: "female", 1: "male"}
     ages = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
     emotions = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
-    begin = datetime.fromisoformat(told["b"])
+    start = datetime.fromisoformat(session["b"])
 
     def at(offset_ms: int) -> str:
-        return (begin + timedelta(milliseconds=offset_ms)).isoformat(timespec="milliseconds") + "Z"
+        return (start + timedelta(milliseconds=offset_ms)).isoformat(timespec="milliseconds") + "Z"
 
-    person = {"gender": genders.get(told["s"], "unknown"), "age_group": ages.get(told["a"], "unknown")}
-    who = {"source": source, "device_id": told["d"], "session_number": told["o"]}
+    person = {"gender": genders.get(session["s"], "unknown"), "age_group": ages.get(session["a"], "unknown")}
+    who = {"source": source, "device_id": session["d"], "session_number": session["o"]}
     events: list[tuple[str, dict[str, object]]] = [
         (
             "seemetrix.session.v1",
             {
                 **who,
                 **person,
-                "record_id": f"{told['d']}/{told['o']}/{at(0)}",
+                "record_id": f"{session['d']}/{session['o']}/{at(0)}",
                 "revision": revision,
                 "start": at(0),
-                "end": datetime.fromisoformat(told["e"]).isoformat(timespec="milliseconds") + "Z",
-                "duration_ms": told["i"],
-                "attention_ms": sum(look["d"] for look in told["at"] if look["a"]),
-                "gender_code": told["s"],
-                "age_code": told["a"],
-                "attention_count": len(told["at"]),
-                "emotion_count": len(told["em"]),
-                "content_view_count": len(told["v"]),
+                "end": datetime.fromisoformat(session["e"]).isoformat(timespec="milliseconds") + "Z",
+                "duration_ms": session["i"],
+                "attention_ms": sum(attention["d"] for attention in session["at"] if attention["a"]),
+                "gender_code": session["s"],
+                "age_code": session["a"],
+                "attention_count": len(session["at"]),
+                "emotion_count": len(session["em"]),
+                "content_view_count": len(session["v"]),
             },
         )
     ]
     for kind, field in (("attention", "at"), ("emotion", "em"), ("content_view", "v")):
         offset = 0
-        for index, row in enumerate(told[field]):
-            start = row.get("s", offset)
-            part = {"index": index, "start": at(start), "end": at(start + row["d"]), "duration_ms": row["d"]}
+        for index, row in enumerate(session[field]):
+            offset_ms = row.get("s", offset)
+            part = {"index": index, "start": at(offset_ms), "end": at(offset_ms + row["d"]), "duration_ms": row["d"]}
             own = {
                 "at": {"looking": row.get("a") == 1},
                 "em": {"emotion": emotions.get(row.get("e"), "unknown"), "emotion_code": row.get("e")},

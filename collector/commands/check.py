@@ -109,7 +109,7 @@ async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGe
         yield Finding(what, ok=False, text=f"{error}: raise {what}.max_response_bytes")
     else:
         yield Finding(what, ok=True, text=found.text)
-        yield check_clock(source, found.ahead_s)
+        yield check_clock(source, found.clock_skew_s)
 
 
 def check_clock(source: SourceSettings, offset_s: float | None) -> Finding:

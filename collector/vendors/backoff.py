@@ -1,16 +1,16 @@
-"""How long to wait before asking again, given how often it failed in a row."""
+"""How long to wait before a retry, given the number of consecutive failures."""
 
 PASSING = (1.0, 120.0)
-"""First and longest wait in seconds for passing trouble: a glitch costs a second, an outage ends within two minutes."""
+"""The first and the longest wait in seconds after a transient failure: an outage's end is noticed in two minutes."""
 PARKED = (30.0, 600.0)
-"""For trouble that waits for an operator: a mended key is noticed within ten minutes, at worst."""
+"""The same for a failure that needs an operator: a corrected key is used within ten minutes."""
 
 
 def delay_s(failures: int, bounds: tuple[float, float], draw: float, *, at_least: float = 0.0) -> float:
-    """Seconds to wait after the n-th failure in a row: doubling from the first bound to the second, half of it by lot.
+    """Seconds to wait after the n-th consecutive failure: doubles from the first bound to the second; half is jitter.
 
-    `draw` is uniform in [0, 1): it keeps many streams from asking in step. `at_least` is what the vendor asked for
-    (Retry-After) and is honoured beyond the cap, with the lot on top.
+    `draw` is uniform in [0, 1): random jitter prevents many streams from retrying at the same time. `at_least` is the
+    wait that the vendor requests (Retry-After). It may exceed the longest wait, and jitter is added to it.
     """
     first, longest = bounds
     full = min(longest, first * 2.0 ** min(max(failures, 1) - 1, 32))

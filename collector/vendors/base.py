@@ -1,106 +1,108 @@
-"""All that a vendor is asked to be: `ask` and `explode`; the rest are facts."""
+"""What a vendor implements.
 
+A vendor is a folder that exports a `Vendor`. Each of its streams is a subclass of `Stream`. A new stream implements two
+methods: `fetch`, the only one with I/O, and `explode`, which is pure. It sets the attributes without a default:
+`source`, `name`, `account`, `policy`, `dedup_mode`, `fields_version`, `selection` and `event_types`. All others have
+defaults, for a vendor whose times are in UTC. docs/adding-a-stream.md describes every step.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import timedelta, tzinfo
-from typing import Any, Generic, Protocol, TypeVar
+from datetime import UTC, timedelta, tzinfo
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import Http
+from collector.vendors.source import SourceSettings
 
 P = TypeVar("P")
 
 
-class Stream(Protocol[P]):
-    """One kind of data of one source. To write one, see docs/adding-a-stream.md."""
+class Stream(ABC, Generic[P]):
+    """One kind of data of one source."""
 
-    @property
-    def source(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def account(self) -> Account: ...
-    @property
-    def policy(self) -> Policy: ...
-    @property
-    def dedup_mode(self) -> DedupMode: ...
-    @property
-    def fields_version(self) -> int:
-        """Of the lists of fields in keys and fingerprints. Raise it by one whenever one of them changes."""
-        ...
+    source: str
+    name: str
+    account: Account
+    policy: Policy
+    dedup_mode: DedupMode
+    fields_version: int
+    """The version of the lists of fields in keys and fingerprints. Increment it whenever one of them changes."""
+    event_types: Sequence[EventType]
+    selection: str
+    """Describes the part of the account that is fetched. Changes exactly when an operator selects another part."""
 
-    @property
-    def former(self) -> Callable[[Record[P]], Record[P]] | None:
-        """The same record with the key and the fingerprint that the lists of the version before this one give it.
+    former: Callable[[Record[Any]], Record[Any]] | None = None
+    """Returns the record with the key and the fingerprint of the previous `fields_version`. Pure.
 
-        None when no state of that version can exist. Pure. Changes nothing that says when the record was; the payload
-        only where the events' ids, subjects or keys are made of what has changed.
-        """
-        ...
+    None while no state of that version can exist. Must not change the times of a record. It changes the payload only
+    where `explode` makes ids, subjects or message keys of a field that has changed.
+    """
+    max_clock_offset: timedelta = timedelta(0)
+    """The largest offset from UTC of the vendor's clock in `Record.vendor_local_s`. The ledger keeps records that much
+    longer."""
+    zone: tzinfo = UTC
+    """The time zone of that clock."""
+    sequence_of: Callable[[Record[Any]], tuple[int, int]] | None = None
+    """Returns a record's device and its sequence number there, where devices number their records without gaps. Missing
+    numbers are then reported."""
+    oversize_advice: str = "raise max_response_bytes"
+    """What an operator does when the response to the smallest window is too large."""
 
-    @property
-    def max_clock_offset(self) -> timedelta:
-        """How far the clock by which records are filed may stand from UTC: the ledger keeps them that much longer."""
-        ...
-
-    @property
-    def zone(self) -> tzinfo:
-        """Of that clock."""
-        ...
-
-    @property
-    def selection(self) -> str:
-        """Which part of the account is asked for: a text that changes when the operator chooses another part."""
-        ...
-
-    @property
-    def sequence_of(self) -> Callable[[Record[P]], tuple[int, int]] | None:
-        """Where a device counts its records one by one, which device's a record is, and its number: gaps are told."""
-        ...
-
-    @property
-    def event_types(self) -> Sequence[EventType]: ...
-
+    @abstractmethod
     def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
-        """Every row that the vendor selects by the window. The only I/O.
+        """Yield every row that the vendor selects by the window, a result for each response.
 
-        Raises RetryLater, Park or Split. What was yielded before stays valid: rows may come again, in this answer or
-        another, and are recognised. Must not leave out a row because of when it begins.
+        Rows may repeat, in one window or in several: the ledger recognises them. A stream must not drop a row because
+        of its start; with an alignment to periods, it may drop those of periods outside the window.
+
+        Raises:
+            RetryLater: the caller fetches the window again later.
+            Park: the caller shows the advice, and retries slowly until an operator has followed it.
+            Split: the caller fetches the halves of the window.
+
+        Results that were yielded before an error stay valid.
+
         """
-        ...
 
+    @abstractmethod
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
-        """The events of a record, with ids made of its digest; pure, the same for the same record."""
-        ...
+        """Yield the events of a record. Pure: equal arguments give equal events.
+
+        Event ids are `<digest>/<kind>/<index>`. `number` is the revision, or the occurrence of a `MULTISET` row.
+        """
 
 
 S = TypeVar("S")
 """A vendor's own settings of a source."""
 
 
-class Probed(Struct, frozen=True):
-    """What an account answered."""
+class ProbeResult(Struct, frozen=True):
+    """What an account's response to a probe shows."""
 
     text: str
-    """What it may see."""
-    ahead_s: float | None
-    """How far the vendor's clock is ahead of ours at least; below zero, behind; None when it says no time."""
+    """What the account may read, for an operator."""
+    clock_skew_s: float | None
+    """How far the vendor's clock is ahead of this machine's, at least; negative when it is behind; None if unknown."""
 
 
-class Vendor(Struct, Generic[S], frozen=True):
+class Vendor(Struct, Generic[S], frozen=True, kw_only=True):
     """What a vendor's folder exports."""
 
     name: str
+    settings: type[SourceSettings]
+    """The model of `[sources.<name>]`; its field `vendor` accepts only this vendor's name."""
     event_types: Mapping[str, Sequence[EventType]]
     """By the name of the stream that publishes them."""
     streams: Callable[[str, S, Http, VendorTelemetry], Sequence[Stream[Any]]]
-    """The streams of one source, by its name and settings."""
-    probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[Probed]]
-    """Asks for something small: whether the account may see what its source is configured for.
+    """Returns the configured streams of a source, given its name and its settings."""
+    probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[ProbeResult]]
+    """Sends a small request that shows whether the account may read what the source is configured for.
 
-    Raises RetryLater, Split or Park.
+    Raises RetryLater, Park or Split, as `Stream.fetch` does.
     """
     title: str
     """The vendor's name as people write it."""

@@ -1,6 +1,6 @@
-"""What a request that failed means for the caller.
+"""Translation of failed requests into errors that name what the caller does next.
 
-Foreign errors end here: their texts hold URLs, and URLs hold keys.
+Errors of aiohttp end here: their texts contain URLs, and URLs contain keys.
 """
 
 import os
@@ -13,96 +13,104 @@ import aiohttp
 
 from collector.errors import NotFound, Park, RetryLater, Split
 
-CONNECT_S = 10
-"""How long a connection may take."""
-DAY_S = 86_400.0
-"""The longest Retry-After that is taken at its word."""
+CONNECT_TIMEOUT_S = 10
+MAX_RETRY_AFTER_S = 86_400.0
+"""A longer Retry-After is shortened to a day."""
 
-_UNREACHED = "check base_url, and whether this machine may connect there"
+_UNREACHABLE = "check base_url, and whether this machine may connect to it"
 _NOT_FOUND, _TOO_LARGE, _TOO_MANY = 404, 413, 429
-_PASSING = frozenset({408, 425, _TOO_MANY})
+_TRANSIENT = frozenset({408, 425, _TOO_MANY})
 
 
-def judge(response: aiohttp.ClientResponse, now: datetime) -> None:
-    """Nothing for 200; else what the status means for the caller."""
+def raise_for_status(response: aiohttp.ClientResponse, now: datetime) -> None:
+    """Return for the status 200; raise RetryLater, Split, Park or NotFound for others. Error codes: `http_<status>`."""
     status = response.status
-    if status == 200:  # noqa: PLR2004 - the one status with an answer
+    reason, code = f"HTTP {status}", f"http_{status}"
+    if status == 200:  # noqa: PLR2004 - the only status with a body to use
         return
     if status == _TOO_LARGE:
-        raise Split(f"HTTP {status}")
-    if status in _PASSING or status >= 500:  # noqa: PLR2004 - the server's own errors
-        wait = retry_after_s(response.headers.get("Retry-After"), now)
-        reason = f"HTTP {status}" + (f", asks to wait {wait:g} s" if wait else "")
-        raise RetryLater(reason, after_s=wait, throttled=status == _TOO_MANY)
+        raise Split(reason, code=code)
+    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - errors of the server
+        wait_s = retry_after_s(response.headers.get("Retry-After"), now)
+        reason += f", with a request to wait {wait_s:g} s" if wait_s else ""
+        raise RetryLater(reason, code=code, after_s=wait_s, throttled=status == _TOO_MANY)
     if 300 <= status < 400:  # noqa: PLR2004 - redirects
-        where, advice = _redirect(response)
-        raise Park(f"HTTP {status}: a redirect{where}, which is not followed", advice=advice)
+        target, advice = _redirect(response)
+        raise Park(f"{reason}: a redirect{target}, which is not followed", code=code, advice=advice)
     advice = {
-        401: "the key is wrong: correct it; the collector notices by itself",
-        403: "the key may not read this: check the user and the ids in the source's settings",
+        401: "the key is wrong: correct it; no restart is needed",
+        403: "the key has no access to this: check the user and the ids in the source's settings",
         404: "the vendor does not know this path: check base_url (scheme, host, path such as /api)",
-    }.get(status, "the vendor refuses the request as it is: check the source's settings")
-    raise (NotFound if status == _NOT_FOUND else Park)(f"HTTP {status}", advice=advice)
+    }.get(status, "the vendor rejects the request: check the source's settings")
+    raise (NotFound if status == _NOT_FOUND else Park)(reason, code=code, advice=advice)
 
 
 def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
-    """Where to, as far as it may be told (the rest holds the key, or is the vendor's own words), and what to do."""
+    """The target of a redirect, as far as it is safe to show, and the advice. The full target may contain the key."""
     try:
         to = urlsplit(response.headers.get("Location", ""))
     except ValueError:
         to = urlsplit("")
     if response.url.scheme == "http" and to.scheme == "https":
-        return " to https", "write base_url with https"
+        return " to https", "use https in base_url"
     if to.path == response.url.raw_path + "/" or to.path + "/" == response.url.raw_path:
-        return " to the same path with another slash at its end", "check the path in base_url"
+        return " to the same path with a different trailing slash", "check the path in base_url"
     return "", "check base_url: scheme, host and path"
 
 
-def explained(error: Exception, url: str, silence_s: float) -> RetryLater | Park:
+def translate(error: Exception, url: str, timeout_s: float) -> RetryLater | Park:  # noqa: PLR0911 - a table
+    """The error to raise for one of aiohttp or the operating system. Its text has the host, but not the URL."""
     host = urlsplit(url).hostname or "the vendor"
     match error:
         case aiohttp.ConnectionTimeoutError():
-            trouble: RetryLater | Park = RetryLater(f"no connection to {host} within {CONNECT_S} s", advice=_UNREACHED)
-        case TimeoutError():  # silence, or an answer that takes too long: less is asked for next time
-            trouble = RetryLater(f"no answer within the timeout of {silence_s:g} s", narrower=True)
+            reason = f"no connection to {host} within {CONNECT_TIMEOUT_S} s"
+            return RetryLater(reason, code="connect_timeout", advice=_UNREACHABLE)
+        case TimeoutError():  # of silence, or of the whole response: the next window is smaller
+            reason = f"no response within the timeout of {timeout_s:g} s"
+            return RetryLater(reason, code="response_timeout", narrower=True)
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            reason = f"the certificate of {host} is not trusted{_verify_message(error)}"
             advice = "check base_url and the machine's clock, or add the authority to the machine's certificates"
-            trouble = Park(f"the certificate of {host} is not trusted{_why(error)}", advice=advice)
+            return Park(reason, code="certificate_untrusted", advice=advice)
         case aiohttp.ClientConnectorSSLError():
-            advice = "check base_url: does this port speak https?"
-            trouble = RetryLater(f"no TLS with {host}:{error.port}", advice=advice)
+            advice = "check base_url: does this port use https?"
+            return RetryLater(f"the TLS handshake with {host}:{error.port} failed", code="tls_failed", advice=advice)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            trouble = Park("base_url is no URL that can be asked", advice="check base_url")
+            return Park("base_url is not a valid URL", code="url_invalid", advice="check base_url")
         case aiohttp.ClientConnectorError():
-            number = error.os_error.errno or 0  # names that are not found have numbers below zero, and a text
-            reason = os.strerror(number) if number > 0 else error.os_error.strerror
-            trouble = RetryLater(f"no connection to {host}:{error.port}: {reason}", advice=_UNREACHED)
+            reason = f"no connection to {host}:{error.port}: {_os_reason(error.os_error)}"
+            return RetryLater(reason, code="connect_failed", advice=_UNREACHABLE)
         case aiohttp.ClientPayloadError():
-            trouble = RetryLater(f"{host} broke off in the middle of its answer")
+            return RetryLater(f"{host} closed the connection during its response", code="response_incomplete")
         case _:
-            trouble = RetryLater(f"{host} did not answer: {type(error).__name__}")
-    return trouble
+            return RetryLater(f"no response from {host}: {type(error).__name__}", code="no_response")
 
 
-def _why(error: Exception) -> str:
-    """OpenSSL's word for what is wrong with a certificate."""
-    found = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
-    return f" ({found.verify_message})" if isinstance(found, ssl.SSLCertVerificationError) else ""
+def _os_reason(error: OSError) -> str | None:
+    number = error.errno or 0  # errors of name resolution have negative numbers, and a text
+    return os.strerror(number) if number > 0 else error.strerror
+
+
+def _verify_message(error: Exception) -> str:
+    """OpenSSL's reason to reject a certificate."""
+    cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
+    return f" ({cause.verify_message})" if isinstance(cause, ssl.SSLCertVerificationError) else ""
 
 
 def retry_after_s(header: str | None, now: datetime) -> float:
-    """Seconds of a Retry-After header in either form (RFC 9110, 10.2.3); 0 without one or with one that is none."""
+    """Seconds of a Retry-After header in either form (RFC 9110, 10.2.3); 0 if it is missing or invalid."""
     if header is None:
         return 0.0
     if header.strip().isdecimal():
-        return float(min(int(header.strip()[:20]), DAY_S))
-    until = moment(header)
-    return 0.0 if until is None else min(max(0.0, (until - now).total_seconds()), DAY_S)
+        return float(min(int(header.strip()[:20]), MAX_RETRY_AFTER_S))
+    until = parse_http_date(header)
+    return 0.0 if until is None else min(max(0.0, (until - now).total_seconds()), MAX_RETRY_AFTER_S)
 
 
-def moment(header: str) -> datetime | None:
+def parse_http_date(header: str) -> datetime | None:
+    """The instant in UTC; None if the header is not a date."""
     try:
-        written = parsedate_to_datetime(header)
-        return written.astimezone(UTC) if written.tzinfo else written.replace(tzinfo=UTC)
+        parsed = parsedate_to_datetime(header)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None

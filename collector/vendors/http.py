@@ -1,6 +1,6 @@
-"""How a vendor is asked over HTTP: limits, timeouts, a size bound.
+"""HTTP requests to vendors, with limits of rate, concurrency, time and size.
 
-The only module with aiohttp's client; what a failure means for the caller is in `failures.py`.
+The only module that uses aiohttp's client. `failures.py` translates failures.
 """
 
 from collections import deque
@@ -22,21 +22,22 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
-from collector.vendors.failures import CONNECT_S, explained, judge, moment
+from collector.vendors.failures import CONNECT_TIMEOUT_S, parse_http_date, raise_for_status, translate
 
 T = TypeVar("T")
 
 CHUNK_BYTES = 64 << 10
-WHOLE = 3
-"""How many timeouts a whole answer may take: a vendor that trickles is not waited for for ever."""
+MAX_RESPONSE_TIMEOUTS = 3
+"""The longest duration of a whole response, in timeouts: bounds a response that trickles."""
 MAX_LARGE_RESPONSES = 2
-"""Answers that are in memory at a time in the process, but for small ones: what bounds it, whatever is configured."""
+"""Large responses in memory at a time: with `max_response_bytes`, bounds the memory of the process."""
 MAX_SMALL_BYTES = 256 << 10
-"""A body up to here needs no share: the live edge waits for no backfill, and for no vendor that trickles."""
+"""A body up to this size does not count as large, so that current data waits neither for backfills nor for a response
+that trickles."""
 
 
 class Limits(BaseModel):
-    """What a source may ask of its vendor; sources of one account must agree."""
+    """The limits of requests to a vendor. Sources of one account must have equal ones."""
 
     model_config = STRICT
 
@@ -44,15 +45,16 @@ class Limits(BaseModel):
     max_requests_per_minute: Annotated[Count, Field(ge=1)] | None = None
     max_response_bytes: Annotated[Count, Field(ge=1 << 10)] = 16 << 20
     timeout: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(seconds=60)
-    """The longest silence; a whole answer may take `WHOLE` times that."""
+    """The longest time without a byte. A whole response may take `MAX_RESPONSE_TIMEOUTS` times as long."""
 
 
 class Response(Struct, frozen=True):
-    """A body that was read whole, and its share of memory, given back by `release`."""
+    """A complete body. `release`, or the end of a `with` block, frees its share of the memory."""
 
     body: bytes
     took: timedelta
     vendor_now: datetime | None
+    """The header Date; None without one."""
     release: Callable[[], None]
 
     def __enter__(self) -> Self:
@@ -63,51 +65,54 @@ class Response(Struct, frozen=True):
 
 
 class Limiter:
-    """One account's limits: how many requests at a time, and how many a minute; and its host's, which it may share."""
+    """Limits the concurrent requests of an account, its requests a minute, and the concurrent requests to its host.
+
+    Several accounts may share a host.
+    """
 
     def __init__(self, limits: Limits, clock: Clock, host: anyio.Semaphore | None = None) -> None:
-        self._at_once = anyio.Semaphore(limits.max_concurrency)
+        self._concurrency = anyio.Semaphore(limits.max_concurrency)
         self._host = host or nullcontext()
         self._per_minute = limits.max_requests_per_minute
-        self._began: deque[datetime] = deque(maxlen=limits.max_requests_per_minute or 0)
-        self._turn = anyio.Lock()
+        self._starts: deque[datetime] = deque(maxlen=limits.max_requests_per_minute or 0)
+        self._rate_lock = anyio.Lock()
         self._clock = clock
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a free place, and until another request in the last minute is allowed."""
-        async with self._at_once:
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait until the limits allow another request, and hold its slot."""
+        async with self._concurrency:
             if self._per_minute:
-                async with self._turn:
-                    if len(self._began) == self._per_minute:
-                        await self._clock.until(self._began[0] + timedelta(minutes=1))
-                    self._began.append(self._clock.now())
+                async with self._rate_lock:
+                    if len(self._starts) == self._per_minute:
+                        await self._clock.until(self._starts[0] + timedelta(minutes=1))
+                    self._starts.append(self._clock.now())
             async with self._host:
                 yield
 
 
 class Http:
-    """The connections of the process to all vendors."""
+    """The HTTP client of the process, for all vendors."""
 
     def __init__(self, clock: Clock, session: aiohttp.ClientSession) -> None:
         self.clock = clock
         self._session = session
         self._shared: dict[tuple[str, str], Any] = {}
-        self._answers = anyio.Semaphore(MAX_LARGE_RESPONSES)
+        self._large_responses = anyio.Semaphore(MAX_LARGE_RESPONSES)
 
     def shared(self, kind: str, owner: str, make: Callable[[], T]) -> T:
-        """The one thing of its kind that an owner (an account, a host) has in this process, made when first needed."""
+        """The object of a kind that this process keeps for an owner (an account, a host); `make` creates it once."""
         if (kind, owner) not in self._shared:
             self._shared[kind, owner] = make()
-        thing: T = self._shared[kind, owner]
-        return thing
+        found: T = self._shared[kind, owner]
+        return found
 
     def limiter(self, account: str, limits: Limits, host: anyio.Semaphore | None = None) -> Limiter:
-        """The one limiter of an account, whatever the number of its sources and streams."""
+        """The limiter of an account, which all its sources and streams share."""
         return self.shared("limiter", account, lambda: Limiter(limits, self.clock, host))
 
     def host(self, base_url: str, connections: int) -> anyio.Semaphore:
-        """How many requests a host takes from one address at a time, over all accounts."""
+        """The semaphore for concurrent requests to a host, which all accounts share."""
         return self.shared("host", urlsplit(base_url).netloc, lambda: anyio.Semaphore(connections))
 
     async def get(
@@ -117,65 +122,65 @@ class Http:
         *,
         limits: Limits,
         limiter: Limiter,
-        asked: Callable[[str, float, int], None],
+        on_request: Callable[[str, float, int], None],
         redact: Callable[[bytes], bytes] = bytes,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """The whole body of a 200 answer, without what `conceal` takes out of it.
+        """The complete body of a response with the status 200, after `redact`.
 
-        `asked` is told the status (or `error`), the seconds and the bytes of every request. Raises RetryLater, Park or
-        Split; no text of theirs holds the query, the headers or what the vendor said in its own words.
+        Calls `on_request` with the status (or `error`), the seconds and the bytes of every request. Raises RetryLater,
+        Park or Split. Their texts contain neither the query, nor headers, nor any text of the vendor's.
         """
         text = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in query.items())
         target = URL(f"{url}?{text}", encoded=True)
-        silence = limits.timeout.total_seconds()
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence)
-        share = _Share(self._answers)
-        trouble: RetryLater | Park | None = None
-        async with limiter.turn():
-            began, status, body, vendor_now = monotonic(), "error", b"", None
+        timeout_s = limits.timeout.total_seconds()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s)
+        share = _MemoryShare(self._large_responses)
+        failure: RetryLater | Park | None = None
+        async with limiter.slot():
+            started_s, status, body, vendor_now = monotonic(), "error", b"", None
             try:
-                with anyio.fail_after(WHOLE * silence) as scope:
+                with anyio.fail_after(MAX_RESPONSE_TIMEOUTS * timeout_s) as scope:
                     async with self._session.get(
                         target, headers=headers, allow_redirects=False, timeout=timeout
                     ) as response:
                         status, vendor_now = str(response.status), _date(response)
-                        judge(response, self.clock.now())
+                        raise_for_status(response, self.clock.now())
                         body = await _read(response, limits.max_response_bytes, share, scope)
             except (aiohttp.ClientError, OSError) as error:
-                # Raised further down: from here it would carry the foreign error, which holds the URL, as its context.
-                trouble = explained(error, url, silence)
+                # Raised below: here, its context would be the original error, which contains the URL.
+                failure = translate(error, url, timeout_s)
             except BaseException:
-                share.give_back()
+                share.release()
                 raise
             finally:
-                asked(status, monotonic() - began, len(body))
-        if trouble is not None:
-            share.give_back()
-            raise trouble
-        return Response(redact(body), timedelta(seconds=monotonic() - began), vendor_now, share.give_back)
+                on_request(status, monotonic() - started_s, len(body))
+        if failure is not None:
+            share.release()
+            raise failure
+        return Response(redact(body), timedelta(seconds=monotonic() - started_s), vendor_now, share.release)
 
 
-class _Share:
-    """An answer's share of memory; given back once, however often that is said."""
+class _MemoryShare:
+    """One of the large responses that may be in memory. May be released more than once."""
 
     def __init__(self, shares: anyio.Semaphore) -> None:
         self._shares = shares
-        self.taken = False
+        self.is_held = False
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         await self._shares.acquire()
-        self.taken = True
+        self.is_held = True
 
-    def give_back(self) -> None:
-        if self.taken:
-            self.taken = False
+    def release(self) -> None:
+        if self.is_held:
+            self.is_held = False
             self._shares.release()
 
 
 @asynccontextmanager
 async def http(clock: Clock) -> AsyncIterator[Http]:
-    """The process's HTTP client, closed at the end."""
+    """The HTTP client of the process; its connections are closed at the end."""
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
     headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json"}
     async with aiohttp.ClientSession(
@@ -185,40 +190,43 @@ async def http(clock: Clock) -> AsyncIterator[Http]:
 
 
 def is_private(base_url: str, *, insecure_http: bool) -> bool:
-    """Whether keys may be sent there: https, or plain http to this machine or where it is allowed in so many words."""
+    """Whether keys may be sent to the URL: with https, or with plain http to this machine or where it is allowed."""
     parts = urlsplit(base_url)
     if parts.scheme == "https":
         return True
     return parts.scheme == "http" and (insecure_http or is_loopback(parts.hostname or ""))
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int, share: "_Share", deadline: anyio.CancelScope) -> bytes:
-    """The body after decompression, in chunks, so that one that is too large is never whole in memory."""
+async def _read(
+    response: aiohttp.ClientResponse, limit: int, share: _MemoryShare, deadline: anyio.CancelScope
+) -> bytes:
+    """The decompressed body. It is read in chunks, so that a body that is too large is never in memory as a whole."""
     parts: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         size += len(chunk)
-        if size > MAX_SMALL_BYTES and not share.taken:
+        if size > MAX_SMALL_BYTES and not share.is_held:
             left, deadline.deadline = deadline.deadline - anyio.current_time(), inf
-            await share.take()  # however long: the wait is our own, not the vendor's
+            await share.acquire()  # does not count: the vendor does not cause this wait
             deadline.deadline = anyio.current_time() + left
         if size > limit:
-            raise Split(f"an answer of more than max_response_bytes ({limit})")
+            raise Split(f"the response exceeds max_response_bytes ({limit})", code="response_too_large")
         parts.append(chunk)
     return b"".join(parts)
 
 
-def ahead_s(response: Response, answered: datetime) -> float | None:
-    """How far the vendor's clock is ahead of ours at least, in seconds (below zero: behind); None if it says no time.
+def clock_skew_s(response: Response, received_at: datetime) -> float | None:
+    """How far the vendor's clock is ahead of this machine's, at least, in seconds; negative when it is behind.
 
-    It wrote the whole second, at some instant between the request and the end of the answer.
+    None if the response has no date. The vendor writes whole seconds, at an instant between the request and the end of
+    the response: 0 means that the clocks may agree.
     """
     if response.vendor_now is None:
         return None
-    min_end = (response.vendor_now - answered).total_seconds()
-    most = min_end + 1 + response.took.total_seconds()
-    return max(min_end, 0.0) + min(most, 0.0)
+    least_s = (response.vendor_now - received_at).total_seconds()
+    most_s = least_s + 1 + response.took.total_seconds()
+    return max(least_s, 0.0) + min(most_s, 0.0)
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:
-    return moment(response.headers.get("Date", ""))
+    return parse_http_date(response.headers.get("Date", ""))

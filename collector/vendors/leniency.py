@@ -1,4 +1,4 @@
-"""Reading what vendors write where they bend JSON, without guessing what they mean."""
+"""Decoding of JSON with the deviations that vendors are known to have. Nothing is guessed."""
 
 import re
 from collections.abc import Callable
@@ -10,12 +10,15 @@ from collector.errors import RetryLater
 
 T = TypeVar("T")
 
-# A string, or one of the words with which Python's json module writes what JSON cannot say.
-_NOT_A_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?\bInfinity\b|\bNaN\b')
+# A string, or a literal that Python's json module writes for a float that JSON cannot represent.
+_STRING_OR_NON_FINITE = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?\bInfinity\b|\bNaN\b')
 
 
-def decode_answer(body: bytes, decode: Callable[[bytes], T]) -> T:
-    """Decode a whole answer; NaN and Infinity are read as null. Raises msgspec.DecodeError, also for deep nesting."""
+def decode_response(body: bytes, decode: Callable[[bytes], T]) -> T:
+    """Decode the body of a response. A byte order mark is ignored; NaN and Infinity are decoded as null.
+
+    Raises msgspec.DecodeError, also for JSON that is nested too deeply.
+    """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
         try:
@@ -23,20 +26,21 @@ def decode_answer(body: bytes, decode: Callable[[bytes], T]) -> T:
         except msgspec.DecodeError as error:
             if isinstance(error, msgspec.ValidationError) or (b"NaN" not in body and b"Infinity" not in body):
                 raise
-        return decode(_NOT_A_NUMBER.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", body))
+        return decode(_STRING_OR_NON_FINITE.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", body))
     except RecursionError as error:
         raise msgspec.DecodeError("nested too deeply") from error
 
 
-def not_an_answer(body: bytes, error: msgspec.DecodeError, *, what: str = "the answer") -> RetryLater:
-    """What came instead of an answer, in the operator's words."""
-    is_html = body.lstrip()[:1] == b"<"
-    came = "a page of HTML" if is_html else f"not the document's: {error}"
-    return RetryLater(f"{what} is {came}", advice="if it lasts, check base_url: host and path")
+def unexpected_response(body: bytes, error: msgspec.DecodeError, *, what: str = "the response") -> RetryLater:
+    """The error to raise for a body that `decode_response` cannot decode."""
+    advice = "if it persists, check host and path of base_url"
+    if body.lstrip()[:1] == b"<":
+        return RetryLater(f"{what} is an HTML page", code="response_is_html", advice=advice)
+    return RetryLater(f"{what} is not as documented: {error}", code="response_undocumented", advice=advice)
 
 
 def decode_record(raw: bytes, decode: Callable[[bytes], T], into: type[T]) -> T:
-    """Decode one record; `64.0` is taken for 64. Raises msgspec.MsgspecError with what was wrong and where."""
+    """Decode one row; an integer may be written as `64.0`. Raises msgspec.MsgspecError, which names the field."""
     try:
         return decode(raw)
     except msgspec.ValidationError:

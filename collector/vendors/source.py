@@ -1,8 +1,8 @@
-"""The settings that every source and every stream has, whatever its vendor."""
+"""The settings that the sources and streams of all vendors have in common."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, field_validator, model_validator
@@ -18,25 +18,26 @@ Span = Annotated[Duration, at_least(MIN_SPAN)]
 
 
 class StreamSettings(BaseModel):
-    """What every stream's table has; each kind of stream has its own defaults."""
+    """The table of a stream, `[sources.<name>.streams.<stream>]`. Each stream has its own defaults."""
 
     model_config = STRICT
 
     interval: Positive
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
+        """How the stream is polled. `until` is the source's; without an alignment, the class's own applies."""
         raise NotImplementedError
 
 
 class SnapshotSettings(StreamSettings):
-    """How a stream is polled that is only ever asked for as it is now."""
+    """Of a stream whose vendor only reports the present state. Aligned to snapshots."""
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
-        at_once = timedelta(0)
+        none = timedelta(0)
         return Policy(
             interval=self.interval,
-            settle=at_once,
-            allowed_lateness=at_once,
+            settle=none,
+            allowed_lateness=none,
             sweep_every=self.interval,
             span=self.interval,
             until=until,
@@ -45,7 +46,7 @@ class SnapshotSettings(StreamSettings):
 
 
 class HistorySettings(StreamSettings):
-    """How a stream is polled that can be asked for its past."""
+    """Of a stream whose vendor serves the past. Aligned to any second."""
 
     settle: Positive
     allowed_lateness: Positive
@@ -53,7 +54,7 @@ class HistorySettings(StreamSettings):
     span: Span
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
+    def _is_below_allowed_lateness(self) -> Self:
         for name in ("interval", "settle"):
             if getattr(self, name) >= self.allowed_lateness:
                 raise ValueError(f"{name} must be below allowed_lateness")
@@ -72,23 +73,34 @@ class HistorySettings(StreamSettings):
 
 
 class ChosenStreams(BaseModel):
-    """`[sources.<name>.streams]`: a source runs the streams whose tables it has; with none, its vendor's main one."""
+    """`[sources.<name>.streams]`: the streams whose tables exist; without a table, the vendor's main stream.
+
+    A vendor's subclass has a field for each stream, of its settings class or None. The fields are the list of the
+    vendor's streams.
+    """
 
     model_config = STRICT
 
+    @classmethod
+    def settings_types(cls) -> Mapping[str, type[StreamSettings]]:
+        """The settings class of each of the vendor's streams, by the stream's name."""
+        kinds = {name: get_args(field.annotation) for name, field in cls.model_fields.items()}
+        return {name: next(each for each in types if each is not type(None)) for name, types in kinds.items()}
+
     @property
     def chosen(self) -> Mapping[str, StreamSettings]:
-        """The settings by the stream's name."""
+        """The settings of the streams to run, by the stream's name."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: each for name, each in given.items() if each is not None} or self.main
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:
+        """The stream to run without a table, with its settings."""
         raise NotImplementedError
 
 
 class SourceSettings(Limits):
-    """What every source has."""
+    """The table of a source, `[sources.<name>]`."""
 
     vendor: str
     base_url: str
@@ -102,7 +114,7 @@ class SourceSettings(Limits):
     def _is_a_url(cls, base_url: str) -> str:
         try:
             parts = urlsplit(base_url)
-            _ = parts.port  # raises for one that is none
+            _ = parts.port  # raises ValueError for an invalid port
         except ValueError:
             raise ValueError("expected a URL such as https://host/api") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -112,19 +124,20 @@ class SourceSettings(Limits):
         return base_url.rstrip("/")
 
     @model_validator(mode="after")
-    def _keeps_its_keys_private(self) -> Self:
+    def _protects_its_secrets(self) -> Self:
         if not is_private(self.base_url, insecure_http=self.insecure_http):
-            raise ValueError("base_url must be https: keys are not sent in the clear (or set insecure_http = true)")
+            raise ValueError("base_url must be https, since plain http exposes the key (or set insecure_http = true)")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ValueError("since must be before until")
         return self
 
     @property
     def secrets(self) -> Mapping[str, Secret]:
-        """What the account is proved with, by the key that says it."""
+        """The credentials, by their key in the source's table."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: each for name, each in given.items() if isinstance(each, Secret)}
 
     @property
     def account(self) -> Account:
+        """The account at the vendor. Its sources share their limits, and one replica runs all of them."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The words of the events, one vocabulary for all vendors."""
+"""The values of enumerated fields in events: one vocabulary for all vendors."""
 
 from typing import Literal
 

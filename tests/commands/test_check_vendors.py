@@ -22,7 +22,7 @@ from collector.vendors import AnySource
 from collector.vendors.source import SourceSettings
 from tests.commands.harness import closed_port
 from tests.vendors import loopback
-from tests.vendors.loopback import answering, falling_silent
+from tests.vendors.loopback import responding, sends_then_stalls
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,7 @@ async def test_slashes_at_the_end_of_base_url_are_ignored(tmp_path: Path) -> Non
 
 
 async def test_an_html_page_instead_of_json_fails_with_advice_to_check_base_url(tmp_path: Path) -> None:
-    page = answering(b"<!doctype html><title>Welcome</title>", headers={"Content-Type": "text/html"})
+    page = responding(b"<!doctype html><title>Welcome</title>", headers={"Content-Type": "text/html"})
     async with loopback.serving(page) as url:
         found = await findings(tmp_path, mall(url), airport(url))
 
@@ -140,7 +140,7 @@ async def test_an_html_page_instead_of_json_fails_with_advice_to_check_base_url(
 async def test_a_redirect_fails_with_advice_to_correct_base_url(
     tmp_path: Path, location: str, facts: Sequence[str]
 ) -> None:
-    async with loopback.serving(answering(status=301, headers={"Location": location})) as url:
+    async with loopback.serving(responding(status=301, headers={"Location": location})) as url:
         found = await findings(tmp_path, mall(f"{url}/api"))
 
     assert_failed(found, "sources.mall", "HTTP 301", *facts)
@@ -180,7 +180,7 @@ async def test_an_untrusted_certificate_fails(tmp_path: Path) -> None:
 
 
 async def test_https_to_a_port_of_plain_http_fails(tmp_path: Path) -> None:
-    async with loopback.serving(answering()) as url:
+    async with loopback.serving(responding()) as url:
         found = await findings(tmp_path, mall(url.replace("http:", "https:")))
 
     assert_failed(found, "sources.mall", "TLS", "127.0.0.1:", "https")
@@ -244,7 +244,7 @@ async def test_a_vendor_that_does_not_respond_delays_neither_other_checks_nor_th
     monkeypatch.setattr(check_module, "DEADLINE_S", 4.0)
 
     started = time.monotonic()
-    async with loopback.speaking(falling_silent()) as silent, vendors() as running:
+    async with loopback.tcp_server(sends_then_stalls()) as silent, vendors() as running:
         found = await findings(tmp_path, mall(silent), airport(running.url("quividi")))
     took_s = time.monotonic() - started
 

@@ -1,20 +1,20 @@
-"""`make schemas`: docs/schemas/ and docs/events.md, made anew of the code."""
+"""`make schemas`: generate docs/schemas/ and docs/events.md from the code."""
 
 import sys
 
-from tests.contracts.written import HOW_TO_ADD, SCHEMAS, broken, files, without_example
+from tests.contracts.committed import HOW_TO_ADD, SCHEMAS, breaking_changes, files, without_example
 
 ADVICE = (
-    "Fields may be added; anything else needs a type of a new version. A type that nobody reads yet may change: delete "
-    "its file in docs/schemas/."
+    "Only fields may be added. Any other change needs a new version. To change a type that has no consumers "
+    "yet, delete its file in docs/schemas/."
 )
 
 
 def main() -> None:
     if missing := without_example():
-        sys.exit(f"no example of {', '.join(missing)}: {HOW_TO_ADD}")
-    if told := list(broken()):
-        sys.exit("\n".join([*told, ADVICE]))
+        sys.exit(f"no example for {', '.join(missing)}: {HOW_TO_ADD}")
+    if changes := list(breaking_changes()):
+        sys.exit("\n".join([*changes, ADVICE]))
     SCHEMAS.mkdir(exist_ok=True)
     for path, text in files().items():
         path.write_text(text, "utf-8")

@@ -1,23 +1,23 @@
-"""What a new release may change in a type that consumers already read: it may add fields, and nothing else."""
+"""Compares two schemas of a type. Consumers rely on them, so a new release may only add fields."""
 
 from collections.abc import Iterator
 from typing import Any
 
 Schema = dict[str, Any]
 
-_WORDS = {"$schema", "$id", "$defs", "title", "description"}
-"""What does not say what a value may be."""
-_PARTS = {"properties", "required", "anyOf", "items"}
-"""What is compared in a way of its own; all the rest must be equal."""
+_ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description"}
+"""Keywords that do not restrict values."""
+_COMPARED_APART = {"properties", "required", "anyOf", "items"}
+"""Keywords with a comparison of their own. All others must be equal."""
 
 
-def breaks(before: Schema, after: Schema) -> list[str]:
-    """What is more than an addition, each with its place; empty when a consumer of the one can read the other."""
-    return list(_breaks("$", _resolved(before, before), _resolved(after, after)))
+def breaking_changes(before: Schema, after: Schema) -> list[str]:
+    """The changes that are not additions, each with its path. Empty if consumers of the old schema can read the new."""
+    return list(_changes("$", _resolved(before, before), _resolved(after, after)))
 
 
 def _resolved(part: Any, whole: Schema) -> Any:  # noqa: ANN401 - JSON
-    """With what is referred to in the place of the reference: an object may get another name."""
+    """The schema with references repathd by their targets, since an object may be renamed."""
     if isinstance(part, list):
         return [_resolved(each, whole) for each in part]
     if not isinstance(part, dict):
@@ -28,41 +28,43 @@ def _resolved(part: Any, whole: Schema) -> Any:  # noqa: ANN401 - JSON
     return _resolved(whole["$defs"][part["$ref"].removeprefix("#/$defs/")], whole) | own
 
 
-def _breaks(place: str, before: Schema, after: Schema) -> Iterator[str]:
+def _changes(path: str, before: Schema, after: Schema) -> Iterator[str]:
     if "anyOf" in before or "anyOf" in after:
-        yield from _of_alternatives(place, before.get("anyOf", [before]), after.get("anyOf", [after]))
+        yield from _changes_of_alternatives(path, before.get("anyOf", [before]), after.get("anyOf", [after]))
         return
-    for name in sorted((before.keys() | after.keys()) - _WORDS - _PARTS):
-        was, now = _said(before, name), _said(after, name)
+    for name in sorted((before.keys() | after.keys()) - _ANNOTATIONS - _COMPARED_APART):
+        was, now = _value(before, name), _value(after, name)
         if was != now:
-            yield f"{place}: {name} was {was}, and is {now}"
-    yield from _of_fields(place, before, after)
+            yield f"{path}: {name} changed from {was} to {now}"
+    yield from _changes_of_fields(path, before, after)
     if "items" in before or "items" in after:
-        yield from _breaks(f"{place}[]", before.get("items", {}), after.get("items", {}))
+        yield from _changes(f"{path}[]", before.get("items", {}), after.get("items", {}))
 
 
-def _of_fields(place: str, before: Schema, after: Schema) -> Iterator[str]:
+def _changes_of_fields(path: str, before: Schema, after: Schema) -> Iterator[str]:
     for name, field in before.get("properties", {}).items():
         if name not in after.get("properties", {}):
-            yield f"{place}.{name}: is gone"
+            yield f"{path}.{name}: removed"
             continue
-        yield from _breaks(f"{place}.{name}", field, after["properties"][name])
+        yield from _changes(f"{path}.{name}", field, after["properties"][name])
         if name in before["required"] and name not in after["required"]:
-            yield f"{place}.{name}: was always there, and may be missing"
+            yield f"{path}.{name}: no longer required"
 
 
-def _of_alternatives(place: str, before: list[Schema], after: list[Schema]) -> Iterator[str]:
-    """In any order: each is there still, and none is new."""
-    stays = all(any(not list(_breaks(place, each, other)) for other in after) for each in before)
-    if not stays or len(before) != len(after):
-        yield f"{place}: was {_shown(before)}, and is {_shown(after)}"
+def _changes_of_alternatives(path: str, before: list[Schema], after: list[Schema]) -> Iterator[str]:
+    """The alternatives must be the same, in any order."""
+    are_equal = all(any(not list(_changes(path, each, other)) for other in after) for each in before)
+    if not are_equal or len(before) != len(after):
+        yield f"{path}: changed from {_format(before)} to {_format(after)}"
 
 
-def _said(part: Schema, name: str) -> Any:  # noqa: ANN401 - JSON
-    """The words of an enum have no order."""
-    said = part.get(name)
-    return sorted(said) if name == "enum" and said else said
+def _value(part: Schema, name: str) -> Any:  # noqa: ANN401 - JSON
+    """The value of a keyword. The values of an enum have no order."""
+    value = part.get(name)
+    return sorted(value) if name == "enum" and value else value
 
 
-def _shown(alternatives: list[Schema]) -> str:
-    return " or ".join(str({name: said for name, said in each.items() if name not in _WORDS}) for each in alternatives)
+def _format(alternatives: list[Schema]) -> str:
+    return " or ".join(
+        str({name: value for name, value in each.items() if name not in _ANNOTATIONS}) for each in alternatives
+    )

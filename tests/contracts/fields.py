@@ -1,4 +1,4 @@
-"""All fields of a type, also those of the objects in it."""
+"""The fields of a type, including those of nested objects."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,17 +7,17 @@ Field = dict[str, Any]
 
 
 def fields(schema: Mapping[str, Any]) -> Iterator[tuple[str, Field]]:
-    """Each with its path, e.g. `mood.happy` or `path[].name`; those of an object come after the field that holds it."""
-    yield from _below("", schema, schema)
+    """Yield each field with its path, such as `mood.happy` or `path[].name`. Nested fields follow their parent."""
+    yield from _nested("", schema, schema)
 
 
-def _below(within: str, part: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[tuple[str, Field]]:
+def _nested(prefix: str, part: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[tuple[str, Field]]:
     for name, field in part["properties"].items():
-        path = f"{within}{name}"
+        path = f"{prefix}{name}"
         yield path, field
         for each in (field, *field.get("anyOf", ())):
-            many = "items" in each
-            reference = (each["items"] if many else each).get("$ref")
+            is_array = "items" in each
+            reference = (each["items"] if is_array else each).get("$ref")
             if reference is not None:
                 inner = schema["$defs"][reference.removeprefix("#/$defs/")]
-                yield from _below(f"{path}{'[]' if many else ''}.", inner, schema)
+                yield from _nested(f"{path}{'[]' if is_array else ''}.", inner, schema)

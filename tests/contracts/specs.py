@@ -1,4 +1,4 @@
-"""AsyncAPI's own schema of documents of version 3.0, as its publisher packs it."""
+"""The JSON Schema of AsyncAPI 3.0 documents, from its publisher's package."""
 
 import hashlib
 import json
@@ -9,27 +9,27 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-# To raise it: the version, and the hash of what then comes.
+# To upgrade, change the version and the hash.
 VERSION = "6.11.1"
 SHA256 = "01af8744dc33c0c7eb2e908f6a955319ee58b70ecadc9387d1aeb16c0cd28928"
 CACHE = Path(__file__).parents[2] / ".cache"
 FETCH_S = 60
 
 
-class Missing(Exception):  # noqa: N818 - as it reads where it is raised
-    """No way to the package."""
+class Missing(Exception):  # noqa: N818 - named by what happened
+    """The package cannot be fetched."""
 
 
 def schema() -> Any:  # noqa: ANN401 - JSON
-    """Out of the package, which is fetched once for each checkout. Raises Missing."""
-    there = CACHE / f"asyncapi-specs-{VERSION}.tgz"
-    if not there.exists():
+    """The schema. The package is fetched once per checkout. Raises Missing."""
+    cached = CACHE / f"asyncapi-specs-{VERSION}.tgz"
+    if not cached.exists():
         CACHE.mkdir(exist_ok=True)
         with TemporaryDirectory(dir=CACHE) as partial:
             _fetch(partial)
-            (Path(partial) / there.name).rename(there)
-    assert SHA256 == hashlib.sha256(there.read_bytes()).hexdigest()
-    with tarfile.open(there) as package:
+            (Path(partial) / cached.name).rename(cached)
+    assert SHA256 == hashlib.sha256(cached.read_bytes()).hexdigest()
+    with tarfile.open(cached) as package:
         member = package.extractfile("package/schemas/3.0.0.json")
         assert member is not None
         return json.load(member)
@@ -42,4 +42,4 @@ def _fetch(into: str) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=FETCH_S)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        raise Missing("no registry that npm reaches") from None
+        raise Missing("npm cannot reach a registry") from None

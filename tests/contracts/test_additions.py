@@ -1,10 +1,10 @@
-"""Fields may be added to a type; anything else is a new version, and is told with its place."""
+"""Only fields may be added to a type. Any other change is reported with its path."""
 
 from typing import Any
 
 import pytest
 
-from tests.contracts.additions import Schema, breaks
+from tests.contracts.additions import Schema, breaking_changes
 
 NUMBER, TEXT, NULL = {"type": "integer"}, {"type": "string"}, {"type": "null"}
 WORD = {"enum": ["child", "adult"]}
@@ -15,12 +15,12 @@ def schema(required: list[str] | None = None, defs: dict[str, Schema] | None = N
     return {**body, **({"$defs": defs} if defs else {})}
 
 
-def of(*kinds: Schema) -> Schema:
+def any_of(*kinds: Schema) -> Schema:
     return {"anyOf": list(kinds)}
 
 
 def mood(**fields: Any) -> Schema:  # noqa: ANN401 - JSON
-    return schema(mood=of({"$ref": "#/$defs/Mood"}, NULL), defs={"Mood": schema(**fields)})
+    return schema(mood=any_of({"$ref": "#/$defs/Mood"}, NULL), defs={"Mood": schema(**fields)})
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def mood(**fields: Any) -> Schema:  # noqa: ANN401 - JSON
         (schema([], dwell_ms=NUMBER), schema(dwell_ms=NUMBER)),
         (schema(dwell_ms=NUMBER), schema(dwell_ms={**NUMBER, "title": "Dwell (ms)", "description": "How long."})),
         (schema(age=WORD), schema(age={"enum": ["adult", "child"]})),
-        (schema(age=of(WORD, NULL)), schema(age=of(NULL, WORD))),
+        (schema(age=any_of(WORD, NULL)), schema(age=any_of(NULL, WORD))),
         (mood(happy=NUMBER), mood(happy=NUMBER, angry=NUMBER)),
-        (mood(happy=NUMBER), schema(mood=of(schema(happy=NUMBER), NULL))),
+        (mood(happy=NUMBER), schema(mood=any_of(schema(happy=NUMBER), NULL))),
         (schema(parts={"type": "array", "items": schema(a=NUMBER)}),) * 2,
         (
             schema(parts={"type": "array", "items": schema(a=NUMBER)}),
@@ -42,35 +42,39 @@ def mood(**fields: Any) -> Schema:  # noqa: ANN401 - JSON
         ),
     ],
 )
-def test_what_is_added_breaks_nothing(before: Schema, after: Schema) -> None:
-    assert [] == breaks(before, after)
+def test_additions_are_compatible(before: Schema, after: Schema) -> None:
+    assert [] == breaking_changes(before, after)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "place"),
+    ("before", "after", "start"),
     [
-        (schema(dwell_ms=NUMBER, source=TEXT), schema(source=TEXT), "$.dwell_ms: is gone"),
-        (schema(dwell_ms=NUMBER), schema([], dwell_ms=NUMBER), "$.dwell_ms: was always there"),
-        (schema(dwell_ms=NUMBER), schema(dwell_ms=TEXT), "$.dwell_ms: type was integer, and is string"),
-        (schema(dwell_ms=NUMBER), schema(dwell_ms=of(NUMBER, NULL)), "$.dwell_ms: was {'type': 'integer'}, and is {"),
-        (schema(dwell_ms=of(NUMBER, NULL)), schema(dwell_ms=NUMBER), "$.dwell_ms: was {"),
-        (schema(dwell_ms=of(NUMBER, NULL)), schema(dwell_ms=of(TEXT, NULL)), "$.dwell_ms: was {"),
-        (schema(dwell_ms={**NUMBER, "minimum": 0}), schema(dwell_ms=NUMBER), "$.dwell_ms: minimum was 0"),
-        (schema(start=TEXT), schema(start={**TEXT, "format": "date-time"}), "$.start: format was None"),
-        (schema(age=WORD), schema(age={"enum": ["child"]}), "$.age: enum was"),
-        (schema(age=WORD), schema(age={"enum": ["child", "adult", "senior"]}), "$.age: enum was"),
-        (mood(happy=NUMBER), mood(angry=NUMBER), "$.mood: was {"),
+        (schema(dwell_ms=NUMBER, source=TEXT), schema(source=TEXT), "$.dwell_ms: removed"),
+        (schema(dwell_ms=NUMBER), schema([], dwell_ms=NUMBER), "$.dwell_ms: no longer required"),
+        (schema(dwell_ms=NUMBER), schema(dwell_ms=TEXT), "$.dwell_ms: type changed from integer to string"),
+        (
+            schema(dwell_ms=NUMBER),
+            schema(dwell_ms=any_of(NUMBER, NULL)),
+            "$.dwell_ms: changed from {'type': 'integer'} to {",
+        ),
+        (schema(dwell_ms=any_of(NUMBER, NULL)), schema(dwell_ms=NUMBER), "$.dwell_ms: changed from {"),
+        (schema(dwell_ms=any_of(NUMBER, NULL)), schema(dwell_ms=any_of(TEXT, NULL)), "$.dwell_ms: changed from {"),
+        (schema(dwell_ms={**NUMBER, "minimum": 0}), schema(dwell_ms=NUMBER), "$.dwell_ms: minimum changed from 0"),
+        (schema(start=TEXT), schema(start={**TEXT, "format": "date-time"}), "$.start: format changed from None"),
+        (schema(age=WORD), schema(age={"enum": ["child"]}), "$.age: enum changed"),
+        (schema(age=WORD), schema(age={"enum": ["child", "adult", "senior"]}), "$.age: enum changed"),
+        (mood(happy=NUMBER), mood(angry=NUMBER), "$.mood: changed from {"),
         (
             schema(parts={"type": "array", "items": schema(a=NUMBER)}),
             schema(parts={"type": "array", "items": schema(b=NUMBER)}),
-            "$.parts[].a: is gone",
+            "$.parts[].a: removed",
         ),
         (
             schema(parts={"type": "array", "items": TEXT}),
             schema(parts={"type": "array"}),
-            "$.parts[]: type was string",
+            "$.parts[]: type changed from string",
         ),
     ],
 )
-def test_anything_else_does_and_is_told_with_its_place(before: Schema, after: Schema, place: str) -> None:
-    assert any(told.startswith(place) for told in breaks(before, after))
+def test_other_changes_are_reported_with_their_path(before: Schema, after: Schema, start: str) -> None:
+    assert any(change.startswith(start) for change in breaking_changes(before, after))

@@ -1,4 +1,4 @@
-"""The contract with the consumers: what a value holds, and that its schema says so."""
+"""Events and dead letters are valid by their schemas, and schemas follow the rules of the contract."""
 
 import re
 from collections import Counter
@@ -22,8 +22,8 @@ VOCABULARY = {
     "age_group": {"child", "young_adult", "adult", "senior", "unknown"},
     "emotion": {"neutral", "happy", "angry", "surprised", "unknown"},
 }
-"""One for all vendors, by the name of the field."""
-MOMENT = re.compile(r"(.*_)?(start|end|at|created|modified)")
+"""The values of enumerated fields of all vendors, by field name."""
+TIME_FIELD = re.compile(r"(.*_)?(start|end|at|created|modified)")
 
 each_type = pytest.mark.parametrize("name", event_types())
 
@@ -36,18 +36,18 @@ def validate(name: str, value: object) -> None:
     Draft202012Validator(schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
 
 
-def told(field: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a field may be."""
-    kinds: list[dict[str, Any]] = field.get("anyOf", [field])
-    return kinds
+def alternatives(field: dict[str, Any]) -> list[dict[str, Any]]:
+    """The alternative schemas of a field."""
+    found: list[dict[str, Any]] = field.get("anyOf", [field])
+    return found
 
 
-def is_moment(field: dict[str, Any]) -> bool:
-    return any(each.get("format") == "date-time" for each in told(field))
+def is_timestamp(field: dict[str, Any]) -> bool:
+    return any(each.get("format") == "date-time" for each in alternatives(field))
 
 
 def example_events() -> list[tuple[str, Any]]:
-    """The names of the types and the values, as JSON, that the document's session becomes."""
+    """The names of the types and the decoded values of the events of the documented session."""
     (session,) = read(rows(RAW_DATA))
     assert isinstance(session, Record)
     digest = record_digest(DedupMode.VERSIONED, session, 0)
@@ -74,28 +74,28 @@ def test_a_schema_is_valid_and_names_its_type(name: str) -> None:
 
 
 @each_type
-def test_a_value_has_all_of_its_fields_always(name: str) -> None:
+def test_every_field_is_required(name: str) -> None:
     whole = schema(name)
     for part in (whole, *whole.get("$defs", {}).values()):
         assert list(part["properties"]) == part["required"]
 
 
 @each_type
-def test_every_moment_is_a_date_time_and_nothing_else_is(name: str) -> None:
+def test_time_fields_are_date_times_and_no_others(name: str) -> None:
     properties = schema(name)["properties"]
-    expected = {field for field in properties if MOMENT.fullmatch(field)}
-    assert expected == {field for field, kind in properties.items() if is_moment(kind)}
+    expected = {field for field in properties if TIME_FIELD.fullmatch(field)}
+    assert expected == {field for field, kind in properties.items() if is_timestamp(kind)}
 
 
 @each_type
-def test_words_are_those_of_the_vocabulary(name: str) -> None:
+def test_enumerated_fields_use_the_vocabulary(name: str) -> None:
     for field, kind in schema(name)["properties"].items():
-        for each in told(kind):
+        for each in alternatives(kind):
             if field in VOCABULARY and "enum" in each:
                 assert VOCABULARY[field] == set(each["enum"])
 
 
-def test_the_documents_session_becomes_events_that_keep_their_schemas() -> None:
+def test_events_of_the_documented_session_are_valid() -> None:
     events = example_events()
 
     expected = {
@@ -109,7 +109,7 @@ def test_the_documents_session_becomes_events_that_keep_their_schemas() -> None:
         validate(name, value)
 
 
-def test_a_dead_letter_keeps_its_schema() -> None:
+def test_a_dead_letter_is_valid() -> None:
     validate("collector.dead_letter.v1", dead_letter())
 
 
@@ -117,14 +117,14 @@ def test_a_dead_letter_keeps_its_schema() -> None:
     ("field", "wrong"),
     [("gender", "woman"), ("duration_ms", "35231"), ("revision", -1), ("start", 1561979767052), ("device_id", None)],
 )
-def test_a_schema_refuses_what_breaks_the_contract(field: str, wrong: object) -> None:
+def test_a_schema_rejects_invalid_values(field: str, wrong: object) -> None:
     _, session = example_events()[0]
 
     with pytest.raises(ValidationError):
         validate("seemetrix.session.v1", session | {field: wrong})
 
 
-def test_a_schema_refuses_a_value_that_lacks_a_field_and_takes_one_with_more() -> None:
+def test_a_schema_requires_every_field_and_accepts_more() -> None:
     _, session = example_events()[0]
 
     validate("seemetrix.session.v1", session | {"added_in_a_later_release": 1})
@@ -133,7 +133,7 @@ def test_a_schema_refuses_a_value_that_lacks_a_field_and_takes_one_with_more() -
             validate("seemetrix.session.v1", {name: value for name, value in session.items() if name != field})
 
 
-def test_the_documents_session_says_what_the_document_says() -> None:
+def test_documented_session() -> None:
     _, session = example_events()[0]
 
     digest = session["event_id"].partition("/")[0]

@@ -1,4 +1,4 @@
-"""Every field of every type, also of the objects in it, says what it is, and a duration says its unit in its name."""
+"""Every field of every type has a title and a description, and the name of a duration ends with its unit."""
 
 import re
 
@@ -8,9 +8,9 @@ from collector.commands.schema import event_types, json_schema, title
 from tests.contracts.fields import Field, fields
 
 DURATIONS = {"duration", "dwell", "attention", "time", "elapsed", "lasted", "offset", "uptime"}
-"""A number with one of these in its name is a duration, unless its last word says what else it is."""
+"""A number with one of these words in its name is a duration, unless the last word is one of `NOT_DURATIONS`."""
 UNITS = {"ms", "s"}
-ELSE = {"count", "code", "id", "index", "number", "percent", "ratio"}
+NOT_DURATIONS = {"count", "code", "id", "index", "number", "percent", "ratio"}
 
 each_type = pytest.mark.parametrize("name", event_types())
 
@@ -24,17 +24,17 @@ def is_number(field: Field) -> bool:
 
 
 def lacks_its_unit(path: str, field: Field) -> bool:
-    """Its own name or that of the object which holds it may say the unit: `mood_ms.happy`."""
+    """Whether a duration has its unit neither in its name nor in that of its parent, as in `mood_ms.happy`."""
     *_, name = path.split(".")
     words = name.split("_")
-    is_said = re.search(r"\bin (milli)?seconds\b", field.get("description", ""), re.IGNORECASE) is not None
-    is_duration = is_said or (not DURATIONS.isdisjoint(words) and words[-1] not in ELSE)
+    has_described_unit = re.search(r"\bin (milli)?seconds\b", field.get("description", ""), re.IGNORECASE) is not None
+    is_duration = has_described_unit or (not DURATIONS.isdisjoint(words) and words[-1] not in NOT_DURATIONS)
     has_unit = any(each.rpartition("_")[2] in UNITS for each in path.replace("[]", "").split("."))
     return is_number(field) and is_duration and not has_unit
 
 
 @each_type
-def test_every_field_says_what_it_is(name: str) -> None:
+def test_every_field_has_a_description(name: str) -> None:
     assert not [field for field, kind in fields_of(name) if not kind.get("description")]
 
 
@@ -44,7 +44,7 @@ def test_every_field_has_a_title(name: str) -> None:
 
 
 @each_type
-def test_every_object_says_what_it_is(name: str) -> None:
+def test_every_object_has_a_description(name: str) -> None:
     schema = json_schema(event_types()[name])
     objects = {name: schema, **schema.get("$defs", {})}
     assert not [each for each, kind in objects.items() if not kind.get("description")]
@@ -65,7 +65,7 @@ def test_every_duration_has_its_unit_in_its_name(name: str) -> None:
         ("s", "S"),
     ],
 )
-def test_a_title_is_made_of_the_name(name: str, expected: str) -> None:
+def test_a_title_is_derived_from_the_name(name: str, expected: str) -> None:
     assert expected == title(name)
 
 
@@ -83,5 +83,5 @@ def test_a_title_is_made_of_the_name(name: str, expected: str) -> None:
         ("mood.happy", "integer", "In milliseconds.", True),
     ],
 )
-def test_what_lacks_its_unit(name: str, kind: str, description: str, expected: bool) -> None:
+def test_durations_without_a_unit_are_found(name: str, kind: str, description: str, expected: bool) -> None:
     assert expected == lacks_its_unit(name, {"description": description, "anyOf": [{"type": kind}, {"type": "null"}]})

@@ -1,4 +1,4 @@
-"""The table of a type's fields says every field, also those of objects in it, in words."""
+"""The generated page has every field of a type, including those of nested objects, and its example."""
 
 from typing import Annotated, Literal
 
@@ -47,7 +47,7 @@ def test_every_field_is_a_row() -> None:
     ]
 
 
-def test_a_type_says_where_it_is_and_shows_its_example() -> None:
+def test_a_type_shows_its_topic_and_example() -> None:
     text = events([KIND], {KIND.name: MESSAGE})
 
     assert "| `test.wholes`, *compacted* | [`test.whole.v1`](#testwholev1) | A whole. |" in text

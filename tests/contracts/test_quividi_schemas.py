@@ -1,4 +1,4 @@
-"""The contract of Quividi's events: which fields each type has, and that its schema says what they are."""
+"""The fields and topics of Quividi's events."""
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -14,7 +14,7 @@ PERIOD = (
     "quality"
 )
 PLAYS = "content_id content_duration_ms duration_ms impressions estimated_ots play_count watchers watchers_over_2s"
-# A field that is added to the code is added here.
+# Add new fields here.
 FIELDS = {
     "quividi.viewer.v1": VIEWER,
     "quividi.viewer_apc.v1": f"{VIEWER} content_count",
@@ -40,12 +40,12 @@ TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
 each_type = pytest.mark.parametrize("name", FIELDS)
 
 
-def test_no_type_is_without_documentation() -> None:
+def test_every_type_is_listed_here() -> None:
     assert FIELDS.keys() == {name for name in event_types() if name.startswith("quividi.")}
 
 
 @each_type
-def test_a_type_has_the_fields_and_the_topic_of_its_documentation_and_always_all_of_them(name: str) -> None:
+def test_a_type_has_these_required_fields_and_this_topic(name: str) -> None:
     kind = event_types()[name]
     schema = json_schema(kind)
 
@@ -56,7 +56,7 @@ def test_a_type_has_the_fields_and_the_topic_of_its_documentation_and_always_all
 
 
 @each_type
-def test_every_field_says_what_it_is_and_a_duration_in_which_unit(name: str) -> None:
+def test_descriptions_of_durations_name_the_unit(name: str) -> None:
     properties = json_schema(event_types()[name])["properties"]
 
     assert [] == [field for field, kind in properties.items() if not kind.get("description")]

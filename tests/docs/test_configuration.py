@@ -129,7 +129,9 @@ each_row = pytest.mark.parametrize("row", [*ROWS, *COMPARED], ids=lambda row: ".
 
 def documented(place: Place, key: str) -> Row:
     found = [row for row in ROWS if row.key == key and row.is_of(place)]
-    assert 1 == len(found), "docs/configuration.md has one row for each key"
+    assert 1 == len(found), (
+        f"docs/configuration.md: expected one row for {key} in [{'.'.join(place)}], got {len(found)}"
+    )
     return found[0]
 
 

@@ -18,8 +18,8 @@ from tests.kafka.daemon import reading, until
 from tests.kafka.town import Replica, everything
 from tests.vendors.loopback import serving
 from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_ANSWER, STARTED
-from tests.vendors.quividi.test_contents import ANSWER as APC_ANSWER
+from tests.vendors.quividi.example import EXPERT_RESPONSE, STARTED
+from tests.vendors.quividi.test_contents import APC_RESPONSE
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -32,7 +32,7 @@ SEEMETRIX = {
     "/api/statistics/user/371/": documented.USER_STATISTICS,
     "/api/v2/statistics/user/371/devices/dates/emotions/": documented.FULL_TREE,
 }
-QUIVIDI = {"viewers finest": EXPERT_ANSWER, "viewers_apc finest": APC_ANSWER} | {
+QUIVIDI = {"viewers finest": EXPERT_RESPONSE, "viewers_apc finest": APC_RESPONSE} | {
     f"{'viewers' if stream == 'viewers_aggregated' else stream} 1h": answer
     for stream, answer in aggregated.EXAMPLES.items()
 }

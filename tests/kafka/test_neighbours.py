@@ -11,7 +11,7 @@ from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
 from tests.kafka.daemon import EVENTS, reading, until
 from tests.kafka.town import PLACES, ZONE, Replica, airport, mall, town
-from tests.vendors.loopback import speaking
+from tests.vendors.loopback import tcp_server
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ async def test_a_vendor_that_never_answers_holds_up_nobody_else(kafka: str, pref
     world = town(since, start)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=Rules(zone=ZONE)) as vendors,
-        speaking(lambda _: anyio.sleep_forever()) as silent,
+        tcp_server(lambda _: anyio.sleep_forever()) as silent,
         reading(kafka, [prefix + topic for topic in EVENTS]) as reader,
     ):
         sources = mall(vendors, since) + airport(Simulated(silent, vendors.vendors), since, PLACES)

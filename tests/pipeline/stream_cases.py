@@ -15,14 +15,14 @@ from collector.pipeline.ledger import Former
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.rows import Finest, Rows
+from collector.vendors.quividi.rows import FinestRows, Rows
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import LEVELS, SOURCE, USER
 from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_ANSWER, PARIS
-from tests.vendors.quividi.test_contents import ANSWER
+from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
+from tests.vendors.quividi.test_contents import APC_RESPONSE
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -67,7 +67,7 @@ def _decode_sessions(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 
 def _decode_devices(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     response = {group: [row for row in rows if row["group"] == group] for group in ("online", "offline", "frozen")}
-    return devices.read(devices.answer(json.dumps(response).encode()), SEEN_MS, private=False)
+    return devices.read(devices.decode(json.dumps(response).encode()), SEEN_MS, include_private=False)
 
 
 def _decode_counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
@@ -76,7 +76,7 @@ def _decode_counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 
 def _decode_statistics(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     for row in rows:
-        response = statistics.answer(json.dumps({"objects": [row]}).encode())
+        response = statistics.decode(json.dumps({"objects": [row]}).encode())
         yield from statistics.read(response, MONTH, row.get("device"))
 
 
@@ -88,7 +88,7 @@ def _decode_breakdown(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 
 
 def _decode_export(rows: Rows[Any], found: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
-    response = quividi.answer(json.dumps({"state": "finished", "data": found}).encode())
+    response = quividi.decode_export(json.dumps({"state": "finished", "data": found}).encode())
     return rows.read(quividi.rows(response) or (), *aggregated.YEAR)
 
 
@@ -128,9 +128,17 @@ def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row],
 _COUNTS = {"viewers_aggregated": "watcher_count", "ots": "ots_count", "gate": "in_count"}
 _EXPORTS = (
     _export(
-        "viewers", Finest(PARIS, quividi.read_viewer, quividi_events.explode_viewer), EXPERT_ANSWER, _with(beard=3)
+        "viewers",
+        FinestRows(PARIS, quividi.read_viewer, quividi_events.explode_viewer),
+        EXPERT_RESPONSE,
+        _with(beard=3),
     ),
-    _export("viewers_apc", Finest(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc), ANSWER, _with(beard=3)),
+    _export(
+        "viewers_apc",
+        FinestRows(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc),
+        APC_RESPONSE,
+        _with(beard=3),
+    ),
     *(
         _export(stream, aggregated.aggregates(stream), response, _with(**{_COUNTS.get(stream, "play_count"): 77}))
         for stream, response in aggregated.EXAMPLES.items()

@@ -48,7 +48,7 @@ UNCHANGED = [name for name, shape in SHAPES.items() if shape.fields_version == 1
 def decode(stream: str, rows: list[dict[str, object]]) -> Iterable[Record[Any] | Reject]:
     if stream == "sessions":
         return seemetrix.read(seemetrix.rows(json.dumps({"objects": rows}).encode()))
-    response = quividi.answer(json.dumps({"state": "finished", "data": rows}).encode())
+    response = quividi.decode_export(json.dumps({"state": "finished", "data": rows}).encode())
     return quividi.read(quividi.rows(response) or [], PARIS)
 
 

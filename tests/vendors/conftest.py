@@ -1,4 +1,4 @@
-"""What the tests of the vendors share."""
+"""Fixtures of the vendors' tests."""
 
 import pytest
 
@@ -6,8 +6,8 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @pytest.fixture(autouse=True)
-def directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback is asked without the proxy of the machine that runs the tests."""
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connect to loopback without the proxy of this machine."""
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)

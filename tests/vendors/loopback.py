@@ -1,4 +1,4 @@
-"""A vendor on loopback: real HTTP, and below HTTP for what no server library would do."""
+"""Vendors on the loopback interface: HTTP servers, and TCP servers for what no HTTP library would send."""
 
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,21 +19,21 @@ from collector.vendors.http import Http, Limits, Response, http
 from tests.simulated import SimulatedClock
 
 KEY = "s3cr3t k&y+/="
-PATIENT = Limits(timeout=timedelta(seconds=60))
-HASTY = Limits(timeout=timedelta(seconds=1))  # the shortest silence that can be configured
+LONG_TIMEOUT = Limits(timeout=timedelta(seconds=60))
+SHORT_TIMEOUT = Limits(timeout=timedelta(seconds=1))  # the shortest configurable timeout
 
-Asked = Callable[[str, float, int], None]
-UNHEARD: Asked = standalone_telemetry().request_completed
+OnRequest = Callable[[str, float, int], None]
+UNREPORTED: OnRequest = standalone_telemetry().request_completed
 
 E = TypeVar("E", bound=Exception)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-Speak = Callable[[SocketStream], Awaitable[None]]
+Conversation = Callable[[SocketStream], Awaitable[None]]
 
 
-def answering(
+def responding(
     body: bytes = b"{}", *, status: int = 200, headers: dict[str, str] | None = None, seen: list[str] | None = None
 ) -> Handler:
-    """Always the same answer; `seen` collects the paths and queries, as they stood on the wire."""
+    """A handler with a constant response. `seen` collects the raw paths and queries of requests."""
 
     async def handler(request: web.BaseRequest) -> web.Response:
         if seen is not None:
@@ -45,7 +45,7 @@ def answering(
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
-    """The URL of a server that answers every path."""
+    """The URL of a server that passes every request to the handler."""
     runner = web.ServerRunner(web.Server(handler))
     await runner.setup()
     try:
@@ -56,16 +56,16 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def speaking(speak: Speak) -> AsyncIterator[str]:
-    """The URL of a server that hears a request out and then does with the connection as it likes."""
+async def tcp_server(converse: Conversation) -> AsyncIterator[str]:
+    """The URL of a TCP server that reads a request and then passes the connection to `converse`."""
 
     async def serve(stream: SocketStream) -> None:
         with suppress(anyio.BrokenResourceError, anyio.EndOfStream):
             async with stream:
-                heard = b""
-                while b"\r\n\r\n" not in heard:
-                    heard += await stream.receive()
-                await speak(stream)
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    request += await stream.receive()
+                await converse(stream)
 
     async with (
         await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener,
@@ -77,43 +77,43 @@ async def speaking(speak: Speak) -> AsyncIterator[str]:
         tasks.cancel_scope.cancel()
 
 
-def saying(*parts: bytes) -> Speak:
-    """These bytes, and then the end of the connection."""
+def sends(*parts: bytes) -> Conversation:
+    """Send the bytes, then close the connection."""
 
-    async def speak(stream: SocketStream) -> None:
+    async def converse(stream: SocketStream) -> None:
         for part in parts:
             await stream.send(part)
 
-    return speak
+    return converse
 
 
-def falling_silent(*parts: bytes) -> Speak:
-    """These bytes, and then nothing for ever."""
+def sends_then_stalls(*parts: bytes) -> Conversation:
+    """Send the bytes, then keep the connection open without sending more."""
 
-    async def speak(stream: SocketStream) -> None:
+    async def converse(stream: SocketStream) -> None:
         for part in parts:
             await stream.send(part)
         await anyio.sleep_forever()
 
-    return speak
+    return converse
 
 
-async def ask(asking: Http, url: str, *, limits: Limits = PATIENT, asked: Asked = UNHEARD) -> Response:
-    """One request with the key in its query, by the one account of these tests."""
-    limiter = asking.limiter("vendor/1", limits)
-    return await asking.get(f"{url}/data/", {"key": KEY}, limits=limits, limiter=limiter, asked=asked)
+async def get(client: Http, url: str, *, limits: Limits = LONG_TIMEOUT, on_request: OnRequest = UNREPORTED) -> Response:
+    """Send one request with the key in its query, for the only account of these tests."""
+    limiter = client.limiter("vendor/1", limits)
+    return await client.get(f"{url}/data/", {"key": KEY}, limits=limits, limiter=limiter, on_request=on_request)
 
 
-async def failure(kind: type[E], url: str, *, limits: Limits = PATIENT, asked: Asked = UNHEARD) -> E:
-    """The error of one request, which keeps the key to itself."""
-    async with http(SimulatedClock()) as asking:
+async def failure(kind: type[E], url: str, *, limits: Limits = LONG_TIMEOUT, on_request: OnRequest = UNREPORTED) -> E:
+    """The error of one request. Fails if the error contains the key."""
+    async with http(SimulatedClock()) as client:
         with pytest.raises(kind) as raised:
-            await ask(asking, url, limits=limits, asked=asked)
-    assert_keeps_the_key(raised.value)
+            await get(client, url, limits=limits, on_request=on_request)
+    assert_no_key(raised.value)
     return raised.value
 
 
-def assert_keeps_the_key(error: Exception, key: str = KEY) -> None:
+def assert_no_key(error: Exception, key: str = KEY) -> None:
     texts = [str(error), repr(error), *traceback.format_exception(error)]
     if isinstance(error, Park):
         texts.append(error.advice)
@@ -121,14 +121,14 @@ def assert_keeps_the_key(error: Exception, key: str = KEY) -> None:
         assert [] == [text for text in texts if form in text]
 
 
-async def until(happened: Callable[[], bool]) -> None:
-    """Let the others run until it is so. The deadline only keeps a broken promise from hanging."""
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition holds. The deadline only keeps a failing test from hanging."""
     with anyio.fail_after(30):
-        while not happened():
+        while not condition():
             await anyio.lowlevel.checkpoint()
 
 
-async def let_the_others_run(times: int = 200) -> None:
-    """For what must not have happened by then: no time is waited for."""
+async def yield_to_others(times: int = 200) -> None:
+    """Let other tasks run for a while, without waiting for time to pass."""
     for _ in range(times):
         await anyio.lowlevel.checkpoint()

@@ -1,4 +1,4 @@
-"""Whatever breaks below HTTP is passing trouble, told without the key."""
+"""Failures below HTTP raise RetryLater. The error does not contain the key."""
 
 import gzip
 import socket
@@ -8,7 +8,17 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from collector.errors import RetryLater
-from tests.vendors.loopback import HASTY, PATIENT, Speak, answering, failure, falling_silent, saying, serving, speaking
+from tests.vendors.loopback import (
+    LONG_TIMEOUT,
+    SHORT_TIMEOUT,
+    Conversation,
+    failure,
+    responding,
+    sends,
+    sends_then_stalls,
+    serving,
+    tcp_server,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -16,98 +26,103 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 PACKED = gzip.compress(bytes(range(256)) * 100)
 
 
-def of_length(length: int, body: bytes, encoding: bytes = b"") -> Speak:
-    return saying(HEAD + encoding + b"Content-Length: %d\r\n\r\n" % length + body)
+def of_length(length: int, body: bytes, encoding: bytes = b"") -> Conversation:
+    return sends(HEAD + encoding + b"Content-Length: %d\r\n\r\n" % length + body)
 
 
-def reset_after(*parts: bytes) -> Speak:
-    async def speak(stream: SocketStream) -> None:
+def reset_after(*parts: bytes) -> Conversation:
+    async def converse(stream: SocketStream) -> None:
         for part in parts:
             await stream.send(part)
-        # To linger for no time is to close with a reset.
+        # With a linger time of zero, closing the connection resets it.
         linger = struct.pack("ii", 1, 0)
         raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - of a socket, not of a database
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
-    return speak
+    return converse
 
 
 GZIP = b"Content-Encoding: gzip\r\n"
-BROKEN_OFF = "127.0.0.1 broke off in the middle of its answer"
 
 
 @pytest.mark.parametrize(
-    "speak",
+    "converse",
     [
         of_length(100, b'{"objects":['),
-        saying(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"obj'),
-        saying(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"obj\r\n'),
+        sends(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"obj'),
+        sends(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"obj\r\n'),
         of_length(len(PACKED), PACKED[:-20], GZIP),
         of_length(10, b"not gzip!!", GZIP),
     ],
     ids=["length", "in a chunk", "between chunks", "packed", "not packed"],
 )
-async def test_half_an_answer_is_none(speak: Speak) -> None:
-    async with speaking(speak) as url:
+async def test_an_incomplete_body_raises_retry_later(converse: Conversation) -> None:
+    async with tcp_server(converse) as url:
         error = await failure(RetryLater, url)
 
-    assert (BROKEN_OFF, 0.0, False) == (str(error), error.after_s, error.narrower)
+    assert ("response_incomplete", 0.0, False) == (error.code, error.after_s, error.narrower)
+    assert "127.0.0.1" in str(error)
 
 
 @pytest.mark.parametrize(
-    "speak",
+    "converse",
     [
-        saying(),
+        sends(),
         reset_after(),
         reset_after(HEAD + b"Content-Length: 100\r\n\r\n{"),
-        saying(b"SSH-2.0-OpenSSH_9.6\r\n"),
-        saying(b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\n"),
-        saying(HEAD + b"X-Endless: " + b"x" * 100_000 + b"\r\n\r\n"),
+        sends(b"SSH-2.0-OpenSSH_9.6\r\n"),
+        sends(b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\n"),
+        sends(HEAD + b"X-Endless: " + b"x" * 100_000 + b"\r\n\r\n"),
     ],
-    ids=["closed", "reset", "reset in the answer", "not HTTP", "bad length", "endless header"],
+    ids=["closed", "reset", "reset in the response", "not HTTP", "bad length", "endless header"],
 )
-async def test_a_connection_that_breaks_is_tried_again(speak: Speak) -> None:
-    async with speaking(speak) as url:
+async def test_a_broken_connection_raises_retry_later(converse: Conversation) -> None:
+    async with tcp_server(converse) as url:
         error = await failure(RetryLater, url)
 
     assert (0.0, False) == (error.after_s, error.narrower)
     assert "127.0.0.1" in str(error)
 
 
-async def test_a_vendor_that_is_down_is_tried_again() -> None:
+async def test_a_refused_connection_raises_retry_later() -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
 
     error = await failure(RetryLater, f"http://127.0.0.1:{port}")
 
-    assert "no connection to 127.0.0.1" in str(error)
+    assert "connect_failed" == error.code
+    assert f"127.0.0.1:{port}" in str(error)
     assert not error.narrower
 
 
-async def test_a_name_that_is_not_known_is_tried_again() -> None:
-    error = await failure(RetryLater, "http://vendor.invalid", limits=PATIENT)
+async def test_an_unknown_host_raises_retry_later() -> None:
+    error = await failure(RetryLater, "http://vendor.invalid", limits=LONG_TIMEOUT)
 
-    assert "no connection to vendor.invalid" in str(error)
+    assert "connect_failed" == error.code
+    assert "vendor.invalid" in str(error)
 
 
-async def test_plain_http_where_tls_is_due_is_tried_again() -> None:
-    async with serving(answering()) as url:
+async def test_plain_http_on_an_https_port_raises_retry_later() -> None:
+    async with serving(responding()) as url:
         error = await failure(RetryLater, url.replace("http:", "https:"))
 
-    assert "no TLS with 127.0.0.1" in str(error)
-    assert "does this port speak https?" in error.advice
+    assert "tls_failed" == error.code
+    assert "127.0.0.1" in str(error)
+    assert "base_url" in error.advice
 
 
 @pytest.mark.parametrize(
-    ("speak", "status"),
-    [(falling_silent(), "error"), (falling_silent(HEAD + b"Content-Length: 100\r\n\r\n{"), "200")],
-    ids=["before the answer", "in the answer"],
+    ("converse", "status"),
+    [(sends_then_stalls(), "error"), (sends_then_stalls(HEAD + b"Content-Length: 100\r\n\r\n{"), "200")],
+    ids=["before the response", "in the response"],
 )
-async def test_silence_asks_for_less_next_time(speak: Speak, status: str) -> None:
-    told: list[tuple[str, int]] = []
-    async with speaking(speak) as url:
-        error = await failure(RetryLater, url, limits=HASTY, asked=lambda code, _, size: told.append((code, size)))
+async def test_a_timeout_requests_a_narrower_window(converse: Conversation, status: str) -> None:
+    requests: list[tuple[str, int]] = []
+    async with tcp_server(converse) as url:
+        error = await failure(
+            RetryLater, url, limits=SHORT_TIMEOUT, on_request=lambda code, _, size: requests.append((code, size))
+        )
 
-    assert error.narrower
-    assert "timeout of 1 s" in str(error)
-    assert [(status, 0)] == told
+    assert ("response_timeout", True) == (error.code, error.narrower)
+    assert "1 s" in str(error)
+    assert [(status, 0)] == requests

@@ -1,4 +1,4 @@
-"""Bent JSON is read where it can mean only one thing, and refused where it cannot."""
+"""Deviations from JSON are accepted where they are unambiguous, and rejected where they are not."""
 
 import json
 import math
@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from collector.vendors.leniency import decode_answer, decode_record
+from collector.vendors.leniency import decode_record, decode_response
 
 DEEP = b"[" * 1_000_000 + b"]" * 1_000_000  # Python 3.14 limits the depth by the size of the stack
 
-# Strings of what the words for no number are made of, and of what ends strings.
+# Strings of the characters of NaN and Infinity, and of those that end strings.
 TRICKY = st.text('"\\NaInfity-, []{}:n') | st.sampled_from(["NaN", '"NaN"', '\\"', "\\", "-Infinity", '", NaN, "'])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | TRICKY,
@@ -32,13 +32,13 @@ anything = msgspec.json.Decoder().decode
 row = msgspec.json.Decoder(Row).decode
 
 
-def without_strange_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def finite_or_none(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list):
-        return [without_strange_numbers(item) for item in value]
+        return [finite_or_none(item) for item in value]
     if isinstance(value, dict):
-        return {key: without_strange_numbers(item) for key, item in value.items()}
+        return {key: finite_or_none(item) for key, item in value.items()}
     return value
 
 
@@ -53,21 +53,21 @@ def without_strange_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
         (rb'["\\\" NaN", NaN]', ['\\" NaN', None]),
     ],
 )
-def test_what_is_no_number_is_read_as_null_but_not_inside_strings(body: bytes, expected: object) -> None:
-    assert expected == decode_answer(body, anything)
+def test_nan_and_infinity_are_null_except_inside_strings(body: bytes, expected: object) -> None:
+    assert expected == decode_response(body, anything)
 
 
 @given(JSON)
-def test_whatever_python_writes_is_read(value: object) -> None:
-    assert without_strange_numbers(value) == decode_answer(json.dumps(value).encode(), anything)
+def test_everything_that_python_encodes_is_decoded(value: object) -> None:
+    assert finite_or_none(value) == decode_response(json.dumps(value).encode(), anything)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"[1", b"[NaN", b"[nan]", b"[+Infinity]", b"[NaNs]", b"<html>NaN</html>", b'"NaN']
 )
-def test_what_is_no_json_is_an_error(body: bytes) -> None:
+def test_invalid_json_raises(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_answer(body, anything)
+        decode_response(body, anything)
 
 
 @pytest.mark.parametrize(
@@ -75,20 +75,20 @@ def test_what_is_no_json_is_an_error(body: bytes) -> None:
     [DEEP, b"[" * 100_000, b'{"a":' * 100_000, b"[NaN," + DEEP + b"]"],
     ids=["lists", "unclosed", "objects", "after NaN"],
 )
-def test_deep_nesting_is_an_error_of_the_answer(body: bytes) -> None:
+def test_deep_nesting_raises_a_decode_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_answer(body, anything)
+        decode_response(body, anything)
 
 
 @pytest.mark.parametrize("body", [b'{"n":1}', b'{"n":1,"share":NaN}'])
-def test_a_byte_order_mark_is_passed_over(body: bytes) -> None:
-    assert decode_answer(body, anything) == decode_answer(b"\xef\xbb\xbf" + body, anything)
+def test_a_byte_order_mark_is_ignored(body: bytes) -> None:
+    assert decode_response(body, anything) == decode_response(b"\xef\xbb\xbf" + body, anything)
 
 
 @pytest.mark.parametrize("body", [b'{"n":1,"xs":[1,"NaN"]}', b'{"n":1,"xs":[1,NaN]}'])
-def test_what_is_wrong_in_an_answer_is_said_with_its_place(body: bytes) -> None:
+def test_a_validation_error_names_the_path(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"Expected `int`, got .* - at `\$\.xs\[1\]`"):
-        decode_answer(body, row)
+        decode_response(body, row)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_is_wrong_in_an_answer_is_said_with_its_place(body: bytes) -> None:
         (b'{"n":1.0,"new":{"x":[0.5]}}', Row(1)),
     ],
 )
-def test_a_whole_number_may_be_written_as_a_fraction(raw: bytes, expected: Row) -> None:
+def test_an_integer_may_be_written_as_a_float(raw: bytes, expected: Row) -> None:
     got = decode_record(raw, row, Row)
 
     assert expected == got
@@ -123,6 +123,6 @@ def test_a_whole_number_may_be_written_as_a_fraction(raw: bytes, expected: Row) 
         (b"{}", "`n`"),
     ],
 )
-def test_what_is_no_whole_number_is_refused_with_its_place(raw: bytes, place: str) -> None:
+def test_a_non_integer_is_rejected_with_its_path(raw: bytes, place: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=place):
         decode_record(raw, row, Row)

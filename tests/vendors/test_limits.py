@@ -1,4 +1,4 @@
-"""An account is not asked more than it allows, and the process holds two answers at most."""
+"""Requests respect the limits of an account, and two large responses at max_running are in memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,102 +15,100 @@ from collector.vendors import http as http_module
 from collector.vendors.http import MAX_LARGE_RESPONSES, Http, Limiter, Limits, http
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import (
-    HASTY,
-    PATIENT,
-    answering,
-    ask,
-    falling_silent,
-    let_the_others_run,
-    saying,
+    LONG_TIMEOUT,
+    SHORT_TIMEOUT,
+    get,
+    responding,
+    sends,
+    sends_then_stalls,
     serving,
-    speaking,
-    until,
+    tcp_server,
+    wait_until,
+    yield_to_others,
 )
 
 pytestmark = pytest.mark.anyio
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-LIMITS = Limits(max_concurrency=10, timeout=HASTY.timeout, max_response_bytes=1024)
+LIMITS = Limits(max_concurrency=10, timeout=SHORT_TIMEOUT.timeout, max_response_bytes=1024)
 
 
 @asynccontextmanager
-async def answering_at_all(asking: Http) -> AsyncIterator[None]:
-    """In the end both shares of memory are free: so many answers are held at once."""
+async def all_memory_is_free(client: Http) -> AsyncIterator[None]:
+    """At the end, all shares of memory must be free."""
     yield
-    async with serving(answering(b"whole")) as url, AsyncExitStack() as held:
+    async with serving(responding(b"whole")) as url, AsyncExitStack() as held:
         for _ in range(MAX_LARGE_RESPONSES):
-            response = await ask(asking, url, limits=LIMITS)
+            response = await get(client, url, limits=LIMITS)
             held.callback(response.release)
             assert b"whole" == response.body
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 5])
-async def test_no_more_requests_than_allowed_run_at_once(at_once: int) -> None:
-    limiter = Limiter(Limits(max_concurrency=at_once), SimulatedClock())
-    running, most, go_on = 0, 0, anyio.Event()
+@pytest.mark.parametrize("limit", [1, 2, 5])
+async def test_concurrent_requests_are_limited(limit: int) -> None:
+    limiter = Limiter(Limits(max_concurrency=limit), SimulatedClock())
+    running, max_running, release = 0, 0, anyio.Event()
 
     async def one() -> None:
-        nonlocal running, most
-        async with limiter.turn():
+        nonlocal running, max_running
+        async with limiter.slot():
             running += 1
-            most = max(most, running)
-            await go_on.wait()
+            max_running = max(max_running, running)
+            await release.wait()
             running -= 1
 
     async with anyio.create_task_group() as tasks:
         for _ in range(7):
             tasks.start_soon(one)
         await anyio.wait_all_tasks_blocked()
-        assert at_once == running
-        go_on.set()
+        assert limit == running
+        release.set()
 
-    assert at_once == most
+    assert limit == max_running
 
 
-async def test_a_turn_lasts_until_the_answer_is_read() -> None:
-    running, most = 0, 0
+async def test_a_slot_is_held_until_the_body_is_read() -> None:
+    running, max_running = 0, 0
 
     async def handler(_: web.BaseRequest) -> web.Response:
-        nonlocal running, most
+        nonlocal running, max_running
         running += 1
-        most = max(most, running)
-        await let_the_others_run()
+        max_running = max(max_running, running)
+        await yield_to_others()
         running -= 1
         return web.Response()
 
     async def one() -> None:
-        with await ask(asking, url):
+        with await get(client, url):
             pass
 
-    async with serving(handler) as url, http(SimulatedClock()) as asking, anyio.create_task_group() as tasks:
+    async with serving(handler) as url, http(SimulatedClock()) as client, anyio.create_task_group() as tasks:
         for _ in range(6):
             tasks.start_soon(one)
 
-    assert 1 == most
+    assert 1 == max_running
 
 
-async def test_a_failed_request_gives_its_turn_back() -> None:
+async def test_a_failed_request_frees_its_slot() -> None:
     limiter = Limiter(Limits(), SimulatedClock())
     for _ in range(3):
         with pytest.raises(RetryLater):
-            async with limiter.turn():
+            async with limiter.slot():
                 raise RetryLater("no")
 
     with anyio.fail_after(1):
-        async with limiter.turn():
+        async with limiter.slot():
             pass
 
 
 @pytest.fixture(autouse=True)
 def every_body_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that each takes a share of memory, from its first byte on."""
+    """Every body takes a share of memory from its first byte."""
     monkeypatch.setattr(http_module, "MAX_SMALL_BYTES", 0)
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 90), min_size=1, max_size=30))
-async def test_a_minute_sees_no_more_requests_than_allowed_and_nobody_waits_longer(
-    per_minute: int, gaps_s: list[int]
-) -> None:
+async def test_requests_a_minute_are_limited_without_extra_waits(per_minute: int, gaps_s: list[int]) -> None:
     clock = SimulatedClock()
     limiter = Limiter(Limits(max_requests_per_minute=per_minute), clock)
     expected: list[datetime] = []
@@ -119,108 +117,108 @@ async def test_a_minute_sees_no_more_requests_than_allowed_and_nobody_waits_long
         clock.pass_s(gap_s)
         free = expected[-per_minute] + timedelta(minutes=1) if len(expected) >= per_minute else START
         expected.append(max(clock.now(), free))
-        async with limiter.turn():
+        async with limiter.slot():
             got.append(clock.now())
 
     assert expected == got
 
 
-async def test_those_who_ask_at_once_share_the_minute() -> None:
+async def test_concurrent_requests_share_the_limit_of_a_minute() -> None:
     clock = SimulatedClock()
     limiter = Limiter(Limits(max_concurrency=10, max_requests_per_minute=3), clock)
-    began: list[float] = []
+    starts: list[float] = []
 
     async def one() -> None:
-        async with limiter.turn():
-            began.append((clock.now() - START).total_seconds())
+        async with limiter.slot():
+            starts.append((clock.now() - START).total_seconds())
 
     async with anyio.create_task_group() as tasks:
         for _ in range(8):
             tasks.start_soon(one)
 
-    assert [0.0, 0.0, 0.0, 60.0, 60.0, 60.0, 120.0, 120.0] == began
+    assert [0.0, 0.0, 0.0, 60.0, 60.0, 60.0, 120.0, 120.0] == starts
 
 
-async def test_an_account_has_one_limiter_and_each_its_own() -> None:
-    async with http(SimulatedClock()) as asking:
-        one = asking.limiter("vendor/1", PATIENT)
+async def test_each_account_has_one_limiter() -> None:
+    async with http(SimulatedClock()) as client:
+        one = client.limiter("vendor/1", LONG_TIMEOUT)
 
-        assert one is asking.limiter("vendor/1", PATIENT)
-        assert one is not asking.limiter("vendor/2", PATIENT)
+        assert one is client.limiter("vendor/1", LONG_TIMEOUT)
+        assert one is not client.limiter("vendor/2", LONG_TIMEOUT)
 
 
-async def test_an_answer_waits_until_there_is_memory_for_it() -> None:
+async def test_a_large_response_waits_for_its_share_of_memory() -> None:
     limits = Limits(max_concurrency=10)
     done: list[bytes] = []
-    async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking:
-        held = [await ask(asking, url, limits=limits) for _ in range(MAX_LARGE_RESPONSES)]
+    async with serving(responding(b"whole")) as url, http(SimulatedClock()) as client:
+        held = [await get(client, url, limits=limits) for _ in range(MAX_LARGE_RESPONSES)]
 
         async def one_more() -> None:
-            with await ask(asking, url, limits=limits) as response:
+            with await get(client, url, limits=limits) as response:
                 done.append(response.body)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(one_more)
-            await until(lambda: asking._answers.statistics().tasks_waiting == 1)
+            await wait_until(lambda: client._large_responses.statistics().tasks_waiting == 1)
             assert [] == done
             held[0].release()
 
         assert [b"whole"] == done
 
 
-async def test_an_answer_that_is_done_with_gives_its_memory_back() -> None:
-    async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking, answering_at_all(asking):
+async def test_a_released_response_frees_its_share_of_memory() -> None:
+    async with serving(responding(b"whole")) as url, http(SimulatedClock()) as client, all_memory_is_free(client):
         for _ in range(5):
-            with await ask(asking, url, limits=LIMITS) as response:
+            with await get(client, url, limits=LIMITS) as response:
                 assert b"whole" == response.body
 
 
-async def test_a_small_answer_waits_for_nobody_s_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_small_response_needs_no_share_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(max_concurrency=10)
-    async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking:
-        held = [await ask(asking, url, limits=limits) for _ in range(MAX_LARGE_RESPONSES)]
+    async with serving(responding(b"whole")) as url, http(SimulatedClock()) as client:
+        held = [await get(client, url, limits=limits) for _ in range(MAX_LARGE_RESPONSES)]
         monkeypatch.setattr(http_module, "MAX_SMALL_BYTES", len(b"whole"))
-        assert b"whole" == (await ask(asking, url, limits=limits)).body
-        assert 0 == asking._answers.value
+        assert b"whole" == (await get(client, url, limits=limits)).body
+        assert 0 == client._large_responses.value
         for response in held:
             response.release()
 
 
-async def test_memory_is_given_back_once_however_often_it_is_said() -> None:
-    async with serving(answering(b"whole")) as url, http(SimulatedClock()) as asking:
-        with await ask(asking, url, limits=LIMITS) as response:
+async def test_a_share_of_memory_is_released_only_once() -> None:
+    async with serving(responding(b"whole")) as url, http(SimulatedClock()) as client:
+        with await get(client, url, limits=LIMITS) as response:
             response.release()
 
-        assert MAX_LARGE_RESPONSES == asking._answers.value
+        assert MAX_LARGE_RESPONSES == client._large_responses.value
 
 
-async def test_an_answer_that_fails_gives_its_memory_back() -> None:
-    silent = falling_silent(HEAD + b"Content-Length: 100\r\n\r\n{")
+async def test_a_failed_response_frees_its_share_of_memory() -> None:
+    silent = sends_then_stalls(HEAD + b"Content-Length: 100\r\n\r\n{")
     async with (
-        serving(answering(status=500)) as broken,
-        serving(answering(status=401)) as closed,
-        serving(answering(bytes(2000))) as large,
-        speaking(saying(HEAD + b"Content-Length: 100\r\n\r\n{")) as half,
-        speaking(silent) as slow,
-        http(SimulatedClock()) as asking,
-        answering_at_all(asking),
+        serving(responding(status=500)) as broken,
+        serving(responding(status=401)) as closed,
+        serving(responding(bytes(2000))) as large,
+        tcp_server(sends(HEAD + b"Content-Length: 100\r\n\r\n{")) as half,
+        tcp_server(silent) as slow,
+        http(SimulatedClock()) as client,
+        all_memory_is_free(client),
     ):
         for kind, url in ((RetryLater, broken), (Park, closed), (Split, large), (RetryLater, half)):
             for _ in range(3):
                 with pytest.raises(kind):
-                    await ask(asking, url, limits=LIMITS)
+                    await get(client, url, limits=LIMITS)
         with pytest.raises(RetryLater):
-            await ask(asking, slow, limits=LIMITS)
+            await get(client, slow, limits=LIMITS)
 
 
-async def test_a_request_that_is_given_up_gives_everything_back() -> None:
-    silent = falling_silent(HEAD + b"Content-Length: 100\r\n\r\n{")
+async def test_a_cancelled_request_frees_its_share_of_memory() -> None:
+    silent = sends_then_stalls(HEAD + b"Content-Length: 100\r\n\r\n{")
     async with (
-        speaking(silent) as url,
-        http(SimulatedClock()) as asking,
-        answering_at_all(asking),
+        tcp_server(silent) as url,
+        http(SimulatedClock()) as client,
+        all_memory_is_free(client),
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(ask, asking, url)
-        await until(lambda: MAX_LARGE_RESPONSES - 1 == asking._answers.value)
+        tasks.start_soon(get, client, url)
+        await wait_until(lambda: MAX_LARGE_RESPONSES - 1 == client._large_responses.value)
         tasks.cancel_scope.cancel()

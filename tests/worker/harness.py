@@ -56,7 +56,7 @@ def _start_s(row: VendorRow) -> int:
     return row.start_s
 
 
-class ListStream:
+class ListStream(Stream[VendorRow]):
     """A stream whose vendor is a list of rows, with a configurable selection rule and failure rate."""
 
     source = "list"

@@ -11,6 +11,7 @@ from collector.alignment import Snapshot
 from collector.instants import format_ms, to_ms
 from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import GONE_AFTER, Former
+from collector.vendors.base import Stream
 from tests.simulated import START
 from tests.worker.harness import TYPE, Data, EndingClock, ListSink, run_with_restarts
 
@@ -22,7 +23,7 @@ Shown = Mapping[int, str]
 """A snapshot: the content of each thing, by its number."""
 
 
-class SnapshotStream:
+class SnapshotStream(Stream[tuple[int, str]]):
     """A vendor whose n-th minute shows the n-th snapshot of a list; after the list, the last one.
 
     None is a response whose only row is malformed.

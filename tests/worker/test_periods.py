@@ -22,6 +22,7 @@ from collector.pipeline.state import Shape, load
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
+from collector.vendors.base import Stream
 from collector.worker import Worker
 from tests.simulated import SimulatedClock
 from tests.worker.harness import TYPE, Data, EndingClock, ListSink, SimulationOver, run_with_restarts
@@ -38,7 +39,7 @@ ALIGNMENTS = {
 }
 
 
-class CountStream:
+class CountStream(Stream[tuple[str, int]]):
     """A vendor that counts visits by local period, as far as devices have uploaded them.
 
     `uploads` has the instant of each visit and of its upload.

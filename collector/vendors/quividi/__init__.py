@@ -1,15 +1,15 @@
-"""Quividi (VidiCenter): boxes at locations that detect viewers. Asynchronous exports, of each viewer or of numbers."""
+"""Quividi (VidiCenter): boxes at locations detect viewers. Asynchronous exports of single viewers and of aggregates."""
 
 from collector.vendors.base import Vendor
 from collector.vendors.quividi.client import probe, streams
-from collector.vendors.quividi.export_types import TABLE
-from collector.vendors.quividi.settings import QuividiSource
+from collector.vendors.quividi.settings import EXPORT_TYPES, QuividiSource
 
 VENDOR = Vendor(
-    "quividi",
-    {name: kind.events for name, kind in TABLE.items()},
-    streams,
-    probe,
+    name="quividi",
+    settings=QuividiSource,
+    event_types={name: export_type.events for name, export_type in EXPORT_TYPES.items()},
+    streams=streams,
+    probe=probe,
     title="Quividi",
     message_key="the number of the location, or of the site for events about a whole site",
 )

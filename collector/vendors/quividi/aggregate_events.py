@@ -1,144 +1,141 @@
-"""What consumers see of a row of an aggregated export: one event, and a revision of it whenever its numbers change."""
+"""The events of aggregated exports: one for each row, and a revision whenever the row's metrics change."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from collector.instants import Timestamp
 from collector.model import EventType
+from collector.vendors.event_fields import (
+    AgeCode,
+    GenderCode,
+    LocationId,
+    PeriodEnd,
+    PeriodStart,
+    Revision,
+    SiteId,
+    Source,
+)
 from collector.vendors.quividi.wire import Number
 from collector.vendors.vocabulary import AgeGroup, Gender
 
 Quality = Literal["observed", "no_data"]
 
-_EventId = Annotated[str, Meta(description="`<32 hex digits of the record's id>/<kind>/0`: unique, and stable.")]
-_Revision = Annotated[int, Meta(description="Counts the versions of the record, from 0; the highest counts.", ge=0)]
-_Source = Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-_LocationId = Annotated[int, Meta(description="The vendor's number of the location.")]
-_SiteId = Annotated[int, Meta(description="The vendor's number of the site.")]
-_Resolution = Annotated[str, Meta(description="How long the period is, as the vendor names it: `5m` to `1M`.")]
-_PeriodStart = Annotated[Timestamp, Meta(description="When the period begins, UTC.")]
-_PeriodEnd = Annotated[Timestamp, Meta(description="When it ends, itself not in it, UTC.")]
-_PeriodStartLocal = Annotated[str, Meta(description="Its begin as the vendor wrote it: local, without a zone.")]
-_UtcOffset = Annotated[
-    int, Meta(description="Local time minus UTC at its begin, in seconds, by the source's time zone.")
-]
-_Ambiguous = Annotated[
-    bool, Meta(description="Whether the local begin comes twice, when summer ends: the first is taken.")
-]
-_Quality = Annotated[
-    Quality,
-    Meta(description="`no_data`: the vendor has none, so every metric is null. A zero that was seen is a zero."),
-]
-_ContentId = Annotated[str | None, Meta(description="The player's id of the content; null where there is no data.")]
 _WatcherCount = Annotated[int | None, Meta(description="People who looked at the screen.")]
-_DurationMs = Annotated[int | None, Meta(description="For how long there was an observation, in milliseconds.")]
-_ContentDurationMs = Annotated[int | None, Meta(description="For how long the content was played, in milliseconds.")]
-_Impressions = Annotated[
-    Number | None, Meta(description="Views of the content, estimated by the vendor from its conversion ratio.")
-]
-_EstimatedOts = Annotated[
-    Number | None, Meta(description="Deprecated by the vendor, and null where it is gone: `impressions` says it.")
-]
-_PlayCount = Annotated[int | None, Meta(description="How often the content was played.")]
-_Watchers = Annotated[int | None, Meta(description="People who looked while the content was played.")]
-_WatchersOver2s = Annotated[int | None, Meta(description="Those of them who looked for more than two seconds.")]
+_DurationMs = Annotated[int | None, Meta(description="Duration of the observation, in milliseconds.")]
 
 
-class ViewersAggregatedV1(Struct, frozen=True, kw_only=True, gc=False):
-    """How many people looked at a location's screen in a period, and for how long in all."""
+class _Identity(Struct, frozen=True, gc=False):
+    """The first fields of every event of this module."""
 
-    event_id: _EventId
+    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/<stream>/0`: unique and stable.")]
+    record_id: str
+    revision: Revision
+    source: Source
+
+
+class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
+    """The fields about the period. Being keyword-only, they follow the key fields that subclasses add below."""
+
+    resolution: Annotated[str, Meta(description="Length of the period, in the vendor's notation: `5m` to `1M`.")]
+    period_start: PeriodStart
+    period_end: PeriodEnd
+    period_start_local: Annotated[
+        str, Meta(description="Start of the period as the vendor writes it: local time without a zone.")
+    ]
+    utc_offset_s: Annotated[
+        int, Meta(description="Local time minus UTC at the start of the period, in seconds, in the source's time zone.")
+    ]
+    ambiguous: Annotated[
+        bool,
+        Meta(description="Whether the local start occurs twice, at the end of summer time. The first one is used."),
+    ]
+    quality: Annotated[
+        Quality,
+        Meta(description="`no_data`: the vendor has no data, and all metrics are null. A zero is a measured zero."),
+    ]
+
+
+class _OfLocation(_Aggregate, frozen=True, gc=False):
+    record_id: Annotated[
+        str, Meta(description="`<location>/<local start>/<resolution>`: equal for all revisions of the record.")
+    ]
+    location_id: LocationId
+
+
+class _OfDemographics(_OfLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<location>/<local begin>/<resolution>`, and `/<gender>-<age>` in codes where it is grouped: "
-            "the same for every revision."
+            description="`<location>/<local start>/<resolution>`, followed by `/<gender>-<age>` in codes if rows are "
+            "grouped by demographics: equal for all revisions of the record."
         ),
     ]
-    revision: _Revision
-    source: _Source
-    location_id: _LocationId
-    gender: Annotated[Gender | None, Meta(description="Of whom; null where it is not grouped by demographics.")]
-    gender_code: Annotated[int | None, Meta(description="The vendor's code of the gender.")]
-    age_group: Annotated[AgeGroup | None, Meta(description="Of whom; null where it is not grouped by demographics.")]
-    age_code: Annotated[int | None, Meta(description="The vendor's code of the age.")]
-    resolution: _Resolution
-    period_start: _PeriodStart
-    period_end: _PeriodEnd
-    period_start_local: _PeriodStartLocal
-    utc_offset_s: _UtcOffset
-    ambiguous: _Ambiguous
-    quality: _Quality
+    gender: Annotated[Gender | None, Meta(description="Gender of the group; null if not grouped by demographics.")]
+    gender_code: GenderCode
+    age_group: Annotated[
+        AgeGroup | None, Meta(description="Age group of the group; null if not grouped by demographics.")
+    ]
+    age_code: AgeCode
+
+
+class ViewersAggregatedV1(_OfDemographics, frozen=True, kw_only=True, gc=False):
+    """The number of people who looked at a location's screen in a period, and their total times."""
+
     watcher_count: _WatcherCount
-    dwell_ms: Annotated[int | None, Meta(description="In front of the screen, all of them together, in milliseconds.")]
-    attention_ms: Annotated[int | None, Meta(description="Looking at it, all of them together, in milliseconds.")]
+    dwell_ms: Annotated[int | None, Meta(description="Total time in front of the screen, in milliseconds.")]
+    attention_ms: Annotated[int | None, Meta(description="Total time of looking at the screen, in milliseconds.")]
     conversion_percent: Annotated[
-        Number | None, Meta(description="Watchers of a hundred OTS; null where it is grouped by demographics.")
+        Number | None, Meta(description="Watchers as a percentage of OTS; null if grouped by demographics.")
     ]
 
 
-class OtsV1(Struct, frozen=True, kw_only=True, gc=False):
-    """How many people had the opportunity to see a location's screen in a period."""
+class OtsV1(_OfLocation, frozen=True, kw_only=True, gc=False):
+    """The number of people who had the opportunity to see (OTS) a location's screen in a period."""
 
-    event_id: _EventId
-    record_id: Annotated[str, Meta(description="`<location>/<local begin>/<resolution>`: the same for every revision.")]
-    revision: _Revision
-    source: _Source
-    location_id: _LocationId
-    resolution: _Resolution
-    period_start: _PeriodStart
-    period_end: _PeriodEnd
-    period_start_local: _PeriodStartLocal
-    utc_offset_s: _UtcOffset
-    ambiguous: _Ambiguous
-    quality: _Quality
-    ots_count: Annotated[int | None, Meta(description="Opportunities to see; those who looked are among them.")]
+    ots_count: Annotated[int | None, Meta(description="Opportunities to see; includes the watchers.")]
     watcher_count: _WatcherCount
     duration_ms: _DurationMs
 
 
-class GateV1(Struct, frozen=True, kw_only=True, gc=False):
-    """How many people went through a location's gate in a period."""
-
-    event_id: _EventId
+class _OfGate(_OfLocation, frozen=True, gc=False):
     record_id: Annotated[
-        str, Meta(description="`<location>/<local begin>/<resolution>/<gate>`: the same for every revision.")
+        str, Meta(description="`<location>/<local start>/<resolution>/<gate>`: equal for all revisions of the record.")
     ]
-    revision: _Revision
-    source: _Source
-    location_id: _LocationId
-    gate_id: Annotated[int | None, Meta(description="The vendor's number of the gate; null where there is no data.")]
-    resolution: _Resolution
-    period_start: _PeriodStart
-    period_end: _PeriodEnd
-    period_start_local: _PeriodStartLocal
-    utc_offset_s: _UtcOffset
-    ambiguous: _Ambiguous
-    quality: _Quality
+    gate_id: Annotated[int | None, Meta(description="The vendor's number of the gate; null if there is no data.")]
+
+
+class GateV1(_OfGate, frozen=True, kw_only=True, gc=False):
+    """The number of people who passed a location's gate in a period."""
+
     in_count: Annotated[int | None, Meta(description="People who entered.")]
     out_count: Annotated[int | None, Meta(description="People who left.")]
     duration_ms: _DurationMs
 
 
-class ProofOfPlayByLocationV1(Struct, frozen=True, kw_only=True, gc=False):
-    """How often and before how many people a content was played at a location in a period."""
+_ContentId = Annotated[str | None, Meta(description="The player's id of the content; null if there is no data.")]
+_ContentDurationMs = Annotated[int | None, Meta(description="Time for which the content was played, in milliseconds.")]
+_Impressions = Annotated[
+    Number | None, Meta(description="Views of the content, as estimated by the vendor from its conversion ratio.")
+]
+_EstimatedOts = Annotated[
+    Number | None, Meta(description="Deprecated by the vendor in favour of `impressions`; null where it is removed.")
+]
+_PlayCount = Annotated[int | None, Meta(description="Number of times that the content was played.")]
+_Watchers = Annotated[int | None, Meta(description="People who looked at the screen while the content was played.")]
+_WatchersOver2s = Annotated[int | None, Meta(description="Watchers who looked for more than two seconds.")]
 
-    event_id: _EventId
+
+class _OfContentAtLocation(_OfLocation, frozen=True, gc=False):
     record_id: Annotated[
-        str, Meta(description="`<location>/<local begin>/<resolution>/<content>`: the same for every revision.")
+        str,
+        Meta(description="`<location>/<local start>/<resolution>/<content>`: equal for all revisions of the record."),
     ]
-    revision: _Revision
-    source: _Source
-    location_id: _LocationId
     content_id: _ContentId
-    resolution: _Resolution
-    period_start: _PeriodStart
-    period_end: _PeriodEnd
-    period_start_local: _PeriodStartLocal
-    utc_offset_s: _UtcOffset
-    ambiguous: _Ambiguous
-    quality: _Quality
+
+
+class ProofOfPlayByLocationV1(_OfContentAtLocation, frozen=True, kw_only=True, gc=False):
+    """The plays of a content at a location in a period, and the people who watched."""
+
     content_duration_ms: _ContentDurationMs
     duration_ms: _DurationMs
     impressions: _Impressions
@@ -148,24 +145,17 @@ class ProofOfPlayByLocationV1(Struct, frozen=True, kw_only=True, gc=False):
     watchers_over_2s: _WatchersOver2s
 
 
-class ProofOfPlayBySiteV1(Struct, frozen=True, kw_only=True, gc=False):
-    """How often and before how many people a content was played at all locations of a site in a period."""
-
-    event_id: _EventId
+class _OfContentAtSite(_Aggregate, frozen=True, gc=False):
     record_id: Annotated[
-        str, Meta(description="`<site>/<local begin>/<resolution>/<content>`: the same for every revision.")
+        str, Meta(description="`<site>/<local start>/<resolution>/<content>`: equal for all revisions of the record.")
     ]
-    revision: _Revision
-    source: _Source
-    site_id: _SiteId
+    site_id: SiteId
     content_id: _ContentId
-    resolution: _Resolution
-    period_start: _PeriodStart
-    period_end: _PeriodEnd
-    period_start_local: _PeriodStartLocal
-    utc_offset_s: _UtcOffset
-    ambiguous: _Ambiguous
-    quality: _Quality
+
+
+class ProofOfPlayBySiteV1(_OfContentAtSite, frozen=True, kw_only=True, gc=False):
+    """The plays of a content at all locations of a site in a period, and the people who watched."""
+
     content_duration_ms: _ContentDurationMs
     duration_ms: _DurationMs
     impressions: _Impressions

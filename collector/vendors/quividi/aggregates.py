@@ -1,7 +1,7 @@
-"""The rows of aggregated exports: a place's numbers for a period, typed by the table of export types.
+"""The rows of aggregated exports: the metrics of a place in a period. Their fields depend on the export type.
 
-A row whose numbers change is a revision. A row in which all are null stands where the vendor has no data
-("Placeholder data and null values"), and says so.
+A row whose metrics change is a revision. Where the vendor has no data, it sends a row in which all metrics are null
+("Placeholder data and null values"); its event has the quality `no_data`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,162 +18,165 @@ from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.leniency import decode_record
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, TABLE, ExportType, Part
-from collector.vendors.quividi.wire import Number, number, parse_local, place_of
+from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart
+from collector.vendors.quividi.wire import Number, comparable, parse_local, place_of
 from collector.vendors.quividi.zones import instant, local
 
-GROUPS = 15
-"""Three genders, of five ages each."""
+DEMOGRAPHIC_GROUPS = 15
+"""Three genders times five ages."""
 FIELDS_VERSION = 1
-"""Of what is in a name and in a fingerprint."""
+"""The version of the lists of fields in `Aggregate.name` and in the fingerprint."""
 
 
 class Aggregate(Struct, frozen=True, gc=False):
-    """A row, with what its local time means."""
+    """A decoded row."""
 
     name: str
-    """`<place>/<local begin>/<resolution>`, and what else tells it from others: the same for every revision."""
+    """`<place>/<local start>/<resolution>`, and the key parts if there are any: the same for every revision."""
     place: int
     start_local: str
+    """As the vendor wrote it."""
     ambiguous: bool
-    about: tuple[int | str | None, ...]
-    """By the parts of the key."""
-    numbers: tuple[Number | None, ...]
-    """By the metrics."""
+    key_values: tuple[int | str | None, ...]
+    """In the order of the key parts."""
+    metrics: tuple[Number | None, ...]
+    """In the order of the export type's metrics."""
 
 
 class Aggregates:
-    """The rows of one type of export at one resolution."""
+    """Decodes the rows of one export type at one resolution."""
 
     dedup_mode = DedupMode.VERSIONED
     fields_version = FIELDS_VERSION
     former = None
 
-    def __init__(self, stream: str, resolution: str, anchor: date, zone: ZoneInfo, *, grouped: bool) -> None:
-        self._stream = stream
-        self._kind: ExportType = TABLE[stream]
+    def __init__(
+        self, export_type: ExportType, resolution: str, anchor: date, zone: ZoneInfo, *, is_grouped: bool
+    ) -> None:
+        self._type = export_type
         self._resolution = resolution
         self._zone = zone
-        self._grouped = grouped
-        by_demographics = GROUP_BY_DEMOGRAPHICS in self._kind.options
-        self._parts = () if by_demographics and not grouped else self._kind.parts
-        self._wire = _wire_of(self._kind, self._parts)
+        self._is_grouped = is_grouped
+        by_demographics = GROUP_BY_DEMOGRAPHICS in export_type.options
+        self._key_parts = () if by_demographics and not is_grouped else export_type.key_parts
+        self._wire = _wire_struct(export_type, self._key_parts)
         self._decode = msgspec.json.Decoder(self._wire).decode
         self.alignment = periods(resolution, anchor, zone)
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
-        """Of the whole periods that the window is made of.
+        """The first and the last local second of the window's periods.
 
-        Where the clock is set back, no period is cut, so the local time that comes twice is asked for once, as a whole.
+        A change to winter time never cuts a period: the repeated local hour is requested once, as a whole.
         """
-        return self._begin(window.start), self._begin(window.end) - SECOND
+        return self._period_start(window.start), self._period_start(window.end) - SECOND
 
-    def _begin(self, cut: datetime) -> datetime:
-        """Midnight too, where the clock is set forward at midnight and the day begins at one."""
+    def _period_start(self, cut: datetime) -> datetime:
+        """Midnight also where the clock is set forward at midnight, and the day starts at one o'clock."""
         return self.alignment.start_of(local(cut, self._zone))
 
-    def at_least(self, places: int, first: datetime, last: datetime) -> int:
+    def min_rows(self, places: int, first: datetime, last: datetime) -> int:
         count = (last - first) // RESOLUTIONS[self._resolution].max_length + 1
-        return places * count * (GROUPS if self._grouped else 1)
+        return places * count * (DEMOGRAPHIC_GROUPS if self._is_grouped else 1)
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:
+        """Decode the rows of periods that start in the requested local time; drop those of others."""
         for row in raw:
             if (found := self.read_row(bytes(row), first, last)) is not None:
                 yield found
 
     def read_row(self, raw: bytes, first: datetime, last: datetime) -> Record[Aggregate] | Reject | None:
-        """One row, or why it is none, or None for one of a period that was not asked for whole."""
+        """Decode one row. Return None for a period that was not requested as a whole."""
         try:
             row: Any = decode_record(raw, self._decode, self._wire)
-            written = _period_start(row)
-            begin = parse_local(written, "period_start")
-            return self._record(row, written, begin) if first <= begin <= last else None
+            text = _start_text(row)
+            start = parse_local(text, "period_start")
+            return self._record(row, text, start) if first <= start <= last else None
         except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
-            return Reject(raw, str(error), place_of(raw, self._kind.place))
+            return Reject(raw, str(error), place_of(raw, self._type.place))
 
-    def _record(self, row: Any, written: str, begin: datetime) -> Record[Aggregate]:  # noqa: ANN401 - of `_wire_of`
+    def _record(self, row: Any, text: str, start: datetime) -> Record[Aggregate]:  # noqa: ANN401 - of `_wire_struct`
         """Raises ValueError."""
-        if not self.alignment.is_start(begin):
+        if not self.alignment.is_start(start):
             raise ValueError(
-                f"No period of {self._resolution} begins at {written}: in the stream's table, `anchor` says from which "
-                "day they are counted - at `$.period_start`"
+                f"No period of {self._resolution} starts at {text}: set `anchor` in the stream's table to a day on "
+                "which one starts - at `$.period_start`"
             )
-        numbers = tuple(_first(row, metric.said, metric.unit.convert) for metric in self._kind.metrics)
-        about = tuple(_first(row, (part.name,), part.unit.convert) for part in self._parts)
-        if any(each is not None for each in numbers):
-            for part, said in zip(self._parts, about, strict=True):
-                if part.is_told and said is None:
+        metrics = tuple(_first(row, metric.wire_names, metric.unit.convert) for metric in self._type.metrics)
+        key_values = tuple(_first(row, (part.name,), part.unit.convert) for part in self._key_parts)
+        if any(each is not None for each in metrics):
+            for part, value in zip(self._key_parts, key_values, strict=True):
+                if part.is_required and value is None:
                     raise ValueError(f"Object missing required field `{part.name}`")
-        place = getattr(row, self._kind.place)
-        name = f"{place}/{begin.isoformat()}/{self._resolution}"
-        if about:
-            name += "/" + "-".join("" if each is None else quote(str(each), safe="") for each in about)
-        meant, after = instant(begin, self._zone), instant(self.alignment.end_of(begin), self._zone)
-        start_ms = to_ms(meant.utc)
+        place = getattr(row, self._type.place)
+        name = f"{place}/{start.isoformat()}/{self._resolution}"
+        if key_values:
+            name += "/" + "-".join("" if each is None else quote(str(each), safe="") for each in key_values)
+        first, end = instant(start, self._zone), instant(self.alignment.end_of(start), self._zone)
+        start_ms = to_ms(first.utc)
         return Record(
-            key=f"quividi.{self._stream}/{name}".encode(),
-            fingerprint=msgspec.msgpack.encode([number(each) for each in numbers]),
+            key=f"quividi.{self._type.stream}/{name}".encode(),
+            fingerprint=msgspec.msgpack.encode([comparable(each) for each in metrics]),
             start_ms=start_ms,
-            end_ms=max(start_ms, to_ms(after.utc)),  # a local time that is left out in spring may end before it begins
-            vendor_local_s=to_ms(begin) // 1000,
-            payload=Aggregate(name, place, written, meant.ambiguous, about, numbers),
+            end_ms=max(start_ms, to_ms(end.utc)),  # a local time skipped in spring may end before it starts
+            vendor_local_s=to_ms(start) // 1000,
+            payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics),
         )
 
     def explode(self, record: Record[Aggregate], digest: str, revision: int, source: str) -> Iterator[Event]:
-        """The row's event."""
-        kind, seen = self._kind, record.payload
-        (event_type,) = kind.events
-        event_id, start = f"{digest}/{self._stream}/0", format_ms(record.start_ms)
-        place, _, rest = seen.name.partition("/")
+        """Yield the row's event."""
+        export_type, row = self._type, record.payload
+        (event_type,) = export_type.events
+        event_id, start = f"{digest}/{export_type.stream}/0", format_ms(record.start_ms)
+        place, _, rest = row.name.partition("/")
         yield Event(
             event_type,
             event_id,
-            f"{kind.place.removesuffix('_id')}/{place}/{self._stream}/{rest}",
+            f"{export_type.place.removesuffix('_id')}/{place}/{export_type.stream}/{rest}",
             start,
             place,
             event_type.data(
                 event_id=event_id,
-                record_id=seen.name,
+                record_id=row.name,
                 revision=revision,
                 source=source,
-                **{kind.place: seen.place},
-                **self._about(seen),
+                **{export_type.place: row.place},
+                **self._key_fields(row),
                 resolution=self._resolution,
                 period_start=start,
                 period_end=format_ms(record.end_ms),
-                period_start_local=seen.start_local,
+                period_start_local=row.start_local,
                 utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
-                ambiguous=seen.ambiguous,
-                quality="no_data" if all(each is None for each in seen.numbers) else "observed",
-                **{metric.name: said for metric, said in zip(kind.metrics, seen.numbers, strict=True)},
+                ambiguous=row.ambiguous,
+                quality="no_data" if all(each is None for each in row.metrics) else "observed",
+                **{metric.name: value for metric, value in zip(export_type.metrics, row.metrics, strict=True)},
             ),
         )
 
-    def _about(self, seen: Aggregate) -> Mapping[str, int | str | None]:
-        """The fields of the event that say what the row is about."""
-        said = {part.name: each for part, each in zip(self._parts, seen.about, strict=True)}
-        if GROUP_BY_DEMOGRAPHICS not in self._kind.options:
-            return said
-        gender, age = said.get("gender"), said.get("age")
+    def _key_fields(self, row: Aggregate) -> Mapping[str, int | str | None]:
+        """The event's fields for the key parts."""
+        values = {part.name: each for part, each in zip(self._key_parts, row.key_values, strict=True)}
+        if GROUP_BY_DEMOGRAPHICS not in self._type.options:
+            return values
+        gender, age = values.get("gender"), values.get("age")
         return {
-            "gender": GENDERS.get(gender, "unknown") if self._grouped else None,
+            "gender": GENDERS.get(gender, "unknown") if self._is_grouped else None,
             "gender_code": gender,
-            "age_group": AGE_GROUPS.get(age, "unknown") if self._grouped else None,
+            "age_group": AGE_GROUPS.get(age, "unknown") if self._is_grouped else None,
             "age_code": age,
         }
 
 
-def _wire_of(kind: ExportType, parts: Sequence[Part]) -> type[Struct]:
-    """What a row of this type looks like. Fields may be added without warning, and are ignored."""
-    told = dict.fromkeys(("period_start", "period_start_date", "period_start_time"), str)
-    told |= {part.name: part.unit.wire for part in parts}
-    told |= {name: metric.unit.wire for metric in kind.metrics for name in metric.said}
-    fields = [(name, each | None, None) for name, each in told.items()]
-    return msgspec.defstruct("Row", [(kind.place, NUMBER.wire), *fields], frozen=True, gc=False)
+def _wire_struct(export_type: ExportType, key_parts: Sequence[KeyPart]) -> type[Struct]:
+    """The struct of this type's rows. The vendor may add fields without warning: unknown ones are ignored."""
+    wire = dict.fromkeys(("period_start", "period_start_date", "period_start_time"), str)
+    wire |= {part.name: part.unit.wire for part in key_parts}
+    wire |= {name: metric.unit.wire for metric in export_type.metrics for name in metric.wire_names}
+    fields = [(name, each | None, None) for name, each in wire.items()]
+    return msgspec.defstruct("Row", [(export_type.place, NUMBER.wire), *fields], frozen=True, gc=False)
 
 
-def _period_start(row: Any) -> str:  # noqa: ANN401 - of `_wire_of`
-    """As it is written; of its two halves, where the whole is missing. Raises ValueError."""
+def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
+    """The start of the period, as the vendor wrote it in one field or in two. Raises ValueError."""
     if row.period_start is not None:
         return str(row.period_start)
     if row.period_start_date is None or row.period_start_time is None:
@@ -181,6 +184,6 @@ def _period_start(row: Any) -> str:  # noqa: ANN401 - of `_wire_of`
     return f"{row.period_start_date}T{row.period_start_time}"
 
 
-def _first(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_of`, by the table
-    """Of the first name under which something is said."""
-    return next((convert(said) for said in (getattr(row, name) for name in names) if said is not None), None)
+def _first(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_struct`
+    """The converted value of the first field that is present and not null; None without one."""
+    return next((convert(value) for value in (getattr(row, name) for name in names) if value is not None), None)

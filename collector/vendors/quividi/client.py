@@ -1,32 +1,32 @@
-"""Asking VidiCenter. The only I/O of this folder."""
+"""Requests to VidiCenter, and the streams. The only module of this folder with I/O."""
 
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from random import Random
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from collector.errors import Park, RetryLater, Split, UserError
-from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Window
+from collector.model import Event, FetchResult, Record, Window
 from collector.secrets import redact
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
-from collector.vendors.base import Probed, Stream
-from collector.vendors.http import Http, Limiter, Response, ahead_s
-from collector.vendors.leniency import not_an_answer
+from collector.vendors.base import ProbeResult, Stream
+from collector.vendors.http import Http, Limiter, Response, clock_skew_s
+from collector.vendors.leniency import unexpected_response
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.contents import read_viewer_apc
 from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Call, Export, ExportStatus, GaveUp, Take, advance
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, TABLE
-from collector.vendors.quividi.places import Exports
-from collector.vendors.quividi.rows import Finest, Rows
+from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS
+from collector.vendors.quividi.rows import FinestRows, Rows
 from collector.vendors.quividi.settings import AggregatedSettings, ExportSettings, QuividiSource, ViewersApcSettings
+from collector.vendors.quividi.slots import Exports
 from collector.vendors.quividi.zones import earliest
 
 P = TypeVar("P")
@@ -34,17 +34,17 @@ P = TypeVar("P")
 DATA, WHOAMI, LOCATIONS = "/data/", "/whoami/", "/locations/"
 
 HOST_CONNECTIONS = 2
-"""What VidiCenter takes from one address at a time."""
+"""The most connections that VidiCenter accepts from one address."""
 MAX_IDS_BYTES = 6000
-"""Of ids in one request: with all that surrounds them, no URL grows past 8 KiB."""
-THROTTLED = (2.0, 60.0)
-"""First and longest wait in seconds for a place at the vendor, or for calls that it allows again."""
+"""Of ids in one request: keeps the URL below 8 KiB."""
+THROTTLED_S = (2.0, 60.0)
+"""The first and the longest wait while the vendor throttles: all slots are taken, or too many calls were made."""
 MAX_THROTTLED = 30
-"""Half an hour of that is trouble to be shown."""
+"""Consecutive throttled calls, about half an hour, after which the failure is reported."""
 
 
 class Client:
-    """One source's way to its account."""
+    """Sends the requests of one source, within the limits of its account and of the vendor's host."""
 
     def __init__(self, source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> None:
         account = str(settings.account)
@@ -59,140 +59,149 @@ class Client:
         telemetry.set_export_limit(MAX_RUNNING_EXPORTS)
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
+        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does."""
         try:
             token = self.settings.token.reveal()
         except UserError as error:
-            raise Park(f"no token: {error}", advice=f"provide sources.{self.source}.token") from error
+            advice = f"provide sources.{self.source}.token"
+            raise Park(f"the token is not available: {error}", code="secret_unavailable", advice=advice) from error
         basic = self.settings.token.learn(b64encode(f"{self.settings.username}:{token}".encode()).decode())
         return await self._http.get(
             self.settings.base_url + path,
             query,
             limits=self.settings,
             limiter=self._limiter,
-            asked=self._telemetry.request_completed,
+            on_request=self._telemetry.request_completed,
             redact=self.settings.token.redact,
             headers={"Authorization": f"Basic {basic}"},
         )
 
-    async def export(self, query: Mapping[str, str], not_before: datetime) -> "Built":
-        """Have an export built, and fetch it; asked again, go on where it was. Raises RetryLater, Park or Split."""
-        name, began = urlencode(query), self.clock.now()
-        async with self._exports.place(name):
+    async def export(self, query: Mapping[str, str], not_before: datetime) -> "FinishedExport":
+        """Have the vendor build an export, and fetch it. Called again after a failure, it continues with that export.
+
+        Raises RetryLater, Park or Split.
+        """
+        name, started_at = urlencode(query), self.clock.now()
+        async with self._exports.slot(name):
             self._telemetry.export_started()
             try:
-                built = await self._follow(name, query, self._exports.get(name, not_before))
+                export = await self._poll(name, query, self._exports.get(name, not_before))
             except GaveUp as gave_up:
-                self._exports.note(name, gave_up.export)
+                self._exports.put(name, gave_up.export)
                 raise gave_up.error from None
             except Split:
-                self._exports.forget(name)  # it is finished, and nobody will ask for it again
+                self._exports.forget(name)  # it is finished, and the next request has a smaller window
                 raise
             finally:
                 self._telemetry.export_ended()
-        self._telemetry.export_completed((self.clock.now() - began).total_seconds())
-        return built
+        self._telemetry.export_completed((self.clock.now() - started_at).total_seconds())
+        return export
 
     def forget(self, query: Mapping[str, str]) -> None:
-        """What was taken is published: the next time, there may be more."""
+        """Drop the state of an export whose rows are published: the next one may contain more."""
         self._exports.forget(urlencode(query))
 
-    async def _follow(self, name: str, query: Mapping[str, str], export: Export) -> "Built":
+    async def _poll(self, name: str, query: Mapping[str, str], export: Export) -> "FinishedExport":
         call = Call()
         while True:
             if call.wait_s:
                 await self.clock.until(self.clock.now() + timedelta(seconds=call.wait_s))
             called_at = self.clock.now()
-            response = await self._patiently(DATA, {**query, "force_rebuild": "1"} if call.force else query)
+            response = await self._get_unthrottled(DATA, {**query, "force_rebuild": "1"} if call.force else query)
             try:
-                told = _answer(response.body)
-                raw = wire.rows(told) if told.state == "finished" else None
-                requested_at = min(called_at, response.vendor_now or called_at)
-                reason = self._without_user(told.fail_reason or "")
-                said = ExportStatus(
-                    self._without_user(told.state or ""), requested_at, call.force, raw is not None, reason
+                decoded = _decode_export(response.body)
+                raw = wire.rows(decoded) if decoded.state == "finished" else None
+                status = ExportStatus(
+                    state=self._without_user(decoded.state or ""),
+                    called_at=min(called_at, response.vendor_now or called_at),
+                    forced=call.force,
+                    has_rows=raw is not None,
+                    reason=self._without_user(decoded.fail_reason or ""),
                 )
-                export, step = advance(export, said)
+                export, step = advance(export, status)
             except BaseException:
                 response.release()
                 raise
-            self._exports.note(name, export)
+            self._exports.put(name, export)
             if isinstance(step, Take):
-                return Built(response, raw or (), step.requested_at)
+                return FinishedExport(response, raw or (), step.requested_at)
             response.release()
             call = step
 
-    def _without_user(self, words: str) -> str:
-        """What the vendor says in its own words may name whom it says it to."""
-        return redact(words).replace(self.settings.username, "…")
+    def _without_user(self, text: str) -> str:
+        """The vendor's text without secrets and without the user's name, which it may contain."""
+        return redact(text).replace(self.settings.username, "…")
 
-    async def _patiently(self, path: str, query: Mapping[str, str]) -> Response:
-        """The answer, once the vendor lets us.
+    async def _get_unthrottled(self, path: str, query: Mapping[str, str]) -> Response:
+        """Send a request; repeat it while the vendor throttles.
 
-        Somebody's exports may still be running, such as those of the replica that had the account before.
+        All slots may be taken, for example by exports that the replica which owned the account before left running.
         """
         throttled = 0
         while True:
             try:
                 return await self.get(path, query)
-            except RetryLater as trouble:
+            except RetryLater as error:
                 throttled += 1
-                if not trouble.throttled or throttled > MAX_THROTTLED:
+                if not error.throttled or throttled > MAX_THROTTLED:
                     raise
-                wait_s = backoff.delay_s(throttled, THROTTLED, self._random.random(), at_least=trouble.after_s)
+                wait_s = backoff.delay_s(throttled, THROTTLED_S, self._random.random(), at_least=error.after_s)
             await self.clock.until(self.clock.now() + timedelta(seconds=wait_s))
 
 
-class Built(NamedTuple):
-    """A finished export: the rows, what they were read from, and the instant up to which the vendor's data is in it."""
+class FinishedExport(NamedTuple):
+    """The response, its rows, and the time of the request: the rows contain all data that the vendor had then."""
 
     response: Response
     rows: Sequence[msgspec.Raw]
     requested_at: datetime
 
 
-class Exported(Generic[P]):
-    """A stream: the exports of one type."""
+class ExportStream(Stream[P]):
+    """The exports of one type."""
 
     max_clock_offset = timedelta(days=1)
-    sequence_of = None
+    oversize_advice = "raise max_response_bytes, or split the source into several with fewer locations each"
 
     def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
-        kind = TABLE[settings.stream]
+        export_type = settings.export_type
         selectors = client.settings.selectors
         self._client = client
         self._rows = rows
-        self._max_rows = kind.max_rows
-        self.zone = ZoneInfo(client.settings.timezone)
-        self._parts = tuple(_parts(selectors))
-        self._asked = {"data_type": kind.data_type, "time_resolution": settings.resolution}
+        self._max_rows = export_type.max_rows
+        self.zone = self._zone = ZoneInfo(client.settings.timezone)
+        self._id_lists = tuple(_id_lists(selectors))
+        self._type = {"data_type": export_type.data_type, "time_resolution": settings.resolution}
         self._options = settings.options
         self.source = client.source
-        self.name = settings.stream
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, rows.alignment)
-        self.dedup_mode: DedupMode = rows.dedup_mode
+        self.name = export_type.stream
+        self.account = client.settings.account
+        self.policy = settings.policy(client.settings.until, rows.alignment)
+        self.dedup_mode = rows.dedup_mode
         self.fields_version = rows.fields_version
         self.former = rows.former
-        self.event_types: Sequence[EventType] = kind.events
-        special = {settings.resolution: "", **self._options} if kind.is_aggregated else self._options
-        said = repr(selectors) + (repr(special) if special else "")
-        self.selection = f"{', '.join([*selectors, *special])} {blake2b(said.encode(), digest_size=8).hexdigest()}"
+        self.event_types = export_type.events
+        options = {settings.resolution: "", **self._options} if export_type.is_aggregated else self._options
+        digest = blake2b((repr(selectors) + (repr(options) if options else "")).encode(), digest_size=8).hexdigest()
+        self.selection = f"{', '.join([*selectors, *options])} {digest}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
-        """An export for each part of the selection. A place that two parts select comes twice, and is recognised."""
+        """Yield an export for each list of ids. The rows of a place repeat if two selectors select it."""
         first, last = self._rows.bounds(window)
         times = {"start": first.isoformat(), "end": last.isoformat()}
-        taken: list[dict[str, str]] = []
-        for selector, ids in self._parts:
-            if (rows := self._rows.at_least(ids.count(",") + 1, first, last)) > self._max_rows:
-                raise Split(f"an export of {rows} rows, of {self._max_rows} at most")
-            query = {**self._asked, **times, selector: ids, **self._options}
-            taken.append(query)
-            response, raw, requested_at = await self._client.export(query, earliest(last, self.zone))
+        fetched: list[dict[str, str]] = []
+        for selector, ids in self._id_lists:
+            if (rows := self._rows.min_rows(ids.count(",") + 1, first, last)) > self._max_rows:
+                raise Split(
+                    f"the export has {rows} rows; the vendor sends at most {self._max_rows}", code="too_many_rows"
+                )
+            query = {**self._type, **times, selector: ids, **self._options}
+            fetched.append(query)
+            response, raw, requested_at = await self._client.export(query, earliest(last, self._zone))
             with response:
                 if len(raw) >= self._max_rows:
                     self._client.forget(query)
-                    raise Split(f"an export of {len(raw)} rows, which is as many as the vendor sends")
+                    raise Split(f"the export has {len(raw)} rows, the most that the vendor sends", code="too_many_rows")
                 yield FetchResult(
                     records=self._rows.read(raw, first, last),
                     rows=len(raw),
@@ -200,7 +209,8 @@ class Exported(Generic[P]):
                     took=response.took,
                     vendor_now=requested_at,
                 )
-        for query in taken:  # and not before: asked again after a failure, a part that was taken is not built anew
+        # Only now: after a failure, the exports that were fetched before it are not built again.
+        for query in fetched:
             self._client.forget(query)
 
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
@@ -210,71 +220,78 @@ class Exported(Generic[P]):
 def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
     match settings:
         case AggregatedSettings():
-            grouped = GROUP_BY_DEMOGRAPHICS in settings.options
-            return Aggregates(settings.stream, settings.resolution, settings.anchor, zone, grouped=grouped)
+            is_grouped = GROUP_BY_DEMOGRAPHICS in settings.options
+            return Aggregates(settings.export_type, settings.resolution, settings.anchor, zone, is_grouped=is_grouped)
         case ViewersApcSettings():
-            return Finest(zone, read_viewer_apc, events.explode_viewer_apc)
+            return FinestRows(zone, read_viewer_apc, events.explode_viewer_apc)
         case _:
-            return Finest(zone, wire.read_viewer, events.explode_viewer)
+            return FinestRows(zone, wire.read_viewer, events.explode_viewer)
 
 
 def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
+    """The configured streams of a source."""
     client = Client(source, settings, http, telemetry)
     zone = ZoneInfo(settings.timezone)
-    return [Exported(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
+    return [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
 
 
-async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Probed:
-    """Ask who we are, and for the locations. Raises RetryLater, or Park, also for ids that the account does not own."""
+async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
+    """Request the token's user and the account's locations.
+
+    Raises RetryLater, Split, or Park: also for a token of another user, and for ids that the account does not own.
+    """
     client = Client(source, settings, http, telemetry)
     with await client.get(WHOAMI, {}) as response:
-        ahead = ahead_s(response, http.clock.now())
+        skew_s = clock_skew_s(response, http.clock.now())
         try:
             username = wire.username(response.body)
         except msgspec.DecodeError as error:
-            raise not_an_answer(response.body, error, what="the answer to whoami") from None
+            raise unexpected_response(response.body, error, what="the response of /whoami/") from None
     if username != settings.username:
-        advice = f"correct sources.{source}.username: the state is kept under it"
-        raise Park("the token is of another user", advice=advice)
+        advice = f"correct sources.{source}.username or .token: the state is stored under the name of the user"
+        raise Park("the token belongs to another user", code="wrong_user", advice=advice)
     with await client.get(LOCATIONS, {}) as response:
         try:
             owned = wire.locations(response.body)
         except msgspec.DecodeError as error:
-            raise not_an_answer(response.body, error, what="the list of locations") from None
-    _refuse_foreign(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
+            raise unexpected_response(response.body, error, what="the response of /locations/") from None
+    _check_owned(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
     sites = {each.site_id for each in owned if each.site_id is not None}
-    if sites:  # VidiCenters that do not say them leave it to the first export
-        _refuse_foreign(f"sources.{source}", "site", settings.sites, sites)
+    if sites:  # without them, only the first export shows unknown sites
+        _check_owned(f"sources.{source}", "site", settings.sites, sites)
     tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
-    unseen = f"; {tags} cannot be looked up" if tags else ""
-    return Probed(f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unseen}", ahead)
+    unchecked = f"; {tags} cannot be checked" if tags else ""
+    return ProbeResult(f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unchecked}", skew_s)
 
 
-def _refuse_foreign(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:
+def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:
     if foreign := sorted(set(ids or ()).difference(owned)):
-        advice = f"correct {path}.{kind}s: the whole stream waits, so that nothing is lost silently"
-        raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", advice=advice)
+        advice = f"correct {path}.{kind}s: the stream waits until then, so that no data is lost"
+        raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", code="unknown_ids", advice=advice)
 
 
-def _parts(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
-    """The ids in as few requests as their URLs allow. One argument in each: how the vendor joins two is unstated."""
+def _id_lists(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
+    """The ids of each request, as few requests as the length of a URL allows.
+
+    Each request has one selector: the vendor's document does not state how it combines two.
+    """
     for selector, ids in selectors.items():
-        part = ""
+        joined = ""
         for number in map(str, ids):
-            if part and len(part) + 1 + len(number) > MAX_IDS_BYTES:
-                yield selector, part
-                part = ""
-            part = f"{part},{number}" if part else number
-        yield selector, part
+            if joined and len(joined) + 1 + len(number) > MAX_IDS_BYTES:
+                yield selector, joined
+                joined = ""
+            joined = f"{joined},{number}" if joined else number
+        yield selector, joined
 
 
-def _answer(body: bytes) -> wire.ExportAnswer:
+def _decode_export(body: bytes) -> wire.ExportResponse:
+    """Raises RetryLater."""
     try:
-        told = wire.answer(body)
+        export = wire.decode_export(body)
     except msgspec.DecodeError as error:
-        raise not_an_answer(body, error) from None
-    if told.state is None:
-        raise RetryLater(
-            "the answer has no state" + (f", and says error {told.error}" if isinstance(told.error, int) else "")
-        )
-    return told
+        raise unexpected_response(body, error) from None
+    if export.state is None:
+        reason = f" but error {export.error}" if isinstance(export.error, int) else ""
+        raise RetryLater(f"the response has no state{reason}", code="export_state_missing")
+    return export

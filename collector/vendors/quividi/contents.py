@@ -1,7 +1,7 @@
-"""Viewers with what was played before them, as VidiCenter sends them: rows of finest viewers with `contents`.
+"""The rows of exports of viewers with contents: those of finest viewers, with an array `contents`.
 
-Source: the vendor's document, "Finest viewers APC export". Of a content, all times are milliseconds, also where they
-have the names of a viewer's tenths of seconds.
+Source: the vendor's document, "Finest viewers APC export". All times of a content are in milliseconds, even where a
+field has the name of a viewer's field in tenths of seconds.
 """
 
 from typing import Annotated
@@ -12,13 +12,13 @@ from msgspec import Meta, Struct
 
 from collector.model import Record, Reject
 from collector.vendors.leniency import decode_record
-from collector.vendors.quividi.wire import Integer, Seen, place_of, read_viewer
+from collector.vendors.quividi.wire import Integer, LocatedViewer, place_of, read_viewer
 
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 
 
 class Content(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What was played, and the viewer meanwhile."""
+    """A content that was played, and the viewer's behaviour during that time."""
 
     content_id: str | Integer
     campaign_id: str | Integer | None = None
@@ -39,7 +39,7 @@ class Content(Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def attention_ms(self) -> int | None:
-        """May be above the dwell time: it is passed on."""
+        """May exceed the dwell time, which is passed on."""
         return _ms(self.attention_time_in_milliseconds, self.attention_time)
 
     @property
@@ -48,15 +48,15 @@ class Content(Struct, frozen=True, gc=False, omit_defaults=True):
         return tuple(_ms(each) for each in times)
 
 
-class SeenApc(Struct, frozen=True, gc=False):
-    """A viewer and its contents."""
+class ViewerWithContents(Struct, frozen=True, gc=False):
+    """A decoded row."""
 
-    seen: Seen
+    viewer: LocatedViewer
     contents: tuple[Content, ...]
 
 
 class _Row(Struct, frozen=True):
-    """What a viewer's row has besides."""
+    """What a row has in addition to a viewer's."""
 
     contents: tuple[Content, ...] | None = None
 
@@ -64,8 +64,8 @@ class _Row(Struct, frozen=True):
 _decode_row = msgspec.json.Decoder(_Row).decode
 
 
-def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[SeenApc] | Reject | None:
-    """One viewer, or why it is none, or None for a row that only says that there is no data."""
+def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[ViewerWithContents] | Reject | None:
+    """Decode one row. Return None for a placeholder, which the vendor sends where it has no data."""
     viewer = read_viewer(raw, zone)
     if isinstance(viewer, Reject):
         return viewer
@@ -74,7 +74,7 @@ def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[SeenApc] | Reject | No
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         return Reject(raw, str(error), place_of(raw))
     if viewer is None:
-        return Reject(raw, "Contents of a viewer of whom nothing is said", place_of(raw)) if contents else None
+        return Reject(raw, "Contents in a placeholder row", place_of(raw)) if contents else None
     played = [
         (str(each.content_id), each.campaign_id, each.app_id, each.dwell_ms, each.attention_ms, *each.moods_ms)
         for each in contents
@@ -85,10 +85,10 @@ def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[SeenApc] | Reject | No
         start_ms=viewer.start_ms,
         end_ms=viewer.end_ms,
         vendor_local_s=viewer.vendor_local_s,
-        payload=SeenApc(viewer.payload, contents),
+        payload=ViewerWithContents(viewer.payload, contents),
     )
 
 
-def _ms(*said: float | None) -> int | None:
-    """Of the first that is there."""
-    return next((round(each) for each in said if each is not None), None)
+def _ms(*values: float | None) -> int | None:
+    """The first value that is not null, rounded."""
+    return next((round(each) for each in values if each is not None), None)

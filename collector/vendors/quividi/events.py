@@ -1,4 +1,4 @@
-"""What a viewer becomes: one event, and one for each content that was played meanwhile."""
+"""The events of a viewer: one for the viewer, and one for each content that was played."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
@@ -7,27 +7,37 @@ from msgspec import Meta, Struct, structs
 
 from collector.instants import Timestamp, format_ms
 from collector.model import Event, EventType, Record
-from collector.vendors.quividi.contents import Content, SeenApc
-from collector.vendors.quividi.wire import Number, Seen, Viewer
+from collector.vendors.event_fields import (
+    AgeCode,
+    EstimatedAgeGroup,
+    EstimatedGender,
+    GenderCode,
+    Index,
+    LocationId,
+    Source,
+)
+from collector.vendors.quividi.contents import Content, ViewerWithContents
+from collector.vendors.quividi.wire import LocatedViewer, Number, Viewer
 from collector.vendors.vocabulary import AgeGroup, Beard, Gender, Glasses, Mustache
 
-# The vendor's document, "Finest viewers export" and "Aggregated viewers export". Zero is unknown, and so is what is
-# missing or not in the list; glasses, mustaches and beards are only looked for under some licences.
+# Source: the vendor's document, "Finest viewers export" and "Aggregated viewers export". Zero means unknown, as does a
+# missing or an undocumented code. Only some licences detect glasses, mustaches and beards.
 GENDERS: Mapping[object, Gender] = {1: "male", 2: "female"}
 AGE_GROUPS: Mapping[object, AgeGroup] = {1: "child", 2: "young_adult", 3: "adult", 4: "senior"}
 _GLASSES: dict[int, Glasses] = {0: "unknown", 1: "none", 2: "glasses", 3: "sunglasses"}
 _MUSTACHES: dict[int, Mustache] = {0: "unknown", 1: "none", 2: "mustache"}
 _BEARDS: dict[int, Beard] = {0: "unknown", 1: "none", 2: "beard"}
 
-W = TypeVar("W")
+T = TypeVar("T")
 
 _Percent = Annotated[
-    Number | None, Meta(description="Per cent of the time; the five make some 100. Null where it was not said.")
+    Number | None,
+    Meta(description="Percentage of the time. The five add up to about 100. Null if the vendor sends none."),
 ]
 
 
 class Mood(Struct, frozen=True, kw_only=True, gc=False):
-    """How the viewer's mood was distributed over time."""
+    """The viewer's moods, as shares of the time."""
 
     very_happy: _Percent
     happy: _Percent
@@ -37,52 +47,67 @@ class Mood(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
-    """A person was in front of the screen and looked at it."""
+    """A person who was in front of the screen and looked at it."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/viewer/0`: unique, and stable.")]
+    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/viewer/0`: unique and stable.")]
     record_id: Annotated[
-        str, Meta(description="`<location>/<start_local>/<gender>-<age>-<dwell>-<attention>/<occurrence>`, in codes.")
+        str, Meta(description="`<location>/<start_local>/<gender>-<age>-<dwell>-<attention>/<occurrence>`, with codes.")
     ]
-    source: Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-    location_id: Annotated[int, Meta(description="The vendor's number of the location.")]
-    start: Annotated[Timestamp, Meta(description="When the person came, UTC.")]
-    start_local: Annotated[str, Meta(description="The same as the vendor wrote it: local, without a zone.")]
-    utc_offset_s: Annotated[int, Meta(description="Local time minus UTC, in seconds, by the source's time zone.")]
+    source: Source
+    location_id: LocationId
+    start: Annotated[Timestamp, Meta(description="Arrival of the person, in UTC.")]
+    start_local: Annotated[str, Meta(description="Arrival as the vendor writes it: local time without a zone.")]
+    utc_offset_s: Annotated[int, Meta(description="Local time minus UTC, in seconds, in the source's time zone.")]
     ambiguous: Annotated[
-        bool, Meta(description="Whether the local time comes twice, when summer ends: the first is taken.")
+        bool, Meta(description="Whether the local time occurs twice, at the end of summer time. The first one is used.")
     ]
-    end: Annotated[Timestamp, Meta(description="`start` + `dwell_ms`, UTC; `start` where no dwell time was said.")]
-    dwell_ms: Annotated[int | None, Meta(description="In front of the screen, in milliseconds.")]
-    attention_ms: Annotated[int | None, Meta(description="Looking at it, in milliseconds; may be above `dwell_ms`.")]
-    gender: Annotated[Gender, Meta(description="What the camera took the person for.")]
-    gender_code: Annotated[int | None, Meta(description="The vendor's code of the gender.")]
-    age_group: Annotated[AgeGroup, Meta(description="What the camera took the person for.")]
-    age_code: Annotated[int | None, Meta(description="The vendor's code of the age.")]
-    age_years: Annotated[Number | None, Meta(description="What the camera took the person for, in years.")]
-    mood: Annotated[Mood | None, Meta(description="Null where the licence has none.")]
-    glasses: Annotated[Glasses | None, Meta(description="Null where the licence or the API's age has none.")]
-    mustache: Annotated[Mustache | None, Meta(description="Null where the licence or the API's age has none.")]
-    beard: Annotated[Beard | None, Meta(description="Null where the licence or the API's age has none.")]
-    vr_id: Annotated[int | str | None, Meta(description="The box's number of the viewer, where it is told.")]
-    footfall_id: Annotated[int | str | None, Meta(description="The passer-by that the viewer was, where it is told.")]
-    footfall_start: Annotated[Timestamp | None, Meta(description="When that person came by, UTC, where it is told.")]
-    occurrence: Annotated[
-        int, Meta(description="Which of several viewers whose rows do not tell them apart, from 0.", ge=0)
+    end: Annotated[Timestamp, Meta(description="`start` + `dwell_ms`, in UTC; equal to `start` without a dwell time.")]
+    dwell_ms: Annotated[int | None, Meta(description="Time in front of the screen, in milliseconds.")]
+    attention_ms: Annotated[
+        int | None, Meta(description="Time of looking at the screen, in milliseconds; may exceed `dwell_ms`.")
     ]
+    gender: EstimatedGender
+    gender_code: GenderCode
+    age_group: EstimatedAgeGroup
+    age_code: AgeCode
+    age_years: Annotated[Number | None, Meta(description="Age as estimated by the camera, in years.")]
+    mood: Annotated[Mood | None, Meta(description="Null if the licence does not include moods.")]
+    glasses: Annotated[
+        Glasses | None, Meta(description="Null if the licence or the version of the API does not include it.")
+    ]
+    mustache: Annotated[
+        Mustache | None, Meta(description="Null if the licence or the version of the API does not include it.")
+    ]
+    beard: Annotated[
+        Beard | None, Meta(description="Null if the licence or the version of the API does not include it.")
+    ]
+    vr_id: Annotated[
+        int | str | None, Meta(description="The box's number of the viewer; null if the vendor sends none.")
+    ]
+    footfall_id: Annotated[
+        int | str | None, Meta(description="The vendor's id of the same person as a passer-by; null if it sends none.")
+    ]
+    footfall_start: Annotated[
+        Timestamp | None,
+        Meta(description="Arrival of the person as a passer-by, in UTC; null if the vendor sends none."),
+    ]
+    occurrence: Annotated[int, Meta(description="Number of the viewer among those with equal rows, from 0.", ge=0)]
 
 
 class ViewerApcV1(ViewerV1, frozen=True, kw_only=True, gc=False):
-    """A person was in front of the screen, while contents were played that are known."""
+    """A person who was in front of the screen, with the contents that were played during that time."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/viewer_apc/0`: unique, and stable.")]
-    content_count: Annotated[int, Meta(description="How many content events the viewer exploded into.", ge=0)]
+    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/viewer_apc/0`: unique and stable.")]
+    content_count: Annotated[
+        int, Meta(description="Number of `quividi.viewer_content.v1` events of this viewer.", ge=0)
+    ]
 
 
-_MoodMs = Annotated[int | None, Meta(description="In milliseconds. Null where it was not said.")]
+_MoodMs = Annotated[int | None, Meta(description="Time in this mood, in milliseconds. Null if the vendor sends none.")]
 
 
 class MoodMs(Struct, frozen=True, kw_only=True, gc=False):
-    """How long the viewer was in which mood."""
+    """The viewer's time in each mood."""
 
     very_happy: _MoodMs
     happy: _MoodMs
@@ -96,25 +121,30 @@ class ViewerContentV1(Struct, frozen=True, kw_only=True, gc=False):
 
     event_id: Annotated[
         str,
-        Meta(description="`<32 hex digits of the viewer's record's id>/viewer_content/<index>`: unique, and stable."),
+        Meta(description="`<32 hex digits of the viewer's record's id>/viewer_content/<index>`: unique and stable."),
     ]
-    viewer_event_id: Annotated[str, Meta(description="`event_id` of the viewer.")]
-    source: Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-    location_id: Annotated[int, Meta(description="The vendor's number of the location.")]
-    index: Annotated[int, Meta(description="Position in the vendor's array, from 0.", ge=0)]
-    start: Annotated[Timestamp, Meta(description="When the viewer came, UTC; when the content began is not told.")]
+    viewer_event_id: Annotated[str, Meta(description="`event_id` of the viewer's event.")]
+    source: Source
+    location_id: LocationId
+    index: Index
+    start: Annotated[
+        Timestamp, Meta(description="Arrival of the viewer, in UTC. The vendor does not send the start of the content.")
+    ]
     content_id: Annotated[str, Meta(description="The player's id of the content.")]
-    campaign_id: Annotated[str | None, Meta(description="The player's id of the campaign, where it has one.")]
-    app_id: Annotated[str | None, Meta(description="The player's id of itself, where it is told.")]
+    campaign_id: Annotated[str | None, Meta(description="The player's id of the campaign; null without one.")]
+    app_id: Annotated[
+        str | None, Meta(description="The player's id of its application; null if the vendor sends none.")
+    ]
     dwell_ms: Annotated[
-        int | None, Meta(description="In front of the screen while it was played, in milliseconds; all times together.")
+        int | None, Meta(description="Total time in front of the screen while the content was played, in milliseconds.")
     ]
     attention_ms: Annotated[
-        int | None, Meta(description="Looking while it was played, in milliseconds; may be above `dwell_ms`.")
+        int | None,
+        Meta(description="Time of looking at the screen while it was played, in milliseconds; may exceed `dwell_ms`."),
     ]
-    mood_ms: Annotated[MoodMs | None, Meta(description="Null where the licence has none.")]
-    gender: Annotated[Gender, Meta(description="What the camera took the viewer for.")]
-    age_group: Annotated[AgeGroup, Meta(description="What the camera took the viewer for.")]
+    mood_ms: Annotated[MoodMs | None, Meta(description="Null if the licence does not include moods.")]
+    gender: EstimatedGender
+    age_group: EstimatedAgeGroup
 
 
 VIEWER = EventType("quividi.viewer.v1", "quividi.viewers", ViewerV1)
@@ -122,23 +152,25 @@ VIEWER_APC = EventType("quividi.viewer_apc.v1", "quividi.viewers_apc", ViewerApc
 VIEWER_CONTENT = EventType("quividi.viewer_content.v1", "quividi.viewer_contents", ViewerContentV1)
 
 
-def explode_viewer(record: Record[Seen], digest: str, occurrence: int, source: str) -> Iterator[Event]:
-    """The viewer's event."""
+def explode_viewer(record: Record[LocatedViewer], digest: str, occurrence: int, source: str) -> Iterator[Event]:
+    """Yield the viewer's event."""
     viewer = _viewer(record, record.payload, f"{digest}/viewer/0", occurrence, source)
     key = str(viewer.location_id)
     yield Event(VIEWER, viewer.event_id, f"location/{key}/viewer/{digest}", viewer.start, key, viewer)
 
 
-def explode_viewer_apc(record: Record[SeenApc], digest: str, occurrence: int, source: str) -> Iterator[Event]:
-    """The viewer's event, and those of its contents."""
+def explode_viewer_apc(
+    record: Record[ViewerWithContents], digest: str, occurrence: int, source: str
+) -> Iterator[Event]:
+    """Yield the viewer's event, then those of its contents in the vendor's order."""
     contents = record.payload.contents
-    viewer = _viewer(record, record.payload.seen, f"{digest}/viewer_apc/0", occurrence, source)
+    viewer = _viewer(record, record.payload.viewer, f"{digest}/viewer_apc/0", occurrence, source)
     key, subject = str(viewer.location_id), f"location/{viewer.location_id}/viewer_apc/{digest}"
     whole = ViewerApcV1(**structs.asdict(viewer), content_count=len(contents))
     yield Event(VIEWER_APC, viewer.event_id, subject, viewer.start, key, whole)
     for index, content in enumerate(contents):
         event_id = f"{digest}/viewer_content/{index}"
-        told = ViewerContentV1(
+        data = ViewerContentV1(
             event_id=event_id,
             viewer_event_id=viewer.event_id,
             source=source,
@@ -154,22 +186,22 @@ def explode_viewer_apc(record: Record[SeenApc], digest: str, occurrence: int, so
             gender=viewer.gender,
             age_group=viewer.age_group,
         )
-        yield Event(VIEWER_CONTENT, event_id, f"{subject}/content/{index}", viewer.start, key, told)
+        yield Event(VIEWER_CONTENT, event_id, f"{subject}/content/{index}", viewer.start, key, data)
 
 
-def _viewer(record: Record[Any], seen: Seen, event_id: str, occurrence: int, source: str) -> ViewerV1:
-    row, footfall_ms = seen.row, seen.footfall_ms
-    codes = (row.gender, row.age, row.dwell_ms, row.attention_ms)
-    said = "-".join("" if each is None else str(each) for each in codes)
+def _viewer(record: Record[Any], located: LocatedViewer, event_id: str, occurrence: int, source: str) -> ViewerV1:
+    row, footfall_ms = located.row, located.footfall_ms
+    fields = (row.gender, row.age, row.dwell_ms, row.attention_ms)
+    key = "-".join("" if each is None else str(each) for each in fields)
     return ViewerV1(
         event_id=event_id,
-        record_id=f"{row.location_id}/{seen.start_local.replace(' ', 'T', 1)}/{said}/{occurrence}",
+        record_id=f"{row.location_id}/{located.start_local.replace(' ', 'T', 1)}/{key}/{occurrence}",
         source=source,
         location_id=row.location_id,
         start=format_ms(record.start_ms),
-        start_local=seen.start_local,
+        start_local=located.start_local,
         utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
-        ambiguous=seen.ambiguous,
+        ambiguous=located.ambiguous,
         end=format_ms(record.end_ms),
         dwell_ms=row.dwell_ms,
         attention_ms=row.attention_ms,
@@ -212,5 +244,5 @@ def _text(identifier: int | str | None) -> str | None:
     return None if identifier is None else str(identifier)
 
 
-def _word(words: dict[int, W], code: int | None, otherwise: W) -> W | None:
-    return None if code is None else words.get(code, otherwise)
+def _word(words: dict[int, T], code: int | None, unknown: T) -> T | None:
+    return None if code is None else words.get(code, unknown)

@@ -1,9 +1,9 @@
-"""An export, which the vendor builds while one asks for it again and again: pure, one answer at a time.
+"""The life of an export, which the vendor builds while the client repeats the request. Pure: one response at a time.
 
-Source: the vendor's document, "Asynchronous usage" and "Rate limiting". Polling repeats the request *without*
-`force_rebuild`: with it, the export would start over for ever. A first answer that is already finished is an old one
-out of the cache, and is rebuilt once; one that is in progress was started lately, by ourselves before a restart or by
-the replica before us, and is taken.
+Source: the vendor's document, "Asynchronous usage" and "Rate limiting". Polls repeat the request *without*
+`force_rebuild`, which would restart the export each time. When the first response is already `finished`, it is an old
+export from the vendor's cache, and is rebuilt once. When it is `in_progress`, this process before a restart, or the
+replica that owned the account before, started it a short time ago: the export is used.
 """
 
 from datetime import datetime, timedelta
@@ -13,90 +13,92 @@ from msgspec import Struct, structs
 from collector.errors import Park, RetryLater
 
 MAX_RUNNING_EXPORTS = 3
-"""Of one user; the vendor refuses a fourth."""
+"""Of one user; the vendor rejects a fourth."""
 POLLS_S = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
-"""Before the polls, the last for all that follow: small exports come at once, large ones cost two calls a minute."""
+"""The waits before polls; the last one repeats. Small exports finish at once; large ones cost two calls a minute."""
 MAX_POLLS = 120
-"""An export that is not there after an hour is not waited for: less is asked for next time."""
+"""An hour. An export that takes longer is given up, and the next window is smaller."""
 REBUILDS_S = (10.0, 60.0, 300.0)
-"""Before each rebuild of an export that failed; after these it is the operator's case."""
-REBUILD_AGAIN = timedelta(hours=1)
-"""Then a rebuild is tried so often: a user who invalidates the cache all the time may be disabled."""
+"""The waits before rebuilds of a failed export. After these, an operator is needed."""
+REBUILD_INTERVAL = timedelta(hours=1)
+"""Between later rebuilds: the vendor may disable a user who rebuilds continually."""
 
 
 STATES = ("started", "in_progress", "finished", "failed")
 
 
 class Export(Struct, frozen=True):
-    """What this process knows of one export, which is one exact set of parameters."""
+    """What this process knows of one export. Equal parameters mean the same export."""
 
     not_before: datetime
-    """Nobody asked for it earlier: its window had not come to its end."""
+    """The end of the window: no export of the window was requested earlier."""
     requested_at: datetime | None = None
-    """What the vendor had at this instant is in it; None while it is not known who started it, and when."""
-    running: bool = False
-    """The vendor is building it, as far as was heard: it takes one of the places."""
+    """The export contains all data that the vendor had then. None if it is unknown who requested it, and when."""
+    is_running: bool = False
+    """The vendor was building it at the last poll: it occupies a slot."""
     polls: int = 0
     rebuilds: int = 0
-    """Of a failed one, in a row."""
+    """Consecutive rebuilds after failures."""
     rebuilt_at: datetime | None = None
 
 
 class ExportStatus(Struct, frozen=True):
-    """One answer of the vendor to a call made at `called_at`."""
+    """One response of the vendor."""
 
     state: str
     called_at: datetime
     forced: bool = False
-    """The call asked for a rebuild."""
+    """The request had `force_rebuild`."""
     has_rows: bool = False
     reason: str = ""
-    """Why it failed, in the vendor's words."""
+    """Why the export failed, in the vendor's words."""
 
 
 class Call(Struct, frozen=True):
-    """Make the request, after so many seconds."""
+    """The next step: repeat the request after a wait."""
 
     wait_s: float = 0.0
     force: bool = False
+    """With `force_rebuild`."""
 
 
 class Take(Struct, frozen=True):
-    """The rows are there: all that the vendor had at `asked_at`."""
+    """The next step: use the rows. They contain all data that the vendor had at `requested_at`."""
 
     requested_at: datetime
 
 
-def advance(export: Export, said: ExportStatus) -> tuple[Export, Call | Take]:
-    """What is known after an answer, and what to do now. Raises GaveUp."""
-    if said.forced and said.state in STATES:
-        export = structs.replace(export, requested_at=said.called_at, polls=0)
-    match said.state:
+def advance(export: Export, status: ExportStatus) -> tuple[Export, Call | Take]:
+    """The state of the export after a response, and the next step. Raises GaveUp."""
+    if status.forced and status.state in STATES:
+        export = structs.replace(export, requested_at=status.called_at, polls=0)
+    match status.state:
         case "started":
-            requested_at = export.requested_at or said.called_at
+            requested_at = export.requested_at or status.called_at
             return _polling(structs.replace(export, requested_at=requested_at))
         case "in_progress":
             return _polling(structs.replace(export, requested_at=export.requested_at or export.not_before))
-        case "finished" if said.has_rows:
-            export = structs.replace(export, running=False, polls=0)
+        case "finished" if status.has_rows:
+            export = structs.replace(export, is_running=False, polls=0)
             if export.requested_at is None:
                 return export, Call(force=True)
             return structs.replace(export, rebuilds=0), Take(export.requested_at)
         case "finished":
-            return _failed(export, "it is finished, and has no list of rows", said.called_at)
+            return _failed(export, "it is finished, but has no list of rows", status.called_at)
         case "failed":
-            return _failed(export, said.reason or "no reason given", said.called_at)
+            return _failed(export, status.reason or "no reason given", status.called_at)
         case _:
-            raise GaveUp(export, RetryLater(f"the export is in an unknown state: {said.state[:40]!r}"))
+            reason = f"the export is in an unknown state: {status.state[:40]!r}"
+            raise GaveUp(export, RetryLater(reason, code="export_state_unknown"))
 
 
 def abandoned(export: Export) -> Export:
-    """What is left of what was known, when nobody has asked for a while about one that was running."""
-    return structs.replace(export, requested_at=None, running=False, polls=0) if export.running else export
+    """The state of an export that was not polled for a while. If it was running, its requester is no longer known."""
+    return structs.replace(export, requested_at=None, is_running=False, polls=0) if export.is_running else export
 
 
 class GaveUp(Exception):  # noqa: N818 - named by what happened
-    """Nothing more can be done now: what is known of the export, and what the caller of it all must do."""
+    """Nothing more can be done now. Holds the state of the export to keep, and the error to raise."""
 
     def __init__(self, export: Export, error: RetryLater | Park) -> None:
         super().__init__(str(error))
@@ -107,18 +109,20 @@ class GaveUp(Exception):  # noqa: N818 - named by what happened
 def _polling(export: Export) -> tuple[Export, Call]:
     polls = export.polls + 1
     if polls > MAX_POLLS:
-        trouble = RetryLater(f"the export is not finished after {MAX_POLLS} polls", narrower=True)
-        raise GaveUp(structs.replace(export, running=True, polls=0), trouble)
-    return structs.replace(export, running=True, polls=polls), Call(POLLS_S[min(polls, len(POLLS_S)) - 1])
+        reason = f"the export is not finished after {MAX_POLLS} polls"
+        error = RetryLater(reason, code="export_timeout", narrower=True)
+        raise GaveUp(structs.replace(export, is_running=True, polls=0), error)
+    return structs.replace(export, is_running=True, polls=polls), Call(POLLS_S[min(polls, len(POLLS_S)) - 1])
 
 
 def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, Call]:
-    export = structs.replace(export, running=False, requested_at=None, polls=0)
+    export = structs.replace(export, is_running=False, requested_at=None, polls=0)
     if export.rebuilds < len(REBUILDS_S):
         wait_s = REBUILDS_S[export.rebuilds]
-    elif export.rebuilt_at is None or now - export.rebuilt_at >= REBUILD_AGAIN:
+    elif export.rebuilt_at is None or now - export.rebuilt_at >= REBUILD_INTERVAL:
         wait_s = 0.0
     else:
-        advice = "the vendor cannot build it: if it lasts, ask Quividi; it is rebuilt once an hour, and nothing is lost"
-        raise GaveUp(export, Park(f"the export failed {export.rebuilds} times: {reason[:200]}", advice=advice))
+        reason = f"the export failed {export.rebuilds} times: {reason[:200]}"
+        advice = "if it persists, contact Quividi: its server fails to build the export, which is retried every hour"
+        raise GaveUp(export, Park(reason, code="export_failed", advice=advice))
     return structs.replace(export, rebuilds=export.rebuilds + 1, rebuilt_at=now), Call(wait_s, force=True)

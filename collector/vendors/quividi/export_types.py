@@ -1,10 +1,10 @@
-"""The table of export types: what each allows, what a row of it says, and what becomes of it.
+"""The types of export: the arguments that each accepts, the fields of its rows, and the events that it publishes.
 
-Source: the vendor's document, "Mandatory arguments", "Optional arguments" and "Data formats"; of the new names, what
-was observed of its newer one. A new aggregated type is a row here, an event, and a table of the settings.
+Source: the vendor's document, "Mandatory arguments", "Optional arguments" and "Data formats". Newer field names were
+observed in newer versions of VidiCenter. A new aggregated type is an `ExportType` here, an event and a settings class.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -16,12 +16,12 @@ from collector.vendors.quividi.wire import Identifier, Integer
 
 GROUP_BY_DEMOGRAPHICS, CONTENT_IDS = "group_by_demographics", "content_ids"
 
-RAW_ROWS, AGGREGATED_ROWS = 3_000_000, 20_000_000
-"""Which the vendor never sends more of in one export: observed, "Limits"."""
+MAX_FINEST_ROWS, MAX_AGGREGATED_ROWS = 3_000_000, 20_000_000
+"""The vendor never sends more rows in one export. Source: the vendor's newer document, "Limits"."""
 
 
 class Unit(Struct, frozen=True):
-    """What may stand in the vendor's field, and what it is in the event's."""
+    """The type of a vendor's field, and its conversion to the event's field."""
 
     wire: Any
     convert: Callable[[Any], Any]
@@ -29,40 +29,42 @@ class Unit(Struct, frozen=True):
 
 _Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Amount = _Count | Annotated[float, Meta(ge=0, le=1e15)]
-_Sum = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[float, Meta(ge=0, le=1e12)]
-"""Of durations of many: more than there can be, and in milliseconds it still fits into 64 bits."""
+_TotalDuration = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[float, Meta(ge=0, le=1e12)]
+"""The sum of many durations. The bound is above any real value, and in milliseconds still fits into 64 bits."""
 
 CODE = Unit(Integer, int)
 NUMBER = Unit(Identifier, int)
 TEXT = Unit(str | Integer, str)
 COUNT = Unit(_Count, int)
 ESTIMATE = PERCENT = Unit(_Amount, lambda amount: amount)
-SECONDS = Unit(_Sum, lambda seconds: round(seconds * 1000))
-TENTHS = Unit(_Sum, lambda tenths: round(tenths * 100))
+SECONDS = Unit(_TotalDuration, lambda seconds: round(seconds * 1000))
+TENTHS = Unit(_TotalDuration, lambda tenths: round(tenths * 100))
 
 
 class Metric(Struct, frozen=True):
-    """A number: its name in the event, which bears its unit, and the vendor's names, of which the first counts."""
+    """A measured value of a row."""
+
+    name: str
+    """The event's field, with its unit."""
+    unit: Unit
+    wire_names: tuple[str, ...]
+    """The vendor's fields; the first one present is used."""
+
+
+class KeyPart(Struct, frozen=True):
+    """A field that, with the place and the period, identifies a row."""
 
     name: str
     unit: Unit
-    said: tuple[str, ...]
-
-
-class Part(Struct, frozen=True):
-    """A field that, beside place and period, says what a row is about."""
-
-    name: str
-    unit: Unit
-    is_told: bool = True
-    """By every row that has a number."""
+    is_required: bool = True
+    """Whether every row with a metric must have it."""
 
 
 _WATCHERS = Metric("watcher_count", COUNT, ("watcher_count",))
 _DURATION = Metric("duration_ms", SECONDS, ("duration",))
-_GENDER, _AGE = Part("gender", CODE, is_told=False), Part("age", CODE, is_told=False)
-_GATE, _CONTENT = Part("gate_id", NUMBER), Part("content_id", TEXT)
-_PLAYS = (
+_GENDER, _AGE = KeyPart("gender", CODE, is_required=False), KeyPart("age", CODE, is_required=False)
+_GATE, _CONTENT = KeyPart("gate_id", NUMBER), KeyPart("content_id", TEXT)
+_PROOF_OF_PLAY = (
     Metric("content_duration_ms", SECONDS, ("content_duration",)),
     _DURATION,
     Metric("impressions", ESTIMATE, ("impressions",)),
@@ -73,20 +75,22 @@ _PLAYS = (
 )
 
 
-class ExportType(Struct, frozen=True):
-    """A row of the table."""
+class ExportType(Struct, frozen=True, kw_only=True):
+    """One stream's type of export."""
 
+    stream: str
     data_type: str
+    """The argument of the request."""
     events: tuple[EventType, ...]
     resolutions: tuple[str, ...] = AGGREGATES
-    otherwise: str = "VidiCenter has no other"
-    """What to tell those who want another resolution."""
+    resolution_hint: str
+    """Completes the error for a resolution that VidiCenter has, but not for this type."""
     options: frozenset[str] = frozenset()
     place: str = "location_id"
-    parts: tuple[Part, ...] = ()
-    """With place and period the key of a row; those of demographics where it is grouped by them."""
+    key_parts: tuple[KeyPart, ...] = ()
+    """With place and period, the key of a row. Those of demographics only count where rows are grouped by them."""
     metrics: tuple[Metric, ...] = ()
-    """None for finest rows, which have a wire of their own."""
+    """Empty for finest exports, whose rows have structs of their own."""
 
     @property
     def is_aggregated(self) -> bool:
@@ -94,69 +98,73 @@ class ExportType(Struct, frozen=True):
 
     @property
     def max_rows(self) -> int:
-        return AGGREGATED_ROWS if self.is_aggregated else RAW_ROWS
+        return MAX_AGGREGATED_ROWS if self.is_aggregated else MAX_FINEST_ROWS
 
 
-TABLE: Mapping[str, ExportType] = {
-    "viewers": ExportType(
-        "viewers",
-        (events.VIEWER,),
-        resolutions=(FINEST,),
-        otherwise="aggregates of them are the stream viewers_aggregated",
+VIEWERS = ExportType(
+    stream="viewers",
+    data_type="viewers",
+    events=(events.VIEWER,),
+    resolutions=(FINEST,),
+    resolution_hint="the stream viewers_aggregated has aggregates",
+)
+VIEWERS_APC = ExportType(
+    stream="viewers_apc",
+    data_type="viewers_apc",
+    events=(events.VIEWER_APC, events.VIEWER_CONTENT),
+    resolutions=(FINEST,),
+    resolution_hint="VidiCenter does not aggregate viewers with their contents",
+    options=frozenset({CONTENT_IDS}),
+)
+VIEWERS_AGGREGATED = ExportType(
+    stream="viewers_aggregated",
+    data_type="viewers",
+    events=(aggregate_events.VIEWERS_AGGREGATED,),
+    resolution_hint="the stream viewers has single viewers",
+    options=frozenset({GROUP_BY_DEMOGRAPHICS}),
+    key_parts=(_GENDER, _AGE),
+    metrics=(
+        _WATCHERS,
+        Metric("dwell_ms", TENTHS, ("dwell_time_in_tenths_of_sec", "dwell_time")),
+        Metric("attention_ms", TENTHS, ("attention_time_in_tenths_of_sec", "attention_time")),
+        Metric("conversion_percent", PERCENT, ("conversion_ratio",)),
     ),
-    "viewers_apc": ExportType(
-        "viewers_apc",
-        (events.VIEWER_APC, events.VIEWER_CONTENT),
-        resolutions=(FINEST,),
-        otherwise="VidiCenter does not aggregate viewers with their contents",
-        options=frozenset({CONTENT_IDS}),
+)
+OTS = ExportType(
+    stream="ots",
+    data_type="ots",
+    events=(aggregate_events.OTS,),
+    resolution_hint="VidiCenter only exports aggregates of OTS",
+    metrics=(Metric("ots_count", COUNT, ("ots_count",)), _WATCHERS, _DURATION),
+)
+GATE = ExportType(
+    stream="gate",
+    data_type="gate",
+    events=(aggregate_events.GATE,),
+    resolution_hint="VidiCenter only exports aggregates of gates",
+    key_parts=(_GATE,),
+    metrics=(
+        Metric("in_count", COUNT, ("in_count",)),
+        Metric("out_count", COUNT, ("out_count",)),
+        _DURATION,
     ),
-    "viewers_aggregated": ExportType(
-        "viewers",
-        (aggregate_events.VIEWERS_AGGREGATED,),
-        otherwise="viewers one by one are the stream viewers",
-        options=frozenset({GROUP_BY_DEMOGRAPHICS}),
-        parts=(_GENDER, _AGE),
-        metrics=(
-            _WATCHERS,
-            Metric("dwell_ms", TENTHS, ("dwell_time_in_tenths_of_sec", "dwell_time")),
-            Metric("attention_ms", TENTHS, ("attention_time_in_tenths_of_sec", "attention_time")),
-            Metric("conversion_percent", PERCENT, ("conversion_ratio",)),
-        ),
-    ),
-    "ots": ExportType(
-        "ots",
-        (aggregate_events.OTS,),
-        otherwise="VidiCenter has OTS as aggregates alone",
-        metrics=(Metric("ots_count", COUNT, ("ots_count",)), _WATCHERS, _DURATION),
-    ),
-    "gate": ExportType(
-        "gate",
-        (aggregate_events.GATE,),
-        otherwise="VidiCenter has gates as aggregates alone",
-        parts=(_GATE,),
-        metrics=(
-            Metric("in_count", COUNT, ("in_count",)),
-            Metric("out_count", COUNT, ("out_count",)),
-            _DURATION,
-        ),
-    ),
-    "proof_of_play_by_location": ExportType(
-        "proof_of_play_by_location",
-        (aggregate_events.PROOF_OF_PLAY_BY_LOCATION,),
-        otherwise="VidiCenter has proof of play as aggregates alone",
-        options=frozenset({CONTENT_IDS}),
-        parts=(_CONTENT,),
-        metrics=_PLAYS,
-    ),
-    "proof_of_play_by_site": ExportType(
-        "proof_of_play_by_site",
-        (aggregate_events.PROOF_OF_PLAY_BY_SITE,),
-        otherwise="VidiCenter has proof of play as aggregates alone",
-        options=frozenset({CONTENT_IDS}),
-        place="site_id",
-        parts=(_CONTENT,),
-        metrics=_PLAYS,
-    ),
-}
-"""By the name of the stream."""
+)
+PROOF_OF_PLAY_BY_LOCATION = ExportType(
+    stream="proof_of_play_by_location",
+    data_type="proof_of_play_by_location",
+    events=(aggregate_events.PROOF_OF_PLAY_BY_LOCATION,),
+    resolution_hint="VidiCenter only exports aggregates of proof of play",
+    options=frozenset({CONTENT_IDS}),
+    key_parts=(_CONTENT,),
+    metrics=_PROOF_OF_PLAY,
+)
+PROOF_OF_PLAY_BY_SITE = ExportType(
+    stream="proof_of_play_by_site",
+    data_type="proof_of_play_by_site",
+    events=(aggregate_events.PROOF_OF_PLAY_BY_SITE,),
+    resolution_hint="VidiCenter only exports aggregates of proof of play",
+    options=frozenset({CONTENT_IDS}),
+    place="site_id",
+    key_parts=(_CONTENT,),
+    metrics=_PROOF_OF_PLAY,
+)

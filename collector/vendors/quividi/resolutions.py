@@ -1,5 +1,5 @@
-"""How fine the rows of an export are. Source: the vendor's document, "Mandatory arguments"."""
+"""The resolutions of an export. Source: the vendor's document, "Mandatory arguments"."""
 
 FINEST = "finest"
 AGGREGATES = ("5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M")
-"""From where the longer ones are counted is unstated: hence the anchor, which is a setting."""
+"""The document does not state from where periods of 7d, 30d and 1M are counted: hence the setting `anchor`."""

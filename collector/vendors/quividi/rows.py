@@ -1,4 +1,4 @@
-"""How the rows of an export are taken: what a stream asks of them, and those of finest exports."""
+"""What a stream needs to know about the rows of its exports, and the rows of finest exports."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -16,37 +16,36 @@ P = TypeVar("P")
 
 
 class Rows(Protocol[P]):
-    """The rows of one type of export."""
+    """The rows of one type of export. The properties are those of the stream."""
 
     @property
     def dedup_mode(self) -> DedupMode: ...
     @property
     def fields_version(self) -> int: ...
     @property
-    def former(self) -> Callable[[Record[P]], Record[P]] | None:
-        """As a stream's."""
-        ...
-
+    def former(self) -> Callable[[Record[P]], Record[P]] | None: ...
     @property
     def alignment(self) -> Alignment: ...
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
-        """The first and the last local second to ask for, both in it."""
+        """The first and the last local second to request, both inclusive."""
         ...
 
-    def at_least(self, places: int, first: datetime, last: datetime) -> int:
-        """How many there will be of so many places, as far as that can be known."""
+    def min_rows(self, places: int, first: datetime, last: datetime) -> int:
+        """The least number of rows in an export of this many places; 0 if it cannot be predicted."""
         ...
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[P] | Reject]:
-        """The rows of an answer to a request with these bounds."""
+        """Decode the rows of the response to a request with these bounds."""
         ...
 
-    def explode(self, record: Record[P], digest: str, number: int, source: str) -> Iterator[Event]: ...
+    def explode(self, record: Record[P], digest: str, number: int, source: str) -> Iterator[Event]:
+        """Yield the events of a record. Pure."""
+        ...
 
 
-class Finest(Generic[P]):
-    """Viewers, each a row."""
+class FinestRows(Generic[P]):
+    """Rows of single viewers."""
 
     dedup_mode = DedupMode.MULTISET
     fields_version = wire.FIELDS_VERSION
@@ -66,9 +65,9 @@ class Finest(Generic[P]):
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
         return bounds(window, self._zone)
 
-    def at_least(self, places: int, first: datetime, last: datetime) -> int:  # noqa: ARG002 - of rows
+    def min_rows(self, places: int, first: datetime, last: datetime) -> int:  # noqa: ARG002 - of the protocol
         return 0
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[P] | Reject]:  # noqa: ARG002
-        """All of them, wherever they begin: which rows a window selects is unstated."""
+        """Decode all rows, whatever their start: the vendor's document does not state which rows a window selects."""
         return wire.read_each(raw, self._zone, self._read)

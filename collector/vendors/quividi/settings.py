@@ -1,8 +1,8 @@
-"""The settings of a Quividi source: the table of export types says what each of its streams may be asked for."""
+"""The settings of a Quividi source. The export type of a stream determines which arguments its table may have."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -12,19 +12,20 @@ from collector.alignment import ANCHOR, ANCHOR_DAYS
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count, Day, Switch
-from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
+from collector.vendors.quividi import export_types
+from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, ExportType
 from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
 from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
 
 Identifier = Annotated[Count, Field(ge=0)]
 MAX_CONTENT_IDS_BYTES = 1000
-"""Of contents in one request, beside the ids of places: no URL grows past 8 KiB."""
+"""Of content ids in one request, beside the ids of places: keeps the URL below 8 KiB."""
 
 
 class ExportSettings(HistorySettings):
-    """What the tables of all streams have."""
+    """What the tables of all streams have in common."""
 
-    stream: ClassVar[str]
+    export_type: ClassVar[ExportType]
 
     resolution: str
     settle: Positive = timedelta(minutes=45)  # boxes upload about every 30 minutes
@@ -33,31 +34,31 @@ class ExportSettings(HistorySettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_only_options_that_there_are(cls, given: Any) -> Any:  # noqa: ANN401 - anything may stand there
+    def _has_only_accepted_options(cls, given: Any) -> Any:  # noqa: ANN401 - not validated yet
         for option in (GROUP_BY_DEMOGRAPHICS, CONTENT_IDS):
-            if isinstance(given, Mapping) and option in given and option not in TABLE[cls.stream].options:
-                others = " and ".join(name for name, kind in TABLE.items() if option in kind.options)
-                raise ValueError(f"{option}: VidiCenter takes it for {others} alone")
+            if isinstance(given, Mapping) and option in given and option not in cls.export_type.options:
+                others = " and ".join(name for name, each in EXPORT_TYPES.items() if option in each.options)
+                raise ValueError(f"{option}: VidiCenter accepts it only for {others}")
         return given
 
     @field_validator("resolution")
     @classmethod
-    def _is_one_that_there_is(cls, resolution: str) -> str:
-        kind = TABLE[cls.stream]
-        if resolution not in kind.resolutions:
-            allowed = ", ".join(f'"{each}"' for each in kind.resolutions)
-            reason = f": {kind.otherwise}" if resolution == FINEST or resolution in AGGREGATES else ""
-            raise ValueError(f"expected {allowed}{reason}")
+    def _is_accepted_resolution(cls, resolution: str) -> str:
+        accepted = cls.export_type.resolutions
+        if resolution not in accepted:
+            expected = ", ".join(f'"{each}"' for each in accepted)
+            is_known = resolution == FINEST or resolution in AGGREGATES
+            raise ValueError(f"expected {expected}" + (f": {cls.export_type.resolution_hint}" if is_known else ""))
         return resolution
 
     @property
     def options(self) -> Mapping[str, str]:
-        """The arguments of a request that say what of the data is wanted, as far as it is not all of it."""
+        """The arguments of a request that restrict or group the data."""
         return {}
 
 
 class FinestSettings(ExportSettings):
-    """What is exported row by row."""
+    """Of exports with a row for each viewer."""
 
     resolution: str = FINEST
     interval: Positive = timedelta(minutes=15)  # an export costs the vendor something, and boxes upload twice an hour
@@ -65,100 +66,100 @@ class FinestSettings(ExportSettings):
 
 
 class AggregatedSettings(ExportSettings):
-    """What is exported as numbers for periods."""
+    """Of exports with numbers for periods."""
 
     resolution: str = "1h"
     anchor: Day = ANCHOR
-    """From where periods of 7d, 30d and 1M are counted."""
+    """The day from which periods of 7d, 30d and 1M are counted."""
     interval: Positive = timedelta(minutes=30)  # boxes upload twice an hour, and each upload changes the numbers
-    span: Span = timedelta(days=30)  # rows are few: a year of hours is a dozen of exports
+    span: Span = timedelta(days=30)  # rows are few: a year of hours takes a dozen exports
 
     @model_validator(mode="after")
-    def _counts_from_a_day_of_every_month(self) -> Self:
+    def _anchor_is_in_every_month(self) -> Self:
         if self.resolution == "1M" and self.anchor.day > ANCHOR_DAYS:
             raise ValueError(f"anchor: expected a day up to the {ANCHOR_DAYS}th, which every month has")
         return self
 
 
-def _askable(ids: tuple[str, ...]) -> tuple[str, ...]:
+def _check_content_ids(ids: tuple[str, ...]) -> tuple[str, ...]:
     if not ids or not all(ids):
         raise ValueError("expected at least one id, or no such key")
     if any("," in each for each in ids):
-        raise ValueError("expected ids without a comma, which to VidiCenter is the end of one")
+        raise ValueError("expected ids without a comma, which separates ids in a request to VidiCenter")
     if len(quote(",".join(ids))) > MAX_CONTENT_IDS_BYTES:
-        raise ValueError(f"expected {MAX_CONTENT_IDS_BYTES} characters at most in all, as a URL writes them")
+        raise ValueError(f"expected at most {MAX_CONTENT_IDS_BYTES} URL-encoded characters in total")
     return tuple(sorted(set(ids)))
 
 
-ContentIds = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_askable)]
+ContentIds = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_check_content_ids)]
 
 
 class ViewersSettings(FinestSettings):
     """`[sources.<name>.streams.viewers]`."""
 
-    stream = "viewers"
+    export_type = export_types.VIEWERS
 
 
 class ViewersApcSettings(FinestSettings):
     """`[sources.<name>.streams.viewers_apc]`."""
 
-    stream = "viewers_apc"
+    export_type = export_types.VIEWERS_APC
 
     content_ids: ContentIds | None = None
 
     @property
     def options(self) -> Mapping[str, str]:
-        return _of(self.content_ids)
+        return _content_ids_argument(self.content_ids)
 
 
 class ViewersAggregatedSettings(AggregatedSettings):
     """`[sources.<name>.streams.viewers_aggregated]`."""
 
-    stream = "viewers_aggregated"
+    export_type = export_types.VIEWERS_AGGREGATED
 
     group_by_demographics: Switch = False
 
     @property
     def options(self) -> Mapping[str, str]:
-        return {GROUP_BY_DEMOGRAPHICS: "1"} if self.group_by_demographics else {}  # it counts by being there
+        return {GROUP_BY_DEMOGRAPHICS: "1"} if self.group_by_demographics else {}  # its presence counts, not its value
 
 
 class OtsSettings(AggregatedSettings):
     """`[sources.<name>.streams.ots]`."""
 
-    stream = "ots"
+    export_type = export_types.OTS
 
 
 class GateSettings(AggregatedSettings):
     """`[sources.<name>.streams.gate]`."""
 
-    stream = "gate"
+    export_type = export_types.GATE
 
 
 class ProofOfPlayByLocationSettings(AggregatedSettings):
     """`[sources.<name>.streams.proof_of_play_by_location]`."""
 
-    stream = "proof_of_play_by_location"
+    export_type = export_types.PROOF_OF_PLAY_BY_LOCATION
 
     content_ids: ContentIds | None = None
 
     @property
     def options(self) -> Mapping[str, str]:
-        return _of(self.content_ids)
+        return _content_ids_argument(self.content_ids)
 
 
 class ProofOfPlayBySiteSettings(ProofOfPlayByLocationSettings):
     """`[sources.<name>.streams.proof_of_play_by_site]`."""
 
-    stream = "proof_of_play_by_site"
+    export_type = export_types.PROOF_OF_PLAY_BY_SITE
 
 
-def _of(content_ids: tuple[str, ...] | None) -> Mapping[str, str]:
+def _content_ids_argument(content_ids: tuple[str, ...] | None) -> Mapping[str, str]:
     return {CONTENT_IDS: ",".join(content_ids)} if content_ids else {}
 
 
 class Streams(ChosenStreams):
-    """`[sources.<name>.streams]`."""
+    """`[sources.<name>.streams]`: the list of the vendor's streams, from which all others are derived."""
 
     viewers: ViewersSettings | None = None
     viewers_apc: ViewersApcSettings | None = None
@@ -174,24 +175,31 @@ class Streams(ChosenStreams):
 
     @property
     def exports(self) -> Sequence[ExportSettings]:
-        return [each for each in self.chosen.values() if isinstance(each, ExportSettings)]
+        """The settings of the configured streams."""
+        return cast("Sequence[ExportSettings]", list(self.chosen.values()))
 
 
-def _some(ids: tuple[int, ...]) -> tuple[int, ...]:
+EXPORT_TYPES: Mapping[str, ExportType] = {
+    name: cast("type[ExportSettings]", settings).export_type for name, settings in Streams.settings_types().items()
+}
+"""By the name of the stream."""
+
+
+def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
     if not ids:
         raise ValueError("expected at least one id, or no such key")
     return ids
 
 
-def _is_zone(name: str) -> str:
+def _check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # of which the last is the one for a zone that there is not
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise ValueError("expected a time zone of the IANA database, such as Europe/Paris") from None
     return name
 
 
-Ids = Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_some)]
+Ids = Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_check_ids)]
 
 
 class QuividiSource(SourceSettings):
@@ -205,9 +213,9 @@ class QuividiSource(SourceSettings):
     sites: Ids | None = None
     location_tags: Ids | None = None
     site_tags: Ids | None = None
-    timezone: Annotated[str, AfterValidator(_is_zone)]
-    """Of the locations: the vendor says no zone anywhere."""
-    # What VidiCenter takes: 2 connections from one address and 50 calls a minute of one user.
+    timezone: Annotated[str, AfterValidator(_check_zone)]
+    """The time zone of the locations: the vendor's responses do not contain it."""
+    # The limits of VidiCenter: 2 connections from one address, and 50 calls a minute by one user.
     max_concurrency: Annotated[Count, Field(ge=1)] = 2
     max_requests_per_minute: Annotated[Count, Field(ge=1)] | None = 50
     streams: Streams = Streams()
@@ -222,11 +230,11 @@ class QuividiSource(SourceSettings):
 
     @model_validator(mode="after")
     def _has_whole_sites(self) -> Self:
-        for name in self.streams.chosen:
-            if TABLE[name].place == "site_id" and (self.locations or self.location_tags):
+        for each in self.streams.exports:
+            if each.export_type.place == "site_id" and (self.locations or self.location_tags):
                 raise ValueError(
-                    f"streams.{name} needs sites or site_tags alone: a site's numbers over some of its locations are "
-                    "not the site's (make it a source of its own)"
+                    f"streams.{each.export_type.stream} needs sites or site_tags alone: the numbers of some locations "
+                    "of a site are not those of the site (put the stream into a source of its own)"
                 )
         return self
 
@@ -236,7 +244,7 @@ class QuividiSource(SourceSettings):
 
     @property
     def selectors(self) -> Mapping[str, tuple[int, ...]]:
-        """What is asked for, by the vendor's name of the argument: each id once, in order."""
+        """The selected ids by the vendor's name of the argument, sorted and without duplicates."""
         given = {
             "locations": self.locations,
             "sites": self.sites,

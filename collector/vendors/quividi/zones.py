@@ -1,6 +1,7 @@
-"""Local time without a zone, which is all that the vendor writes, and UTC.
+"""Conversion between UTC and local time without a zone, which is all that the vendor writes.
 
-*Unstated* in the vendor's document: `start`, `end` and `period_start` are local to a location; public clients say so.
+The vendor's document does not state in which zone `start`, `end` and `period_start` are. Public clients treat them as
+local to the location.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,23 +12,23 @@ from msgspec import Struct
 from collector.instants import SECOND
 from collector.model import Window
 
-MAX_STEP = timedelta(hours=3)
-"""More than any clock is set back at once; it may be set forward by any time."""
+MAX_STEP_BACK = timedelta(hours=3)
+"""More than any clock is set back at once. It may be set forward by any amount."""
 
 
 class Instant(Struct, frozen=True, gc=False):
-    """What a local time means."""
+    """The instant of a local time."""
 
     utc: datetime
     offset: timedelta
     ambiguous: bool
-    """The hour that a change to winter time repeats: which of the two is meant is not known, and the first is taken."""
+    """The local time occurs twice, at the change to winter time. `utc` is the first occurrence."""
 
 
 def instant(local: datetime, zone: ZoneInfo) -> Instant:
     """The instant of a local time without a zone. Raises OverflowError at the ends of the calendar.
 
-    A local time that a change to summer time leaves out is taken by the offset before it, as if the clock were not set.
+    A local time that the change to summer time skips is converted with the offset before the change.
     """
     first = local.replace(tzinfo=zone, fold=0).utcoffset() or timedelta(0)
     second = local.replace(tzinfo=zone, fold=1).utcoffset() or timedelta(0)
@@ -35,29 +36,29 @@ def instant(local: datetime, zone: ZoneInfo) -> Instant:
 
 
 def earliest(local: datetime, zone: ZoneInfo) -> datetime:
-    """The earliest instant of which the local time, or the last of a window's bounds, may be this one."""
-    before = local - min(MAX_STEP, local - datetime.min)  # noqa: DTZ901 - local
-    offsets = (moment.replace(tzinfo=zone, fold=0).utcoffset() or timedelta(0) for moment in (before, local))
+    """The earliest instant that this local time, or this last bound of a window, may stand for."""
+    before = local - min(MAX_STEP_BACK, local - datetime.min)  # noqa: DTZ901 - local
+    offsets = (each.replace(tzinfo=zone, fold=0).utcoffset() or timedelta(0) for each in (before, local))
     return (local - max(offsets)).replace(tzinfo=UTC)
 
 
-def local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The local time, without a zone, of an instant."""
-    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
+def local(instant: datetime, zone: ZoneInfo) -> datetime:
+    """The local time of an instant, without a zone."""
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def bounds(window: Window, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """The first and the last local second of a window, both in it; they cover the hour that a window may see twice.
+    """The first and the last local second of a window, both inclusive. They cover the hour that may occur twice in it.
 
-    When the clock is set back in the window, the local time that belongs to its start is not the earliest one, or that
-    of its end not the latest: so the offset a while after the start, and a while before the end, is looked at too.
+    Where the clock is set back in the window, the local time of the window's start is not the earliest in it, or that
+    of its end not the latest. So the offsets a while after the start and a while before the end are considered too.
     """
     last = max(window.start, window.end - SECOND)
-    soon, lately = min(window.start + MAX_STEP, last), max(last - MAX_STEP, window.start)
-    first_offset = min(_offset(window.start, zone), _offset(soon, zone))
-    last_offset = max(_offset(last, zone), _offset(lately, zone))
+    after_start, before_end = min(window.start + MAX_STEP_BACK, last), max(last - MAX_STEP_BACK, window.start)
+    first_offset = min(_offset(window.start, zone), _offset(after_start, zone))
+    last_offset = max(_offset(last, zone), _offset(before_end, zone))
     return (window.start + first_offset).replace(tzinfo=None), (last + last_offset).replace(tzinfo=None)
 
 
-def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
-    return moment.astimezone(zone).utcoffset() or timedelta(0)
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta(0)

@@ -1,22 +1,16 @@
-"""Seemetrix (3DiVi): cameras on screens that detect faces. One session from the face's detection until it is lost."""
+"""Seemetrix (3DiVi): cameras on screens detect faces. A session lasts from the detection of a face to its loss."""
 
 from collector.vendors.base import Vendor
-from collector.vendors.seemetrix import breakdown, counters, devices, events, statistics
 from collector.vendors.seemetrix.client import probe
-from collector.vendors.seemetrix.settings import SeemetrixSource
-from collector.vendors.seemetrix.streams import streams
+from collector.vendors.seemetrix.settings import SeemetrixSource, Streams
+from collector.vendors.seemetrix.streams import STREAMS, streams
 
 VENDOR = Vendor(
-    "seemetrix",
-    {
-        "sessions": events.TYPES,
-        "devices": devices.TYPES,
-        "counters": counters.TYPES,
-        "statistics": statistics.TYPES,
-        "breakdown": breakdown.TYPES,
-    },
-    streams,
-    probe,
+    name="seemetrix",
+    settings=SeemetrixSource,
+    event_types={name: STREAMS[name].event_types for name in Streams.model_fields},
+    streams=streams,
+    probe=probe,
     title="Seemetrix",
     message_key="the number of the device, or of the user for events about all of the user's devices",
 )

@@ -1,7 +1,7 @@
-"""Views as a tree of levels, in the order that the configuration wants: what comes, and an event for each node.
+"""Views as a tree, with the levels that the configuration names: the response and an event for each node.
 
-Source: the vendor's document, "Unified device statistics request". A node with no views has no children, and groups
-without data are left out: what is absent is no measured zero. OTS are only said above ages, genders and emotions.
+Source: the vendor's document, "Unified device statistics request". A node without views has no children, and the vendor
+omits groups without data: a missing node is not a measured zero. Nodes below ages, genders and emotions have no OTS.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +11,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from collector.instants import Timestamp, format_ms, to_ms
+from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
-from collector.vendors.leniency import decode_answer, decode_record
+from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, Source, UserId
+from collector.vendors.leniency import decode_record, decode_response
 from collector.vendors.seemetrix.wire import Integer
 
 Levels = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
@@ -26,20 +27,20 @@ LEVEL_OF: Mapping[str, "Level"] = {
     "genders": "gender",
     "emotions": "emotion",
 }
-"""What the vendor calls a node of each level, its `t`."""
+"""The vendor's type of the nodes of each level, the field `t`."""
 Level = Literal["device", "movie", "date", "age", "gender", "emotion"]
 CYCLIC = frozenset({"MM", "DD", "HH"})
-"""Formats of dates that come again: months of the year, days of the week, hours of the day."""
+"""Formats of dates that recur: months of the year, days of the week, hours of the day."""
 PAGED = frozenset({"devices", "movies"})
-"""Levels of which a root comes in pages."""
+"""First levels whose nodes the vendor sends in pages."""
 
 FIELDS_VERSION = 1
-"""Of the lists of fields in keys and fingerprints."""
+"""The version of the lists of fields in keys and fingerprints."""
 
 Number = Integer | float
 
-# The vendor's words, where the events' vocabulary has others.
-_WORDS: Mapping[str, Mapping[str, str]] = {
+# The vendor's names of groups that differ from the events' vocabulary.
+_VOCABULARY: Mapping[str, Mapping[str, str]] = {
     "age": {"kid": "child", "young": "young_adult", "adult": "adult", "old": "senior", "undefined": "unknown"},
     "gender": {"undefined": "unknown"},
     "emotion": {"surprise": "surprised", "undefined": "unknown"},
@@ -47,7 +48,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 
 
 class Node(Struct, frozen=True):
-    """A node and all below it: `o` is a list, or an object by name, as `to_object` says."""
+    """A node and its subtree. `o` is a list or an object by name, depending on the argument `to_object`."""
 
     n: str | Integer
     v: Number
@@ -59,13 +60,13 @@ class Node(Struct, frozen=True):
 
 
 class Root(Struct, frozen=True):
-    """The root, its children not decoded yet: one that is broken does not spoil the others."""
+    """The root. Its children are not decoded yet: a malformed one must not affect the others."""
 
     o: list[Raw] | dict[str, Raw]
 
 
 class Tree(Struct, frozen=True):
-    """A page of the answer."""
+    """A page of the response."""
 
     ok: Integer | bool
     data: Root | None = None
@@ -74,18 +75,22 @@ class Tree(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """One level on the way to a node."""
+    """One level of the path to a group."""
 
-    level: Annotated[Level, Meta(description="What kind of group it is.")]
-    name: Annotated[str, Meta(description="The vendor's name of the group: an id, a date in its format, or a word.")]
-    value: Annotated[str, Meta(description="The same in the events' vocabulary, where that has another word for it.")]
+    level: Annotated[Level, Meta(description="Kind of the group.")]
+    name: Annotated[
+        str, Meta(description="The vendor's name of the group: an id, a date in the format `date_format`, or a word.")
+    ]
+    value: Annotated[
+        str, Meta(description="The name in the vocabulary of the events; equal to `name` where it has no other word.")
+    ]
 
 
-class Found(NamedTuple):
-    """A node, without those below it."""
+class Group(NamedTuple):
+    """A node without its subtree."""
 
     device_id: int | None
-    """Which device alone was asked for."""
+    """The device of the request, if it selects one."""
     path: tuple[Step, ...]
     views: int
     views_ms: int
@@ -94,37 +99,43 @@ class Found(NamedTuple):
 
 
 class BreakdownV1(Struct, frozen=True, kw_only=True):
-    """The views of one group in one period: published when the period is over, and when it changes later."""
+    """The views of one group in one period. Published after the period, and when they change later."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/breakdown/0`: unique, and stable.")]
+    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/breakdown/0`: unique and stable.")]
     record_id: Annotated[
-        str, Meta(description="`user/<user>/<resolution>/<period_start>/<path>`: the same for every revision.")
+        str,
+        Meta(
+            description="`<owner>/<resolution>/<period_start>/<path>`: equal for all revisions of the record. Owner: "
+            "`user/<user>`, or `device/<device>` if the request selects a device."
+        ),
     ]
-    revision: Annotated[int, Meta(description="Counts the versions of the record, from 0; the highest counts.", ge=0)]
-    source: Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-    user_id: Annotated[int, Meta(description="The vendor's number of the user.")]
+    revision: Revision
+    source: Source
+    user_id: UserId
     device_id: Annotated[
-        int | None, Meta(description="The device that alone was asked for, where the source names its devices.")
+        int | None, Meta(description="The device that the request selects, if the source has `device_ids`; else null.")
     ]
-    period_start: Annotated[Timestamp, Meta(description="Begin of the period, UTC; days are UTC days.")]
-    period_end: Annotated[Timestamp, Meta(description="Its end, UTC, itself not in it.")]
-    resolution: Annotated[str, Meta(description="How long the period is, e.g. `1d`.")]
-    level: Annotated[Level, Meta(description="What kind of group this is: the level of the path's last step.")]
-    path: Annotated[Sequence[Step], Meta(description="The groups, from the outermost one to this one.")]
-    date_format: Annotated[
-        str | None, Meta(description="How dates in the path are written; null where none are asked for.")
-    ]
+    period_start: PeriodStart
+    period_end: PeriodEnd
+    resolution: Annotated[str, Meta(description="Length of the period, for example `1d`. Days are UTC days.")]
+    level: Annotated[Level, Meta(description="Kind of the group: the level of the last step of `path`.")]
+    path: Annotated[Sequence[Step], Meta(description="The groups from the outermost one to this one.")]
+    date_format: Annotated[str | None, Meta(description="Format of dates in `path`; null without the level `dates`.")]
     cyclic: Annotated[
         bool,
-        Meta(description="Whether those dates come again: months of a year, days of a week, hours of a day."),
+        Meta(description="Whether the dates recur: months of a year, days of a week, hours of a day."),
     ]
-    views: Annotated[int, Meta(description="How many views.")]
-    views_ms: Annotated[int, Meta(description="Duration of all of them, in milliseconds; may stand beside 0 views.")]
+    views: Annotated[int, Meta(description="Number of views.")]
+    views_ms: Annotated[
+        int, Meta(description="Total duration of the views, in milliseconds. May be above 0 with 0 views.")
+    ]
     ots: Annotated[
         int | None,
-        Meta(description="Opportunities to see, the viewers included; null below ages, genders and emotions."),
+        Meta(description="Opportunities to see, including the viewers; null at and below ages, genders and emotions."),
     ]
-    ots_ms: Annotated[int | None, Meta(description="Dwell time of all of them, in milliseconds; null where `ots` is.")]
+    ots_ms: Annotated[
+        int | None, Meta(description="Total dwell time of the OTS, in milliseconds; null where `ots` is null.")
+    ]
 
 
 BREAKDOWN = EventType("seemetrix.breakdown.v1", "seemetrix.breakdown", BreakdownV1)
@@ -134,69 +145,69 @@ _decode_tree = msgspec.json.Decoder(Tree).decode
 _decode_node = msgspec.json.Decoder(Node).decode
 
 
-def answer(body: bytes) -> Tree:
-    """A page. Raises msgspec.DecodeError, also when the vendor says that it is no success."""
-    told = decode_answer(body, _decode_tree)
-    if told.ok != 1:
-        raise msgspec.DecodeError(f"it says ok = {msgspec.json.encode(told.ok).decode()}, which is no success")
-    if told.data is None:
+def decode(body: bytes) -> Tree:
+    """Decode a page. Raises msgspec.DecodeError, also if the response reports a failure."""
+    tree = decode_response(body, _decode_tree)
+    if tree.ok != 1:
+        raise msgspec.DecodeError(f"`ok` is {msgspec.json.encode(tree.ok).decode()} instead of 1")
+    if tree.data is None:
         raise msgspec.DecodeError("Object missing required field `data`")
-    return told
+    return tree
 
 
-def children(told: Tree) -> list[bytes]:
+def children(tree: Tree) -> list[bytes]:
     """The nodes of the first level, not decoded yet."""
-    if told.data is None:
+    if tree.data is None:
         return []
-    nodes = told.data.o
+    nodes = tree.data.o
     return [bytes(node) for node in (nodes.values() if isinstance(nodes, dict) else nodes)]
 
 
 def read(
     rows: Sequence[bytes], period: Window, levels: Sequence[str], device_id: int | None
-) -> Iterator[Record[Found] | Reject]:
-    """A record for each node, those of one tree from the top down; a tree that is broken is one reject."""
+) -> Iterator[Record[Group] | Reject]:
+    """Yield a record for each node, parents before children. A malformed subtree of the first level is one reject."""
     for row in rows:
         try:
             nodes = list(_walk(decode_record(row, _decode_node, Node), levels, device_id, ()))
         except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
             yield Reject(row, str(error), None if device_id is None else str(device_id))
         else:
-            yield from (_record(found, period) for found in nodes)
+            yield from (_record(group, period) for group in nodes)
 
 
-def _walk(node: Node, levels: Sequence[str], device_id: int | None, above: tuple[Step, ...]) -> Iterator[Found]:
+def _walk(node: Node, levels: Sequence[str], device_id: int | None, above: tuple[Step, ...]) -> Iterator[Group]:
     if not levels:
-        raise ValueError("Deeper than the levels that were asked for - at `$.o`")
+        raise ValueError("More levels than requested - at `$.o`")
     level = LEVEL_OF[levels[0]]
     if node.t not in (None, level):
         raise ValueError(f"Expected a {level}, got {node.t!r} - at `$.t`")
     name = str(node.n)
-    path = (*above, Step(level, name, _WORDS.get(level, {}).get(name, name)))
-    yield Found(device_id, path, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
+    path = (*above, Step(level, name, _VOCABULARY.get(level, {}).get(name, name)))
+    yield Group(device_id, path, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
     for child in (node.o.values() if isinstance(node.o, dict) else node.o) or ():
         yield from _walk(child, levels[1:], device_id, path)
 
 
-def _rounded(said: float | None) -> int | None:
-    return None if said is None else round(said)
+def _rounded(number: float | None) -> int | None:
+    return None if number is None else round(number)
 
 
-def _record(found: Found, period: Window) -> Record[Found]:
+def _record(group: Group, period: Window) -> Record[Group]:
     start_ms, end_ms = to_ms(period.start), to_ms(period.end)
-    place = [(step.level, step.name) for step in found.path]
+    path = [(step.level, step.name) for step in group.path]
     return Record(
-        key=b"seemetrix.breakdown" + msgspec.msgpack.encode((found.device_id, start_ms, end_ms, place)),
-        fingerprint=msgspec.msgpack.encode(found[2:]),
+        key=b"seemetrix.breakdown" + msgspec.msgpack.encode((group.device_id, start_ms, end_ms, path)),
+        fingerprint=msgspec.msgpack.encode(group[2:]),
         start_ms=start_ms,
         end_ms=end_ms,
         vendor_local_s=start_ms // 1000,
-        payload=found,
+        payload=group,
     )
 
 
 class Common(NamedTuple):
-    """What all nodes of a stream have in common."""
+    """The values that are equal in all events of a stream."""
 
     source: str
     user_id: int
@@ -204,31 +215,31 @@ class Common(NamedTuple):
     date_format: str | None
 
 
-def explode(record: Record[Found], digest: str, revision: int, common: Common) -> Iterator[Event]:
-    """The node's event; its key is the device that it is of, where it is of one."""
-    found = record.payload
+def explode(record: Record[Group], digest: str, revision: int, common: Common) -> Iterator[Event]:
+    """Yield the node's event. Its Kafka key is the device's number if the node belongs to one, else the user's."""
+    group = record.payload
     event_id, start = f"{digest}/breakdown/0", format_ms(record.start_ms)
-    way = "/".join(f"{step.level}={quote(step.name, safe=':')}" for step in found.path)
-    whose = f"user/{common.user_id}" if found.device_id is None else f"device/{found.device_id}"
-    device = next((step.name for step in found.path if step.level == "device"), found.device_id)
+    path = "/".join(f"{step.level}={quote(step.name, safe=':')}" for step in group.path)
+    owner = f"user/{common.user_id}" if group.device_id is None else f"device/{group.device_id}"
+    device = next((step.name for step in group.path if step.level == "device"), group.device_id)
     data = BreakdownV1(
         event_id=event_id,
-        record_id=f"{whose}/{common.resolution}/{start}/{way}",
+        record_id=f"{owner}/{common.resolution}/{start}/{path}",
         revision=revision,
         source=common.source,
         user_id=common.user_id,
-        device_id=found.device_id,
+        device_id=group.device_id,
         period_start=start,
         period_end=format_ms(record.end_ms),
         resolution=common.resolution,
-        level=found.path[-1].level,
-        path=found.path,
+        level=group.path[-1].level,
+        path=group.path,
         date_format=common.date_format,
         cyclic=common.date_format in CYCLIC,
-        views=found.views,
-        views_ms=found.views_ms,
-        ots=found.ots,
-        ots_ms=found.ots_ms,
+        views=group.views,
+        views_ms=group.views_ms,
+        ots=group.ots,
+        ots_ms=group.ots_ms,
     )
     key = str(common.user_id if device is None else device)
-    yield Event(BREAKDOWN, event_id, f"{whose}/breakdown/{common.resolution}/{start}/{way}", start, key, data)
+    yield Event(BREAKDOWN, event_id, f"{owner}/breakdown/{common.resolution}/{start}/{path}", start, key, data)

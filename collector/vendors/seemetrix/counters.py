@@ -1,4 +1,4 @@
-"""The counters of a user's dashboard, as they are now: what comes, and its event.
+"""The present counters of a user's dashboard: the response and its event.
 
 Source: the vendor's document, "Status counters".
 """
@@ -11,14 +11,15 @@ from msgspec import Meta, Struct
 
 from collector.instants import Timestamp, format_ms
 from collector.model import Event, EventType, Record
-from collector.vendors.leniency import decode_answer, decode_record
+from collector.vendors.event_fields import Revision, Source, UserId
+from collector.vendors.leniency import decode_record, decode_response
 from collector.vendors.seemetrix.wire import Integer
 
 FIELDS_VERSION = 1
-"""Of the list of fields in the fingerprint, which is all of them."""
+"""The version of the list of fields in the fingerprint: all fields of `Counters`."""
 _KEY = bytes(8)
-"""There is one such thing in a stream."""
-_NAMES = {
+"""A stream has only one record."""
+_GAUGES = {
     "devices": "dev_num",
     "devices_online": "online_device_num",
     "movies": "movies_num",
@@ -31,7 +32,7 @@ _NAMES = {
 
 
 class Counters(Struct, frozen=True):
-    """The answer of `/user/<id>/counters`."""
+    """The response of `/user/<id>/counters`."""
 
     usr_num: Integer
     avg_duration: Integer | float | None = None
@@ -44,24 +45,24 @@ class Counters(Struct, frozen=True):
 
 
 class CountersV1(Struct, frozen=True, kw_only=True):
-    """What the account's dashboard counts: published when it changes."""
+    """The counters of the account's dashboard. Published when one of them changes."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/counters/0`: unique, and stable.")]
-    record_id: Annotated[str, Meta(description="`user/<user>`: the same for every revision.")]
-    revision: Annotated[int, Meta(description="Counts the changes, from 0; the highest counts.", ge=0)]
-    source: Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-    user_id: Annotated[int, Meta(description="The vendor's number of the user.")]
-    seen_at: Annotated[Timestamp, Meta(description="When they were asked for, UTC.")]
+    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/counters/0`: unique and stable.")]
+    record_id: Annotated[str, Meta(description="`user/<user>`: equal for all revisions of the record.")]
+    revision: Revision
+    source: Source
+    user_id: UserId
+    seen_at: Annotated[Timestamp, Meta(description="Time of the request, in UTC.")]
     device_count: Annotated[int | None, Meta(description="Registered devices.")]
-    online_device_count: Annotated[int | None, Meta(description="Devices that are online.")]
+    online_device_count: Annotated[int | None, Meta(description="Online devices.")]
     movie_count: Annotated[int | None, Meta(description="Registered movies.")]
     visits_hour: Annotated[int | None, Meta(description="Visits in the current hour.")]
     visits_day: Annotated[int | None, Meta(description="Visits in the current day.")]
     visits_month: Annotated[int | None, Meta(description="Visits in the current month.")]
-    visits_total: Annotated[int, Meta(description="Visits in all.")]
+    visits_total: Annotated[int, Meta(description="Total visits.")]
     average_visit_ms: Annotated[
         int | None,
-        Meta(description="Average duration of a visit over all devices, in milliseconds; the vendor's is in seconds."),
+        Meta(description="Average duration of a visit over all devices, in milliseconds. The vendor sends seconds."),
     ]
 
 
@@ -72,28 +73,28 @@ _decode = msgspec.json.Decoder(Counters).decode
 
 
 def read(body: bytes, seen_ms: int) -> Record[Counters]:
-    """Raises msgspec.DecodeError."""
-    told = decode_answer(body, lambda whole: decode_record(whole, _decode, Counters))
+    """Decode the response received at `seen_ms`. Raises msgspec.DecodeError."""
+    counters = decode_response(body, lambda whole: decode_record(whole, _decode, Counters))
     return Record(
         key=_KEY,
-        fingerprint=msgspec.msgpack.encode(told),
+        fingerprint=msgspec.msgpack.encode(counters),
         start_ms=seen_ms,
         end_ms=seen_ms,
         vendor_local_s=seen_ms // 1000,
-        payload=told,
+        payload=counters,
     )
 
 
-def gauges(told: Counters) -> dict[str, float]:
-    """What was said of them, by name, for those who watch them."""
-    named = {name: getattr(told, field) for name, field in _NAMES.items()}
+def gauges(counters: Counters) -> dict[str, float]:
+    """The present counters by the name that the metric's label has."""
+    named = {name: getattr(counters, field) for name, field in _GAUGES.items()}
     return {name: float(value) for name, value in named.items() if value is not None}
 
 
 def explode(record: Record[Counters], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
-    """The counters' event."""
+    """Yield the event of the counters."""
     key, event_id, seen_at = str(user), f"{digest}/counters/0", format_ms(record.start_ms)
-    told = record.payload
+    counters = record.payload
     data = CountersV1(
         event_id=event_id,
         record_id=f"user/{key}",
@@ -101,13 +102,13 @@ def explode(record: Record[Counters], digest: str, revision: int, source: str, u
         source=source,
         user_id=user,
         seen_at=seen_at,
-        device_count=told.dev_num,
-        online_device_count=told.online_device_num,
-        movie_count=told.movies_num,
-        visits_hour=told.usr_cur_hour,
-        visits_day=told.usr_cur_day,
-        visits_month=told.usr_cur_month,
-        visits_total=told.usr_num,
-        average_visit_ms=None if told.avg_duration is None else round(told.avg_duration * 1000),
+        device_count=counters.dev_num,
+        online_device_count=counters.online_device_num,
+        movie_count=counters.movies_num,
+        visits_hour=counters.usr_cur_hour,
+        visits_day=counters.usr_cur_day,
+        visits_month=counters.usr_cur_month,
+        visits_total=counters.usr_num,
+        average_visit_ms=None if counters.avg_duration is None else round(counters.avg_duration * 1000),
     )
     yield Event(COUNTERS, event_id, data.record_id, seen_at, key, data)

@@ -1,7 +1,7 @@
-"""The devices of a user, as they are now: what comes, and the event of each.
+"""The present devices of a user: the response and the event of each device.
 
-Source: the vendor's document, "Devices management". A row carries the device's own keys (`k`, `s`), which are read by
-nobody here, and an address and a list of users (`ip`, `acl`), which are for those who ask for them.
+Source: the vendor's document, "Devices management". A row has the device's own keys (`k`, `s`), which are never read,
+and an address and a list of users (`ip`, `acl`), which are only read with `include_private = true`.
 """
 
 import struct
@@ -15,22 +15,23 @@ from msgspec import Meta, Raw, Struct
 
 from collector.instants import Timestamp, format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject
-from collector.vendors.leniency import decode_answer, decode_record
+from collector.vendors.event_fields import DeviceId, Revision, Source
+from collector.vendors.leniency import decode_record, decode_response
 from collector.vendors.seemetrix.wire import Identifier, Integer
 
 State = Literal["online", "offline", "frozen", "gone"]
 
 FIELDS_VERSION = 1
-"""Of the lists of fields in `_key` and `_fingerprint`."""
+"""The version of the lists of fields: the key is the device's number, the fingerprint all fields of `KnownDevice`."""
 
 _key = struct.Struct(">q")
 _GONE = b"gone"
 _SECRET = ("k", "s", "ip", "acl")
-"""What a row that cannot be understood is shown without."""
+"""The fields that are removed from a malformed row."""
 
 
 class Device(Struct, frozen=True):
-    """A row. `f`, `o`, `or` and `sid` are not explained anywhere."""
+    """A row. The document does not explain `f`, `o`, `or` and `sid`."""
 
     d: Identifier
     n: str | None = None
@@ -41,7 +42,7 @@ class Device(Struct, frozen=True):
 
 
 class Devices(Struct, frozen=True):
-    """The answer of `/user/<id>/devices/`."""
+    """The response of `/user/<id>/devices/`."""
 
     online: list[Raw]
     offline: list[Raw]
@@ -64,12 +65,12 @@ class Devices(Struct, frozen=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether there are as many rows as it says."""
+        """Whether the response has as many rows as its totals state."""
         return all(total is None or total == len(rows) for _, rows, total in self.groups)
 
 
-class Known(Struct, frozen=True):
-    """A device, and what is known of it at present."""
+class KnownDevice(Struct, frozen=True):
+    """The present state of a device."""
 
     device_id: int
     state: State
@@ -81,25 +82,26 @@ class Known(Struct, frozen=True):
 
 
 class DeviceV1(Struct, frozen=True, kw_only=True):
-    """What is known of a device: published when it is new or changes. The last event of a key is what is so now."""
+    """The state of a device. Published when it is new or changes. The last event of a key is the present state."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/device/0`: unique, and stable.")]
-    record_id: Annotated[str, Meta(description="`<device>`: the same for every revision.")]
-    revision: Annotated[int, Meta(description="Counts what was known of the device, from 0; the highest counts.", ge=0)]
-    source: Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-    device_id: Annotated[int, Meta(description="The vendor's number of the device.")]
+    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/device/0`: unique and stable.")]
+    record_id: Annotated[str, Meta(description="`<device>`: equal for all revisions of the record.")]
+    revision: Revision
+    source: Source
+    device_id: DeviceId
     state: Annotated[
-        State, Meta(description="As the vendor sees it; `gone` when several whole lists in a row lack the device.")
+        State,
+        Meta(description="The vendor's state; `gone` after several consecutive complete lists without the device."),
     ]
-    name: Annotated[str | None, Meta(description="What the user calls it; null when it is gone.")]
-    created: Annotated[Timestamp | None, Meta(description="When it was registered, UTC; null when it is gone.")]
-    modified: Annotated[Timestamp | None, Meta(description="When it was last changed, UTC; null when it is gone.")]
-    ip: Annotated[str | None, Meta(description="Its address, where the source has `include_private = true`.")]
+    name: Annotated[str | None, Meta(description="The user's name for the device; null when it is gone.")]
+    created: Annotated[Timestamp | None, Meta(description="Registration of the device, in UTC; null when it is gone.")]
+    modified: Annotated[Timestamp | None, Meta(description="Last change of the device, in UTC; null when it is gone.")]
+    ip: Annotated[str | None, Meta(description="IP address, if the source has `include_private = true`.")]
     acl: Annotated[
         Sequence[int] | None,
-        Meta(description="Users who have access to it, where the source has `include_private = true`."),
+        Meta(description="Users with access to the device, if the source has `include_private = true`."),
     ]
-    seen_at: Annotated[Timestamp, Meta(description="When the list that says so was asked for, UTC.")]
+    seen_at: Annotated[Timestamp, Meta(description="Time of the request for the list, in UTC.")]
 
 
 DEVICE = EventType("seemetrix.device.v1", "seemetrix.devices", DeviceV1, compacted=True)
@@ -110,42 +112,42 @@ _decode_device = msgspec.json.Decoder(Device).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
-def answer(body: bytes) -> Devices:
-    """Raises msgspec.DecodeError."""
-    return decode_answer(body, _decode_devices)
+def decode(body: bytes) -> Devices:
+    """Decode the response; its rows are not decoded yet. Raises msgspec.DecodeError."""
+    return decode_response(body, _decode_devices)
 
 
-def read(devices: Devices, seen_ms: int, *, private: bool) -> Iterator[Record[Known] | Reject]:
-    """What is known of each device, seen at the time that is given."""
+def read(devices: Devices, seen_ms: int, *, include_private: bool) -> Iterator[Record[KnownDevice] | Reject]:
+    """Decode the rows of a response received at `seen_ms`."""
     for state, rows, _ in devices.groups:
         for row in rows:
-            yield _read(bytes(row), state, seen_ms, private=private)
+            yield _read(bytes(row), state, seen_ms, include_private=include_private)
 
 
-def gone(key: bytes, seen_ms: int) -> Record[Known]:
-    """What is known of a device that is listed no more."""
+def gone(key: bytes, seen_ms: int) -> Record[KnownDevice]:
+    """The record of a device that has disappeared from the list."""
     (device_id,) = _key.unpack(key)
-    return _record(Known(device_id, "gone"), _GONE, seen_ms)
+    return _record(KnownDevice(device_id, "gone"), _GONE, seen_ms)
 
 
-def _read(row: bytes, state: State, seen_ms: int, *, private: bool) -> Record[Known] | Reject:
+def _read(row: bytes, state: State, seen_ms: int, *, include_private: bool) -> Record[KnownDevice] | Reject:
     try:
         device = decode_record(row, _decode_device, Device)
-        known = Known(
+        known = KnownDevice(
             device.d,
             state,
             device.n,
-            _moment(device.created, "created"),
-            _moment(device.modified, "modified"),
-            device.ip if private else None,
-            tuple(sorted(device.acl)) if private and device.acl is not None else None,
+            _parse_date(device.created, "created"),
+            _parse_date(device.modified, "modified"),
+            device.ip if include_private else None,
+            tuple(sorted(device.acl)) if include_private and device.acl is not None else None,
         )
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         return Reject(_without_secrets(row), str(error))
     return _record(known, msgspec.msgpack.encode(known), seen_ms)
 
 
-def _record(known: Known, fingerprint: bytes, seen_ms: int) -> Record[Known]:
+def _record(known: KnownDevice, fingerprint: bytes, seen_ms: int) -> Record[KnownDevice]:
     return Record(
         key=_key.pack(known.device_id),
         fingerprint=fingerprint,
@@ -156,26 +158,26 @@ def _record(known: Known, fingerprint: bytes, seen_ms: int) -> Record[Known]:
     )
 
 
-def _moment(written: str | None, field: str) -> int | None:
-    """As HTTP writes dates: `Fri, 15 Sep 2017 07:36:38 GMT`."""
-    if written is None:
+def _parse_date(text: str | None, field: str) -> int | None:
+    """Unix time in milliseconds of a date in HTTP's format. Raises ValueError naming the field."""
+    if text is None:
         return None
     try:
-        moment: datetime = parsedate_to_datetime(written)
-        return to_ms(moment)
+        instant: datetime = parsedate_to_datetime(text)
+        return to_ms(instant)
     except (ValueError, OverflowError):
         raise ValueError(f"Expected a date such as `Fri, 15 Sep 2017 07:36:38 GMT` - at `$.{field}`") from None
 
 
 def _without_secrets(row: bytes) -> bytes:
-    told = _decode_any(row)
-    if not isinstance(told, dict):
+    decoded = _decode_any(row)
+    if not isinstance(decoded, dict):
         return row
-    return msgspec.json.encode({name: value for name, value in told.items() if name not in _SECRET})
+    return msgspec.json.encode({name: value for name, value in decoded.items() if name not in _SECRET})
 
 
-def explode(record: Record[Known], digest: str, revision: int, source: str) -> Iterator[Event]:
-    """The device's event."""
+def explode(record: Record[KnownDevice], digest: str, revision: int, source: str) -> Iterator[Event]:
+    """Yield the device's event."""
     known, seen_at = record.payload, format_ms(record.start_ms)
     key, event_id = str(known.device_id), f"{digest}/device/0"
     yield Event(
@@ -192,8 +194,8 @@ def explode(record: Record[Known], digest: str, revision: int, source: str) -> I
             device_id=known.device_id,
             state=known.state,
             name=known.name,
-            created=_written(known.created_ms),
-            modified=_written(known.modified_ms),
+            created=_format(known.created_ms),
+            modified=_format(known.modified_ms),
             ip=known.ip,
             acl=known.acl,
             seen_at=seen_at,
@@ -201,5 +203,5 @@ def explode(record: Record[Known], digest: str, revision: int, source: str) -> I
     )
 
 
-def _written(unix_ms: int | None) -> Timestamp | None:
+def _format(unix_ms: int | None) -> Timestamp | None:
     return None if unix_ms is None else format_ms(unix_ms)

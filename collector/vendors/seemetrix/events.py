@@ -1,105 +1,95 @@
-"""What a Seemetrix session becomes: itself, and one event for each of its intervals."""
+"""The events of a session: one for the session, and one for each of its intervals."""
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
 from collector.instants import Timestamp, format_ms
 from collector.model import Event, EventType, Record
-from collector.vendors.seemetrix.wire import Session
+from collector.vendors.event_fields import (
+    AgeCode,
+    DeviceId,
+    EstimatedAgeGroup,
+    EstimatedGender,
+    GenderCode,
+    Index,
+    Revision,
+    Source,
+)
+from collector.vendors.seemetrix.wire import Attention, Mood, Play, Session
 from collector.vendors.vocabulary import AgeGroup, Emotion, Gender
 
-# The vendor's document, "Raw data": gender 0 female, 1 male; age 0 kid, 1 young, 2 adult, 3 old; emotion -1 undefined,
-# 0 neutral, 1 happy, 2 angry, 3 surprised. Zero is a value; what is missing or not in the list is unknown.
+# Source: the vendor's document, "Raw data". Gender: 0 female, 1 male. Age: 0 kid, 1 young, 2 adult, 3 old. Emotion:
+# -1 undefined, 0 neutral, 1 happy, 2 angry, 3 surprised. Zero is a value; a missing or undocumented code is unknown.
 _GENDERS: dict[int | None, Gender] = {0: "female", 1: "male"}
 _AGE_GROUPS: dict[int | None, AgeGroup] = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
 _EMOTIONS: dict[int | None, Emotion] = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
 
-_EventId = Annotated[str, Meta(description="`<32 hex digits of the record's id>/<kind>/<index>`: unique, and stable.")]
-_Source = Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-_DeviceId = Annotated[int, Meta(description="The vendor's number of the device.")]
-_SessionNumber = Annotated[int, Meta(description="The device's number of the session, counted over all time.")]
-_DurationMs = Annotated[int, Meta(description="Duration in milliseconds.", ge=0)]
-_Gender = Annotated[Gender, Meta(description="What the camera took the person for.")]
-_AgeGroup = Annotated[AgeGroup, Meta(description="What the camera took the person for.")]
-_Index = Annotated[int, Meta(description="Position in the vendor's array, from 0.", ge=0)]
-_Count = Annotated[int, Meta(description="How many such events the session exploded into.", ge=0)]
+_EventId = Annotated[str, Meta(description="`<32 hex digits of the record's id>/<kind>/<index>`: unique and stable.")]
+_SessionNumber = Annotated[int, Meta(description="The device's sequence number of the session.")]
+_Count = Annotated[int, Meta(description="Number of such events of this session.", ge=0)]
 
 
 class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
-    """A face was in front of the screen: from the moment it was detected until it was lost."""
+    """A face was in front of the screen, from its detection to its loss."""
 
     event_id: _EventId
-    record_id: Annotated[str, Meta(description="`<device>/<number>/<begin>`: the same for every revision.")]
-    revision: Annotated[int, Meta(description="Counts the versions of the record, from 0; the highest counts.", ge=0)]
-    source: _Source
-    device_id: _DeviceId
+    record_id: Annotated[str, Meta(description="`<device>/<number>/<start>`: equal for all revisions of the record.")]
+    revision: Revision
+    source: Source
+    device_id: DeviceId
     session_number: _SessionNumber
-    start: Annotated[Timestamp, Meta(description="When the face was detected, UTC.")]
-    end: Annotated[Timestamp, Meta(description="When the face was lost, UTC.")]
+    start: Annotated[Timestamp, Meta(description="Detection of the face, in UTC.")]
+    end: Annotated[Timestamp, Meta(description="Loss of the face, in UTC.")]
     duration_ms: Annotated[
-        int, Meta(description="As the vendor says it, in milliseconds; `end` - `start` where it says nothing.")
+        int, Meta(description="Duration as the vendor sends it, in milliseconds; `end` - `start` if it sends none.")
     ]
-    attention_ms: Annotated[int, Meta(description="Sum of the attention intervals that look, in milliseconds.", ge=0)]
-    gender: _Gender
-    gender_code: Annotated[int | None, Meta(description="The vendor's code of the gender.")]
-    age_group: _AgeGroup
-    age_code: Annotated[int | None, Meta(description="The vendor's code of the age.")]
+    attention_ms: Annotated[
+        int, Meta(description="Total time in which the person looked at the screen, in milliseconds.", ge=0)
+    ]
+    gender: EstimatedGender
+    gender_code: GenderCode
+    age_group: EstimatedAgeGroup
+    age_code: AgeCode
     attention_count: _Count
     emotion_count: _Count
     content_view_count: _Count
 
 
-class AttentionV1(Struct, frozen=True, kw_only=True, gc=False):
-    """An interval of a session in which the person looked at the screen, or did not."""
+class _IntervalV1(Struct, frozen=True, kw_only=True, gc=False):
+    """The fields of all intervals of a session."""
 
     event_id: _EventId
-    session_event_id: Annotated[str, Meta(description="`event_id` of the session that it is a part of.")]
-    source: _Source
-    device_id: _DeviceId
+    session_event_id: Annotated[str, Meta(description="`event_id` of the session's event.")]
+    source: Source
+    device_id: DeviceId
     session_number: _SessionNumber
-    index: _Index
-    start: Annotated[Timestamp, Meta(description="Begin of the session and the intervals before, UTC.")]
-    end: Annotated[Timestamp, Meta(description="`start` + `duration_ms`, UTC.")]
-    duration_ms: _DurationMs
-    gender: _Gender
-    age_group: _AgeGroup
+    index: Index
+    start: Annotated[Timestamp, Meta(description="Start of the session plus the previous intervals, in UTC.")]
+    end: Annotated[Timestamp, Meta(description="`start` + `duration_ms`, in UTC.")]
+    duration_ms: Annotated[int, Meta(description="Duration in milliseconds.", ge=0)]
+    gender: EstimatedGender
+    age_group: EstimatedAgeGroup
+
+
+class AttentionV1(_IntervalV1, frozen=True, kw_only=True, gc=False):
+    """An interval of a session in which the person looked at the screen, or did not."""
+
     looking: Annotated[bool, Meta(description="Whether the person looked at the screen.")]
 
 
-class EmotionV1(Struct, frozen=True, kw_only=True, gc=False):
+class EmotionV1(_IntervalV1, frozen=True, kw_only=True, gc=False):
     """An interval of a session in which the person showed one emotion."""
 
-    event_id: _EventId
-    session_event_id: Annotated[str, Meta(description="`event_id` of the session that it is a part of.")]
-    source: _Source
-    device_id: _DeviceId
-    session_number: _SessionNumber
-    index: _Index
-    start: Annotated[Timestamp, Meta(description="Begin of the session and the intervals before, UTC.")]
-    end: Annotated[Timestamp, Meta(description="`start` + `duration_ms`, UTC.")]
-    duration_ms: _DurationMs
-    gender: _Gender
-    age_group: _AgeGroup
-    emotion: Annotated[Emotion, Meta(description="What the camera took the face for.")]
+    emotion: Annotated[Emotion, Meta(description="Emotion as estimated by the camera.")]
     emotion_code: Annotated[int | None, Meta(description="The vendor's code of the emotion.")]
 
 
-class ContentViewV1(Struct, frozen=True, kw_only=True, gc=False):
-    """A movie that was played while the person was there. Movies may overlap."""
+class ContentViewV1(_IntervalV1, frozen=True, kw_only=True, gc=False):
+    """A movie that was played during a session. Movies may overlap."""
 
-    event_id: _EventId
-    session_event_id: Annotated[str, Meta(description="`event_id` of the session that it is a part of.")]
-    source: _Source
-    device_id: _DeviceId
-    session_number: _SessionNumber
-    index: _Index
-    start: Annotated[Timestamp, Meta(description="When it began to play during the session, UTC.")]
-    end: Annotated[Timestamp, Meta(description="`start` + `duration_ms`, UTC.")]
-    duration_ms: _DurationMs
-    gender: _Gender
-    age_group: _AgeGroup
+    start: Annotated[Timestamp, Meta(description="Start of the movie during the session, in UTC.")]
     movie_id: Annotated[int, Meta(description="The vendor's number of the movie.")]
 
 
@@ -110,121 +100,133 @@ CONTENT_VIEW = EventType("seemetrix.content_view.v1", "seemetrix.content_views",
 TYPES = (SESSION, ATTENTION, EMOTION, CONTENT_VIEW)
 
 
-def explode_session(record: Record[Session], digest: str, revision: int, source: str) -> Iterator[Event]:
-    """The session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
+class _Parent(NamedTuple):
+    """The values that all events of a session share."""
 
-    Attention and emotion intervals have no starts of their own: each begins where the one before ended.
+    record: Record[Session]
+    digest: str
+    source: str
+    gender: Gender
+    age_group: AgeGroup
+    start: Timestamp
+    key: str
+    subject: str
+    event_id: str
+
+
+def explode_session(record: Record[Session], digest: str, revision: int, source: str) -> Iterator[Event]:
+    """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
+
+    Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
     """
     session = record.payload
-    gender, age_group = _GENDERS.get(session.s, "unknown"), _AGE_GROUPS.get(session.a, "unknown")
-    attentions, moods, plays = session.at or (), session.em or (), session.v or ()
-    key, session_event_id = str(session.d), f"{digest}/session/0"
-    subject = f"device/{key}/session/{session.o}"
-    begin = format_ms(record.start_ms)
+    key = str(session.d)
+    parent = _Parent(
+        record=record,
+        digest=digest,
+        source=source,
+        gender=_GENDERS.get(session.s, "unknown"),
+        age_group=_AGE_GROUPS.get(session.a, "unknown"),
+        start=format_ms(record.start_ms),
+        key=key,
+        subject=f"device/{key}/session/{session.o}",
+        event_id=f"{digest}/session/0",
+    )
+    yield _session(parent, revision)
+    yield from _attentions(parent, session.at or ())
+    yield from _emotions(parent, session.em or ())
+    yield from _content_views(parent, session.v or ())
 
-    yield Event(
-        SESSION,
-        session_event_id,
-        subject,
-        begin,
-        key,
-        SessionV1(
-            event_id=session_event_id,
-            record_id=f"{key}/{session.o}/{begin}",
-            revision=revision,
-            source=source,
+
+def _session(parent: _Parent, revision: int) -> Event:
+    record, session = parent.record, parent.record.payload
+    attentions = session.at or ()
+    data = SessionV1(
+        event_id=parent.event_id,
+        record_id=f"{parent.key}/{session.o}/{parent.start}",
+        revision=revision,
+        source=parent.source,
+        device_id=session.d,
+        session_number=session.o,
+        start=parent.start,
+        end=format_ms(record.end_ms),
+        duration_ms=record.end_ms - record.start_ms if session.i is None else session.i,
+        attention_ms=sum(attention.d for attention in attentions if attention.a),
+        gender=parent.gender,
+        gender_code=session.s,
+        age_group=parent.age_group,
+        age_code=session.a,
+        attention_count=len(attentions),
+        emotion_count=len(session.em or ()),
+        content_view_count=len(session.v or ()),
+    )
+    return Event(SESSION, parent.event_id, parent.subject, parent.start, parent.key, data)
+
+
+def _attentions(parent: _Parent, attentions: Sequence[Attention]) -> Iterator[Event]:
+    session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
+    for index, attention in enumerate(attentions):
+        event_id, end_ms = f"{parent.digest}/attention/{index}", end_ms + attention.d
+        end = format_ms(end_ms)
+        data = AttentionV1(
+            event_id=event_id,
+            session_event_id=parent.event_id,
+            source=parent.source,
             device_id=session.d,
             session_number=session.o,
-            start=begin,
-            end=format_ms(record.end_ms),
-            duration_ms=record.end_ms - record.start_ms if session.i is None else session.i,
-            attention_ms=sum(attention.d for attention in attentions if attention.a),
-            gender=gender,
-            gender_code=session.s,
-            age_group=age_group,
-            age_code=session.a,
-            attention_count=len(attentions),
-            emotion_count=len(moods),
-            content_view_count=len(plays),
-        ),
-    )
-
-    start, end_ms = begin, record.start_ms
-    for index, attention in enumerate(attentions):
-        event_id, end_ms = f"{digest}/attention/{index}", end_ms + attention.d
-        end = format_ms(end_ms)
-        yield Event(
-            ATTENTION,
-            event_id,
-            subject,
-            start,
-            key,
-            AttentionV1(
-                event_id=event_id,
-                session_event_id=session_event_id,
-                source=source,
-                device_id=session.d,
-                session_number=session.o,
-                index=index,
-                start=start,
-                end=end,
-                duration_ms=attention.d,
-                gender=gender,
-                age_group=age_group,
-                looking=attention.a == 1,
-            ),
+            index=index,
+            start=start,
+            end=end,
+            duration_ms=attention.d,
+            gender=parent.gender,
+            age_group=parent.age_group,
+            looking=attention.a == 1,
         )
+        yield Event(ATTENTION, event_id, parent.subject, start, parent.key, data)
         start = end
 
-    start, end_ms = begin, record.start_ms
+
+def _emotions(parent: _Parent, moods: Sequence[Mood]) -> Iterator[Event]:
+    session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
     for index, mood in enumerate(moods):
-        event_id, end_ms = f"{digest}/emotion/{index}", end_ms + mood.d
+        event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + mood.d
         end = format_ms(end_ms)
-        yield Event(
-            EMOTION,
-            event_id,
-            subject,
-            start,
-            key,
-            EmotionV1(
-                event_id=event_id,
-                session_event_id=session_event_id,
-                source=source,
-                device_id=session.d,
-                session_number=session.o,
-                index=index,
-                start=start,
-                end=end,
-                duration_ms=mood.d,
-                gender=gender,
-                age_group=age_group,
-                emotion=_EMOTIONS.get(mood.e, "unknown"),
-                emotion_code=mood.e,
-            ),
+        data = EmotionV1(
+            event_id=event_id,
+            session_event_id=parent.event_id,
+            source=parent.source,
+            device_id=session.d,
+            session_number=session.o,
+            index=index,
+            start=start,
+            end=end,
+            duration_ms=mood.d,
+            gender=parent.gender,
+            age_group=parent.age_group,
+            emotion=_EMOTIONS.get(mood.e, "unknown"),
+            emotion_code=mood.e,
         )
+        yield Event(EMOTION, event_id, parent.subject, start, parent.key, data)
         start = end
 
+
+def _content_views(parent: _Parent, plays: Sequence[Play]) -> Iterator[Event]:
+    session = parent.record.payload
     for index, play in enumerate(plays):
-        event_id, start_ms = f"{digest}/content_view/{index}", record.start_ms + play.s
-        start = format_ms(start_ms) if play.s else begin
-        yield Event(
-            CONTENT_VIEW,
-            event_id,
-            subject,
-            start,
-            key,
-            ContentViewV1(
-                event_id=event_id,
-                session_event_id=session_event_id,
-                source=source,
-                device_id=session.d,
-                session_number=session.o,
-                index=index,
-                start=start,
-                end=format_ms(start_ms + play.d),
-                duration_ms=play.d,
-                gender=gender,
-                age_group=age_group,
-                movie_id=play.i,
-            ),
+        event_id, start_ms = f"{parent.digest}/content_view/{index}", parent.record.start_ms + play.s
+        start = format_ms(start_ms) if play.s else parent.start
+        data = ContentViewV1(
+            event_id=event_id,
+            session_event_id=parent.event_id,
+            source=parent.source,
+            device_id=session.d,
+            session_number=session.o,
+            index=index,
+            start=start,
+            end=format_ms(start_ms + play.d),
+            duration_ms=play.d,
+            gender=parent.gender,
+            age_group=parent.age_group,
+            movie_id=play.i,
         )
+        yield Event(CONTENT_VIEW, event_id, parent.subject, start, parent.key, data)

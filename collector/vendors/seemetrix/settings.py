@@ -25,11 +25,11 @@ from collector.vendors.source import (
 Identifier = Annotated[Count, Field(ge=0)]
 
 
-def _levels(levels: tuple[str, ...]) -> tuple[str, ...]:
+def _check_levels(levels: tuple[str, ...]) -> tuple[str, ...]:
     if not levels:
         raise ValueError(f"expected at least one of {', '.join(LEVEL_OF)}")
     if len(set(levels)) < len(levels):
-        raise ValueError("expected each level once: the vendor takes none twice")
+        raise ValueError("expected each level once, since the vendor rejects duplicates")
     return levels
 
 
@@ -48,7 +48,7 @@ class DevicesSettings(SnapshotSettings):
 
     interval: Positive = timedelta(minutes=5)
     include_private: Switch = False
-    """Also the devices' addresses, and which users have access to them."""
+    """Whether events contain the devices' addresses, and the users who have access to them."""
 
 
 class CountersSettings(SnapshotSettings):
@@ -62,7 +62,7 @@ class StatisticsSettings(HistorySettings):
 
     interval: Positive = timedelta(minutes=15)
     settle: Positive = timedelta(minutes=15)
-    allowed_lateness: Positive = timedelta(hours=24)  # as of sessions: they count the same
+    allowed_lateness: Positive = timedelta(hours=24)  # as for sessions, which are counted here
     sweep_every: Positive = timedelta(hours=6)
     span: Span = timedelta(days=7)
     sex: Switch = False
@@ -72,6 +72,7 @@ class StatisticsSettings(HistorySettings):
 
     @property
     def extras(self) -> Mapping[str, bool]:
+        """The optional arguments of the request."""
         return {"sex": self.sex, "age": self.age, "movies": self.movies, "intervals": self.intervals}
 
 
@@ -80,26 +81,27 @@ class BreakdownSettings(HistorySettings):
 
     interval: Positive = timedelta(hours=1)
     settle: Positive = timedelta(hours=1)
-    allowed_lateness: Positive = timedelta(hours=24)  # as of sessions: they count the same
+    allowed_lateness: Positive = timedelta(hours=24)  # as for sessions, which are counted here
     sweep_every: Positive = timedelta(hours=12)
     span: Span = timedelta(days=7)
-    levels: Annotated[tuple[Levels, ...], Field(strict=False), AfterValidator(_levels)]
-    resolution: Literal["1h", "1d", "7d", "30d", "1M", "3M", "6M"] = "1d"  # the vendor takes six months at most
-    """How long a period is: a tree is asked for of each."""
+    levels: Annotated[tuple[Levels, ...], Field(strict=False), AfterValidator(_check_levels)]
+    resolution: Literal["1h", "1d", "7d", "30d", "1M", "3M", "6M"] = "1d"  # the vendor accepts at most six months
+    """The length of a period. Each period has a tree of its own."""
     anchor: Day = ANCHOR
-    """Where periods are counted from, in UTC."""
+    """The day from which periods are counted, in UTC."""
     dt_format: DateFormat | None = None
 
     @model_validator(mode="after")
-    def _dates_have_a_format(self) -> Self:
+    def _is_consistent(self) -> Self:
         if self.dt_format is not None and "dates" not in self.levels:
-            raise ValueError("dt_format is for the level dates, which levels has not")
+            raise ValueError("dt_format needs the level dates in levels")
         if self.anchor.day > ANCHOR_DAYS and self.resolution.endswith("M"):
             raise ValueError(f"anchor: expected a day up to the {ANCHOR_DAYS}th, which every month has")
         return self
 
     @property
     def date_format(self) -> DateFormat | None:
+        """The format of the level `dates`; None without that level."""
         return self.dt_format or ("YYYY-MM-DD" if "dates" in self.levels else None)
 
     @property
@@ -108,7 +110,7 @@ class BreakdownSettings(HistorySettings):
 
 
 class Streams(ChosenStreams):
-    """`[sources.<name>.streams]`."""
+    """`[sources.<name>.streams]`: the list of the vendor's streams."""
 
     sessions: SessionsSettings | None = None
     devices: DevicesSettings | None = None
@@ -121,9 +123,9 @@ class Streams(ChosenStreams):
         return {"sessions": SessionsSettings()}
 
 
-def _some(ids: tuple[int, ...]) -> tuple[int, ...]:
+def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
     if not ids:
-        raise ValueError("expected at least one id: leave the key out for every device")
+        raise ValueError("expected at least one id, or no such key, which selects every device")
     return ids
 
 
@@ -134,7 +136,7 @@ class SeemetrixSource(SourceSettings):
     base_url: str = "https://analytics.3divi.ru/api"
     user_id: Identifier
     user_key: Secret
-    device_ids: Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_some)] | None = None
+    device_ids: Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_check_ids)] | None = None
     streams: Streams = Streams()
 
     @property

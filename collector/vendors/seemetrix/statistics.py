@@ -1,8 +1,8 @@
-"""Visits counted by the hour: what comes, and its events.
+"""Views by the hour: the response and the event of each hour.
 
-Source: the vendor's document, "Device statistics". All four of year, month, day and hour are always asked for: a lone
-`day` would mean the weekday, and a lone `hour` the hour of the day. Hours without data are left out; that they are
-absent is no measured zero, and so no event.
+Source: the vendor's document, "Device statistics". Requests always have year, month, day and hour: alone, `day` would
+mean the weekday, and `hour` the hour of the day. The vendor omits hours without data. Such an hour has no event, since
+a missing row is not a measured zero.
 """
 
 import struct
@@ -15,34 +15,43 @@ import msgspec
 from msgspec import Meta, Raw, Struct, structs
 
 from collector.alignment import Periods
-from collector.instants import Timestamp, format_ms, to_ms
+from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
-from collector.vendors.leniency import decode_answer, decode_record
+from collector.vendors.event_fields import (
+    EstimatedAgeGroup,
+    EstimatedGender,
+    PeriodEnd,
+    PeriodStart,
+    Revision,
+    Source,
+    UserId,
+)
+from collector.vendors.leniency import decode_record, decode_response
 from collector.vendors.seemetrix.wire import Integer
 from collector.vendors.vocabulary import AgeGroup, Gender
 
 HOUR = timedelta(hours=1)
 HOURS = Periods(ZoneInfo("UTC"), datetime(1970, 1, 1), HOUR)  # noqa: DTZ001 - local, of UTC
-ARRANGED = {"year": "1", "month": "1", "day": "1", "hour": "1"}
+GROUPING = {"year": "1", "month": "1", "day": "1", "hour": "1"}
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "sex": ("fl", "ml", "us"),
     "age": ("k", "m", "m2", "o", "u"),
     "movies": ("v", "va"),
     "intervals": ("ia",),
 }
-"""The counters that each parameter adds; with both `sex` and `age`, those of both together."""
+"""The fields that each parameter adds. `sex` and `age` together also add the fields of both combined."""
 FIELDS_VERSION = 1
-"""Of the lists of fields in `_key` and in the fingerprint, which is all counters."""
+"""The version of the lists of fields: the key is device and hour, the fingerprint all counts of `Hour`."""
 
 Number = Integer | float
 
-_WRITTEN = "%Y/%m/%d %H:%M:%S"
+_TIME_FORMAT = "%Y/%m/%d %H:%M:%S"
 _key = struct.Struct(">qq")
 _EVERY_DEVICE = -1
 
 
-class Unit(Struct, frozen=True):
-    """Which hour."""
+class HourOfYear(Struct, frozen=True):
+    """Year, month, day and hour."""
 
     y: Annotated[int, Meta(ge=1, le=9999)]
     m: Annotated[int, Meta(ge=1, le=12)]
@@ -51,9 +60,9 @@ class Unit(Struct, frozen=True):
 
 
 class Hour(Struct, frozen=True):
-    """An object of the answer: the counters of an hour."""
+    """A row: the counts of an hour."""
 
-    i: Unit
+    i: HourOfYear
     t: Integer
     fl: Integer | None = None
     ml: Integer | None = None
@@ -84,7 +93,7 @@ class Hour(Struct, frozen=True):
 
 
 class Statistics(Struct, frozen=True):
-    """The answer of `/statistics/user/<id>/` and `/statistics/device/<id>/`."""
+    """The response of `/statistics/user/<id>/` and `/statistics/device/<id>/`."""
 
     objects: list[Raw]
     total: Integer | None = None
@@ -92,39 +101,42 @@ class Statistics(Struct, frozen=True):
     max_date: str | None = None
 
 
-class Counted(NamedTuple):
-    """The counters of an hour, of one device or of all."""
+class DeviceHour(NamedTuple):
+    """The counts of an hour, of one device or of all."""
 
     device_id: int | None
     hour: Hour
 
 
 class DemographicsV1(Struct, frozen=True, kw_only=True):
-    """How many of one gender and one age group."""
+    """The views of one gender and one age group."""
 
-    gender: Annotated[Gender, Meta(description="What the camera took the persons for.")]
-    age_group: Annotated[AgeGroup, Meta(description="What the camera took the persons for.")]
-    views: Annotated[int, Meta(description="How many views.")]
+    gender: EstimatedGender
+    age_group: EstimatedAgeGroup
+    views: Annotated[int, Meta(description="Number of views.")]
 
 
-_Views = Annotated[int | None, Meta(description="How many views; null where it was not asked for, or not said.")]
+_Views = Annotated[int | None, Meta(description="Number of views; null if not requested, or if the vendor sends none.")]
 
 
 class StatisticsV1(Struct, frozen=True, kw_only=True):
-    """The views of one hour, of one device or of all: published when the hour is over, and when it changes later."""
+    """The views of one hour, of one device or of all devices. Published after the hour, and when they change later."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/statistics/0`: unique, and stable.")]
+    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/statistics/0`: unique and stable.")]
     record_id: Annotated[
-        str, Meta(description="`user/<user>/<hour>` or `device/<device>/<hour>`: the same for every revision.")
+        str,
+        Meta(description="`user/<user>/<hour>` or `device/<device>/<hour>`: equal for all revisions of the record."),
     ]
-    revision: Annotated[int, Meta(description="Counts the versions of the record, from 0; the highest counts.", ge=0)]
-    source: Annotated[str, Meta(description="The source's name in the collector's configuration.")]
-    user_id: Annotated[int, Meta(description="The vendor's number of the user.")]
-    device_id: Annotated[int | None, Meta(description="The vendor's number of the device; null for all of the user's.")]
-    period_start: Annotated[Timestamp, Meta(description="Begin of the hour, UTC.")]
-    period_end: Annotated[Timestamp, Meta(description="Its end, UTC, itself not in it.")]
-    resolution: Annotated[str, Meta(description="How long the period is: `1h`.")]
-    views: Annotated[int, Meta(description="How many views, of everybody.")]
+    revision: Revision
+    source: Source
+    user_id: UserId
+    device_id: Annotated[
+        int | None, Meta(description="The vendor's number of the device; null for all devices of the user.")
+    ]
+    period_start: PeriodStart
+    period_end: PeriodEnd
+    resolution: Annotated[str, Meta(description="Length of the period: `1h`.")]
+    views: Annotated[int, Meta(description="Number of all views.")]
     female: _Views
     male: _Views
     gender_unknown: _Views
@@ -135,14 +147,17 @@ class StatisticsV1(Struct, frozen=True, kw_only=True):
     age_unknown: _Views
     demographics: Annotated[
         Sequence[DemographicsV1] | None,
-        Meta(description="Views by gender and age group; null where they were not asked for, or not said."),
+        Meta(description="Views by gender and age group; null if not requested, or if the vendor sends none."),
     ]
-    movie_views: Annotated[int | float | None, Meta(description="The vendor's `v`: views of movies.")]
+    movie_views: Annotated[int | float | None, Meta(description="Views of movies, the vendor's field `v`.")]
     movie_views_average: Annotated[
-        int | float | None, Meta(description="The vendor's `va`, as it comes: its document does not explain it.")
+        int | float | None, Meta(description="The vendor's field `va`, unchanged. Its document does not explain it.")
     ]
     interval_average: Annotated[
-        int | float | None, Meta(description="The vendor's `ia`, of view durations, as it comes: it is not explained.")
+        int | float | None,
+        Meta(
+            description="The vendor's field `ia` about durations of views, unchanged. Its document does not explain it."
+        ),
     ]
 
 
@@ -156,18 +171,21 @@ _decode_statistics = msgspec.json.Decoder(Statistics).decode
 _decode_hour = msgspec.json.Decoder(Hour).decode
 
 
-def answer(body: bytes) -> Statistics:
-    """Raises msgspec.DecodeError, also when there are not as many objects as it says."""
-    told = decode_answer(body, _decode_statistics)
-    if told.total is not None and told.total != len(told.objects):
-        raise msgspec.DecodeError(f"it says that it has {told.total} objects, and has {len(told.objects)}")
-    return told
+def decode(body: bytes) -> Statistics:
+    """Decode the response; its rows are not decoded yet.
+
+    Raises msgspec.DecodeError, also if the response does not have as many rows as its total states.
+    """
+    statistics = decode_response(body, _decode_statistics)
+    if statistics.total is not None and statistics.total != len(statistics.objects):
+        raise msgspec.DecodeError(f"`total` is {statistics.total}, but there are {len(statistics.objects)} objects")
+    return statistics
 
 
-def read(told: Statistics, window: Window, device_id: int | None) -> Iterator[Record[Counted] | Reject]:
-    """The hours of a window, each whole. What begins outside of it is a part of an hour, and is left out."""
-    earliest, latest = _moment(told.min_date), _moment(told.max_date)
-    for row in told.objects:
+def read(statistics: Statistics, window: Window, device_id: int | None) -> Iterator[Record[DeviceHour] | Reject]:
+    """Decode the hours that start in the window; drop others, which the window only covers in part."""
+    earliest, latest = _parse_time(statistics.min_date), _parse_time(statistics.max_date)
+    for row in statistics.objects:
         found = _read(bytes(row), device_id, earliest, latest)
         if isinstance(found, Reject) or to_ms(window.start) <= found.start_ms < to_ms(window.end):
             yield found
@@ -175,41 +193,41 @@ def read(told: Statistics, window: Window, device_id: int | None) -> Iterator[Re
 
 def _read(
     row: bytes, device_id: int | None, earliest: datetime | None, latest: datetime | None
-) -> Record[Counted] | Reject:
+) -> Record[DeviceHour] | Reject:
     try:
         hour = decode_record(row, _decode_hour, Hour)
-        begin = datetime(hour.i.y, hour.i.m, hour.i.d, hour.i.h, tzinfo=UTC)
-        if (earliest is not None and begin + HOUR <= earliest) or (latest is not None and begin > latest):
-            raise ValueError("Outside of the answer's own min_date and max_date - at `$.i`")  # noqa: TRY301
+        start = datetime(hour.i.y, hour.i.m, hour.i.d, hour.i.h, tzinfo=UTC)
+        if (earliest is not None and start + HOUR <= earliest) or (latest is not None and start > latest):
+            raise ValueError("Outside min_date and max_date of the response - at `$.i`")  # noqa: TRY301
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         return Reject(row, str(error), None if device_id is None else str(device_id))
-    begin_ms = to_ms(begin)
+    start_ms = to_ms(start)
     return Record(
-        key=b"seemetrix.statistics" + _key.pack(_EVERY_DEVICE if device_id is None else device_id, begin_ms),
+        key=b"seemetrix.statistics" + _key.pack(_EVERY_DEVICE if device_id is None else device_id, start_ms),
         fingerprint=msgspec.msgpack.encode(structs.astuple(hour)[1:]),
-        start_ms=begin_ms,
-        end_ms=begin_ms + HOUR // timedelta(milliseconds=1),
-        vendor_local_s=begin_ms // 1000,
-        payload=Counted(device_id, hour),
+        start_ms=start_ms,
+        end_ms=start_ms + HOUR // timedelta(milliseconds=1),
+        vendor_local_s=start_ms // 1000,
+        payload=DeviceHour(device_id, hour),
     )
 
 
-def _moment(written: str | None) -> datetime | None:
-    """As statistics write times; one that cannot be read says nothing."""
+def _parse_time(text: str | None) -> datetime | None:
+    """The instant; None for one that is missing or malformed."""
     try:
-        return None if written is None else datetime.strptime(written, _WRITTEN).replace(tzinfo=UTC)
+        return None if text is None else datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def explode(record: Record[Counted], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
-    """The hour's event."""
+def explode(record: Record[DeviceHour], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
+    """Yield the hour's event."""
     device_id, hour = record.payload
     event_id, start = f"{digest}/statistics/0", format_ms(record.start_ms)
-    whose = f"user/{user}" if device_id is None else f"device/{device_id}"
+    owner = f"user/{user}" if device_id is None else f"device/{device_id}"
     data = StatisticsV1(
         event_id=event_id,
-        record_id=f"{whose}/{start}",
+        record_id=f"{owner}/{start}",
         revision=revision,
         source=source,
         user_id=user,
@@ -232,10 +250,11 @@ def explode(record: Record[Counted], digest: str, revision: int, source: str, us
         interval_average=hour.ia,
     )
     key = str(user if device_id is None else device_id)
-    yield Event(STATISTICS, event_id, f"{whose}/statistics/{start}", start, key, data)
+    yield Event(STATISTICS, event_id, f"{owner}/statistics/{start}", start, key, data)
 
 
 def _demographics(hour: Hour) -> Sequence[DemographicsV1] | None:
+    """The counts that the response has for both gender and age."""
     found = [
         DemographicsV1(gender=gender, age_group=age_group, views=views)
         for letter, gender in _GENDERS.items()

@@ -1,13 +1,14 @@
-"""The streams of a Seemetrix source: what each asks for. What comes is for the modules that they are named after."""
+"""The streams of a Seemetrix source: the requests of each. The module of the same name decodes its responses."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from collector.alignment import Alignment
 from collector.errors import NotFound, RetryLater, Split
 from collector.instants import SECOND, to_ms
-from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
+from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
 from collector.vendors.http import Http, Response
@@ -16,12 +17,12 @@ from collector.vendors.seemetrix.client import (
     BREAKDOWN,
     COUNTERS,
     DEVICES,
-    OBJECTS_A_PAGE,
+    OBJECTS_PER_PAGE,
     RAW_DATA,
     STATISTICS_OF_DEVICE,
     STATISTICS_OF_USER,
     Client,
-    decoded,
+    decode_body,
 )
 from collector.vendors.seemetrix.settings import (
     BreakdownSettings,
@@ -31,180 +32,156 @@ from collector.vendors.seemetrix.settings import (
     SessionsSettings,
     StatisticsSettings,
 )
+from collector.vendors.source import StreamSettings
 
 P = TypeVar("P")
 
 
-class Sessions:
-    """The stream `sessions`: raw data, a request for each of the device_ids or one for all devices."""
+class SeemetrixStream(Stream[P]):
+    """What all streams of Seemetrix share. The `name` of a subclass is that of its field in `settings.Streams`."""
+
+    selection = "every device"
+    oversize_advice = "raise max_response_bytes, or split the source into several with device_ids"
+
+    def __init__(self, client: Client, settings: StreamSettings, alignment: Alignment | None = None) -> None:
+        self._client = client
+        self.source = client.source
+        self.account = client.settings.account
+        self.policy = settings.policy(client.settings.until, alignment)
+
+
+class Sessions(SeemetrixStream[wire.Session]):
+    """Raw data: one request for all devices, or one for each of the device_ids."""
 
     name = "sessions"
     dedup_mode = DedupMode.VERSIONED
     fields_version = wire.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    event_types: Sequence[EventType] = events.TYPES
+    event_types = events.TYPES
+
+    def __init__(self, client: Client, settings: SessionsSettings) -> None:
+        super().__init__(client, settings)
+        self.selection = client.selection
 
     @staticmethod
     def sequence_of(record: Record[wire.Session]) -> tuple[int, int]:
         return record.payload.d, record.payload.o
 
-    def __init__(self, client: Client, settings: SessionsSettings) -> None:
-        self._client = client
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until)
-        self.selection = client.selection
-
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[wire.Session], None]:
-        """An answer for each device. Which sessions a window selects is unstated, so whatever comes is passed on."""
+        """Yield all rows: the vendor's document does not state which sessions a window selects."""
         for device in self._client.devices:
             query = _bounds(window.start, window.end)
             if device is not None:
                 query["device_id"] = str(device)
             with await self._client.get(RAW_DATA, query) as response:
-                raw = decoded(response, wire.rows)
-                yield _answer(response, wire.read(raw), len(raw))
+                raw = decode_body(response, wire.rows)
+                yield _result(response, wire.read(raw), len(raw))
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
         return events.explode_session(record, digest, number, self.source)
 
 
-class Devices:
-    """The stream `devices`: the list of devices as it is now."""
+class Devices(SeemetrixStream[devices.KnownDevice]):
+    """The present list of devices."""
 
     name = "devices"
     dedup_mode = DedupMode.LATEST
     fields_version = devices.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = devices.TYPES
+    event_types = devices.TYPES
 
     def __init__(self, client: Client, settings: DevicesSettings) -> None:
-        self._client = client
-        self._private = settings.include_private
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until)
-        self.selection = "every device"
+        super().__init__(client, settings)
+        self._include_private = settings.include_private
 
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[devices.Known], None]:
-        """The devices as they are at the end of the window."""
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[devices.KnownDevice], None]:
+        """Yield the list; its devices are seen at the end of the window."""
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
-            told = decoded(response, devices.answer)
-            records = devices.read(told, seen_ms, private=self._private)
+            listed = decode_body(response, devices.decode)
+            records = devices.read(listed, seen_ms, include_private=self._include_private)
             gone = partial(devices.gone, seen_ms=seen_ms)
-            yield _answer(response, records, told.rows, gone, is_whole=told.is_whole)
+            yield _result(response, records, listed.rows, gone, is_whole=listed.is_whole)
 
-    def explode(self, record: Record[devices.Known], digest: str, number: int) -> Iterator[Event]:
+    def explode(self, record: Record[devices.KnownDevice], digest: str, number: int) -> Iterator[Event]:
         return devices.explode(record, digest, number, self.source)
 
 
-class Counters:
-    """The stream `counters`: the account's counters as they are now."""
+class Counters(SeemetrixStream[counters.Counters]):
+    """The present counters of the account."""
 
     name = "counters"
     dedup_mode = DedupMode.LATEST
     fields_version = counters.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = counters.TYPES
-    selection = "every device"
+    event_types = counters.TYPES
 
     def __init__(self, client: Client, settings: CountersSettings) -> None:
-        self._client = client
-        self._user = client.settings.user_id
-        self._path, self._other = COUNTERS
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until)
+        super().__init__(client, settings)
+        self._path, self._other_path = COUNTERS
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[counters.Counters], None]:
-        """The counters as they are at the end of the window."""
+        """Yield the counters; they are seen at the end of the window."""
         with await self._get() as response:
-            record = decoded(response, lambda body: counters.read(body, to_ms(window.end)))
+            record = decode_body(response, lambda body: counters.read(body, to_ms(window.end)))
             self._client.telemetry.counters(counters.gauges(record.payload))
-            yield _answer(response, (record,), 1)
+            yield _result(response, (record,), 1)
 
     async def _get(self) -> Response:
-        """The document writes this path alone without a slash at its end: if that is not found, with one."""
+        """Only this path is documented without a trailing slash. If it is not found, try it with one."""
         try:
             return await self._client.get(self._path, {})
         except NotFound:
-            response = await self._client.get(self._other, {})
-            self._path, self._other = self._other, self._path
+            response = await self._client.get(self._other_path, {})
+            self._path, self._other_path = self._other_path, self._path
             return response
 
     def explode(self, record: Record[counters.Counters], digest: str, number: int) -> Iterator[Event]:
-        return counters.explode(record, digest, number, self.source, self._user)
+        return counters.explode(record, digest, number, self.source, self._client.settings.user_id)
 
 
-class Statistics:
-    """The stream `statistics`: views by the hour, of each of the device_ids or of all devices together."""
+class Statistics(SeemetrixStream[statistics.DeviceHour]):
+    """Views by the hour, of all devices together or of each of the device_ids."""
 
     name = "statistics"
     dedup_mode = DedupMode.VERSIONED
     fields_version = statistics.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = statistics.TYPES
+    event_types = statistics.TYPES
 
     def __init__(self, client: Client, settings: StatisticsSettings) -> None:
-        self._client = client
-        self._user = client.settings.user_id
-        self._wanted = {name: "1" for name, wanted in settings.extras.items() if wanted}
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, statistics.HOURS)
+        super().__init__(client, settings, statistics.HOURS)
+        self._extras = {name: "1" for name, is_wanted in settings.extras.items() if is_wanted}
         self.selection = client.selection
 
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[statistics.Counted], None]:
-        """An answer for each device."""
-        query = {**_bounds(window.start, window.end - SECOND), **statistics.ARRANGED, **self._wanted}
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[statistics.DeviceHour], None]:
+        """Yield a result for each device."""
+        query = {**_bounds(window.start, window.end - SECOND), **statistics.GROUPING, **self._extras}
         for device in self._client.devices:
             path = STATISTICS_OF_USER if device is None else STATISTICS_OF_DEVICE.format(device_id=device)
             with await self._client.get(path, query) as response:
-                told = decoded(response, statistics.answer)
-                yield _answer(response, statistics.read(told, window, device), len(told.objects))
+                decoded = decode_body(response, statistics.decode)
+                yield _result(response, statistics.read(decoded, window, device), len(decoded.objects))
 
-    def explode(self, record: Record[statistics.Counted], digest: str, number: int) -> Iterator[Event]:
-        return statistics.explode(record, digest, number, self.source, self._user)
+    def explode(self, record: Record[statistics.DeviceHour], digest: str, number: int) -> Iterator[Event]:
+        return statistics.explode(record, digest, number, self.source, self._client.settings.user_id)
 
 
-class Breakdown:
-    """The stream `breakdown`: a tree of views for each period, of each of the device_ids or of all devices."""
+class Breakdown(SeemetrixStream[breakdown.Group]):
+    """A tree of views for each period, of all devices or of each of the device_ids."""
 
     name = "breakdown"
     dedup_mode = DedupMode.VERSIONED
     fields_version = breakdown.FIELDS_VERSION
-    former = None
-    max_clock_offset = timedelta(0)
-    zone = UTC
-    sequence_of = None
-    event_types: Sequence[EventType] = breakdown.TYPES
+    event_types = breakdown.TYPES
 
     def __init__(self, client: Client, settings: BreakdownSettings) -> None:
-        self._client = client
-        self._levels = settings.levels
         self._alignment = settings.alignment
+        super().__init__(client, settings, self._alignment)
+        self._levels = settings.levels
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
         self._common = breakdown.Common(client.source, client.settings.user_id, settings.resolution, date_format)
-        self.source = client.source
-        self.account: Account = client.settings.account
-        self.policy: Policy = settings.policy(client.settings.until, self._alignment)
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Found], None]:
-        """An answer for each device and period; its pages are one answer."""
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Group], None]:
+        """Yield a result for each period and device, with the rows of all its pages."""
         start = window.start
         while start < window.end:
             period = Window(start, self._alignment.after(start))
@@ -212,49 +189,47 @@ class Breakdown:
                 yield await self._tree(period, device)
             start = period.end
 
-    async def _tree(self, period: Window, device: int | None) -> FetchResult[breakdown.Found]:
+    async def _tree(self, period: Window, device: int | None) -> FetchResult[breakdown.Group]:
         path = BREAKDOWN + "".join(f"{level}/" for level in self._levels)
         query = _bounds(period.start, period.end - SECOND) | self._query
         if device is not None:
             query["d"] = str(device)
-        paged = self._levels[0] in breakdown.PAGED
-        most = self._client.settings.max_response_bytes
+        is_paged = self._levels[0] in breakdown.PAGED
+        max_bytes = self._client.settings.max_response_bytes
         rows: list[bytes] = []
-        size, took, first, page, pages = 0, timedelta(0), None, 0, 1
+        size, took, vendor_now, page, pages = 0, timedelta(0), None, 0, 1
         while page < pages:
-            if paged:
-                query |= {"page": str(page), "obj_in_page": str(OBJECTS_A_PAGE)}
+            if is_paged:
+                query |= {"page": str(page), "obj_in_page": str(OBJECTS_PER_PAGE)}
             with await self._client.get(path, query) as response:
-                told = decoded(response, breakdown.answer)
-                size, took, first = size + len(response.body), took + response.took, first or response.vendor_now
-                nodes = breakdown.children(told)
-            if told.page not in (None, page):
-                raise RetryLater(f"page {page} was asked for, and page {told.page} came")
-            if size > most:
-                raise Split(f"pages of more than max_response_bytes ({most}) in all")
+                tree = decode_body(response, breakdown.decode)
+                size, took = size + len(response.body), took + response.took
+                vendor_now = vendor_now or response.vendor_now
+                nodes = breakdown.children(tree)
+            if tree.page not in (None, page):
+                raise RetryLater(f"page {tree.page} was sent instead of page {page}", code="wrong_page")
+            if size > max_bytes:
+                raise Split(f"the pages together exceed max_response_bytes ({max_bytes})", code="response_too_large")
             rows += nodes
-            page, pages = page + 1, (told.pages_total or 1) if paged and nodes else 0
-        return FetchResult(breakdown.read(rows, period, self._levels, device), len(rows), size, took, first)
+            page, pages = page + 1, (tree.pages_total or 1) if is_paged and nodes else 0
+        records = breakdown.read(rows, period, self._levels, device)
+        return FetchResult(records, len(rows), size, took, vendor_now)
 
-    def explode(self, record: Record[breakdown.Found], digest: str, number: int) -> Iterator[Event]:
+    def explode(self, record: Record[breakdown.Group], digest: str, number: int) -> Iterator[Event]:
         return breakdown.explode(record, digest, number, self._common)
 
 
-KINDS: Mapping[str, Callable[[Client, Any], Stream[Any]]] = {
-    "sessions": Sessions,
-    "devices": Devices,
-    "counters": Counters,
-    "statistics": Statistics,
-    "breakdown": Breakdown,
-}
+STREAMS: Mapping[str, type[SeemetrixStream[Any]]] = {each.name: each for each in SeemetrixStream.__subclasses__()}
+"""The streams of this module, by name."""
 
 
 def streams(source: str, settings: SeemetrixSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
+    """The configured streams of a source."""
     client = Client(source, settings, http, telemetry)
-    return [KINDS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
+    return [STREAMS[name](client, chosen) for name, chosen in settings.streams.chosen.items()]
 
 
-def _answer(
+def _result(
     response: Response,
     records: Iterable[Record[P] | Reject],
     rows: int,
@@ -262,15 +237,15 @@ def _answer(
     *,
     is_whole: bool = True,
 ) -> FetchResult[P]:
-    """What one response says."""
+    """The result of one response."""
     return FetchResult(records, rows, len(response.body), response.took, response.vendor_now, gone, is_whole)
 
 
 def _bounds(first: datetime, last: datetime) -> dict[str, str]:
-    """UTC, since every request says `tzo=0`: whatever "local" means, both readings agree."""
-    return {"b": _written(first), "e": _written(last), "tzo": "0"}
+    """The arguments for a window. With `tzo=0`, the document's "local time" and UTC are the same."""
+    return {"b": _format(first), "e": _format(last), "tzo": "0"}
 
 
-def _written(instant: datetime) -> str:
-    """As the vendor's document wants it; UTC, since every request says `tzo=0`."""
+def _format(instant: datetime) -> str:
+    """As the vendor's document requires."""
     return instant.strftime("%Y/%m/%d %H:%M:%S")

@@ -1,4 +1,4 @@
-"""What Seemetrix sends, typed. Each level has its own struct: `d`, `a`, `i`, `e`, `s`, `o` mean other things on each.
+"""The structs of Seemetrix's raw data. Each level has its own: `d`, `a`, `i`, `e`, `s`, `o` differ in meaning.
 
 Source of every field: the vendor's REST API document, "Raw data".
 """
@@ -13,15 +13,15 @@ from msgspec import Meta, Raw, Struct
 
 from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
-from collector.vendors.leniency import decode_answer, decode_record
+from collector.vendors.leniency import decode_record, decode_response
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Milliseconds = Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)]
-"""A duration; ten years at most, so that no sum of a record's leaves the calendar."""
+"""A duration; at most ten years, so that the sum of a record's durations does not exceed the calendar."""
 
 FIELDS_VERSION = 1
-"""Of the lists of fields in `_key` and `_fingerprint`."""
+"""The version of the lists of fields in the key and in `_fingerprint`."""
 
 
 class Attention(Struct, frozen=True, gc=False):
@@ -39,7 +39,7 @@ class Mood(Struct, frozen=True, gc=False):
 
 
 class Play(Struct, frozen=True, gc=False):
-    """A movie that was played during the session; `s` is its start relative to the session's."""
+    """A movie that was played during the session; `s` is its start relative to that of the session."""
 
     d: Milliseconds
     i: Integer
@@ -47,7 +47,7 @@ class Play(Struct, frozen=True, gc=False):
 
 
 class Session(Struct, frozen=True, gc=False):
-    """From the moment a face is detected until it is lost. Times are UTC: they are asked for with `tzo=0`."""
+    """From the detection of a face to its loss. Times are in UTC, since requests have `tzo=0`."""
 
     d: Identifier
     o: Identifier
@@ -62,19 +62,19 @@ class Session(Struct, frozen=True, gc=False):
 
 
 class RawData(Struct, frozen=True):
-    """The answer of `/statistics/user/<id>/raw/data/`."""
+    """The response of `/statistics/user/<id>/raw/data/`."""
 
     objects: list[Raw]
 
 
 class _Named(Struct, frozen=True):
-    """As much of a broken session, or of a device, as names the device."""
+    """The part of a malformed session, or of a device, that names the device."""
 
     d: Identifier
 
 
 class Devices(Struct, frozen=True):
-    """The answer of `/user/<id>/devices/`, as far as it names the devices."""
+    """The part of the response of `/user/<id>/devices/` that names the devices."""
 
     online: tuple[_Named, ...]
     offline: tuple[_Named, ...]
@@ -89,23 +89,24 @@ _key = struct.Struct(">qqq")
 
 
 def rows(body: bytes) -> list[Raw]:
-    """The rows of an answer, not decoded yet. Raises msgspec.DecodeError when it is no answer at all."""
-    return decode_answer(body, _decode_raw_data).objects
+    """The rows of a response, not decoded yet. Raises msgspec.DecodeError for a body that is not a response."""
+    return decode_response(body, _decode_raw_data).objects
 
 
 def device_ids(body: bytes) -> set[int]:
-    """Every device of the account. Raises msgspec.DecodeError."""
-    devices = decode_answer(body, _decode_devices)
+    """The ids of all devices of the account. Raises msgspec.DecodeError."""
+    devices = decode_response(body, _decode_devices)
     return {device.d for group in (devices.online, devices.offline, devices.frozen) for device in group}
 
 
 def read(raw: list[Raw]) -> Iterator[Record[Session] | Reject]:
+    """Decode the rows; a malformed one is a reject."""
     for row in raw:
         yield read_session(bytes(row))
 
 
 def read_session(row: bytes) -> Record[Session] | Reject:
-    """One session, or why it is none."""
+    """Decode one row."""
     try:
         session = decode_record(row, _decode_session, Session)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
@@ -114,7 +115,7 @@ def read_session(row: bytes) -> Record[Session] | Reject:
     if not MIN_MS <= end_ms <= MAX_MS:
         return Reject(row, "outside the years 1 to 9999 - at `$.e`", str(session.d))
     if not _in_calendar(session, start_ms):
-        return Reject(row, "its intervals leave the years 1 to 9999 - at `$.b`", str(session.d))
+        return Reject(row, "an interval is outside the years 1 to 9999 - at `$.b`", str(session.d))
     return Record(
         key=b"seemetrix.session" + _key.pack(session.d, session.o, _microseconds(session.b)),
         fingerprint=_fingerprint(session, end_ms),
@@ -140,6 +141,7 @@ def _fingerprint(session: Session, end_ms: int) -> bytes:
 
 
 def _in_calendar(session: Session, start_ms: int) -> bool:
+    """Whether all intervals are in the years 1 to 9999."""
     attentions = sum(attention.d for attention in session.at or ())
     moods = sum(mood.d for mood in session.em or ())
     plays = session.v or ()

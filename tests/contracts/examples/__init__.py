@@ -1,7 +1,7 @@
-"""One real message of each type.
+"""An example message of each type.
 
-A type gets its example by an entry in EXAMPLES of its vendor's file here; one entry serves every type that comes out of
-it. Where a vendor's document shows no answer, take one of the simulator's.
+To add one, add an entry to EXAMPLES of the vendor's file here. One entry is enough for all types of its events. If the
+vendor's document shows no response, use one of the simulator's.
 """
 
 from collector.cloudevents import Message
@@ -10,7 +10,7 @@ from tests.contracts.examples.example import published
 
 
 def examples() -> dict[str, Message]:
-    """By the name of their type, the first of each."""
+    """The first message of each type, by the name of the type."""
     found: dict[str, Message] = {}
     for example in (*seemetrix.EXAMPLES, *quividi.EXAMPLES):
         for message in published(example):

@@ -1,4 +1,4 @@
-"""What the vendors' documents show, through the code that reads and publishes it."""
+"""Messages from documented responses, through the code that decodes and publishes them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,12 @@ from collector.cloudevents import Message
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.pipeline.message import Origin, of_event, of_reject, record_digest
 
-ASKED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
-WINDOW = Window(ASKED_AT - timedelta(hours=1), ASKED_AT)
+REQUESTED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+WINDOW = Window(REQUESTED_AT - timedelta(hours=1), REQUESTED_AT)
 
 
 class Example(Struct, frozen=True):
-    """An answer to a stream, and what its records become: as in the stream's own `ask` and `explode`."""
+    """A stream's decoding of a response, and its `explode`."""
 
     origin: Origin
     dedup_mode: DedupMode
@@ -24,11 +24,11 @@ class Example(Struct, frozen=True):
 
 
 def published(example: Example) -> Iterator[Message]:
-    """As the daemon does, of what it never saw before."""
+    """Yield the messages that the daemon publishes for new records."""
     origin = example.origin
     for record in example.records():
         if isinstance(record, Reject):
-            yield of_reject(record, origin, window=WINDOW, seen_at=ASKED_AT, reason="malformed")
+            yield of_reject(record, origin, window=WINDOW, seen_at=REQUESTED_AT, reason="malformed")
         else:
             digest = record_digest(example.dedup_mode, record, 0)
             yield from (of_event(event, origin) for event in example.explode(record, digest, 0))

@@ -1,4 +1,4 @@
-"""Quividi's: every type of export has rows of its own, which know how they are read and what becomes of them."""
+"""The examples of Quividi."""
 
 from functools import partial
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 from collector.pipeline.message import Origin
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.rows import Finest, Rows
+from collector.vendors.quividi.rows import FinestRows, Rows
 from tests.contracts.examples.example import Example
 from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_ANSWER, PARIS
-from tests.vendors.quividi.test_contents import ANSWER
+from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
+from tests.vendors.quividi.test_contents import APC_RESPONSE
 
 SOURCE = "airport"
 
 
-def example(stream: str, rows: Rows[Any], answer: bytes) -> Example:
+def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
     return Example(
         Origin("quividi", SOURCE, stream),
         rows.dedup_mode,
-        lambda: rows.read(wire.rows(wire.answer(answer)) or (), *aggregated.YEAR),
+        lambda: rows.read(wire.rows(wire.decode_export(response)) or (), *aggregated.YEAR),
         partial(rows.explode, source=SOURCE),
     )
 
 
 EXAMPLES = (
-    example("viewers", Finest(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_ANSWER),
-    example("viewers_apc", Finest(PARIS, read_viewer_apc, events.explode_viewer_apc), ANSWER),
-    *(example(stream, aggregated.aggregates(stream), answer) for stream, answer in aggregated.EXAMPLES.items()),
+    example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_RESPONSE),
+    example("viewers_apc", FinestRows(PARIS, read_viewer_apc, events.explode_viewer_apc), APC_RESPONSE),
+    *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
 )

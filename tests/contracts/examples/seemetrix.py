@@ -1,4 +1,4 @@
-"""Seemetrix's, and a dead letter."""
+"""The examples of Seemetrix, and a dead letter."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -8,12 +8,12 @@ from collector.model import DedupMode, Window
 from collector.pipeline.message import Origin
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
-from tests.contracts.examples.example import ASKED_AT, Example
+from tests.contracts.examples.example import REQUESTED_AT, Example
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA, row
 
 SOURCE, USER = "mall", 371
-SEEN_MS = to_ms(ASKED_AT)
+SEEN_MS = to_ms(REQUESTED_AT)
 HALF_A_YEAR = Window(datetime(2016, 12, 1, tzinfo=UTC), datetime(2017, 6, 1, tzinfo=UTC))
 TWO_DAYS = Window(datetime(2017, 9, 12, 12, tzinfo=UTC), datetime(2017, 9, 14, 12, tzinfo=UTC))
 LEVELS = ("devices", "dates", "emotions")
@@ -28,7 +28,7 @@ EXAMPLES = (
     Example(
         Origin("seemetrix", SOURCE, "devices"),
         DedupMode.LATEST,
-        lambda: devices.read(devices.answer(documented.DEVICES), SEEN_MS, private=False),
+        lambda: devices.read(devices.decode(documented.DEVICES), SEEN_MS, include_private=False),
         partial(devices.explode, source=SOURCE),
     ),
     Example(
@@ -40,13 +40,13 @@ EXAMPLES = (
     Example(
         Origin("seemetrix", SOURCE, "statistics"),
         DedupMode.VERSIONED,
-        lambda: statistics.read(statistics.answer(documented.USER_STATISTICS), TWO_DAYS, None),
+        lambda: statistics.read(statistics.decode(documented.USER_STATISTICS), TWO_DAYS, None),
         partial(statistics.explode, source=SOURCE, user=USER),
     ),
     Example(
         Origin("seemetrix", SOURCE, "breakdown"),
         DedupMode.VERSIONED,
-        lambda: breakdown.read(breakdown.children(breakdown.answer(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
+        lambda: breakdown.read(breakdown.children(breakdown.decode(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
         partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
     ),
     Example(

@@ -1,4 +1,4 @@
-"""The vendor's own examples of aggregates, as strict JSON, and the way from an answer to what consumers see."""
+"""The examples of aggregates in the vendor's document, as strict JSON, and helpers from a response to events."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,12 +12,12 @@ from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates
-from collector.vendors.quividi.export_types import TABLE
-from tests.vendors.quividi.example import LEFT_OUT, PARIS
+from collector.vendors.quividi.settings import EXPORT_TYPES
+from tests.vendors.quividi.example import ABSENT, PARIS
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 
-# Their trailing commas and the `...` are left out, and Python's quotes are JSON's.
+# Trailing commas and `...` are removed, and Python's quotes replaced.
 VIEWERS_AGGREGATED = b"""{
     "state":"finished",
     "data":[
@@ -146,7 +146,7 @@ EXAMPLES = {
     "proof_of_play_by_location": PROOF_OF_PLAY_BY_LOCATION,
     "proof_of_play_by_site": PROOF_OF_PLAY_BY_SITE,
 }
-AGGREGATED = [name for name, kind in TABLE.items() if kind.is_aggregated]
+AGGREGATED = [name for name, kind in EXPORT_TYPES.items() if kind.is_aggregated]
 
 
 def local(text: str) -> datetime:
@@ -162,23 +162,23 @@ def aggregates(
     anchor: date = ANCHOR,
     zone: ZoneInfo = PARIS,
     *,
-    grouped: bool = False,
+    is_grouped: bool = False,
 ) -> Aggregates:
-    return Aggregates(stream, resolution, anchor, zone, grouped=grouped)
+    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, is_grouped=is_grouped)
 
 
-def found(of: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
-    return list(of.read(wire.rows(wire.answer(body)) or (), *bounds))
+def found(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
+    return list(rows.read(wire.rows(wire.decode_export(body)) or (), *bounds))
 
 
-def events(of: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Event]:
-    records = found(of, body, bounds)
+def events(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Event]:
+    records = found(rows, body, bounds)
     assert [] == [one for one in records if isinstance(one, Reject)]
-    return [event for one in records if isinstance(one, Record) for event in of.explode(one, DIGEST, 0, "mall")]
+    return [event for one in records if isinstance(one, Record) for event in rows.explode(one, DIGEST, 0, "mall")]
 
 
 def value(event: Event) -> dict[str, Any]:
-    """As a consumer sees it, and as its schema allows."""
+    """The decoded value. Fails if it is not valid by its schema."""
     got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
     schema = json_schema(event.type)
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(got)
@@ -186,28 +186,28 @@ def value(event: Event) -> dict[str, Any]:
 
 
 def row(stream: str, **changes: object) -> bytes:
-    """The first row of the stream's example with other fields."""
+    """The first row of the stream's example with changed fields."""
     fields = msgspec.json.decode(EXAMPLES[stream])["data"][0] | changes
-    return msgspec.json.encode({name: each for name, each in fields.items() if each is not LEFT_OUT})
+    return msgspec.json.encode({name: each for name, each in fields.items() if each is not ABSENT})
 
 
-def record(of: Aggregates, raw: bytes) -> Record[Aggregate]:
-    got = of.read_row(raw, *YEAR)
+def record(rows: Aggregates, raw: bytes) -> Record[Aggregate]:
+    got = rows.read_row(raw, *YEAR)
     assert isinstance(got, Record), got
     return got
 
 
-def reject(of: Aggregates, raw: bytes) -> Reject:
-    got = of.read_row(raw, *YEAR)
+def reject(rows: Aggregates, raw: bytes) -> Reject:
+    got = rows.read_row(raw, *YEAR)
     assert isinstance(got, Reject), got
     return got
 
 
-def told(stream: str, **changes: object) -> dict[str, Any]:
-    """What consumers see of such a row."""
-    return seen(aggregates(stream), row(stream, **changes))
+def event_value(stream: str, **changes: object) -> dict[str, Any]:
+    """The value of the event of such a row."""
+    return value_of(aggregates(stream), row(stream, **changes))
 
 
-def seen(of: Aggregates, raw: bytes) -> dict[str, Any]:
-    [event] = of.explode(record(of, raw), DIGEST, 0, "mall")
+def value_of(rows: Aggregates, raw: bytes) -> dict[str, Any]:
+    [event] = rows.explode(record(rows, raw), DIGEST, 0, "mall")
     return value(event)

@@ -1,15 +1,15 @@
-"""The vendor's own examples of finest viewers, as strict JSON, and viewers that differ from one in one thing."""
+"""The examples of finest viewers in the vendor's document, as strict JSON, and variants of them."""
 
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from collector.model import Record, Reject
-from collector.vendors.quividi.wire import Seen, read_viewer
+from collector.vendors.quividi.wire import LocatedViewer, read_viewer
 
 PARIS = ZoneInfo("Europe/Paris")
 
-# The document's curl examples, their trailing commas left out.
+# The document's curl examples, without trailing commas.
 STARTED = b'{"state": "started"}'
 IN_PROGRESS = b'{"state": "in_progress", "creation_date": "2016-08-25 15:22:35"}'
 
@@ -26,7 +26,7 @@ PRO = (
         "location_id":8264, "very_happy":null, "mustache":null, "beard":null
     }""",
 )
-PRO_ANSWER = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:24:18"}' % PRO
+PRO_RESPONSE = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:24:18"}' % PRO
 
 # The document's finest viewers of an expert account.
 EXPERT = (
@@ -42,9 +42,9 @@ EXPERT = (
         "beard":2
     }""",
 )
-EXPERT_ANSWER = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:18:53"}' % EXPERT
+EXPERT_RESPONSE = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:18:53"}' % EXPERT
 
-# The document's second viewer with contents: another name of the time, and a content looked at longer than it was seen.
+# The document's second viewer with contents: its start is `start_time`, and attention exceeds the dwell time.
 APC = b"""{
     "beard":1, "dwell_time":10, "start_time":"2018-01-14T09:21:54", "gender":2, "age":3, "age_value":40,
     "neutral":33.33333333333333, "mustache":1, "unhappy":0.0, "attention_time":5, "location_id":38918, "glasses":1,
@@ -59,23 +59,23 @@ APC = b"""{
     "happy":66.66666666666667
 }"""
 
-LEFT_OUT = object()
-"""As the value of a field: it is not there."""
+ABSENT = object()
+"""As the value of a field: the field is absent."""
 
 
 def row(**changes: object) -> bytes:
-    """The first expert viewer with other fields."""
+    """The first expert viewer with changed fields."""
     fields = msgspec.json.decode(EXPERT[0]) | changes
-    return msgspec.json.encode({name: value for name, value in fields.items() if value is not LEFT_OUT})
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not ABSENT})
 
 
-def record_of(raw: bytes, zone: ZoneInfo = PARIS) -> Record[Seen]:
+def record_of(raw: bytes, zone: ZoneInfo = PARIS) -> Record[LocatedViewer]:
     got = read_viewer(raw, zone)
     assert isinstance(got, Record), got
     return got
 
 
-def record(**changes: object) -> Record[Seen]:
+def record(**changes: object) -> Record[LocatedViewer]:
     return record_of(row(**changes))
 
 
@@ -85,6 +85,6 @@ def reject(**changes: object) -> Reject:
     return got
 
 
-def answer(*rows: bytes) -> bytes:
+def finished_export(*rows: bytes) -> bytes:
     """A finished export of these rows."""
     return b'{"state":"finished","data":[%b]}' % b",".join(rows)

@@ -1,4 +1,4 @@
-"""Windows of aggregates: every period of every place is asked for once and whole, also where clocks are set."""
+"""Windows of aggregates: each period is requested once and as a whole, also when clocks change."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -16,24 +16,24 @@ from tests.vendors.quividi.aggregated import aggregates
 from tests.vendors.quividi.example import PARIS
 
 SPRING, AUTUMN = datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)
-"""When clocks are set in Paris."""
+"""The clock changes in Paris."""
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
 STEPS = {"30m": timedelta(minutes=30), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 RESOLUTIONS = ["5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M"]
 
 
-def bounds(of: Aggregates, start: str, end: str) -> tuple[str, str]:
-    first, last = of.bounds(Window(*(datetime.fromisoformat(f"{text}Z") for text in (start, end))))
+def bounds(rows: Aggregates, start: str, end: str) -> tuple[str, str]:
+    first, last = rows.bounds(Window(*(datetime.fromisoformat(f"{text}Z") for text in (start, end))))
     return first.isoformat(), last.isoformat()
 
 
-def windows(of: Aggregates, around: datetime, lengths: list[int]) -> list[Window]:
-    """One after the other, each of so many cuts, from two days before on."""
-    cuts = [of.alignment.floor(around - timedelta(days=2))]
+def windows(rows: Aggregates, around: datetime, lengths: list[int]) -> list[Window]:
+    """Consecutive windows of these numbers of periods, from two days before."""
+    cuts = [rows.alignment.floor(around - timedelta(days=2))]
     for length in lengths:
         end = cuts[-1]
         for _ in range(length):
-            end = of.alignment.after(end)
+            end = rows.alignment.after(end)
         cuts.append(end)
     return [Window(*pair) for pair in pairwise(cuts)]
 
@@ -52,7 +52,7 @@ def windows(of: Aggregates, around: datetime, lengths: list[int]) -> list[Window
         ("1M", "2018-01-31T23:00:00", "2018-03-31T22:00:00", ("2018-02-01T00:00:00", "2018-03-31T23:59:59")),
     ],
 )
-def test_a_window_is_asked_for_from_its_local_begin_to_the_last_second_of_its_local_end(
+def test_bounds_are_the_first_and_last_local_second_of_the_window(
     resolution: str, start: str, end: str, expected: tuple[str, str]
 ) -> None:
     assert expected == bounds(aggregates("ots", resolution), start, end)
@@ -66,27 +66,27 @@ def test_a_window_is_asked_for_from_its_local_begin_to_the_last_second_of_its_lo
 @example(resolution="30m", place=(PARIS, AUTUMN), lengths=[1] * 100)
 @example(resolution="1h", place=(PARIS, AUTUMN), lengths=[1] * 60)
 @example(resolution="30m", place=(PARIS, SPRING), lengths=[1] * 100)
-def test_no_row_is_lost_or_doubled_where_clocks_are_set(
+def test_no_row_is_lost_or_repeated_when_clocks_change(
     resolution: str, place: tuple[ZoneInfo, datetime], lengths: list[int]
 ) -> None:
-    """A vendor fills all of local time with rows, that which is left out too, and sends partial ones at the edges."""
+    """The vendor sends rows for all local times, even skipped ones, and additional ones at the edges."""
     zone, around = place
-    of, step = aggregates("ots", resolution, zone=zone), STEPS[resolution]
-    asked = windows(of, around, lengths)
+    rows, step = aggregates("ots", resolution, zone=zone), STEPS[resolution]
+    requested = windows(rows, around, lengths)
     got: list[str] = []
-    for window in asked:
-        first, last = of.bounds(window)
-        begin = first - step
-        rows = []
-        while begin <= last + step:
-            told = {"location_id": 1, "period_start": begin.isoformat(), "ots_count": 1}
-            rows.append(msgspec.Raw(msgspec.json.encode(told)))
-            begin += step
-        got += [one.payload.start_local for one in of.read(rows, first, last) if isinstance(one, Record)]
-    begin, expected = of.bounds(asked[0])[0], []
-    while begin <= of.bounds(asked[-1])[1]:
-        expected.append(begin.isoformat())
-        begin += step
+    for window in requested:
+        first, last = rows.bounds(window)
+        start = first - step
+        raw = []
+        while start <= last + step:
+            row = {"location_id": 1, "period_start": start.isoformat(), "ots_count": 1}
+            raw.append(msgspec.Raw(msgspec.json.encode(row)))
+            start += step
+        got += [one.payload.start_local for one in rows.read(raw, first, last) if isinstance(one, Record)]
+    start, expected = rows.bounds(requested[0])[0], []
+    while start <= rows.bounds(requested[-1])[1]:
+        expected.append(start.isoformat())
+        start += step
 
     assert expected == got
 
@@ -98,29 +98,29 @@ def test_no_row_is_lost_or_doubled_where_clocks_are_set(
     zone=st.sampled_from([PARIS, LORD_HOWE, ZoneInfo("America/Sao_Paulo"), ZoneInfo("Asia/Kathmandu")]),
     length=st.integers(1, 5),
 )
-def test_windows_meet_and_their_bounds_lie_on_the_grid(
+def test_bounds_of_consecutive_windows_are_adjacent_and_aligned(
     resolution: str, day: int, moment: datetime, zone: ZoneInfo, length: int
 ) -> None:
-    of = aggregates("ots", resolution, date(2018, 1, day), zone)
-    one, other = (of.bounds(window) for window in windows(of, moment, [length, 1]))
+    rows = aggregates("ots", resolution, date(2018, 1, day), zone)
+    one, other = (rows.bounds(window) for window in windows(rows, moment, [length, 1]))
 
     assert SECOND == other[0] - one[1]
     assert one[0] < one[1] < other[0] < other[1]
-    assert of.alignment.is_start(one[0])
-    assert of.alignment.is_start(other[0])
+    assert rows.alignment.is_start(one[0])
+    assert rows.alignment.is_start(other[0])
 
 
-def test_a_day_that_begins_at_one_is_asked_for_from_midnight_on() -> None:
-    """As the clock was set in Brazil."""
-    of = aggregates("ots", "1d", zone=ZoneInfo("America/Sao_Paulo"))
+def test_a_day_that_starts_at_one_is_requested_from_midnight() -> None:
+    """As in Brazil."""
+    rows = aggregates("ots", "1d", zone=ZoneInfo("America/Sao_Paulo"))
 
     expected = ("2018-11-04T00:00:00", "2018-11-04T23:59:59")
-    assert expected == bounds(of, "2018-11-04T03:00:00", "2018-11-05T02:00:00")
-    assert "2018-11-03T23:59:59" == bounds(of, "2018-11-03T03:00:00", "2018-11-04T03:00:00")[1]
+    assert expected == bounds(rows, "2018-11-04T03:00:00", "2018-11-05T02:00:00")
+    assert "2018-11-03T23:59:59" == bounds(rows, "2018-11-03T03:00:00", "2018-11-04T03:00:00")[1]
 
 
 @pytest.mark.parametrize(
-    ("resolution", "grouped", "first", "last", "expected"),
+    ("resolution", "is_grouped", "first", "last", "expected"),
     [
         ("1h", False, "2018-01-29T00:00:00", "2018-01-29T23:59:59", 24),
         ("1h", True, "2018-01-29T00:00:00", "2018-01-29T23:59:59", 24 * 15),
@@ -128,11 +128,11 @@ def test_a_day_that_begins_at_one_is_asked_for_from_midnight_on() -> None:
         ("1M", False, "2018-01-01T00:00:00", "2018-12-31T23:59:59", 12),
     ],
 )
-def test_it_is_known_how_many_rows_there_will_be_of_a_location(
-    resolution: str, grouped: bool, first: str, last: str, expected: int
+def test_the_least_number_of_rows_is_predicted(
+    resolution: str, is_grouped: bool, first: str, last: str, expected: int
 ) -> None:
-    of = aggregates("viewers_aggregated", resolution, grouped=grouped)
+    rows = aggregates("viewers_aggregated", resolution, is_grouped=is_grouped)
     times = datetime.fromisoformat(first), datetime.fromisoformat(last)
 
-    assert expected == of.at_least(1, *times)
-    assert 7 * expected == of.at_least(7, *times)
+    assert expected == rows.min_rows(1, *times)
+    assert 7 * expected == rows.min_rows(7, *times)

@@ -1,11 +1,11 @@
-"""What consumers see of a row of numbers: the document's examples, field by field."""
+"""The events of the documented aggregates, field by field."""
 
 from typing import Any
 
 import pytest
 
 from collector.model import DedupMode
-from collector.vendors.quividi.export_types import TABLE
+from collector.vendors.quividi.settings import EXPORT_TYPES
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
     BY_DEMOGRAPHICS,
@@ -19,13 +19,13 @@ from tests.vendors.quividi.aggregated import (
 )
 
 HOUR = {"source": "mall", "revision": 0, "resolution": "1h", "utc_offset_s": 3600, "ambiguous": False}
-EVERYBODY: dict[str, Any] = {"gender": None, "gender_code": None, "age_group": None, "age_code": None}
+NOT_GROUPED: dict[str, Any] = {"gender": None, "gender_code": None, "age_group": None, "age_code": None}
 
 
-def of_hour(stream: str, place: dict[str, int], begin: str, more: str = "", **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-    """An event of an hour of the winter's 2018 in Paris."""
+def of_hour(stream: str, place: dict[str, int], start: str, more: str = "", **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """An event of an hour in Paris in the winter of 2018."""
     [number] = place.values()
-    day, hour = begin.split(" ")
+    day, hour = start.split(" ")
     return {
         "event_id": f"{DIGEST}/{stream}/0",
         "record_id": f"{number}/{day}T{hour}/1h{more}",
@@ -33,13 +33,13 @@ def of_hour(stream: str, place: dict[str, int], begin: str, more: str = "", **fi
         **place,
         "period_start": f"{day}T{int(hour[:2]) - 1:02d}:00:00.000Z",
         "period_end": f"{day}T{hour}.000Z",
-        "period_start_local": begin,
+        "period_start_local": start,
         "quality": "observed",
         **fields,
     }
 
 
-def test_the_documents_aggregated_viewers_become_these_events() -> None:
+def test_documented_aggregated_viewers() -> None:
     got = events(aggregates("viewers_aggregated"), EXAMPLES["viewers_aggregated"])
 
     place = {"location_id": 4636}
@@ -47,14 +47,14 @@ def test_the_documents_aggregated_viewers_become_these_events() -> None:
         of_hour(
             "viewers_aggregated",
             place,
-            begin,
-            **EVERYBODY,
+            start,
+            **NOT_GROUPED,
             watcher_count=watchers,
             dwell_ms=dwell_ms,
             attention_ms=attention_ms,
             conversion_percent=percent,
         )
-        for begin, watchers, dwell_ms, attention_ms, percent in (
+        for start, watchers, dwell_ms, attention_ms, percent in (
             ("2018-01-29 02:00:00", 1, 1200, 300, 11.11111111111111),
             ("2018-01-29 03:00:00", 0, 0, 0, 0.0),
             ("2018-01-29 04:00:00", 3, 8300, 2700, 27.272727272727273),
@@ -66,15 +66,15 @@ def test_the_documents_aggregated_viewers_become_these_events() -> None:
     assert "location/4636/viewers_aggregated/2018-01-29T02:00:00/1h" == first.subject
 
 
-def test_the_documents_viewers_by_demographics_become_these_events() -> None:
-    got = events(aggregates("viewers_aggregated", grouped=True), BY_DEMOGRAPHICS)
+def test_documented_viewers_by_demographics() -> None:
+    got = events(aggregates("viewers_aggregated", is_grouped=True), BY_DEMOGRAPHICS)
 
-    place, begin = {"location_id": 9876}, "2018-01-29 04:00:00"
+    place, start = {"location_id": 9876}, "2018-01-29 04:00:00"
     assert [
         of_hour(
             "viewers_aggregated",
             place,
-            begin,
+            start,
             "/1-3",
             gender="male",
             gender_code=1,
@@ -88,7 +88,7 @@ def test_the_documents_viewers_by_demographics_become_these_events() -> None:
         of_hour(
             "viewers_aggregated",
             place,
-            begin,
+            start,
             "/0-0",
             gender="unknown",
             gender_code=0,
@@ -103,7 +103,7 @@ def test_the_documents_viewers_by_demographics_become_these_events() -> None:
     assert "location/9876/viewers_aggregated/2018-01-29T04:00:00/1h/1-3" == got[0].subject
 
 
-def test_the_documents_ots_become_these_events() -> None:
+def test_documented_ots() -> None:
     got = events(aggregates("ots"), EXAMPLES["ots"])
 
     assert [
@@ -131,7 +131,7 @@ def test_the_documents_ots_become_these_events() -> None:
     assert ("1467", "location/1467/ots/2018-01-29T00:00:00/1h") == (got[0].key, got[0].subject)
 
 
-def test_the_documents_gate_becomes_these_events() -> None:
+def test_documented_gate() -> None:
     got = events(aggregates("gate"), EXAMPLES["gate"])
 
     assert [
@@ -141,17 +141,17 @@ def test_the_documents_gate_becomes_these_events() -> None:
             f"2018-01-19 {hour}:00:00",
             "/1",
             gate_id=1,
-            in_count=came,
-            out_count=went,
+            in_count=entered,
+            out_count=left,
             duration_ms=3_600_000,
         )
-        for hour, came, went in ((10, 8, 18), (11, 14, 36), (12, 16, 32))
+        for hour, entered, left in ((10, 8, 18), (11, 14, 36), (12, 16, 32))
     ] == [value(event) for event in got]
     assert ("quividi.gate", "quividi.gate.v1") == (got[0].type.topic, got[0].type.name)
     assert ("26549", "location/26549/gate/2018-01-19T10:00:00/1h/1") == (got[0].key, got[0].subject)
 
 
-def test_the_documents_proof_of_play_by_location_becomes_these_events() -> None:
+def test_documented_proof_of_play_by_location() -> None:
     got = events(aggregates("proof_of_play_by_location"), EXAMPLES["proof_of_play_by_location"])
 
     assert [
@@ -180,7 +180,7 @@ def test_the_documents_proof_of_play_by_location_becomes_these_events() -> None:
     assert "location/4636/proof_of_play_by_location/2018-01-29T02:00:00/1h/content%20one" == got[0].subject
 
 
-def test_the_documents_proof_of_play_by_site_becomes_these_events() -> None:
+def test_documented_proof_of_play_by_site() -> None:
     got = events(aggregates("proof_of_play_by_site"), EXAMPLES["proof_of_play_by_site"])
 
     assert [
@@ -209,10 +209,10 @@ def test_the_documents_proof_of_play_by_site_becomes_these_events() -> None:
     assert "site/178/proof_of_play_by_site/2018-01-29T02:00:00/1h/content%20one" == got[0].subject
 
 
-def test_the_documents_placeholder_is_no_data_and_its_neighbour_a_day_in_summer() -> None:
-    of = aggregates("ots", "1d")
+def test_documented_placeholder_and_day_in_summer_time() -> None:
+    rows = aggregates("ots", "1d")
     spring = local("2016-04-29T00:00:00"), local("2016-04-30T23:59:59")
-    day, placeholder = (value(event) for event in events(of, PLACEHOLDERS, spring))
+    day, placeholder = (value(event) for event in events(rows, PLACEHOLDERS, spring))
 
     common = {"event_id": f"{DIGEST}/ots/0", "source": "mall", "revision": 0, "location_id": 1234, "resolution": "1d"}
     common |= {"utc_offset_s": 7200, "ambiguous": False}
@@ -241,10 +241,10 @@ def test_the_documents_placeholder_is_no_data_and_its_neighbour_a_day_in_summer(
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)
-def test_every_aggregate_is_a_version_of_its_own_type(stream: str) -> None:
-    of = aggregates(stream)
-    [event, *_] = events(of, EXAMPLES[stream])
+def test_aggregates_are_versioned_and_have_the_declared_type(stream: str) -> None:
+    rows = aggregates(stream)
+    [event, *_] = events(rows, EXAMPLES[stream])
 
-    assert DedupMode.VERSIONED is of.dedup_mode
-    assert TABLE[stream].events == (event.type,)
+    assert DedupMode.VERSIONED is rows.dedup_mode
+    assert EXPORT_TYPES[stream].events == (event.type,)
     assert event.type.data is type(event.data)

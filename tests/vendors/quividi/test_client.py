@@ -1,4 +1,4 @@
-"""VidiCenter is asked exactly as its document says, and taken at its word only where it keeps to it."""
+"""Requests to VidiCenter are as its document requires, and rows become records."""
 
 from base64 import b64encode
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from tests.vendors.quividi.vidicenter import (
     TOKEN,
     USER,
     VidiCenter,
-    ask,
+    fetch_all,
     records,
     source,
     stream,
@@ -31,23 +31,23 @@ pytestmark = pytest.mark.anyio
 QUERY = "data_type=viewers&time_resolution=finest&start=2018-01-29T01:00:00&end=2018-01-29T01:59:59"
 
 
-async def asked_for(window: Window = HOUR, **settings: object) -> list[str]:
-    """Paths and queries as they stood on the wire."""
+async def requests_of(window: Window = HOUR, **settings: object) -> list[str]:
+    """The raw paths and queries of the requests for a window."""
     vendor = VidiCenter()
     async with viewers(vendor, **settings) as lobby:
-        await ask(lobby, window)
+        await fetch_all(lobby, window)
     return vendor.calls
 
 
-async def test_every_call_is_the_documents_to_the_letter_and_a_poll_is_the_same_call() -> None:
-    calls = await asked_for(locations=[8866, 1056, 8866])
+async def test_requests_are_as_documented_and_polls_repeat_them() -> None:
+    calls = await requests_of(locations=[8866, 1056, 8866])
 
     assert {f"/api/v1/data/?{QUERY}&locations=1056,8866"} == set(calls)
     assert len(calls) > 2
 
 
 @pytest.mark.parametrize(
-    ("timezone", "start", "end", "asked"),
+    ("timezone", "start", "end", "bounds"),
     [
         ("UTC", "2026-11-01T00:00:00", "2026-11-01T00:15:00", "start=2026-11-01T00:00:00&end=2026-11-01T00:14:59"),
         ("UTC", "2026-11-01T00:00:59", "2026-11-01T00:01:00", "start=2026-11-01T00:00:59&end=2026-11-01T00:00:59"),
@@ -71,34 +71,34 @@ async def test_every_call_is_the_documents_to_the_letter_and_a_poll_is_the_same_
         ),
     ],
 )
-async def test_a_window_is_asked_for_in_local_time_with_its_last_second(
-    timezone: str, start: str, end: str, asked: str
+async def test_a_window_is_requested_in_local_time_up_to_its_last_second(
+    timezone: str, start: str, end: str, bounds: str
 ) -> None:
     window = Window(*(datetime.fromisoformat(f"{text}+00:00") for text in (start, end)))
-    [call, *_] = await asked_for(window, timezone=timezone)
+    [call, *_] = await requests_of(window, timezone=timezone)
 
-    assert call.endswith(f"&{asked}&locations=1056")
+    assert call.endswith(f"&{bounds}&locations=1056")
 
 
-async def test_the_user_and_the_token_are_in_a_header_of_every_call() -> None:
+async def test_every_request_authenticates() -> None:
     seen: list[str | None] = []
     vendor = VidiCenter()
     vendor.users = {"jürgen": "tökän"}
 
     async def handler(request: web.BaseRequest) -> web.Response:
         seen.append(request.headers.get("Authorization"))
-        return await vendor.answer(request)
+        return await vendor.handle(request)
 
-    async with serving(handler) as url, http(vendor.clock) as asking:
-        await ask(stream(url, asking, None, username="jürgen", token="tökän"), HOUR)
+    async with serving(handler) as url, http(vendor.clock) as client:
+        await fetch_all(stream(url, client, None, username="jürgen", token="tökän"), HOUR)
 
     assert {"Basic " + b64encode("jürgen:tökän".encode()).decode()} == set(seen)
 
 
-async def test_many_locations_are_asked_about_once_each_in_urls_of_8_kib_at_most() -> None:
+async def test_many_locations_are_split_into_urls_below_8_kib() -> None:
     ids = list(range(100_000, 103_000))
 
-    calls = dict.fromkeys(await asked_for(locations=ids))
+    calls = dict.fromkeys(await requests_of(locations=ids))
 
     parts = [call.partition("&locations=")[2].split(",") for call in calls]
     assert list(map(str, ids)) == [number for part in parts for number in part]
@@ -107,8 +107,8 @@ async def test_many_locations_are_asked_about_once_each_in_urls_of_8_kib_at_most
     assert not [1 for one, other in pairwise(parts) if len(one) < len(other)]
 
 
-async def test_each_kind_of_selection_is_a_request_of_its_own() -> None:
-    calls = dict.fromkeys(await asked_for(locations=[2, 1], sites=[178], location_tags=[4], site_tags=[3]))
+async def test_each_selector_has_a_request_of_its_own() -> None:
+    calls = dict.fromkeys(await requests_of(locations=[2, 1], sites=[178], location_tags=[4], site_tags=[3]))
 
     path = f"/api/v1/data/?{QUERY}"
     assert [
@@ -119,63 +119,62 @@ async def test_each_kind_of_selection_is_a_request_of_its_own() -> None:
     ] == list(calls)
 
 
-async def test_the_rows_of_an_export_come_out_as_records_and_rejects() -> None:
+async def test_rows_are_decoded_into_records_and_rejects() -> None:
     rows = b"[" + b", ".join([EXPERT[0], PRO[0], row(gender="x"), row(gender=None, age=None, dwell_time=None)]) + b"]"
     vendor = VidiCenter()
     vendor.data = lambda _: rows
     async with viewers(vendor) as lobby:
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
-    assert [Record, Record, Reject, Record] == [type(one) for one in answer.records]
-    assert 4 == answer.rows
-    assert answer.size > len(rows)
+    assert [Record, Record, Reject, Record] == [type(one) for one in result.records]
+    assert 4 == result.rows
+    assert result.size > len(rows)
 
 
-async def test_a_viewer_is_passed_on_wherever_and_whenever_it_was() -> None:
+async def test_viewers_outside_the_window_are_kept() -> None:
     vendor = VidiCenter()
     vendor.data = lambda _: b"[" + b",".join(EXPERT) + b"]"
     async with viewers(vendor) as lobby:
-        answers = await ask(lobby, Window(START, START + timedelta(hours=1)))
+        results = await fetch_all(lobby, Window(START, START + timedelta(hours=1)))
 
-    assert 2 == len(records(answers))
+    assert 2 == len(records(results))
 
 
-async def test_every_part_of_a_selection_has_its_own_answer() -> None:
+async def test_each_selector_has_a_result_of_its_own() -> None:
     vendor = VidiCenter()
     vendor.data = lambda query: b"[" + (EXPERT[0] if "locations" in query else PRO[0] + b"," + PRO[1]) + b"]"
     async with viewers(vendor, sites=[178]) as lobby:
-        answers = await ask(lobby, HOUR)
+        results = await fetch_all(lobby, HOUR)
 
     assert [[8866], [8264, 8264]] == [
-        [one.payload.row.location_id for one in answer.records if isinstance(one, Record)] for answer in answers
+        [one.payload.row.location_id for one in result.records if isinstance(one, Record)] for result in results
     ]
 
 
-@pytest.mark.parametrize(("ahead_s", "expected_s"), [(0, 0), (3600, 0), (-40, -40)])
-async def test_the_answer_holds_what_the_vendor_had_when_the_export_was_asked_for(
-    ahead_s: int, expected_s: int
-) -> None:
+@pytest.mark.parametrize(("skew_s", "expected_s"), [(0, 0), (3600, 0), (-40, -40)])
+async def test_vendor_now_is_the_time_of_the_request(skew_s: int, expected_s: int) -> None:
     vendor = VidiCenter(builds_for=timedelta(minutes=7))
-    vendor.skew = timedelta(seconds=ahead_s)
+    vendor.skew = timedelta(seconds=skew_s)
     async with viewers(vendor) as lobby:
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
-    assert START + timedelta(seconds=expected_s) == answer.vendor_now
+    assert START + timedelta(seconds=expected_s) == result.vendor_now
     assert vendor.clock.now() > START + timedelta(minutes=7)
 
 
-async def test_a_token_that_is_not_there_parks_the_source_without_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_token_parks_the_source_without_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOBBY_TOKEN", raising=False)
     vendor = VidiCenter()
     async with viewers(vendor, token={"env": "LOBBY_TOKEN"}) as lobby:
         with pytest.raises(Park, match="LOBBY_TOKEN") as raised:
-            await ask(lobby, HOUR)
+            await fetch_all(lobby, HOUR)
 
+    assert "secret_unavailable" == raised.value.code
     assert "sources.lobby.token" in raised.value.advice
     assert [] == vendor.calls
 
 
-async def test_a_corrected_token_counts_at_once(tmp_path: Path) -> None:
+async def test_a_corrected_token_is_used_at_once(tmp_path: Path) -> None:
     file = tmp_path / "token"
     vendor = VidiCenter()
     async with viewers(vendor, token={"file": str(file)}) as lobby:
@@ -183,17 +182,17 @@ async def test_a_corrected_token_counts_at_once(tmp_path: Path) -> None:
             if wrong:
                 file.write_text(wrong)
             with pytest.raises(Park):
-                await ask(lobby, HOUR)
+                await fetch_all(lobby, HOUR)
         file.write_text(TOKEN + "\n")
 
-        assert 1 == len(await ask(lobby, HOUR))
+        assert 1 == len(await fetch_all(lobby, HOUR))
 
 
-async def test_a_selection_changes_with_what_is_chosen_and_not_with_its_order() -> None:
-    async with http(SimulatedClock()) as asking:
+async def test_selection_depends_on_the_ids_but_not_on_their_order() -> None:
+    async with http(SimulatedClock()) as client:
 
         def selection(**settings: object) -> str:
-            lobby = stream("http://127.0.0.1", asking, None, **settings)
+            lobby = stream("http://127.0.0.1", client, None, **settings)
             assert Account("quividi", USER) == lobby.account == source("http://127.0.0.1").account
             return lobby.selection
 

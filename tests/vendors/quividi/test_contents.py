@@ -1,4 +1,4 @@
-"""Viewers with their contents: one event for the viewer, and one for each of what was played meanwhile."""
+"""Viewers with contents: one event for the viewer, and one for each content."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from jsonschema import Draft202012Validator
 from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
-from collector.vendors.quividi.contents import SeenApc, read_viewer_apc
+from collector.vendors.quividi.contents import ViewerWithContents, read_viewer_apc
 from collector.vendors.quividi.events import VIEWER_APC, VIEWER_CONTENT, explode_viewer, explode_viewer_apc
-from tests.vendors.quividi.example import APC, LEFT_OUT, PARIS, record_of
+from tests.vendors.quividi.example import ABSENT, APC, PARIS, record_of
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 
@@ -34,10 +34,10 @@ TWO_CONTENTS = b"""{
     ],
     "happy":20.0
 }"""
-ANSWER = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:56:11"}' % (TWO_CONTENTS, APC)
+APC_RESPONSE = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:56:11"}' % (TWO_CONTENTS, APC)
 
 NO_MOOD_MS = {"very_happy": 0, "happy": 0, "neutral": 0, "unhappy": 0, "very_unhappy": 0}
-OF_THE_FIRST = {
+COMMON_TO_CONTENTS = {
     "viewer_event_id": f"{DIGEST}/viewer_apc/0",
     "source": "mall",
     "location_id": 38918,
@@ -46,7 +46,7 @@ OF_THE_FIRST = {
     "gender": "female",
     "age_group": "child",
 }
-THE_FIRST = [
+FIRST_EVENTS = [
     {
         "event_id": f"{DIGEST}/viewer_apc/0",
         "record_id": "38918/2018-01-14T09:29:10/2-1-2900-1200/0",
@@ -81,7 +81,7 @@ THE_FIRST = [
         "content_count": 2,
     },
     {
-        **OF_THE_FIRST,
+        **COMMON_TO_CONTENTS,
         "event_id": f"{DIGEST}/viewer_content/0",
         "index": 0,
         "content_id": "my_very_own_content_id",
@@ -91,7 +91,7 @@ THE_FIRST = [
         "mood_ms": {**NO_MOOD_MS, "neutral": 192},
     },
     {
-        **OF_THE_FIRST,
+        **COMMON_TO_CONTENTS,
         "event_id": f"{DIGEST}/viewer_content/1",
         "index": 1,
         "content_id": "another_content_id",
@@ -103,14 +103,14 @@ THE_FIRST = [
 ]
 
 
-def record(raw: bytes) -> Record[SeenApc]:
+def record(raw: bytes) -> Record[ViewerWithContents]:
     got = read_viewer_apc(raw, PARIS)
     assert isinstance(got, Record), got
     return got
 
 
 def value(event: Event) -> dict[str, Any]:
-    """As a consumer sees it, and as its schema allows."""
+    """The decoded value. Fails if it is not valid by its schema."""
     got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
     schema = json_schema(event.type)
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(got)
@@ -122,26 +122,26 @@ def exploded(raw: bytes, occurrence: int = 0) -> list[Event]:
 
 
 def viewer(**changes: object) -> bytes:
-    """The first viewer with other fields."""
+    """The first viewer with changed fields."""
     fields = msgspec.json.decode(TWO_CONTENTS) | changes
-    return msgspec.json.encode({name: each for name, each in fields.items() if each is not LEFT_OUT})
+    return msgspec.json.encode({name: each for name, each in fields.items() if each is not ABSENT})
 
 
 def content(**changes: object) -> bytes:
-    """The first viewer with its first content alone, which has other fields."""
+    """The first viewer with only its first content, with changed fields."""
     fields = msgspec.json.decode(TWO_CONTENTS)["contents"][0] | changes
-    return viewer(contents=[{name: each for name, each in fields.items() if each is not LEFT_OUT}])
+    return viewer(contents=[{name: each for name, each in fields.items() if each is not ABSENT}])
 
 
-def told(**changes: object) -> dict[str, Any]:
+def event_value(**changes: object) -> dict[str, Any]:
     [_, event] = exploded(content(**changes))
     return value(event)
 
 
-def test_the_documents_first_viewer_becomes_an_event_and_two_of_contents() -> None:
+def test_documented_first_viewer_with_two_contents() -> None:
     got = exploded(TWO_CONTENTS)
 
-    assert THE_FIRST == [value(event) for event in got]
+    assert FIRST_EVENTS == [value(event) for event in got]
     assert [
         ("quividi.viewers_apc", "quividi.viewer_apc.v1", f"location/38918/viewer_apc/{DIGEST}"),
         ("quividi.viewer_contents", "quividi.viewer_content.v1", f"location/38918/viewer_apc/{DIGEST}/content/0"),
@@ -151,7 +151,7 @@ def test_the_documents_first_viewer_becomes_an_event_and_two_of_contents() -> No
     assert [event.id for event in got] == [value(event)["event_id"] for event in got]
 
 
-def test_the_documents_second_viewer_looked_longer_at_a_content_than_it_was_there_and_that_is_passed_on() -> None:
+def test_documented_second_viewer_with_attention_above_dwell() -> None:
     whole, played = (value(event) for event in exploded(APC))
 
     expected = {"record_id": "38918/2018-01-14T09:21:54/2-3-1000-500/0", "age_years": 40, "content_count": 1}
@@ -174,14 +174,14 @@ def test_the_documents_second_viewer_looked_longer_at_a_content_than_it_was_ther
     } == played
 
 
-def test_the_documents_answer_is_two_viewers() -> None:
-    raw = wire.rows(wire.answer(ANSWER)) or ()
+def test_the_documented_response_has_two_viewers() -> None:
+    raw = wire.rows(wire.decode_export(APC_RESPONSE)) or ()
 
     got = list(wire.read_each(raw, PARIS, read_viewer_apc))
     assert [2, 1] == [len(one.payload.contents) for one in got if isinstance(one, Record)]
 
 
-def test_they_are_the_same_people_as_viewers_and_yet_other_records_of_other_types() -> None:
+def test_keys_and_types_differ_from_those_of_viewers_without_contents() -> None:
     apc, plain = record(TWO_CONTENTS), record_of(TWO_CONTENTS)
 
     assert (apc.start_ms, apc.end_ms, apc.vendor_local_s) == (plain.start_ms, plain.end_ms, plain.vendor_local_s)
@@ -193,40 +193,40 @@ def test_they_are_the_same_people_as_viewers_and_yet_other_records_of_other_type
     assert expected == value(exploded(TWO_CONTENTS)[0])
 
 
-def test_the_time_may_be_named_as_that_of_viewers() -> None:
-    renamed = viewer(start_time=LEFT_OUT, period_start="2018-01-14 09:29:10")
+def test_the_start_may_be_named_period_start() -> None:
+    renamed = viewer(start_time=ABSENT, period_start="2018-01-14 09:29:10")
 
     assert record(TWO_CONTENTS).key == record(renamed).key
 
 
-def test_times_of_contents_are_milliseconds_under_their_old_and_their_new_names() -> None:
+def test_times_of_contents_are_milliseconds_under_old_and_new_names() -> None:
     new = {"dwell_time_in_milliseconds": 928, "attention_time_in_milliseconds": 192.0}
-    renamed = content(dwell_time=LEFT_OUT, attention_time=LEFT_OUT, **new)
+    renamed = content(dwell_time=ABSENT, attention_time=ABSENT, **new)
 
     assert record(content()).fingerprint == record(renamed).fingerprint
-    assert (928, 192) == (told(**new)["dwell_ms"], told(**new)["attention_ms"])
-    assert 0 == told(dwell_time_in_milliseconds=0)["dwell_ms"]
+    assert (928, 192) == (event_value(**new)["dwell_ms"], event_value(**new)["attention_ms"])
+    assert 0 == event_value(dwell_time_in_milliseconds=0)["dwell_ms"]
 
 
-def test_what_is_not_told_of_a_content_is_null() -> None:
+def test_missing_fields_of_a_content_are_null() -> None:
     names = ("dwell_time", "attention_time", "campaign_id", "app_id")
     moods = ("very_happy_time", "happy_time", "neutral_time", "unhappy_time", "very_unhappy_time")
-    for nothing in (None, LEFT_OUT):
-        got = told(**dict.fromkeys([*names, *moods], nothing))
+    for empty in (None, ABSENT):
+        got = event_value(**dict.fromkeys([*names, *moods], empty))
         assert [None] * 5 == [got[name] for name in ("dwell_ms", "attention_ms", "campaign_id", "app_id", "mood_ms")]
-    assert {**dict.fromkeys(NO_MOOD_MS), "happy": 0} == told(**dict.fromkeys(moods, None) | {"happy_time": 0})[
+    assert {**dict.fromkeys(NO_MOOD_MS), "happy": 0} == event_value(**dict.fromkeys(moods, None) | {"happy_time": 0})[
         "mood_ms"
     ]
 
 
-def test_ids_of_contents_are_texts_also_where_they_are_numbers() -> None:
-    got = told(content_id=8001, campaign_id=7, app_id=0)
+def test_numeric_ids_are_strings() -> None:
+    got = event_value(content_id=8001, campaign_id=7, app_id=0)
 
     assert ("8001", "7", "0") == (got["content_id"], got["campaign_id"], got["app_id"])
     assert record(content(content_id=8001)).fingerprint == record(content(content_id="8001")).fingerprint
 
 
-def test_which_contents_were_played_tells_equal_viewers_apart_and_is_no_part_of_the_key() -> None:
+def test_contents_are_part_of_the_fingerprint_but_not_of_the_key() -> None:
     one, other = record(content()), record(content(content_id="another"))
 
     assert one.key == other.key
@@ -234,17 +234,17 @@ def test_which_contents_were_played_tells_equal_viewers_apart_and_is_no_part_of_
     assert 3 == value(exploded(TWO_CONTENTS, occurrence=3)[0])["occurrence"]
 
 
-def test_a_viewer_without_contents_is_one_all_the_same() -> None:
-    for nothing in ([], None, LEFT_OUT):
-        [event] = exploded(viewer(contents=nothing))
+def test_a_viewer_without_contents_is_an_event() -> None:
+    for empty in ([], None, ABSENT):
+        [event] = exploded(viewer(contents=empty))
         assert 0 == value(event)["content_count"]
 
 
-def test_a_row_that_says_nothing_is_no_viewer_and_one_that_has_contents_is_not_lost() -> None:
-    nothing = dict.fromkeys(("gender", "age", "dwell_time", "attention_time"))
+def test_a_placeholder_is_dropped_unless_it_has_contents() -> None:
+    placeholder = dict.fromkeys(("gender", "age", "dwell_time", "attention_time"))
 
-    assert read_viewer_apc(viewer(**nothing, contents=[]), PARIS) is None
-    got = read_viewer_apc(viewer(**nothing), PARIS)
+    assert read_viewer_apc(viewer(**placeholder, contents=[]), PARIS) is None
+    got = read_viewer_apc(viewer(**placeholder), PARIS)
     assert isinstance(got, Reject)
     assert "38918" == got.key
 
@@ -252,7 +252,7 @@ def test_a_row_that_says_nothing_is_no_viewer_and_one_that_has_contents_is_not_l
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"content_id": LEFT_OUT}, "`content_id` - at `$.contents[0]`"),
+        ({"content_id": ABSENT}, "`content_id` - at `$.contents[0]`"),
         ({"content_id": None}, "$.contents[0].content_id"),
         ({"content_id": 1.5}, "$.contents[0].content_id"),
         ({"dwell_time": -1}, "$.contents[0].dwell_time"),
@@ -261,9 +261,7 @@ def test_a_row_that_says_nothing_is_no_viewer_and_one_that_has_contents_is_not_l
         ({"campaign_id": {}}, "$.contents[0].campaign_id"),
     ],
 )
-def test_a_content_that_cannot_be_understood_costs_its_viewer_and_says_where(
-    changes: dict[str, object], place: str
-) -> None:
+def test_an_invalid_content_is_a_reject_with_its_path(changes: dict[str, object], place: str) -> None:
     got = read_viewer_apc(content(**changes), PARIS)
 
     assert isinstance(got, Reject)
@@ -272,5 +270,5 @@ def test_a_content_that_cannot_be_understood_costs_its_viewer_and_says_where(
 
 
 @pytest.mark.parametrize("raw", [b"null", b"[]", b"1", viewer(contents="none"), viewer(start_time="never")])
-def test_what_is_no_viewer_with_contents_is_a_reject(raw: bytes) -> None:
+def test_a_malformed_row_is_a_reject(raw: bytes) -> None:
     assert isinstance(read_viewer_apc(raw, PARIS), Reject)

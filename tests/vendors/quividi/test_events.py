@@ -1,4 +1,4 @@
-"""What consumers see of a viewer: one event."""
+"""The event of a viewer."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from collector.commands.schema import json_schema
 from collector.model import Event
 from collector.vendors.quividi.events import VIEWER, explode_viewer
-from tests.vendors.quividi.example import APC, EXPERT, LEFT_OUT, PARIS, PRO, record_of, row
+from tests.vendors.quividi.example import ABSENT, APC, EXPERT, PARIS, PRO, record_of, row
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 SCHEMA = Draft202012Validator(json_schema(VIEWER), format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -82,7 +82,7 @@ def exploded(raw: bytes, zone: ZoneInfo = PARIS) -> Event:
 
 
 def value(event: Event) -> dict[str, Any]:
-    """As a consumer sees it, and as its schema allows."""
+    """The decoded value. Fails if it is not valid by its schema."""
     got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
     SCHEMA.validate(got)
     return got
@@ -92,7 +92,7 @@ def viewer(**changes: object) -> dict[str, Any]:
     return value(exploded(row(**changes)))
 
 
-def test_the_documents_pro_viewer_becomes_this_event() -> None:
+def test_documented_pro_viewer() -> None:
     got = exploded(PRO[0])
 
     assert ("quividi.viewers", "quividi.viewer.v1") == (got.type.topic, got.type.name)
@@ -101,21 +101,21 @@ def test_the_documents_pro_viewer_becomes_this_event() -> None:
     assert THE_PRO_VIEWER == value(got)
 
 
-def test_the_documents_expert_viewer_becomes_this_event() -> None:
+def test_documented_expert_viewer() -> None:
     got = exploded(EXPERT[1])
 
     assert ("2018-01-28T23:25:18.000Z", "8866") == (got.time, got.key)
     assert THE_EXPERT_VIEWER == value(got)
 
 
-def test_the_documents_other_viewers_become_events() -> None:
+def test_other_documented_viewers() -> None:
     assert {"attention_ms": 3900, "age_group": "young_adult"}.items() <= value(exploded(PRO[1])).items()
     expected = {"gender": "female", "age_years": 19, "glasses": "none", "mustache": "none", "beard": "none"}
     assert expected.items() <= value(exploded(EXPERT[0])).items()
     assert {"location_id": 38918, "start_local": "2018-01-14T09:21:54"}.items() <= value(exploded(APC)).items()
 
 
-def test_a_viewer_is_of_the_type_that_the_vendor_declares() -> None:
+def test_a_viewers_event_has_the_declared_type() -> None:
     got = exploded(EXPERT[0])
 
     assert VIEWER is got.type
@@ -158,14 +158,14 @@ def test_ages_become_words_and_keep_their_codes(code: int | None, word: str) -> 
         ("beard", ["unknown", "none", "beard", "unknown"]),
     ],
 )
-def test_what_is_worn_becomes_a_word_and_nothing_stays_nothing(name: str, words: list[str]) -> None:
+def test_glasses_mustache_and_beard_become_words_or_null(name: str, words: list[str]) -> None:
     assert words == [viewer(**{name: code})[name] for code in range(len(words))]
-    assert [None, None, "unknown"] == [viewer(**{name: code})[name] for code in (None, LEFT_OUT, -1)]
+    assert [None, None, "unknown"] == [viewer(**{name: code})[name] for code in (None, ABSENT, -1)]
 
 
-def test_a_viewer_of_whom_nothing_was_measured_but_the_dwell_time_is_unknown_and_not_zero() -> None:
+def test_missing_measurements_are_null_and_not_zero() -> None:
     names = ("gender", "age", "attention_time", "age_value", "happy", "neutral", "very_happy", "unhappy")
-    got = viewer(**dict.fromkeys(names, LEFT_OUT), very_unhappy=None)
+    got = viewer(**dict.fromkeys(names, ABSENT), very_unhappy=None)
 
     assert (None, None, None, None, None) == (
         got["gender_code"],
@@ -177,26 +177,26 @@ def test_a_viewer_of_whom_nothing_was_measured_but_the_dwell_time_is_unknown_and
     assert "8866/2018-01-29T01:28:52/--2400-/0" == got["record_id"]
 
 
-def test_a_mood_that_is_partly_told_keeps_its_nulls_and_one_that_is_all_zero_is_one() -> None:
+def test_a_partial_mood_keeps_nulls_and_a_zero_mood_is_kept() -> None:
     names = ("very_happy", "happy", "neutral", "unhappy", "very_unhappy")
 
     assert dict.fromkeys(names) | {"happy": 0.0} == viewer(**(dict.fromkeys(names) | {"happy": 0.0}))["mood"]
     assert dict.fromkeys(names, 0.0) == viewer(**dict.fromkeys(names, 0.0))["mood"]
 
 
-def test_where_no_dwell_time_was_said_the_end_is_the_start() -> None:
+def test_without_a_dwell_time_the_end_is_the_start() -> None:
     got = viewer(dwell_time=None)
 
     assert (None, got["start"]) == (got["dwell_ms"], got["end"])
 
 
-def test_what_the_newer_api_tells_is_passed_on() -> None:
+def test_fields_of_the_newer_api_are_passed_on() -> None:
     got = viewer(vr_id=17, footfall_id="f-4", footfall_start="2018-01-29 01:28:50")
 
     assert (17, "f-4", "2018-01-29T00:28:50.000Z") == (got["vr_id"], got["footfall_id"], got["footfall_start"])
 
 
-def test_a_record_s_id_does_not_tell_a_space_from_a_t_and_its_local_start_does() -> None:
+def test_the_record_id_normalises_the_local_start() -> None:
     got = viewer(period_start="2018-01-29 01:28:52")
 
     assert ("8866/2018-01-29T01:28:52/2-2-2400-800/0", "2018-01-29 01:28:52") == (got["record_id"], got["start_local"])
@@ -213,7 +213,7 @@ def test_a_record_s_id_does_not_tell_a_space_from_a_t_and_its_local_start_does()
         ("UTC", "2026-11-01T01:30:00", "2026-11-01T01:30:00.000Z", 0, False),
     ],
 )
-def test_the_time_is_utc_beside_the_local_one_and_says_when_it_may_be_the_other_hour(
+def test_start_is_in_utc_with_offset_and_ambiguity(
     zone: str, local: str, start: str, offset_s: int, ambiguous: bool
 ) -> None:
     got = value(exploded(row(period_start=local), ZoneInfo(zone)))

@@ -1,4 +1,4 @@
-"""An export is polled and not started over, rebuilt where it is old or failed, and never taken for newer than it is."""
+"""An export is polled without a restart, rebuilt if it is old or failed, and its age is never overstated."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from collector.errors import Park, RetryLater
 from collector.vendors.quividi.export import (
     MAX_POLLS,
     POLLS_S,
-    REBUILD_AGAIN,
+    REBUILD_INTERVAL,
     REBUILDS_S,
     Call,
     Export,
@@ -21,194 +21,195 @@ from collector.vendors.quividi.export import (
 from tests.simulated import START
 
 ENDED = START - timedelta(minutes=45)
-"""When the window came to its end: nobody asked for it earlier."""
+"""The end of the window: no request for it was earlier."""
 MINUTE = timedelta(minutes=1)
 
 
-def said(state: str, minute: float = 0, *, forced: bool = False, rows: bool = True, reason: str = "") -> ExportStatus:
+def status(state: str, minute: float = 0, *, forced: bool = False, rows: bool = True, reason: str = "") -> ExportStatus:
     return ExportStatus(state, START + minute * MINUTE, forced, rows and state == "finished", reason)
 
 
-def after(*answers: ExportStatus, export: Export | None = None) -> tuple[Export, Call | Take]:
-    """What is known and done after the last of these."""
+def after(*statuses: ExportStatus, export: Export | None = None) -> tuple[Export, Call | Take]:
+    """The state and the next step after these responses."""
     export = export or Export(ENDED)
     step: Call | Take = Call()
-    for answer in answers:
-        export, step = advance(export, answer)
+    for each in statuses:
+        export, step = advance(export, each)
     return export, step
 
 
-def gave_up(*answers: ExportStatus, export: Export | None = None) -> GaveUp:
-    *before, last = answers
+def gave_up(*statuses: ExportStatus, export: Export | None = None) -> GaveUp:
+    *before, last = statuses
     export, _ = after(*before, export=export)
     with pytest.raises(GaveUp) as raised:
         advance(export, last)
     return raised.value
 
 
-def test_an_export_that_the_first_call_started_is_polled_and_never_forced() -> None:
+def test_a_started_export_is_polled_without_force() -> None:
     export, steps = Export(ENDED), []
-    for answer in [said("started"), *(said("in_progress", minute) for minute in range(1, 12))]:
-        export, step = advance(export, answer)
+    for each in [status("started"), *(status("in_progress", minute) for minute in range(1, 12))]:
+        export, step = advance(export, each)
         steps.append(step)
 
     assert [Call(wait_s) for wait_s in (1, 1, 2, 3, 5, 8, 13, 20, 30, 30, 30, 30)] == steps
-    assert export.running
+    assert export.is_running
 
 
-def test_what_the_first_call_started_holds_what_the_vendor_had_then() -> None:
-    export, step = after(said("started", 0), said("in_progress", 1), said("finished", 2))
+def test_a_started_export_contains_the_data_at_its_first_call() -> None:
+    export, step = after(status("started", 0), status("in_progress", 1), status("finished", 2))
 
     assert Take(START) == step
-    assert not export.running
+    assert not export.is_running
 
 
-def test_a_first_answer_that_is_finished_is_an_old_one_and_is_forced_once() -> None:
-    old = after(said("finished"))
+def test_a_finished_first_response_is_rebuilt_once() -> None:
+    old = after(status("finished"))
     assert Call(force=True) == old[1]
 
-    forced = after(said("started", 1, forced=True), export=old[0])
+    forced = after(status("started", 1, forced=True), export=old[0])
     assert Call(POLLS_S[0]) == forced[1]
 
-    polled = after(said("in_progress", 2), said("in_progress", 3), export=forced[0])
+    polled = after(status("in_progress", 2), status("in_progress", 3), export=forced[0])
     assert Call(POLLS_S[2]) == polled[1]
 
-    assert Take(START + MINUTE) == after(said("finished", 4), export=polled[0])[1]
+    assert Take(START + MINUTE) == after(status("finished", 4), export=polled[0])[1]
 
 
-def test_an_export_that_the_forced_call_itself_finds_finished_is_taken() -> None:
-    assert Take(START + MINUTE) == after(said("finished"), said("finished", 1, forced=True))[1]
+def test_an_export_that_finishes_in_the_forced_call_is_used() -> None:
+    assert Take(START + MINUTE) == after(status("finished"), status("finished", 1, forced=True))[1]
 
 
-def test_a_first_answer_that_is_in_progress_was_started_lately_and_is_taken_for_no_newer_than_the_window() -> None:
-    export, step = after(said("in_progress"))
-    assert (Call(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.running)
+def test_an_export_in_progress_at_first_is_as_old_as_the_window_end() -> None:
+    export, step = after(status("in_progress"))
+    assert (Call(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.is_running)
 
-    assert Take(ENDED) == after(said("in_progress", 1), said("finished", 2), export=export)[1]
-
-
-def test_an_export_that_the_vendor_starts_again_is_still_that_of_the_first_call() -> None:
-    assert Take(START) == after(said("started"), said("started", 1), said("finished", 2))[1]
+    assert Take(ENDED) == after(status("in_progress", 1), status("finished", 2), export=export)[1]
 
 
-@pytest.mark.parametrize("answer", [said("failed"), said("finished", rows=False)], ids=["failed", "no list"])
-def test_an_export_that_failed_is_rebuilt_a_few_times_with_longer_and_longer_waits(answer: ExportStatus) -> None:
+def test_a_second_started_response_keeps_the_first_request_time() -> None:
+    assert Take(START) == after(status("started"), status("started", 1), status("finished", 2))[1]
+
+
+@pytest.mark.parametrize("failure", [status("failed"), status("finished", rows=False)], ids=["failed", "no list"])
+def test_a_failed_export_is_rebuilt_with_growing_waits(failure: ExportStatus) -> None:
     export, steps = Export(ENDED), []
     for _ in REBUILDS_S:
-        export, step = advance(export, answer)
-        assert not export.running
+        export, step = advance(export, failure)
+        assert not export.is_running
         steps.append(step)
-        export, step = advance(export, said("started", 1, forced=True))
+        export, step = advance(export, status("started", 1, forced=True))
         assert Call(POLLS_S[0]) == step
 
     assert [Call(wait_s, force=True) for wait_s in (10, 60, 300)] == steps
     with pytest.raises(GaveUp) as raised:
-        advance(export, answer)
+        advance(export, failure)
     assert isinstance(raised.value.error, Park)
 
 
-def test_a_rebuild_that_succeeds_is_of_the_forced_call_and_forgives_the_failures() -> None:
-    export, step = after(said("failed"), said("started", 1, forced=True), said("finished", 2))
+def test_a_successful_rebuild_resets_the_failures() -> None:
+    export, step = after(status("failed"), status("started", 1, forced=True), status("finished", 2))
 
     assert Take(START + MINUTE) == step
     assert 0 == export.rebuilds
 
 
-def test_what_is_known_of_a_failed_export_s_start_is_forgotten() -> None:
-    export, _ = after(said("started"), said("failed", 1))
+def test_a_failed_export_loses_its_request_time() -> None:
+    export, _ = after(status("started"), status("failed", 1))
 
     assert export.requested_at is None
-    assert Call(force=True) == after(said("finished", 2), export=export)[1]
+    assert Call(force=True) == after(status("finished", 2), export=export)[1]
 
 
-def test_the_operator_reads_why_it_failed_in_the_vendors_words_and_no_more_than_some_of_them() -> None:
-    failures = [said("failed", reason="no disk " + "x" * 1000)] * (len(REBUILDS_S) + 1)
+def test_the_vendors_reason_is_shown_truncated() -> None:
+    failures = [status("failed", reason="no disk " + "x" * 1000)] * (len(REBUILDS_S) + 1)
 
     error = gave_up(*failures).error
 
     assert isinstance(error, Park)
-    assert "failed 3 times: no disk xx" in str(error)
+    assert "export_failed" == error.code
+    assert all(text in str(error) for text in ("3 times", "no disk xx"))
     assert len(str(error)) < 300
     assert "Quividi" in error.advice
 
 
-def test_an_export_that_is_parked_is_rebuilt_once_an_hour() -> None:
-    parked = gave_up(*[said("failed")] * 4).export
-    just_before = gave_up(said("failed", 59.9), export=parked)
-    again = after(said("failed", 60), export=just_before.export)
+def test_a_parked_export_is_rebuilt_once_an_hour() -> None:
+    parked = gave_up(*[status("failed")] * 4).export
+    just_before = gave_up(status("failed", 59.9), export=parked)
+    again = after(status("failed", 60), export=just_before.export)
     assert Call(force=True) == again[1]
 
-    failed = gave_up(said("started", 60, forced=True), said("failed", 61), export=again[0])
+    failed = gave_up(status("started", 60, forced=True), status("failed", 61), export=again[0])
     assert isinstance(failed.error, Park)
-    assert isinstance(gave_up(said("failed", 119.9), export=failed.export).error, Park)
-    assert Call(force=True) == after(said("failed", 120), export=failed.export)[1]
+    assert isinstance(gave_up(status("failed", 119.9), export=failed.export).error, Park)
+    assert Call(force=True) == after(status("failed", 120), export=failed.export)[1]
 
 
-def test_a_parked_export_that_is_well_at_last_is_taken() -> None:
-    parked = gave_up(*[said("failed")] * 4).export
+def test_a_parked_export_that_recovers_is_used() -> None:
+    parked = gave_up(*[status("failed")] * 4).export
 
     assert (
         Take(START + 6 * MINUTE)
-        == after(said("finished", 5), said("started", 6, forced=True), said("finished", 7), export=parked)[1]
+        == after(status("finished", 5), status("started", 6, forced=True), status("finished", 7), export=parked)[1]
     )
 
 
 @pytest.mark.parametrize("state", ["", "queued", "FINISHED", "x" * 1000])
-def test_a_state_that_the_document_does_not_know_is_asked_about_later(state: str) -> None:
-    error = gave_up(said("started"), said(state, 1)).error
+def test_an_undocumented_state_is_retried_later(state: str) -> None:
+    error = gave_up(status("started"), status(state, 1)).error
 
     assert isinstance(error, RetryLater)
-    assert (False, False) == (error.narrower, error.throttled)
+    assert ("export_state_unknown", False, False) == (error.code, error.narrower, error.throttled)
     assert repr(state[:40]) in str(error)
     assert len(str(error)) < 100
 
 
-def test_an_unknown_state_does_not_forget_what_was_known() -> None:
-    export = gave_up(said("started"), said("queued", 1)).export
+def test_an_undocumented_state_keeps_the_request_time() -> None:
+    export = gave_up(status("started"), status("queued", 1)).export
 
-    assert Take(START) == after(said("finished", 2), export=export)[1]
-
-
-def test_a_rebuild_that_the_vendor_did_not_say_it_began_makes_nothing_new() -> None:
-    """Such as `{"state": "maintenance"}`: what is finished afterwards may be what was finished before."""
-    export = gave_up(said("finished"), said("maintenance", 1, forced=True)).export
-
-    assert Call(force=True) == after(said("finished", 2), export=export)[1]
+    assert Take(START) == after(status("finished", 2), export=export)[1]
 
 
-def test_an_export_that_is_never_finished_is_given_up_and_less_is_asked_for() -> None:
-    polled, step = after(said("started"), *[said("in_progress", 1)] * (MAX_POLLS - 1))
+def test_an_unconfirmed_rebuild_is_repeated() -> None:
+    """After `{"state": "maintenance"}`, a finished export may be the old one."""
+    export = gave_up(status("finished"), status("maintenance", 1, forced=True)).export
+
+    assert Call(force=True) == after(status("finished", 2), export=export)[1]
+
+
+def test_an_endless_export_is_given_up_with_a_narrower_window() -> None:
+    polled, step = after(status("started"), *[status("in_progress", 1)] * (MAX_POLLS - 1))
     assert Call(POLLS_S[-1]) == step
 
-    given_up = gave_up(said("in_progress", 60), export=polled)
+    given_up = gave_up(status("in_progress", 60), export=polled)
     assert isinstance(given_up.error, RetryLater)
-    assert given_up.error.narrower
-    assert given_up.export.running
+    assert ("export_timeout", True) == (given_up.error.code, given_up.error.narrower)
+    assert given_up.export.is_running
 
 
-def test_an_export_that_was_given_up_may_be_waited_for_again_and_is_still_that_of_its_first_call() -> None:
-    export = gave_up(said("started"), *[said("in_progress", 1)] * MAX_POLLS).export
+def test_a_given_up_export_can_be_polled_again() -> None:
+    export = gave_up(status("started"), *[status("in_progress", 1)] * MAX_POLLS).export
 
-    assert Call(POLLS_S[0]) == after(said("in_progress", 61), export=export)[1]
-    assert Take(START) == after(said("finished", 62), export=export)[1]
-
-
-def test_of_an_export_that_was_left_running_for_long_it_is_not_known_who_started_it() -> None:
-    export = abandoned(after(said("started"))[0])
-
-    assert not export.running
-    assert Call(force=True) == after(said("finished", 20), export=export)[1]
-    assert Take(ENDED) == after(said("in_progress", 20), said("finished", 21), export=export)[1]
+    assert Call(POLLS_S[0]) == after(status("in_progress", 61), export=export)[1]
+    assert Take(START) == after(status("finished", 62), export=export)[1]
 
 
-def test_of_an_export_that_failed_the_failures_stay_known_however_long_nobody_asks() -> None:
-    export = gave_up(*[said("failed")] * 4).export
+def test_an_abandoned_running_export_loses_its_request_time() -> None:
+    export = abandoned(after(status("started"))[0])
+
+    assert not export.is_running
+    assert Call(force=True) == after(status("finished", 20), export=export)[1]
+    assert Take(ENDED) == after(status("in_progress", 20), status("finished", 21), export=export)[1]
+
+
+def test_an_abandoned_failed_export_keeps_its_failures() -> None:
+    export = gave_up(*[status("failed")] * 4).export
 
     assert export == abandoned(export)
 
 
-def test_the_documented_waits_end_within_the_hours_that_they_are_for() -> None:
+def test_polls_last_about_an_hour_and_rebuilds_less() -> None:
     patience = sum(POLLS_S) + POLLS_S[-1] * (MAX_POLLS - len(POLLS_S))
 
     assert timedelta(minutes=55) < timedelta(seconds=patience) < timedelta(minutes=65)
-    assert timedelta(seconds=sum(REBUILDS_S)) < REBUILD_AGAIN
+    assert timedelta(seconds=sum(REBUILDS_S)) < REBUILD_INTERVAL

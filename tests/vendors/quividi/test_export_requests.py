@@ -1,4 +1,4 @@
-"""Every export type is asked for as the document's examples are, and what comes is taken as what it is."""
+"""Requests of every export type are as documented, and their rows become events of the declared types."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +13,8 @@ from collector.model import DedupMode, Record, Window
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
-from collector.vendors.quividi.client import Exported, streams
-from collector.vendors.quividi.export_types import TABLE
+from collector.vendors.quividi.client import ExportStream, streams
+from collector.vendors.quividi.settings import EXPORT_TYPES
 from tests.vendors.loopback import serving
 from tests.vendors.quividi.aggregated import EXAMPLES, row
 from tests.vendors.quividi.test_contents import TWO_CONTENTS
@@ -23,7 +23,7 @@ from tests.vendors.quividi.vidicenter import VidiCenter, source
 pytestmark = pytest.mark.anyio
 
 MORNING = Window(datetime.fromisoformat("2018-01-29T01:00:00Z"), datetime.fromisoformat("2018-01-29T04:00:00Z"))
-"""From two to five in Paris."""
+"""From two to five o'clock in Paris."""
 TWO_IDS = "content_ids=b%26c,content%20one"
 HOURS = "start=2018-01-29T02:00:00&end=2018-01-29T04:59:59"
 
@@ -31,17 +31,17 @@ HOURS = "start=2018-01-29T02:00:00&end=2018-01-29T04:59:59"
 @asynccontextmanager
 async def lobby(
     vendor: VidiCenter, tables: dict[str, dict[str, Any]], **settings: object
-) -> AsyncIterator[list[Exported[Any]]]:
-    async with serving(vendor.answer) as url, http(vendor.clock) as asking:
-        found = streams("lobby", source(url, streams=tables, **settings), asking, standalone_telemetry())
-        yield [each for each in found if isinstance(each, Exported)]
+) -> AsyncIterator[list[ExportStream[Any]]]:
+    async with serving(vendor.handle) as url, http(vendor.clock) as client:
+        found = streams("lobby", source(url, streams=tables, **settings), client, standalone_telemetry())
+        yield [each for each in found if isinstance(each, ExportStream)]
 
 
-async def asked(stream: str, table: dict[str, Any], window: Window = MORNING, **settings: object) -> str:
-    """The path and the query of the calls, which are all the same."""
+async def query_of(stream: str, table: dict[str, Any], window: Window = MORNING, **settings: object) -> str:
+    """The query of the requests, which are all equal."""
     vendor = VidiCenter()
     async with lobby(vendor, {stream: table}, **settings) as [one]:
-        assert [0] == [answer.rows async for answer in one.fetch(window)]
+        assert [0] == [result.rows async for result in one.fetch(window)]
     [call] = set(vendor.calls)
     return call.partition("?")[2]
 
@@ -74,24 +74,24 @@ async def asked(stream: str, table: dict[str, Any], window: Window = MORNING, **
         ),
     ],
 )
-async def test_a_request_is_the_documents(stream: str, table: dict[str, Any], expected: str) -> None:
-    assert expected == await asked(stream, table)
+async def test_a_request_is_as_documented(stream: str, table: dict[str, Any], expected: str) -> None:
+    assert expected == await query_of(stream, table)
 
 
-async def test_proof_of_play_by_site_is_asked_for_by_sites() -> None:
+async def test_proof_of_play_by_site_is_requested_by_sites() -> None:
     expected = f"data_type=proof_of_play_by_site&time_resolution=1h&{HOURS}&sites=178"
-    assert expected == await asked("proof_of_play_by_site", {}, locations=None, sites=[178])
+    assert expected == await query_of("proof_of_play_by_site", {}, locations=None, sites=[178])
 
 
-async def test_the_hour_that_comes_twice_is_asked_for_once_and_whole() -> None:
+async def test_the_repeated_hour_is_requested_once_and_whole() -> None:
     twice = Window(datetime.fromisoformat("2026-10-25T00:00:00Z"), datetime.fromisoformat("2026-10-25T02:00:00Z"))
 
     expected = "data_type=ots&time_resolution=1h&start=2026-10-25T02:00:00&end=2026-10-25T02:59:59&locations=1056"
-    assert expected == await asked("ots", {}, twice)
+    assert expected == await query_of("ots", {}, twice)
 
 
 @pytest.mark.parametrize("stream", EXAMPLES)
-async def test_the_document_s_answers_are_records_and_become_events_of_their_type(stream: str) -> None:
+async def test_documented_responses_become_events_of_the_declared_type(stream: str) -> None:
     vendor = VidiCenter()
     data = msgspec.json.encode(msgspec.json.decode(EXAMPLES[stream])["data"])
     vendor.data = lambda _: data
@@ -103,10 +103,10 @@ async def test_the_document_s_answers_are_records_and_become_events_of_their_typ
 
     assert rows == len(records) == len(found) == len(msgspec.json.decode(data))
     assert size > len(data)
-    assert {*TABLE[stream].events} == {event.type for event in found}
+    assert {*EXPORT_TYPES[stream].events} == {event.type for event in found}
 
 
-async def test_viewers_with_contents_come_as_rows_and_go_as_events_of_two_types() -> None:
+async def test_viewers_with_contents_become_events_of_two_types() -> None:
     vendor = VidiCenter()
     vendor.data = lambda _: b"[" + TWO_CONTENTS + b"]"
     async with lobby(vendor, {"viewers_apc": {}}) as [one]:
@@ -117,12 +117,12 @@ async def test_viewers_with_contents_come_as_rows_and_go_as_events_of_two_types(
     assert ["viewer_apc", "viewer_content", "viewer_content"] == [event.id.split("/")[1] for event in events]
 
 
-async def test_a_request_for_more_rows_than_the_vendor_sends_is_not_made() -> None:
+async def test_an_export_of_too_many_rows_is_not_requested() -> None:
     vendor = VidiCenter()
     months = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
     table = {"viewers_aggregated": {"resolution": "5m", "group_by_demographics": True}}
     async with lobby(vendor, table, locations=list(range(1, 14))) as [one]:
-        with pytest.raises(Split, match="20498400 rows, of 20000000"):
+        with pytest.raises(Split, match=r"20498400.*20000000"):
             await anext(one.fetch(months))
         assert [] == vendor.calls
         async for _ in one.fetch(Window(months.start, datetime.fromisoformat("2018-12-20T23:00:00Z"))):
@@ -130,7 +130,7 @@ async def test_a_request_for_more_rows_than_the_vendor_sends_is_not_made() -> No
     assert vendor.calls
 
 
-async def test_an_answer_of_as_many_rows_as_the_vendor_sends_is_not_trusted_and_is_built_anew_next_time() -> None:
+async def test_an_export_with_the_maximum_of_rows_raises_split_and_is_rebuilt() -> None:
     vendor = VidiCenter()
     vendor.data = lambda _: b"[" + b",".join([row("ots")] * 5) + b"]"
     async with lobby(vendor, {"ots": {}}) as [one]:
@@ -138,11 +138,11 @@ async def test_an_answer_of_as_many_rows_as_the_vendor_sends_is_not_trusted_and_
         with pytest.raises(Split, match="5 rows"):
             await anext(one.fetch(MORNING))
         one._max_rows = 6
-        assert [5] == [answer.rows async for answer in one.fetch(MORNING)]
+        assert [5] == [result.rows async for result in one.fetch(MORNING)]
     assert 2 == len(vendor.builds)
 
 
-async def test_a_selection_says_what_of_the_data_it_is() -> None:
+async def test_selection_names_resolution_and_options() -> None:
     async def selection(stream: str, **table: Any) -> str:  # noqa: ANN401
         async with lobby(VidiCenter(), {stream: table}) as [one]:
             return one.selection
@@ -158,8 +158,8 @@ async def test_a_selection_says_what_of_the_data_it_is() -> None:
     )
 
 
-def test_the_vendor_declares_the_types_of_every_stream() -> None:
-    assert {name: kind.events for name, kind in TABLE.items()} == VENDOR.event_types
+def test_the_vendor_declares_the_event_types_of_every_stream() -> None:
+    assert {name: kind.events for name, kind in EXPORT_TYPES.items()} == VENDOR.event_types
     names = [each.name for kinds in VENDOR.event_types.values() for each in kinds]
     topics = [each.topic for kinds in VENDOR.event_types.values() for each in kinds]
     assert len(names) == len(set(names)) == len(set(topics)) == 8

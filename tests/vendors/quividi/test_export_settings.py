@@ -1,5 +1,6 @@
-"""What an export type cannot do is refused at start, each with its path and the reason."""
+"""Settings that an export type does not support are errors that name the key."""
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 from collector.alignment import AnySecond, periods
 from collector.config import load
 from collector.errors import UserError
-from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, TABLE
-from collector.vendors.quividi.settings import AggregatedSettings, QuividiSource, Streams
+from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
+from collector.vendors.quividi.settings import EXPORT_TYPES, AggregatedSettings, QuividiSource, Streams
 from tests.vendors.quividi.example import PARIS
 
 AIRPORT = """
@@ -19,7 +20,7 @@ username = "airport"
 token = "t0ken"
 timezone = "Europe/Paris"
 """
-AGGREGATED = [name for name, kind in TABLE.items() if kind.is_aggregated]
+AGGREGATED = [name for name, kind in EXPORT_TYPES.items() if kind.is_aggregated]
 LOCATIONS, SITES = "locations = [8264]\n", "sites = [178]\n"
 COARSER = '"5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M"'
 
@@ -37,28 +38,28 @@ def loaded(folder: Path, stream: str, keys: str = "", places: str = SITES) -> Qu
     return source
 
 
-def refusal(folder: Path, stream: str, keys: str = "", places: str = SITES) -> str:
-    with pytest.raises(UserError) as told:
+def error_of(folder: Path, stream: str, keys: str = "", places: str = SITES) -> str:
+    with pytest.raises(UserError) as raised:
         loaded(folder, stream, keys, places)
-    return str(told.value)
+    return str(raised.value)
 
 
-def test_there_is_a_table_for_every_export_type_and_it_has_the_options_of_its_type() -> None:
-    assert TABLE.keys() == Streams.model_fields.keys()
-    for name, kind in TABLE.items():
+def test_each_table_has_the_options_of_its_export_type() -> None:
+    assert EXPORT_TYPES.keys() == Streams.model_fields.keys()
+    for name, kind in EXPORT_TYPES.items():
         keys = type(Streams.model_validate({name: {}}).exports[0]).model_fields.keys()
         assert kind.options == keys & {CONTENT_IDS, GROUP_BY_DEMOGRAPHICS}
         assert kind.is_aggregated == ("anchor" in keys)
 
 
-@pytest.mark.parametrize("stream", TABLE)
+@pytest.mark.parametrize("stream", EXPORT_TYPES)
 def test_every_stream_has_a_default_for_every_key(tmp_path: Path, stream: str) -> None:
     source = loaded(tmp_path, stream)
     [(name, settings)] = source.streams.chosen.items()
     [export] = source.streams.exports
 
-    assert (stream, stream) == (name, export.stream)
-    assert ("1h" if TABLE[stream].is_aggregated else "finest") == export.resolution
+    assert (stream, stream) == (name, export.export_type.stream)
+    assert ("1h" if EXPORT_TYPES[stream].is_aggregated else "finest") == export.resolution
     assert (timedelta(minutes=45), timedelta(days=3)) == (export.settle, export.allowed_lateness)
     assert {} == export.options
     assert AnySecond() == settings.policy(None).alignment
@@ -66,13 +67,13 @@ def test_every_stream_has_a_default_for_every_key(tmp_path: Path, stream: str) -
     assert alignment is settings.policy(None, alignment).alignment
 
 
-def test_an_anchor_is_the_first_day_of_2018_which_is_a_monday(tmp_path: Path) -> None:
+def test_the_default_anchor_is_monday_1_january_2018(tmp_path: Path) -> None:
     [export] = loaded(tmp_path, "ots").streams.exports
     assert isinstance(export, AggregatedSettings)
     assert (date(2018, 1, 1), 0) == (export.anchor, export.anchor.weekday())
 
 
-def test_several_streams_run_side_by_side(tmp_path: Path) -> None:
+def test_a_source_may_have_several_streams(tmp_path: Path) -> None:
     got = loaded(tmp_path, "ots", "[sources.airport.streams.gate]\n[sources.airport.streams.viewers]")
 
     assert {"ots", "gate", "viewers"} == got.streams.chosen.keys()
@@ -80,7 +81,7 @@ def test_several_streams_run_side_by_side(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resolution", ["5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M"])
 @pytest.mark.parametrize("stream", AGGREGATED)
-def test_aggregates_come_at_every_resolution_of_the_document(tmp_path: Path, stream: str, resolution: str) -> None:
+def test_aggregates_accept_every_documented_resolution(tmp_path: Path, stream: str, resolution: str) -> None:
     [export] = loaded(tmp_path, stream, f'resolution = "{resolution}"').streams.exports
     assert resolution == export.resolution
 
@@ -88,55 +89,55 @@ def test_aggregates_come_at_every_resolution_of_the_document(tmp_path: Path, str
 @pytest.mark.parametrize(
     ("stream", "resolution", "expected"),
     [
-        ("viewers", "1h", 'expected "finest": aggregates of them are the stream viewers_aggregated'),
-        ("viewers_apc", "1d", 'expected "finest": VidiCenter does not aggregate viewers with their contents'),
-        ("viewers_aggregated", "finest", f"expected {COARSER}: viewers one by one are the stream viewers"),
-        ("ots", "finest", f"expected {COARSER}: VidiCenter has OTS as aggregates alone"),
-        ("gate", "finest", f"expected {COARSER}: VidiCenter has gates as aggregates alone"),
+        ("viewers", "1h", 'expected "finest": .*viewers_aggregated'),
+        ("viewers_apc", "1d", 'expected "finest": '),
+        ("viewers_aggregated", "finest", f"expected {COARSER}: .*stream viewers"),
+        ("ots", "finest", f"expected {COARSER}: "),
+        ("gate", "finest", f"expected {COARSER}: "),
         (
             "proof_of_play_by_location",
             "finest",
-            f"expected {COARSER}: VidiCenter has proof of play as aggregates alone",
+            f"expected {COARSER}: ",
         ),
-        ("ots", "2h", f"expected {COARSER}"),
-        ("ots", "1m", f"expected {COARSER}"),
-        ("viewers", "1m", 'expected "finest"'),
+        ("ots", "2h", f"expected {COARSER}$"),
+        ("ots", "1m", f"expected {COARSER}$"),
+        ("viewers", "1m", 'expected "finest"$'),
     ],
 )
-def test_a_resolution_that_a_type_has_not_is_refused(
-    tmp_path: Path, stream: str, resolution: str, expected: str
-) -> None:
-    told = refusal(tmp_path, stream, f'resolution = "{resolution}"')
+def test_an_unsupported_resolution_is_rejected(tmp_path: Path, stream: str, resolution: str, expected: str) -> None:
+    error = error_of(tmp_path, stream, f'resolution = "{resolution}"')
 
-    assert f"sources.airport.streams.{stream}.resolution: {expected}" == told
+    assert re.match(rf"sources\.airport\.streams\.{stream}\.resolution: {expected}", error)
 
 
-@pytest.mark.parametrize("stream", [name for name, kind in TABLE.items() if CONTENT_IDS not in kind.options])
-def test_content_ids_are_refused_where_the_vendor_does_not_take_them(tmp_path: Path, stream: str) -> None:
-    told = refusal(tmp_path, stream, 'content_ids = ["a"]')
+@pytest.mark.parametrize("stream", [name for name, kind in EXPORT_TYPES.items() if CONTENT_IDS not in kind.options])
+def test_content_ids_are_rejected_where_unsupported(tmp_path: Path, stream: str) -> None:
+    error = error_of(tmp_path, stream, 'content_ids = ["a"]')
 
-    others = "viewers_apc and proof_of_play_by_location and proof_of_play_by_site"
-    assert f"sources.airport.streams.{stream}: content_ids: VidiCenter takes it for {others} alone" == told
+    assert error.startswith(f"sources.airport.streams.{stream}: content_ids: ")
+    assert all(name in error for name in ("viewers_apc", "proof_of_play_by_location", "proof_of_play_by_site"))
 
 
-@pytest.mark.parametrize("stream", [name for name, kind in TABLE.items() if GROUP_BY_DEMOGRAPHICS not in kind.options])
+@pytest.mark.parametrize(
+    "stream", [name for name, each in EXPORT_TYPES.items() if GROUP_BY_DEMOGRAPHICS not in each.options]
+)
 @pytest.mark.parametrize("given", ["true", "false"])
-def test_group_by_demographics_is_refused_but_for_aggregated_viewers(tmp_path: Path, stream: str, given: str) -> None:
-    told = refusal(tmp_path, stream, f"group_by_demographics = {given}")
+def test_group_by_demographics_is_rejected_where_unsupported(tmp_path: Path, stream: str, given: str) -> None:
+    error = error_of(tmp_path, stream, f"group_by_demographics = {given}")
 
-    expected = "group_by_demographics: VidiCenter takes it for viewers_aggregated alone"
-    assert f"sources.airport.streams.{stream}: {expected}" == told
+    assert error.startswith(f"sources.airport.streams.{stream}: group_by_demographics: ")
+    assert error.endswith("viewers_aggregated")
 
 
 @pytest.mark.parametrize("places", [LOCATIONS, LOCATIONS + SITES, SITES + "location_tags = [12]\n"])
-def test_a_site_s_numbers_need_all_of_its_locations(tmp_path: Path, places: str) -> None:
-    told = refusal(tmp_path, "proof_of_play_by_site", places=places)
+def test_proof_of_play_by_site_rejects_selected_locations(tmp_path: Path, places: str) -> None:
+    error = error_of(tmp_path, "proof_of_play_by_site", places=places)
 
-    assert told.startswith("sources.airport: streams.proof_of_play_by_site needs sites or site_tags alone: a site's")
+    assert error.startswith("sources.airport: streams.proof_of_play_by_site needs sites or site_tags alone")
 
 
 @pytest.mark.parametrize("places", [SITES, "site_tags = [3]\n", SITES + "site_tags = [3]\n"])
-def test_sites_are_enough(tmp_path: Path, places: str) -> None:
+def test_proof_of_play_by_site_accepts_sites_and_site_tags(tmp_path: Path, places: str) -> None:
     loaded(tmp_path, "proof_of_play_by_site", places=places)
 
 
@@ -145,18 +146,18 @@ def test_sites_are_enough(tmp_path: Path, places: str) -> None:
     [
         ("[]", "content_ids: expected at least one id, or no such key"),
         ('["a", ""]', "content_ids: expected at least one id, or no such key"),
-        ('["a,b"]', "content_ids: expected ids without a comma, which to VidiCenter is the end of one"),
+        ('["a,b"]', "content_ids: expected ids without a comma"),
         ('"a"', "content_ids: expected an array, got a string"),
         ("[1]", "content_ids.0: expected a string, got an integer"),
-        (f'["{"é" * 200}"]', "content_ids: expected 1000 characters at most in all, as a URL writes them"),
+        (f'["{"é" * 200}"]', "content_ids: expected at most 1000 "),
     ],
 )
-def test_content_ids_that_cannot_be_asked_for_are_refused(tmp_path: Path, given: str, expected: str) -> None:
+def test_invalid_content_ids_are_rejected(tmp_path: Path, given: str, expected: str) -> None:
     path = "sources.airport.streams.viewers_apc"
-    assert f"{path}.{expected}" == refusal(tmp_path, "viewers_apc", f"content_ids = {given}")
+    assert error_of(tmp_path, "viewers_apc", f"content_ids = {given}").startswith(f"{path}.{expected}")
 
 
-def test_options_are_asked_for_only_where_they_are_chosen(tmp_path: Path) -> None:
+def test_options_are_requested_only_if_configured(tmp_path: Path) -> None:
     def options(stream: str, keys: str) -> dict[str, str]:
         [export] = loaded(tmp_path, stream, keys).streams.exports
         return dict(export.options)
@@ -168,9 +169,9 @@ def test_options_are_asked_for_only_where_they_are_chosen(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("given", ['"monday"', "2018", "2018-01-01T00:00:00", "2018-01-01T00:00:00Z", '["2018-01-01"]'])
-def test_an_anchor_that_is_no_date_says_what_one_is(tmp_path: Path, given: str) -> None:
+def test_an_invalid_anchor_is_rejected(tmp_path: Path, given: str) -> None:
     expected = "sources.airport.streams.ots.anchor: expected a date such as 2018-01-01"
-    assert expected == refusal(tmp_path, "ots", f"anchor = {given}")
+    assert expected == error_of(tmp_path, "ots", f"anchor = {given}")
 
 
 def test_an_anchor_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,20 +181,20 @@ def test_an_anchor_may_come_from_the_environment(tmp_path: Path, monkeypatch: py
     assert date(2018, 1, 7) == export.anchor
 
 
-def test_months_are_counted_from_a_day_that_each_of_them_has(tmp_path: Path) -> None:
+def test_an_anchor_of_months_must_exist_in_every_month(tmp_path: Path) -> None:
     expected = "sources.airport.streams.ots: anchor: expected a day up to the 28th, which every month has"
 
-    assert expected == refusal(tmp_path, "ots", 'resolution = "1M"\nanchor = 2018-01-29')
+    assert expected == error_of(tmp_path, "ots", 'resolution = "1M"\nanchor = 2018-01-29')
     loaded(tmp_path, "ots", 'resolution = "1M"\nanchor = 2018-01-28')
     loaded(tmp_path, "ots", 'resolution = "7d"\nanchor = 2018-01-29')
 
 
-def test_unknown_keys_are_errors_and_all_are_told_at_once(tmp_path: Path) -> None:
-    told = refusal(tmp_path, "gate", 'anchors = 2018-01-01\nresolution = 5\nsettle = "45"')
+def test_all_errors_of_a_table_are_reported_together(tmp_path: Path) -> None:
+    error = error_of(tmp_path, "gate", 'anchors = 2018-01-01\nresolution = 5\nsettle = "45"')
 
     path = "sources.airport.streams.gate"
     assert {
         f"{path}.anchors: unknown key (did you mean anchor?)",
         f"{path}.resolution: expected a string, got an integer",
         f'{path}.settle: expected a duration such as "90s", "15m", "6h" or "3d"',
-    } == set(told.splitlines())
+    } == set(error.splitlines())

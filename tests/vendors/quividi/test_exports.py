@@ -1,4 +1,4 @@
-"""An export is built once, found again after troubles, rebuilt seldom, and never taken for newer than it is."""
+"""An export is built once, continued after failures, rarely rebuilt, and its age is never overstated."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,8 +14,8 @@ from tests.vendors.quividi.vidicenter import (
     TOKEN,
     USER,
     VidiCenter,
-    ask,
-    assert_keeps_the_account,
+    assert_no_account,
+    fetch_all,
     records,
     viewers,
 )
@@ -32,42 +32,42 @@ def center(*, builds_for: float = 5) -> VidiCenter:
     return vendor
 
 
-def broken() -> web.Response:
+def server_error() -> web.Response:
     return web.Response(status=500, text=f"{USER} {TOKEN}")
 
 
-async def test_an_export_that_nobody_asked_for_is_built_once_and_polled_until_it_is_there() -> None:
+async def test_a_new_export_is_built_once_and_polled() -> None:
     vendor = center(builds_for=60)
     async with viewers(vendor) as lobby:
-        assert 2 == len(records(await ask(lobby, HOUR)))
+        assert 2 == len(records(await fetch_all(lobby, HOUR)))
 
     assert (0, 1) == (vendor.forced, len(vendor.builds))
     assert timedelta(minutes=1) < vendor.clock.now() - START < timedelta(minutes=2)
 
 
-async def test_an_old_export_is_rebuilt_once_and_a_poll_never_forces_another_rebuild() -> None:
+async def test_a_cached_export_is_rebuilt_once() -> None:
     vendor = center(builds_for=60)
     vendor.build(QUERY, ends=START)
     vendor.clock.pass_s(3600)
     async with viewers(vendor) as lobby:
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
     assert [QUERY, f"{QUERY}&force_rebuild=1", QUERY] == vendor.queries[:3]
     assert (1, 2) == (vendor.forced, len(vendor.builds))
-    assert START + timedelta(hours=1) == answer.vendor_now
+    assert START + timedelta(hours=1) == result.vendor_now
 
 
-async def test_an_export_that_another_replica_started_is_taken_for_no_newer_than_its_window() -> None:
+async def test_an_export_of_another_replica_is_as_old_as_its_window() -> None:
     vendor = center()
     vendor.build(QUERY)
     async with viewers(vendor) as lobby:
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
     assert (0, 1) == (vendor.forced, len(vendor.builds))
-    assert HOUR.end - timedelta(seconds=1) == answer.vendor_now
+    assert HOUR.end - timedelta(seconds=1) == result.vendor_now
 
 
-async def test_such_an_export_is_taken_for_no_newer_than_its_window_also_when_the_clock_was_set_back() -> None:
+async def test_an_export_of_another_replica_is_as_old_as_its_window_when_clocks_change() -> None:
     window = Window(datetime(2026, 10, 25, 0, tzinfo=UTC), datetime(2026, 10, 25, 1, 15, tzinfo=UTC))
     vendor = VidiCenter(SimulatedClock(window.end))
     vendor.build(
@@ -76,118 +76,120 @@ async def test_such_an_export_is_taken_for_no_newer_than_its_window_also_when_th
         )
     )
     async with viewers(vendor) as lobby:
-        [answer] = await ask(lobby, window)
+        [result] = await fetch_all(lobby, window)
 
     assert 1 == len(vendor.builds)
-    assert window.end - timedelta(seconds=1) == answer.vendor_now
+    assert window.end - timedelta(seconds=1) == result.vendor_now
 
 
-async def test_an_export_that_nobody_asked_about_for_long_is_taken_for_no_newer_than_its_window() -> None:
+async def test_an_abandoned_export_is_as_old_as_its_window() -> None:
     vendor = center(builds_for=3600)
-    vendor.trouble = {2: broken}
+    vendor.overrides = {2: server_error}
     async with viewers(vendor) as lobby:
         with pytest.raises(RetryLater):
-            await ask(lobby, HOUR)
+            await fetch_all(lobby, HOUR)
         vendor.clock.pass_s(601)
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
     assert 1 == len(vendor.builds)
-    assert HOUR.end - timedelta(seconds=1) == answer.vendor_now
+    assert HOUR.end - timedelta(seconds=1) == result.vendor_now
 
 
-async def test_the_exports_of_the_account_s_old_owner_are_waited_for_without_an_error() -> None:
+async def test_exports_of_the_previous_owner_are_waited_for() -> None:
     vendor = center()
     for name in "abc":
         vendor.build(name, ends=START + timedelta(minutes=5))
     async with viewers(vendor) as lobby:
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
-    assert vendor.refused > 1
-    assert (0, 4, 3) == (vendor.forced, len(vendor.builds), vendor.most_running)
-    assert answer.vendor_now is not None
-    assert answer.vendor_now <= vendor.builds[3].began
-    assert vendor.builds[3].began >= START + timedelta(minutes=5)
+    assert vendor.rejected > 1
+    assert (0, 4, 3) == (vendor.forced, len(vendor.builds), vendor.max_running)
+    assert result.vendor_now is not None
+    assert result.vendor_now <= vendor.builds[3].started_at
+    assert vendor.builds[3].started_at >= START + timedelta(minutes=5)
 
 
-async def test_a_vendor_that_throttles_for_ever_is_trouble_in_the_end() -> None:
+async def test_endless_throttling_raises_retry_later() -> None:
     vendor = center()
     for name in "abc":
         vendor.build(name, ends=START + timedelta(days=1))
     async with viewers(vendor) as lobby:
-        with pytest.raises(RetryLater, match="HTTP 429") as raised:
-            await ask(lobby, HOUR)
+        with pytest.raises(RetryLater) as raised:
+            await fetch_all(lobby, HOUR)
 
-    assert raised.value.throttled
+    assert ("http_429", True) == (raised.value.code, raised.value.throttled)
     assert timedelta(minutes=10) < vendor.clock.now() - START < timedelta(minutes=40)
 
 
-async def test_as_long_as_the_vendor_asks_to_wait_is_waited() -> None:
+async def test_retry_after_is_respected() -> None:
     vendor = center()
-    vendor.trouble = {0: lambda: web.Response(status=429, headers={"Retry-After": "400"})}
+    vendor.overrides = {0: lambda: web.Response(status=429, headers={"Retry-After": "400"})}
     async with viewers(vendor) as lobby:
-        await ask(lobby, HOUR)
+        await fetch_all(lobby, HOUR)
 
-    assert vendor.builds[0].began >= START + timedelta(seconds=400)
+    assert vendor.builds[0].started_at >= START + timedelta(seconds=400)
 
 
-async def test_after_a_poll_that_fails_the_same_export_is_found_again_and_no_other_is_started() -> None:
+async def test_a_failed_poll_continues_with_the_same_export() -> None:
     vendor = center(builds_for=600)
-    vendor.trouble = {2: broken, 5: broken}
+    vendor.overrides = {2: server_error, 5: server_error}
     async with viewers(vendor) as lobby:
         for _ in range(2):
-            with pytest.raises(RetryLater, match="HTTP 500") as raised:
-                await ask(lobby, HOUR)
-            assert_keeps_the_account(raised.value)
+            with pytest.raises(RetryLater) as raised:
+                await fetch_all(lobby, HOUR)
+            assert "http_500" == raised.value.code
+            assert_no_account(raised.value)
             vendor.clock.pass_s(120)
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
     assert (0, 1) == (vendor.forced, len(vendor.builds))
-    assert START == answer.vendor_now
+    assert START == result.vendor_now
 
 
-async def test_a_rebuild_that_was_not_heard_of_is_taken_or_made_again_but_never_for_newer_than_it_is() -> None:
+async def test_a_rebuild_whose_response_was_lost_is_not_overstated() -> None:
     vendor = center()
     vendor.build(QUERY, ends=START)
-    vendor.trouble = {1: broken}
+    vendor.overrides = {1: server_error}
     async with viewers(vendor) as lobby:
         with pytest.raises(RetryLater):
-            await ask(lobby, HOUR)
+            await fetch_all(lobby, HOUR)
         vendor.clock.pass_s(60)
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
-    assert START + timedelta(seconds=60) == answer.vendor_now
+    assert START + timedelta(seconds=60) == result.vendor_now
 
 
 @pytest.mark.parametrize("outcome", ["failed", "no list"])
-async def test_an_export_that_fails_is_rebuilt_a_few_times_and_then_is_the_operator_s_case(outcome: str) -> None:
+async def test_an_export_that_keeps_failing_is_parked(outcome: str) -> None:
     vendor = center()
     vendor.outcome = lambda _: outcome
     async with viewers(vendor) as lobby:
-        with pytest.raises(Park, match="the export failed 3 times") as raised:
-            await ask(lobby, HOUR)
+        with pytest.raises(Park, match="3 times") as raised:
+            await fetch_all(lobby, HOUR)
 
     assert 3 == vendor.forced
+    assert "export_failed" == raised.value.code
     assert "Quividi" in raised.value.advice
-    assert_keeps_the_account(raised.value)
+    assert_no_account(raised.value)
     assert timedelta(seconds=370) < vendor.clock.now() - START < timedelta(seconds=430)
 
 
-async def test_an_export_that_fails_once_is_rebuilt_and_taken() -> None:
+async def test_an_export_that_fails_once_is_rebuilt_and_used() -> None:
     vendor = center()
     vendor.outcome = lambda _: "finished" if vendor.builds else "failed"
     async with viewers(vendor) as lobby:
-        [answer] = await ask(lobby, HOUR)
+        [result] = await fetch_all(lobby, HOUR)
 
     assert (1, 2) == (vendor.forced, len(vendor.builds))
-    assert vendor.builds[1].began == answer.vendor_now
+    assert vendor.builds[1].started_at == result.vendor_now
 
 
 async def retried(vendor: VidiCenter, hours: int, every_s: float, **settings: object) -> None:
-    """The stream is parked, and tried again, for so long."""
+    """The parked stream is retried for this many hours."""
     async with viewers(vendor, **settings) as lobby:
         while vendor.clock.now() < START + timedelta(hours=hours):
             with pytest.raises(Park):
-                await ask(lobby, HOUR)
+                await fetch_all(lobby, HOUR)
             vendor.clock.pass_s(every_s)
 
 
@@ -200,8 +202,8 @@ async def test_an_export_that_always_fails_is_rebuilt_once_an_hour() -> None:
     assert 3 + 6 <= vendor.forced <= 3 + 8
 
 
-async def test_an_export_that_always_fails_is_rebuilt_once_an_hour_also_when_others_are_asked_for_before_it() -> None:
-    """The longest wait of a parked stream is ten minutes, and then the parts before this one take their time."""
+async def test_an_export_that_always_fails_is_rebuilt_once_an_hour_behind_others() -> None:
+    """A parked stream waits at most ten minutes; then the exports before this one take some time."""
     vendor = center()
     vendor.outcome = lambda query: "failed" if "sites" in query else "finished"
 
@@ -210,49 +212,49 @@ async def test_an_export_that_always_fails_is_rebuilt_once_an_hour_also_when_oth
     assert sum("sites" in query and "force_rebuild" in query for query in vendor.queries) <= 3 + 4
 
 
-async def test_a_part_that_fails_does_not_have_the_parts_before_it_rebuilt_each_time() -> None:
+async def test_a_failing_export_does_not_rebuild_those_before_it() -> None:
     vendor = center()
-    vendor.trouble = {"sites": broken}
+    vendor.overrides = {"sites": server_error}
     async with viewers(vendor, **LOCATIONS_AND_SITES) as lobby:
         for _ in range(5):
             with pytest.raises(RetryLater):
-                await ask(lobby, HOUR)
+                await fetch_all(lobby, HOUR)
             vendor.clock.pass_s(60)
 
     assert 0 == vendor.forced
 
 
-async def test_a_part_that_was_taken_before_a_failure_is_taken_again_and_is_no_newer_than_it_was() -> None:
+async def test_an_export_fetched_before_a_failure_is_used_again_with_its_age() -> None:
     vendor = center()
-    vendor.trouble = {"sites": broken}
+    vendor.overrides = {"sites": server_error}
     async with viewers(vendor, **LOCATIONS_AND_SITES) as lobby:
         with pytest.raises(RetryLater):
-            await ask(lobby, HOUR)
+            await fetch_all(lobby, HOUR)
         vendor.clock.pass_s(3600)
-        vendor.trouble = {}
-        first, second = await ask(lobby, HOUR)
+        vendor.overrides = {}
+        first, second = await fetch_all(lobby, HOUR)
 
-    assert (START, vendor.builds[1].began) == (first.vendor_now, second.vendor_now)
+    assert (START, vendor.builds[1].started_at) == (first.vendor_now, second.vendor_now)
     assert (2, 2) == (first.rows, second.rows)
 
 
-async def test_a_window_that_is_asked_for_again_is_built_anew() -> None:
+async def test_a_window_fetched_again_is_rebuilt() -> None:
     vendor = center()
     async with viewers(vendor) as lobby:
         for _ in range(3):
-            [answer] = await ask(lobby, HOUR)
-            assert vendor.builds[-1].began == answer.vendor_now
+            [result] = await fetch_all(lobby, HOUR)
+            assert vendor.builds[-1].started_at == result.vendor_now
 
     assert (2, 3) == (vendor.forced, len(vendor.builds))
 
 
-async def test_an_answer_that_is_too_large_leaves_nothing_running() -> None:
+async def test_a_response_that_is_too_large_leaves_no_running_export() -> None:
     vendor = center()
     vendor.data = lambda _: b"[" + b" " * 2000 + b"]"
     async with viewers(vendor, max_response_bytes=1024) as lobby:
         for hours in range(1, 6):
             with pytest.raises(Split):
-                await ask(lobby, Window(HOUR.start, HOUR.start + timedelta(hours=hours)))
+                await fetch_all(lobby, Window(HOUR.start, HOUR.start + timedelta(hours=hours)))
 
     assert (0, 5) == (vendor.forced, len(vendor.builds))
     assert vendor.clock.now() - START < timedelta(minutes=1)

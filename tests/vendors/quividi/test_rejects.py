@@ -1,4 +1,4 @@
-"""A viewer that cannot be understood says why and where, and costs its neighbours nothing."""
+"""A malformed row is a reject with a reason and a path, and does not affect other rows."""
 
 import msgspec
 import pytest
@@ -9,7 +9,7 @@ from collector.model import Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.events import explode_viewer
 from collector.vendors.quividi.wire import read, read_viewer
-from tests.vendors.quividi.example import EXPERT, LEFT_OUT, PARIS, answer, record, reject, row
+from tests.vendors.quividi.example import ABSENT, EXPERT, PARIS, finished_export, record, reject, row
 
 DEEP = b"[" * 1_000_000 + b"]" * 1_000_000  # Python 3.14 limits the depth by the size of the stack
 TEN_YEARS = 10 * 366 * 864_000  # in tenths of seconds
@@ -29,11 +29,11 @@ def json(numbers: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"period_start": LEFT_OUT}, "`period_start`"),
+        ({"period_start": ABSENT}, "`period_start`"),
         ({"period_start": None}, "`period_start`"),
         ({"period_start": ""}, "`period_start`"),
         ({"period_start": "never"}, "$.period_start"),
-        ({"period_start": LEFT_OUT, "start_time": "never"}, "$.period_start"),
+        ({"period_start": ABSENT, "start_time": "never"}, "$.period_start"),
         ({"period_start": "2018-02-29T00:00:00"}, "$.period_start"),
         ({"period_start": "2018-01-29T25:00:00"}, "$.period_start"),
         ({"period_start": "0000-01-01T00:00:00"}, "$.period_start"),
@@ -69,7 +69,7 @@ def json(numbers: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
         ({"happy": {}}, "$.happy"),
     ],
 )
-def test_it_says_what_is_wrong_and_where_and_of_which_location(changes: dict[str, object], place: str) -> None:
+def test_a_reject_names_the_path_and_the_location(changes: dict[str, object], place: str) -> None:
     got = reject(**changes)
 
     assert place in got.error
@@ -80,7 +80,7 @@ def test_it_says_what_is_wrong_and_where_and_of_which_location(changes: dict[str
 @pytest.mark.parametrize(
     ("location", "place"),
     [
-        (LEFT_OUT, "`location_id`"),
+        (ABSENT, "`location_id`"),
         (None, "$.location_id"),
         (-1, "$.location_id"),
         ("8866", "$.location_id"),
@@ -88,20 +88,20 @@ def test_it_says_what_is_wrong_and_where_and_of_which_location(changes: dict[str
         (True, "$.location_id"),
     ],
 )
-def test_a_location_that_cannot_be_read_is_no_key(location: object, place: str) -> None:
+def test_a_reject_with_an_invalid_location_has_no_key(location: object, place: str) -> None:
     got = reject(location_id=location)
 
     assert place in got.error
     assert got.key is None
 
 
-def test_a_location_is_read_as_in_a_viewer() -> None:
-    """A viewer of the location 8866.0 is published under the key 8866: its rejects belong beside it."""
+def test_a_rejects_key_is_that_of_its_viewer() -> None:
+    """A viewer of the location 8866.0 is published under the key 8866: its rejects belong to the same partition."""
     assert "8866" == reject(location_id=8866.0, period_start="never").key
 
 
 @pytest.mark.parametrize("raw", [b"null", b"[]", b"1", b'"a"', b"{}", b"true", b'"\xff"', b'{"location_id":"\xff"}'])
-def test_what_is_no_viewer_at_all_is_a_reject(raw: bytes) -> None:
+def test_a_value_that_is_not_a_viewer_is_a_reject(raw: bytes) -> None:
     got = read_viewer(raw, PARIS)
 
     assert isinstance(got, Reject)
@@ -110,7 +110,7 @@ def test_what_is_no_viewer_at_all_is_a_reject(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [DEEP, row()[:-1] + b',"new":' + DEEP + b"}"], ids=["a row", "a field"])
-def test_what_is_nested_too_deeply_is_a_reject(raw: bytes) -> None:
+def test_a_deeply_nested_row_is_a_reject(raw: bytes) -> None:
     got = read_viewer(raw, PARIS)
 
     assert isinstance(got, Reject)
@@ -118,49 +118,49 @@ def test_what_is_nested_too_deeply_is_a_reject(raw: bytes) -> None:
     assert got.error
 
 
-def test_an_answer_that_is_nested_too_deeply_is_none_at_all() -> None:
+def test_a_deeply_nested_response_raises() -> None:
     with pytest.raises(msgspec.DecodeError):
-        wire.answer(answer(DEEP))
+        wire.decode_export(finished_export(DEEP))
 
 
 @pytest.mark.parametrize(
     ("zone_time", "dwell"), [("0001-01-01T00:00:00", 0), ("9999-12-31T23:59:59", 50_000), ("9999-12-31T23:59:59", None)]
 )
-def test_what_no_calendar_can_write_is_a_reject_and_its_neighbour_is_not(zone_time: str, dwell: int | None) -> None:
-    """In Paris the first hour of the year 1 lies before it in UTC; the last hour of 9999 does not lie after it."""
+def test_times_outside_the_calendar_are_rejects(zone_time: str, dwell: int | None) -> None:
+    """In UTC, the first hour of year 1 in Paris is outside the calendar; the last hour of 9999 is inside."""
     if dwell is None:
         assert "9999-12-31T22:59:59.000Z" == next(explode_viewer(record(period_start=zone_time), "f" * 32, 0, "x")).time
         return
     got = reject(period_start=zone_time, dwell_time=dwell)
 
-    assert "range" in got.error or "years" in got.error
+    assert "outside the years 1 to 9999 - at `$.period_start`" == got.error
     assert "8866" == got.key
 
 
-def test_its_neighbours_are_still_viewers() -> None:
-    body = answer(row(dwell_time=1), b"null", row(gender="male"), b'"\xff"', row(dwell_time=3))
+def test_rejects_do_not_affect_other_rows() -> None:
+    body = finished_export(row(dwell_time=1), b"null", row(gender="male"), b'"\xff"', row(dwell_time=3))
 
-    got = list(read(wire.rows(wire.answer(body)) or (), PARIS))
+    got = list(read(wire.rows(wire.decode_export(body)) or (), PARIS))
 
     assert [Record, Reject, Reject, Reject, Record] == [type(one) for one in got]
     assert [1, 3] == [one.payload.row.dwell_time for one in got if isinstance(one, Record)]
 
 
-def test_not_a_number_where_something_must_stand_costs_one_row() -> None:
-    body = answer(row(), row().replace(b'"location_id":8866', b'"location_id":NaN'))
+def test_nan_in_a_required_field_rejects_one_row() -> None:
+    body = finished_export(row(), row().replace(b'"location_id":8866', b'"location_id":NaN'))
 
-    assert [Record, Reject] == [type(one) for one in read(wire.rows(wire.answer(body)) or (), PARIS)]
+    assert [Record, Reject] == [type(one) for one in read(wire.rows(wire.decode_export(body)) or (), PARIS)]
 
 
 @pytest.mark.parametrize(
     "changes", [{"age_value": 2**67}, {"age_value": -(2**67)}, {"happy": 2**64}, {"happy": 1e300, "gender": 2.0}]
 )
-def test_an_integer_beyond_64_bits_costs_one_row_also_where_fractions_may_stand(changes: dict[str, object]) -> None:
+def test_an_integer_beyond_64_bits_rejects_one_row(changes: dict[str, object]) -> None:
     assert isinstance(read_viewer(row(**changes), PARIS), Reject)
 
 
-def holds(raw: bytes) -> None:
-    """It is a reject with a reason, or a viewer whose event can be written, or nothing."""
+def check(raw: bytes) -> None:
+    """The row is a reject with a reason, a viewer whose event can be encoded, or a placeholder."""
     got = read_viewer(raw, PARIS)
     if isinstance(got, Record):
         [event] = explode_viewer(got, "f" * 32, 0, "lobby")
@@ -170,22 +170,22 @@ def holds(raw: bytes) -> None:
 
 
 @given(st.sampled_from([*FIELDS, "location_id"]), json(INT64 | st.floats(-1e15, 1e15)))
-def test_whatever_stands_in_a_field_it_is_a_viewer_that_becomes_an_event_or_a_reject(name: str, value: object) -> None:
-    holds(row(**{name: value}))
+def test_any_value_of_a_field_gives_an_event_or_a_reject(name: str, value: object) -> None:
+    check(row(**{name: value}))
 
 
-def test_whatever_number_stands_in_a_field_it_is_a_viewer_that_becomes_an_event_or_a_reject() -> None:
+def test_any_number_in_a_field_gives_an_event_or_a_reject() -> None:
     for number in (0, 1.5, 1e300, 2**63, 2**64, 2**80, -(2**63) - 1, -(2**64)):
         for name in (*FIELDS, "location_id"):
-            holds(row(**{name: number}))
-            holds(row(**{"gender": 2.0, name: number}))
+            check(row(**{name: number}))
+            check(row(**{"gender": 2.0, name: number}))
 
 
 @given(json(st.integers(-(2**70), 2**70) | st.floats()))
-def test_whatever_stands_for_a_row_is_a_reject(value: object) -> None:
+def test_any_other_value_as_a_row_is_a_reject(value: object) -> None:
     assert isinstance(read_viewer(msgspec.json.encode(str(value) if isinstance(value, int) else value), PARIS), Reject)
 
 
 @given(st.integers(0, len(EXPERT[0]) - 1), st.integers(0, 255))
-def test_no_broken_byte_is_an_error(place: int, byte: int) -> None:
-    holds(EXPERT[0][:place] + bytes([byte]) + EXPERT[0][place + 1 :])
+def test_a_corrupted_byte_never_raises(place: int, byte: int) -> None:
+    check(EXPERT[0][:place] + bytes([byte]) + EXPERT[0][place + 1 :])

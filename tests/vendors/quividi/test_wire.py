@@ -1,4 +1,4 @@
-"""What VidiCenter sends becomes records: all of what it says under old and new names, nothing that it does not."""
+"""Decoding of finest viewers: every field under old and new names, keys and fingerprints."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,30 +10,30 @@ from collector.model import Record
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.wire import Viewer, read, read_viewer
 from tests.vendors.quividi.example import (
+    ABSENT,
     APC,
     EXPERT,
-    EXPERT_ANSWER,
+    EXPERT_RESPONSE,
     IN_PROGRESS,
-    LEFT_OUT,
     PARIS,
     PRO,
-    PRO_ANSWER,
+    PRO_RESPONSE,
     STARTED,
-    answer,
+    finished_export,
     record,
     record_of,
     row,
 )
 
 START_MS = 1517185732000  # 2018-01-29T01:28:52 in Paris: 00:28:52 UTC
-FILED_S = 1517189332  # the same digits, read as UTC
+LOCAL_S = 1517189332  # the same digits, read as UTC
 
-# The name in an older document, and the one that was observed since.
+# The documented name, and the one observed in newer versions.
 RENAMED = [("dwell_time", "dwell_time_in_tenths_of_sec"), ("attention_time", "attention_time_in_tenths_of_sec")]
 
 
-def test_the_documents_pro_answer_is_read_field_by_field() -> None:
-    first, second = read(wire.rows(wire.answer(PRO_ANSWER)) or (), PARIS)
+def test_documented_pro_response() -> None:
+    first, second = read(wire.rows(wire.decode_export(PRO_RESPONSE)) or (), PARIS)
 
     assert isinstance(first, Record)
     assert (1517180427000, 1517180431100, 1517184027) == (first.start_ms, first.end_ms, first.vendor_local_s)
@@ -49,11 +49,11 @@ def test_the_documents_pro_answer_is_read_field_by_field() -> None:
     assert record_of(PRO[1]) == second
 
 
-def test_the_documents_expert_answer_is_read_field_by_field() -> None:
-    first, second = read(wire.rows(wire.answer(EXPERT_ANSWER)) or (), PARIS)
+def test_documented_expert_response() -> None:
+    first, second = read(wire.rows(wire.decode_export(EXPERT_RESPONSE)) or (), PARIS)
 
     assert isinstance(first, Record)
-    assert (START_MS, START_MS + 2400, FILED_S) == (first.start_ms, first.end_ms, first.vendor_local_s)
+    assert (START_MS, START_MS + 2400, LOCAL_S) == (first.start_ms, first.end_ms, first.vendor_local_s)
     assert isinstance(second, Record)
     assert (
         Viewer(
@@ -77,7 +77,7 @@ def test_the_documents_expert_answer_is_read_field_by_field() -> None:
     )
 
 
-def test_a_viewer_with_contents_is_a_viewer_that_started_then() -> None:
+def test_a_viewer_with_contents_is_decoded_as_a_viewer() -> None:
     got = record_of(APC)
 
     assert (38918, "2018-01-14T09:21:54") == (got.payload.row.location_id, got.payload.start_local)
@@ -85,36 +85,36 @@ def test_a_viewer_with_contents_is_a_viewer_that_started_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "state"), [(STARTED, "started"), (IN_PROGRESS, "in_progress"), (PRO_ANSWER, "finished")]
+    ("body", "state"), [(STARTED, "started"), (IN_PROGRESS, "in_progress"), (PRO_RESPONSE, "finished")]
 )
-def test_the_documents_answers_say_their_state(body: bytes, state: str) -> None:
-    assert state == wire.answer(body).state
+def test_documented_responses_have_a_state(body: bytes, state: str) -> None:
+    assert state == wire.decode_export(body).state
 
 
-@pytest.mark.parametrize("data", [LEFT_OUT, None, {}, {"rows": []}, 1, "[]"])
-def test_what_is_no_list_of_rows_is_none_and_not_an_empty_list(data: object) -> None:
-    fields = {"state": "finished"} | ({} if data is LEFT_OUT else {"data": data})
+@pytest.mark.parametrize("data", [ABSENT, None, {}, {"rows": []}, 1, "[]"])
+def test_a_response_without_a_list_of_rows_has_none(data: object) -> None:
+    fields = {"state": "finished"} | ({} if data is ABSENT else {"data": data})
 
-    assert wire.rows(wire.answer(msgspec.json.encode(fields))) is None
-    assert [] == wire.rows(wire.answer(answer()))
+    assert wire.rows(wire.decode_export(msgspec.json.encode(fields))) is None
+    assert [] == wire.rows(wire.decode_export(finished_export()))
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED)
-def test_the_new_name_of_a_field_says_the_same_as_the_old_one(old: str, new: str) -> None:
-    renamed = record(**{old: LEFT_OUT, new: msgspec.json.decode(row())[old]})
+def test_old_and_new_names_are_equivalent(old: str, new: str) -> None:
+    renamed = record(**{old: ABSENT, new: msgspec.json.decode(row())[old]})
 
     assert (record().key, record().fingerprint, record().end_ms) == (renamed.key, renamed.fingerprint, renamed.end_ms)
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED)
-def test_of_both_names_the_new_one_counts_unless_it_says_nothing(old: str, new: str) -> None:
+def test_the_new_name_has_precedence_unless_it_is_null(old: str, new: str) -> None:
     assert record(**{old: 77}).key == record(**{old: 5, new: 77}).key
     assert record(**{old: 5}).key == record(**{old: 5, new: None}).key
     assert record(**{old: 0}).key == record(**{old: 5, new: 0}).key
 
 
 @pytest.mark.parametrize(
-    ("written", "ms"),
+    ("text", "ms"),
     [
         ("2018-01-29T01:28:52", START_MS),
         ("2018-01-29 01:28:52", START_MS),
@@ -124,28 +124,28 @@ def test_of_both_names_the_new_one_counts_unless_it_says_nothing(old: str, new: 
     ],
 )
 @pytest.mark.parametrize("name", ["period_start", "start_time"])
-def test_times_are_local_with_a_t_or_a_space_and_under_either_name(name: str, written: str, ms: int) -> None:
-    got = record(**{"period_start": LEFT_OUT, name: written})
+def test_local_times_may_have_a_t_or_a_space(name: str, text: str, ms: int) -> None:
+    got = record(**{"period_start": ABSENT, name: text})
 
     assert ms == got.start_ms
-    assert written == got.payload.start_local
+    assert text == got.payload.start_local
 
 
 @pytest.mark.parametrize(
     ("zone", "offset_s"), [("UTC", 0), ("America/New_York", -18000), ("Asia/Kathmandu", 20700), ("Pacific/Apia", 50400)]
 )
-def test_the_zone_moves_the_instant_and_neither_the_key_nor_the_page(zone: str, offset_s: int) -> None:
+def test_the_zone_changes_the_instant_but_not_the_key(zone: str, offset_s: int) -> None:
     got = record_of(row(), ZoneInfo(zone))
 
-    assert (FILED_S - offset_s) * 1000 == got.start_ms
-    assert (record().key, FILED_S) == (got.key, got.vendor_local_s)
+    assert (LOCAL_S - offset_s) * 1000 == got.start_ms
+    assert (record().key, LOCAL_S) == (got.key, got.vendor_local_s)
 
 
-# What a licence adds, and what a newer API adds or writes in another way: none of it makes another viewer.
-TOLD_BESIDES: list[dict[str, object]] = [
+# Fields that depend on the licence or the version of the API: none of them makes another viewer.
+OPTIONAL_FIELDS: list[dict[str, object]] = [
     {"age_value": 20},
     {"age_value": None},
-    {"glasses": 2, "mustache": None, "beard": LEFT_OUT},
+    {"glasses": 2, "mustache": None, "beard": ABSENT},
     {"happy": None, "neutral": None, "unhappy": None, "very_happy": None, "very_unhappy": None},
     {"happy": 100.0, "neutral": 0.0, "very_happy": 0.0},
     {"vr_id": 17},
@@ -154,16 +154,16 @@ TOLD_BESIDES: list[dict[str, object]] = [
 ]
 
 
-def test_a_viewer_is_the_same_whatever_else_is_told_and_says_something_else() -> None:
-    told = [record(), *(record(**changes) for changes in TOLD_BESIDES)]
+def test_optional_fields_change_the_fingerprint_but_not_the_key() -> None:
+    variants = [record(), *(record(**changes) for changes in OPTIONAL_FIELDS)]
 
-    assert {record().key} == {each.key for each in told}
-    assert len(told) == len({each.fingerprint for each in told})
+    assert {record().key} == {each.key for each in variants}
+    assert len(variants) == len({each.fingerprint for each in variants})
 
 
-WRITTEN_OTHERWISE: list[dict[str, object]] = [
+EQUIVALENT: list[dict[str, object]] = [
     {"period_start": "2018-01-29 01:28:52"},
-    {"period_start": LEFT_OUT, "start_time": "2018-01-29T01:28:52"},
+    {"period_start": ABSENT, "start_time": "2018-01-29T01:28:52"},
     {"period_start_date": "2018-01-29", "period_start_time": "01:28:52"},
     {"dwell_time": 24.0, "attention_time": 8.0},
     {"location_id": 8866.0, "gender": 2.0, "age": 2.0, "glasses": 1.0, "age_value": 19.0},
@@ -175,20 +175,20 @@ WRITTEN_OTHERWISE: list[dict[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize("otherwise", WRITTEN_OTHERWISE)
-def test_another_way_of_writing_is_no_other_viewer_and_says_nothing_else(otherwise: dict[str, object]) -> None:
-    got = record(**otherwise)
+@pytest.mark.parametrize("changes", EQUIVALENT)
+def test_equivalent_rows_have_equal_keys_and_fingerprints(changes: dict[str, object]) -> None:
+    got = record(**changes)
 
     assert (record().key, record().fingerprint) == (got.key, got.fingerprint)
 
 
-def test_a_passer_by_is_the_same_however_the_time_is_written() -> None:
-    said = (record(footfall_start=f"2018-01-29{between}01:28:50").fingerprint for between in "T ")
+def test_the_format_of_footfall_start_does_not_matter() -> None:
+    fingerprints = (record(footfall_start=f"2018-01-29{between}01:28:50").fingerprint for between in "T ")
 
-    assert 1 == len(set(said))
+    assert 1 == len(set(fingerprints))
 
 
-def test_viewers_differ_by_what_every_box_tells_of_them() -> None:
+def test_fields_that_every_box_sends_are_the_key() -> None:
     others: list[dict[str, object]] = [
         {"location_id": 8867},
         {"period_start": "2018-01-29T01:28:53"},
@@ -196,7 +196,7 @@ def test_viewers_differ_by_what_every_box_tells_of_them() -> None:
         {"gender": None},
         {"gender": 0},
         {"age": 0},
-        {"age": LEFT_OUT},
+        {"age": ABSENT},
         {"dwell_time": 25},
         {"dwell_time": 24.5},
         {"dwell_time": None},
@@ -209,43 +209,45 @@ def test_viewers_differ_by_what_every_box_tells_of_them() -> None:
     assert 1 + len(others) == len({record().key, *(record(**other).key for other in others)})
 
 
-def test_keys_and_fingerprints_never_change_by_themselves() -> None:
-    """They lie in the ledgers of running collectors: whoever changes them raises FIELDS_VERSION."""
+def test_keys_and_fingerprints_are_stable_across_releases() -> None:
+    """Ledgers of running collectors contain them. A change needs another FIELDS_VERSION."""
     more = {"vr_id": 7, "footfall_id": "f", "footfall_start": "2018-01-29T01:28:50"}
     got = record(**more)
 
-    numbers = b"".join(number.to_bytes(8, "big") for number in (8866, FILED_S * 1000, 2, 2, 2400, 800))
+    numbers = b"".join(number.to_bytes(8, "big") for number in (8866, LOCAL_S * 1000, 2, 2, 2400, 800))
     assert b"quividi.viewer" + numbers == got.key
-    said = [7, "f", "2018-01-29T01:28:50", 19, 1, 1, 1, 33.333, 0.0, 66.667, 0.0, 0.0]
-    assert said == msgspec.msgpack.decode(got.fingerprint)
+    fields = [7, "f", "2018-01-29T01:28:50", 19, 1, 1, 1, 33.333, 0.0, 66.667, 0.0, 0.0]
+    assert fields == msgspec.msgpack.decode(got.fingerprint)
 
 
-def test_not_a_number_is_read_as_null() -> None:
-    body = answer(row().replace(b'"age_value":19', b'"age_value":NaN').replace(b'"glasses":1', b'"glasses":-Infinity'))
-    [got] = read(wire.rows(wire.answer(body)) or (), PARIS)
+def test_nan_is_null() -> None:
+    body = finished_export(
+        row().replace(b'"age_value":19', b'"age_value":NaN').replace(b'"glasses":1', b'"glasses":-Infinity')
+    )
+    [got] = read(wire.rows(wire.decode_export(body)) or (), PARIS)
 
     assert record(age_value=None, glasses=None) == got
 
 
 @pytest.mark.parametrize(
     ("tenths", "ms"),
-    [(0, 0), (41, 4100), (41.0, 4100), (41.5, 4150), (0.04, 4), (0.29, 29), (None, None), (LEFT_OUT, None)],
+    [(0, 0), (41, 4100), (41.0, 4100), (41.5, 4150), (0.04, 4), (0.29, 29), (None, None), (ABSENT, None)],
 )
-def test_tenths_of_seconds_become_milliseconds_and_nothing_stays_nothing(tenths: object, ms: int | None) -> None:
+def test_tenths_of_seconds_become_milliseconds_or_null(tenths: object, ms: int | None) -> None:
     viewer = record(dwell_time=tenths, attention_time=tenths).payload.row
 
     assert (ms, ms) == (viewer.dwell_ms, viewer.attention_ms)
 
 
 @pytest.mark.parametrize("name", ["gender", "age", "age_value", "happy", "glasses", "mustache", "beard"])
-@pytest.mark.parametrize(("told", "kept"), [(0, 0), (None, None), (LEFT_OUT, None)])
-def test_zero_is_a_value_and_nothing_is_none(name: str, told: object, kept: int | None) -> None:
-    got = getattr(record(**{name: told}).payload.row, name)
+@pytest.mark.parametrize(("value", "kept"), [(0, 0), (None, None), (ABSENT, None)])
+def test_zero_is_kept_and_missing_is_none(name: str, value: object, kept: int | None) -> None:
+    got = getattr(record(**{name: value}).payload.row, name)
 
     assert (kept, type(kept)) == (got, type(got))
 
 
-UNUSUAL: list[dict[str, Any]] = [
+IMPLAUSIBLE: list[dict[str, Any]] = [
     {"happy": 90.0, "neutral": 90.0},
     {"happy": 0.0, "neutral": 0.0, "very_happy": 0.0},
     {"attention_time": 542, "dwell_time": 15},
@@ -254,29 +256,29 @@ UNUSUAL: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", UNUSUAL)
-def test_what_is_unusual_is_passed_on(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changes", IMPLAUSIBLE)
+def test_implausible_values_are_kept(changes: dict[str, Any]) -> None:
     got = record(**changes).payload.row
 
     assert changes == {name: getattr(got, name) for name in changes}
 
 
-NOTHING: dict[str, object] = {"gender": None, "age": None, "dwell_time": None, "attention_time": None}
+PLACEHOLDER: dict[str, object] = {"gender": None, "age": None, "dwell_time": None, "attention_time": None}
 
 
-def test_a_row_that_only_stands_where_there_is_no_data_gives_nothing() -> None:
-    placeholder = row(**NOTHING)
+def test_a_placeholder_gives_no_record() -> None:
+    placeholder = row(**PLACEHOLDER)
 
     assert read_viewer(placeholder, PARIS) is None
     assert 2 == len(list(read([msgspec.Raw(raw) for raw in (EXPERT[0], placeholder, PRO[0])], PARIS)))
 
 
-@pytest.mark.parametrize("name", NOTHING)
-def test_a_row_that_tells_one_thing_of_a_viewer_is_one_also_when_it_is_zero(name: str) -> None:
-    assert isinstance(read_viewer(row(**(NOTHING | {name: 0})), PARIS), Record)
+@pytest.mark.parametrize("name", PLACEHOLDER)
+def test_a_row_with_one_zero_is_not_a_placeholder(name: str) -> None:
+    assert isinstance(read_viewer(row(**(PLACEHOLDER | {name: 0})), PARIS), Record)
 
 
-def test_white_space_and_the_order_of_fields_change_nothing() -> None:
+def test_whitespace_and_field_order_do_not_matter() -> None:
     backwards = msgspec.json.encode(dict(reversed(msgspec.json.decode(EXPERT[0]).items())))
 
     assert record() == record_of(backwards) == record_of(EXPERT[0])

@@ -1,4 +1,4 @@
-"""Local times without a zone: every window covers them, and every instant comes back, or says that it may not."""
+"""Local times without a zone: bounds cover every window, and every instant round-trips or is ambiguous."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,26 +16,26 @@ from collector.vendors.quividi.zones import bounds, earliest, instant, local
 ZONES = (
     "UTC",
     "Europe/Paris",
-    "Europe/Dublin",  # where summer is the standard and winter the exception
+    "Europe/Dublin",  # summer time is the standard, winter time the exception
     "America/New_York",
     "America/Sao_Paulo",  # changed at midnight
-    "America/St_Johns",  # half an hour off, and changed one minute after midnight
+    "America/St_Johns",  # offset by half an hour, changed one minute after midnight
     "Africa/Casablanca",  # changes twice more, for Ramadan
     "Asia/Kathmandu",
     "Asia/Tehran",
     "Australia/Lord_Howe",  # changes by half an hour
-    "Pacific/Apia",  # left out a whole day
+    "Pacific/Apia",  # skipped a whole day
     "Pacific/Chatham",
     "Antarctica/Troll",  # changes by two hours
 )
 FIRST, LAST = datetime(2004, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
 PARIS, NEW_YORK, LORD_HOWE = ZoneInfo("Europe/Paris"), ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe")
 LONGEST_STEP = timedelta(hours=2)
-"""By which any of these clocks was set back."""
+"""The largest step by which any of these clocks was set back."""
 
 
-def offset(moment: datetime, zone: ZoneInfo) -> timedelta:
-    return moment.astimezone(zone).utcoffset() or timedelta(0)
+def offset(instant_utc: datetime, zone: ZoneInfo) -> timedelta:
+    return instant_utc.astimezone(zone).utcoffset() or timedelta(0)
 
 
 @cache
@@ -54,7 +54,7 @@ def _first_of_new(old: datetime, new: datetime, zone: ZoneInfo) -> datetime:
 
 @st.composite
 def places(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
-    """A zone, and a whole second in it: mostly one around a change of the clock."""
+    """A zone and a whole second, mostly near a clock change."""
     zone = ZoneInfo(draw(st.sampled_from(ZONES)))
     if (found := changes(zone)) and draw(st.integers(0, 4)) > 0:
         return zone, draw(st.sampled_from(found)) + timedelta(seconds=draw(st.integers(-18_000, 18_000)))
@@ -64,7 +64,7 @@ def places(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
 seconds = st.integers(0, 7200) | st.integers(0, 2 * 86_400)
 
 
-def test_the_zones_of_these_tests_change_as_they_are_said_to() -> None:
+def test_the_tested_zones_change_as_expected() -> None:
     found = {name: len(changes(ZoneInfo(name))) for name in ZONES}
 
     assert {"UTC", "Asia/Kathmandu"} == {name for name in ZONES if not found[name]}
@@ -76,17 +76,17 @@ def test_the_zones_of_these_tests_change_as_they_are_said_to() -> None:
 def test_the_bounds_of_a_window_cover_the_local_time_of_every_second_in_it(
     place: tuple[ZoneInfo, datetime], before: int, after: int
 ) -> None:
-    zone, moment = place
-    window = Window(moment - timedelta(seconds=before), moment + timedelta(seconds=after + 1))
+    zone, instant_utc = place
+    window = Window(instant_utc - timedelta(seconds=before), instant_utc + timedelta(seconds=after + 1))
 
     first, last = bounds(window, zone)
 
-    assert first <= local(moment, zone) <= last
+    assert first <= local(instant_utc, zone) <= last
 
 
 @settings(max_examples=400)
 @given(places(), seconds)
-def test_bounds_ask_for_little_more_than_the_window(place: tuple[ZoneInfo, datetime], length: int) -> None:
+def test_bounds_exceed_the_window_only_slightly(place: tuple[ZoneInfo, datetime], length: int) -> None:
     zone, start = place
     window = Window(start, start + timedelta(seconds=length + 1))
 
@@ -98,7 +98,7 @@ def test_bounds_ask_for_little_more_than_the_window(place: tuple[ZoneInfo, datet
 
 @settings(max_examples=400)
 @given(places(), seconds)
-def test_the_end_that_is_asked_for_is_no_later_than_the_window_s(place: tuple[ZoneInfo, datetime], length: int) -> None:
+def test_the_earliest_end_is_not_after_the_window(place: tuple[ZoneInfo, datetime], length: int) -> None:
     zone, start = place
     window = Window(start, start + timedelta(seconds=length + 1))
 
@@ -109,33 +109,33 @@ def test_the_end_that_is_asked_for_is_no_later_than_the_window_s(place: tuple[Zo
 
 @settings(max_examples=400)
 @given(places())
-def test_an_instant_comes_back_from_its_local_time_or_is_ambiguous_and_taken_for_the_first(
+def test_an_instant_round_trips_unless_it_is_ambiguous(
     place: tuple[ZoneInfo, datetime],
 ) -> None:
-    zone, moment = place
+    zone, instant_utc = place
 
-    got = instant(local(moment, zone), zone)
+    got = instant(local(instant_utc, zone), zone)
 
-    assert got.utc == moment or (got.ambiguous and moment - LONGEST_STEP <= got.utc < moment)
-    assert local(moment, zone) == local(got.utc, zone)
-    assert offset(got.utc, zone) == got.offset == local(moment, zone) - got.utc.replace(tzinfo=None)
+    assert got.utc == instant_utc or (got.ambiguous and instant_utc - LONGEST_STEP <= got.utc < instant_utc)
+    assert local(instant_utc, zone) == local(got.utc, zone)
+    assert offset(got.utc, zone) == got.offset == local(instant_utc, zone) - got.utc.replace(tzinfo=None)
 
 
 @settings(max_examples=400)
 @given(places())
-def test_a_local_time_is_ambiguous_exactly_when_another_instant_has_it_too(place: tuple[ZoneInfo, datetime]) -> None:
-    zone, moment = place
-    wall = local(moment, zone)
-    others = {offset(moment + timedelta(hours=hours), zone) for hours in (-3, 0, 3)}
-    instants = {(wall - each).replace(tzinfo=UTC) for each in others}
+def test_a_local_time_is_ambiguous_if_two_instants_have_it(place: tuple[ZoneInfo, datetime]) -> None:
+    zone, instant_utc = place
+    local_time = local(instant_utc, zone)
+    others = {offset(instant_utc + timedelta(hours=hours), zone) for hours in (-3, 0, 3)}
+    instants = {(local_time - each).replace(tzinfo=UTC) for each in others}
 
-    meant = sorted(each for each in instants if local(each, zone) == wall)
+    found = sorted(each for each in instants if local(each, zone) == local_time)
 
-    assert (meant[0], len(meant) > 1) == (instant(wall, zone).utc, instant(wall, zone).ambiguous)
+    assert (found[0], len(found) > 1) == (instant(local_time, zone).utc, instant(local_time, zone).ambiguous)
 
 
 @pytest.mark.parametrize(
-    ("zone", "wall", "utc"),
+    ("zone", "local_time", "utc"),
     [
         (PARIS, "2026-10-25T02:00:00", "2026-10-25T00:00:00"),
         (PARIS, "2026-10-25T02:30:00", "2026-10-25T00:30:00"),
@@ -144,14 +144,14 @@ def test_a_local_time_is_ambiguous_exactly_when_another_instant_has_it_too(place
         (LORD_HOWE, "2026-04-05T01:45:00", "2026-04-04T14:45:00"),
     ],
 )
-def test_the_hour_that_autumn_repeats_is_ambiguous_and_its_first_is_taken(zone: ZoneInfo, wall: str, utc: str) -> None:
-    got = instant(datetime.fromisoformat(wall), zone)
+def test_the_repeated_hour_is_ambiguous_and_counts_as_the_first(zone: ZoneInfo, local_time: str, utc: str) -> None:
+    got = instant(datetime.fromisoformat(local_time), zone)
 
     assert (f"{utc}+00:00", True) == (got.utc.isoformat(), got.ambiguous)
 
 
 @pytest.mark.parametrize(
-    ("zone", "wall"),
+    ("zone", "local_time"),
     [
         (PARIS, "2026-10-25T01:59:59"),
         (PARIS, "2026-10-25T03:00:00"),
@@ -161,12 +161,12 @@ def test_the_hour_that_autumn_repeats_is_ambiguous_and_its_first_is_taken(zone: 
         (LORD_HOWE, "2026-04-05T02:00:00"),
     ],
 )
-def test_the_seconds_around_that_hour_are_not_ambiguous(zone: ZoneInfo, wall: str) -> None:
-    assert not instant(datetime.fromisoformat(wall), zone).ambiguous
+def test_the_seconds_around_that_hour_are_not_ambiguous(zone: ZoneInfo, local_time: str) -> None:
+    assert not instant(datetime.fromisoformat(local_time), zone).ambiguous
 
 
 @pytest.mark.parametrize(
-    ("zone", "missing", "set_wall"),
+    ("zone", "missing", "local_time_after"),
     [
         (PARIS, "2026-03-29T02:30:00", "2026-03-29T03:30:00"),
         (NEW_YORK, "2026-03-08T02:00:00", "2026-03-08T03:00:00"),
@@ -174,10 +174,10 @@ def test_the_seconds_around_that_hour_are_not_ambiguous(zone: ZoneInfo, wall: st
         (ZoneInfo("Pacific/Apia"), "2011-12-30T12:00:00", "2011-12-31T12:00:00"),
     ],
 )
-def test_a_time_that_spring_leaves_out_is_what_a_clock_shows_that_was_not_set(
-    zone: ZoneInfo, missing: str, set_wall: str
+def test_a_skipped_time_is_converted_with_the_offset_before(
+    zone: ZoneInfo, missing: str, local_time_after: str
 ) -> None:
-    got, same = (instant(datetime.fromisoformat(wall), zone) for wall in (missing, set_wall))
+    got, same = (instant(datetime.fromisoformat(local_time), zone) for local_time in (missing, local_time_after))
 
     assert (same.utc, False) == (got.utc, got.ambiguous)
     assert got.offset < same.offset
@@ -186,29 +186,29 @@ def test_a_time_that_spring_leaves_out_is_what_a_clock_shows_that_was_not_set(
 @pytest.mark.parametrize(
     ("start", "end", "first", "last"),
     [
-        ("00:00", "01:00", "02:00:00", "02:59:59"),  # the hour for the first time
-        ("01:00", "02:00", "02:00:00", "02:59:59"),  # and again
+        ("00:00", "01:00", "02:00:00", "02:59:59"),  # the first occurrence of the hour
+        ("01:00", "02:00", "02:00:00", "02:59:59"),  # the second one
         ("00:15", "00:30", "02:15:00", "02:29:59"),
         ("01:15", "01:30", "02:15:00", "02:29:59"),
         ("00:00", "02:00", "02:00:00", "02:59:59"),  # both
-        ("00:30", "01:10", "02:00:00", "02:59:59"),  # neither whole
+        ("00:30", "01:10", "02:00:00", "02:59:59"),  # a part of each
         ("00:59", "01:01", "02:00:00", "02:59:59"),
         ("01:59", "02:30", "02:59:00", "03:29:59"),
         ("00:00", "06:00", "02:00:00", "06:59:59"),
     ],
 )
-def test_a_window_that_sees_the_repeated_hour_covers_what_it_sees(start: str, end: str, first: str, last: str) -> None:
+def test_bounds_cover_the_repeated_hour(start: str, end: str, first: str, last: str) -> None:
     day = "2026-10-25T"
     window = Window(*(datetime.fromisoformat(f"{day}{time}+00:00") for time in (start, end)))
 
-    asked_first, asked_last = bounds(window, PARIS)
+    first_second, last_second = bounds(window, PARIS)
 
-    assert asked_first <= datetime.fromisoformat(day + first)
-    assert datetime.fromisoformat(day + last) <= asked_last
+    assert first_second <= datetime.fromisoformat(day + first)
+    assert datetime.fromisoformat(day + last) <= last_second
 
 
 @pytest.mark.parametrize("month", [1, 7])
-def test_away_from_changes_the_bounds_are_the_window_s_own_first_and_last_second(month: int) -> None:
+def test_without_a_clock_change_bounds_are_exact(month: int) -> None:
     start = datetime(2026, month, 1, 12, tzinfo=UTC)
 
     got = bounds(Window(start, start + timedelta(hours=6)), PARIS)
@@ -220,14 +220,14 @@ def test_away_from_changes_the_bounds_are_the_window_s_own_first_and_last_second
     ) == got
 
 
-def test_the_bounds_of_a_second_are_that_second() -> None:
+def test_bounds_of_one_second() -> None:
     start = datetime(2026, 10, 25, 0, 59, 59, tzinfo=UTC)
     second = datetime(2026, 10, 25, 2, 59, 59, tzinfo=PARIS).replace(tzinfo=None)
 
     assert (second, second) == bounds(Window(start, start + SECOND), PARIS)
 
 
-@pytest.mark.parametrize(("zone", "wall"), [(PARIS, datetime.min), (NEW_YORK, datetime.max)])  # noqa: DTZ901 - local
-def test_there_is_no_instant_beyond_the_calendar(zone: ZoneInfo, wall: datetime) -> None:
+@pytest.mark.parametrize(("zone", "local_time"), [(PARIS, datetime.min), (NEW_YORK, datetime.max)])  # noqa: DTZ901 - local
+def test_instants_outside_the_calendar_raise(zone: ZoneInfo, local_time: datetime) -> None:
     with pytest.raises(OverflowError):
-        instant(wall, zone)
+        instant(local_time, zone)

@@ -1,4 +1,4 @@
-"""A VidiCenter on loopback, as its document describes it: exports by their exact parameters, in simulated time."""
+"""A VidiCenter on the loopback interface, as documented: one export for each set of parameters, in simulated time."""
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,55 +13,55 @@ from msgspec import Struct, structs
 from collector.model import FetchResult, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry, standalone_telemetry
 from collector.vendors.http import Http, http
-from collector.vendors.quividi.client import Exported, streams
+from collector.vendors.quividi.client import ExportStream, streams
 from collector.vendors.quividi.settings import QuividiSource
-from collector.vendors.quividi.wire import Seen
+from collector.vendors.quividi.wire import LocatedViewer
 from tests.simulated import SimulatedClock
-from tests.vendors.loopback import assert_keeps_the_key, let_the_others_run, serving
+from tests.vendors.loopback import assert_no_key, serving, yield_to_others
 
 TOKEN = "s3cr3t t0k&n+/="
 USER = "ann/ex@example.com"
 HOUR = Window(datetime(2018, 1, 29, 0, tzinfo=UTC), datetime(2018, 1, 29, 1, tzinfo=UTC))
-"""That of the document's viewers."""
+"""The hour of the documented viewers."""
 BASIC = b64encode(f"{USER}:{TOKEN}".encode()).decode()
 
-AT_ONCE = 3
-Made = Callable[[Mapping[str, str]], bytes]
-Trouble = Callable[[], web.Response]
+MAX_RUNNING = 3
+MakeRows = Callable[[Mapping[str, str]], bytes]
+Override = Callable[[], web.Response]
 
 
-class Building(Struct, frozen=True):
+class Build(Struct, frozen=True):
     """One build of an export."""
 
     owner: str
-    began: datetime
+    started_at: datetime
     ends: datetime
     outcome: str
 
 
 class VidiCenter:
-    """Answers as its document says. `trouble` answers in its place: the n-th call for data, or all with an argument."""
+    """Responds as documented. `overrides` respond instead, by index of the data request or by name of an argument."""
 
     def __init__(self, clock: SimulatedClock | None = None, *, builds_for: timedelta = timedelta(seconds=5)) -> None:
         self.clock = clock or SimulatedClock()
         self.builds_for = builds_for
         self.users = {USER: TOKEN}
         self.owned: Sequence[int] = (1056, 8264, 8866)
-        self.data: Made = lambda _: b"[]"
+        self.data: MakeRows = lambda _: b"[]"
         self.outcome: Callable[[str], str] = lambda _: "finished"
-        """Of a build: finished, failed, or `no list`."""
+        """The outcome of a build: finished, failed, or `no list`."""
         self.skew = timedelta(0)
-        """How far its clock is ahead."""
-        self.hesitates = 0
-        """How long it takes to answer: so often do all others run."""
-        self.trouble: dict[int | str, Trouble] = {}
+        """How far the vendor's clock is ahead."""
+        self.delay_checkpoints = 0
+        """How many times other tasks run before a response."""
+        self.overrides: dict[int | str, Override] = {}
         self.calls: list[str] = []
-        """For data: paths and queries, as they stood on the wire."""
-        self.builds: list[Building] = []
-        self.exports: dict[tuple[str, str], Building] = {}
-        self.most_running = 0
-        self.refused = 0
-        self.most_connections = 0
+        """Raw paths and queries of the data requests."""
+        self.builds: list[Build] = []
+        self.exports: dict[tuple[str, str], Build] = {}
+        self.max_running = 0
+        self.rejected = 0
+        self.max_connections = 0
         self._connections = 0
 
     @property
@@ -76,69 +76,69 @@ class VidiCenter:
         return sum(build.owner == user and self.clock.now() < build.ends for build in self.builds)
 
     def build(self, query: str, *, user: str = USER, ends: datetime | None = None) -> None:
-        """Have an export built, as anybody may who knows the account."""
+        """Build an export, as any client of the account may."""
         now = self.clock.now()
-        build = Building(user, now, ends or now + self.builds_for, self.outcome(query))
+        build = Build(user, now, ends or now + self.builds_for, self.outcome(query))
         self.builds.append(build)
         self.exports[user, query] = build
-        self.most_running = max(self.most_running, self.running(user))
+        self.max_running = max(self.max_running, self.running(user))
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.Response:
         self._connections += 1
-        self.most_connections = max(self.most_connections, self._connections)
+        self.max_connections = max(self.max_connections, self._connections)
         try:
-            await let_the_others_run(self.hesitates)
-            got = self._answered(request)
+            await yield_to_others(self.delay_checkpoints)
+            response = self._respond(request)
         finally:
             self._connections -= 1
-        got.headers["Date"] = format_datetime(self.clock.now() + self.skew, usegmt=True)
-        return got
+        response.headers["Date"] = format_datetime(self.clock.now() + self.skew, usegmt=True)
+        return response
 
-    def _answered(self, request: web.BaseRequest) -> web.Response:
+    def _respond(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/api/v1/data/":
             self.calls.append(request.raw_path)
-            for which, trouble in self.trouble.items():
+            for which, override in self.overrides.items():
                 if which == len(self.calls) - 1 or str(which) in request.query:
-                    return trouble()
+                    return override()
         headers = {
             f"Basic {b64encode(f'{user}:{token}'.encode()).decode()}": user for user, token in self.users.items()
         }
         user = headers.get(request.headers.get("Authorization", ""))
         if user is None:
-            return said(401, {"message": "Unauthorized", "error": 401})
+            return json_response(401, {"message": "Unauthorized", "error": 401})
         match request.path:
             case "/api/v1/whoami/":
-                return said(200, {"username": user})
+                return json_response(200, {"username": user})
             case "/api/v1/locations/":
-                return said(200, [{"id": number, "label": "Hall", "active": True} for number in self.owned])
+                return json_response(200, [{"id": number, "label": "Hall", "active": True} for number in self.owned])
             case "/api/v1/data/":
                 return self._export(user, request)
             case _:
-                return said(404, {"message": "Not Found", "error": 404})
+                return json_response(404, {"message": "Not Found", "error": 404})
 
     def _export(self, user: str, request: web.BaseRequest) -> web.Response:
         query = {name: value for name, value in request.query.items() if name != "force_rebuild"}
         text = "&".join(f"{name}={value}" for name, value in query.items())
         if not {"data_type", "time_resolution", "start", "end"} < query.keys() or query["start"] > query["end"]:
-            return said(400, {"message": "Bad Request", "error": 400})
+            return json_response(400, {"message": "Bad Request", "error": 400})
         known = self.exports.get((user, text))
         if known is None or "force_rebuild" in request.query:
-            if self.running(user) >= AT_ONCE:
-                self.refused += 1
-                return said(429, {"message": "Too many exports", "error": 429})
+            if self.running(user) >= MAX_RUNNING:
+                self.rejected += 1
+                return json_response(429, {"message": "Too many exports", "error": 429})
             self.build(text, user=user)
-            return said(200, {"state": "started"})
-        dated = {"creation_date": f"{known.began:%Y-%m-%d %H:%M:%S}"}
+            return json_response(200, {"state": "started"})
+        dated = {"creation_date": f"{known.started_at:%Y-%m-%d %H:%M:%S}"}
         if self.clock.now() < known.ends:
-            return said(200, {"state": "in_progress"} | dated)
+            return json_response(200, {"state": "in_progress"} | dated)
         if known.outcome == "failed":
-            return said(200, {"state": "failed", "fail_reason": f"no disk left for {user}"} | dated)
+            return json_response(200, {"state": "failed", "fail_reason": f"no disk left for {user}"} | dated)
         data = b"{}" if known.outcome == "no list" else self.data(query)
-        return said(200, {"state": "finished", "data": msgspec.Raw(data)} | dated)
+        return json_response(200, {"state": "finished", "data": msgspec.Raw(data)} | dated)
 
 
-def said(status: int, told: object) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(told), content_type="application/json")
+def json_response(status: int, body: object) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
 
 
 def source(url: str, **settings: object) -> QuividiSource:
@@ -153,27 +153,29 @@ def source(url: str, **settings: object) -> QuividiSource:
     return QuividiSource.model_validate(given | settings)
 
 
-def stream(url: str, asking: Http, telemetry: VendorTelemetry | None, **settings: object) -> Exported[Seen]:
-    [viewers] = streams("lobby", source(url, **settings), asking, telemetry or standalone_telemetry())
-    assert isinstance(viewers, Exported)
+def stream(
+    url: str, client: Http, telemetry: VendorTelemetry | None, **settings: object
+) -> ExportStream[LocatedViewer]:
+    [viewers] = streams("lobby", source(url, **settings), client, telemetry or standalone_telemetry())
+    assert isinstance(viewers, ExportStream)
     return viewers
 
 
 @asynccontextmanager
-async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[Exported[Seen]]:
-    async with serving(vendor.answer) as url, http(vendor.clock) as asking:
-        yield stream(url, asking, None, **settings)
+async def viewers(vendor: VidiCenter, **settings: object) -> AsyncIterator[ExportStream[LocatedViewer]]:
+    async with serving(vendor.handle) as url, http(vendor.clock) as client:
+        yield stream(url, client, None, **settings)
 
 
-async def ask(viewers: Exported[Seen], window: Window) -> list[FetchResult[Seen]]:
-    """Every answer, its records read."""
-    return [structs.replace(answer, records=tuple(answer.records)) async for answer in viewers.fetch(window)]
+async def fetch_all(viewers: ExportStream[LocatedViewer], window: Window) -> list[FetchResult[LocatedViewer]]:
+    """All results, with their records decoded."""
+    return [structs.replace(result, records=tuple(result.records)) async for result in viewers.fetch(window)]
 
 
-def records(answers: Sequence[FetchResult[Seen]]) -> list[Record[Seen] | Reject]:
-    return [record for answer in answers for record in answer.records]
+def records(results: Sequence[FetchResult[LocatedViewer]]) -> list[Record[LocatedViewer] | Reject]:
+    return [record for result in results for record in result.records]
 
 
-def assert_keeps_the_account(error: Exception) -> None:
+def assert_no_account(error: Exception) -> None:
     for secret in (TOKEN, USER, BASIC):
-        assert_keeps_the_key(error, secret)
+        assert_no_key(error, secret)

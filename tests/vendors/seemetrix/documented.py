@@ -1,4 +1,4 @@
-"""The document's other examples, as strict JSON: its comments left out, nothing else changed."""
+"""The other examples of the vendor's document, as strict JSON: only comments are removed."""
 
 DEVICES = b"""{
     "frozen": [{
@@ -112,7 +112,7 @@ FULL_TREE = b"""{
 
 
 def tree(nodes: bytes, **also: bytes) -> bytes:
-    """The document's shorter examples, which are the `o` of a root, in an answer."""
+    """A response with the document's shorter examples, which are the `o` of a root."""
     extra = b"".join(b', "%s": %s' % (name.encode(), value) for name, value in also.items())
     return b'{"data": {"n": "root", "t": "root", "v": 1, "vd": 1, "o": ' + nodes + b'}, "ok": 1' + extra + b"}"
 

@@ -1,11 +1,11 @@
-"""The vendor's own example of raw data, as strict JSON, and sessions that differ from it in one thing."""
+"""The example of raw data in the vendor's document, as strict JSON, and variants of its session."""
 
 import msgspec
 
 from collector.model import Record, Reject
 from collector.vendors.seemetrix.wire import Session, read_session
 
-# The document's session, its comments left out.
+# The document's session, without its comments.
 SESSION = b"""{
     "a": 1,
     "at": [{"a": 1, "d": 19334}, {"a": 0, "d": 1044}, {"a": 1, "d": 14853}],
@@ -32,7 +32,7 @@ SESSION = b"""{
 }"""
 RAW_DATA = b'{"objects": [' + SESSION + b"]}"
 
-# The document's list of devices, shortened to what differs between them.
+# The document's list of devices, shortened.
 DEVICES = b"""{
     "frozen": [{"acl": [436, 632], "created": "Fri, 08 Sep 2017 04:35:12 GMT", "d": 3035, "f": 1,
                 "ip": "87.249.208.18", "k": "9909e1d0933740f0811913647e3662e8", "n": "Device #1", "o": 0}],
@@ -43,14 +43,14 @@ DEVICES = b"""{
     "online_total": 1
 }"""
 
-LEFT_OUT = object()
-"""As the value of a field: it is not there."""
+ABSENT = object()
+"""As the value of a field: the field is absent."""
 
 
 def row(**changes: object) -> bytes:
-    """The example with other fields."""
+    """The document's session with changed fields."""
     fields = msgspec.json.decode(SESSION) | changes
-    return msgspec.json.encode({name: value for name, value in fields.items() if value is not LEFT_OUT})
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not ABSENT})
 
 
 def record(**changes: object) -> Record[Session]:

@@ -1,4 +1,4 @@
-"""Trees of views: the document's examples, both shapes, all pages."""
+"""Breakdown: the documented trees in both shapes, requests and pages."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from collector.errors import RetryLater, Split
 from collector.model import Record, Reject, Window
-from tests.vendors.loopback import Handler, answering, serving
-from tests.vendors.seemetrix.asking import asked, events, stream_of
+from tests.vendors.loopback import Handler, responding, serving
 from tests.vendors.seemetrix.documented import (
     AGES,
     DATES,
@@ -23,6 +22,7 @@ from tests.vendors.seemetrix.documented import (
     TREE_AS_OBJECT,
     tree,
 )
+from tests.vendors.seemetrix.fetching import events, fetched, stream_of
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ def step(level: str, name: str, value: str | None = None) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("body", [TREE_AS_LIST, TREE_AS_OBJECT], ids=["list", "object"])
-async def test_the_documents_example_in_both_shapes(body: bytes) -> None:
+async def test_documented_tree_as_list_and_as_object(body: bytes) -> None:
     start = "2017-06-07T00:00:00.000Z"
     assert [
         {
@@ -66,7 +66,7 @@ async def test_the_documents_example_in_both_shapes(body: bytes) -> None:
     ] == await events(body, "breakdown", DAY, levels("devices"))
 
 
-async def test_the_documents_full_example() -> None:
+async def test_documented_full_tree() -> None:
     table = levels("devices", "dates", "emotions", dt_format="MM", resolution="6M", anchor=datetime(2017, 1, 1).date())  # noqa: DTZ001
     found = await events(FULL_TREE, "breakdown", HALF_YEAR, table)
     device, month = step("device", "1842"), step("date", "05")
@@ -116,22 +116,22 @@ async def test_the_documents_full_example() -> None:
         ),
     ],
 )
-async def test_the_documents_examples_of_each_level(level: str, nodes: bytes, expected: list[Any]) -> None:
+async def test_documented_example_of_each_level(level: str, nodes: bytes, expected: list[Any]) -> None:
     found = await events(tree(nodes), "breakdown", DAY, levels(level))
     assert expected == [(each["path"][0]["value"], each["views"], each["views_ms"]) for each in found]
     has_ots = level in ("devices", "movies", "dates")
-    assert all((each["ots"] is not None) == has_ots for each in found), "ots that is absent is not 0"
+    assert all((each["ots"] is not None) == has_ots for each in found), "a missing ots is not 0"
     if level == "dates":
         assert [(5, 33959), (22, 199980), (111, 1516682)] == [(each["ots"], each["ots_ms"]) for each in found]
         assert {"YYYY-MM-DD"} == {each["date_format"] for each in found}
 
 
-async def test_the_request_is_the_documents_and_each_period_is_asked_for_by_itself() -> None:
+async def test_each_period_has_a_request_as_documented() -> None:
     seen: list[str] = []
     table = levels("movies", "dates", dt_format="HH")
     week = Window(DAY.start, DAY.start + timedelta(days=2))
-    async with serving(answering(tree(MOVIES), seen=seen)) as url, stream_of(url, "breakdown", table) as stream:
-        _ = [answer async for answer in stream.fetch(week)]
+    async with serving(responding(tree(MOVIES), seen=seen)) as url, stream_of(url, "breakdown", table) as stream:
+        _ = [result async for result in stream.fetch(week)]
     assert ["/api/v2/statistics/user/632/movies/dates/"] * 2 == [path.partition("?")[0] for path in seen]
     assert [
         f"b=2017/06/0{n}%2000:00:00&e=2017/06/0{n}%2023:59:59&tzo=0&to_object=0&dt_format=HH&page=0&obj_in_page=100"
@@ -139,14 +139,14 @@ async def test_the_request_is_the_documents_and_each_period_is_asked_for_by_itse
     ] == [path.partition("&")[2] for path in seen]
 
 
-async def test_each_of_the_device_ids_is_asked_for_by_itself() -> None:
+async def test_each_device_id_has_a_request_of_its_own() -> None:
     seen: list[str] = []
     table = levels("genders")
     async with (
-        serving(answering(tree(GENDERS), seen=seen)) as url,
+        serving(responding(tree(GENDERS), seen=seen)) as url,
         stream_of(url, "breakdown", table, device_ids=[2, 1]) as stream,
     ):
-        rows = [row async for answer in stream.fetch(DAY) for row in answer.records]
+        rows = [row async for result in stream.fetch(DAY) for row in result.records]
         [[first], [_], [_], [other], *_] = [
             list(stream.explode(row, "0", 0)) for row in rows if isinstance(row, Record)
         ]
@@ -166,34 +166,40 @@ def paging(pages: list[list[str]], seen: list[str]) -> Handler:
     return handler
 
 
-async def test_all_pages_are_read_and_are_one_answer() -> None:
+async def test_all_pages_are_one_result() -> None:
     seen: list[str] = []
     pages = [["1", "2"], ["3", "4"], ["5"]]
     async with (
         serving(paging(pages, seen)) as url,
         stream_of(url, "breakdown", levels("devices")) as stream,
     ):
-        [answer] = [answer async for answer in stream.fetch(DAY)]
-        rows = list(answer.records)
+        [result] = [result async for result in stream.fetch(DAY)]
+        rows = list(result.records)
     assert ["0", "1", "2"] == seen
     assert ["1", "2", "3", "4", "5"] == [row.payload.path[0].name for row in rows if isinstance(row, Record)]
 
 
-async def test_a_page_that_was_not_asked_for_is_no_answer() -> None:
-    with pytest.raises(RetryLater, match="page 0 was asked for, and page 3 came"):
-        await asked(tree(DEVICE_NODES, page=b"3", pages_total=b"4"), "breakdown", DAY, levels("devices"))
+async def test_a_wrong_page_raises_retry_later() -> None:
+    with pytest.raises(RetryLater) as raised:
+        await fetched(tree(DEVICE_NODES, page=b"3", pages_total=b"4"), "breakdown", DAY, levels("devices"))
+
+    assert "wrong_page" == raised.value.code
 
 
-async def test_pages_that_are_too_large_in_all_are_split() -> None:
+async def test_pages_that_together_are_too_large_raise_split() -> None:
     pages = [[str(100 * page + n) for n in range(100)] for page in range(50)]
-    with pytest.raises(Split, match="pages of more than max_response_bytes"):
-        await asked(paging(pages, []), "breakdown", DAY, levels("devices"), max_response_bytes=100_000)
+    with pytest.raises(Split, match="max_response_bytes") as raised:
+        await fetched(paging(pages, []), "breakdown", DAY, levels("devices"), max_response_bytes=100_000)
+
+    assert "response_too_large" == raised.value.code
 
 
 @pytest.mark.parametrize("ok", [b"0", b"2", b"false", b"null"])
-async def test_ok_other_than_1_is_an_error(ok: bytes) -> None:
-    with pytest.raises(RetryLater, match="the answer is not the document's"):
-        await asked(TREE_AS_LIST.replace(b'"ok": 1', b'"ok": ' + ok), "breakdown", DAY, levels("devices"))
+async def test_ok_other_than_1_raises_retry_later(ok: bytes) -> None:
+    with pytest.raises(RetryLater, match="ok") as raised:
+        await fetched(TREE_AS_LIST.replace(b'"ok": 1', b'"ok": ' + ok), "breakdown", DAY, levels("devices"))
+
+    assert "response_undocumented" == raised.value.code
 
 
 @pytest.mark.parametrize(
@@ -201,11 +207,11 @@ async def test_ok_other_than_1_is_an_error(ok: bytes) -> None:
     [
         (b'{"n": "9", "t": "movie", "v": 1, "vd": 1}', "Expected a device, got 'movie' - at `$.t`"),
         (b'{"n": "9", "t": "device", "v": -1, "vd": null}', "Expected `int | float`, got `null` - at `$.vd`"),
-        (b'{"n": "9", "v": 1, "vd": 1, "o": [{"n": "1", "v": 1, "vd": 1}]}', "Deeper than the levels that were asked"),
+        (b'{"n": "9", "v": 1, "vd": 1, "o": [{"n": "1", "v": 1, "vd": 1}]}', "More levels than requested - at `$.o`"),
     ],
 )
-async def test_a_tree_that_is_broken_is_a_dead_letter_and_its_neighbours_are_there(node: bytes, error: str) -> None:
-    found = await asked(tree(DEVICE_NODES[:-2] + b"," + node + b"]"), "breakdown", DAY, levels("devices"))
+async def test_a_malformed_subtree_is_one_reject(node: bytes, error: str) -> None:
+    found = await fetched(tree(DEVICE_NODES[:-2] + b"," + node + b"]"), "breakdown", DAY, levels("devices"))
     assert 4 == sum(isinstance(each, Record) for each in found)
     [reject] = [each for each in found if isinstance(each, Reject)]
     assert reject.error.startswith(error)
@@ -214,15 +220,15 @@ async def test_a_tree_that_is_broken_is_a_dead_letter_and_its_neighbours_are_the
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (levels("devices", "dates", "devices"), "expected each level once"),
-        (levels(), "expected at least one of devices, movies"),
+        (levels("devices", "dates", "devices"), "levels"),
+        (levels(), "levels"),
         ({}, "levels"),
-        (levels("devices", dt_format="MM"), "dt_format is for the level dates"),
+        (levels("devices", dt_format="MM"), "dt_format"),
         (levels("devices", resolution="7M"), "resolution"),
-        (levels("devices", resolution="1M", anchor=datetime(2018, 1, 29).date()), "a day up to the 28th"),  # noqa: DTZ001
+        (levels("devices", resolution="1M", anchor=datetime(2018, 1, 29).date()), "anchor: .*28th"),  # noqa: DTZ001
     ],
 )
-async def test_what_the_vendor_does_not_take_is_refused_at_start(table: dict[str, object], reason: str) -> None:
+async def test_invalid_settings_are_rejected(table: dict[str, object], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         async with stream_of("http://127.0.0.1:9", "breakdown", table):
             pass

@@ -1,4 +1,4 @@
-"""Counters: the document's example, and the path whose slash is in doubt."""
+"""Counters: the documented example, and the path with and without a trailing slash."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,8 +9,8 @@ from collector.errors import NotFound, RetryLater
 from collector.model import Window
 from collector.telemetry.metrics import Metrics
 from tests.vendors.loopback import Handler, serving
-from tests.vendors.seemetrix.asking import asked, events, stream_of
 from tests.vendors.seemetrix.documented import COUNTERS
+from tests.vendors.seemetrix.fetching import events, fetched, stream_of
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ MINUTE = Window(NOW - timedelta(minutes=1), NOW)
 PATHS = ["/api/user/632/counters", "/api/user/632/counters/"]
 
 
-def knowing(path: str, seen: list[str]) -> Handler:
+def serving_only(path: str, seen: list[str]) -> Handler:
     async def handler(request: web.BaseRequest) -> web.Response:
         seen.append(request.path)
         return web.Response(body=COUNTERS) if request.path == path else web.Response(status=404)
@@ -27,7 +27,7 @@ def knowing(path: str, seen: list[str]) -> Handler:
     return handler
 
 
-async def test_the_documents_example() -> None:
+async def test_documented_example() -> None:
     assert [
         {
             "key": "632",
@@ -50,9 +50,9 @@ async def test_the_documents_example() -> None:
     ] == await events(COUNTERS, "counters", MINUTE)
 
 
-async def test_what_the_vendor_counts_is_in_the_metrics() -> None:
+async def test_counters_are_exported_as_metrics() -> None:
     metrics = Metrics()
-    await asked(COUNTERS, "counters", MINUTE, None, metrics)
+    await fetched(COUNTERS, "counters", MINUTE, None, metrics)
     names = ("devices", "devices_online", "visits_total", "average_visit_seconds")
     assert [3, 1, 324, 6.38] == [
         metrics.registry.get_sample_value("collector_vendor_counters", {"source": "lobby", "counter": name})
@@ -61,23 +61,25 @@ async def test_what_the_vendor_counts_is_in_the_metrics() -> None:
 
 
 @pytest.mark.parametrize("known", PATHS)
-async def test_on_a_404_of_counters_the_other_form_is_tried_once_and_remembered(known: str) -> None:
+async def test_after_a_404_the_other_path_is_tried_and_remembered(known: str) -> None:
     seen: list[str] = []
-    async with serving(knowing(known, seen)) as url, stream_of(url, "counters", {}) as stream:
+    async with serving(serving_only(known, seen)) as url, stream_of(url, "counters", {}) as stream:
         for _ in range(3):
-            assert [1] == [answer.rows async for answer in stream.fetch(MINUTE)]
+            assert [1] == [result.rows async for result in stream.fetch(MINUTE)]
     tried_first = [PATHS[0]] if known == PATHS[1] else []
     assert [*tried_first, known, known, known] == seen
 
 
-async def test_when_neither_form_is_known_the_stream_is_parked() -> None:
+async def test_if_neither_path_exists_the_stream_is_parked() -> None:
     seen: list[str] = []
-    with pytest.raises(NotFound, match="HTTP 404"):
-        await asked(knowing("", seen), "counters", MINUTE)
+    with pytest.raises(NotFound):
+        await fetched(serving_only("", seen), "counters", MINUTE)
     assert PATHS == seen
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b'{"usr_num": "many"}'])
-async def test_what_is_no_answer_is_asked_for_again(body: bytes) -> None:
-    with pytest.raises(RetryLater, match="the answer is"):
-        await asked(body, "counters", MINUTE)
+async def test_an_undocumented_response_raises_retry_later(body: bytes) -> None:
+    with pytest.raises(RetryLater) as raised:
+        await fetched(body, "counters", MINUTE)
+
+    assert raised.value.code == ("response_is_html" if body == b"<html>" else "response_undocumented")

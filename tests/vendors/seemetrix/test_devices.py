@@ -1,4 +1,4 @@
-"""Devices: the document's example, field by field; what is secret is nowhere."""
+"""Devices: the documented example; secrets are in no event and no reject."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,9 +6,9 @@ import pytest
 
 from collector.model import Record, Reject, Window
 from collector.vendors.seemetrix import devices
-from tests.vendors.loopback import answering, serving
-from tests.vendors.seemetrix.asking import asked, events, stream_of
+from tests.vendors.loopback import responding, serving
 from tests.vendors.seemetrix.documented import DEVICES
+from tests.vendors.seemetrix.fetching import events, fetched, stream_of
 
 pytestmark = pytest.mark.anyio
 
@@ -17,12 +17,12 @@ MINUTE = Window(NOW - timedelta(minutes=1), NOW)
 SEEN = {"source": "lobby", "revision": 0, "seen_at": "2026-11-01T12:00:00.000Z", "time": "2026-11-01T12:00:00.000Z"}
 
 
-def row(device: int, **said: object) -> dict[str, object]:
+def row(device: int, **fields: object) -> dict[str, object]:
     names = {"key": str(device), "record_id": str(device), "subject": f"device/{device}", "device_id": device}
-    return {**SEEN, **names, "ip": None, "acl": None, **said}
+    return {**SEEN, **names, "ip": None, "acl": None, **fields}
 
 
-async def test_the_documents_example() -> None:
+async def test_documented_example() -> None:
     assert [
         row(
             3024,
@@ -48,52 +48,52 @@ async def test_the_documents_example() -> None:
     ] == await events(DEVICES, "devices", MINUTE)
 
 
-async def test_addresses_and_users_only_for_those_who_ask_for_them() -> None:
+async def test_addresses_and_users_need_include_private() -> None:
     first, second, _ = await events(DEVICES, "devices", MINUTE, {"include_private": True})
     assert ("87.249.208.18", [436, 632]) == (first["ip"], first["acl"])
     assert ("-", [436, 632]) == (second["ip"], second["acl"])
 
 
-async def test_the_order_of_the_users_says_nothing() -> None:
+async def test_the_order_of_users_does_not_matter() -> None:
     changed = DEVICES.replace(b"[436, 632]", b"[632, 436]")
     table: dict[str, object] = {"include_private": True}
-    one, other = await asked(DEVICES, "devices", MINUTE, table), await asked(changed, "devices", MINUTE, table)
+    one, other = await fetched(DEVICES, "devices", MINUTE, table), await fetched(changed, "devices", MINUTE, table)
     assert [each.fingerprint for each in one if isinstance(each, Record)] == [
         each.fingerprint for each in other if isinstance(each, Record)
     ]
 
 
-async def test_a_devices_keys_are_secret_also_in_what_cannot_be_understood() -> None:
+async def test_rejects_do_not_contain_a_devices_keys() -> None:
     broken = DEVICES.replace(b"Thu, 07 Sep 2017 10:40:21 GMT", b"yesterday")
-    rejects = [each for each in await asked(broken, "devices", MINUTE) if isinstance(each, Reject)]
+    rejects = [each for each in await fetched(broken, "devices", MINUTE) if isinstance(each, Reject)]
     assert ["Expected a date such as `Fri, 15 Sep 2017 07:36:38 GMT` - at `$.created`"] == [r.error for r in rejects]
     for secret in (b"23f69c44cd964dcc9caac2d08217705d", b"ca514a44ddc4a77afff71541564fd958", b"87.249", b"436"):
         assert secret not in rejects[0].payload
     assert b'"n":"Device #3"' in rejects[0].payload
 
 
-async def test_no_event_has_the_devices_keys() -> None:
-    told = repr(await events(DEVICES, "devices", MINUTE, {"include_private": True}))
+async def test_events_do_not_contain_a_devices_keys() -> None:
+    encoded = repr(await events(DEVICES, "devices", MINUTE, {"include_private": True}))
     for secret in ("9909e1d0", "bc862d09", "a4424dad", "23f69c44", "ca514a44"):
-        assert secret not in told
+        assert secret not in encoded
 
 
 @pytest.mark.parametrize(("body", "whole"), [(DEVICES, True), (DEVICES.replace(b'_total": 1', b'_total": 2'), False)])
-async def test_what_a_list_lacks_is_only_gone_when_the_list_is_whole(body: bytes, whole: bool) -> None:
-    async with serving(answering(body)) as url, stream_of(url, "devices", {}) as stream:
-        [answer] = [answer async for answer in stream.fetch(MINUTE)]
-    assert whole == answer.is_whole
+async def test_a_list_is_whole_if_its_totals_match(body: bytes, whole: bool) -> None:
+    async with serving(responding(body)) as url, stream_of(url, "devices", {}) as stream:
+        [result] = [result async for result in stream.fetch(MINUTE)]
+    assert whole == result.is_whole
 
 
-async def test_what_is_said_of_a_device_that_is_gone() -> None:
-    async with serving(answering(DEVICES)) as url, stream_of(url, "devices", {}) as stream:
-        [answer] = [answer async for answer in stream.fetch(MINUTE)]
-        assert answer.gone is not None
-        [known, *_] = answer.records
-        assert isinstance(known, Record)
-        last = answer.gone(known.key)
+async def test_event_of_a_device_that_is_gone() -> None:
+    async with serving(responding(DEVICES)) as url, stream_of(url, "devices", {}) as stream:
+        [result] = [result async for result in stream.fetch(MINUTE)]
+        assert result.gone is not None
+        [record, *_] = result.records
+        assert isinstance(record, Record)
+        last = result.gone(record.key)
         [event] = stream.explode(last, "0" * 32, 4)
-    assert known.key == last.key
+    assert record.key == last.key
     assert isinstance(event.data, devices.DeviceV1)
     assert (3024, "gone", 4, None, None) == (
         event.data.device_id,

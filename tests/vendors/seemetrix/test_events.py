@@ -1,4 +1,4 @@
-"""What consumers see of a session: itself and each of its intervals, placed in time."""
+"""The events of a session and of its intervals, with their times."""
 
 from typing import Any
 
@@ -7,31 +7,31 @@ import pytest
 
 from collector.model import Event
 from collector.vendors.seemetrix.events import TYPES, explode_session
-from tests.vendors.seemetrix.example import LEFT_OUT, record
+from tests.vendors.seemetrix.example import ABSENT, record
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 SUBJECT = "device/5315/session/1331"
-BEGIN, END = "2019-07-01T11:16:07.052Z", "2019-07-01T11:16:42.283Z"
+START, END = "2019-07-01T11:16:07.052Z", "2019-07-01T11:16:42.283Z"
 
-Seen = tuple[str, str, str, str, str, str, dict[str, Any]]
+Encoded = tuple[str, str, str, str, str, str, dict[str, Any]]
 
 
 def explode(revision: int = 0, **changes: object) -> list[Event]:
     return list(explode_session(record(**changes), DIGEST, revision, "lobby"))
 
 
-def seen(event: Event) -> Seen:
-    """As a consumer sees it: topic, type, id, subject, time, key, value."""
+def encoded(event: Event) -> Encoded:
+    """Topic, type, id, subject, time, key and decoded value."""
     value = msgspec.json.decode(msgspec.json.encode(event.data))
     return event.type.topic, event.type.name, event.id, event.subject, event.time, event.key, value
 
 
 def values(kind: str, events: list[Event]) -> list[dict[str, Any]]:
-    return [seen(event)[-1] for event in events if event.type.name == f"seemetrix.{kind}.v1"]
+    return [encoded(event)[-1] for event in events if event.type.name == f"seemetrix.{kind}.v1"]
 
 
-def part(kind: str, topic: str, index: int, start: str, end: str, duration_ms: int, **own: object) -> Seen:
-    """A part of the example's session; the hours and minutes of its times are those of the session."""
+def interval(kind: str, topic: str, index: int, start: str, end: str, duration_ms: int, **own: object) -> Encoded:
+    """An interval of the documented session. Its times are given in seconds of the session's minute."""
     event_id, start, end = f"{DIGEST}/{kind}/{index}", f"2019-07-01T11:16:{start}Z", f"2019-07-01T11:16:{end}Z"
     value = {
         "event_id": event_id,
@@ -49,33 +49,33 @@ def part(kind: str, topic: str, index: int, start: str, end: str, duration_ms: i
     return topic, f"seemetrix.{kind}.v1", event_id, SUBJECT, start, "5315", value | own
 
 
-def attention(index: int, start: str, end: str, duration_ms: int, *, looking: bool) -> Seen:
-    return part("attention", "seemetrix.attention", index, start, end, duration_ms, looking=looking)
+def attention(index: int, start: str, end: str, duration_ms: int, *, looking: bool) -> Encoded:
+    return interval("attention", "seemetrix.attention", index, start, end, duration_ms, looking=looking)
 
 
-def emotion(index: int, start: str, end: str, duration_ms: int, word: str, code: int) -> Seen:
-    return part("emotion", "seemetrix.emotions", index, start, end, duration_ms, emotion=word, emotion_code=code)
+def emotion(index: int, start: str, end: str, duration_ms: int, word: str, code: int) -> Encoded:
+    return interval("emotion", "seemetrix.emotions", index, start, end, duration_ms, emotion=word, emotion_code=code)
 
 
-def content_view(index: int, start: str, end: str, duration_ms: int, movie_id: int) -> Seen:
-    return part("content_view", "seemetrix.content_views", index, start, end, duration_ms, movie_id=movie_id)
+def content_view(index: int, start: str, end: str, duration_ms: int, movie_id: int) -> Encoded:
+    return interval("content_view", "seemetrix.content_views", index, start, end, duration_ms, movie_id=movie_id)
 
 
-THE_SESSION: Seen = (
+THE_SESSION: Encoded = (
     "seemetrix.sessions",
     "seemetrix.session.v1",
     f"{DIGEST}/session/0",
     SUBJECT,
-    BEGIN,
+    START,
     "5315",
     {
         "event_id": f"{DIGEST}/session/0",
-        "record_id": f"5315/1331/{BEGIN}",
+        "record_id": f"5315/1331/{START}",
         "revision": 0,
         "source": "lobby",
         "device_id": 5315,
         "session_number": 1331,
-        "start": BEGIN,
+        "start": START,
         "end": END,
         "duration_ms": 35231,
         "attention_ms": 34187,
@@ -90,7 +90,7 @@ THE_SESSION: Seen = (
 )
 
 
-def test_the_documents_example_becomes_these_events_in_this_order() -> None:
+def test_documented_session() -> None:
     assert [
         THE_SESSION,
         attention(0, "07.052", "26.386", 19334, looking=True),
@@ -109,10 +109,10 @@ def test_the_documents_example_becomes_these_events_in_this_order() -> None:
         emotion(10, "37.854", "42.283", 4429, "neutral", 0),
         content_view(0, "07.052", "42.283", 35231, 8482),
         content_view(1, "07.052", "42.283", 35231, 9457),
-    ] == [seen(event) for event in explode()]
+    ] == [encoded(event) for event in explode()]
 
 
-def test_every_event_is_of_a_type_that_the_vendor_declares() -> None:
+def test_events_have_the_declared_types() -> None:
     events = explode()
 
     assert set(TYPES) == {event.type for event in events}
@@ -120,7 +120,7 @@ def test_every_event_is_of_a_type_that_the_vendor_declares() -> None:
         assert event.type.data is type(event.data)
 
 
-def test_a_movie_begins_where_the_vendor_says_and_may_come_twice() -> None:
+def test_movies_start_at_their_offset_and_may_repeat() -> None:
     got = explode(v=[{"d": 5000, "i": 8482, "s": 2000}, {"d": 5000, "i": 8482, "s": 2000}, {"d": 1, "i": 0, "s": -52}])
 
     assert [
@@ -130,18 +130,18 @@ def test_a_movie_begins_where_the_vendor_says_and_may_come_twice() -> None:
     ] == values("content_view", got)
 
 
-@pytest.mark.parametrize("nothing", [[], None, LEFT_OUT])
-def test_a_session_without_intervals_is_one_event(nothing: object) -> None:
-    [got] = explode(at=nothing, em=nothing, v=nothing)
+@pytest.mark.parametrize("empty", [[], None, ABSENT])
+def test_a_session_without_intervals_is_one_event(empty: object) -> None:
+    [got] = explode(at=empty, em=empty, v=empty)
 
     none = {"attention_ms": 0, "attention_count": 0, "emotion_count": 0, "content_view_count": 0}
-    assert THE_SESSION[-1] | none == seen(got)[-1]
+    assert THE_SESSION[-1] | none == encoded(got)[-1]
 
 
-def test_an_interval_may_last_no_time() -> None:
+def test_an_interval_may_have_no_duration() -> None:
     got = values("attention", explode(at=[{"a": 1, "d": 0}, {"a": 1, "d": 7}, {"a": 0, "d": 0}]))
 
-    assert [(BEGIN, BEGIN), (BEGIN, BEGIN[:-4] + "059Z"), (BEGIN[:-4] + "059Z", BEGIN[:-4] + "059Z")] == [
+    assert [(START, START), (START, START[:-4] + "059Z"), (START[:-4] + "059Z", START[:-4] + "059Z")] == [
         (value["start"], value["end"]) for value in got
     ]
 
@@ -151,7 +151,7 @@ def test_an_interval_may_last_no_time() -> None:
     [(0, "female"), (1, "male"), (-1, "unknown"), (2, "unknown"), (None, "unknown")],
 )
 def test_genders_become_words_and_keep_their_codes(code: int | None, word: str) -> None:
-    session, *parts = (seen(event)[-1] for event in explode(s=code))
+    session, *parts = (encoded(event)[-1] for event in explode(s=code))
 
     assert (word, code) == (session["gender"], session["gender_code"])
     assert {word} == {value["gender"] for value in parts}
@@ -170,7 +170,7 @@ def test_genders_become_words_and_keep_their_codes(code: int | None, word: str) 
     ],
 )
 def test_ages_become_words_and_keep_their_codes(code: int | None, word: str) -> None:
-    session, *parts = (seen(event)[-1] for event in explode(a=code))
+    session, *parts = (encoded(event)[-1] for event in explode(a=code))
 
     assert (word, code) == (session["age_group"], session["age_code"])
     assert {word} == {value["age_group"] for value in parts}
@@ -184,8 +184,8 @@ def test_emotions_become_words_and_keep_their_codes() -> None:
     assert list(zip(words, codes, strict=True)) == [(value["emotion"], value["emotion_code"]) for value in got]
 
 
-def test_what_is_left_out_is_unknown_and_not_zero() -> None:
-    session = seen(explode(a=LEFT_OUT, s=LEFT_OUT)[0])[-1]
+def test_missing_codes_are_unknown_and_not_zero() -> None:
+    session = encoded(explode(a=ABSENT, s=ABSENT)[0])[-1]
 
     assert ("unknown", None, "unknown", None) == (
         session["gender"],
@@ -196,16 +196,16 @@ def test_what_is_left_out_is_unknown_and_not_zero() -> None:
 
 
 @pytest.mark.parametrize("total", [0, 1, 35231, 10**9])
-def test_the_duration_is_what_the_vendor_says(total: int) -> None:
+def test_the_duration_is_the_vendors(total: int) -> None:
     assert total == values("session", explode(i=total))[0]["duration_ms"]
 
 
-@pytest.mark.parametrize("nothing", [None, LEFT_OUT])
-def test_where_the_vendor_says_no_duration_it_is_from_start_to_end(nothing: object) -> None:
-    assert 35231 == values("session", explode(i=nothing))[0]["duration_ms"]
+@pytest.mark.parametrize("empty", [None, ABSENT])
+def test_a_missing_duration_is_end_minus_start(empty: object) -> None:
+    assert 35231 == values("session", explode(i=empty))[0]["duration_ms"]
 
 
-def test_a_revision_says_so_and_stays_the_same_record() -> None:
+def test_a_revision_has_its_number_and_the_same_record_id() -> None:
     first, second = (values("session", explode(revision, a=3))[0] for revision in (0, 7))
 
     assert [0, 7] == [first["revision"], second["revision"]]

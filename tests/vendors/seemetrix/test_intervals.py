@@ -1,4 +1,4 @@
-"""Whatever the durations are: intervals follow each other without a gap, and nothing is lost or counted twice."""
+"""For any durations, intervals follow each other without gaps, and nothing is lost or counted twice."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,19 +41,19 @@ def at(value: Sent, name: str) -> datetime:
 
 
 @given(SESSIONS)
-def test_intervals_follow_each_other_from_the_begin_of_the_session(session: Sent) -> None:
+def test_intervals_follow_each_other_from_the_start_of_the_session(session: Sent) -> None:
     events = explode(session)
-    [whole] = values("session", events)
+    [session_event] = values("session", events)
 
     for kind, name in (("attention", "at"), ("emotion", "em")):
         parts = values(kind, events)
-        ends = [at(whole, "start"), *(at(part, "end") for part in parts)]
+        ends = [at(session_event, "start"), *(at(part, "end") for part in parts)]
         assert ends[:-1] == [at(part, "start") for part in parts]
         assert sum(sent["d"] for sent in session[name]) == (ends[-1] - ends[0]) // MILLISECOND
 
 
 @given(SESSIONS)
-def test_every_part_lasts_as_long_as_the_vendor_says(session: Sent) -> None:
+def test_every_interval_has_the_vendors_duration(session: Sent) -> None:
     events = explode(session)
 
     for kind, name in (("attention", "at"), ("emotion", "em"), ("content_view", "v")):
@@ -64,28 +64,28 @@ def test_every_part_lasts_as_long_as_the_vendor_says(session: Sent) -> None:
 
 
 @given(SESSIONS)
-def test_movies_begin_where_the_vendor_says(session: Sent) -> None:
+def test_movies_start_at_the_vendors_offset(session: Sent) -> None:
     events = explode(session)
-    [whole] = values("session", events)
+    [session_event] = values("session", events)
 
-    got = [(at(part, "start") - at(whole, "start")) // MILLISECOND for part in values("content_view", events)]
+    got = [(at(part, "start") - at(session_event, "start")) // MILLISECOND for part in values("content_view", events)]
     assert [sent["s"] for sent in session["v"]] == got
 
 
 @given(SESSIONS)
-def test_the_session_counts_its_parts_and_its_looks(session: Sent) -> None:
+def test_the_session_counts_its_intervals_and_attention(session: Sent) -> None:
     events = explode(session)
-    [whole] = values("session", events)
-    looks = [part["duration_ms"] for part in values("attention", events) if part["looking"]]
+    [session_event] = values("session", events)
+    attention_ms = [part["duration_ms"] for part in values("attention", events) if part["looking"]]
 
-    assert sum(looks) == whole["attention_ms"]
-    assert sum(sent["d"] for sent in session["at"] if sent["a"] == 1) == whole["attention_ms"]
+    assert sum(attention_ms) == session_event["attention_ms"]
+    assert sum(sent["d"] for sent in session["at"] if sent["a"] == 1) == session_event["attention_ms"]
     for kind in ("attention", "emotion", "content_view"):
-        assert list(range(whole[f"{kind}_count"])) == [part["index"] for part in values(kind, events)]
+        assert list(range(session_event[f"{kind}_count"])) == [part["index"] for part in values(kind, events)]
 
 
 @given(SESSIONS)
-def test_ids_are_unique_and_the_same_again(session: Sent) -> None:
+def test_ids_are_unique_and_reproducible(session: Sent) -> None:
     events = explode(session)
 
     assert len(events) == len({event.id for event in events})

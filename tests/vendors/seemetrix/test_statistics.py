@@ -1,4 +1,4 @@
-"""Statistics by the hour: the document's examples, and what is asked for."""
+"""Statistics by the hour: the documented examples, and the requests."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,16 +7,16 @@ import pytest
 
 from collector.errors import RetryLater
 from collector.model import Record, Reject, Window
-from tests.vendors.loopback import answering, serving
-from tests.vendors.seemetrix.asking import asked, events, stream_of
+from tests.vendors.loopback import responding, serving
 from tests.vendors.seemetrix.documented import DEVICE_STATISTICS, USER_STATISTICS
+from tests.vendors.seemetrix.fetching import events, fetched, stream_of
 
 pytestmark = pytest.mark.anyio
 
 HOUR = timedelta(hours=1)
 SPAN = Window(datetime(2017, 9, 12, 12, tzinfo=UTC), datetime(2017, 9, 14, 12, tzinfo=UTC))
 DAY = Window(datetime(2017, 9, 15, tzinfo=UTC), datetime(2017, 9, 16, tzinfo=UTC))
-NOT_ASKED_FOR = dict.fromkeys(
+NOT_REQUESTED = dict.fromkeys(
     [
         "female",
         "male",
@@ -34,26 +34,26 @@ NOT_ASKED_FOR = dict.fromkeys(
 )
 
 
-def hour(begin: str, end: str, views: int, **said: object) -> dict[str, Any]:
+def hour(start: str, end: str, views: int, **fields: object) -> dict[str, Any]:
     return {
         "key": "632",
-        "subject": f"user/632/statistics/{begin}",
-        "time": begin,
-        "record_id": f"user/632/{begin}",
+        "subject": f"user/632/statistics/{start}",
+        "time": start,
+        "record_id": f"user/632/{start}",
         "revision": 0,
         "source": "lobby",
         "user_id": 632,
         "device_id": None,
-        "period_start": begin,
+        "period_start": start,
         "period_end": end,
         "resolution": "1h",
         "views": views,
-        **NOT_ASKED_FOR,
-        **said,
+        **NOT_REQUESTED,
+        **fields,
     }
 
 
-async def test_the_documents_example_of_a_user() -> None:
+async def test_documented_statistics_of_a_user() -> None:
     found = await events(USER_STATISTICS, "statistics", SPAN)
     assert hour("2017-09-12T12:00:00.000Z", "2017-09-12T13:00:00.000Z", 3) == found[0]
     assert [
@@ -68,23 +68,23 @@ async def test_the_documents_example_of_a_user() -> None:
     ] == [(each["period_start"], each["views"]) for each in found]
 
 
-async def test_the_documents_example_of_a_device() -> None:
+async def test_documented_statistics_of_a_device() -> None:
     found = await events(DEVICE_STATISTICS, "statistics", DAY, device_ids=[3024])
     device = {"key": "3024", "device_id": 3024}
-    begins = [f"2017-09-15T{h:02}:00:00.000Z" for h in (8, 9, 10, 11)]
+    starts = [f"2017-09-15T{h:02}:00:00.000Z" for h in (8, 9, 10, 11)]
     assert [
-        hour(begin, end, views)
+        hour(start, end, views)
         | device
-        | {"subject": f"device/3024/statistics/{begin}", "record_id": f"device/3024/{begin}"}
-        for begin, end, views in zip(begins, begins[1:], (7, 0, 1), strict=False)
+        | {"subject": f"device/3024/statistics/{start}", "record_id": f"device/3024/{start}"}
+        for start, end, views in zip(starts, starts[1:], (7, 0, 1), strict=False)
     ] == found
 
 
-async def test_all_four_of_year_month_day_and_hour_are_always_asked_for() -> None:
+async def test_requests_always_group_by_year_month_day_and_hour() -> None:
     seen: list[str] = []
     table: dict[str, object] = {"sex": True, "intervals": True}
-    async with serving(answering(USER_STATISTICS, seen=seen)) as url, stream_of(url, "statistics", table) as stream:
-        _ = [answer async for answer in stream.fetch(SPAN)]
+    async with serving(responding(USER_STATISTICS, seen=seen)) as url, stream_of(url, "statistics", table) as stream:
+        _ = [result async for result in stream.fetch(SPAN)]
     [path] = seen
     assert path.startswith("/api/statistics/user/632/?key=")
     assert path.endswith(
@@ -92,20 +92,20 @@ async def test_all_four_of_year_month_day_and_hour_are_always_asked_for() -> Non
     )
 
 
-async def test_each_device_is_asked_for_by_its_own_path() -> None:
+async def test_each_device_has_a_path_of_its_own() -> None:
     seen: list[str] = []
     async with (
-        serving(answering(DEVICE_STATISTICS, seen=seen)) as url,
+        serving(responding(DEVICE_STATISTICS, seen=seen)) as url,
         stream_of(url, "statistics", {}, device_ids=[3035, 3024]) as stream,
     ):
-        _ = [answer async for answer in stream.fetch(DAY)]
+        _ = [result async for result in stream.fetch(DAY)]
     assert ["/api/statistics/device/3024/", "/api/statistics/device/3035/"] == [path.partition("?")[0] for path in seen]
 
 
-async def test_what_was_asked_for_besides_has_its_full_name() -> None:
-    told = b"""{"objects": [{"i": {"y": 2017, "m": 9, "d": 12, "h": 13}, "t": 9, "fl": 5, "ml": 3, "us": 1, "k": 0,
+async def test_optional_counts_have_full_names() -> None:
+    body = b"""{"objects": [{"i": {"y": 2017, "m": 9, "d": 12, "h": 13}, "t": 9, "fl": 5, "ml": 3, "us": 1, "k": 0,
         "m": 4, "m2": 3, "o": 1, "u": 1, "v": 12, "va": 1.5, "ia": 3.29, "fk": 0, "mo": 1, "fm2": 2}], "total": 1}"""
-    [found] = await events(told, "statistics", SPAN)
+    [found] = await events(body, "statistics", SPAN)
     expected = {
         "female": 5,
         "male": 3,
@@ -127,36 +127,37 @@ async def test_what_was_asked_for_besides_has_its_full_name() -> None:
     assert expected == {name: found[name] for name in expected}
 
 
-async def test_an_hour_that_is_not_whole_in_the_window_is_left_out() -> None:
+async def test_hours_outside_the_window_are_dropped() -> None:
     narrower = Window(SPAN.start + HOUR, SPAN.start + 5 * HOUR)
     found = await events(USER_STATISTICS, "statistics", narrower)
     assert ["2017-09-12T16:00:00.000Z"] == [each["period_start"] for each in found]
 
 
-async def test_an_answer_that_lacks_some_of_its_objects_is_asked_for_again() -> None:
+async def test_a_response_with_missing_rows_raises_retry_later() -> None:
     cut = USER_STATISTICS.replace(b'{"i": {"d": 12, "h": 16, "m": 9, "y": 2017}, "t": 6},', b"")
-    with pytest.raises(RetryLater, match="it says that it has 8 objects, and has 7"):
-        await asked(cut, "statistics", SPAN)
+    with pytest.raises(RetryLater, match=r"8.*7") as raised:
+        await fetched(cut, "statistics", SPAN)
+
+    assert "response_undocumented" == raised.value.code
 
 
-async def test_an_hour_outside_of_the_answers_own_dates_is_a_dead_letter_and_its_neighbours_are_there() -> None:
+async def test_an_hour_outside_the_dates_of_the_response_is_one_reject() -> None:
     moved = USER_STATISTICS.replace(b'"min_date": "2017/09/08 04:00:00"', b'"min_date": "2017/09/12 15:30:00"')
-    found = await asked(moved, "statistics", SPAN)
-    assert ["Outside of the answer's own min_date and max_date - at `$.i`"] == [
-        each.error for each in found if isinstance(each, Reject)
-    ]
+    found = await fetched(moved, "statistics", SPAN)
+    [reject] = [each for each in found if isinstance(each, Reject)]
+    assert all(name in reject.error for name in ("min_date", "max_date", "`$.i`"))
     assert 7 == len([each for each in found if isinstance(each, Record)])
 
 
 @pytest.mark.parametrize("unit", ['{"d": 12, "m": 9, "y": 2017}', '{"d": 31, "h": 1, "m": 9, "y": 2017}', '{"h": 1}'])
-async def test_a_unit_that_is_no_hour_is_a_dead_letter(unit: str) -> None:
-    found = await asked(f'{{"objects": [{{"i": {unit}, "t": 3}}], "total": 1}}'.encode(), "statistics", SPAN)
+async def test_an_invalid_hour_is_a_reject(unit: str) -> None:
+    found = await fetched(f'{{"objects": [{{"i": {unit}, "t": 3}}], "total": 1}}'.encode(), "statistics", SPAN)
     assert [Reject] == [type(each) for each in found]
 
 
-async def test_other_counters_of_the_same_hour_are_a_revision_of_it() -> None:
+async def test_changed_counts_are_a_revision_of_the_hour() -> None:
     later = USER_STATISTICS.replace(b'"t": 18', b'"t": 19')
-    before, after = await asked(USER_STATISTICS, "statistics", SPAN), await asked(later, "statistics", SPAN)
+    before, after = await fetched(USER_STATISTICS, "statistics", SPAN), await fetched(later, "statistics", SPAN)
     pairs = [(a, b) for a, b in zip(before, after, strict=True) if isinstance(a, Record) and isinstance(b, Record)]
     assert [a.key for a, _ in pairs] == [b.key for _, b in pairs]
     assert [6] == [n for n, (a, b) in enumerate(pairs) if a.fingerprint != b.fingerprint]

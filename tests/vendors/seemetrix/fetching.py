@@ -1,4 +1,4 @@
-"""One stream of a source, asked over real HTTP; and what its records become."""
+"""One stream of a source over HTTP, and the events of its records."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from collector.vendors.http import http
 from collector.vendors.seemetrix.settings import SeemetrixSource
 from collector.vendors.seemetrix.streams import streams
 from tests.simulated import SimulatedClock
-from tests.vendors.loopback import KEY, Handler, answering, serving
+from tests.vendors.loopback import KEY, Handler, responding, serving
 
 
 @asynccontextmanager
@@ -24,12 +24,12 @@ async def stream_of(
 ) -> AsyncIterator[Stream[Any]]:
     given = {"vendor": "seemetrix", "base_url": f"{url}/api", "user_id": 632, "user_key": KEY, "timeout": "1s"}
     source = SeemetrixSource.model_validate(given | {"streams": {name: table}} | settings)
-    async with http(SimulatedClock()) as asking:
-        [stream] = streams("lobby", source, asking, VendorTelemetry(metrics or Metrics(), "lobby"))
+    async with http(SimulatedClock()) as client:
+        [stream] = streams("lobby", source, client, VendorTelemetry(metrics or Metrics(), "lobby"))
         yield stream
 
 
-async def asked(
+async def fetched(
     handler: Handler | bytes,
     name: str,
     window: Window,
@@ -37,10 +37,10 @@ async def asked(
     metrics: Metrics | None = None,
     **settings: object,
 ) -> list[Record[Any] | Reject]:
-    """The rows of all answers to a window."""
-    served = answering(handler) if isinstance(handler, bytes) else handler
+    """The rows of all results for a window."""
+    served = responding(handler) if isinstance(handler, bytes) else handler
     async with serving(served) as url, stream_of(url, name, table or {}, metrics, **settings) as stream:
-        return [row async for answer in stream.fetch(window) for row in answer.records]
+        return [row async for result in stream.fetch(window) for row in result.records]
 
 
 async def events(
@@ -50,12 +50,12 @@ async def events(
     table: dict[str, object] | None = None,
     **settings: object,
 ) -> list[dict[str, Any]]:
-    """The values of the events of all rows, as they are on the wire, without their ids."""
-    served = answering(handler) if isinstance(handler, bytes) else handler
+    """The encoded values of the events of all rows, without their ids."""
+    served = responding(handler) if isinstance(handler, bytes) else handler
     found = []
     async with serving(served) as url, stream_of(url, name, table or {}, None, **settings) as stream:
-        async for answer in stream.fetch(window):
-            for row in answer.records:
+        async for result in stream.fetch(window):
+            for row in result.records:
                 assert isinstance(row, Record), row
                 digest = record_digest(stream.dedup_mode, row, 0)
                 for event in stream.explode(row, digest, 0):

@@ -1,4 +1,4 @@
-"""The contract as it is committed: docs/schemas/ and docs/events.md, made of the code."""
+"""The committed contract: docs/schemas/ and docs/events.md, which are generated from the code."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collector.commands.asyncapi import asyncapi
 from collector.commands.schema import event_types, json_schema, schema
-from tests.contracts.additions import breaks
+from tests.contracts.additions import breaking_changes as changes_between
 from tests.contracts.examples import examples
 from tests.contracts.markdown import events
 
@@ -17,7 +17,7 @@ ASYNCAPI = SCHEMAS / "asyncapi.json"
 
 
 def files() -> dict[Path, str]:
-    """What each file must hold."""
+    """The expected contents of each file."""
     kinds = event_types()
     return {
         **{SCHEMAS / f"{name}.json": schema(name) + "\n" for name in kinds},
@@ -26,18 +26,18 @@ def files() -> dict[Path, str]:
     }
 
 
-def broken() -> Iterator[str]:
-    """What the code changes in a committed type beyond additions, which consumers would trip over."""
+def breaking_changes() -> Iterator[str]:
+    """The changes of committed types that are not additions, and would break consumers."""
     kinds = event_types()
     for path in sorted(SCHEMAS.glob("*.v*.json")):
         name = path.stem
         if name not in kinds:
-            yield f"{name}: is gone"
+            yield f"{name}: removed"
             continue
         committed = json.loads(path.read_text("utf-8"))
-        yield from (f"{name} {told}" for told in breaks(committed, json_schema(kinds[name])))
+        yield from (f"{name} {change}" for change in changes_between(committed, json_schema(kinds[name])))
         if (topic := _committed_topic(name)) not in (None, kinds[name].topic):
-            yield f"{name}: was in the topic {topic}"
+            yield f"{name}: moved from the topic {topic}"
 
 
 def _committed_topic(name: str) -> str | None:
@@ -48,5 +48,5 @@ def _committed_topic(name: str) -> str | None:
 
 
 def without_example() -> list[str]:
-    """See tests/contracts/examples/."""
+    """The types that have no example in tests/contracts/examples/."""
     return sorted(event_types().keys() - examples().keys())

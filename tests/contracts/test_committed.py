@@ -1,4 +1,4 @@
-"""What is committed of the contract is what the code says, and the code breaks none of it."""
+"""The committed contract is that of the code, and the code does not break it."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from collector.commands.schema import event_types
+from tests.contracts.committed import DOCS, HOW_TO_ADD, breaking_changes, files, without_example
 from tests.contracts.examples import examples
 from tests.contracts.kept import check_message
-from tests.contracts.written import DOCS, HOW_TO_ADD, broken, files, without_example
 
 
 def test_every_type_has_an_example() -> None:
@@ -16,19 +16,19 @@ def test_every_type_has_an_example() -> None:
     assert not missing, f"{', '.join(missing)}: {HOW_TO_ADD}"
 
 
-def test_no_committed_type_changes_but_by_additions() -> None:
-    told = list(broken())
-    assert not told, "a type of a new version, in place of:\n" + "\n".join(told)
+def test_committed_types_only_change_by_additions() -> None:
+    changes = list(breaking_changes())
+    assert not changes, "these changes need a new version of the type:\n" + "\n".join(changes)
 
 
 @pytest.mark.parametrize("path", files() if not without_example() else (), ids=lambda path: str(path.relative_to(DOCS)))
-def test_what_is_committed_is_what_the_code_says(path: Path) -> None:
-    there = path.read_text("utf-8") if path.exists() else ""
-    assert files()[path] == there, "it is stale: make schemas"
+def test_committed_files_are_up_to_date(path: Path) -> None:
+    committed = path.read_text("utf-8") if path.exists() else ""
+    assert files()[path] == committed, "run `make schemas`"
 
 
 @pytest.mark.parametrize("name", examples())
-def test_an_example_keeps_its_contract(name: str) -> None:
+def test_an_example_is_valid(name: str) -> None:
     message, kind = examples()[name], event_types()[name]
 
     check_message(message)

@@ -1,0 +1,65 @@
+"""The state of an account's exports, and its slots for running ones. All sources of an account share them."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from collector.clock import Clock
+from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Export, abandoned
+
+ABANDONED_AFTER = timedelta(minutes=10)
+"""An export that was not polled for this long no longer counts as running, nor as requested by this process."""
+SLOT_KEPT_FOR = timedelta(seconds=30)
+"""How long a running export that is no longer polled keeps its slot. Later, the vendor rejects an export too many."""
+CACHED_FOR = timedelta(hours=24)
+"""How long the vendor caches an export, and so how long its state is kept here."""
+
+
+class Exports:
+    """The known exports of one account, by name, and its slots."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[datetime, Export]] = {}
+        self._polled: list[str] = []
+        self._queue: deque[object] = deque()
+
+    def get(self, name: str, not_before: datetime) -> Export:
+        """The last known state of an export; a new one when it is unknown."""
+        polled_at, export = self._known.get(name, (self._clock.now(), Export(not_before)))
+        return export if self._clock.now() - polled_at < ABANDONED_AFTER else abandoned(export)
+
+    def put(self, name: str, export: Export) -> None:
+        now = self._clock.now()
+        self._known = {name: known for name, known in self._known.items() if now - known[0] < CACHED_FOR}
+        self._known[name] = now, export
+
+    def forget(self, name: str) -> None:
+        self._known.pop(name, None)
+
+    @asynccontextmanager
+    async def slot(self, name: str) -> AsyncIterator[None]:
+        """Hold a slot. A new export waits in a queue for a free one; an export that is running has its own already."""
+        ticket = object()
+        self._queue.append(ticket)
+        try:
+            while name not in (taken := self._taken()):
+                if len(taken) < MAX_RUNNING_EXPORTS and self._queue[0] is ticket:
+                    break
+                await self._clock.until(self._clock.now() + timedelta(seconds=1))
+            self._polled.append(name)
+        finally:
+            self._queue.remove(ticket)
+        try:
+            yield
+        finally:
+            self._polled.remove(name)
+
+    def _taken(self) -> set[str]:
+        """The exports that are polled now, and those that were running when they were last polled, not long ago."""
+        oldest = self._clock.now() - SLOT_KEPT_FOR
+        return {
+            *self._polled,
+            *(name for name, (at, export) in self._known.items() if export.is_running and at > oldest),
+        }

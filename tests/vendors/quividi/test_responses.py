@@ -1,0 +1,113 @@
+"""Undocumented responses raise errors with a code, which contain neither the token nor the user."""
+
+import pytest
+from aiohttp import web
+
+from collector.errors import CollectorError, Park, RetryLater, Split
+from collector.vendors import http as http_module
+from collector.vendors.http import MAX_LARGE_RESPONSES, http
+from tests.simulated import SimulatedClock
+from tests.vendors.loopback import responding, serving
+from tests.vendors.quividi.example import EXPERT_RESPONSE
+from tests.vendors.quividi.vidicenter import HOUR, TOKEN, USER, VidiCenter, assert_no_account, fetch_all, stream
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (f"\n <!DOCTYPE html><p>sign in, {USER} {TOKEN}".encode(), "response_is_html"),
+        (b'{"message": "Unauthorized", "error": 401}', "export_state_missing"),
+        (b'{"message": "maintenance"}', "export_state_missing"),
+        (b'{"data": []}', "export_state_missing"),
+        (b'{"state": null, "data": []}', "export_state_missing"),
+        (b'{"status": "finished", "data": []}', "export_state_missing"),
+        (b'{"state": 1}', "response_undocumented"),
+        (b'{"state": "queued"}', "export_state_unknown"),
+        (EXPERT_RESPONSE[:-100], "response_undocumented"),
+        (b"[]", "response_undocumented"),
+        (b"null", "response_undocumented"),
+        (b"", "response_undocumented"),
+        (b'{"state": "finished", "data": [NaN, ' + b"[" * 1_000_000 + b"]" * 50_000 + b"]}", "response_undocumented"),
+    ],
+    ids=[
+        "html",
+        "401",
+        "message",
+        "none",
+        "null",
+        "status",
+        "number",
+        "unknown",
+        "half",
+        "list",
+        "no",
+        "empty",
+        "deep",
+    ],
+)
+async def test_an_undocumented_response_raises_retry_later(body: bytes, code: str) -> None:
+    async with serving(responding(body)) as url, http(SimulatedClock()) as client:
+        with pytest.raises(RetryLater) as raised:
+            await fetch_all(stream(url, client, None), HOUR)
+
+    assert code == raised.value.code
+    assert_no_account(raised.value)
+    assert "maintenance" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, Park),
+        (400, Park),
+        (401, Park),
+        (403, Park),
+        (404, Park),
+        (413, Split),
+        (500, RetryLater),
+        (503, RetryLater),
+    ],
+)
+async def test_error_statuses_are_passed_to_the_caller(status: int, kind: type[CollectorError]) -> None:
+    body = f'{{"message": "not for {USER}", "error": {status}}}'.encode()
+    async with serving(responding(body, status=status)) as url, http(SimulatedClock()) as client:
+        with pytest.raises(kind) as raised:
+            await fetch_all(stream(url, client, None), HOUR)
+
+    assert f"http_{status}" == raised.value.code
+    assert_no_account(raised.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"error": "no such user: {USER}"}}',
+        f'{{"state": "locked by {USER}"}}',
+        f'{{"state": "failed", "fail_reason": "bad token {TOKEN}"}}',
+    ],
+    ids=["error", "state", "fail_reason"],
+)
+async def test_errors_do_not_contain_the_account(body: str) -> None:
+    async with serving(responding(body.encode())) as url, http(SimulatedClock()) as client:
+        with pytest.raises((RetryLater, Park)) as raised:
+            await fetch_all(stream(url, client, None), HOUR)
+
+    assert_no_account(raised.value)
+
+
+async def test_all_responses_free_their_share_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_module, "MAX_SMALL_BYTES", 0)
+    vendor = VidiCenter()
+    vendor.overrides = {1: lambda: web.Response(body=b"<html>"), 2: lambda: web.Response(body=b'{"state": "queued"}')}
+    async with serving(vendor.handle) as url, http(vendor.clock) as client:
+        lobby = stream(url, client, None)
+        for _ in range(2):
+            with pytest.raises(RetryLater):
+                await fetch_all(lobby, HOUR)
+        await fetch_all(lobby, HOUR)
+
+        assert MAX_LARGE_RESPONSES == client._large_responses.value
