@@ -45,7 +45,7 @@ async def test_whoever_listens_elsewhere_is_warned(tmp_path: Path, listen: str) 
         try:
             daemon.start()
             await until(lambda: _answers(daemon), "it listens")
-            await anyio.to_thread.run_sync(daemon.end)
+            await anyio.to_thread.run_sync(daemon.stop)
         finally:
             daemon.close()
     lines = [line for line in _lines(daemon) if line["event"] == "listening_beyond_loopback"]
@@ -60,7 +60,7 @@ async def test_secrets_that_are_too_short_to_be_concealed_are_named(tmp_path: Pa
             daemon.start()
             await until(lambda: _answers(daemon), "it listens")
             status, shown = await daemon.get("/api/status")
-            await anyio.to_thread.run_sync(daemon.end)
+            await anyio.to_thread.run_sync(daemon.stop)
         finally:
             daemon.close()
     assert (200, "mall") == (status, json.loads(shown)["streams"][0]["source"])

@@ -96,7 +96,7 @@ async def test_the_configuration_is_right_and_is_mounted_where_the_image_looks_f
 
 def test_kafka_accepts_what_its_environment_says(tmp_path: Path) -> None:
     """As the image does it: KAFKA_A_B is the key a.b."""
-    need("KAFKA", broker.why_not())
+    need("KAFKA", broker.unavailable_reason())
     environment = {name: str(value) for name, value in SERVICES["kafka"]["environment"].items()}
     cluster = environment.pop("CLUSTER_ID")
     keys = {name.removeprefix("KAFKA_").lower().replace("_", "."): value for name, value in environment.items()}

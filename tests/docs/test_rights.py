@@ -31,10 +31,10 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from tests.commands.harness import collector
 from tests.docs.pages import DOCS, fenced
-from tests.kafka import guarded
-from tests.kafka.broker import why_not
+from tests.kafka import strict_broker
+from tests.kafka.broker import unavailable_reason
 from tests.kafka.daemon import EVENTS, WAIT_S, Daemon, reading, until
-from tests.kafka.guarded import PASSWORDS, GuardedBroker, sasl
+from tests.kafka.strict_broker import PASSWORDS, StrictBroker, sasl_options
 from tests.needs import need
 from tests.vendor import Known, Vendor, serving, session
 
@@ -52,9 +52,9 @@ print(json.dumps(sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]:
-    need("KAFKA", why_not())
-    with guarded.running(tmp_path_factory.mktemp("guarded")) as node:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictBroker]:
+    need("KAFKA", unavailable_reason())
+    with strict_broker.running(tmp_path_factory.mktemp("guarded")) as node:
         yield node
 
 
@@ -94,7 +94,7 @@ def rules(of: Namespace) -> Iterator[AclBinding]:
                 yield AclBinding(kind, name, pattern, of.allow_principal, "*", how, AclPermissionType.ALLOW)
 
 
-def allow(broker: GuardedBroker, script: str, folder: Path, **chosen: str) -> None:
+def allow(broker: StrictBroker, script: str, folder: Path, **chosen: str) -> None:
     """Return when the broker knows."""
     admin = AdminClient({"bootstrap.servers": broker.address})
     for each in told(script, folder, kafka=broker.address, **chosen):
@@ -117,13 +117,13 @@ def allow(broker: GuardedBroker, script: str, folder: Path, **chosen: str) -> No
 
 @pytest.mark.parametrize("creates", [True, False], ids=["topics are created", "topics are there"])
 async def test_these_rights_are_enough_to_check_to_run_and_to_read(
-    broker: GuardedBroker, prefix: str, tmp_path: Path, creates: bool
+    broker: StrictBroker, prefix: str, tmp_path: Path, creates: bool
 ) -> None:
     names = {"group": f"{prefix}collector", "prefix": prefix}
     environment = whoever(creates, names["group"])
     async with serving(vendor()) as asked, reading(broker.address, [prefix + topic for topic in EVENTS]) as reader:
         daemon = Daemon(
-            tmp_path, broker.guarded, prefix, asked, since=f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+            tmp_path, broker.sasl_address, prefix, asked, since=f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
         )
         check = partial(collector, "check", "--config", str(daemon.config), env=environment)
 
@@ -143,12 +143,12 @@ async def test_these_rights_are_enough_to_check_to_run_and_to_read(
             daemon.start(**environment)
             await until(all_there, "every session is published")
             assert (200, "ready\n") == await daemon.get("/readyz")
-            daemon.end()
+            daemon.stop()
         finally:
             daemon.close()
 
 
-async def test_these_rights_are_enough_to_consume(broker: GuardedBroker, prefix: str, tmp_path: Path) -> None:
+async def test_these_rights_are_enough_to_consume(broker: StrictBroker, prefix: str, tmp_path: Path) -> None:
     topic, group = f"{prefix}seemetrix.sessions", f"{prefix}readers"
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
     everything = KafkaSettings.model_validate({"bootstrap_servers": broker.address, "topic_prefix": prefix})
@@ -187,16 +187,16 @@ def by_hand(settings: Settings, kafka: str) -> tuple[KafkaSettings, set[str], se
     return chosen, settings.topics(), settings.compacted_topics()
 
 
-async def read(broker: GuardedBroker, group: str, topic: str) -> int:
+async def read(broker: StrictBroker, group: str, topic: str) -> int:
     """How many messages a consumer reads at once, who then says so."""
     consumer = aiokafka.AIOKafkaConsumer(
         topic,
-        bootstrap_servers=broker.guarded,
+        bootstrap_servers=broker.sasl_address,
         group_id=group,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        **sasl("reader"),
+        **sasl_options("reader"),
     )
     try:
         await consumer.start()

@@ -1,6 +1,6 @@
 """`make soak`: the long run of the table, as far as the time goes; a seed gives the same faults in the same order.
 
-Each round is one fault on a stage of its own, so a run that was ended is taken up with `--seed N --from-round K`.
+Each round is one fault on a testbed of its own, so a run that was ended is taken up with `--seed N --from-round K`.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from rich.console import Console
 
 from tests.faults import table
 from tests.faults.brokers import cluster
-from tests.faults.leaders import governed
-from tests.faults.plan import SCENARIOS, long_run, perform
-from tests.faults.stage import TARGET_S
+from tests.faults.fault_list import SCENARIOS, long_run, perform
+from tests.faults.leaders import two_node_cluster
 from tests.faults.table import Row
+from tests.faults.testbed import TARGET_S
 
 
 async def soak(given: argparse.Namespace, home: Path, out: Console, totals: dict[str, Row]) -> None:
@@ -30,7 +30,7 @@ async def soak(given: argparse.Namespace, home: Path, out: Console, totals: dict
     """
     async with (
         cluster(home / "one", 1) as one,
-        governed(home / "two") as two,
+        two_node_cluster(home / "two") as two,
         cluster(home / "three", 3) as three,
     ):
         ends = anyio.current_time() + given.seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tests.faults.proxy import Proxy
-from tests.kafka.broker import Broker, Door, free_port
+from tests.kafka.broker import Broker, Listener, free_port
 
 _AUTHORIZER = """
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
@@ -30,25 +30,25 @@ class ProxiedBroker(Broker):
 
     def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = (), nodes: int = 0) -> None:
         super().__init__(home, node, controllers, nodes)
-        self.behind = f"127.0.0.1:{free_port()}"
+        self.proxied_address = f"127.0.0.1:{free_port()}"
         # Bound as long as this lives, and never listening: nobody else takes the port while no proxy listens at it.
         self._place = socket.socket()
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._place.bind(("127.0.0.1", 0))
         self.proxy_port = int(self._place.getsockname()[1])
-        self.moving = f"127.0.0.1:{free_port()}"
+        self.moving_address = f"127.0.0.1:{free_port()}"
         doors = {
-            "PROXIED": Door(self.behind, f"127.0.0.1:{self.proxy_port}"),
-            "MOVING": Door(self.moving, self.moving),
+            "PROXIED": Listener(self.proxied_address, f"127.0.0.1:{self.proxy_port}"),
+            "MOVING": Listener(self.moving_address, self.moving_address),
         }
         self.configure(doors, "" if max(nodes, len(controllers)) > 1 else _AUTHORIZER)
 
     def move(self) -> None:
         """While it is stopped: its third door is elsewhere from the next start on."""
-        before, self.moving = self.moving, f"127.0.0.1:{free_port()}"
+        before, self.moving_address = self.moving_address, f"127.0.0.1:{free_port()}"
         text = self._config.read_text("utf-8")
         assert 2 == text.count(f"MOVING://{before}")
-        self._config.write_text(text.replace(before, self.moving), encoding="utf-8")
+        self._config.write_text(text.replace(before, self.moving_address), encoding="utf-8")
 
     def close(self) -> None:
         self.kill()
@@ -86,8 +86,8 @@ async def cluster(home: Path, size: int) -> AsyncIterator[Cluster]:
             nodes.append(stack.enter_context(closing(ProxiedBroker(home / f"node{number}", number, controllers))))
             nodes[-1].launch()
         for node in nodes:
-            node.await_answer()
-        proxies = [Proxy(node.behind, node.proxy_port) for node in nodes]
+            node.wait_until_ready()
+        proxies = [Proxy(node.proxied_address, node.proxy_port) for node in nodes]
         for proxy in proxies:
             await stack.enter_async_context(proxy.serving())
         yield Cluster(nodes, proxies)

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from tests.faults import brokers
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.proxy import Proxy
-from tests.kafka.broker import why_not
+from tests.kafka.broker import unavailable_reason
 from tests.needs import need
 
 
@@ -24,7 +24,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def own_kafka() -> None:
     """Brokers can be started here: one that is given does not name a proxy's address, and is not killed."""
-    need("KAFKA", why_not())
+    need("KAFKA", unavailable_reason())
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +36,8 @@ def proxied(own_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-async def proxy(proxied: ProxiedBroker) -> AsyncIterator[Proxy]:
-    async with Proxy(proxied.behind, proxied.proxy_port).serving() as fresh:
+async def proxy(proxied_broker: ProxiedBroker) -> AsyncIterator[Proxy]:
+    async with Proxy(proxied_broker.proxied_address, proxied_broker.proxy_port).serving() as fresh:
         yield fresh
 
 

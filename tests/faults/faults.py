@@ -7,7 +7,7 @@ from typing import TypeAlias
 import anyio
 from msgspec import Struct
 
-from tests.faults.wire import ANSWERABLE, Request, error_code
+from tests.faults.kafka_protocol import ERROR_RESPONSE_APIS, Request, error_code
 
 
 class Direction(Enum):
@@ -45,7 +45,7 @@ class Blackhole(Struct, frozen=True):
     direction: Direction = REQUEST
 
 
-class Answer(Struct, frozen=True):
+class ErrorResponse(Struct, frozen=True):
     """The client hears this error code.
 
     Of a request: the broker never sees it. Of a response: the broker did what it was asked for, and the client does not
@@ -66,10 +66,10 @@ class Hold(Struct, frozen=True):
     cut: bool = False
 
 
-Action: TypeAlias = Delay | Drop | Reset | Blackhole | Answer | Hold
+Action: TypeAlias = Delay | Drop | Reset | Blackhole | ErrorResponse | Hold
 
 
-class Held:
+class HeldFrame:
     """A frame that is late."""
 
     def __init__(self, asked: Request, seconds: float | None, healed: anyio.Event) -> None:
@@ -92,21 +92,21 @@ class Held:
 class Fault:
     """What happens to frames of some kind."""
 
-    def __init__(self, apis: Collection[int], action: Action, times: int | None, skip: int, naming: str | None) -> None:
-        if isinstance(action, Answer) and not (apis and ANSWERABLE.issuperset(apis)):
+    def __init__(self, apis: Collection[int], action: Action, times: int | None, skip: int, for_id: str | None) -> None:
+        if isinstance(action, ErrorResponse) and not (apis and ERROR_RESPONSE_APIS.issuperset(apis)):
             raise ValueError(f"the proxy has no answers of its own to {apis or 'everything'}")
         self.action = action
         self.applied = 0
         """How many times it happened."""
-        self.held: list[Held] = []
+        self.held: list[HeldFrame] = []
         self._apis = frozenset(apis)
         self._left = times
         self._skip = skip
-        self._naming = naming
+        self._naming = for_id
         self._happened = anyio.Event()
         self._healed = anyio.Event()
 
-    def takes(self, asked: Request, direction: Direction) -> bool:
+    def applies_to(self, asked: Request, direction: Direction) -> bool:
         """Whether it happens to this frame; counted if it does."""
         if self._left == 0 or direction is not self.action.direction:
             return False
@@ -122,14 +122,16 @@ class Fault:
         self._happened = anyio.Event()
         return True
 
-    async def happened(self, times: int = 1) -> None:
+    async def wait_applied(self, times: int = 1) -> None:
         """Return when it did, so often."""
         while self.applied < times:
             await self._happened.wait()
 
-    def keep(self, asked: Request) -> Held:
+    def keep(self, asked: Request) -> HeldFrame:
         """Note that a frame is late; it is due when the result's `due` returns."""
-        self.held.append(Held(asked, self.action.seconds if isinstance(self.action, Delay) else None, self._healed))
+        self.held.append(
+            HeldFrame(asked, self.action.seconds if isinstance(self.action, Delay) else None, self._healed)
+        )
         return self.held[-1]
 
     async def release(self) -> list[int | None]:

@@ -18,10 +18,10 @@ from collector.kafka.epoch import partition_of
 from tests.commands.harness import collector
 from tests.faults.brokers import Cluster
 from tests.faults.network import FENCED
-from tests.faults.stage import by_partition, patiently
 from tests.faults.table import Row
-from tests.kafka.daemon import EVENTS, Reader, Told, contents, reading
-from tests.kafka.town import Replica
+from tests.faults.testbed import by_partition, until_true
+from tests.kafka.daemon import EVENTS, Received, TopicReader, contents, reading
+from tests.kafka.scenario import Replica
 from tests.vendor import KEY, Session, Vendor, expected_events, serving, session
 
 ACCOUNTS = 64
@@ -56,12 +56,12 @@ class ManyUsers(Vendor):
 
     @asynccontextmanager
     async def holding_back(self) -> AsyncIterator[None]:
-        """Answer nobody before every user was asked for; then everybody at once."""
+        """ErrorResponse nobody before every user was asked for; then everybody at once."""
         self._answers = anyio.Event()
         self._waiting.clear()
         try:
             yield
-            await patiently(lambda: self._waiting == self.sessions.keys(), "every account is polled")
+            await until_true(lambda: self._waiting == self.sessions.keys(), "every account is polled")
         finally:
             self._answers.set()
 
@@ -85,7 +85,7 @@ class Crowd:
         self.prefix = prefix
         self.vendor = vendor
         self.since = floor_second(datetime.now(UTC) - HISTORY)
-        self.seen: list[Told] = []
+        self.seen: list[Received] = []
         self.users = {_name(user): user for user in vendor.sessions}
         sources = "".join(self._source(name, user) for name, user in self.users.items())
         self.replicas = [
@@ -114,7 +114,7 @@ allowed_lateness = "1h"
                 begin = datetime.now(UTC) - timedelta(seconds=2)  # within what is requested from now on
                 sessions.append(session(begin, self.random, len(sessions), device=user))
         expected = self.truth()
-        await patiently(lambda: not expected - contents(self.seen), "every account has published its new session")
+        await until_true(lambda: not expected - contents(self.seen), "every account has published its new session")
 
     def truth(self) -> Counter[tuple[str, str]]:
         """Every event of every session."""
@@ -150,7 +150,7 @@ allowed_lateness = "1h"
         logs = [line for replica in self.replicas for line in replica.log.read_text("utf-8").splitlines()]
         return [json.loads(line) for line in logs if f'"event":"{event}"' in line]
 
-    async def follow(self, reader: Reader) -> None:
+    async def follow(self, reader: TopicReader) -> None:
         """What the reader sees, and since when everything runs: until cancelled."""
         while True:
             self.seen = await reader.poll()
@@ -162,7 +162,7 @@ allowed_lateness = "1h"
 
     async def settles(self) -> float:
         """Return when everything runs: how long that took from the last fence that was noticed, in seconds."""
-        await patiently(lambda: self.settled_at is not None, "both are ready, and each stream is run once")
+        await until_true(lambda: self.settled_at is not None, "both are ready, and each stream is run once")
         noticed = [datetime.fromisoformat(line["timestamp"]).timestamp() for line in self.lines("epoch_fenced")]
         return max(0.0, (self.settled_at or time.time()) - max(noticed, default=time.time()))
 
@@ -230,10 +230,10 @@ async def _rewound(found: Crowd) -> None:
 async def _verdict(found: Crowd, times: int, slowest_s: float) -> Row:
     """Compared with the truth; a fresh reader must see what the one saw that ran all along."""
     for replica in found.replicas:
-        await anyio.to_thread.run_sync(replica.end)
+        await anyio.to_thread.run_sync(replica.stop)
     async with reading(found.cluster.address, [found.prefix + topic for topic in EVENTS]) as fresh:
         messages = await fresh.to_the_end()
-    await patiently(lambda: len(found.seen) >= len(messages), "the reader that ran all along is at the end too")
+    await until_true(lambda: len(found.seen) >= len(messages), "the reader that ran all along is at the end too")
     assert by_partition(found.seen) == by_partition(messages), "the reader that ran all along saw something else"
     expected, got = found.truth(), contents(messages)
     twice = sum(count - 1 for count in Counter(message.id for message in messages).values())
@@ -241,7 +241,7 @@ async def _verdict(found: Crowd, times: int, slowest_s: float) -> Row:
     return Row("", times, len(messages), lost, duplicated, _disordered(messages), slowest_s)
 
 
-def _disordered(messages: Sequence[Told]) -> int:
+def _disordered(messages: Sequence[Received]) -> int:
     """Messages of a key in a topic that came after those of a later session."""
     latest, wrong = dict[tuple[str, bytes], int](), 0
     for each in messages:

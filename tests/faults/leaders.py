@@ -19,12 +19,12 @@ from collector.kafka.settings import STATE_TOPIC
 from tests.faults.brokers import Cluster, ProxiedBroker
 from tests.faults.faults import Reset
 from tests.faults.forwarder import Forwarder
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.stage import PATIENCE_S, Stage, patiently
-from tests.faults.wire import Api
+from tests.faults.testbed import MAX_WAIT_S, Testbed, until_true
 from tests.kafka.broker import Broker, free_port
 from tests.kafka.daemon import until
-from tests.kafka.town import ALL, Replica
+from tests.kafka.scenario import ALL_TOPICS, Replica
 
 HEALTHY, DEPOSED = 1, 2
 """Ids of the nodes: the first is the controller too, and the link between them can be cut."""
@@ -40,7 +40,7 @@ Twice the time in which a transaction must be committed.
 _COMPACT = {"cleanup.policy": "compact"}
 
 
-class Governed(Cluster, frozen=True):
+class TwoNodeCluster(Cluster, frozen=True):
     """Two nodes that replicate everything: first the one that can be cut off, then the one that is the controller."""
 
     link: Forwarder
@@ -61,7 +61,7 @@ class View(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def governed(home: Path) -> AsyncIterator[Governed]:
+async def two_node_cluster(home: Path) -> AsyncIterator[TwoNodeCluster]:
     """Started, until the end of the block. The second node leads everything that nobody places elsewhere."""
     port = free_port()
     async with AsyncExitStack() as stack:
@@ -74,16 +74,16 @@ async def governed(home: Path) -> AsyncIterator[Governed]:
         for node in (healthy, deposed):
             node.launch()
         for node in (healthy, deposed):
-            await anyio.to_thread.run_sync(node.await_answer)  # what they send each other passes through this loop
-        proxies = [Proxy(node.behind, node.proxy_port) for node in (deposed, healthy)]
+            await anyio.to_thread.run_sync(node.wait_until_ready)  # what they send each other passes through this loop
+        proxies = [Proxy(node.proxied_address, node.proxy_port) for node in (deposed, healthy)]
         for proxy in proxies:
             await stack.enter_async_context(proxy.serving())
         for name in ("__consumer_offsets", "__transaction_state"):  # so that both nodes agree on the coordinators
             await _create(healthy, [_topic(name, INTERNAL_PARTITIONS, HEALTHY, _COMPACT)])
-        yield Governed([deposed, healthy], proxies, link)
+        yield TwoNodeCluster([deposed, healthy], proxies, link)
 
 
-async def deposed_leader(stage: Stage, times: int) -> int:
+async def deposed_leader(testbed: Testbed, times: int) -> int:
     """The leader of all state is cut off from the controller, and goes on claiming to lead; the collector is restarted.
 
     What the collector commits through the new leader meanwhile is not in the old one's log. Chance decides from which
@@ -92,48 +92,48 @@ async def deposed_leader(stage: Stage, times: int) -> int:
     and the link is silent or hangs up by turns. Recoveries are measured from the moment when the replica may learn the
     truth, while the link is still cut, and from when the link is back.
     """
-    cluster = stage.cluster
-    assert isinstance(cluster, Governed)
-    healthy, state = cluster.nodes[1], stage.prefix + STATE_TOPIC
+    cluster = testbed.cluster
+    assert isinstance(cluster, TwoNodeCluster)
+    healthy, state = cluster.nodes[1], testbed.prefix + STATE_TOPIC
     await _create(healthy, [_topic(state, STATE_PARTITIONS, DEPOSED, _COMPACT)])
-    await _create(healthy, [_topic(stage.prefix + name, PARTITIONS, HEALTHY, {}) for name in ALL])
-    replica = stage.replica(cluster.proxied)
-    await stage.goes_on()
+    await _create(healthy, [_topic(testbed.prefix + name, PARTITIONS, HEALTHY, {}) for name in ALL_TOPICS])
+    replica = testbed.replica(cluster.proxied)
+    await testbed.wait_for_all_sources()
     for number in range(times):
         # A loop that is busy for too long, and with it the link, deposes the leader too.
         while not await _leads(healthy, state, DEPOSED):
             await _give_back(cluster, state)
-            await stage.goes_on()
+            await testbed.wait_for_all_sources()
         with cluster.link.cut(silent=number % 2 == 0):
-            await _deposed(stage, cluster)
+            await _deposed(testbed, cluster)
             await _stop(replica, number)
             await _assert_outdated(cluster, state)
-            await _restarted(stage, cluster, replica)
+            await _restarted(testbed, cluster, replica)
             await _assert_outdated(cluster, state)
-        await stage.recovers()
+        await testbed.wait_for_recovery()
     return times
 
 
-async def _deposed(stage: Stage, cluster: Governed) -> None:
+async def _deposed(testbed: Testbed, cluster: TwoNodeCluster) -> None:
     """Return when there is a new leader, and much that only it has."""
     with cluster.proxies[0].fault(Api.METADATA, Reset()):
-        state = stage.prefix + STATE_TOPIC
-        await until(partial(_leads, cluster.nodes[1], state, HEALTHY), "the leader is deposed", PATIENCE_S)
-        await stage.goes_on()
-        seen = len(stage.seen)
-        await patiently(lambda: len(stage.seen) >= seen + OLDER_BY, "the deposed leader's log is older")
+        state = testbed.prefix + STATE_TOPIC
+        await until(partial(_leads, cluster.nodes[1], state, HEALTHY), "the leader is deposed", MAX_WAIT_S)
+        await testbed.wait_for_all_sources()
+        seen = len(testbed.seen)
+        await until_true(lambda: len(testbed.seen) >= seen + OLDER_BY, "the deposed leader's log is older")
 
 
-async def _restarted(stage: Stage, cluster: Governed, replica: Replica) -> None:
+async def _restarted(testbed: Testbed, cluster: TwoNodeCluster, replica: Replica) -> None:
     of_deposed, of_healthy = cluster.proxies
     replica.start()
     with of_healthy.fault(Api.METADATA, Reset()) as misled:
-        with anyio.fail_after(PATIENCE_S):
-            await misled.happened()
+        with anyio.fail_after(MAX_WAIT_S):
+            await misled.wait_applied()
         with anyio.move_on_after(MISLED_S):
             await until(partial(_has_restored, replica), "the replica has restored its state")
     with of_deposed.fault(Api.METADATA, Reset()):
-        await stage.recovers()
+        await testbed.wait_for_recovery()
 
 
 async def _stop(replica: Replica, number: int) -> None:
@@ -141,7 +141,7 @@ async def _stop(replica: Replica, number: int) -> None:
         replica.kill()
     else:
         replica.send(signal.SIGTERM)
-        await patiently(lambda: not replica.lives(), "the replica ends")
+        await until_true(lambda: not replica.is_running(), "the replica ends")
 
 
 async def _has_restored(replica: Replica) -> bool:
@@ -149,7 +149,7 @@ async def _has_restored(replica: Replica) -> bool:
     return bool(states) and not states & {"not_owned", "restoring"}
 
 
-async def _give_back(cluster: Governed, topic: str) -> None:
+async def _give_back(cluster: TwoNodeCluster, topic: str) -> None:
     """Make the first node the leader of the topic again, once it has all of it."""
     deposed, healthy = cluster.nodes
     admin = AdminClient({"bootstrap.servers": healthy.address})
@@ -162,7 +162,7 @@ async def _give_back(cluster: Governed, topic: str) -> None:
         await anyio.to_thread.run_sync(election.result)
         return await _leads(healthy, topic, DEPOSED) and await _leads(deposed, topic, DEPOSED)
 
-    await until(is_back, "the first node leads the state again", PATIENCE_S)
+    await until(is_back, "the first node leads the state again", MAX_WAIT_S)
 
 
 async def _leads(broker: Broker, topic: str, node: int) -> bool:
@@ -170,7 +170,7 @@ async def _leads(broker: Broker, topic: str, node: int) -> bool:
     return (await _view(broker, topic)).leaders == {node}
 
 
-async def _assert_outdated(cluster: Governed, topic: str) -> None:
+async def _assert_outdated(cluster: TwoNodeCluster, topic: str) -> None:
     """The first node claims to lead what the second leads, and answers fetches of it, from a shorter log."""
     deposed, healthy = cluster.nodes
     assert {DEPOSED} == (await _view(deposed, topic)).leaders

@@ -14,8 +14,8 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.faults.faults import Action, Answer, Blackhole, Delay, Direction, Drop, Fault, Hold, Reset
-from tests.faults.wire import Request, correlation_of, refusal, request
+from tests.faults.faults import Action, Blackhole, Delay, Direction, Drop, ErrorResponse, Fault, Hold, Reset
+from tests.faults.kafka_protocol import Request, correlation_id, refusal, request
 
 _LINGER = struct.pack("ii", 1, 0)
 """On, for no time: closing sends a reset."""
@@ -56,14 +56,14 @@ class Proxy:
         *,
         times: int | None = None,
         skip: int = 0,
-        naming: str | None = None,
+        for_id: str | None = None,
     ) -> Fault:
         """From now on, until healed or that many `times`, and after the first `skip`, it happens.
 
-        No APIs are all of them. `naming` is a transactional id or a group: requests that name another one are spared.
+        No APIs are all of them. `for_id` is a transactional id or a group: requests that name another one are spared.
         The first fault that takes a frame has it alone.
         """
-        fault = Fault(apis if isinstance(apis, Collection) else (apis,), action, times, skip, naming)
+        fault = Fault(apis if isinstance(apis, Collection) else (apis,), action, times, skip, for_id)
         self._faults.append(fault)
         return fault
 
@@ -75,10 +75,10 @@ class Proxy:
         *,
         times: int | None = None,
         skip: int = 0,
-        naming: str | None = None,
+        for_id: str | None = None,
     ) -> Iterator[Fault]:
         """The same, healed at the end of the block."""
-        fault = self.add(apis, action, times=times, skip=skip, naming=naming)
+        fault = self.add(apis, action, times=times, skip=skip, for_id=for_id)
         try:
             yield fault
         finally:
@@ -116,7 +116,7 @@ class Proxy:
 
     def strike(self, asked: Request, direction: Direction) -> Fault | None:
         """The fault that happens to this frame."""
-        fault = next((each for each in self._faults if each.takes(asked, direction)), None)
+        fault = next((each for each in self._faults if each.applies_to(asked, direction)), None)
         if fault is not None:
             self.applied[asked.api] += 1
         return fault
@@ -196,7 +196,7 @@ class _Connection:
                 case Reset():
                     _reset(self._client)
                     return
-                case Answer(code=code):
+                case ErrorResponse(code=code):
                     self._waiting.append(_Exchange(asked, refusal(asked, code)))
                     await self._tell_own()
                 case Delay() | Hold() if fault is not None:
@@ -228,7 +228,7 @@ class _Connection:
     async def _answers(self) -> None:
         async for frame in _frames(self._broker):
             exchange = self._waiting[0]  # and first in the row until it is told: no answer of our own overtakes it
-            assert exchange.asked.correlation == correlation_of(frame)
+            assert exchange.asked.correlation == correlation_id(frame)
             exchange.answer = frame
             exchange.answered.set()
             fault = None if self._proxy.is_dark else self._proxy.strike(exchange.asked, Direction.RESPONSE)
@@ -240,7 +240,7 @@ class _Connection:
                 case Reset():
                     _reset(self._client)
                     return
-                case Answer(code=code):
+                case ErrorResponse(code=code):
                     await self._telemetry(refusal(exchange.asked, code))
                 case Delay() | Hold() if fault is not None:
                     await self._late_answer(exchange.asked, frame, fault)

@@ -27,11 +27,11 @@ from tests.faults.proxy import Proxy
 THINGS = "things"
 KEYS = 4
 """Of each batch, over the topic's three partitions."""
-BROKEN = (EpochEnded, Fenced, KafkaMisconfigured, KafkaError, OSError, TimeoutError)
+EPOCH_ERRORS = (EpochEnded, Fenced, KafkaMisconfigured, KafkaError, OSError, TimeoutError)
 """What ends an epoch and not the process: the same as in the daemon."""
 
 
-class Truth(Struct, frozen=True):
+class Committed(Struct, frozen=True):
     """What a reader of committed messages sees."""
 
     things: dict[bytes, list[bytes]]
@@ -40,7 +40,7 @@ class Truth(Struct, frozen=True):
     """By partition, without the records that belong to no stream."""
 
 
-class Place:
+class Topics:
     """Topics of the test's own, and a state partition for each of its cases."""
 
     def __init__(self, proxy: Proxy, broker: ProxiedBroker, prefix: str, cases: int, timeout_s: int) -> None:
@@ -69,7 +69,7 @@ class Place:
         """The transactional id, by which faults know whom they are for."""
         return f"{self.settings.group}-{self.settings.state_topic}-{partition}"
 
-    async def truth(self) -> Truth:
+    async def committed(self) -> Committed:
         """Up to the end as it is now, also of what is open: that is waited for."""
         things: dict[bytes, list[bytes]] = defaultdict(list)
         state: dict[int, dict[bytes, bytes]] = defaultdict(dict)
@@ -81,14 +81,14 @@ class Place:
         async with self._reader("read_committed") as reader:
             reader.assign(places)
             await reader.seek_to_beginning(*places)
-            while [place for place in places if await reader.position(place) < ends[place]]:
-                for place, records in (await reader.getmany(timeout_ms=100)).items():
+            while [topics for topics in places if await reader.position(topics) < ends[topics]]:
+                for topics, records in (await reader.getmany(timeout_ms=100)).items():
                     for record in records:
-                        if place.topic != self.settings.state_topic:
+                        if topics.topic != self.settings.state_topic:
                             things[record.key].append(record.value)
                         elif not record.key.startswith(b"#"):
-                            state[place.partition][record.key] = record.value
-        return Truth(things, state)
+                            state[topics.partition][record.key] = record.value
+        return Committed(things, state)
 
     def _reader(self, isolation: str) -> aiokafka.AIOKafkaConsumer:
         return aiokafka.AIOKafkaConsumer(
@@ -102,43 +102,43 @@ class Place:
 class Publisher:
     """Publishes its batches one by one; after a broken epoch it begins anew from what is durable, as a worker does."""
 
-    def __init__(self, place: Place, partition: int, batches: int = 3) -> None:
-        self.place = place
+    def __init__(self, topics: Topics, partition: int, batches: int = 3) -> None:
+        self.topics = topics
         self.partition = partition
         self.batches = batches
-        self.broke: list[Exception] = []
+        self.errors: list[Exception] = []
         """What ended its epochs, except for the last one."""
-        self.before: Callable[[int], None] | None = None
+        self.before_commit: Callable[[int], None] | None = None
         """Called before each commit, with how many batches are known to be durable."""
         self.padding: dict[int, int] = {}
         """How many bytes longer the messages of some batches are, so that they need several requests."""
 
     @property
     def id(self) -> str:
-        return self.place.id(self.partition)
+        return self.topics.id(self.partition)
 
     async def publish(self) -> None:
         """All of it, whatever happens."""
         while True:
-            holding: Epoch | None = None
+            epoch: Epoch | None = None
             try:
-                async with self.place.epoch(self.partition) as holding:
-                    await self.go_on(holding)
+                async with self.topics.epoch(self.partition) as epoch:
+                    await self.publish_rest(epoch)
                     return
-            except BROKEN as error:
-                self.broke.append(error if holding is None else holding.over or error)
+            except EPOCH_ERRORS as error:
+                self.errors.append(error if epoch is None else epoch.over or error)
 
-    async def go_on(self, holding: Epoch) -> None:
+    async def publish_rest(self, epoch: Epoch) -> None:
         """What is left, in this epoch."""
-        done = restored(holding)
+        done = restored(epoch)
         while done < self.batches:
-            if self.before is not None:
-                self.before(done)
-            await self.commit(holding, done)
+            if self.before_commit is not None:
+                self.before_commit(done)
+            await self.commit(epoch, done)
             done += 1
 
-    async def commit(self, holding: Epoch, done: int) -> None:
-        await holding.commit(self.batch(done), {b"done": str(done + 1).encode()})
+    async def commit(self, epoch: Epoch, done: int) -> None:
+        await epoch.commit(self.batch(done), {b"done": str(done + 1).encode()})
 
     def batch(self, number: int) -> list[Message]:
         """One message to each key, or three where they are long: one key's do not fit into one batch then."""
@@ -152,23 +152,23 @@ class Publisher:
     def keys(self) -> list[str]:
         return [f"{self.partition}.{number}" for number in range(KEYS)]
 
-    def assert_whole(self, truth: Truth, done: Collection[int] | None = None) -> int:
+    def assert_committed(self, truth: Committed, done: Collection[int] | None = None) -> int:
         """The first so many batches are there, each once and in order, and the state says so; how many they are.
 
         Without `done` it must be all of them.
         """
         said = int(truth.state.get(self.partition, {}).get(b"done", b"0"))
-        assert said in ([self.batches] if done is None else done), (self.partition, said, self.broke)
+        assert said in ([self.batches] if done is None else done), (self.partition, said, self.errors)
         for key in self.keys:
             there = [text.decode() for text in truth.things.get(key.encode(), [])]
             expected = [text for number in range(said) for text in self.texts(number)]
-            assert [text[:9] for text in expected] == [text[:9] for text in there], (key, self.broke)
+            assert [text[:9] for text in expected] == [text[:9] for text in there], (key, self.errors)
         return said
 
 
-def restored(holding: Epoch) -> int:
+def restored(epoch: Epoch) -> int:
     """How many batches are durable, as the epoch restored it."""
-    return int(holding.pairs.get(b"done", b"0"))
+    return int(epoch.pairs.get(b"done", b"0"))
 
 
 def message(key: str, text: str, topic: str = THINGS) -> Message:

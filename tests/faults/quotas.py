@@ -15,10 +15,10 @@ from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC
 from collector.model import Account
 from collector.simulator import vidicenter
-from tests.faults.stage import Stage
+from tests.faults.testbed import Testbed
 from tests.kafka.broker import Broker
 from tests.kafka.daemon import until
-from tests.kafka.town import Replica
+from tests.kafka.scenario import Replica
 
 CLIENT = "collector"
 """The client id of all of the collector's clients, and of none of the test's own."""
@@ -73,20 +73,20 @@ class AlterClientQuotas(Request[AlterClientQuotasRequest_v0]):  # type: ignore[m
         return request_struct_class([(self._entity, [self._operation])], False)  # noqa: FBT003 - a field of the request
 
 
-async def restored_under_a_quota(stage: Stage, times: int) -> int:
+async def restored_under_a_quota(testbed: Testbed, times: int) -> int:
     """A replica dies, and the broker's quota makes the next restore take more than two minutes.
 
     It makes progress all the while, which the status shows, and succeeds at the first attempt. The target for
     recoveries does not apply as long as the quota does: what is measured begins when it ends. Most of the state belongs
     to a source that is no longer configured.
     """
-    (broker,) = stage.cluster.nodes
-    replica = stage.replica()
-    await stage.goes_on()
-    await anyio.to_thread.run_sync(replica.end)
-    await _leave_behind(broker, stage.prefix)
+    (broker,) = testbed.cluster.nodes
+    replica = testbed.replica()
+    await testbed.wait_for_all_sources()
+    await anyio.to_thread.run_sync(replica.stop)
+    await _leave_behind(broker, testbed.prefix)
     replica.start()
-    await stage.goes_on()
+    await testbed.wait_for_all_sources()
     for _ in range(times):
         replica.kill()
         async with quota(broker, RATE):
@@ -97,7 +97,7 @@ async def restored_under_a_quota(stage: Stage, times: int) -> int:
             took_s = anyio.current_time() - began
         assert took_s > FORMER_S
         progress.verify()
-        await stage.recovers()
+        await testbed.wait_for_recovery()
     return times
 
 

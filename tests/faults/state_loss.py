@@ -22,10 +22,19 @@ from collector.kafka.topics import admin, create, ensure
 from collector.model import Checkpoint, Window
 from collector.simulator import seemetrix, vidicenter
 from tests.commands.harness import collector
-from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage, disordered, ended, lacking_parts, now_ms, patiently
 from tests.faults.table import Row
-from tests.kafka.daemon import Told, until
-from tests.kafka.town import ALL, Replica, read
+from tests.faults.testbed import (
+    MAX_WAIT_S,
+    SESSION_TIMEOUT_S,
+    Testbed,
+    disordered,
+    ended,
+    lacking_parts,
+    now_ms,
+    until_true,
+)
+from tests.kafka.daemon import Received, until
+from tests.kafka.scenario import ALL_TOPICS, Replica, verdict_reader
 
 STATE_PARTITIONS = 4
 """As replicas have them."""
@@ -39,97 +48,97 @@ STAYS_S = SESSION_TIMEOUT_S + 2.0
 MAX_GAP_S = 4.0
 """From the deletion of the state topic to its creation."""
 
-Damage = Callable[[Stage, Sequence[str]], Awaitable[None]]
+Damage = Callable[[Testbed, Sequence[str]], Awaitable[None]]
 """Takes state from these sources."""
 
 
-async def topic_recreated(stage: Stage, times: int) -> Row:
+async def topic_recreated(testbed: Testbed, times: int) -> Row:
     """The state topic is deleted, and created again, while two replicas run; both sources are refused.
 
     That lasts until an operator acts: a recovery counts from the start of the replicas after that.
     """
     for _ in range(2):
-        stage.replica()
+        testbed.replica()
     losses: dict[str, list[Window]] = defaultdict(list)
     for _ in range(times):
-        await _lost(stage, [SEEMETRIX, QUIVIDI], _recreated, losses)
-    return await _verdict(stage, times, losses=losses)
+        await _lost(testbed, [SEEMETRIX, QUIVIDI], _recreated, losses)
+    return await _verdict(testbed, times, losses=losses)
 
 
-async def partition_removed(stage: Stage, times: int) -> Row:
+async def partition_removed(testbed: Testbed, times: int) -> Row:
     """The only broker comes back without the log of a state partition; that source is refused, the other goes on.
 
     That lasts until an operator acts: a recovery counts from the start of the replicas after that.
     """
     for _ in range(2):
-        stage.replica()
+        testbed.replica()
     losses: dict[str, list[Window]] = defaultdict(list)
     for _ in range(times):
-        await _lost(stage, [stage.random.choice([SEEMETRIX, QUIVIDI])], _removed, losses)
-    return await _verdict(stage, times, losses=losses)
+        await _lost(testbed, [testbed.random.choice([SEEMETRIX, QUIVIDI])], _removed, losses)
+    return await _verdict(testbed, times, losses=losses)
 
 
-async def partition_cut(stage: Stage, times: int) -> Row:
+async def partition_cut(testbed: Testbed, times: int) -> Row:
     """The only broker comes back with the older half of a state partition, whose header is there.
 
     Who runs it alone can tell; so there is one replica. That lasts until an operator acts, who accepts that what the
     partition forgot comes once more: a recovery counts from the start of the replica after that.
     """
-    stage.replica()
+    testbed.replica()
     accepted_ms = []
     for _ in range(times):
-        source = stage.random.choice([SEEMETRIX, QUIVIDI])
-        await _refused_after(stage, [source], _cut)
+        source = testbed.random.choice([SEEMETRIX, QUIVIDI])
+        await _refused_after(testbed, [source], _cut)
         accepted_ms.append(now_ms())
-        await _accepted(stage, {})
-    return await _verdict(stage, times, accepted_ms=accepted_ms)
+        await _accepted(testbed, {})
+    return await _verdict(testbed, times, accepted_ms=accepted_ms)
 
 
-async def _lost(stage: Stage, sources: Sequence[str], damage: Damage, losses: dict[str, list[Window]]) -> None:
+async def _lost(testbed: Testbed, sources: Sequence[str], damage: Damage, losses: dict[str, list[Window]]) -> None:
     """The damage is done, and accepted in the way that publishes nothing twice.
 
     Each source begins anew after all that it published. What had begun before that, and was not final when the damage
     was done, may be missing: it is added to the losses.
     """
-    finals = await _refused_after(stage, sources, damage)
+    finals = await _refused_after(testbed, sources, damage)
     for source in sources:
-        losses[source].append(Window(finals[source], _after_all(stage, source)))
-    await _accepted(stage, {source: losses[source][-1].end for source in sources})
+        losses[source].append(Window(finals[source], _after_all(testbed, source)))
+    await _accepted(testbed, {source: losses[source][-1].end for source in sources})
 
 
-async def _refused_after(stage: Stage, sources: Sequence[str], damage: Damage) -> dict[str, datetime]:
+async def _refused_after(testbed: Testbed, sources: Sequence[str], damage: Damage) -> dict[str, datetime]:
     """The damage is done; the sources are refused, also after a restart of all replicas, and the others go on.
 
     Returns how far the sources were final before that. No replica runs any more.
     """
     finals = {
         source: checkpoint.final
-        for source, checkpoint in (await stage.final_since(stage.since + SECOND)).items()
+        for source, checkpoint in (await testbed.final_since(testbed.since + SECOND)).items()
         if checkpoint
     }
-    await damage(stage, sources)
+    await damage(testbed, sources)
     damaged_ms = now_ms()
-    await _stay_refused(stage, sources)
-    await _ended(stage)
-    _started(stage)
-    await _stay_refused(stage, sources)
-    await _ended(stage)
-    assert [] == _published(stage, sources, damaged_ms), "published by a source that is refused"
+    await _stay_refused(testbed, sources)
+    await _ended(testbed)
+    _started(testbed)
+    await _stay_refused(testbed, sources)
+    await _ended(testbed)
+    assert [] == _published(testbed, sources, damaged_ms), "published by a source that is refused"
     return finals
 
 
-async def _stay_refused(stage: Stage, sources: Sequence[str]) -> None:
+async def _stay_refused(testbed: Testbed, sources: Sequence[str]) -> None:
     """Return when the sources have been refused for a while, and the others have published something more."""
     partitions = {PARTITIONS[source] for source in sources}
-    are_refused = partial(_are_refused, stage, partitions)
+    are_refused = partial(_are_refused, testbed, partitions)
     while True:
-        await until(are_refused, f"the state partitions {partitions} are refused", PATIENCE_S)
-        assigned, refused_ms = list(map(_assigned, stage.replicas)), now_ms()
+        await until(are_refused, f"the state partitions {partitions} are refused", MAX_WAIT_S)
+        assigned, refused_ms = list(map(_assigned, testbed.replicas)), now_ms()
         if await _holds(are_refused, STAYS_S):
             break
-        assert assigned != list(map(_assigned, stage.replicas)), "the same owner does not refuse it any more"
+        assert assigned != list(map(_assigned, testbed.replicas)), "the same owner does not refuse it any more"
     others = {SEEMETRIX, QUIVIDI} - set(sources)  # at most one
-    await patiently(lambda: not others or _published(stage, others, refused_ms) != [], "the other source goes on")
+    await until_true(lambda: not others or _published(testbed, others, refused_ms) != [], "the other source goes on")
 
 
 async def _holds(condition: Callable[[], Awaitable[bool]], for_s: float) -> bool:
@@ -141,14 +150,14 @@ async def _holds(condition: Callable[[], Awaitable[bool]], for_s: float) -> bool
     return True
 
 
-async def _are_refused(stage: Stage, partitions: Collection[int]) -> bool:
+async def _are_refused(testbed: Testbed, partitions: Collection[int]) -> bool:
     """Whether each partition's owner is not ready for that reason, and has logged what to do.
 
     A replica that has not joined the group since it started may refuse the topic as a whole.
     """
-    topic = stage.prefix + STATE_TOPIC
+    topic = testbed.prefix + STATE_TOPIC
     owned, logged = set[int](), set[int]()
-    for replica in stage.replicas:
+    for replica in testbed.replicas:
         reason, has_joined = await _refusal(replica), bool(_lines(replica, "partitions_assigned"))
         own = _assigned(replica).intersection(partitions) if has_joined else set(partitions)
         if own and not (_named(reason, topic, own) if has_joined else topic in reason):
@@ -184,50 +193,50 @@ def _lines(replica: Replica, event: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if f'"event":"{event}"' in line]
 
 
-def _published(stage: Stage, sources: Collection[str], since_ms: int) -> list[Told]:
+def _published(testbed: Testbed, sources: Collection[str], since_ms: int) -> list[Received]:
     """What the reader saw of these sources that was published after the moment."""
-    of = [message for message in stage.seen if message.headers["ce_source"].rpartition("/")[2] in sources]
+    of = [message for message in testbed.seen if message.headers["ce_source"].rpartition("/")[2] in sources]
     return [message for message in of if message.published_ms > since_ms]
 
 
-def _after_all(stage: Stage, source: str) -> datetime:
+def _after_all(testbed: Testbed, source: str) -> datetime:
     """The first whole second after the begin of every record that the source published."""
-    starts = [message.value["start"] for message in _published(stage, [source], 0) if "record_id" in message.value]
+    starts = [message.value["start"] for message in _published(testbed, [source], 0) if "record_id" in message.value]
     return floor_second(max(map(datetime.fromisoformat, starts))) + SECOND
 
 
-async def _ended(stage: Stage) -> None:
-    for replica in stage.replicas:
-        await anyio.to_thread.run_sync(replica.end)
+async def _ended(testbed: Testbed) -> None:
+    for replica in testbed.replicas:
+        await anyio.to_thread.run_sync(replica.stop)
 
 
-def _started(stage: Stage) -> None:
+def _started(testbed: Testbed) -> None:
     """Each with a log of its own: the one before is kept beside it."""
-    for replica in stage.replicas:
+    for replica in testbed.replicas:
         replica.log.rename(f"{replica.log}.until-{now_ms()}")
         replica.start()
 
 
-async def _accepted(stage: Stage, since: Mapping[str, datetime]) -> None:
+async def _accepted(testbed: Testbed, since: Mapping[str, datetime]) -> None:
     """The operator's part, while no replica runs: where the sources begin, and that the state is what it is."""
-    for replica in stage.replicas:
+    for replica in testbed.replicas:
         written = replica.config.read_text("utf-8")
         for source, instant in since.items():
             begin = re.compile(rf"(\[sources\.{source}\]\n.*?\nsince = )\S+", re.DOTALL)
             written, count = begin.subn(rf"\g<1>{instant.isoformat()}", written, count=1)
             assert count == 1
         replica.config.write_text(written, "utf-8")
-    done = await collector("state", "init", "--config", str(stage.replicas[0].config))
+    done = await collector("state", "init", "--config", str(testbed.replicas[0].config))
     assert 0 == done.code, done.err
-    _started(stage)
-    await stage.recovers()
+    _started(testbed)
+    await testbed.wait_for_recovery()
 
 
-async def _recreated(stage: Stage, _: Sequence[str]) -> None:
+async def _recreated(testbed: Testbed, _: Sequence[str]) -> None:
     settings = KafkaSettings.model_validate(
         {
-            "bootstrap_servers": stage.cluster.address,
-            "topic_prefix": stage.prefix,
+            "bootstrap_servers": testbed.cluster.address,
+            "topic_prefix": testbed.prefix,
             "state_partitions": STATE_PARTITIONS,
             "partitions": 3,
         }
@@ -235,57 +244,60 @@ async def _recreated(stage: Stage, _: Sequence[str]) -> None:
     async with admin(settings) as client:
         deleted = await client.delete_topics([settings.state_topic])
         assert [(settings.state_topic, 0)] == list(deleted.topic_error_codes)
-        await anyio.sleep(stage.random.uniform(0, MAX_GAP_S))
+        await anyio.sleep(testbed.random.uniform(0, MAX_GAP_S))
         assert {} == await create(client, settings, [settings.state_topic], ())
-    await ensure(settings, ALL)
+    await ensure(settings, ALL_TOPICS)
 
 
-async def _removed(stage: Stage, sources: Sequence[str]) -> None:
-    (broker,) = stage.cluster.nodes
+async def _removed(testbed: Testbed, sources: Sequence[str]) -> None:
+    (broker,) = testbed.cluster.nodes
     await anyio.to_thread.run_sync(broker.stop)
     for source in sources:
-        rmtree(broker.folder(stage.prefix + STATE_TOPIC, PARTITIONS[source]))
+        rmtree(broker.folder(testbed.prefix + STATE_TOPIC, PARTITIONS[source]))
     await anyio.to_thread.run_sync(broker.start)
 
 
-async def _cut(stage: Stage, sources: Sequence[str]) -> None:
-    (broker,) = stage.cluster.nodes
+async def _cut(testbed: Testbed, sources: Sequence[str]) -> None:
+    (broker,) = testbed.cluster.nodes
     broker.kill()  # not cleanly: it looks at what is left of the log, and drops what is not whole
     for source in sources:
-        segment = max(broker.folder(stage.prefix + STATE_TOPIC, PARTITIONS[source]).glob("*.log"))
+        segment = max(broker.folder(testbed.prefix + STATE_TOPIC, PARTITIONS[source]).glob("*.log"))
         os.truncate(segment, segment.stat().st_size // 2)
     await anyio.to_thread.run_sync(broker.start)
 
 
 async def _verdict(
-    stage: Stage, times: int, losses: Mapping[str, Sequence[Window]] | None = None, accepted_ms: Sequence[int] = ()
+    testbed: Testbed, times: int, losses: Mapping[str, Sequence[Window]] | None = None, accepted_ms: Sequence[int] = ()
 ) -> Row:
     """Compared with the truth, but for what an operator accepted.
 
     What a source published may lack what began in its losses. What was published before an acceptance may be published
     once more after it, with the same ids.
     """
-    checkpoints, messages = await ended(stage)
+    checkpoints, messages = await ended(testbed)
     ids: dict[str, int] = {}
     kept = [
         each for each in messages if ids.setdefault(each.id, when := bisect(accepted_ms, each.published_ms)) == when
     ]
-    missing, duplicated = _judged(stage, checkpoints, read(kept), losses or {})
+    missing, duplicated = _judged(testbed, checkpoints, verdict_reader(kept), losses or {})
     lost = missing + lacking_parts(kept)
-    return Row("", times, len(messages), lost, duplicated, disordered(stage, kept), stage.slowest_s)
+    return Row("", times, len(messages), lost, duplicated, disordered(testbed, kept), testbed.slowest_s)
 
 
 def _judged(
-    stage: Stage, checkpoints: Mapping[str, Checkpoint | None], reader: Reader, losses: Mapping[str, Sequence[Window]]
+    testbed: Testbed,
+    checkpoints: Mapping[str, Checkpoint | None],
+    reader: Reader,
+    losses: Mapping[str, Sequence[Window]],
 ) -> tuple[int, int]:
     """How many records are missing outside the losses, and how many are duplicated."""
     missing = duplicated = 0
     for source, checkpoint in checkpoints.items():
         assert checkpoint is not None
-        begins = [stage.since, *(loss.end for loss in losses.get(source, ()))]
+        begins = [testbed.since, *(loss.end for loss in losses.get(source, ()))]
         ends = [*(loss.start for loss in losses.get(source, ())), checkpoint.final]
         for begin, end in zip(begins, ends, strict=True):
             of_source = {source: structs.replace(checkpoint, final=end)}
-            found = judge(stage.world, stage.vendors.vidicenter, begin, of_source, reader)
+            found = judge(testbed.world, testbed.vendors.vidicenter, begin, of_source, reader)
             missing, duplicated = missing + found.missing, max(duplicated, found.duplicated)
     return missing, duplicated

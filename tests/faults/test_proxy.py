@@ -24,13 +24,13 @@ from aiokafka.protocol.transaction import (
     InitProducerIdRequest,
 )
 
-from tests.faults.faults import REQUEST, RESPONSE, Answer, Blackhole, Delay, Direction, Drop, Hold, Reset
+from tests.faults.faults import REQUEST, RESPONSE, Blackhole, Delay, Direction, Drop, ErrorResponse, Hold, Reset
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.wire import Api
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 1.0
+MAX_WAIT_S = 1.0
 """Of the clients here, with one answer."""
 INIT = Api.INIT_PRODUCER_ID
 _ids = count()
@@ -65,7 +65,7 @@ async def lines(proxy: Proxy) -> AsyncIterator[Lines]:
     host, port = proxy.address.split(":")
 
     async def line() -> Line:
-        connection = await create_conn(host, int(port), request_timeout_ms=int(PATIENCE_S * 1000))
+        connection = await create_conn(host, int(port), request_timeout_ms=int(MAX_WAIT_S * 1000))
         opened.append(connection)
         return Line(connection, name)
 
@@ -102,7 +102,7 @@ async def test_healing_ends_a_delay(proxy: Proxy, line: Lines) -> None:
     async with anyio.create_task_group() as tasks:
         fault = proxy.add(INIT, Delay(60))
         tasks.start_soon((await line()).asked)
-        await fault.happened()
+        await fault.wait_applied()
         proxy.heal()
 
 
@@ -170,7 +170,7 @@ ASKED = {
 @pytest.mark.parametrize("api", ASKED, ids=lambda api: api.name)
 async def test_an_error_can_be_answered_to_each_kind_of_request(proxy: Proxy, line: Lines, api: Api) -> None:
     asking = await line()
-    with proxy.fault(api, Answer(48), times=1):
+    with proxy.fault(api, ErrorResponse(48), times=1):
         answer = await asking.connection.send(ASKED[api])
     assert _errors(api, answer) == {48}
     assert 1 == await asking.asked()  # on the same connection, which is still in step
@@ -193,14 +193,14 @@ async def test_an_error_stands_for_the_request_or_for_the_answer(
     proxy: Proxy, line: Lines, direction: Direction, reached: int
 ) -> None:
     asking = await line()
-    with proxy.fault(INIT, Answer(51, direction), times=1), pytest.raises(ConnectionError, match="51"):
+    with proxy.fault(INIT, ErrorResponse(51, direction), times=1), pytest.raises(ConnectionError, match="51"):
         await asking.asked()
     assert 1 + reached == await asking.asked()
 
 
 async def test_what_the_proxy_cannot_answer_is_told_at_once(proxy: Proxy) -> None:
     with pytest.raises(ValueError, match="no answers of its own"):
-        proxy.add(Api.FETCH, Answer(6))
+        proxy.add(Api.FETCH, ErrorResponse(6))
 
 
 async def test_answers_keep_their_order_also_those_of_the_proxy(proxy: Proxy, line: Lines) -> None:
@@ -210,7 +210,7 @@ async def test_answers_keep_their_order_also_those_of_the_proxy(proxy: Proxy, li
     async def hear(answer: Awaitable[Any]) -> None:
         codes.append((await answer).error_code)
 
-    with proxy.fault(INIT, Delay(0.2, RESPONSE), times=1), proxy.fault(Api.END_TXN, Answer(48), times=1):
+    with proxy.fault(INIT, Delay(0.2, RESPONSE), times=1), proxy.fault(Api.END_TXN, ErrorResponse(48), times=1):
         async with anyio.create_task_group() as tasks:
             for api in (INIT, Api.END_TXN, Api.FIND_COORDINATOR):
                 tasks.start_soon(hear, asking.connection.send(ASKED[api]))
@@ -236,7 +236,7 @@ async def test_a_fault_takes_the_next_frames_after_some_of_one_name_alone(proxy:
     asking = await line()
     async with lines(proxy) as others:
         other = await others()
-        with proxy.fault(INIT, Answer(51), times=2, skip=1, naming=asking.id) as fault:
+        with proxy.fault(INIT, ErrorResponse(51), times=2, skip=1, for_id=asking.id) as fault:
             row = (asking, asking, other, asking, asking)
             advance = [await each.connection.send(each.question) for each in row]
     assert [0, 51, 0, 51, 0] == [answer.error_code for answer in advance]

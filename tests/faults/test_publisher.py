@@ -9,12 +9,12 @@ from msgspec import Struct
 from collector.errors import KafkaMisconfigured
 from collector.kafka.producer import Fenced
 from tests.faults.brokers import ProxiedBroker
-from tests.faults.faults import Answer, Direction, Fault
+from tests.faults.faults import Direction, ErrorResponse, Fault
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.publisher import Place, Publisher
-from tests.faults.wire import Api
+from tests.faults.publisher import Publisher, Topics
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unreported")]
 
 AT_ONCE = 8
 """Cases side by side: more would need longer deadlines."""
@@ -63,13 +63,13 @@ def cases(api: Api) -> Iterator[Case]:
 
 @pytest.mark.parametrize("api", OUTCOMES, ids=lambda api: api.name)
 async def test_whatever_is_answered_nothing_is_lost_or_doubled(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str, api: Api
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, api: Api
 ) -> None:
     """Of a request that the broker never saw, or instead of the answer to one that it did."""
     given = list(cases(api))
-    place = Place(proxy, proxied, prefix, len(given), timeout_s=9)
-    await place.ensure()
-    publishers = [Publisher(place, partition) for partition in range(len(given))]
+    topics = Topics(proxy, proxied_broker, prefix, len(given), timeout_s=9)
+    await topics.ensure()
+    publishers = [Publisher(topics, partition) for partition in range(len(given))]
     slots = anyio.CapacityLimiter(AT_ONCE)
 
     async def publish(case: Case, publisher: Publisher) -> None:
@@ -79,9 +79,9 @@ async def test_whatever_is_answered_nothing_is_lost_or_doubled(
     async with anyio.create_task_group() as tasks:
         for case, publisher in zip(given, publishers, strict=True):
             tasks.start_soon(publish, case, publisher)
-    truth = await place.truth()
+    truth = await topics.committed()
     for publisher in publishers:
-        publisher.assert_whole(truth)
+        publisher.assert_committed(truth)
 
 
 async def _with_fault(proxy: Proxy, case: Case, publisher: Publisher) -> None:
@@ -89,15 +89,15 @@ async def _with_fault(proxy: Proxy, case: Case, publisher: Publisher) -> None:
 
     def now(done: int) -> None:
         if done == 1 and not faults:
-            faults.append(proxy.add(case.api, Answer(case.code, case.direction), times=1, naming=publisher.id))
+            faults.append(proxy.add(case.api, ErrorResponse(case.code, case.direction), times=1, for_id=publisher.id))
 
     if case.api in (Api.FIND_COORDINATOR, Api.INIT_PRODUCER_ID):  # when an epoch begins
         now(1)
-    publisher.before = now
+    publisher.before_commit = now
     await publisher.publish()
     assert [1] == [fault.applied for fault in faults], case
     kinds = {GOES_ON: [], ENDS: [Exception], FENCES: [Fenced], REFUSES: [KafkaMisconfigured]}[case.outcome]
-    assert kinds == [_kind(error) for error in publisher.broke], (case, publisher.broke)
+    assert kinds == [_kind(error) for error in publisher.errors], (case, publisher.errors)
 
 
 def _kind(error: Exception) -> type[Exception]:

@@ -7,34 +7,34 @@ import pytest
 from collector.kafka import restore
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import RESPONSE, Delay, Drop
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.publisher import Place
-from tests.faults.wire import Api
+from tests.faults.publisher import Topics
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unheard")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("unreported")]
 
 RECORDS, MAX_RECORD_BYTES = 24, 20_000
 
 
 @pytest.fixture
-async def place(proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Place:
+async def topics(proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Topics:
     """A partition with a state that takes several answers to read."""
     monkeypatch.setattr(restore, "MAX_FETCH_BYTES", MAX_RECORD_BYTES)
     monkeypatch.setattr(restore, "MAX_STALL_S", 1.5)
-    place = Place(proxy, proxied, prefix, 1, 9)
-    await place.ensure()
+    topics = Topics(proxy, proxied_broker, prefix, 1, 9)
+    await topics.ensure()
     random = Random(4)
-    async with place.epoch(0) as holding:
+    async with topics.epoch(0) as epoch:
         for number in range(RECORDS):
-            await holding.commit((), {f"k{number}".encode(): random.randbytes(MAX_RECORD_BYTES)})  # nothing to compress
-    return place
+            await epoch.commit((), {f"k{number}".encode(): random.randbytes(MAX_RECORD_BYTES)})  # nothing to compress
+    return topics
 
 
-async def test_a_restore_that_makes_progress_may_take_longer_than_any_pause_in_it(place: Place, proxy: Proxy) -> None:
+async def test_a_restore_that_makes_progress_may_take_longer_than_any_pause_in_it(topics: Topics, proxy: Proxy) -> None:
     seen: list[tuple[int, int]] = []
     with proxy.fault(Api.FETCH, Delay(0.3, RESPONSE)) as slow:
-        async with place.epoch(0, progress=lambda done, total: seen.append((done, total))) as holding:
-            assert RECORDS == len([key for key in holding.pairs if key.startswith(b"k")])
+        async with topics.epoch(0, progress=lambda done, total: seen.append((done, total))) as epoch:
+            assert RECORDS == len([key for key in epoch.pairs if key.startswith(b"k")])
     assert slow.applied * 0.3 > 2 * restore.MAX_STALL_S
     assert sorted(seen) == seen, "it only goes on"
     assert len({total for _, total in seen}) == 1
@@ -42,9 +42,9 @@ async def test_a_restore_that_makes_progress_may_take_longer_than_any_pause_in_i
     assert all(done <= total for done, total in seen)
 
 
-async def test_a_restore_without_progress_fails(place: Place, proxy: Proxy) -> None:
+async def test_a_restore_without_progress_fails(topics: Topics, proxy: Proxy) -> None:
     with proxy.fault(Api.FETCH, Drop(RESPONSE)), pytest.raises(TimeoutError, match=r"made no progress for 1\.5 s"):
-        async with place.epoch(0):
+        async with topics.epoch(0):
             pass
-    async with place.epoch(0) as holding:
-        assert b"k0" in holding.pairs
+    async with topics.epoch(0) as epoch:
+        assert b"k0" in epoch.pairs

@@ -10,8 +10,8 @@ import pytest
 
 from tests.faults import table
 from tests.faults.brokers import Cluster, cluster
-from tests.faults.leaders import governed
-from tests.faults.plan import SCENARIOS, Scenario, perform
+from tests.faults.fault_list import SCENARIOS, Scenario, perform
+from tests.faults.leaders import two_node_cluster
 from tests.faults.table import Row
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900), pytest.mark.usefixtures("own_kafka")]
@@ -28,7 +28,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens(prefix: 
 
 
 async def test_nothing_is_either_while_a_deposed_leader_goes_on(prefix: str, tmp_path: Path) -> None:
-    async with governed(tmp_path / "cluster") as two:
+    async with two_node_cluster(tmp_path / "cluster") as two:
         rows = await performed([two], prefix, tmp_path)
     assert [] == [row for row in rows if not row.is_good]
 

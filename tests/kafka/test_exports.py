@@ -18,8 +18,8 @@ from collector.simulator import asked, vidicenter
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules, VidiCenter
 from collector.simulator.world import FAST, Visit
-from tests.kafka.daemon import Told, reading, until
-from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, Town, everything
+from tests.kafka.daemon import Received, reading, until
+from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, BoundedWorld, Replica, read_all
 
 pytestmark = pytest.mark.anyio
 
@@ -44,14 +44,14 @@ class Upload:
     at_ms = FAR_MS
 
 
-class Offline(Town, frozen=True, dict=True):
+class Offline(BoundedWorld, frozen=True, dict=True):
     """A town in which one box uploads nothing until it comes back."""
 
     box: int = 0
     upload: Upload = Upload()
 
     def between(self, device: int, first_ms: int, last_ms: int) -> Iterator[Visit]:
-        for visit in Town.between(self, device, first_ms, last_ms):
+        for visit in BoundedWorld.between(self, device, first_ms, last_ms):
             yield (
                 visit
                 if device != self.box
@@ -70,7 +70,7 @@ token = "{vidicenter.TOKEN}"
 timezone = "{ZONE}"
 since = {since.isoformat()}
 timeout = "5s"
-max_requests_per_minute = {UNHURRIED}
+max_requests_per_minute = {MAX_CALLS}
 {tables}
 """
 
@@ -87,7 +87,7 @@ def exported(vendor: VidiCenter, stream: str, since: datetime, end: datetime) ->
         "time_resolution": "finest" if stream == "viewers_apc" else "5m",
         "start": first.isoformat(),
         "end": last.isoformat(),
-        "locations": ",".join(map(str, PLACES)),
+        "locations": ",".join(map(str, DEVICES)),
     }
     if stream == "viewers_aggregated":
         query["group_by_demographics"] = "1"
@@ -145,7 +145,7 @@ def truth(vendor: VidiCenter, stream: str, since: datetime, end: datetime) -> Nu
     return dict(TRUTH[stream](row) for row in exported(vendor, stream, since, end))
 
 
-def newest(told: Sequence[Told], stream: str, end: datetime) -> Numbers:
+def newest(told: Sequence[Received], stream: str, end: datetime) -> Numbers:
     """The numbers of the highest revision of each record."""
     versions: dict[str, dict[str, Any]] = {}
     for each in told:
@@ -164,7 +164,7 @@ def contents_of(rows: Sequence[Row]) -> Counter[tuple[Any, ...]]:
     return Counter((row["location_id"], *(each[name] for name in names)) for row in rows for each in row["contents"])
 
 
-def contents_told(told: Sequence[Told], end: datetime) -> Counter[tuple[Any, ...]]:
+def contents_told(told: Sequence[Received], end: datetime) -> Counter[tuple[Any, ...]]:
     names = ("location_id", "content_id", "campaign_id", "dwell_ms", "attention_ms")
     return Counter(
         tuple(each.value[name] for name in names)
@@ -180,8 +180,8 @@ async def test_every_export_stands_in_kafka_as_the_vendor_counts_it_also_after_a
     end = start - timedelta(minutes=1) - (start - timedelta(minutes=1) - datetime(2018, 1, 1, tzinfo=UTC)) % STEP
     since = end - 4 * STEP
     begun_ms = int(since.timestamp() * 1000)
-    world = Offline(devices=PLACES, rate=2000.0, pace=FAST, begun_ms=begun_ms, box=PLACES[-1], upload=Upload())
-    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=UNHURRIED)
+    world = Offline(devices=DEVICES, rate=2000.0, pace=FAST, begun_ms=begun_ms, box=DEVICES[-1], upload=Upload())
+    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [prefix + topic for topic in (*TOPICS, "collector.dead_letters")]) as reader,
@@ -190,7 +190,7 @@ async def test_every_export_stands_in_kafka_as_the_vendor_counts_it_also_after_a
         tables = "".join(table("airport", stream) for stream in ("ots", "gate", "proof_of_play_by_location"))
         grouped = 'resolution = "5m"\ngroup_by_demographics = true'
         tables += table("airport", "viewers_aggregated", grouped) + table("airport", "viewers_apc", "")
-        sources = source(vendors, "airport", f"locations = {list(PLACES)}", since, tables)
+        sources = source(vendors, "airport", f"locations = {list(DEVICES)}", since, tables)
         sources += source(vendors, "terminal", f"sites = [{SITE}]", since, table("terminal", "proof_of_play_by_site"))
         daemon = Replica(tmp_path, kafka, prefix, sources)
 
@@ -208,10 +208,10 @@ async def test_every_export_stands_in_kafka_as_the_vendor_counts_it_also_after_a
             assert all(before[stream] != truth(vendor, stream, since, end) for stream in COUNTED)
             daemon.start()
             await until(is_told, "Kafka has what the vendor has with that box")
-            daemon.end()
+            daemon.stop()
         finally:
             daemon.close()
-        told = await everything(reader)
+        told = await read_all(reader)
     assert_keeps_its_schemas(told)
     assert len(told) == len({each.id for each in told})
     assert [] == [each.value for each in told if each.topic.endswith("dead_letters")]
@@ -227,7 +227,7 @@ async def test_every_export_stands_in_kafka_as_the_vendor_counts_it_also_after_a
     assert 4 == sum(len(numbers) > 1 for numbers in late[:4])
 
 
-def assert_keeps_its_schemas(told: Sequence[Told]) -> None:
+def assert_keeps_its_schemas(told: Sequence[Received]) -> None:
     schemas = {name: Draft202012Validator(json_schema(kind)) for name, kind in event_types().items()}
     for each in told:
         schemas[each.headers["ce_type"]].validate(each.value)

@@ -11,7 +11,7 @@ import pytest
 
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin
-from tests.kafka.broker import Broker, why_not
+from tests.kafka.broker import Broker, unavailable_reason
 from tests.kafka.daemon import EVENTS, Daemon, reading, until
 from tests.needs import need
 from tests.vendor import Known, Vendor, serving, session
@@ -31,7 +31,7 @@ async def test_an_idle_stream_shows_within_seconds_that_kafka_is_away_and_that_i
     prefix: str, tmp_path: Path
 ) -> None:
     """Nothing is polled, so nothing is committed: the stream itself would notice after two minutes at the earliest."""
-    need("KAFKA", why_not())
+    need("KAFKA", unavailable_reason())
     broker, vendor = Broker(tmp_path / "kafka"), Vendor([])
     begun = datetime.now(UTC)
     try:
@@ -103,7 +103,7 @@ async def test_a_timeout_beyond_the_brokers_limits_is_refused_with_its_key_and_h
             try:
                 daemon.start()
                 await until(is_refused, f"refused, naming {key}")
-                daemon.end()
+                daemon.stop()
                 refused = [line for line in lines(daemon) if line["event"] == "kafka_refused"]
                 assert 1 == len(refused)
                 assert key in refused[0]["advice"]

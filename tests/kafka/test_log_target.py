@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.kafka.daemon import EVENTS, Daemon, Reader, contents, reading, until
+from tests.kafka.daemon import EVENTS, Daemon, TopicReader, contents, reading, until
 from tests.kafka.log_targets import ERRORS, TARGETS, LogTarget, started
 from tests.vendor import Known, Vendor, expected_events, serving, session
 
@@ -27,7 +27,7 @@ UNREAD = next(target for target in TARGETS if target.pipe == "unread")
 class Watched:
     """A daemon, and what it must publish."""
 
-    def __init__(self, daemon: Daemon, vendor: Vendor, reader: Reader) -> None:
+    def __init__(self, daemon: Daemon, vendor: Vendor, reader: TopicReader) -> None:
         self.daemon = daemon
         self.expected = Counter[tuple[str, str]]()
         self._vendor = vendor
@@ -42,7 +42,7 @@ class Watched:
             self._vendor.known.append(Known(added, begin))
             self.expected.update(expected_events(added))
         await until(self._is_there, "the sessions are published")
-        assert self.expected == contents(self._reader.told)
+        assert self.expected == contents(self._reader.received)
 
     async def ends(self) -> None:
         """SIGTERM ends it with exit code 0, and nothing was published twice."""

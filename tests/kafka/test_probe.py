@@ -18,7 +18,7 @@ from collector.kafka.topics import admin, describe, ensure
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
-from tests.kafka.ruled import PASSWORD, USER, RuledBroker
+from tests.kafka.acl_broker import PASSWORD, USER, AclBroker
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +31,9 @@ def settings(kafka: str, prefix: str, **keys: object) -> KafkaSettings:
     return KafkaSettings.model_validate({"bootstrap_servers": kafka, "transaction_timeout": "9s", **given})
 
 
-def as_user(ruled: RuledBroker, prefix: str, **keys: object) -> KafkaSettings:
+def as_user(acl_broker: AclBroker, prefix: str, **keys: object) -> KafkaSettings:
     sasl = {"mechanism": "PLAIN", "username": USER, "password": PASSWORD}
-    return settings(ruled.sasl, prefix, sasl=sasl, **keys)
+    return settings(acl_broker.sasl_address, prefix, sasl=sasl, **keys)
 
 
 async def probed(chosen: KafkaSettings) -> dict[str, str | KafkaMisconfigured]:
@@ -200,7 +200,7 @@ async def test_brokers_that_do_not_verify_transactions_are_refused(
     ],
 )
 async def test_each_permission_that_is_missing_is_told_of_what_it_is_missing_for(
-    ruled: RuledBroker,
+    acl_broker: AclBroker,
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
     kind: ResourceType,
@@ -210,9 +210,9 @@ async def test_each_permission_that_is_missing_is_told_of_what_it_is_missing_for
     text: str,
 ) -> None:
     monkeypatch.setattr(probing, "_COORDINATED_S", 2.0)
-    chosen = as_user(ruled, prefix)
+    chosen = as_user(acl_broker, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
-    with ruled.denying(kind, prefix + name, operation):
+    with acl_broker.denying(kind, prefix + name, operation):
         told = refusals(await probed(chosen))
 
     assert {what, "group group"} == told.keys(), "groups have no coordinator there"
@@ -220,24 +220,24 @@ async def test_each_permission_that_is_missing_is_told_of_what_it_is_missing_for
 
 
 async def test_without_the_right_to_create_topics_each_that_is_missing_is_told(
-    ruled: RuledBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+    acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "_COORDINATED_S", 0.5)
     denied = (ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE)
-    with ruled.denying(*denied), ruled.denying(ResourceType.TOPIC, prefix, AclOperation.CREATE):
-        told = refusals(await probed(as_user(ruled, prefix)))
+    with acl_broker.denying(*denied), acl_broker.denying(ResourceType.TOPIC, prefix, AclOperation.CREATE):
+        told = refusals(await probed(as_user(acl_broker, prefix)))
 
     assert {f"topic {name}" for name in ("collector.state", EVENTS, SNAPSHOTS)} | {"group group"} == told.keys()
     assert "allow the collector's user to Create it" in told[f"topic {EVENTS}"]
 
 
 async def test_settings_that_may_not_be_seen_are_taken_for_right_which_is_told(
-    ruled: RuledBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+    acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "_COORDINATED_S", 0.5)
-    chosen = as_user(ruled, prefix)
+    chosen = as_user(acl_broker, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
-    with ruled.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
+    with acl_broker.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
         found = await probed(chosen)
 
     told = found[f"topic {EVENTS}"]
@@ -246,11 +246,11 @@ async def test_settings_that_may_not_be_seen_are_taken_for_right_which_is_told(
 
 
 async def test_coordinators_that_a_small_cluster_cannot_have_are_told_with_the_brokers_setting(
-    ruled: RuledBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+    acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "_COORDINATED_S", 0.5)
 
-    (told,) = refusals(await probed(as_user(ruled, prefix))).items()
+    (told,) = refusals(await probed(as_user(acl_broker, prefix))).items()
 
     assert "group group" == told[0]
     assert "offsets.topic.replication.factor must be lowered" in told[1]

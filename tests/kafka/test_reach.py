@@ -7,7 +7,7 @@ import pytest
 
 from collector.commands.check import check
 from tests.commands.harness import closed_port
-from tests.kafka.ruled import RuledBroker
+from tests.kafka.acl_broker import AclBroker
 
 pytestmark = pytest.mark.anyio
 
@@ -23,11 +23,14 @@ def found_of(folder: Path, kafka: str) -> str:
 
 
 async def test_brokers_that_call_themselves_by_addresses_that_cannot_be_reached(
-    ruled: RuledBroker, tmp_path: Path
+    acl_broker: AclBroker, tmp_path: Path
 ) -> None:
-    told = await anyio.to_thread.run_sync(found_of, tmp_path, f'bootstrap_servers = "{ruled.lost}"\n')
+    told = await anyio.to_thread.run_sync(found_of, tmp_path, f'bootstrap_servers = "{acl_broker.misadvertised}"\n')
 
-    assert f"{ruled.lost} answers, and calls a broker {ruled.nobody}, which does not: Connection refused" in told
+    assert (
+        f"{acl_broker.misadvertised} answers, and calls a broker {acl_broker.closed_address}, which does not: Connection refused"
+        in told
+    )
     assert "advertised.listeners" in told
 
 

@@ -142,7 +142,7 @@ async def test_a_clock_that_ran_ahead_is_made_good_by_a_rewind(kafka: str, prefi
     async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]) as reader:
         since = written(now - timedelta(minutes=10))
         daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"45s"')
-        daemon.program = (str(Path(__file__).with_name("ahead.py")), "20")
+        daemon.program = (str(Path(__file__).with_name("clock_skew.py")), "20")
 
         async def published() -> Counter[int]:
             return Counter(told.value["session_number"] for told in await reader.poll())
@@ -171,7 +171,7 @@ async def test_a_clock_that_ran_ahead_is_made_good_by_a_rewind(kafka: str, prefi
             vendor.known.append(Known(session(datetime.now(UTC), random, 20), now))
             await until(in_time_there, "what comes in time is published")
             assert 6 == len(await published())
-            daemon.end()
+            daemon.stop()
             del daemon.program  # the clock is set right
             daemon.start()
             await until(running, "it runs again")  # and waits until its clock comes to where it believes to be

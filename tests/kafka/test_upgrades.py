@@ -19,10 +19,10 @@ from collector.simulator import seemetrix, vidicenter
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, Visit, World
-from tests.kafka.daemon import EVENTS, Told, reading, until
+from tests.kafka.daemon import EVENTS, Received, reading, until
+from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, Replica, read_all, visits
 from tests.kafka.test_exports import COUNTED, SITE, Upload
-from tests.kafka.test_kinds import TOPICS as KINDS
-from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, everything, visits
+from tests.kafka.test_seemetrix_streams import TOPICS as KINDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -31,13 +31,13 @@ SNAPSHOTS = ("devices", "counters")
 LATER = ("sessions", "viewers", "viewers_apc", "statistics", "breakdown")
 """Of these there is nothing where nothing was seen."""
 PACE = 'interval = "2s"\nsettle = "2s"\nallowed_lateness = "12h"\nsweep_every = "4s"\n'
-UPGRADED = (str(Path(__file__).with_name("upgraded.py")),)
+UPGRADED = (str(Path(__file__).with_name("next_release.py")),)
 
 
 class Growing(World, frozen=True, dict=True):
     """Nothing is known of the first half until one box uploads it, and what it saw in the second half."""
 
-    box: int = PLACES[-1]
+    box: int = DEVICES[-1]
     begun_ms: int = 0
     middle_ms: int = 0
     upload: Upload = Upload()
@@ -59,7 +59,12 @@ def growing(begun: datetime, now: datetime) -> Growing:
     for doublings in range(16):
         middle_ms = (begun_ms + now_ms) // 2
         world = Growing(
-            devices=PLACES, rate=20.0 * 2**doublings, pace=FAST, begun_ms=begun_ms, middle_ms=middle_ms, upload=Upload()
+            devices=DEVICES,
+            rate=20.0 * 2**doublings,
+            pace=FAST,
+            begun_ms=begun_ms,
+            middle_ms=middle_ms,
+            upload=Upload(),
         )
         if len(visits(world, begun_ms, now_ms)) > 400:
             return world
@@ -79,7 +84,7 @@ username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
 timezone = "{ZONE}"
 since = {since.isoformat()}
-max_requests_per_minute = {UNHURRIED}
+max_requests_per_minute = {MAX_CALLS}
 """
     return f"""
 [sources.mall]
@@ -97,7 +102,7 @@ interval = "1s"
 {table("mall", "breakdown", 'levels = ["devices", "genders"]' + chr(10) + 'resolution = "1h"' + chr(10))}
 [sources.airport]
 {quividi}
-locations = {list(PLACES)}
+locations = {list(DEVICES)}
 {table("airport", "viewers")}
 {table("airport", "viewers_apc")}
 {by_location}
@@ -124,9 +129,9 @@ async def versions(kafka: str, prefix: str) -> dict[str, Counter[int]]:
     }
 
 
-def contents(told: Sequence[Told], before: datetime) -> Counter[str]:
+def contents(told: Sequence[Received], before: datetime) -> Counter[str]:
     """What the newest revisions say of what had ended before an instant, without what counts and names them."""
-    newest: dict[tuple[str, str], Told] = {}
+    newest: dict[tuple[str, str], Received] = {}
     others = []
     for each in told:
         if "revision" in each.value:
@@ -150,7 +155,7 @@ async def test_an_upgrade_that_changes_every_list_publishes_nothing_twice_and_pa
     now = floor_second(datetime.now(UTC))
     since = now - timedelta(hours=5)
     world = growing(since, now)
-    rules = Rules(zone=ZONE, export_s=0.2, calls_per_minute=UNHURRIED)
+    rules = Rules(zone=ZONE, export_s=0.2, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [prefix + topic for topic in TOPICS]) as reader,
@@ -191,17 +196,17 @@ async def test_an_upgrade_that_changes_every_list_publishes_nothing_twice_and_pa
             daemon.kill()
             daemon.start()
             await until(recognised, "the next release recognises its own")
-            daemon.end()
+            daemon.stop()
             after = await versions(kafka, prefix)
             log = daemon.log.read_text("utf-8")
             del daemon.program
             daemon.start()
             await until(refused, "the first release does not touch what the next one wrote")
-            daemon.end()
+            daemon.stop()
         finally:
             daemon.close()
             other.close()
-        told = await everything(reader)
+        told = await read_all(reader)
     assert "stream_parked" not in log
     assert "Traceback" not in log
     assert_pages_keep_their_version(before, after)
@@ -216,7 +221,7 @@ def assert_pages_keep_their_version(before: dict[str, Counter[int]], after: dict
     assert all(1 in after[name] for name in COUNTED), "they have rows also where nothing was seen: pages are old"
 
 
-def assert_nothing_comes_twice(told: Sequence[Told]) -> None:
+def assert_nothing_comes_twice(told: Sequence[Received]) -> None:
     """Neither by its id nor by what it says; and revisions are counted without a gap."""
     assert 1 == max(Counter(each.id for each in told).values())
     whole = Counter(

@@ -21,8 +21,8 @@ from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, World
 from tests.commands.harness import collector
-from tests.kafka.daemon import Told, reading, until
-from tests.kafka.town import ALL, PLACES, UNHURRIED, ZONE, Replica, airport, mall
+from tests.kafka.daemon import Received, reading, until
+from tests.kafka.scenario import ALL_TOPICS, DEVICES, MAX_CALLS, ZONE, Replica, quividi_source, seemetrix_source
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,7 @@ class Keys:
             f'user_key = "{seemetrix.KEY}"': f'user_key = {{ file = "{self._home}/user_key" }}',
             f'token = "{vidicenter.TOKEN}"': f'token = {{ file = "{self._home}/token" }}',
         }
-        text = mall(vendors, since) + airport(vendors, since, PLACES)
+        text = seemetrix_source(vendors, since) + quividi_source(vendors, since, DEVICES)
         for given, file in by_file.items():
             assert 1 == text.count(given)
             text = text.replace(given, file)
@@ -101,22 +101,22 @@ class Echo(Faults):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: dict[str, list[str]] = {"mall": [], "airport": []}
+        self.received_secrets: dict[str, list[str]] = {"mall": [], "airport": []}
         self.errors = {"mall": 2, "airport": 2}
         """That are still to come."""
 
     def _hear(self, request: web.Request) -> str:
         basic = request.headers.get("Authorization", "").removeprefix("Basic ")
         if not basic:
-            self.told["mall"].append(request.query["key"])
+            self.received_secrets["mall"].append(request.query["key"])
             return "mall"
-        self.told["airport"] += [basic, b64decode(basic).decode().partition(":")[2]]
+        self.received_secrets["airport"] += [basic, b64decode(basic).decode().partition(":")[2]]
         return "airport"
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         who = self._hear(request)
-        words = " ".join(form for secret in dict.fromkeys(self.told[who]) for form in forms(secret))
+        words = " ".join(form for secret in dict.fromkeys(self.received_secrets[who]) for form in forms(secret))
         if self.errors[who]:
             self.errors[who] -= 1
             if self.errors[who]:
@@ -144,9 +144,9 @@ async def test_keys_that_are_changed_are_noticed_and_shown_nowhere(
     kafka: str, prefix: str, tmp_path: Path, keys: Keys
 ) -> None:
     since = floor_second(datetime.now(UTC)) - timedelta(minutes=2)
-    world = World(devices=PLACES, rate=60.0, pace=FAST)
-    rules, echo, shown = Rules(zone=ZONE, export_s=0.2, calls_per_minute=UNHURRIED), Echo(), list[str]()
-    topics = [prefix + topic for topic in (*ALL, "seemetrix.devices", "collector.state")]
+    world = World(devices=DEVICES, rate=60.0, pace=FAST)
+    rules, echo, shown = Rules(zone=ZONE, export_s=0.2, calls_per_minute=MAX_CALLS), Echo(), list[str]()
+    topics = [prefix + topic for topic in (*ALL_TOPICS, "seemetrix.devices", "collector.state")]
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules, faults=echo) as vendors,
         reading(kafka, topics) as reader,
@@ -189,8 +189,8 @@ async def test_keys_that_are_changed_are_noticed_and_shown_nowhere(
                 await until(refused_again, "another key is tried, and is wrong too", PATIENCE_S)
             keys.give(SECOND)
             await until(lambda: all_are("live"), "all are live again", PATIENCE_S)
-            assert set(MALL) == set(echo.told["mall"])
-            assert {*AIRPORT, *BASIC} == set(echo.told["airport"])
+            assert set(MALL) == set(echo.received_secrets["mall"])
+            assert {*AIRPORT, *BASIC} == set(echo.received_secrets["airport"])
         finally:
             daemon.close()
         told = await reader.to_the_end()
@@ -201,7 +201,7 @@ async def test_keys_that_are_changed_are_noticed_and_shown_nowhere(
     assert "Traceback" not in texts[0]
 
 
-def _has_all(told: Sequence[Told]) -> bool:
+def _has_all(told: Sequence[Received]) -> bool:
     """A device, and a dead letter of each vendor."""
     letters = {each.value["source"] for each in told if each.topic.endswith("dead_letters")}
     return letters == {"mall", "airport"} and any(each.topic.endswith("seemetrix.devices") for each in told)

@@ -15,19 +15,19 @@ from collector.simulator import seemetrix, vidicenter
 from collector.simulator.server import serving
 from collector.simulator.vidicenter import Rules
 from tests.kafka.daemon import reading, until
-from tests.kafka.town import (
-    ALL,
-    PLACES,
-    UNHURRIED,
+from tests.kafka.scenario import (
+    ALL_TOPICS,
+    DEVICES,
+    MAX_CALLS,
     ZONE,
-    Counted,
+    CountedFaults,
     Replica,
-    airport,
-    everything,
-    mall,
-    read,
-    running,
-    town,
+    busy_world,
+    quividi_source,
+    read_all,
+    running_exports,
+    seemetrix_source,
+    verdict_reader,
 )
 
 pytestmark = pytest.mark.anyio
@@ -38,18 +38,18 @@ async def test_nothing_of_either_vendor_is_lost_or_doubled_whenever_the_daemon_i
 ) -> None:
     random, start = Random(4), floor_second(datetime.now(UTC))
     since = start - timedelta(minutes=3)
-    world = town(since, start)
-    faults = Counted({"429": 0.05, "500": 0.05, "truncated": 0.05}, seed=2)
-    rules = Rules(zone=ZONE, export_s=0.5, calls_per_minute=UNHURRIED)
+    world = busy_world(since, start)
+    faults = CountedFaults({"429": 0.05, "500": 0.05, "truncated": 0.05}, seed=2)
+    rules = Rules(zone=ZONE, export_s=0.5, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors,
-        reading(kafka, [prefix + topic for topic in ALL]) as reader,
+        reading(kafka, [prefix + topic for topic in ALL_TOPICS]) as reader,
     ):
-        sources = mall(vendors, since) + airport(vendors, since, PLACES)
+        sources = seemetrix_source(vendors, since) + quividi_source(vendors, since, DEVICES)
         daemon = Replica(tmp_path, kafka, prefix, sources)
 
         async def exporting() -> bool:
-            return running(vendors.vidicenter) > 0
+            return running_exports(vendors.vidicenter) > 0
 
         try:
             for number in range(4):
@@ -76,9 +76,9 @@ async def test_nothing_of_either_vendor_is_lost_or_doubled_whenever_the_daemon_i
             assert 0 == daemon.wait()
         finally:
             daemon.close()
-        told = await everything(reader)
+        told = await read_all(reader)
     vendor = vendors.vidicenter
-    verdict = judge(world, vendor, since, checkpoints, read(told))
+    verdict = judge(world, vendor, since, checkpoints, verdict_reader(told))
     assert (0, 0) == (verdict.missing, verdict.duplicated)
     assert verdict.simulated > 400
     assert sum(each.value["occurrence"] for each in told if each.topic == f"{prefix}quividi.viewers") > 3
@@ -96,15 +96,15 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
 ) -> None:
     start = floor_second(datetime.now(UTC))
     since = start - timedelta(minutes=2)
-    world = town(since, start)
-    sources = {f"airport_{place}": place for place in PLACES}
-    rules = Rules(zone=ZONE, export_s=8, calls_per_minute=UNHURRIED)
+    world = busy_world(since, start)
+    sources = {f"airport_{place}": place for place in DEVICES}
+    rules = Rules(zone=ZONE, export_s=8, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [f"{prefix}quividi.viewers"]) as reader,
     ):
         vendor = vendors.vidicenter
-        written = "".join(airport(vendors, since, [place], name) for name, place in sources.items())
+        written = "".join(quividi_source(vendors, since, [place], name) for name, place in sources.items())
         replicas = [Replica(tmp_path, kafka, prefix, written) for _ in range(2)]
         seen: set[str] = set()
         try:
@@ -112,7 +112,7 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
                 replica.start()
 
             async def three_run() -> bool:
-                return running(vendor) == 3 and all([await each.states() for each in replicas])
+                return running_exports(vendor) == 3 and all([await each.states() for each in replicas])
 
             await until(three_run, "three exports run, and both replicas are there")
             (other,) = [each for each in replicas if {"not_owned"} == await each.states()]
@@ -134,12 +134,12 @@ async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_ru
         finally:
             for replica in replicas:
                 replica.close()
-        told = await everything(reader)
+        told = await read_all(reader)
     assert seen <= {"not_owned", "restoring", "catching_up", "live"}
     assert "parked" not in other.log.read_text("utf-8")
     assert vendor.refused > 0
     assert 3 == vendor.most_at_once
-    found = read(told)
+    found = verdict_reader(told)
     for name, place in sources.items():
         there = msgspec.structs.replace(world, devices=(place,))
         verdict = judge(there, vendor, since, {name: checkpoints[name]}, found)

@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.contracts.examples import quividi, seemetrix
 from tests.contracts.examples.example import published
 from tests.kafka.daemon import reading, until
-from tests.kafka.town import Replica, everything
+from tests.kafka.scenario import Replica, read_all
 from tests.vendors.loopback import serving
 from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_ANSWER, STARTED
@@ -142,8 +142,8 @@ async def test_every_example_of_the_documents_is_in_kafka_as_it_must_be(
         try:
             await until(done, "every stream is complete, or live where it has no end")
         finally:
-            daemon.end()
-        told = await everything(reader)
+            daemon.stop()
+        told = await read_all(reader)
     assert expected == said((each.topic.removeprefix(prefix), each.value) for each in told)
 
 

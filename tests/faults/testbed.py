@@ -20,14 +20,24 @@ from collector.simulator.vidicenter import Rules
 from collector.simulator.world import FAST, World
 from tests.faults.brokers import Cluster
 from tests.faults.table import Row
-from tests.kafka.daemon import Reader, Told, reading, until
+from tests.kafka.daemon import Received, TopicReader, reading, until
 from tests.kafka.log_targets import LogTarget, started
-from tests.kafka.town import ALL, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, mall, read
+from tests.kafka.scenario import (
+    ALL_TOPICS,
+    DEVICES,
+    MAX_CALLS,
+    ZONE,
+    CountedFaults,
+    Replica,
+    quividi_source,
+    seemetrix_source,
+    verdict_reader,
+)
 
 RATE = 3000.0
 """Visits an hour at a device: something is published every second."""
 SETTLE_MS = 2000
-PATIENCE_S = 150
+MAX_WAIT_S = 150
 SESSION_TIMEOUT_S = 3.0
 TARGET_S = SESSION_TIMEOUT_S + 1.0 + 10.0
 """For a recovery: the session's timeout, a restore, and ten seconds."""
@@ -38,7 +48,7 @@ PARTS = {
 }
 
 
-class Stage:
+class Testbed:
     """One scenario."""
 
     def __init__(
@@ -49,7 +59,7 @@ class Stage:
         cluster: Cluster,
         world: World,
         vendors: Simulated,
-        faults: Counted,
+        faults: CountedFaults,
     ) -> None:
         self.random = random
         self.cluster = cluster
@@ -59,7 +69,7 @@ class Stage:
         """The vendors'."""
         self.prefix = prefix
         self.since = floor_second(datetime.now(UTC))
-        self.seen: list[Told] = []
+        self.seen: list[Received] = []
         """What the reader that runs all along saw."""
         self.slowest_s = 0.0
         self.replicas: list[Replica] = []
@@ -75,7 +85,7 @@ class Stage:
         program: Sequence[str] = Replica.program,
     ) -> Replica:
         """One more, started; it may differ from the others in its brokers, its vendors, its log or its program."""
-        sources = mall(self.vendors, self.since) + airport(self.vendors, self.since, PLACES)
+        sources = seemetrix_source(self.vendors, self.since) + quividi_source(self.vendors, self.since, DEVICES)
         sources = sources.replace(self.vendors.address, vendors or self.vendors.address)
         replica = Replica(
             self.home, kafka or self.cluster.address, self.prefix, sources, replication=len(self.cluster.nodes)
@@ -105,33 +115,33 @@ class Stage:
             found[:] = await self.owners(source)
             return bool(found)
 
-        await until(owned, "some replica runs the streams", within_s=PATIENCE_S)
+        await until(owned, "some replica runs the streams", within_s=MAX_WAIT_S)
         return found[0]
 
-    async def flows(self) -> None:
+    async def wait_for_event(self) -> None:
         """Return when something more has been published."""
         before = len(self.seen)
-        await patiently(lambda: len(self.seen) > before, "something more is published")
+        await until_true(lambda: len(self.seen) > before, "something more is published")
 
-    async def recovers(self, since_ms: int = 0) -> None:
+    async def wait_for_recovery(self, since_ms: int = 0) -> None:
         """Return when each source has published something after that moment, or after now; note how long that took.
 
         To when the reader saw it. What was committed before the moment, and seen after it, is no recovery.
         """
         since_ms = since_ms or now_ms()
-        await self.goes_on(since_ms)
+        await self.wait_for_all_sources(since_ms)
         self.slowest_s = max(self.slowest_s, ((self._recovered_ms(since_ms) or since_ms) - since_ms) / 1000)
 
-    async def goes_on(self, since_ms: int = 0) -> None:
+    async def wait_for_all_sources(self, since_ms: int = 0) -> None:
         """The same, of which the duration does not count: it lasts as long as its cause."""
         since_ms = since_ms or now_ms()
-        await patiently(lambda: self._recovered_ms(since_ms) is not None, "each source publishes something more")
+        await until_true(lambda: self._recovered_ms(since_ms) is not None, "each source publishes something more")
 
     def _recovered_ms(self, since_ms: int) -> int | None:
         first: dict[str, int] = {}
-        for told in self.seen[bisect_left(self.seen, since_ms, key=lambda each: each.seen_ms) :]:
+        for told in self.seen[bisect_left(self.seen, since_ms, key=lambda each: each.received_ms) :]:
             if told.published_ms > since_ms:
-                first.setdefault(told.headers["ce_source"].rpartition("/")[2], told.seen_ms)
+                first.setdefault(told.headers["ce_source"].rpartition("/")[2], told.received_ms)
         return max(first.values()) if first.keys() == {SEEMETRIX, QUIVIDI} else None
 
     async def final_since(self, instant: datetime) -> dict[str, Checkpoint | None]:
@@ -147,21 +157,21 @@ class Stage:
                 checkpoint is not None and checkpoint.final > instant for checkpoint in checkpoints.values()
             )
 
-        await until(final, "all of it is final", within_s=PATIENCE_S)
+        await until(final, "all of it is final", within_s=MAX_WAIT_S)
         return checkpoints
 
 
 @asynccontextmanager
-async def stage(home: Path, prefix: str, random: Random, cluster: Cluster) -> AsyncIterator[Stage]:
-    world = World(devices=PLACES, rate=rate_at(datetime.now(UTC)), pace=FAST)
-    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=UNHURRIED)
-    faults = Counted({}, seed=random.randrange(1 << 30))
+async def testbed(home: Path, prefix: str, random: Random, cluster: Cluster) -> AsyncIterator[Testbed]:
+    world = World(devices=DEVICES, rate=rate_at(datetime.now(UTC)), pace=FAST)
+    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=MAX_CALLS)
+    faults = CountedFaults({}, seed=random.randrange(1 << 30))
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors,
-        reading(cluster.readers, [prefix + topic for topic in ALL]) as reader,
+        reading(cluster.readers, [prefix + topic for topic in ALL_TOPICS]) as reader,
         anyio.create_task_group() as tasks,
     ):
-        found = Stage(home, prefix, random, cluster, world, vendors, faults)
+        found = Testbed(home, prefix, random, cluster, world, vendors, faults)
         tasks.start_soon(_follow, reader, found)
         async with found.around:
             try:
@@ -172,13 +182,13 @@ async def stage(home: Path, prefix: str, random: Random, cluster: Cluster) -> As
         tasks.cancel_scope.cancel()
 
 
-async def _follow(reader: Reader, found: Stage) -> None:
+async def _follow(reader: TopicReader, found: Testbed) -> None:
     while True:
         found.seen = await reader.poll()
         await anyio.sleep(0.05)
 
 
-async def patiently(condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
+async def until_true(condition: Callable[[], bool], what: str, within_s: float = MAX_WAIT_S) -> None:
     async def holds() -> bool:
         return condition()
 
@@ -187,25 +197,25 @@ async def patiently(condition: Callable[[], bool], what: str, within_s: float = 
 
 def rate_at(now: datetime) -> float:
     """What makes `RATE` visits an hour now, by day and by night."""
-    quiet = World(devices=PLACES, rate=100.0, pace=FAST)
+    quiet = World(devices=DEVICES, rate=100.0, pace=FAST)
     minute = int(now.timestamp()) // 60
-    there = sum(len(quiet.minute(place, minute + n)) for place in PLACES for n in range(-30, 60))
-    return RATE * len(PLACES) * 1.5 / max(1, there) * 100.0
+    there = sum(len(quiet.minute(place, minute + n)) for place in DEVICES for n in range(-30, 60))
+    return RATE * len(DEVICES) * 1.5 / max(1, there) * 100.0
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def verdict(found: Stage, fault: str, times: int) -> Row:
+async def verdict(found: Testbed, fault: str, times: int) -> Row:
     """Wait until all that happened up to now is final; end the replicas; compare with the truth."""
     checkpoints, told = await ended(found)
-    truth = judge(found.world, found.vendors.vidicenter, found.since, checkpoints, read(told))
+    truth = judge(found.world, found.vendors.vidicenter, found.since, checkpoints, verdict_reader(told))
     lost = truth.missing + lacking_parts(told)
     return Row(fault, times, len(told), lost, truth.duplicated, disordered(found, told), found.slowest_s)
 
 
-async def ended(found: Stage) -> tuple[dict[str, Checkpoint | None], list[Told]]:
+async def ended(found: Testbed) -> tuple[dict[str, Checkpoint | None], list[Received]]:
     """How far the streams are, once all that happened up to now is final; and, the replicas ended, everything.
 
     A fresh reader reads it, and must see what the one saw that ran all along.
@@ -213,23 +223,23 @@ async def ended(found: Stage) -> tuple[dict[str, Checkpoint | None], list[Told]]
     checkpoints = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
     async with anyio.create_task_group() as ending:  # in threads: what they end with passes through this loop
         for replica in found.replicas:
-            ending.start_soon(anyio.to_thread.run_sync, replica.end)
-    async with reading(found.cluster.readers, [found.prefix + topic for topic in ALL]) as fresh:
+            ending.start_soon(anyio.to_thread.run_sync, replica.stop)
+    async with reading(found.cluster.readers, [found.prefix + topic for topic in ALL_TOPICS]) as fresh:
         told = await fresh.to_the_end()
-    await patiently(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
+    await until_true(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
     if by_partition(found.seen) != by_partition(told):
         raise AssertionError(f"the reader that ran all along saw something else: {len(found.seen)}, not {len(told)}")
     return checkpoints, told
 
 
-def by_partition(told: list[Told]) -> dict[tuple[str, int], list[str]]:
+def by_partition(told: list[Received]) -> dict[tuple[str, int], list[str]]:
     ids = defaultdict(list)
     for each in told:
         ids[each.topic, each.partition].append(each.id)
     return dict(ids)
 
 
-def lacking_parts(told: list[Told]) -> int:
+def lacking_parts(told: list[Received]) -> int:
     """Parts that a session says it has, and that are not there; or that are there, and it does not say so."""
     expected, got = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for each in told:
@@ -241,7 +251,7 @@ def lacking_parts(told: list[Told]) -> int:
     return (expected - got).total() + (got - expected).total()
 
 
-def disordered(found: Stage, told: list[Told]) -> int:
+def disordered(found: Testbed, told: list[Received]) -> int:
     """Sessions that came after a later one of their device, though they were there when that was, and not late."""
     if not told:
         return 0

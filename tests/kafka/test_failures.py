@@ -13,7 +13,7 @@ from aiohttp import web
 
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, ensure
-from tests.kafka.daemon import EVENTS, Daemon, Reader, contents, reading, until
+from tests.kafka.daemon import EVENTS, Daemon, TopicReader, contents, reading, until
 from tests.vendor import KEY, Known, Vendor, expected_events, serving, session
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ def _cut(request: web.Request) -> None:
     request.transport.abort()
 
 
-async def _published(reader: Reader) -> list[object]:
+async def _published(reader: TopicReader) -> list[object]:
     return [told for told in await reader.poll() if not told.topic.endswith("collector.state")]
 
 

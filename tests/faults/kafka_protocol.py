@@ -35,10 +35,10 @@ class Api(IntEnum):
     END_TXN = 26
 
 
-GROUP_CALLS = frozenset({Api.JOIN_GROUP, Api.HEARTBEAT, Api.LEAVE_GROUP, Api.SYNC_GROUP})
+GROUP_APIS = frozenset({Api.JOIN_GROUP, Api.HEARTBEAT, Api.LEAVE_GROUP, Api.SYNC_GROUP})
 
-ANSWERABLE = frozenset({Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN, Api.INIT_PRODUCER_ID, Api.ADD_OFFSETS,
-    Api.FIND_COORDINATOR, *GROUP_CALLS})  # fmt: skip
+ERROR_RESPONSE_APIS = frozenset({Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN, Api.INIT_PRODUCER_ID, Api.ADD_OFFSETS,
+    Api.FIND_COORDINATOR, *GROUP_APIS})  # fmt: skip
 """What the proxy can answer by itself, in the versions that aiokafka speaks; all of them are inflexible ones."""
 
 
@@ -56,10 +56,10 @@ class Request(Struct, frozen=True):
 
 
 def request(frame: bytes) -> Request:
-    return Request(_number(frame[0:2]), _number(frame[2:4]), correlation_of(frame[4:]), frame)
+    return Request(_number(frame[0:2]), _number(frame[2:4]), correlation_id(frame[4:]), frame)
 
 
-def correlation_of(answer: bytes) -> int:
+def correlation_id(answer: bytes) -> int:
     return _number(answer[:4])
 
 

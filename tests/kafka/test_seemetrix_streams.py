@@ -14,8 +14,8 @@ from collector.kafka.topics import admin, describe
 from collector.simulator import seemetrix, statistics
 from collector.simulator.server import serving
 from collector.simulator.world import FAST, World
-from tests.kafka.daemon import Told, reading, until
-from tests.kafka.town import PLACES, Replica, everything
+from tests.kafka.daemon import Received, reading, until
+from tests.kafka.scenario import DEVICES, Replica, read_all
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
 async def test_every_kind_is_there_once_and_says_what_the_vendor_says(kafka: str, prefix: str, tmp_path: Path) -> None:
     now = floor_second(datetime.now(UTC))
     since = (now - timedelta(days=3)).replace(minute=17)
-    world = World(seed=5, devices=PLACES, rate=20.0, pace=FAST)
+    world = World(seed=5, devices=DEVICES, rate=20.0, pace=FAST)
     async with (
         serving(world, host="127.0.0.1", port=0) as vendors,
         reading(kafka, [prefix + topic for topic in TOPICS]) as reader,
@@ -65,25 +65,25 @@ levels = ["devices", "genders"]
             daemon.start()
             await until(all_live, "all streams are live")
         finally:
-            daemon.end()
-        told = await everything(reader)
+            daemon.stop()
+        told = await read_all(reader)
 
     assert 1 == max(Counter(each.id for each in told).values()), "nothing is there twice"
     _assert_hours(of(told, "seemetrix.statistics.v1"), world, since, now)
     _assert_trees(of(told, "seemetrix.breakdown.v1"), world, since, now)
     devices = of(told, "seemetrix.device.v1")
-    assert set(PLACES) == {each["device_id"] for each in devices}
+    assert set(DEVICES) == {each["device_id"] for each in devices}
     assert {"online", "offline"} >= {each["state"] for each in devices}
     counters = of(told, "seemetrix.counters.v1")
     assert list(range(len(counters))) == [each["revision"] for each in counters]
-    assert {len(PLACES)} == {each["device_count"] for each in counters}
+    assert {len(DEVICES)} == {each["device_count"] for each in counters}
     async with admin(KafkaSettings(bootstrap_servers=kafka)) as client:
         topics = await describe(client, [prefix + topic for topic in TOPICS])
     policies = {name.removeprefix(prefix): topic.configs["cleanup.policy"] for name, topic in topics.items()}
     assert {topic: "compact" if topic == TOPICS[0] else "delete" for topic in TOPICS} == policies
 
 
-def of(told: list[Told], kind: str) -> list[dict[str, Any]]:
+def of(told: list[Received], kind: str) -> list[dict[str, Any]]:
     return [each.value for each in told if each.headers["ce_type"] == kind]
 
 

@@ -8,16 +8,16 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
 
-from tests.faults import clocks, fences, leaders, log_targets, moves, network, quotas, scenarios, state_loss
+from tests.faults import clocks, crashes, fences, leaders, log_targets, moves, network, quotas, state_loss
 from tests.faults.brokers import Cluster
-from tests.faults.stage import stage, verdict
 from tests.faults.table import Row
+from tests.faults.testbed import testbed, verdict
 
 LAPS = 10
 """The long run is so many of about what every run does: each lap does every fault, in an order of its own."""
 
 Fault: TypeAlias = Callable[[Any, int], Awaitable[int | Row]]
-"""Does it to a stage about so many times; returns how often it did, or the row, where the stage's verdict is not it."""
+"""Does it to a testbed about so many times; returns how often it did, or the row, where the testbed's verdict is not it."""
 
 
 class Scenario(Struct, frozen=True):
@@ -30,38 +30,38 @@ class Scenario(Struct, frozen=True):
     long_run: int
     nodes: int = 1
     """Of the cluster that it happens to; of two, one is cut off from the controller."""
-    stage: Callable[[Path, str, Random, Cluster], AbstractAsyncContextManager[Any]] = stage
+    testbed: Callable[[Path, str, Random, Cluster], AbstractAsyncContextManager[Any]] = testbed
 
 
 SCENARIOS = (  # the longest first: side by side, the short ones fill what is left
     Scenario("restored under a quota", quotas.restored_under_a_quota, 1, 3),
-    Scenario("one fence among 64 accounts", fences.one_among_many, 2, 20, stage=fences.crowd),
+    Scenario("one fence among 64 accounts", fences.one_among_many, 2, 20, testbed=fences.crowd),
     Scenario("network fails", network.network_fails, 1, 10),
     Scenario("state topic re-created", state_loss.topic_recreated, 1, 5),
     Scenario("state partition removed", state_loss.partition_removed, 1, 5),
     Scenario("state partition cut in half", state_loss.partition_cut, 1, 5),
-    Scenario("killed at each step", scenarios.killed_at_each_step, 2, 20),
-    Scenario("killed at random", scenarios.killed_at_random, 20, 200),
-    Scenario("broker killed or stopped", scenarios.broker_killed, 2, 50),
-    Scenario("paused beyond the session", scenarios.paused, 3, 50),
-    Scenario("rolling restart of three", scenarios.rolling_restart, 6, 60),
+    Scenario("killed at each step", crashes.killed_at_each_step, 2, 20),
+    Scenario("killed at random", crashes.killed_at_random, 20, 200),
+    Scenario("broker killed or stopped", crashes.broker_killed, 2, 50),
+    Scenario("paused beyond the session", crashes.paused, 3, 50),
+    Scenario("rolling restart of three", crashes.rolling_restart, 6, 60),
     Scenario("cut off from the vendors", network.cut_off_from_the_vendors, 4, 40),
     Scenario("all brokers move", moves.all_brokers_move, 1, 5),
     Scenario("own clock 2 h ahead, then right", clocks.clock_ahead, 1, 1),
     Scenario("cut off from the group", network.cut_off_from_the_group, 2, 20),
-    Scenario("replicas come and go", scenarios.joining_and_leaving, 6, 100),
+    Scenario("replicas come and go", crashes.joining_and_leaving, 6, 100),
     Scenario("log target fails", log_targets.log_target_fails, 1, 10),
-    Scenario("vendors unwell", scenarios.vendors_unwell, 50, 500),
+    Scenario("vendors unwell", crashes.vendors_unwell, 50, 500),
     Scenario("deposed leader", leaders.deposed_leader, 2, 20, nodes=2),
     Scenario("cut off from one node of three", network.cut_off_from_one_of_three, 3, 30, nodes=3),
-    Scenario("one node of three dies", scenarios.one_of_three_dies, 3, 30, nodes=3),
+    Scenario("one node of three dies", crashes.one_of_three_dies, 3, 30, nodes=3),
 )
 
 
 async def perform(scenario: Scenario, times: int, home: Path, prefix: str, random: Random, cluster: Cluster) -> Row:
     """What it did; the home is made for it."""
     home.mkdir()  # noqa: ASYNC240 - it is there at once
-    async with scenario.stage(home, prefix, random, cluster) as found:
+    async with scenario.testbed(home, prefix, random, cluster) as found:
         done = await scenario.fault(found, times)
         if isinstance(done, Row):
             return structs.replace(done, fault=scenario.name)
