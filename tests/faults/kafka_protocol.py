@@ -37,8 +37,17 @@ class Api(IntEnum):
 
 GROUP_APIS = frozenset({Api.JOIN_GROUP, Api.HEARTBEAT, Api.LEAVE_GROUP, Api.SYNC_GROUP})
 
-ERROR_RESPONSE_APIS = frozenset({Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN, Api.INIT_PRODUCER_ID, Api.ADD_OFFSETS,
-    Api.FIND_COORDINATOR, *GROUP_APIS})  # fmt: skip
+ERROR_RESPONSE_APIS = frozenset(
+    {
+        Api.PRODUCE,
+        Api.ADD_PARTITIONS_TO_TXN,
+        Api.END_TXN,
+        Api.INIT_PRODUCER_ID,
+        Api.ADD_OFFSETS,
+        Api.FIND_COORDINATOR,
+        *GROUP_APIS,
+    }
+)
 """What the proxy can answer by itself, in the versions that aiokafka speaks; all of them are inflexible ones."""
 
 

@@ -51,7 +51,7 @@ def expected_of(known: list[Known]) -> Counter[tuple[str, str]]:
     return expected
 
 
-async def test_every_session_is_published_once_while_the_daemon_is_killed_repeatedly(
+async def test_every_session_is_published_once_while_the_daemon_is_killed(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     """All ways in which the vendor may select sessions, concurrently, because each mostly waits.

@@ -50,9 +50,7 @@ async def test_after_a_restart_the_timelines_are_restored_before_any_vendor_resp
     async with serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors:
         # With this lateness, no record becomes final and leaves the ledger while the test runs.
         timing = TIMING.replace('allowed_lateness = "20s"', 'allowed_lateness = "2h"')
-        sources = (seemetrix_source(vendors, since) + quividi_source(vendors, since, DEVICES)).replace(
-            TIMING, remembered
-        )
+        sources = seemetrix_source(vendors, since) + quividi_source(vendors, since, DEVICES)
         daemon = Replica(tmp_path, kafka, prefix, sources.replace(TIMING, timing))
 
         async def all_published() -> bool:

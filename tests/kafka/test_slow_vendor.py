@@ -25,9 +25,8 @@ async def test_a_vendor_that_never_responds_delays_no_other_source(kafka: str, p
         speaking(lambda _: anyio.sleep_forever()) as silent,
         reading(kafka, [prefix + topic for topic in EVENTS]) as reader,
     ):
-        sources = seemetrix_source(vendors, since) + quividi_source(
-            Simulated(silent, vendors.vidicenter), since, DEVICES
-        )
+        with_silent_quividi = Simulated(silent, vendors.vidicenter)
+        sources = seemetrix_source(vendors, since) + quividi_source(with_silent_quividi, since, DEVICES)
         daemon = Replica(tmp_path, kafka, prefix, sources.replace('timeout = "5s"', 'timeout = "1h"'))
         text = daemon.config.read_text("utf-8").replace("state_partitions = 4", "state_partitions = 1")
         daemon.config.write_text(text, "utf-8")
