@@ -1,4 +1,4 @@
-"""Kafka's frames, as far as the proxy understands them; and answers of its own."""
+"""The parts of Kafka's protocol that the proxy decodes, and the error responses that it encodes."""
 
 from enum import IntEnum
 from io import BytesIO
@@ -11,11 +11,11 @@ from aiokafka.protocol.types import Array, Bytes, String
 from msgspec import Struct
 
 HEADER_BYTES = 8
-"""Of each request: API key, version, correlation id; an answer begins with the correlation id alone."""
+"""API key, version and correlation id of a request; a response starts with the correlation id alone."""
 
 
 class Api(IntEnum):
-    """Kafka's API keys, those that are of interest here."""
+    """The API keys of the requests that the tests deal with."""
 
     PRODUCE = 0
     FETCH = 1
@@ -48,7 +48,7 @@ ERROR_RESPONSE_APIS = frozenset(
         *GROUP_APIS,
     }
 )
-"""What the proxy can answer by itself, in the versions that aiokafka speaks; all of them are inflexible ones."""
+"""APIs for which the proxy can encode an error response, in the versions that aiokafka uses (no flexible ones)."""
 
 
 class Request(Struct, frozen=True):
@@ -59,51 +59,53 @@ class Request(Struct, frozen=True):
     correlation: int
     frame: bytes
 
-    def names(self, text: str) -> bool:
-        """Whether it has the text as a string of its own, not as a part of one: a transactional id, a group."""
+    def contains_id(self, text: str) -> bool:
+        """Whether a string field equals the text, such as a transactional id or a group."""
         return bool(String("utf-8").encode(text) in self.frame)
 
 
-def request(frame: bytes) -> Request:
+def decode_request(frame: bytes) -> Request:
     return Request(_number(frame[0:2]), _number(frame[2:4]), correlation_id(frame[4:]), frame)
 
 
-def correlation_id(answer: bytes) -> int:
-    return _number(answer[:4])
+def correlation_id(response: bytes) -> int:
+    return _number(response[:4])
 
 
-def refusal(asked: Request, code: int) -> bytes:
-    """An answer to the request that says nothing but this error code, to each of its partitions where it has some."""
-    schema = _struct(asked)
-    answer = schema.RESPONSE_TYPE
-    body = BytesIO(asked.frame)
+def error_response(request: Request, code: int) -> bytes:
+    """The response to the request with this error code, in each of its partitions if it has any."""
+    schema = _struct(request)
+    response = schema.RESPONSE_TYPE
+    body = BytesIO(request.frame)
     RequestHeader_v1.SCHEMA.decode(body)
-    match asked.api:
+    match request.api:
         case Api.PRODUCE:
-            *_, places = answer.SCHEMA.fields[0].array_of.fields
-            unknown = (-1,) * (len(places.array_of.fields) - 2)  # offset, timestamp, first offset
-            told = [(topic, [(number, code, *unknown) for number, _ in sent]) for topic, sent in _topics(schema, body)]
-            fields: list[Any] = [told, 0]
+            *_, partitions = response.SCHEMA.fields[0].array_of.fields
+            unknown = (-1,) * (len(partitions.array_of.fields) - 2)  # offset, timestamp, first offset
+            topics = [
+                (topic, [(number, code, *unknown) for number, _ in sent]) for topic, sent in _topics(schema, body)
+            ]
+            fields: list[Any] = [topics, 0]
         case Api.ADD_PARTITIONS_TO_TXN:
             fields = [0, [(topic, [(number, code) for number in numbers]) for topic, numbers in _topics(schema, body)]]
         case _:
             known = {"error_code": code, "throttle_time_ms": 0}
-            named = zip(answer.SCHEMA.names, answer.SCHEMA.fields, strict=True)
-            fields = [known[name] if name in known else _nothing(kind) for name, kind in named]
-    return bytes(ResponseHeader_v0(asked.correlation).encode() + answer(*fields).encode())
+            named = zip(response.SCHEMA.names, response.SCHEMA.fields, strict=True)
+            fields = [known[name] if name in known else _empty(kind) for name, kind in named]
+    return bytes(ResponseHeader_v0(request.correlation).encode() + response(*fields).encode())
 
 
-def error_code(asked: Request, answer: bytes) -> int:
-    """What the answer says; the first partition's error, or 0, where each has one."""
-    body = BytesIO(answer[4:])
-    told = _struct(asked).RESPONSE_TYPE.decode(body)
-    match asked.api:
+def error_code(request: Request, response: bytes) -> int:
+    """The error code of the response, or the first one other than 0 if each partition has one."""
+    body = BytesIO(response[4:])
+    decoded = _struct(request).RESPONSE_TYPE.decode(body)
+    match request.api:
         case Api.PRODUCE:
-            codes = [place[1] for _, places in told.topics for place in places]
+            codes = [partition[1] for _, partitions in decoded.topics for partition in partitions]
         case Api.ADD_PARTITIONS_TO_TXN:
-            codes = [code for _, places in told.errors for _, code in places]
+            codes = [code for _, partitions in decoded.errors for _, code in partitions]
         case _:
-            codes = [told.error_code]
+            codes = [decoded.error_code]
     return next((int(code) for code in codes if code), 0)
 
 
@@ -111,7 +113,7 @@ def _topics(schema: Any, body: BytesIO) -> list[Any]:  # noqa: ANN401 - aiokafka
     return list(schema.decode(body).topics)
 
 
-def _nothing(kind: object) -> Any:  # noqa: ANN401 - a value for any field
+def _empty(kind: object) -> Any:  # noqa: ANN401 - a value for any field
     if isinstance(kind, Array):
         return []
     if isinstance(kind, String):
@@ -123,8 +125,8 @@ def _number(digits: bytes) -> int:
     return int.from_bytes(digits, "big", signed=True)
 
 
-def _struct(asked: Request) -> Any:  # noqa: ANN401 - aiokafka has no types
-    return _STRUCTS[asked.api, asked.version]
+def _struct(request: Request) -> Any:  # noqa: ANN401 - aiokafka has no types
+    return _STRUCTS[request.api, request.version]
 
 
 def _structs(*modules: ModuleType) -> dict[tuple[int, int], Any]:

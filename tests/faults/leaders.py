@@ -75,7 +75,7 @@ async def two_node_cluster(home: Path) -> AsyncIterator[TwoNodeCluster]:
             node.launch()
         for node in (healthy, deposed):
             await anyio.to_thread.run_sync(node.wait_until_ready)  # what they send each other passes through this loop
-        proxies = [Proxy(node.proxied_address, node.proxy_port) for node in (deposed, healthy)]
+        proxies = [Proxy(node.upstream_address, node.proxy_port) for node in (deposed, healthy)]
         for proxy in proxies:
             await stack.enter_async_context(proxy.serving())
         for name in ("__consumer_offsets", "__transaction_state"):  # so that both nodes agree on the coordinators
@@ -97,7 +97,7 @@ async def deposed_leader(testbed: Testbed, times: int) -> int:
     healthy, state = cluster.nodes[1], testbed.prefix + STATE_TOPIC
     await _create(healthy, [_topic(state, STATE_PARTITIONS, DEPOSED, _COMPACT)])
     await _create(healthy, [_topic(testbed.prefix + name, PARTITIONS, HEALTHY, {}) for name in ALL_TOPICS])
-    replica = testbed.replica(cluster.proxied)
+    replica = testbed.replica(cluster.proxied_address)
     await testbed.wait_for_all_sources()
     for number in range(times):
         # A loop that is busy for too long, and with it the link, deposes the leader too.

@@ -33,7 +33,7 @@ async def all_brokers_move(testbed: Testbed, times: int) -> int:
             node.launch()
         for node in nodes:
             await anyio.to_thread.run_sync(node.wait_until_ready)
-        name.lead_to(f"http://{nodes[0].moving_address}")
+        name.set_target(f"http://{nodes[0].moving_address}")
         moved_ms = now_ms()
         assert not any(map(_answers, old))
         await testbed.wait_for_recovery(moved_ms)

@@ -27,7 +27,7 @@ ACTIONS: tuple[Action, ...] = (Drop(RESPONSE), Delay(4), Reset(RESPONSE), Blackh
 async def network_fails(testbed: Testbed, times: int) -> int:
     """Each of the actions in each of the places, so many times, for all replicas."""
     for _ in range(2):
-        testbed.replica(testbed.cluster.proxied)
+        testbed.replica(testbed.cluster.proxied_address)
     await testbed.wait_for_event()
     for _ in range(times):
         for place, apis in PLACES.items():
@@ -42,7 +42,7 @@ async def cut_off_from_the_group(testbed: Testbed, times: int) -> int:
     The other takes over, and fences it; it must not fence the other in its turn before it is a member again.
     """
     (proxy,) = testbed.cluster.proxies
-    cut, other = testbed.replica(testbed.cluster.proxied), testbed.replica()
+    cut, other = testbed.replica(testbed.cluster.proxied_address), testbed.replica()
     await testbed.wait_for_event()
     for _ in range(times):
         await _made_the_owner(testbed, cut, other)
@@ -62,7 +62,7 @@ async def cut_off_from_one_of_three(testbed: Testbed, times: int) -> int:
     It may be cut off from its group, from its transactions or from some topics, as the node has these. What it cannot
     do itself the other does, or it does so later.
     """
-    cut, other = testbed.replica(testbed.cluster.proxied), testbed.replica()
+    cut, other = testbed.replica(testbed.cluster.proxied_address), testbed.replica()
     await testbed.wait_for_event()
     for number in range(times):
         await _made_the_owner(testbed, cut, other)

@@ -168,7 +168,7 @@ async def testbed(home: Path, prefix: str, random: Random, cluster: Cluster) -> 
     faults = CountedFaults({}, seed=random.randrange(1 << 30))
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors,
-        reading(cluster.readers, [prefix + topic for topic in ALL_TOPICS]) as reader,
+        reading(cluster.reader_address, [prefix + topic for topic in ALL_TOPICS]) as reader,
         anyio.create_task_group() as tasks,
     ):
         found = Testbed(home, prefix, random, cluster, world, vendors, faults)
@@ -224,7 +224,7 @@ async def ended(found: Testbed) -> tuple[dict[str, Checkpoint | None], list[Rece
     async with anyio.create_task_group() as ending:  # in threads: what they end with passes through this loop
         for replica in found.replicas:
             ending.start_soon(anyio.to_thread.run_sync, replica.stop)
-    async with reading(found.cluster.readers, [found.prefix + topic for topic in ALL_TOPICS]) as fresh:
+    async with reading(found.cluster.reader_address, [found.prefix + topic for topic in ALL_TOPICS]) as fresh:
         told = await fresh.to_the_end()
     await until_true(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
     if by_partition(found.seen) != by_partition(told):

@@ -117,7 +117,7 @@ async def test_invalid_responses_lose_nothing_and_reveal_no_key(kafka: str, pref
     (letter,) = [each for each in messages if each.topic.endswith("dead_letters")]
     assert b"5315" == letter.key
     assert "collector.dead_letter.v1" == letter.headers["ce_type"]
-    assert "$.at[0].d" in letter.value["error"]
+    assert all(fact in letter.value["error"] for fact in ("int", "str", "$.at[0].d"))
     assert ("mall", "sessions", "malformed") == tuple(letter.value[name] for name in ("source", "stream", "reason"))
     assert "[secret]" in letter.value["payload"]
     texts = [daemon.log.read_text("utf-8"), *shown, *(repr((each.key, each.headers, each.value)) for each in messages)]
@@ -231,6 +231,7 @@ async def test_a_deleted_topic_parks_the_stream_until_it_is_created_again(
             await until(is_parked, "the stream is parked")
             error = (await daemon.stream())["last_error"]
             (missing,) = [topic for topic in topics if topic in error["error"]]
+            assert "missing" in error["error"]
             assert missing in error["advice"]
             await ensure(settings, {*EVENTS, "collector.dead_letters"})
             async with reading(kafka, topics) as reader:

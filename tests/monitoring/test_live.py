@@ -104,7 +104,7 @@ async def a_stream_that_moves_is_known_all_along(prometheus: Prometheus, replica
     first, second = replicas
     owner, heir = (first, second) if await first.metric("collector_owned_partitions") else (second, first)
     began = time.monotonic()
-    await to_thread.run_sync(owner.end)
+    await to_thread.run_sync(owner.stop)
     await until(moved, "the other replica has all streams", WITHIN_S)
     took_ms = int(1000 * (time.monotonic() - began))
     assert [({}, 3.0)] == await prometheus.query(f"min_over_time(({known})[{took_ms}ms:250ms])")
