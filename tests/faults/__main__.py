@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tests.faults import table
 from tests.faults.brokers import cluster
-from tests.faults.fault_list import SCENARIOS, long_run, perform
+from tests.faults.fault_list import SCENARIOS, long_run, run_scenario
 from tests.faults.leaders import two_node_cluster
 from tests.faults.table import Row
 from tests.faults.testbed import TARGET_S
@@ -42,7 +42,7 @@ async def soak(options: argparse.Namespace, home: Path, out: Console, totals: di
                 return
             out.print(f"round {number}: {scenario.name}", end=", ")
             prefix, random = f"soak{options.seed}-{number}-", Random(f"{options.seed}/{number}")
-            row = await perform(
+            row = await run_scenario(
                 scenario, times, home / prefix, prefix, random, {1: one, 2: two, 3: three}[scenario.nodes]
             )
             out.print(f"{row.events} events, {'ok' if row.is_good else row}, recovered in {row.slowest_s:.1f} s")

@@ -1,4 +1,7 @@
-"""The faults of the delivery page, each a coroutine that does it so many times to a testbed."""
+"""Crashes, pauses and restarts of replicas and brokers, and vendors that fail.
+
+Each coroutine injects its fault this many times.
+"""
 
 import signal
 from functools import partial
@@ -10,15 +13,15 @@ from tests.faults.testbed import MAX_WAIT_S, SESSION_TIMEOUT_S, Testbed, now_ms,
 from tests.kafka.daemon import until
 from tests.kafka.scenario import Replica
 
-UNWELL = {"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}
-"""How often a vendor that is unwell answers so."""
-OF_TRANSACTIONS = ("after_begin", "after_sends", "commit_sent", "after_commit")
-TRANSACTIONS_BEFORE = 3
-"""Two accounts, so two epochs, have a barrier each: the next transaction is a batch's."""
+FAULT_RATES = {"429": 0.1, "500": 0.1, "truncated": 0.08, "timeout": 0.01, "failed_export": 0.03}
+"""The share of the vendors' responses with each fault."""
+TRANSACTION_POINTS = ("after_begin", "after_sends", "commit_sent", "after_commit")
+FIRST_BATCH = 3
+"""The number of the first transaction with a batch: the two epochs, one for each account, commit a barrier before."""
 
 
 async def killed_at_random(testbed: Testbed, times: int) -> int:
-    """Kill -9 of the owner, with another replica that takes over or without one."""
+    """Kill -9 of the owner, with and without another replica that takes over."""
     testbed.replica()
     second = testbed.replica()
     killed_ms = 0
@@ -36,9 +39,9 @@ async def killed_at_random(testbed: Testbed, times: int) -> int:
 
 
 async def killed_at_each_step(testbed: Testbed, times: int) -> int:
-    """Kill -9 after init and the barrier, in the middle of a restore; after begin, the sends, in the commit, after it.
+    """Kill -9 at each step of an epoch, including its barrier and its restore, and at each step of a transaction.
 
-    The last four first of the barrier's transaction, then of a batch's.
+    The latter first in the barrier's transaction, then in a batch's.
     """
     replica = testbed.replica()
     await testbed.wait_for_event()
@@ -46,9 +49,9 @@ async def killed_at_each_step(testbed: Testbed, times: int) -> int:
     count = 0
     for number in range(times):
         for point in POINTS:
-            nth = 1 + number * (TRANSACTIONS_BEFORE if point in OF_TRANSACTIONS else 1)
+            nth = 1 + number * (FIRST_BATCH if point in TRANSACTION_POINTS else 1)
             replica.start(**{VARIABLE: f"{point}:{nth}"})
-            await until_true(partial(_has_ended, replica), f"the process dies {point}")
+            await until_true(partial(_has_ended, replica), f"the process ends at {point}")
             count += 1
     replica.start()
     await testbed.wait_for_recovery()
@@ -56,7 +59,7 @@ async def killed_at_each_step(testbed: Testbed, times: int) -> int:
 
 
 async def paused(testbed: Testbed, times: int) -> int:
-    """SIGSTOP beyond the session timeout, then SIGCONT: a zombie that believes it owns what another took over."""
+    """SIGSTOP beyond the session timeout, then SIGCONT: a zombie that still treats its former partitions as its own."""
     testbed.replica()
     testbed.replica()
     for _ in range(times):
@@ -73,13 +76,13 @@ async def paused(testbed: Testbed, times: int) -> int:
 
 
 async def joining_and_leaving(testbed: Testbed, times: int) -> int:
-    """Replicas come and go, by SIGTERM, up to three at a time."""
+    """Replicas join, and leave by SIGTERM; up to three run at a time."""
     testbed.replica()
     await testbed.wait_for_event()
     for _ in range(times):
-        living = [each for each in testbed.replicas if each.is_running()]
-        if len(living) > 1 and (len(living) > 2 or testbed.random.random() < 0.5):
-            leaving = testbed.random.choice(living)
+        running = [each for each in testbed.replicas if each.is_running()]
+        if len(running) > 1 and (len(running) > 2 or testbed.random.random() < 0.5):
+            leaving = testbed.random.choice(running)
             leaving.send(signal.SIGTERM)
             await until_true(partial(_has_ended, leaving), "a replica ends")
             testbed.replicas.remove(leaving)
@@ -92,7 +95,7 @@ async def joining_and_leaving(testbed: Testbed, times: int) -> int:
 
 
 async def rolling_restart(testbed: Testbed, times: int) -> int:
-    """Three replicas under load; each in turn is stopped cleanly, and started again."""
+    """Three replicas under load; each in turn is stopped cleanly, and restarted."""
     for _ in range(3):
         testbed.replica()
     await testbed.wait_for_event()
@@ -111,7 +114,7 @@ def _has_ended(replica: Replica) -> bool:
 
 
 async def broker_killed(testbed: Testbed, times: int) -> int:
-    """The only broker dies by kill -9, and by turns is stopped cleanly, and comes back with what it had on disk."""
+    """The only broker is alternately killed by kill -9 and stopped cleanly, and restarts with its data."""
     (broker,) = testbed.cluster.nodes
     testbed.replica()
     for number in range(times):
@@ -127,7 +130,7 @@ async def broker_killed(testbed: Testbed, times: int) -> int:
 
 
 async def one_of_three_dies(testbed: Testbed, times: int) -> int:
-    """Each node of a cluster in turn, with the leaders and coordinators that it has, is killed and comes back."""
+    """Each node of a cluster in turn, with the leaders and coordinators on it, is killed and restarted."""
     for _ in range(2):
         testbed.replica()
     for number in range(times):
@@ -143,11 +146,11 @@ async def one_of_three_dies(testbed: Testbed, times: int) -> int:
     return times
 
 
-async def vendors_unwell(testbed: Testbed, times: int) -> int:
-    """429, 500, silence, truncated answers and failed exports, some of each."""
-    with testbed.faults.at(UNWELL):
+async def vendors_fail(testbed: Testbed, times: int) -> int:
+    """The vendors respond with 429, 500, truncated responses and failed exports, or not at all."""
+    with testbed.faults.at(FAULT_RATES):
         testbed.replica()
         counts = testbed.faults.counts
-        await until_true(lambda: counts.total() >= times, "the vendors have been unwell often enough", 240)
+        await until_true(lambda: counts.total() >= times, "the vendors have failed often enough", 240)
     await testbed.wait_for_recovery()
     return counts.total()

@@ -94,8 +94,7 @@ class HeldFrame:
 class Fault:
     """An action on the frames that match some conditions.
 
-    Raises:
-        ValueError: An ErrorResponse is requested for an API without one.
+    The constructor raises ValueError for an ErrorResponse to an API for which the proxy has none.
     """
 
     def __init__(self, apis: Collection[int], action: Action, times: int | None, skip: int, for_id: str | None) -> None:

@@ -68,7 +68,8 @@ class Proxy:
             skip: How many matching frames pass before the first.
             for_id: A transactional id or a group that the request must contain.
 
-        If several faults match a frame, only the first of them is applied.
+        If several faults match a frame, only the first of them is applied. Raises ValueError as `Fault` does.
+
         """
         fault = Fault(apis if isinstance(apis, Collection) else (apis,), action, times, skip, for_id)
         self._faults.append(fault)
@@ -111,7 +112,7 @@ class Proxy:
             await self._tasks.start(self._listen)
 
     def heal(self, *faults: Fault) -> None:
-        """End these faults, or all. Delayed frames are delivered, held ones wait for `release`, dropped ones are lost."""
+        """End these faults, or all. Delayed frames are delivered; held ones still wait for `release`."""
         for fault in faults or tuple(self._faults):
             fault.heal()
             if fault in self._faults:

@@ -1,4 +1,4 @@
-"""Where faults happen: a busy town, replicas that follow it, a reader that sees all along; at the end, the truth."""
+"""The testbed of a fault: busy simulated vendors, replicas, and a continuous reader, compared at the end."""
 
 import time
 from bisect import bisect_left
@@ -35,12 +35,12 @@ from tests.kafka.scenario import (
 )
 
 RATE = 3000.0
-"""Visits an hour at a device: something is published every second."""
+"""Visits per hour at each device, so that an event is published every second."""
 SETTLE_MS = 2000
 MAX_WAIT_S = 150
 SESSION_TIMEOUT_S = 3.0
 TARGET_S = SESSION_TIMEOUT_S + 1.0 + 10.0
-"""For a recovery: the session's timeout, a restore, and ten seconds."""
+"""The target for a recovery: the session timeout, a restore, and ten seconds."""
 PARTS = {
     "seemetrix.attention.v1": "attention_count",
     "seemetrix.emotion.v1": "emotion_count",
@@ -49,7 +49,7 @@ PARTS = {
 
 
 class Testbed:
-    """One scenario."""
+    """Vendors, a cluster, replicas and a continuous reader for one fault."""
 
     def __init__(
         self,
@@ -66,15 +66,15 @@ class Testbed:
         self.world = world
         self.vendors = vendors
         self.faults = faults
-        """The vendors'."""
+        """Faults of the vendors; none until one is injected."""
         self.prefix = prefix
         self.since = floor_second(datetime.now(UTC))
-        self.seen: list[Received] = []
-        """What the reader that runs all along saw."""
+        self.received: list[Received] = []
+        """The messages that the continuous reader has received."""
         self.slowest_s = 0.0
         self.replicas: list[Replica] = []
-        self.around = AsyncExitStack()
-        """What is there until the replicas have ended."""
+        self.resources = AsyncExitStack()
+        """Contexts that are closed after the replicas have ended."""
         self.home = home
 
     def replica(
@@ -84,7 +84,7 @@ class Testbed:
         target: LogTarget | None = None,
         program: Sequence[str] = Replica.program,
     ) -> Replica:
-        """One more, started; it may differ from the others in its brokers, its vendors, its log or its program."""
+        """Start another replica, with brokers, vendors, a log target or a program of its own if given."""
         sources = seemetrix_source(self.vendors, self.since) + quividi_source(self.vendors, self.since, DEVICES)
         sources = sources.replace(self.vendors.address, vendors or self.vendors.address)
         replica = Replica(
@@ -95,11 +95,11 @@ class Testbed:
         if target is None:
             replica.start()
         else:
-            self.around.enter_context(started(replica, target))
+            self.resources.enter_context(started(replica, target))
         return replica
 
     async def owners(self, source: str = SEEMETRIX) -> list[Replica]:
-        """Those who believe that they run the source's streams."""
+        """The replicas that report that they run the source's streams."""
         found = []
         for replica in self.replicas:
             row = (await replica.streams()).get(source)
@@ -108,47 +108,48 @@ class Testbed:
         return found
 
     async def owner(self, source: str = SEEMETRIX) -> Replica:
-        """The one of them, once there is one."""
+        """A replica that reports that it runs the source's streams; waits until there is one."""
         found: list[Replica] = []
 
         async def owned() -> bool:
             found[:] = await self.owners(source)
             return bool(found)
 
-        await until(owned, "some replica runs the streams", within_s=MAX_WAIT_S)
+        await until(owned, "a replica runs the streams", within_s=MAX_WAIT_S)
         return found[0]
 
     async def wait_for_event(self) -> None:
-        """Return when something more has been published."""
-        before = len(self.seen)
-        await until_true(lambda: len(self.seen) > before, "something more is published")
+        """Return when another event has been published."""
+        before = len(self.received)
+        await until_true(lambda: len(self.received) > before, "another event is published")
 
     async def wait_for_recovery(self, since_ms: int = 0) -> None:
-        """Return when each source has published something after that moment, or after now; note how long that took.
+        """Wait until the reader has received an event of each source published after `since_ms`, by default now.
 
-        To when the reader saw it. What was committed before the moment, and seen after it, is no recovery.
+        The duration counts as a recovery. Events that were published before, and received after, do not count.
         """
         since_ms = since_ms or now_ms()
         await self.wait_for_all_sources(since_ms)
         self.slowest_s = max(self.slowest_s, ((self._recovered_ms(since_ms) or since_ms) - since_ms) / 1000)
 
     async def wait_for_all_sources(self, since_ms: int = 0) -> None:
-        """The same, of which the duration does not count: it lasts as long as its cause."""
+        """As `wait_for_recovery`, but the duration does not count, because the fault has not ended yet."""
         since_ms = since_ms or now_ms()
-        await until_true(lambda: self._recovered_ms(since_ms) is not None, "each source publishes something more")
+        await until_true(lambda: self._recovered_ms(since_ms) is not None, "each source publishes another event")
 
     def _recovered_ms(self, since_ms: int) -> int | None:
+        """When the reader had received an event of each source that was published after `since_ms`."""
         first: dict[str, int] = {}
-        for told in self.seen[bisect_left(self.seen, since_ms, key=lambda each: each.received_ms) :]:
-            if told.published_ms > since_ms:
-                first.setdefault(told.headers["ce_source"].rpartition("/")[2], told.received_ms)
+        for message in self.received[bisect_left(self.received, since_ms, key=lambda each: each.received_ms) :]:
+            if message.published_ms > since_ms:
+                first.setdefault(message.headers["ce_source"].rpartition("/")[2], message.received_ms)
         return max(first.values()) if first.keys() == {SEEMETRIX, QUIVIDI} else None
 
-    async def final_since(self, instant: datetime) -> dict[str, Checkpoint | None]:
-        """How far the streams are, once all of them are final up to the instant."""
+    async def checkpoints_when_final(self, instant: datetime) -> dict[str, Checkpoint | None]:
+        """The checkpoints by source, once all streams are final up to the instant."""
         checkpoints: dict[str, Checkpoint | None] = {}
 
-        async def final() -> bool:
+        async def are_final() -> bool:
             checkpoints.clear()
             for source in (SEEMETRIX, QUIVIDI):
                 for owner in await self.owners(source):
@@ -157,12 +158,13 @@ class Testbed:
                 checkpoint is not None and checkpoint.final > instant for checkpoint in checkpoints.values()
             )
 
-        await until(final, "all of it is final", within_s=MAX_WAIT_S)
+        await until(are_final, "all streams are final", within_s=MAX_WAIT_S)
         return checkpoints
 
 
 @asynccontextmanager
 async def testbed(home: Path, prefix: str, random: Random, cluster: Cluster) -> AsyncIterator[Testbed]:
+    """A testbed without replicas; its replicas are killed at the end of the block."""
     world = World(devices=DEVICES, rate=rate_at(datetime.now(UTC)), pace=FAST)
     rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=MAX_CALLS)
     faults = CountedFaults({}, seed=random.randrange(1 << 30))
@@ -173,7 +175,7 @@ async def testbed(home: Path, prefix: str, random: Random, cluster: Cluster) -> 
     ):
         found = Testbed(home, prefix, random, cluster, world, vendors, faults)
         tasks.start_soon(_follow, reader, found)
-        async with found.around:
+        async with found.resources:
             try:
                 yield found
             finally:
@@ -184,11 +186,13 @@ async def testbed(home: Path, prefix: str, random: Random, cluster: Cluster) -> 
 
 async def _follow(reader: TopicReader, found: Testbed) -> None:
     while True:
-        found.seen = await reader.poll()
+        found.received = await reader.poll()
         await anyio.sleep(0.05)
 
 
 async def until_true(condition: Callable[[], bool], what: str, within_s: float = MAX_WAIT_S) -> None:
+    """As `until`, for a condition that is a plain function, and for longer."""
+
     async def holds() -> bool:
         return condition()
 
@@ -196,11 +200,11 @@ async def until_true(condition: Callable[[], bool], what: str, within_s: float =
 
 
 def rate_at(now: datetime) -> float:
-    """What makes `RATE` visits an hour now, by day and by night."""
-    quiet = World(devices=DEVICES, rate=100.0, pace=FAST)
+    """The rate of a world that has `RATE` visits per hour at present, whatever the time of day."""
+    world = World(devices=DEVICES, rate=100.0, pace=FAST)
     minute = int(now.timestamp()) // 60
-    there = sum(len(quiet.minute(place, minute + n)) for place in DEVICES for n in range(-30, 60))
-    return RATE * len(DEVICES) * 1.5 / max(1, there) * 100.0
+    count = sum(len(world.minute(device, minute + n)) for device in DEVICES for n in range(-30, 60))
+    return RATE * len(DEVICES) * 1.5 / max(1, count) * 100.0
 
 
 def now_ms() -> int:
@@ -208,41 +212,45 @@ def now_ms() -> int:
 
 
 async def verdict(found: Testbed, fault: str, times: int) -> Row:
-    """Wait until all that happened up to now is final; end the replicas; compare with the truth."""
-    checkpoints, told = await ended(found)
-    truth = judge(found.world, found.vendors.vidicenter, found.since, checkpoints, verdict_reader(told))
-    lost = truth.missing + lacking_parts(told)
-    return Row(fault, times, len(told), lost, truth.duplicated, disordered(found, told), found.slowest_s)
+    """Stop the replicas once all records up to now are final, and compare the messages with the simulated vendors."""
+    checkpoints, messages = await stop_when_final(found)
+    result = judge(found.world, found.vendors.vidicenter, found.since, checkpoints, verdict_reader(messages))
+    lost = result.missing + lacking_parts(messages)
+    return Row(fault, times, len(messages), lost, result.duplicated, disordered(found, messages), found.slowest_s)
 
 
-async def ended(found: Testbed) -> tuple[dict[str, Checkpoint | None], list[Received]]:
-    """How far the streams are, once all that happened up to now is final; and, the replicas ended, everything.
+async def stop_when_final(found: Testbed) -> tuple[dict[str, Checkpoint | None], list[Received]]:
+    """Stop the replicas once all records up to now are final.
 
-    A fresh reader reads it, and must see what the one saw that ran all along.
+    Returns the checkpoints by source, and all messages as a new reader receives them, which must be those that the
+    continuous reader received.
     """
-    checkpoints = await found.final_since(datetime.now(UTC) + timedelta(seconds=1))
-    async with anyio.create_task_group() as ending:  # in threads: what they end with passes through this loop
+    checkpoints = await found.checkpoints_when_final(datetime.now(UTC) + timedelta(seconds=1))
+    async with anyio.create_task_group() as stopping:  # in threads: their last commits may pass through this event loop
         for replica in found.replicas:
-            ending.start_soon(anyio.to_thread.run_sync, replica.stop)
+            stopping.start_soon(anyio.to_thread.run_sync, replica.stop)
     async with reading(found.cluster.reader_address, [found.prefix + topic for topic in ALL_TOPICS]) as fresh:
-        told = await fresh.to_the_end()
-    await until_true(lambda: len(found.seen) >= len(told), "the reader that ran all along is at the end too")
-    if by_partition(found.seen) != by_partition(told):
-        raise AssertionError(f"the reader that ran all along saw something else: {len(found.seen)}, not {len(told)}")
-    return checkpoints, told
+        messages = await fresh.to_the_end()
+    await until_true(lambda: len(found.received) >= len(messages), "the continuous reader has received all messages")
+    if by_partition(found.received) != by_partition(messages):
+        raise AssertionError(
+            f"the continuous reader received {len(found.received)} other messages, not {len(messages)}"
+        )
+    return checkpoints, messages
 
 
-def by_partition(told: list[Received]) -> dict[tuple[str, int], list[str]]:
+def by_partition(messages: list[Received]) -> dict[tuple[str, int], list[str]]:
+    """The ids of the messages of each partition, in order."""
     ids = defaultdict(list)
-    for each in told:
+    for each in messages:
         ids[each.topic, each.partition].append(each.id)
     return dict(ids)
 
 
-def lacking_parts(told: list[Received]) -> int:
-    """Parts that a session says it has, and that are not there; or that are there, and it does not say so."""
+def lacking_parts(messages: list[Received]) -> int:
+    """The number of parts that are counted in a session and not published, or published and not counted."""
     expected, got = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for each in told:
+    for each in messages:
         kind = each.headers["ce_type"]
         if kind == "seemetrix.session.v1":
             expected.update({(each.id, part): each.value[count] for part, count in PARTS.items()})
@@ -251,18 +259,21 @@ def lacking_parts(told: list[Received]) -> int:
     return (expected - got).total() + (got - expected).total()
 
 
-def disordered(found: Testbed, told: list[Received]) -> int:
-    """Sessions that came after a later one of their device, though they were there when that was, and not late."""
-    if not told:
+def disordered(found: Testbed, messages: list[Received]) -> int:
+    """The number of sessions published after a later one of their device.
+
+    Sessions do not count that were uploaded late, or later than that one.
+    """
+    if not messages:
         return 0
     visits = {}
-    last_ms = max(_ms(each.value["start"]) for each in told if "start" in each.value)
+    last_ms = max(_ms(each.value["start"]) for each in messages if "start" in each.value)
     for device in found.world.devices:
         for visit in found.world.between(device, _ms_of(found.since), last_ms):
             visits[device, visit.number] = visit
     wrong = 0
     latest: dict[int, list[Any]] = defaultdict(list)
-    for each in told:
+    for each in messages:
         if each.headers["ce_type"] != "seemetrix.session.v1":
             continue
         visit = visits[each.value["device_id"], each.value["session_number"]]
@@ -273,8 +284,8 @@ def disordered(found: Testbed, told: list[Received]) -> int:
     return wrong
 
 
-def _ms(written: str) -> int:
-    return _ms_of(datetime.fromisoformat(written))
+def _ms(timestamp: str) -> int:
+    return _ms_of(datetime.fromisoformat(timestamp))
 
 
 def _ms_of(instant: datetime) -> int:
