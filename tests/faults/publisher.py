@@ -1,4 +1,4 @@
-"""The publisher as a worker uses it, through the proxy; and the truth, which is read at the broker itself."""
+"""A publisher that uses epochs as a worker does, through the proxy, and what the broker has committed of it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
@@ -24,27 +24,27 @@ from collector.telemetry.status import ProcessStatus
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.proxy import Proxy
 
-THINGS = "things"
+TOPIC = "things"
 KEYS = 4
-"""Of each batch, over the topic's three partitions."""
+"""Keys of each batch, spread over the topic's three partitions."""
 EPOCH_ERRORS = (EpochEnded, Fenced, KafkaMisconfigured, KafkaError, OSError, TimeoutError)
-"""What ends an epoch and not the process: the same as in the daemon."""
+"""Errors that end an epoch and not the process, as in the daemon."""
 
 
 class Committed(Struct, frozen=True):
-    """What a reader of committed messages sees."""
+    """What a consumer of committed messages receives."""
 
-    things: dict[bytes, list[bytes]]
+    messages: dict[bytes, list[bytes]]
     """By key, in order."""
     state: dict[int, dict[bytes, bytes]]
-    """By partition, without the records that belong to no stream."""
+    """By partition, without records that belong to no stream."""
 
 
 class Topics:
-    """Topics of the test's own, and a state partition for each of its cases."""
+    """An event topic, and a state topic with a partition for each case of a test."""
 
     def __init__(self, proxy: Proxy, broker: ProxiedBroker, prefix: str, cases: int, timeout_s: int) -> None:
-        """`timeout_s` is that of transactions: requests have a third of it, and a commit two."""
+        """`timeout_s` is the transaction timeout; the deadline of a request is a third of it, of a commit two thirds."""
         self.settings = KafkaSettings(
             bootstrap_servers=proxy.address,
             topic_prefix=prefix,
@@ -54,24 +54,25 @@ class Topics:
             transaction_timeout=timedelta(seconds=timeout_s),
         )
         self._broker = broker.address
-        self._topics = [prefix + THINGS, self.settings.state_topic]
+        self._topics = [prefix + TOPIC, self.settings.state_topic]
         self._telemetry = KafkaTelemetry(Metrics(), ProcessStatus("0", "group"))
 
-    async def ensure(self, *others: str) -> None:
+    async def create(self, *others: str) -> None:
+        """Create the topics, and others."""
         direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
-        await ensure(direct, {THINGS, *others})
-        assert await claim(direct, {THINGS, *others}, 0)
+        await ensure(direct, {TOPIC, *others})
+        assert await claim(direct, {TOPIC, *others}, 0)
 
     def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:
         return epoch(partition, self.settings, self._telemetry, lambda: True, progress=progress)
 
-    def id(self, partition: int) -> str:
-        """The transactional id, by which faults know whom they are for."""
+    def transactional_id(self, partition: int) -> str:
+        """The transactional id of a partition's epochs, to which a fault can be limited."""
         return f"{self.settings.group}-{self.settings.state_topic}-{partition}"
 
     async def committed(self) -> Committed:
-        """Up to the end as it is now, also of what is open: that is waited for."""
-        things: dict[bytes, list[bytes]] = defaultdict(list)
+        """Everything up to the present end, once all transactions that are open before it have ended."""
+        messages: dict[bytes, list[bytes]] = defaultdict(list)
         state: dict[int, dict[bytes, bytes]] = defaultdict(dict)
         async with self._reader("read_uncommitted") as reader:
             await reader._client.set_topics(self._topics)
@@ -81,14 +82,14 @@ class Topics:
         async with self._reader("read_committed") as reader:
             reader.assign(places)
             await reader.seek_to_beginning(*places)
-            while [topics for topics in places if await reader.position(topics) < ends[topics]]:
-                for topics, records in (await reader.getmany(timeout_ms=100)).items():
+            while [place for place in places if await reader.position(place) < ends[place]]:
+                for place, records in (await reader.getmany(timeout_ms=100)).items():
                     for record in records:
-                        if topics.topic != self.settings.state_topic:
-                            things[record.key].append(record.value)
+                        if place.topic != self.settings.state_topic:
+                            messages[record.key].append(record.value)
                         elif not record.key.startswith(b"#"):
-                            state[topics.partition][record.key] = record.value
-        return Committed(things, state)
+                            state[place.partition][record.key] = record.value
+        return Committed(messages, state)
 
     def _reader(self, isolation: str) -> aiokafka.AIOKafkaConsumer:
         return aiokafka.AIOKafkaConsumer(
@@ -100,25 +101,25 @@ class Topics:
 
 
 class Publisher:
-    """Publishes its batches one by one; after a broken epoch it begins anew from what is durable, as a worker does."""
+    """Publishes batches in order. After an epoch has failed, it continues from the durable state, as a worker does."""
 
     def __init__(self, topics: Topics, partition: int, batches: int = 3) -> None:
         self.topics = topics
         self.partition = partition
         self.batches = batches
         self.errors: list[Exception] = []
-        """What ended its epochs, except for the last one."""
+        """The errors that ended its epochs."""
         self.before_commit: Callable[[int], None] | None = None
-        """Called before each commit, with how many batches are known to be durable."""
+        """Called before each commit, with the number of batches that are known to be durable."""
         self.padding: dict[int, int] = {}
-        """How many bytes longer the messages of some batches are, so that they need several requests."""
+        """By how many bytes the messages of a batch are longer, so that it needs several requests."""
 
     @property
     def id(self) -> str:
-        return self.topics.id(self.partition)
+        return self.topics.transactional_id(self.partition)
 
     async def publish(self) -> None:
-        """All of it, whatever happens."""
+        """Publish all batches, in as many epochs as it takes."""
         while True:
             epoch: Epoch | None = None
             try:
@@ -129,7 +130,7 @@ class Publisher:
                 self.errors.append(error if epoch is None else epoch.over or error)
 
     async def publish_rest(self, epoch: Epoch) -> None:
-        """What is left, in this epoch."""
+        """Publish the remaining batches in this epoch."""
         done = restored(epoch)
         while done < self.batches:
             if self.before_commit is not None:
@@ -138,10 +139,11 @@ class Publisher:
             done += 1
 
     async def commit(self, epoch: Epoch, done: int) -> None:
+        """Commit the batch that follows the first `done` ones."""
         await epoch.commit(self.batch(done), {b"done": str(done + 1).encode()})
 
     def batch(self, number: int) -> list[Message]:
-        """One message to each key, or three where they are long: one key's do not fit into one batch then."""
+        """One message for each key, or three if they are long, so that those of a key exceed one producer batch."""
         return [message(key, text) for key in self.keys for text in self.texts(number)]
 
     def texts(self, number: int) -> list[str]:
@@ -152,25 +154,25 @@ class Publisher:
     def keys(self) -> list[str]:
         return [f"{self.partition}.{number}" for number in range(KEYS)]
 
-    def assert_committed(self, truth: Committed, done: Collection[int] | None = None) -> int:
-        """The first so many batches are there, each once and in order, and the state says so; how many they are.
+    def assert_committed(self, committed: Committed, done: Collection[int] | None = None) -> int:
+        """Assert that the state counts as many batches as are committed, and that each is, once and in order.
 
-        Without `done` it must be all of them.
+        `done` are the allowed numbers of batches, by default all. Returns the number.
         """
-        said = int(truth.state.get(self.partition, {}).get(b"done", b"0"))
-        assert said in ([self.batches] if done is None else done), (self.partition, said, self.errors)
+        count = int(committed.state.get(self.partition, {}).get(b"done", b"0"))
+        assert count in ([self.batches] if done is None else done), (self.partition, count, self.errors)
         for key in self.keys:
-            there = [text.decode() for text in truth.things.get(key.encode(), [])]
-            expected = [text for number in range(said) for text in self.texts(number)]
-            assert [text[:9] for text in expected] == [text[:9] for text in there], (key, self.errors)
-        return said
+            texts = [text.decode() for text in committed.messages.get(key.encode(), [])]
+            expected = [text for number in range(count) for text in self.texts(number)]
+            assert [text[:9] for text in expected] == [text[:9] for text in texts], (key, self.errors)
+        return count
 
 
 def restored(epoch: Epoch) -> int:
-    """How many batches are durable, as the epoch restored it."""
+    """The number of durable batches in the state that the epoch has restored."""
     return int(epoch.pairs.get(b"done", b"0"))
 
 
-def message(key: str, text: str, topic: str = THINGS) -> Message:
+def message(key: str, text: str, topic: str = TOPIC) -> Message:
     envelope = Envelope(topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1"))
     return Message(envelope, key.encode(), text.encode(), text[:9].encode(), b"thing", b"2026-11-01T00:00:00.000Z")

@@ -1,4 +1,4 @@
-"""A restore has a deadline on progress, and none in total; and shows how far it is."""
+"""A restore has a deadline for progress and none in total, and reports its progress."""
 
 from random import Random
 
@@ -18,15 +18,15 @@ RECORDS, MAX_RECORD_BYTES = 24, 20_000
 
 @pytest.fixture
 async def topics(proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Topics:
-    """A partition with a state that takes several answers to read."""
+    """A partition whose state takes several fetch responses to read."""
     monkeypatch.setattr(restore, "MAX_FETCH_BYTES", MAX_RECORD_BYTES)
     monkeypatch.setattr(restore, "MAX_STALL_S", 1.5)
     topics = Topics(proxy, proxied_broker, prefix, 1, 9)
-    await topics.ensure()
+    await topics.create()
     random = Random(4)
     async with topics.epoch(0) as epoch:
         for number in range(RECORDS):
-            await epoch.commit((), {f"k{number}".encode(): random.randbytes(MAX_RECORD_BYTES)})  # nothing to compress
+            await epoch.commit((), {f"k{number}".encode(): random.randbytes(MAX_RECORD_BYTES)})  # incompressible
     return topics
 
 
@@ -36,14 +36,14 @@ async def test_a_restore_that_makes_progress_may_take_longer_than_any_pause_in_i
         async with topics.epoch(0, progress=lambda done, total: seen.append((done, total))) as epoch:
             assert RECORDS == len([key for key in epoch.pairs if key.startswith(b"k")])
     assert slow.applied * 0.3 > 2 * restore.MAX_STALL_S
-    assert sorted(seen) == seen, "it only goes on"
+    assert sorted(seen) == seen, "the progress decreases"
     assert len({total for _, total in seen}) == 1
     assert len(seen) > 10
     assert all(done <= total for done, total in seen)
 
 
 async def test_a_restore_without_progress_fails(topics: Topics, proxy: Proxy) -> None:
-    with proxy.fault(Api.FETCH, Drop(RESPONSE)), pytest.raises(TimeoutError, match=r"made no progress for 1\.5 s"):
+    with proxy.fault(Api.FETCH, Drop(RESPONSE)), pytest.raises(TimeoutError, match=r"\b1\.5 s\b"):
         async with topics.epoch(0):
             pass
     async with topics.epoch(0) as epoch:
