@@ -99,7 +99,7 @@ class Fault:
 
     def __init__(self, apis: Collection[int], action: Action, times: int | None, skip: int, for_id: str | None) -> None:
         if isinstance(action, ErrorResponse) and not (apis and ERROR_RESPONSE_APIS.issuperset(apis)):
-            raise ValueError(f"the proxy has no error response for {sorted(apis) or 'all APIs'}")
+            raise ValueError(f"the proxy has no error response for {sorted(map(int, apis)) or 'all APIs'}")
         self.action = action
         self.applied = 0
         """To how many frames it was applied."""

@@ -44,7 +44,7 @@ class Topics:
     """An event topic, and a state topic with a partition for each case of a test."""
 
     def __init__(self, proxy: Proxy, broker: ProxiedBroker, prefix: str, cases: int, timeout_s: int) -> None:
-        """`timeout_s` is the transaction timeout; the deadline of a request is a third of it, of a commit two thirds."""
+        """`timeout_s` is the transaction timeout; the deadline of a request is a third of it, that of a commit 2/3."""
         self.settings = KafkaSettings(
             bootstrap_servers=proxy.address,
             topic_prefix=prefix,

@@ -134,7 +134,7 @@ async def test_a_reset_closes_its_connection_and_no_other(
     assert 1 + reached == await other.send()
 
 
-async def test_a_blackhole_drops_all_frames_on_all_connections_until_it_is_healed(
+async def test_a_blackhole_drops_the_frames_of_all_connections_until_it_is_healed(
     proxy: Proxy, connect: Connect
 ) -> None:
     client, other = await connect(), await connect()

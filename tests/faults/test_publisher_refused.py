@@ -37,7 +37,7 @@ async def test_a_topic_without_permission_is_named_and_the_batch_is_not_committe
             await epoch.commit([message("key", "text", topic) for topic in TOPICS], {b"done": b"1"})
     assert prefix + denied == refused.value.topic
     assert before == proxy.seen[Api.PRODUCE], (
-        "a message sent now could be committed by the marker of the previous transaction"
+        "the previous transaction's marker could commit a message that is sent now"
     )
     async with topics.epoch(0) as epoch:
         assert 0 == restored(epoch)
@@ -71,10 +71,10 @@ async def test_a_missing_topic_is_named(proxy: Proxy, proxied_broker: ProxiedBro
 def _deny_writes(kafka: str, topic: str) -> None:
     """Allow other operations on the topic: once a topic has ACLs, every operation that they do not allow is denied."""
     admin = AdminClient({"bootstrap.servers": kafka})
-    topics = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
+    target = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
     for operation in (AclOperation.READ, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS):
-        (created,) = admin.create_acls([AclBinding(*topics, operation, AclPermissionType.ALLOW)]).values()
+        (created,) = admin.create_acls([AclBinding(*target, operation, AclPermissionType.ALLOW)]).values()
         created.result()
-    all_of_topic = AclBindingFilter(*topics, AclOperation.ANY, AclPermissionType.ANY)
+    all_of_topic = AclBindingFilter(*target, AclOperation.ANY, AclPermissionType.ANY)
     while len(admin.describe_acls(all_of_topic).result()) < 3:  # the controller responds before the broker applies them
         pass
