@@ -80,7 +80,7 @@ def main() -> int:
     try:
         with suppress(KeyboardInterrupt):
             anyio.run(soak, options, home, out, totals)
-        is_good = all(row.is_good for row in totals.values())
+        is_good = bool(totals) and all(row.is_good for row in totals.values())
     finally:
         out.print(f"\n{table.show(list(totals.values()))}")
         if is_good and all(row.slowest_s <= TARGET_S for row in totals.values()):

@@ -51,7 +51,7 @@ SCENARIOS = (  # the longest first: they run concurrently, and the short ones fi
     Scenario("rolling restart of three", crashes.rolling_restart, 6, 60),
     Scenario("cut off from the vendors", network.cut_off_from_the_vendors, 4, 40),
     Scenario("all brokers move", moves.all_brokers_move, 1, 5),
-    Scenario("clock 2 h ahead, then correct", clocks.clock_ahead, 1, 1),
+    Scenario("clock two hours ahead", clocks.clock_ahead, 1, 1),
     Scenario("cut off from the group", network.cut_off_from_the_group, 2, 20),
     Scenario("replicas come and go", crashes.joining_and_leaving, 6, 100),
     Scenario("log target fails", log_targets.log_target_fails, 1, 10),
