@@ -87,7 +87,7 @@ class Daemon:
 
     async def _be_member(self, scope: anyio.CancelScope) -> None:
         with scope:
-            await self._membership.keep()
+            await self._membership.run()
 
     def _partitions(self, client: Http) -> Sequence[Partition]:
         """The state partitions with configured streams. All streams of an account are in the same partition."""

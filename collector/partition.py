@@ -141,8 +141,8 @@ class Partition:
                 ownership.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - no failed epoch ends the process
             cause = next(each for each in leaves(error) if isinstance(each, Exception))
-            if isinstance(cause, EpochEnded) and holding is not None and holding.over is not None:
-                cause = holding.over
+            if isinstance(cause, EpochEnded) and holding is not None and holding.failure is not None:
+                cause = holding.failure
             if not isinstance(cause, (EpochEnded, Fenced, KafkaMisconfigured, *UNAVAILABLE)):
                 self._telemetry.unexpected(self._number, error)
         finally:

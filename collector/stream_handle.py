@@ -71,8 +71,8 @@ class StreamHandle:
                 self._topic_error = error
                 raise EpochEnded from error
             except EpochEnded:
-                if epoch.over is not None and not isinstance(epoch.over, Fenced | KafkaMisconfigured):
-                    self._failures = [*self._failures[-1:], reason_of(epoch.over)]
+                if epoch.failure is not None and not isinstance(epoch.failure, Fenced | KafkaMisconfigured):
+                    self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
                 raise
             self._topic_error, self._topic_failures, self._failures = None, 0, []
 

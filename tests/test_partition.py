@@ -84,7 +84,7 @@ class Held:
 
     def assign(self, *partitions: int, member: str = "me") -> None:
         assignment = Assignment(frozenset(partitions), settled=True, member=member, confirmed_at=anyio.current_time())
-        self.membership.assigned(assignment)
+        self.membership.set_assignment(assignment)
 
 
 async def test_an_epoch_whose_streams_have_all_ended_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ async def test_after_a_fence_the_next_epoch_waits_until_a_heartbeat_confirms_the
     held = Held(monkeypatch, lambda number: Fenced("by another process") if number == 1 else None)
     held.assign(3)
     before = anyio.current_time()
-    await held.hold(lambda: held.membership.answered(before, is_confirmed=True))
+    await held.hold(lambda: held.membership.heartbeat_responded(before, is_confirmed=True))
     assert 1 == held.epochs, "it was sent before the fence"
-    await held.hold(lambda: held.membership.answered(anyio.current_time(), is_confirmed=True))
+    await held.hold(lambda: held.membership.heartbeat_responded(anyio.current_time(), is_confirmed=True))
     assert 2 == held.epochs

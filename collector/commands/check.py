@@ -14,9 +14,9 @@ from collector.commands.progress import Waiting, waiting
 from collector.config import Settings, load
 from collector.errors import KafkaMisconfigured, Park, RetryLater, Split
 from collector.kafka.connection import UNAVAILABLE
+from collector.kafka.diagnosis.brokers import diagnose
+from collector.kafka.diagnosis.probe import probe
 from collector.kafka.epoch import partition_of
-from collector.kafka.probe import probe
-from collector.kafka.reach import why_unreached
 from collector.secrets import redact
 from collector.telemetry.vendor import unreported
 from collector.vendors import VENDORS
@@ -140,5 +140,5 @@ async def _kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
     except KafkaMisconfigured as error:
         yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")
     except UNAVAILABLE:
-        refused = await why_unreached(kafka)
-        yield Finding("kafka", ok=False, text=f"{refused}: {refused.advice}")
+        cause = (await diagnose(kafka)).cause
+        yield Finding("kafka", ok=False, text=f"{cause}: {cause.advice}")

@@ -28,8 +28,8 @@ from collector.config import Given, Settings
 from collector.errors import UserError
 from collector.instants import floor_second
 from collector.kafka.connection import UNAVAILABLE
-from collector.kafka.follow import Followed, follow
-from collector.kafka.reach import why_unreached
+from collector.kafka.diagnosis.brokers import diagnose
+from collector.kafka.reader import ConsumedMessage, follow
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
 from collector.kafka.topics import admin
 from collector.model import Checkpoint
@@ -113,8 +113,8 @@ async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
             async with admin(settings):
                 pass
         except UNAVAILABLE:
-            refused = await why_unreached(settings)
-            raise UserError(f"--kafka {kafka}: {refused}") from None
+            cause = (await diagnose(settings)).cause
+            raise UserError(f"--kafka {kafka}: {cause}") from None
         yield settings
         return
     command = [sys.executable, "-m", broker.__name__]
@@ -206,7 +206,7 @@ async def _read(settings: Settings, reader: Reader, out: Console, wait: Waiting)
             await anyio.sleep(1)
 
 
-def _line(message: Followed) -> str:
+def _line(message: ConsumedMessage) -> str:
     data: dict[str, Any] = msgspec.json.decode(message.value)
     kind = message.headers["ce_type"]
     colour = {"session": "green", "viewer": "cyan", "dead_letter": "red"}.get(kind.split(".")[1], "dim")

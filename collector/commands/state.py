@@ -17,9 +17,9 @@ from collector.errors import EpochEnded, Failed, NeedsOperator, UserError
 from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
 from collector.kafka.connection import UNAVAILABLE
+from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.epoch import epoch, partition_of
 from collector.kafka.producer import Fenced
-from collector.kafka.reach import why_unreached
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
@@ -115,8 +115,8 @@ def _with_kafka(do: Callable[[Settings, Waiting], Awaitable[T]], settings: Setti
         except (NeedsOperator, Fenced) as error:
             raise Failed(f"{error}: {error.advice}" if isinstance(error, NeedsOperator) else str(error)) from error
         except UNAVAILABLE as error:
-            refused = await why_unreached(settings.kafka)
-            raise Failed(f"{refused}: {refused.advice}") from error
+            cause = (await diagnose(settings.kafka)).cause
+            raise Failed(f"{cause}: {cause.advice}") from error
 
     return anyio.run(run)
 
@@ -150,7 +150,7 @@ async def _init(settings: Settings, shown: Waiting) -> str:
 async def _show(settings: Settings, shown: Waiting) -> list[Summary]:
     kafka = settings.kafka
     async with admin(kafka) as client:
-        if not await describe(client, [kafka.state_topic]):
+        if not await describe(client, kafka, [kafka.state_topic]):
             raise Failed(f"there is no topic {kafka.state_topic}: it is created when the collector first runs")
     pairs = by_stream(await _snapshot(settings, shown, *range(kafka.state_partitions)))
     found = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))

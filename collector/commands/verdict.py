@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from collector.instants import format_ms, to_ms
-from collector.kafka.follow import Followed
+from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import Visit, World
@@ -26,7 +26,7 @@ class Reader(Struct):
     quiet: int = 0
     """How many looks in a row found nothing."""
 
-    def note(self, message: Followed) -> None:
+    def note(self, message: ConsumedMessage) -> None:
         source, data = message.headers["ce_source"].rpartition("/")[2], msgspec.json.decode(message.value)
         self.ids[message.headers["ce_id"]] += 1
         if "record_id" in data:

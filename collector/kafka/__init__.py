@@ -1,1 +1,1 @@
-"""Where it goes: knows bytes, topics and partitions; no stream, no ledger. The only folder with aiokafka."""
+"""The output: bytes in topics and partitions, without streams or ledgers. The only package that imports aiokafka."""

@@ -1,20 +1,17 @@
-"""Whether Kafka is there: looked into as soon as anything fails, and explained as `check` explains it."""
+"""Whether Kafka can be used: checked as soon as anything fails, and reported with the cause that `check` reports."""
 
 import anyio
 
-from collector.errors import KafkaMisconfigured
-from collector.kafka.connection import options
-from collector.kafka.reach import unreachable
-from collector.kafka.refusal import refusal
+from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
 RETRY_S = 2.0
-"""Between two attempts while Kafka is away: its return is noticed as soon as producers notice it."""
+"""Between two checks while Kafka is unavailable: its return is noticed as soon as the producers notice it."""
 
 
 class Availability:
-    """One task looks, for all that fail: a hundred failing streams make one attempt, and one line in the log."""
+    """One task checks on behalf of all that fail: a hundred failing streams cause one diagnosis, and one log line."""
 
     def __init__(self, settings: KafkaSettings, telemetry: KafkaTelemetry) -> None:
         self._settings = settings
@@ -22,30 +19,33 @@ class Availability:
         self._suspected = anyio.Event()
 
     def suspect(self) -> None:
-        """Something failed that may come of Kafka being away."""
+        """Request a check: something failed, and an unavailable Kafka may be why."""
         self._suspected.set()
 
     async def watch(self) -> None:
-        """Report when Kafka is away, and when it is back; never returns."""
+        """Report when Kafka becomes unavailable, and when it is available again; never returns."""
         while True:
             await self._suspected.wait()
             self._suspected = anyio.Event()
-            while not await self._answers():  # noqa: ASYNC110 - brokers announce nothing
+            while not await self._is_available():  # noqa: ASYNC110 - brokers announce nothing
                 await anyio.sleep(RETRY_S)
             self._telemetry.answers()
             await anyio.sleep(RETRY_S)
 
-    async def _answers(self) -> bool:
+    async def _is_available(self) -> bool:
+        """Whether at least one broker can be used, and none refuses the collector; report it if not.
+
+        Without some of the brokers, the rest of the cluster continues. A diagnosis that fails counts as available.
+        """
         try:
-            denied = await refusal(self._settings, options(self._settings))
-            away = None if denied else await unreachable(self._settings)
-        except KafkaMisconfigured as unusable:  # a password or a certificate cannot be read
-            denied, away = unusable, None
-        except Exception as error:  # noqa: BLE001 - what cannot be found out is no news
+            found = await diagnose(self._settings)
+        except Exception as error:  # noqa: BLE001 - the daemon never ends because of Kafka
             self._telemetry.unexpected(None, error)
-            denied = away = None
-        if denied is not None:
-            self._telemetry.denied(str(denied), denied.advice)
-        elif away is not None:
-            self._telemetry.unavailable(str(away), away.advice)
-        return denied is None and away is None
+            return True
+        if found.refused is not None:
+            self._telemetry.denied(str(found.refused), found.refused.advice)
+            return False
+        if found.unreachable is not None and not found.reachable:
+            self._telemetry.unavailable(str(found.unreachable), found.unreachable.advice)
+            return False
+        return True

@@ -1,4 +1,4 @@
-"""Who may write the headers of the state topic: the first deployment that finds nothing, or an operator."""
+"""Who writes the headers of the state topic: the first deployment that finds all topics empty, or an operator."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from collector.kafka.header import BARRIER, HEADER, TRUNCATED, HeaderMissing, new_header
 from collector.kafka.producer import Producer, opened
-from collector.kafka.restore import reported_ends, search
+from collector.kafka.reader import reported_ends
+from collector.kafka.restore import search
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.transaction import transact
 
@@ -19,19 +20,20 @@ _CLAIM = b"#claim"
 async def claim(settings: KafkaSettings, event_topics: Iterable[str], partition: int) -> bool:
     """Write the headers of all partitions in one transaction, if the state topic and the event topics are empty.
 
-    Returns whether the partition has its header now, by this call or another one; if not, it was lost. Raises Fenced
-    when another replica claims the topic at the same time; Refused, KafkaError, OSError or TimeoutError.
+    Returns whether the partition has its header, by this call or by another process; if not, its state is lost. Raises
+    Fenced when another process writes headers at the same time; KafkaMisconfigured, KafkaError, OSError or
+    TimeoutError.
     """
-    # Looked at twice: at first without writing anything, since this is repeated as long as a header is missing.
-    if await search(settings, await _reported(settings), _is_state):
-        again = await _reported(settings)  # another replica may have claimed it since
-        return await search(settings, {partition: again[partition]}, _is_header)
+    # Everything is checked twice. The first time writes nothing, since this is repeated as long as a header is missing.
+    if await search(settings, await _reported_last(settings), _is_state):
+        now = await _reported_last(settings)  # another process may have claimed the topic since
+        return await search(settings, {partition: now[partition]}, _is_header)
     if await _were_published(settings, event_topics):
         return False
     async with opened(settings, _transactional_id(settings)) as producer:
-        ends = await _write(producer, settings, _barriers(settings))
-        if await search(settings, ends, _is_state):
-            return await search(settings, {partition: ends[partition]}, _is_header)
+        last = await _write(producer, settings, _barriers(settings))
+        if await search(settings, last, _is_state):
+            return await search(settings, {partition: last[partition]}, _is_header)
         if await _were_published(settings, event_topics):
             return False
         await _write_headers(producer, settings, range(settings.state_partitions))
@@ -39,15 +41,16 @@ async def claim(settings: KafkaSettings, event_topics: Iterable[str], partition:
 
 
 async def verify_claimed(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
-    """Check, as the brokers report it, that every state partition has its header, or that nothing was ever published.
+    """Verify, as the brokers report it, that every state partition has its header, or that nothing was ever published.
 
-    Reads a partition no further than to its header. Raises HeaderMissing, KafkaError, OSError or TimeoutError.
+    Reads each partition no further than to its header. Raises HeaderMissing; KafkaMisconfigured, KafkaError, OSError or
+    TimeoutError.
     """
-    reported = await _reported(settings)
-    for partition, end in reported.items():
-        if await search(settings, {partition: end}, _is_header):
+    last = await _reported_last(settings)
+    for partition, offset in last.items():
+        if await search(settings, {partition: offset}, _is_header):
             continue
-        if await search(settings, reported, _is_state) or await _were_published(settings, event_topics):
+        if await search(settings, last, _is_state) or await _were_published(settings, event_topics):
             raise HeaderMissing(settings.state_topic, partition)
         return
 
@@ -56,35 +59,36 @@ class Accepted(Struct, frozen=True):
     """The state partitions whose loss an operator accepted."""
 
     empty: Sequence[int]
-    """They had no header: their streams begin anew."""
+    """They had no header: their streams start again from the beginning."""
     truncated: Sequence[int]
-    """They lost their newest records: their streams go on from what is left."""
+    """They lost their newest records: their streams continue from what is left."""
 
 
 async def accept(settings: KafkaSettings) -> Accepted:
-    """Write the headers that are missing and remove the marks of truncation, all in one transaction.
+    """Write the headers that are missing and remove the marks of truncation, in one transaction.
 
-    This is the operator's word that state is lost. Returns the partitions of which that was so. Raises as `claim` does.
+    An operator calls this, and thereby accepts that state is lost. Returns the partitions that had lost state. Raises
+    as `claim` does.
     """
     async with opened(settings, _transactional_id(settings)) as producer:
-        ends = await _write(producer, settings, _barriers(settings))
+        last = await _write(producer, settings, _barriers(settings))
         empty, truncated = set(range(settings.state_partitions)), set[int]()
 
-        def look(partition: int, record: ConsumerRecord) -> bool:
+        def note(partition: int, record: ConsumerRecord) -> bool:
             if record.key == HEADER:
                 empty.discard(partition)
             elif record.key == TRUNCATED:
                 (truncated.discard if record.value is None else truncated.add)(partition)
             return False
 
-        await search(settings, ends, look)
-        if refused := empty | truncated:
-            await _write_headers(producer, settings, sorted(refused))
+        await search(settings, last, note)
+        if lost := empty | truncated:
+            await _write_headers(producer, settings, sorted(lost))
     return Accepted(sorted(empty), sorted(truncated - empty))
 
 
 def _transactional_id(settings: KafkaSettings) -> str:
-    """The id for writing headers: of two processes that write them at a time, one fences the other."""
+    """The id for writing headers: of two processes that write them at the same time, one fences the other."""
     return f"{settings.group}-{settings.state_topic}-claim"
 
 
@@ -93,7 +97,7 @@ def _barriers(settings: KafkaSettings) -> Mapping[int, Mapping[bytes, bytes]]:
 
 
 async def _were_published(settings: KafkaSettings, event_topics: Iterable[str]) -> bool:
-    """Whether anything was ever appended to an event topic, also if it has expired since."""
+    """Whether anything was ever appended to an event topic, even if it has expired since."""
     for name in sorted(event_topics):
         if any((await reported_ends(settings, settings.topic_prefix + name)).values()):
             return True
@@ -108,15 +112,15 @@ async def _write_headers(producer: Producer, settings: KafkaSettings, partitions
 async def _write(
     producer: Producer, settings: KafkaSettings, records: Mapping[int, Mapping[bytes, bytes | None]]
 ) -> Mapping[int, int]:
-    """Commit records of the state topic, by partition; a signal that ends the process waits for the outcome."""
-    landed: Mapping[int, int] = {}
+    """Commit records of the state topic by partition; return the offset of the last one in each. Not cancellable."""
+    last: Mapping[int, int] = {}
     with anyio.CancelScope(shield=True):
-        landed = await transact(producer, settings, (), records, {})
-    return landed  # noqa: RET504 - the scope may swallow, for all that mypy knows
+        last = await transact(producer, settings, (), records, {})
+    return last  # noqa: RET504 - for mypy, a scope may suppress an exception
 
 
-async def _reported(settings: KafkaSettings) -> Mapping[int, int]:
-    """The last offset of each state partition, as the brokers report it; -1 where there is none."""
+async def _reported_last(settings: KafkaSettings) -> Mapping[int, int]:
+    """The last offset of each state partition, as the brokers report it; -1 for an empty one."""
     ends = await reported_ends(settings, settings.state_topic)
     return {number: end - 1 for number, end in ends.items()}
 

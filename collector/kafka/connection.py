@@ -1,4 +1,4 @@
-"""How every client of this process reaches the brokers."""
+"""How every client of this process connects to the brokers, and how it is started and closed."""
 
 import asyncio
 import ssl
@@ -10,43 +10,39 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from aiokafka.errors import KafkaError
 
-from collector.errors import KafkaMisconfigured, UserError
-from collector.kafka.refusal import refusal
+from collector.errors import UserError
+from collector.kafka import causes
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
 T = TypeVar("T")
 
 CLOSE_S = 5.0
-"""How long a client may take to close before it is left to the collector of garbage."""
+"""How long a client may take to close before it is left behind, to be garbage-collected."""
 UNAVAILABLE = (KafkaError, OSError, TimeoutError)
-"""What the clients raise while the brokers do not answer."""
+"""What the clients raise while the brokers cannot be used, for whatever reason: `diagnose` finds it."""
 
 
-class Stoppable(Protocol):
-    """Any of aiokafka's that is stopped."""
+class Client(Protocol):
+    """A producer or a consumer of aiokafka."""
+
+    async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
 
 def reason_of(error: BaseException) -> str:
-    """The error as a part of a sentence for an operator; a client's own text is a repr of its insides."""
+    """The error as a part of a sentence for an operator: the text of a KafkaError is a repr of internals."""
     if isinstance(error, KafkaError):
         return f"Kafka's client reports {type(error).__name__}"
     if text := str(error):
         return text
-    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-
-
-class Client(Protocol):
-    """Any of aiokafka's."""
-
-    async def start(self) -> None: ...
+    return "no response in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 def options(settings: KafkaSettings) -> dict[str, Any]:
-    """Arguments that aiokafka's clients have in common. Raises Refused for files or secrets that are not there.
+    """The arguments that aiokafka's clients have in common. Raises KafkaMisconfigured for unusable files or secrets.
 
-    They are read now, and a client keeps to what it was given: whoever lives long looks at `credentials` too.
+    The files and secrets are read now, and a client keeps them: a client that lives long compares `credentials`.
     """
     common: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
@@ -67,40 +63,35 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def credentials(settings: KafkaSettings) -> bytes:
-    """A digest of the password and of the certificates as they are now: another one when any of them has changed."""
-    found = blake2b(digest_size=16)
+    """A digest of the password and the certificates as they are now; another one when any of them has changed."""
+    digest = blake2b(digest_size=16)
     if settings.sasl:
-        found.update((settings.sasl.password.peek() or "").encode())
+        digest.update((settings.sasl.password.peek() or "").encode())
     for file in (settings.tls.ca_file, settings.tls.cert_file, settings.tls.key_file) if settings.tls else ():
-        found.update(b"\0" + (_content(file) if file else b""))
-    return found.digest()
+        digest.update(b"\0" + (_content(file) if file else b""))
+    return digest.digest()
 
 
-async def start(client: Client, settings: KafkaSettings, within_s: float) -> None:
-    """Start a client. Raises Refused when the brokers are there and do not let us in; else what the client raises."""
-    try:
-        with anyio.fail_after(within_s):
-            await client.start()
-    except UNAVAILABLE as error:
-        # Without credentials there is nothing that a broker that let us in once could refuse later.
-        refused = await refusal(settings, options(settings)) if settings.is_guarded else None
-        raise refused or error from error
+async def start_client(client: Client, timeout_s: float) -> None:
+    """Start a client. Raises TimeoutError after `timeout_s`, or what the client raises: mostly one of UNAVAILABLE."""
+    with anyio.fail_after(timeout_s):
+        await client.start()
 
 
-async def stop(client: Stoppable, within_s: float = CLOSE_S) -> bool:
-    """Stop a client, whether this task is cancelled or not; return whether it stopped in time, or is left behind.
+async def stop_client(client: Client, timeout_s: float = CLOSE_S) -> bool:
+    """Stop a client, also when this task is cancelled; return whether it stopped in time, or is left behind.
 
-    In a task of its own: aiokafka cancels its own tasks and awaits them, and lets their CancelledError out when one was
-    waiting to fetch again. That would end the task group of the caller without a word.
+    The client stops in a task of its own. aiokafka cancels its own tasks and awaits them, and does not catch their
+    CancelledError when one was waiting to fetch again; in the caller's task it would end the caller's task group.
     """
     stopping = asyncio.ensure_future(client.stop())
-    with anyio.move_on_after(within_s, shield=True):
+    with anyio.move_on_after(timeout_s, shield=True):
         await asyncio.wait([stopping])
     if not stopping.done():
         stopping.cancel()
         return False
     if not stopping.cancelled():
-        stopping.exception()  # retrieved: what failed while it closed is over
+        stopping.exception()  # retrieved, or the event loop would log it; a failure to close is of no consequence
     return True
 
 
@@ -108,29 +99,24 @@ def _password(sasl: Sasl) -> str:
     try:
         return sasl.password.reveal()
     except UserError as error:
-        raise KafkaMisconfigured(f"no Kafka password: {error}", advice="provide kafka.sasl.password") from error
+        raise causes.password_unreadable(error) from error
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    context = _loaded("ca_file", tls.ca_file, lambda: ssl.create_default_context(cafile=tls.ca_file))
+    context = _load("ca_file", tls.ca_file, lambda: ssl.create_default_context(cafile=tls.ca_file))
     if tls.cert_file and tls.key_file:
-        own = tls.cert_file, tls.key_file
-        _loaded("cert_file", tls.cert_file, tls.cert_file.read_bytes)  # which of the two it is, is not said below
-        # Without a password given, one is asked for on the terminal.
-        _loaded("key_file", tls.key_file, lambda: context.load_cert_chain(*own, password=lambda: ""))
+        pair = tls.cert_file, tls.key_file
+        _load("cert_file", tls.cert_file, tls.cert_file.read_bytes)  # load_cert_chain does not name the missing file
+        # Without a callback for the password, OpenSSL would ask for one at the terminal.
+        _load("key_file", tls.key_file, lambda: context.load_cert_chain(*pair, password=lambda: ""))
     return context
 
 
-def _loaded(key: str, file: Path | None, load: Callable[[], T]) -> T:
+def _load(key: str, file: Path | None, load: Callable[[], T]) -> T:
     try:
         return load()
-    except ssl.SSLError as error:
-        reason = (error.reason or "no PEM").replace("_", " ").lower()
-        advice = "expected PEM; a key without a password, that belongs to cert_file"
-        raise KafkaMisconfigured(f"kafka.tls.{key} {file} cannot be used: {reason}", advice=advice) from error
     except OSError as error:
-        advice = "put it there, where the collector may read it"
-        raise KafkaMisconfigured(f"kafka.tls.{key} {file} cannot be read: {error.strerror}", advice=advice) from error
+        raise causes.tls_file(key, file, error) from error
 
 
 def _content(file: Path) -> bytes:

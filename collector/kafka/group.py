@@ -1,4 +1,4 @@
-"""Which state partitions are ours: a consumer group on the state topic, joined for the assignment alone."""
+"""Which state partitions this process owns: a consumer group on the state topic, used only for the assignment."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,27 +10,25 @@ from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka.connection import UNAVAILABLE, credentials, options, reason_of, start, stop
-from collector.kafka.header import topic_missing
+from collector.kafka import causes
+from collector.kafka.connection import UNAVAILABLE, credentials, options, reason_of, start_client, stop_client
+from collector.kafka.header import state_topic_missing
 from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
-from collector.kafka.refusal import refusal
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
 REJOIN_S = 1.0
 """Between a consumer that failed and the next one."""
-ASK_EVERY_S = 5.0
-"""While the coordinator does not answer, how often the brokers are asked why they do not let us in."""
 HEARTBEATS = 5
-"""In a session: one that is lost, or late, costs nothing."""
+"""In a session: a heartbeat that is lost or late does not end it."""
 MAX_SILENT_HEARTBEATS = 2
-"""After which the coordinator counts as away: it moves to another broker within less."""
+"""Heartbeats without a response after which the coordinator counts as away. It moves to another broker in less time."""
 METADATA_S = 30.0
-"""After which it is looked again which partitions the state topic has; aiokafka's five minutes are for a busy group."""
+"""How often the partitions of the state topic are read. aiokafka's five minutes are for groups that read data."""
 MISSING_S = 2.0
-"""How long the state topic must be unknown before it counts as missing: brokers learn of topics one after the other."""
+"""How long the state topic must be unknown before it counts as missing: brokers learn of a topic at different times."""
 MAX_SILENT_SESSIONS = 2
-"""After which a new consumer begins at the configured addresses: all brokers may have moved to others."""
+"""Sessions without a response, until a new consumer starts at the configured servers: all brokers may have moved."""
 
 
 class Assignment(Struct, frozen=True):
@@ -38,28 +36,27 @@ class Assignment(Struct, frozen=True):
 
     partitions: frozenset[int] = frozenset()
     settled: bool = False
-    """False while a rebalance has revoked it: no epoch may begin, and none ends."""
+    """False while a rebalance has revoked it: no epoch may start, and none has to end."""
     member: str = ""
-    """The member to which it was assigned. Under another one, others may have owned the partitions in between."""
+    """The member to which it was assigned. Under another one, other processes may have owned the partitions since."""
     confirmed_at: float = 0.0
-    """Time of the loop at which it was received, or at which the last heartbeat that confirmed it was sent."""
+    """Time of the event loop at which it was received, or at which the last heartbeat that confirmed it was sent."""
 
 
 class Membership:
-    """This process's place in the group."""
+    """The membership of this process in the group."""
 
     def __init__(self, settings: KafkaSettings, telemetry: KafkaTelemetry, suspect: Callable[[], None]) -> None:
+        """`suspect` is called when the brokers may be unavailable."""
         self._settings = settings
         self._telemetry = telemetry
         self._suspect = suspect
         self._assignment = Assignment()
         self._changed = anyio.Event()
-        self._answered_at = 0.0
-        """Time of the loop at which the coordinator last answered, or a consumer began."""
+        self._responded_at = 0.0
+        """Time of the event loop at which the coordinator last responded, or a consumer started."""
         self._missing_since: float | None = None
-        """Time of the loop since which no partition is assigned, and the state topic is unknown."""
-        self._away: tuple[float, str] | None = None
-        """Since the coordinator does not answer: when to ask why again, and what was the reason last."""
+        """Time of the event loop since which no partition is assigned and the state topic is unknown."""
 
     @property
     def assignment(self) -> Assignment:
@@ -67,84 +64,96 @@ class Membership:
         return self._assignment
 
     async def until(self, condition: Callable[[Assignment], bool]) -> None:
-        """Return when the condition holds of the assignment."""
+        """Return as soon as the condition holds for the assignment."""
         while not condition(self._assignment):
             await self._changed.wait()
 
-    def assigned(self, assignment: Assignment) -> None:
-        """Take note, and wake all who wait for it."""
+    def set_assignment(self, assignment: Assignment) -> None:
+        """Replace the assignment, and wake all that wait for a change."""
         self._assignment = assignment
         self._changed.set()
         self._changed = anyio.Event()
 
-    def answered(self, sent_at: float, *, is_confirmed: bool) -> None:
-        """Take note that the coordinator answered a heartbeat, and whether we are the member that we believe to be."""
-        self._answered_at = anyio.current_time()
+    def heartbeat_responded(self, sent_at: float, *, is_confirmed: bool) -> None:
+        """The coordinator responded to a heartbeat, and confirmed this process as a member or did not."""
+        self._responded_at = anyio.current_time()
         if is_confirmed and self._assignment.settled:
-            self.assigned(structs.replace(self._assignment, confirmed_at=sent_at))
+            self.set_assignment(structs.replace(self._assignment, confirmed_at=sent_at))
 
-    async def keep(self) -> None:
-        """Be a member; never returns. Any unexpected error means a new consumer: the old one would never heal."""
+    async def run(self) -> None:
+        """Be a member; never returns. After any error a new consumer joins: the old one may never recover."""
         while True:
             reason, advice = "", None
             try:
-                reason = await self._as_consumer()
+                reason = await self._run_consumer()
             except KafkaMisconfigured as error:
                 reason, advice = str(error), error.advice
             except InvalidSessionTimeoutError:
-                refused = outside_the_brokers_limits(self._settings)
-                reason, advice = str(refused), refused.advice
-            except Exception as error:  # noqa: BLE001 - whatever the client raises, the next consumer begins anew
+                cause = causes.session_timeout(self._settings)
+                reason, advice = str(cause), cause.advice
+            except Exception as error:  # noqa: BLE001 - whatever the client raises, the next consumer starts afresh
                 if not isinstance(error, UNAVAILABLE):
                     self._telemetry.unexpected(None, error)
                 self._suspect()
                 reason = reason_of(error)
-            self.assigned(structs.replace(self._assignment, settled=False))
+            self.set_assignment(structs.replace(self._assignment, settled=False))
             self._telemetry.left_group(reason, advice)
             await anyio.sleep(REJOIN_S)
 
-    async def _as_consumer(self) -> str:
-        """Be a member, and return why a new consumer is needed."""
-        began_with = credentials(self._settings)
+    async def _run_consumer(self) -> str:
+        """Be a member with one consumer, and return why a new one is needed.
+
+        Raises KafkaMisconfigured, InvalidSessionTimeoutError, or what the client raises.
+        """
+        used_credentials = credentials(self._settings)
         session_s = self._settings.session_timeout.total_seconds()
-        heartbeat_s = max(0.1, session_s / HEARTBEATS)
-        consumer = aiokafka.AIOKafkaConsumer(
+        consumer = self._consumer()
+        try:
+            await start_client(consumer, self._settings.request_timeout_s * 2)
+            self._responded_at = anyio.current_time()
+            watch_heartbeats(consumer, anyio.current_time, self.heartbeat_responded)
+            consumer.subscribe([self._settings.state_topic], listener=_Listener(self, consumer, self._telemetry))
+            while (silent_s := anyio.current_time() - self._responded_at) < MAX_SILENT_SESSIONS * session_s:
+                # A member must poll even when it owns nothing, or it never rejoins. What is assigned is paused.
+                await consumer.getmany(timeout_ms=200)
+                self._check_topic(consumer)
+                is_known, is_silent = (
+                    is_coordinator_known(consumer),
+                    silent_s > MAX_SILENT_HEARTBEATS * self._heartbeat_s,
+                )
+                if is_silent or not is_known:
+                    self._suspect()
+                if is_known:
+                    self._telemetry.coordinator_known()
+                elif credentials(self._settings) != used_credentials:  # the brokers may refuse the ones in use
+                    return "the password or the certificates have changed"
+                elif is_silent:
+                    self._telemetry.coordinator_away("")
+                await anyio.sleep(0.2)
+            return f"the group's coordinator has not responded for {silent_s:.0f} s"
+        finally:
+            await stop_client(consumer)  # leaves the group, so that other replicas take over at once
+
+    @property
+    def _heartbeat_s(self) -> float:
+        return max(0.1, self._settings.session_timeout.total_seconds() / HEARTBEATS)
+
+    def _consumer(self) -> aiokafka.AIOKafkaConsumer:
+        session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
+        return aiokafka.AIOKafkaConsumer(
             **options(self._settings),
             group_id=self._settings.group,
             partition_assignment_strategy=(StickyPartitionAssignor,),
-            session_timeout_ms=int(session_s * 1000),
-            heartbeat_interval_ms=int(heartbeat_s * 1000),
-            rebalance_timeout_ms=int(session_s * 1000),
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=int(self._heartbeat_s * 1000),
+            rebalance_timeout_ms=session_ms,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             metadata_max_age_ms=int(METADATA_S * 1000),
         )
-        try:
-            await start(consumer, self._settings, self._settings.request_timeout_s * 2)
-            self._answered_at = anyio.current_time()
-            watch_heartbeats(consumer, anyio.current_time, self.answered)
-            consumer.subscribe([self._settings.state_topic], listener=_Listener(self, consumer, self._telemetry))
-            while (silent_s := anyio.current_time() - self._answered_at) < MAX_SILENT_SESSIONS * session_s:
-                # A member that owns nothing must still poll, or it never rejoins. What is assigned is paused.
-                await consumer.getmany(timeout_ms=200)
-                self._look_for_topic(consumer)
-                is_known, is_silent = is_coordinator_known(consumer), silent_s > MAX_SILENT_HEARTBEATS * heartbeat_s
-                if is_silent or not is_known:
-                    self._suspect()
-                if is_known:
-                    self._away = None
-                    self._telemetry.coordinator_known()
-                elif credentials(self._settings) != began_with:  # with which the old one would be refused each time
-                    return "the password or the certificates have changed"
-                elif is_silent:
-                    self._telemetry.coordinator_away(await self._why_away())
-                await anyio.sleep(0.2)
-            return f"the group's coordinator has not answered for {silent_s:.0f} s"
-        finally:
-            await stop(consumer)  # leaves the group, so that others take over at once
 
-    def _look_for_topic(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Report a missing state topic: nothing is assigned to anybody then, which looks like being on standby."""
+    def _check_topic(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Report a missing state topic: without it no partition is assigned, as on a replica that is on standby."""
         now, topic = anyio.current_time(), self._settings.state_topic
         if not self._assignment.settled:
             return
@@ -155,21 +164,12 @@ class Membership:
             return
         self._missing_since = self._missing_since or now
         if now - self._missing_since > MISSING_S:
-            missing = topic_missing(topic)
+            missing = state_topic_missing(topic)
             self._telemetry.refused(str(missing), missing.advice)
-
-    async def _why_away(self) -> str:
-        """What an operator must change before the brokers let us in again, as far as is known."""
-        ask_at, why = self._away or (anyio.current_time() + ASK_EVERY_S, "")
-        if self._settings.is_guarded and anyio.current_time() >= ask_at:
-            refused = await refusal(self._settings, options(self._settings))
-            ask_at, why = anyio.current_time() + ASK_EVERY_S, f"{refused}; {refused.advice}" if refused else ""
-        self._away = ask_at, why
-        return why
 
 
 class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
-    """Only notes what happens: heartbeats wait for a callback, and a slow one gets the member evicted."""
+    """Only stores the assignment: heartbeats wait for these callbacks, and the group removes a member that is slow."""
 
     def __init__(self, membership: Membership, consumer: aiokafka.AIOKafkaConsumer, telemetry: KafkaTelemetry) -> None:
         self._membership = membership
@@ -177,26 +177,14 @@ class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         self._telemetry = telemetry
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        del revoked  # eager: it is everything, from everybody, for a moment
-        self._membership.assigned(structs.replace(self._membership.assignment, settled=False))
+        del revoked  # the eager protocol revokes all partitions of all members during a rebalance
+        self._membership.set_assignment(structs.replace(self._membership.assignment, settled=False))
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._consumer.pause(*assigned)
-        partitions = frozenset(place.partition for place in assigned)
+        partitions = frozenset(each.partition for each in assigned)
         self._telemetry.assigned(partitions)
         now = anyio.current_time()
-        self._membership.assigned(Assignment(partitions, True, member_id(self._consumer), now))  # noqa: FBT003 - settled
-        self._membership.answered(now, is_confirmed=True)
-
-
-def outside_the_brokers_limits(
-    settings: KafkaSettings, limits_s: tuple[float, float] | None = None
-) -> KafkaMisconfigured:
-    """The error of a session timeout that the brokers do not allow; their limits in seconds, where they are known."""
-    own_s = settings.session_timeout.total_seconds()
-    allowed = "what" if limits_s is None else f"the {limits_s[0]:g} to {limits_s[1]:g} s that"
-    return KafkaMisconfigured(
-        f"kafka.session_timeout = {own_s:g} s is not within {allowed} the brokers allow "
-        "(group.min.session.timeout.ms, group.max.session.timeout.ms)",
-        advice="change kafka.session_timeout, or the brokers' limits",
-    )
+        member = member_id(self._consumer)
+        self._membership.set_assignment(Assignment(partitions, settled=True, member=member, confirmed_at=now))
+        self._membership.heartbeat_responded(now, is_confirmed=True)

@@ -1,92 +1,55 @@
-"""The transactional producer: what the promise needs of aiokafka's, how it is opened and how it is closed."""
+"""The transactional producer: how it is opened, closed, and how its errors are translated."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiokafka
 import anyio
-from aiokafka.codec import lz4_encode
 from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidTransactionTimeout,
     ProducerFenced,
     TransactionalIdAuthorizationFailed,
 )
-from aiokafka.structs import TopicPartition
 
-from collector.errors import KafkaMisconfigured
-from collector.kafka.connection import CLOSE_S, options, start, stop
+from collector.kafka import causes
+from collector.kafka.connection import CLOSE_S, options, start_client, stop_client
+from collector.kafka.hooks import TransactionHook, cancel_sender, set_lz4_level
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
-"""Of a prebuilt batch: prebuilt batches are not split, so one must fit into the topic's max.message.bytes (1 MiB)."""
+"""Of a prebuilt batch. Prebuilt batches are not split, so each must fit into the topic's max.message.bytes (1 MiB)."""
 LZ4_LEVEL = 1
-"""aiokafka's is 9: a third of all the time that a backfill takes, for a fifth less on the wire."""
-lz4_encode.__defaults__ = (LZ4_LEVEL,)  # there is no public way to set it; librdkafka's is the same
+"""As in librdkafka. At aiokafka's level of 9, compression takes a third of a backfill's time and saves a fifth of the
+bytes."""
+set_lz4_level(LZ4_LEVEL)
 _DROP_S = 1.0
 """How long a producer that did not stop may take to close its connections."""
 
 
 class Fenced(Exception):  # noqa: N818 - named by what happened
-    """Another process has taken the transactional id over: nothing of this producer can be committed any more."""
+    """Another process uses the transactional id now: nothing of this producer can be committed any more."""
 
 
 class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
-    """Two things that the promise needs and aiokafka has no public way for."""
+    """A producer that controls how its transactions are registered and ended, and keeps why the last one failed."""
 
-    ends_sent = 0
-    """How often the end of the transaction was requested.
-
-    When no answer comes, aiokafka requests it again by itself, over another connection. The first request may still be
-    on its way, and would end whichever transaction it finds open, half-way: it names the same producer and epoch.
-    """
+    transactions: TransactionHook
+    """Available once the producer is started."""
     failure: Exception | None = None
     """Why the last transaction did not commit, translated; None while each one did."""
 
     async def start(self) -> None:
         await super().start()
-        sender, add, end = self._sender, self._sender._do_add_partitions_to_txn, self._sender._do_txn_commit  # noqa: SLF001
-        self._answered = asyncio.Event()
-
-        async def answered(partitions: object) -> object:
-            try:
-                return await add(partitions)
-            finally:
-                self._answered.set()
-
-        async def counted(result: object) -> object:
-            self.ends_sent += 1
-            return await end(result)
-
-        sender._do_add_partitions_to_txn = answered  # noqa: SLF001
-        sender._do_txn_commit = counted  # noqa: SLF001
-
-    async def add_to_transaction(self, places: Iterable[tuple[str, int]]) -> None:
-        """Register every partition of the transaction with the coordinator, before anything is sent to one.
-
-        aiokafka does so by itself as batches come, but sends them also when the coordinator has refused: a batch that
-        reaches a partition ahead of the previous transaction's marker is then committed by that one. Raises
-        TopicAuthorizationFailedError, whose argument is the topics.
-        """
-        manager = self._txn_manager
-        ended = manager.wait_for_transaction_end()
-        for place in places:
-            manager.maybe_add_partition_to_txn(TopicPartition(*place))
-        while manager.partitions_to_add() and not ended.done():
-            self._answered.clear()
-            answered = asyncio.ensure_future(self._answered.wait())
-            await asyncio.wait((answered, ended), return_when=asyncio.FIRST_COMPLETED)
-            answered.cancel()
-        if ended.done():
-            ended.result()
+        self.transactions = TransactionHook(self)
 
 
 @asynccontextmanager
 async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterator[Producer]:
-    """A producer that has fenced every earlier one of its id and ended what that left open; closed at the end.
+    """A producer that has fenced every earlier one of its id and aborted their open transaction; closed at the end.
 
-    Raises Fenced, Refused, KafkaError, OSError or TimeoutError when it cannot be opened.
+    Raises KafkaMisconfigured for what an operator must change; Fenced, KafkaError, OSError or TimeoutError when it
+    cannot be opened, and may be later.
     """
     producer = Producer(
         **options(settings),
@@ -97,7 +60,7 @@ async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterato
     )
     try:
         try:
-            await start(producer, settings, settings.commit_deadline_s)
+            await start_client(producer, settings.commit_deadline_s)
         except Exception as error:
             raise translated(error, settings) from error
         yield producer
@@ -107,54 +70,34 @@ async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterato
 
 
 async def _close(producer: Producer) -> None:
-    """Abort what is open, since stop() does not and readers would stall; then close, or leave it behind.
+    """Abort the open transaction, since stop() does not and consumers would stall; then close, within CLOSE_S.
 
-    Soon, since the next epoch waits for it, and aborts what is still open. A Kafka that did not answer the commit is
-    not asked to abort it.
+    The next epoch waits for this, and aborts what is still open. After a commit that Kafka did not respond to, no abort
+    is requested: it would not be responded to either.
     """
-    ends = anyio.current_time() + CLOSE_S
+    deadline = anyio.current_time() + CLOSE_S
     if producer.failure is not None and not isinstance(producer.failure, Fenced | TimeoutError):
-        with anyio.CancelScope(deadline=ends):
+        with anyio.CancelScope(deadline=deadline):
             try:
                 await producer.abort_transaction()
             except Exception as error:  # noqa: BLE001 - the broker aborts it after transaction_timeout
                 del error
-    if not await stop(producer, max(0.0, ends - anyio.current_time())):
-        # What it still wants to send would be refused, since the next producer fences it; but it would retry endlessly.
-        if (sender := producer._sender.sender_task) is not None:  # noqa: SLF001 - there is no public way to drop it
-            sender.cancel()
+    if not await stop_client(producer, max(0.0, deadline - anyio.current_time())):
+        cancel_sender(producer)  # the next producer fences this one, so nothing that it still sends is committed
         with anyio.move_on_after(_DROP_S):
             await producer.client.close()
 
 
 def translated(error: Exception, settings: KafkaSettings) -> Exception:
-    """A client's error as what the caller does next: Fenced, Refused, TimeoutError, or the error itself."""
+    """A client's error by what the caller does next: Fenced, KafkaMisconfigured, TimeoutError, or the error itself."""
     match error:
         case ProducerFenced() | InvalidProducerEpoch():
             return Fenced("another process took the partition over")
         case TransactionalIdAuthorizationFailed():
-            return no_permission()
+            return causes.transactional_id_denied(settings)
         case InvalidTransactionTimeout():
-            return too_long_for_the_brokers(settings)
+            return causes.transaction_timeout(settings)
         case TimeoutError():
-            return TimeoutError("the transaction did not end within its deadline")
+            return TimeoutError("the transaction did not end before its deadline")
         case _:
             return error
-
-
-def no_permission() -> KafkaMisconfigured:
-    """The error of a user that may not use the transactional ids."""
-    return KafkaMisconfigured(
-        "no permission for the transactional ids",
-        advice="allow the collector's user to Describe and Write transactional ids that begin with kafka.group",
-    )
-
-
-def too_long_for_the_brokers(settings: KafkaSettings, limit_s: float | None = None) -> KafkaMisconfigured:
-    """The error of a transaction timeout above the brokers' limit, in seconds where it is known."""
-    own_s = settings.transaction_timeout.total_seconds()
-    limit = "the brokers allow" if limit_s is None else f"the {limit_s:g} s that the brokers allow"
-    return KafkaMisconfigured(
-        f"kafka.transaction_timeout = {own_s:g} s is longer than {limit} (transaction.max.timeout.ms)",
-        advice="lower kafka.transaction_timeout, or raise the brokers' limit",
-    )

@@ -28,7 +28,7 @@ STATE_TOPIC = "collector.state"
 
 
 class Tls(BaseModel):
-    """`[kafka.tls]`: files in PEM; without ca_file, the machine's own authorities."""
+    """`[kafka.tls]`: PEM files; without ca_file, the authorities that the machine trusts."""
 
     model_config = STRICT
 
@@ -67,9 +67,9 @@ class KafkaSettings(BaseModel):
     sasl: Sasl | None = None
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
+    def _has_cert_and_key(self) -> Self:
         if self.tls and (self.tls.cert_file is None) != (self.tls.key_file is None):
-            raise ValueError("tls.cert_file and tls.key_file go together")
+            raise ValueError("tls.cert_file and tls.key_file must be set together")
         return self
 
     @property
@@ -77,32 +77,29 @@ class KafkaSettings(BaseModel):
         return self.topic_prefix + STATE_TOPIC
 
     def transactional_id(self, partition: int) -> str:
-        """Of whoever owns the state partition. The topic is in it: other deployments have other ids."""
+        """The id of the state partition's owner. The topic is in it, so that other deployments have other ids."""
         return f"{self.group}-{self.state_topic}-{partition}"
 
     @property
-    def is_guarded(self) -> bool:
-        """The brokers prove who they are, or we do."""
-        return self.tls is not None or self.sasl is not None
+    def is_mock(self) -> bool:
+        """A mock cannot describe topics, and writes control records with wrong checksums."""
+        return False
 
-    @property
-    def is_complete(self) -> bool:
-        """A whole Kafka: topics can be described, and control records have right checksums."""
-        return True
-
-    # Requests give up before our commit does, and that before the broker aborts: whoever gives up knows who else did.
+    # Requests time out before the commit does, and the commit before the broker aborts the transaction: whatever times
+    # out, what is inside it has timed out already.
     @property
     def request_timeout_s(self) -> float:
         return self.transaction_timeout.total_seconds() / 3
 
     @property
     def commit_deadline_s(self) -> float:
+        """The longest that a transaction, or the start of a client, may take."""
         return self.transaction_timeout.total_seconds() * 2 / 3
 
 
 class EmbeddedKafka(KafkaSettings):
-    """The broker of the demo, which is a mock: it creates topics when they are named, and cannot describe them."""
+    """The demo's broker, a mock: it creates a topic when a client names it."""
 
     @property
-    def is_complete(self) -> bool:
-        return False
+    def is_mock(self) -> bool:
+        return True

@@ -1,204 +1,180 @@
-"""The topics: created where they are missing, verified in what matters."""
+"""The topics: created where they are missing, and verified in what matters."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.config_resource import ConfigResourceType
 from aiokafka.errors import for_code
-from aiokafka.protocol.metadata import MetadataRequest
 from msgspec import Struct
 
 from collector.errors import KafkaMisconfigured
+from collector.kafka import causes, requests
 from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
-from collector.kafka.refusal import refusal
+from collector.kafka.requests import (
+    BAD_REPLICATION_FACTOR,
+    CLUSTER_DENIED,
+    NO_ERROR,
+    TOPIC_DENIED,
+    TOPIC_EXISTS,
+    UNKNOWN_TOPIC,
+)
 from collector.kafka.settings import KafkaSettings
-
-MIN_MAX_MESSAGE_BYTES = 1_000_000
-"""What max.message.bytes of every topic must allow: one event may have 900 kB."""
-_NONE, _EXISTS, _UNKNOWN, _AUTHORIZATION, _CLUSTER_AUTHORIZATION = 0, 36, 3, 29, 31
-_INVALID_REPLICATION_FACTOR = 38
 
 
 class Topic(Struct, frozen=True):
-    """A topic as the broker has it."""
+    """A topic as the brokers have it."""
 
     partitions: int
     configs: Mapping[str, str]
+    """Empty when they may not be seen."""
 
 
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Raises Refused when the brokers are there and do not let us in; KafkaError, OSError or TimeoutError else."""
-    how = options(settings)
-    client = AIOKafkaAdminClient(**how)
+    """A started admin client; closed at the end.
+
+    Raises KafkaMisconfigured for a password or a certificate that cannot be read; KafkaError, OSError or TimeoutError
+    when the brokers cannot be used: `diagnose` finds why.
+    """
+    client = AIOKafkaAdminClient(**options(settings))
     try:
         with anyio.fail_after(settings.request_timeout_s):
             await client.start()
         yield client
-    except UNAVAILABLE as error:
-        raise await refusal(settings, how) or error from error
     finally:
         with anyio.move_on_after(CLOSE_S, shield=True):
             await client.close()
 
 
 async def ensure(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()) -> None:
-    """Create what is missing, and verify the rest; of the event topics some are `compacted`, if they are among them.
+    """Create the topics that are missing, and verify the rest. `compacted` names the event topics to be compacted.
 
-    Raises Refused for what an operator must mend; KafkaError, OSError or TimeoutError when the brokers do not answer.
+    Raises KafkaMisconfigured for what an operator must change; KafkaError, OSError or TimeoutError when the brokers
+    cannot be used.
     """
-    if not settings.is_complete:
+    if settings.is_mock:
         return
     events = [settings.topic_prefix + name for name in sorted(event_topics)]
-    latest = {settings.topic_prefix + name for name in compacted}
+    compacted_names = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
-            there = await describe(client, [*events, settings.state_topic])
-            missing = [name for name in [settings.state_topic, *events] if name not in there]
+            found = await describe(client, settings, [*events, settings.state_topic])
+            missing = [name for name in [settings.state_topic, *events] if name not in found]
             if missing:
                 if not settings.create_topics:
-                    raise absent(missing)
-                for refused in (await create(client, settings, missing, latest)).values():
-                    raise refused
-                there = await _appeared(client, [*events, settings.state_topic])
+                    raise causes.topics_missing(missing)
+                for failure in (await create(client, settings, missing, compacted_names)).values():
+                    raise failure
+                found = await _created(client, settings, [*events, settings.state_topic])
     for name in events:
-        verify_events(name, there[name], name in latest)
-    verify_state(settings, there[settings.state_topic])
+        verify_events(name, found[name], is_compacted=name in compacted_names)
+    verify_state(settings, found[settings.state_topic])
 
 
 async def is_usable(settings: KafkaSettings, topic: str) -> bool:
-    """Whether the topic is there and may be seen."""
+    """Whether the topic exists and may be described. Raises nothing that Kafka causes."""
     try:
         async with admin(settings) as client:
-            return topic in await describe(client, [topic])
+            return topic in await describe(client, settings, [topic])
     except (KafkaMisconfigured, *UNAVAILABLE):
         return False
 
 
-def absent(names: list[str]) -> KafkaMisconfigured:
-    advice = "create them, or set kafka.create_topics = true"
-    return KafkaMisconfigured(f"topics are missing: {', '.join(names)}", advice=advice)
+async def describe(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
+    """Those of the topics that exist.
 
-
-async def describe(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
-    """Those of the topics that exist. Raises Refused for one that may not be seen."""
+    Raises KafkaMisconfigured for one that may not be described; KafkaError, OSError or TimeoutError.
+    """
     partitions: dict[str, int] = {}
-    # Not describe_topics: on brokers that create topics by themselves, it would, with settings of their own.
-    asked = MetadataRequest(names, allow_auto_topic_creation=False)
-    answer = await client._send_request(asked)  # noqa: SLF001 - there is no public way to say so
-    for topic in answer.to_object()["topics"]:
-        if topic["error_code"] == _AUTHORIZATION:
-            name = topic["topic"]
-            raise KafkaMisconfigured(
-                f"no permission for the topic {name}", advice=f"allow Describe and Write on {name}"
-            )
-        if topic["error_code"] == _NONE and topic["partitions"]:
-            partitions[topic["topic"]] = len(topic["partitions"])
-        elif topic["error_code"] not in (_NONE, _UNKNOWN):
-            raise for_code(topic["error_code"])
-    configs = await configs_of(client, partitions)
+    for name, topic in (await requests.topic_metadata(client, names)).items():
+        if topic.error == TOPIC_DENIED:
+            raise causes.topic_denied(settings, name, "Describe")
+        if topic.error not in (NO_ERROR, UNKNOWN_TOPIC):
+            raise for_code(topic.error)
+        if topic.partitions:
+            partitions[name] = topic.partitions
+    configs = await requests.configs(client, ConfigResourceType.TOPIC, partitions)
     return {name: Topic(count, configs.get(name, {})) for name, count in partitions.items()}
-
-
-async def configs_of(client: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, dict[str, str]]:
-    """The settings of those of the topics whose settings may be seen; of the others they are taken for right."""
-    configs: dict[str, dict[str, str]] = {}
-    if names:
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-        for response in await client.describe_configs(resources):
-            for error, _text, _kind, name, entries in response.resources:
-                if error == _NONE:
-                    configs[name] = {entry[0]: entry[1] for entry in entries}
-    return configs
 
 
 async def create(
     client: AIOKafkaAdminClient,
     settings: KafkaSettings,
     names: list[str],
-    latest: Collection[str],
+    compacted: Collection[str],
     *,
-    only_ask: bool = False,
+    validate_only: bool = False,
 ) -> dict[str, KafkaMisconfigured]:
-    """Create the topics, or ask whether they could be; those that could not, and why."""
-    durable = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
-    state = {
-        "cleanup.policy": "compact",
-        "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
-        "min.cleanable.dirty.ratio": "0.1",
-        **durable,
-    }
-    newest = {"cleanup.policy": "compact", **durable}
-    retention = str(int(settings.retention.total_seconds() * 1000))
-    events = {"cleanup.policy": "delete", "retention.ms": retention, **durable}
-    topics = [
-        NewTopic(name, settings.state_partitions, settings.replication_factor, topic_configs=state)
-        if name == settings.state_topic
-        else NewTopic(
-            name, settings.partitions, settings.replication_factor, topic_configs=newest if name in latest else events
-        )
-        for name in names
-    ]
-    response = await client.create_topics(topics, validate_only=only_ask)
-    refused: dict[str, KafkaMisconfigured] = {}
+    """Create the topics, or only validate that they could be; return why those that could not, could not.
+
+    A topic that exists already is no failure: another replica may have created it. Raises KafkaError, OSError or
+    TimeoutError.
+    """
+    topics = [_new_topic(settings, name, is_compacted=name in compacted) for name in names]
+    response = await client.create_topics(topics, validate_only=validate_only)
+    failures: dict[str, KafkaMisconfigured] = {}
     for name, error, *text in response.topic_errors:
-        if error in (_NONE, _EXISTS):  # another replica may have been first
+        if error in (NO_ERROR, TOPIC_EXISTS):
             continue
-        why = text[0] if text and text[0] else for_code(error).__name__
-        if error in (_AUTHORIZATION, _CLUSTER_AUTHORIZATION):
-            advice = f"allow the collector's user to Create it, or create {name} and set kafka.create_topics = false"
-        elif error == _INVALID_REPLICATION_FACTOR:
-            advice = f"there are fewer brokers than kafka.replication_factor = {settings.replication_factor}: lower it"
-        else:
-            advice = f"create {name} by hand"
-        refused[name] = KafkaMisconfigured(f"the topic {name} cannot be created: {why}", advice=advice)
-    return refused
+        if error == BAD_REPLICATION_FACTOR:
+            failures[name] = causes.too_few_brokers(settings)
+            continue
+        reason = text[0] if text and text[0] else for_code(error).__name__
+        is_denied = error in (TOPIC_DENIED, CLUSTER_DENIED)
+        failures[name] = causes.topic_not_created(settings, name, reason, is_denied=is_denied)
+    return failures
 
 
-async def _appeared(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topic]:
-    """The topics, once every broker knows them: a controller answers before they do. Ends by the caller's deadline."""
-    while len(there := await describe(client, names)) < len(names):  # noqa: ASYNC110 - nobody tells
+def _new_topic(settings: KafkaSettings, name: str, *, is_compacted: bool) -> NewTopic:
+    configs = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
+    partitions = settings.partitions
+    if name == settings.state_topic:
+        partitions = settings.state_partitions
+        configs |= {
+            "cleanup.policy": "compact",
+            "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
+            "min.cleanable.dirty.ratio": "0.1",
+        }
+    elif is_compacted:
+        configs |= {"cleanup.policy": "compact"}
+    else:
+        retention_ms = int(settings.retention.total_seconds() * 1000)
+        configs |= {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    return NewTopic(name, partitions, settings.replication_factor, topic_configs=configs)
+
+
+async def _created(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
+    """The topics, as soon as brokers describe all of them: the controller responds before the brokers know them.
+
+    Ends by the caller's deadline.
+    """
+    while len(found := await describe(client, settings, names)) < len(names):  # noqa: ASYNC110 - brokers announce nothing
         await anyio.sleep(0.1)
-    return there
+    return found
 
 
-def verify_events(name: str, topic: Topic, is_compacted: bool) -> None:  # noqa: FBT001 - a fact of the topic
+def verify_events(name: str, topic: Topic, *, is_compacted: bool) -> None:
+    """Raise KafkaMisconfigured when the settings of an event topic would lose events."""
     policy = topic.configs.get("cleanup.policy", "")
     if "compact" in policy and not is_compacted:
-        advice = f"set cleanup.policy of {name} to delete"
-        raise KafkaMisconfigured(
-            f"the topic {name} is compacted, which deletes all but a key's last event", advice=advice
-        )
+        raise causes.cleanup_policy(name, policy, must_be="delete")
     if "delete" in policy and is_compacted:
-        advice = f"set cleanup.policy of {name} to compact"
-        raise KafkaMisconfigured(
-            f"the topic {name} is not compacted: what did not change for long would be deleted", advice=advice
-        )
+        raise causes.cleanup_policy(name, policy, must_be="compact")
     _verify_size(name, topic)
 
 
 def verify_state(settings: KafkaSettings, topic: Topic) -> None:
-    name = settings.state_topic
+    """Raise KafkaMisconfigured when the state topic has other partitions, or its settings would lose state."""
     if topic.partitions != settings.state_partitions:
-        raise wrong_partitions(settings, topic.partitions)
-    if topic.configs.get("cleanup.policy", "compact") != "compact":
-        advice = f"set cleanup.policy of {name} to compact: anything else deletes what is known to be published"
-        raise KafkaMisconfigured(f"cleanup.policy of {name} is {topic.configs['cleanup.policy']}", advice=advice)
-    _verify_size(name, topic)
-
-
-def wrong_partitions(settings: KafkaSettings, partitions: int) -> KafkaMisconfigured:
-    """The error of a state topic with so many partitions."""
-    configured = settings.state_partitions
-    return KafkaMisconfigured(
-        f"{settings.state_topic} has {partitions} partitions, and kafka.state_partitions is {configured}",
-        advice=f"set kafka.state_partitions = {partitions}: it is fixed when the topic is created",
-    )
+        raise causes.state_partitions(settings, topic.partitions)
+    if (policy := topic.configs.get("cleanup.policy", "compact")) != "compact":
+        raise causes.cleanup_policy(settings.state_topic, policy, must_be="compact")
+    _verify_size(settings.state_topic, topic)
 
 
 def _verify_size(name: str, topic: Topic) -> None:
-    if int(topic.configs.get("max.message.bytes", MIN_MAX_MESSAGE_BYTES)) < MIN_MAX_MESSAGE_BYTES:
-        advice = f"set max.message.bytes of {name} to 1048588 or more"
-        raise KafkaMisconfigured(f"max.message.bytes of {name} is {topic.configs['max.message.bytes']}", advice=advice)
+    value = topic.configs.get("max.message.bytes")
+    if value is not None and int(value) < causes.MIN_MAX_MESSAGE_BYTES:
+        raise causes.message_size(name, f"max.message.bytes is {value}")

@@ -1,4 +1,4 @@
-"""One transaction: messages and state, all of it or nothing."""
+"""One transaction: messages and state are committed together, or not at all."""
 
 import asyncio
 from collections import defaultdict
@@ -24,13 +24,15 @@ from msgspec import Struct
 from collector.cloudevents import Message
 from collector.crash import crash_point, is_armed
 from collector.errors import KafkaMisconfigured
-from collector.kafka.header import StateLost, topic_missing
+from collector.kafka import causes
+from collector.kafka.connection import reason_of
+from collector.kafka.header import StateLost, state_topic_missing
 from collector.kafka.producer import MAX_BATCH_BYTES, Producer, translated
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import wrong_partitions
 
-_partition_of = DefaultPartitioner()  # murmur2 as Java's clients have it, so topics co-partition with downstream ones
+_partition_of = DefaultPartitioner()  # murmur2 as in Java's clients, so that topics co-partition with downstream ones
 _Batches = dict[tuple[str, int], list[BatchBuilder]]
+"""By topic and partition."""
 
 
 async def transact(
@@ -40,22 +42,23 @@ async def transact(
     state: Mapping[int, Mapping[bytes, bytes | None]],
     above: Mapping[int, int],
 ) -> Mapping[int, int]:
-    """Commit messages and records of the state topic, by their partition, in one transaction.
+    """Commit messages, and records of the state topic by their partition, in one transaction.
 
-    Returns the offset of the last state record of each partition. Each must land above the offset that `above` has for
+    Returns the offset of the last state record of each partition. Each must be larger than the offset in `above` for
     its partition: offsets only grow, so a smaller one means that the topic was re-created or truncated.
 
-    1. Pack everything into batches, before anything has begun.
-    2. Begin.
+    1. Pack everything into batches, before the transaction begins.
+    2. Begin the transaction.
     3. Register every partition with the coordinator.
     4. Send the batches.
-    5. Await every send: a commit succeeds although a send in it failed.
-    6. Check that the state landed above.
+    5. Await every send: a commit succeeds even when a send in it failed.
+    6. Verify that the state was appended above the known offsets.
     7. Commit. An end that was sent twice may end a later transaction, so it counts as failed.
 
-    When it raises, nothing is known of what is committed, and the producer is of no more use. Raises Fenced, Refused
-    for what an operator must change, StateLost, KafkaError, OSError or TimeoutError. Must not be cancelled: aiokafka's
-    commit would go on behind our back, and a cancelled send leaves the producer unusable.
+    When it raises, the transaction may or may not be durable, and the producer must not be used again. Raises
+    KafkaMisconfigured for what an operator must change, and its subclass StateLost; Fenced, KafkaError, OSError or
+    TimeoutError. Must not be cancelled: aiokafka's commit would continue in the background, and a cancelled send leaves
+    the producer unusable.
     """
     try:
         with anyio.fail_after(settings.commit_deadline_s):
@@ -74,49 +77,37 @@ async def _transact(
     state: Mapping[int, Mapping[bytes, bytes | None]],
     above: Mapping[int, int],
 ) -> Mapping[int, int]:
-    # 1.
-    batches = await _packed(producer, messages, settings.topic_prefix)
-    await _check_state_topic(producer, settings)
+    # 1. Pack.
+    batches = await _packed(producer, settings, messages)
+    await _verify_state_topic(producer, settings)
     for partition, records in state.items():
         _pack_state(producer, batches[settings.state_topic, partition], records)
-    # 2.
+    # 2. Begin.
     await producer.begin_transaction()
     crash_point("after_begin")
-    # 3.
+    # 3. Register.
     try:
-        await producer.add_to_transaction(batches)
+        await producer.transactions.register(batches)
     except TopicAuthorizationFailedError as denied:
-        raise _refused(min(denied.args[0]), denied) or denied from denied
-    # 4.
-    sent: list[_Sent] = []
-    try:
-        for (topic, partition), batch in _in_turns(batches):
-            future = await producer.send_batch(batch, topic, partition=partition)
-            sent.append(_Sent(topic, partition, batch.record_count(), future))
-    finally:
-        for each in sent:
-            each.future.add_done_callback(_retrieve)
-    # 5.
-    await asyncio.wait([each.future for each in sent])
-    errors = [(each.topic, error) for each in sent if (error := each.future.exception()) is not None]
-    if errors:
-        raise _first_to_change(errors, settings.state_topic)
+        raise _misconfiguration(settings, min(denied.args[0]), denied) or denied from denied
+    # 4. Send, and 5. await.
+    sent = await _send(producer, settings, batches)
     crash_point("after_sends")
-    # 6.
-    landed = _landed([each for each in sent if each.topic == settings.state_topic], above)
-    # 7.
-    if is_armed("commit_sent"):  # when the request is on its way, and before the answer is there
+    # 6. Verify.
+    last_offsets = _last_offsets([each for each in sent if each.topic == settings.state_topic], above)
+    # 7. Commit.
+    if is_armed("commit_sent"):  # while the request is in flight, before the response arrives
         asyncio.get_running_loop().call_later(0.002, crash_point, "commit_sent")
-    producer.ends_sent = 0
+    producer.transactions.ends_sent = 0
     await producer.commit_transaction()
     crash_point("after_commit")
-    if producer.ends_sent > 1:
-        raise ConnectionError("the end of the transaction was sent twice: the one still on its way must be fenced")
-    return landed
+    if producer.transactions.ends_sent > 1:
+        raise ConnectionError("the end of the transaction was sent twice: the one still in flight must be fenced")
+    return last_offsets
 
 
 class _Sent(Struct, frozen=True):
-    """A batch on its way."""
+    """A batch that was sent."""
 
     topic: str
     partition: int
@@ -124,123 +115,131 @@ class _Sent(Struct, frozen=True):
     future: asyncio.Future[RecordMetadata]
 
 
-def _landed(sent: Sequence[_Sent], above: Mapping[int, int]) -> Mapping[int, int]:
-    """The offset of the last record in each partition. Raises StateLost when one is not above where it must be."""
-    landed: dict[int, int] = {}
+async def _send(producer: Producer, settings: KafkaSettings, batches: _Batches) -> Sequence[_Sent]:
+    """Send the batches, and await all of them. Raises an error that an operator can act on, else the first one."""
+    sent: list[_Sent] = []
+    try:
+        for (topic, partition), batch in _interleaved(batches):
+            future = await producer.send_batch(batch, topic, partition=partition)
+            sent.append(_Sent(topic, partition, batch.record_count(), future))
+    finally:
+        for each in sent:
+            each.future.add_done_callback(_retrieve)
+    await asyncio.wait([each.future for each in sent])
+    errors = [(each.topic, error) for each in sent if (error := each.future.exception()) is not None]
+    for topic, error in dict(errors).items():
+        structlog.get_logger().debug("send_failed", topic=topic, error=reason_of(error))
+    if errors:
+        raise _most_actionable(settings, errors)
+    return sent
+
+
+def _last_offsets(sent: Sequence[_Sent], above: Mapping[int, int]) -> Mapping[int, int]:
+    """The offset of the last state record in each partition. Raises StateLost when one is not above the known ones."""
+    last: dict[int, int] = {}
     for each in sent:
         first: int = each.future.result().offset
-        if first < 0:  # the answer to a batch that was sent twice, and is too long ago for the broker to know
+        if first < 0:  # the response to a batch that was sent twice, after the broker has forgotten its offset
             raise ConnectionError(f"the broker does not report where the state in {each.topic} was appended")
-        if first <= (floor := max(above.get(each.partition, -1), landed.get(each.partition, -1))):
-            raise StateLost(each.topic, each.partition, known=floor, landed=first)
-        landed[each.partition] = first + each.records - 1
-    return landed
+        if first <= (known := max(above.get(each.partition, -1), last.get(each.partition, -1))):
+            raise StateLost(each.topic, each.partition, known=known, landed=first)
+        last[each.partition] = first + each.records - 1
+    return last
 
 
-async def _check_state_topic(producer: Producer, settings: KafkaSettings) -> None:
-    """Raise Refused when the state topic was deleted, or created again by a broker with settings of its own."""
+async def _verify_state_topic(producer: Producer, settings: KafkaSettings) -> None:
+    """Raise KafkaMisconfigured when the state topic was deleted, or re-created with other partitions."""
     try:
-        partitions = await _partitions(producer, settings.state_topic)
-    except KafkaMisconfigured as refused:
-        raise topic_missing(settings.state_topic) if refused.is_missing else refused from refused
+        partitions = await _partitions(producer, settings, settings.state_topic)
+    except KafkaMisconfigured as error:
+        raise state_topic_missing(settings.state_topic) if error.is_missing else error from error
     if len(partitions) != settings.state_partitions:
-        raise wrong_partitions(settings, len(partitions))
+        raise causes.state_partitions(settings, len(partitions))
 
 
-def _pack_state(producer: Producer, place: list[BatchBuilder], records: Mapping[bytes, bytes | None]) -> None:
+def _pack_state(producer: Producer, batches: list[BatchBuilder], records: Mapping[bytes, bytes | None]) -> None:
     for key, value in records.items():
-        if not place or place[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
-            place.append(_batch_with(producer, key, value, []))
+        if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
+            batches.append(_batch_with(producer, key, value, []))
 
 
 def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
-    """Retrieve a send's error, also when another one's ended the transaction: else the loop complains of it."""
+    """Retrieve a send's error, also when another one has ended the transaction: else the event loop logs it."""
     if not future.cancelled():
         future.exception()
 
 
-async def _packed(producer: Producer, messages: Sequence[Message], prefix: str) -> _Batches:
-    """The messages in batches, by partition; each key's in their order."""
-    partitions = {name: await _partitions(producer, prefix + name) for name in {each.topic for each in messages}}
+async def _packed(producer: Producer, settings: KafkaSettings, messages: Sequence[Message]) -> _Batches:
+    """The messages in batches, by topic and partition; those of one key in their order."""
+    prefix = settings.topic_prefix
+    partitions = {
+        name: await _partitions(producer, settings, prefix + name) for name in {each.topic for each in messages}
+    }
     batches: _Batches = defaultdict(list)
-    places: dict[tuple[str, bytes], list[BatchBuilder]] = {}
+    by_key: dict[tuple[str, bytes], list[BatchBuilder]] = {}
     for message in messages:
         name, key, headers = message.topic, message.key, message.headers
-        place = places.get((name, key))
-        if place is None:
-            place = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
-            places[name, key] = place
-        if not place or place[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
-            place.append(_batch_with(producer, key, message.value, headers))
+        of_key = by_key.get((name, key))
+        if of_key is None:
+            of_key = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
+            by_key[name, key] = of_key
+        if not of_key or of_key[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
+            of_key.append(_batch_with(producer, key, message.value, headers))
     return batches
 
 
 def _batch_with(producer: Producer, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> BatchBuilder:
-    """A new batch, whose first message this is: it takes any."""
+    """A new batch with this message in it: the first message may have any size."""
     batch = producer.create_batch()
     batch.append(timestamp=None, key=key, value=value, headers=headers)
     return batch
 
 
-def _in_turns(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder]]:
-    """Each partition's batches in their order, the partitions side by side: a request carries one of each."""
-    left = [(place, iter(of_place)) for place, of_place in batches.items()]
-    while left:
-        going_on = []
-        for place, of_place in left:
-            if (batch := next(of_place, None)) is not None:
-                yield place, batch
-                going_on.append((place, of_place))
-        left = going_on
+def _interleaved(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder]]:
+    """One batch of each partition in turn: a request to a broker carries one batch of each of its partitions."""
+    remaining = [(partition, iter(of_partition)) for partition, of_partition in batches.items()]
+    while remaining:
+        unfinished = []
+        for partition, of_partition in remaining:
+            if (batch := next(of_partition, None)) is not None:
+                yield partition, batch
+                unfinished.append((partition, of_partition))
+        remaining = unfinished
 
 
-async def _partitions(producer: Producer, topic: str) -> list[int]:
+async def _partitions(producer: Producer, settings: KafkaSettings, topic: str) -> list[int]:
     try:
         return sorted(await producer.partitions_for(topic))
-    except UnknownTopicOrPartitionError as error:  # so it says too when nobody answered in time
+    except UnknownTopicOrPartitionError as error:  # which aiokafka also raises when no broker responds in time
         if not await producer.client.force_metadata_update() or topic in producer.client.cluster.topics():
             raise KafkaConnectionError(f"no broker described the topic {topic} in time") from error
-        raise _refused(topic, error) or error from error
+        raise _misconfiguration(settings, topic, error) or error from error
     except KafkaError as error:
-        raise _refused(topic, error) or error from error
+        raise _misconfiguration(settings, topic, error) or error from error
 
 
-def _first_to_change(errors: Sequence[tuple[str, BaseException]], state_topic: str) -> BaseException:
+def _most_actionable(settings: KafkaSettings, errors: Sequence[tuple[str, BaseException]]) -> BaseException:
     """Of the errors of one transaction's sends, by topic, one that an operator can act on, else the first.
 
-    A topic that is refused spoils the others' sends too. A timestamp that even the state topic refuses is no matter of
-    one topic: the clock is wrong.
+    A topic that is refused makes the sends to other topics fail too. When even the state topic refuses a timestamp, the
+    cause is not one topic, but the clock.
     """
     for topic, error in errors:
-        if isinstance(error, InvalidTimestampError) and topic == state_topic:
-            return _dated_wrongly(None)
-    return next(filter(None, (_refused(topic, error) for topic, error in errors)), errors[0][1])
+        if isinstance(error, InvalidTimestampError) and topic == settings.state_topic:
+            return causes.timestamps_refused(None)
+    return next(filter(None, (_misconfiguration(settings, topic, error) for topic, error in errors)), errors[0][1])
 
 
-def _dated_wrongly(topic: str | None) -> KafkaMisconfigured:
-    what = f"the topic {topic}" if topic else "Kafka"
-    return KafkaMisconfigured(
-        f"{what} refuses the records' timestamps: this machine's clock is further from the brokers' than "
-        "message.timestamp.after.max.ms and message.timestamp.before.max.ms allow",
-        advice="set this machine's clock right (NTP), or the brokers': the collector then goes on by itself",
-        topic=topic,
-    )
-
-
-def _refused(topic: str, error: BaseException) -> KafkaMisconfigured | None:
-    """The error as what an operator must change; None when it is not one of those."""
-    if isinstance(error, InvalidTimestampError):
-        return _dated_wrongly(topic)
-    if isinstance(error, TopicAuthorizationFailedError):
-        advice = f"allow the collector's user to Describe and Write the topic {topic}"
-        return KafkaMisconfigured(f"no permission to write to {topic}", advice=advice, topic=topic)
-    if isinstance(error, UnknownTopicOrPartitionError | InvalidTopicError):
-        advice = f"create the topic {topic}, or restart the collector, which creates it (kafka.create_topics)"
-        return KafkaMisconfigured(f"the topic {topic} is missing", advice=advice, topic=topic, is_missing=True)
-    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
-        advice = f"set max.message.bytes of {topic} to 1048588 or more"
-        return KafkaMisconfigured(
-            f"the topic {topic} refuses batches of {MAX_BATCH_BYTES} bytes", advice=advice, topic=topic
-        )
-    structlog.get_logger().debug("send_failed", topic=topic, error=repr(error))
-    return None
+def _misconfiguration(settings: KafkaSettings, topic: str, error: BaseException) -> KafkaMisconfigured | None:
+    """The error of a topic as what an operator must change; None when the operation may succeed later."""
+    match error:
+        case InvalidTimestampError():
+            return causes.timestamps_refused(topic)
+        case TopicAuthorizationFailedError():
+            return causes.topic_denied(settings, topic, "Write")
+        case UnknownTopicOrPartitionError() | InvalidTopicError():
+            return causes.topic_missing(topic)
+        case MessageSizeTooLargeError() | RecordListTooLargeError():
+            return causes.message_size(topic, f"a batch of {MAX_BATCH_BYTES} bytes was refused", of_one_topic=True)
+        case _:
+            return None

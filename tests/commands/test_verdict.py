@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader, Verdict, judge
-from collector.kafka.follow import Followed
+from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator.faults import Faults
 from collector.simulator.vidicenter import Rules, VidiCenter
@@ -41,12 +41,12 @@ def written(unix_ms: int) -> str:
     return as_datetime(unix_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def message(source: str, kind: str, identity: str, **data: object) -> Followed:
+def message(source: str, kind: str, identity: str, **data: object) -> ConsumedMessage:
     headers = {"ce_id": identity, "ce_source": f"/vendor/{source}", "ce_type": kind}
-    return Followed("topic", "3001", headers, msgspec.json.encode(data))
+    return ConsumedMessage("topic", "3001", headers, msgspec.json.encode(data))
 
 
-def sessions(visits: list[Visit]) -> list[Followed]:
+def sessions(visits: list[Visit]) -> list[ConsumedMessage]:
     """A session, and one of its other events, for each."""
     found = []
     for visit in visits:
@@ -58,7 +58,7 @@ def sessions(visits: list[Visit]) -> list[Followed]:
     return found
 
 
-def viewers(visits: list[Visit]) -> list[Followed]:
+def viewers(visits: list[Visit]) -> list[ConsumedMessage]:
     """As many as there were, in codes of the vendor's and in Paris in winter."""
     genders, ages = {0: 2, 1: 1, None: 0}, {0: 1, 1: 2, 2: 3, 3: 4, None: 0}
     alike, found = Counter[str](), []
@@ -75,11 +75,11 @@ def viewers(visits: list[Visit]) -> list[Followed]:
     return found
 
 
-def everything() -> list[Followed]:
+def everything() -> list[ConsumedMessage]:
     return sessions(happened()) + viewers(happened())
 
 
-def verdict(told: list[Followed], checkpoints: dict[str, Checkpoint | None] | None = None) -> Verdict:
+def verdict(told: list[ConsumedMessage], checkpoints: dict[str, Checkpoint | None] | None = None) -> Verdict:
     reader = Reader()
     for each in told:
         reader.note(each)

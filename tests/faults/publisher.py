@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
-import aiokafka
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
@@ -15,7 +14,7 @@ from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka.claim import claim
 from collector.kafka.epoch import Epoch, epoch
 from collector.kafka.producer import Fenced
-from collector.kafka.restore import Progress
+from collector.kafka.reader import Progress, open_reader, reported_ends
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from collector.telemetry.kafka import KafkaTelemetry
@@ -74,30 +73,21 @@ class Topics:
         """Everything up to the present end, once all transactions that are open before it have ended."""
         messages: dict[bytes, list[bytes]] = defaultdict(list)
         state: dict[int, dict[bytes, bytes]] = defaultdict(dict)
-        async with self._reader("read_uncommitted") as reader:
-            await reader._client.set_topics(self._topics)
-            numbers = {topic: reader.partitions_for_topic(topic) for topic in self._topics}
-            places = [TopicPartition(topic, number) for topic in self._topics for number in numbers[topic]]
-            ends = await reader.end_offsets(places)
-        async with self._reader("read_committed") as reader:
-            reader.assign(places)
-            await reader.seek_to_beginning(*places)
-            while [place for place in places if await reader.position(place) < ends[place]]:
-                for place, records in (await reader.getmany(timeout_ms=100)).items():
-                    for record in records:
-                        if place.topic != self.settings.state_topic:
-                            messages[record.key].append(record.value)
-                        elif not record.key.startswith(b"#"):
-                            state[place.partition][record.key] = record.value
+        direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
+        ends = {
+            TopicPartition(topic, number): end
+            for topic in self._topics
+            for number, end in (await reported_ends(direct, topic)).items()
+        }
+        async with open_reader(direct) as reader:
+            await reader.assign(list(ends))
+            while not await reader.has_passed(ends):
+                for record in await reader.poll():
+                    if record.topic != self.settings.state_topic:
+                        messages[record.key].append(record.value)
+                    elif not record.key.startswith(b"#"):
+                        state[record.partition][record.key] = record.value
         return Committed(messages, state)
-
-    def _reader(self, isolation: str) -> aiokafka.AIOKafkaConsumer:
-        return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._broker,
-            isolation_level=isolation,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-        )
 
 
 class Publisher:
@@ -127,7 +117,7 @@ class Publisher:
                     await self.publish_rest(epoch)
                     return
             except EPOCH_ERRORS as error:
-                self.errors.append(error if epoch is None else epoch.over or error)
+                self.errors.append(error if epoch is None else epoch.failure or error)
 
     async def publish_rest(self, epoch: Epoch) -> None:
         """Publish the remaining batches in this epoch."""

@@ -65,7 +65,7 @@ def cases(api: Api) -> Iterator[Case]:
 async def test_no_error_code_loses_or_duplicates_messages(
     proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, api: Api
 ) -> None:
-    """In place of a request that the broker never receives, or of the response to one that it has processed."""
+    """In topics of a request that the broker never receives, or of the response to one that it has processed."""
     cases_of_api = list(cases(api))
     topics = Topics(proxy, proxied_broker, prefix, len(cases_of_api), timeout_s=9)
     await topics.create()

@@ -36,7 +36,7 @@ async def test_a_commit_is_atomic_at_whichever_await_it_is_cancelled(
         async with topics.epoch(0) as epoch:
             assert durable == restored(epoch)
             scope = await cancelled_at(step, publisher.commit(epoch, durable))
-            assert epoch.over is None
+            assert epoch.failure is None
             durable = publisher.assert_committed(await topics.committed(), {durable, durable + 1})
             await publisher.commit(epoch, durable)
             durable += 1
@@ -102,7 +102,7 @@ async def test_a_transaction_is_atomic_at_whichever_await_its_deadline_expires(
                 patched.setattr("collector.kafka.epoch.transact", transact_in_time)
                 with suppress(EpochEnded):
                     await publisher.commit(epoch, durable)
-            assert scopes[0].cancelled_caught == isinstance(epoch.over, TimeoutError)
+            assert scopes[0].cancelled_caught == isinstance(epoch.failure, TimeoutError)
         durable = publisher.assert_committed(await topics.committed(), {durable, durable + 1})
         if not scopes[0].cancel_called:
             break

@@ -60,7 +60,7 @@ async def test_a_commit_without_a_response_ends_in_time_and_the_next_epoch_sees_
             with pytest.raises(EpochEnded):
                 await publisher.commit(epoch, 1)
             end_s = monotonic()
-            assert isinstance(epoch.over, TimeoutError)
+            assert isinstance(epoch.failure, TimeoutError)
         assert end_s - start_s < DEADLINE_S + SLACK_S, (api, action)
         assert monotonic() - end_s < CLOSED_S, (api, action)
         assert fault.applied
@@ -82,7 +82,7 @@ async def test_an_epoch_that_cannot_start_ends_in_time(
     proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, direction: Direction
 ) -> None:
     """While it takes over, and while it restores, which has a deadline for progress."""
-    monkeypatch.setattr("collector.kafka.restore.MAX_STALL_S", DEADLINE_S / 2)
+    monkeypatch.setattr("collector.kafka.reader.MAX_STALL_S", DEADLINE_S / 2)
     topics = Topics(proxy, proxied_broker, prefix, 3, TIMEOUT_S)
     await topics.create()
     publishers = [Publisher(topics, partition) for partition in range(3)]

@@ -128,7 +128,7 @@ async def test_a_late_takeover_fences_the_owner_and_loses_nothing(proxy: Proxy, 
                 tasks.start_soon(_release_when, applied, late)
                 with pytest.raises(EpochEnded):
                     await publisher.commit(epoch, 1)
-        assert isinstance(epoch.over, Fenced)
+        assert isinstance(epoch.failure, Fenced)
     async with publisher.topics.epoch(0) as epoch:
         assert 1 == restored(epoch)
         await publisher.publish_rest(epoch)

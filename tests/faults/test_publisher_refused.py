@@ -54,7 +54,7 @@ async def test_a_topic_whose_metadata_is_late_is_not_reported_as_missing(
         with proxy.fault(Api.METADATA, Drop(RESPONSE)) as fault, pytest.raises(EpochEnded):
             await epoch.commit([message("key", "text")], {b"done": b"1"})
         assert fault.applied
-        assert not isinstance(epoch.over, KafkaMisconfigured)
+        assert not isinstance(epoch.failure, KafkaMisconfigured)
     async with topics.epoch(0) as epoch:
         await epoch.commit([message("key", "text")], {b"done": b"1"})
 

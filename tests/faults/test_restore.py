@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from collector.kafka import restore
+from collector.kafka import reader
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import RESPONSE, Delay, Drop
 from tests.faults.kafka_protocol import Api
@@ -19,8 +19,8 @@ RECORDS, MAX_RECORD_BYTES = 24, 20_000
 @pytest.fixture
 async def topics(proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Topics:
     """A partition whose state takes several fetch responses to read."""
-    monkeypatch.setattr(restore, "MAX_FETCH_BYTES", MAX_RECORD_BYTES)
-    monkeypatch.setattr(restore, "MAX_STALL_S", 1.5)
+    monkeypatch.setattr(reader, "MAX_FETCH_BYTES", MAX_RECORD_BYTES)
+    monkeypatch.setattr(reader, "MAX_STALL_S", 1.5)
     topics = Topics(proxy, proxied_broker, prefix, 1, 9)
     await topics.create()
     random = Random(4)
@@ -35,7 +35,7 @@ async def test_a_restore_that_makes_progress_may_take_longer_than_any_pause_in_i
     with proxy.fault(Api.FETCH, Delay(0.3, RESPONSE)) as slow:
         async with topics.epoch(0, progress=lambda done, total: seen.append((done, total))) as epoch:
             assert RECORDS == len([key for key in epoch.pairs if key.startswith(b"k")])
-    assert slow.applied * 0.3 > 2 * restore.MAX_STALL_S
+    assert slow.applied * 0.3 > 2 * reader.MAX_STALL_S
     assert sorted(seen) == seen, "the progress decreases"
     assert len({total for _, total in seen}) == 1
     assert len(seen) > 10

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import aiokafka
 import anyio
-from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from collector.kafka.settings import STATE_TOPIC
+from collector.kafka.reader import CommittedReader, open_reader
+from collector.kafka.settings import STATE_TOPIC, KafkaSettings
 from tests.contracts.kept import check
 from tests.kafka.broker import free_port
 from tests.vendor import KEY, USER, Vendor
@@ -188,50 +187,34 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: f
 @asynccontextmanager
 async def reading(kafka: str, topics: Sequence[str]) -> AsyncIterator["TopicReader"]:
     """A reader of these topics, which need not exist yet."""
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=kafka,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        yield TopicReader(consumer, topics)
-    finally:
-        await consumer.stop()
+    async with open_reader(KafkaSettings(bootstrap_servers=kafka)) as reader:
+        yield TopicReader(reader, topics)
 
 
 class TopicReader:
     """Reads committed messages from the start of topics, and verifies each against its contract."""
 
-    def __init__(self, consumer: aiokafka.AIOKafkaConsumer, topics: Sequence[str]) -> None:
+    def __init__(self, reader: CommittedReader, topics: Sequence[str]) -> None:
         self.received: list[Received] = []
-        self._consumer = consumer
+        self._reader = reader
         self._topics = topics
 
     async def poll(self) -> list[Received]:
-        """All messages received so far, after a read until none arrives for 0.2 s."""
-        consumer = self._consumer
-        if not consumer.assignment():
-            await consumer._client.set_topics(self._topics)
-            await consumer._client.force_metadata_update()  # or it requests metadata again only after minutes
-            partitions = [TopicPartition(t, p) for t in self._topics for p in consumer.partitions_for_topic(t) or ()]
-            if len({partition.topic for partition in partitions}) < len(self._topics):
-                return self.received
-            consumer.assign(partitions)
-        while found := await consumer.getmany(timeout_ms=200):
-            for partition, records in found.items():
-                self.received += [_received(partition, record) for record in records]
+        """All messages received so far, after a read until none arrives for a while; none before the topics exist."""
+        if not self._reader.is_assigned and not await self._reader.assign_topics(self._topics):
+            return self.received
+        while found := await self._reader.poll():
+            self.received += map(_received, found)
         return self.received
 
     async def to_the_end(self) -> list[Received]:
         """All messages that are committed at the time of the call."""
         with anyio.fail_after(WAIT_S):
-            while not self._consumer.assignment():
+            while not self._reader.is_assigned:
                 await self.poll()
-            for partition, end in (await self._consumer.end_offsets(list(self._consumer.assignment()))).items():
-                while await self._consumer.position(partition) < end:
-                    await self.poll()
+            ends = await self._reader.committed_ends()
+            while not await self._reader.has_passed(ends):
+                await self.poll()
         return self.received
 
     async def has(self, number: int) -> bool:
@@ -239,14 +222,14 @@ class TopicReader:
         return len(await self.poll()) >= number
 
 
-def _received(partition: TopicPartition, record: Any) -> Received:  # noqa: ANN401 - aiokafka's
+def _received(record: Any) -> Received:  # noqa: ANN401 - aiokafka's
     headers = {name: value.decode() for name, value in record.headers}
     value = record.value
-    if not partition.topic.endswith(STATE_TOPIC):  # its records have no contract
+    if not record.topic.endswith(STATE_TOPIC):  # its records have no contract
         value = json.loads(value)
         check(headers, value)
     now_ms = time.time_ns() // 1_000_000
-    return Received(partition.topic, partition.partition, record.key, headers, value, record.timestamp, now_ms)
+    return Received(record.topic, record.partition, record.key, headers, value, record.timestamp, now_ms)
 
 
 def contents(messages: Sequence[Received]) -> Counter[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from collector.commands.verdict import QUIVIDI, SEEMETRIX, Reader
-from collector.kafka.follow import Followed
+from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.faults import Faults
@@ -179,7 +179,7 @@ def verdict_reader(messages: Sequence[Received]) -> Reader:
     """The reader that the demo's verdict is computed from, with these messages."""
     reader = Reader()
     for each in messages:
-        reader.note(Followed(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
+        reader.note(ConsumedMessage(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
     return reader
 
 

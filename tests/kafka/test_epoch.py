@@ -2,7 +2,6 @@
 
 from contextlib import AbstractAsyncContextManager
 
-import aiokafka
 import anyio
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -16,7 +15,7 @@ from collector.kafka.claim import Accepted, accept, claim
 from collector.kafka.epoch import Epoch, SeenOffset, epoch, partition_of
 from collector.kafka.header import HeaderMissing, StateLost
 from collector.kafka.producer import Fenced
-from collector.kafka.restore import Progress
+from collector.kafka.reader import Progress, open_reader, reported_ends
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
 from collector.telemetry.kafka import KafkaTelemetry
@@ -26,8 +25,8 @@ from collector.telemetry.status import ProcessStatus
 pytestmark = pytest.mark.anyio
 
 
-class Place:
-    """A state topic of the test's own, and what is told of it."""
+class Deployment:
+    """Topics with a prefix of the test's own, and the telemetry of the process."""
 
     def __init__(self, kafka: str, prefix: str, **keys: object) -> None:
         self.settings = KafkaSettings.model_validate(
@@ -46,39 +45,27 @@ class Place:
     def epoch(self, partition: int = 0, seen: SeenOffset | None = None) -> AbstractAsyncContextManager[Epoch]:
         return epoch(partition, self.settings, self.telemetry, lambda: True, seen=seen)
 
-    async def created(self) -> None:
-        """The topics are there."""
+    async def create(self) -> None:
+        """Create the topics that are missing."""
         await ensure(self.settings, {"things"})
 
     async def delete(self, *topics: str) -> None:
-        """Return when no broker knows the topics any more."""
+        """Delete topics; return when no broker describes them."""
         async with admin(self.settings) as client:
             await client.delete_topics(list(topics))
-            while await describe(client, list(topics)):  # noqa: ASYNC110 - brokers announce nothing
+            while await describe(client, self.settings, list(topics)):  # noqa: ASYNC110 - brokers announce nothing
                 await anyio.sleep(0.05)
 
     async def committed(self, topic: str) -> list[tuple[bytes, bytes]]:
-        """What a consumer that reads committed messages sees in all partitions."""
+        """Key and value of all committed messages."""
         name = self.settings.topic_prefix + topic
-        consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap_servers,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-        )
-        await consumer.start()
-        try:
-            await consumer._client.set_topics([name])
-            places = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name)]
-            consumer.assign(places)
-            await consumer.seek_to_beginning(*places)
-            ends, found = await consumer.end_offsets(places), []
-            while [place for place in places if await consumer.position(place) < ends[place]]:
-                records = await consumer.getmany(timeout_ms=100)
-                found += [(record.key, record.value) for batch in records.values() for record in batch]
-            return found
-        finally:
-            await consumer.stop()
+        ends = {TopicPartition(name, number): end for number, end in (await reported_ends(self.settings, name)).items()}
+        found: list[tuple[bytes, bytes]] = []
+        async with open_reader(self.settings) as reader:
+            await reader.assign(list(ends))
+            while not await reader.has_passed(ends):
+                found += [(record.key, record.value) for record in await reader.poll()]
+        return found
 
     def outcomes(self) -> dict[str, float | None]:
         return {
@@ -88,9 +75,9 @@ class Place:
 
 
 @pytest.fixture
-async def place(kafka: str, prefix: str) -> Place:
-    fresh = Place(kafka, prefix)
-    await fresh.created()
+async def deployment(kafka: str, prefix: str) -> Deployment:
+    fresh = Deployment(kafka, prefix)
+    await fresh.create()
     assert await claim(fresh.settings, {"things"}, 0)
     return fresh
 
@@ -100,202 +87,213 @@ def message(text: str, key: str = "1", topic: str = "things") -> Message:
     return Message(envelope, key.encode(), text.encode(), text.encode(), b"thing", b"2026-11-01T00:00:00.000Z")
 
 
-async def test_events_and_state_are_committed_together_and_restored(place: Place) -> None:
-    async with place.epoch() as first:
+async def test_events_and_state_are_committed_together_and_restored(deployment: Deployment) -> None:
+    async with deployment.epoch() as first:
         await first.commit([message("a"), message("b", key="2")], {b"k": b"v", b"gone": b"v"})
         await first.commit([], {b"gone": None})
-    assert {(b"1", b"a"), (b"2", b"b")} == set(await place.committed("things"))
-    async with place.epoch() as second:
+    assert {(b"1", b"a"), (b"2", b"b")} == set(await deployment.committed("things"))
+    async with deployment.epoch() as second:
         assert {b"k": b"v"} == {key: value for key, value in second.pairs.items() if not key.startswith(b"#")}
 
 
-async def test_a_new_epoch_fences_the_one_before(place: Place) -> None:
-    async with place.epoch() as first:
+async def test_a_new_epoch_fences_the_one_before(deployment: Deployment) -> None:
+    async with deployment.epoch() as first:
         await first.commit([message("mine")], {b"k": b"1"})
-        async with place.epoch() as second:
+        async with deployment.epoch() as second:
             assert b"1" == second.pairs[b"k"]
             with pytest.raises(EpochEnded):
                 await first.commit([message("stale")], {b"k": b"2"})
-            assert isinstance(first.over, Fenced)
+            assert isinstance(first.failure, Fenced)
             await second.commit([message("theirs")], {b"k": b"3"})
-    assert [b"mine", b"theirs"] == [value for _, value in await place.committed("things")]
-    assert 1 == place.outcomes()["fenced"]
+    assert [b"mine", b"theirs"] == [value for _, value in await deployment.committed("things")]
+    assert 1 == deployment.outcomes()["fenced"]
 
 
-async def test_after_anything_but_a_clean_commit_the_epoch_is_over(place: Place) -> None:
-    async with place.epoch() as holding:
-        with pytest.raises(KafkaMisconfigured, match="missing"):
+async def test_a_failed_commit_ends_the_epoch(deployment: Deployment) -> None:
+    async with deployment.epoch() as holding:
+        with pytest.raises(KafkaMisconfigured) as error:
             await holding.commit([message("lost?", topic="nowhere")], {b"k": b"1"})
+        assert "topic_missing" == error.value.code
         with pytest.raises(EpochEnded):
             await holding.commit([message("later")], {b"k": b"2"})
-    assert [] == await place.committed("things")
-    async with place.epoch() as again:
+    assert [] == await deployment.committed("things")
+    async with deployment.epoch() as again:
         assert b"k" not in again.pairs
 
 
-async def test_what_was_left_open_is_aborted_and_not_restored(place: Place) -> None:
-    async with place.epoch() as first:
+async def test_an_open_transaction_is_aborted_and_not_restored(deployment: Deployment) -> None:
+    async with deployment.epoch() as first:
         producer = first._producer
         await producer.begin_transaction()
-        await (await producer.send(place.settings.state_topic, b"half", key=b"k", partition=0))
-        await (await producer.send(place.settings.topic_prefix + "things", b"half", key=b"1"))
-        async with place.epoch() as second:
+        await (await producer.send(deployment.settings.state_topic, b"half", key=b"k", partition=0))
+        await (await producer.send(deployment.settings.topic_prefix + "things", b"half", key=b"1"))
+        async with deployment.epoch() as second:
             assert b"k" not in second.pairs
             await second.commit([message("whole")], {b"k": b"whole"})
-        async with place.epoch() as third:
+        async with deployment.epoch() as third:
             assert b"whole" == third.pairs[b"k"]
-    assert [b"whole"] == [value for _, value in await place.committed("things")]
+    assert [b"whole"] == [value for _, value in await deployment.committed("things")]
 
 
-async def test_messages_of_one_key_keep_their_order_over_many_batches(place: Place) -> None:
+async def test_messages_of_one_key_keep_their_order_across_batches(deployment: Deployment) -> None:
     texts = [f"{number:06d}-{'x' * 500}" for number in range(3000)]
-    async with place.epoch() as holding:
+    async with deployment.epoch() as holding:
         await holding.commit([message(text, key=str(number % 5)) for number, text in enumerate(texts)], {b"k": b"v"})
-    found = await place.committed("things")
+    found = await deployment.committed("things")
     assert sorted(texts) == sorted(value.decode() for _, value in found)
     for key in range(5):
         of_key = [value.decode() for name, value in found if name == str(key).encode()]
         assert sorted(of_key) == of_key
 
 
-async def test_a_state_topic_of_another_deployment_is_refused(place: Place, kafka: str, prefix: str) -> None:
-    async with place.epoch():
+async def test_a_state_topic_of_another_deployment_is_refused(deployment: Deployment, kafka: str, prefix: str) -> None:
+    async with deployment.epoch():
         pass
-    other = Place(kafka, prefix, group="another")
-    with pytest.raises(KafkaMisconfigured, match="another deployment") as refused:
+    other = Deployment(kafka, prefix, group="another")
+    with pytest.raises(KafkaMisconfigured) as error:
         async with other.epoch():
             pass
-    assert "kafka.group" in refused.value.advice
+    assert "state_of_another_deployment" == error.value.code
+    assert "kafka.group" in error.value.advice
 
 
-async def test_partitions_of_accounts_are_fixed() -> None:
-    """Murmur2, as Java's clients have it: a change would look for every account's state in another place."""
+async def test_the_partition_of_an_account_never_changes() -> None:
+    """Murmur2, as in Java's clients. With another hash, an account's state would be read from another partition."""
     assert [14, 21, 19] == [partition_of(account, 32) for account in ("seemetrix/864", "seemetrix/632", "quividi/me")]
 
 
-async def test_only_an_empty_state_topic_beside_empty_event_topics_is_claimed(place: Place) -> None:
-    assert await claim(place.settings, {"things"}, 0), "it is claimed already"
-    await place.delete(place.settings.state_topic)
-    await place.created()
+async def test_the_state_topic_is_claimed_only_while_all_topics_are_empty(deployment: Deployment) -> None:
+    assert await claim(deployment.settings, {"things"}, 0), "it is claimed already"
+    await deployment.delete(deployment.settings.state_topic)
+    await deployment.create()
     with pytest.raises(HeaderMissing):
-        async with place.epoch():
+        async with deployment.epoch():
             pass
-    assert await claim(place.settings, {"things"}, 0)
-    async with place.epoch() as holding:
+    assert await claim(deployment.settings, {"things"}, 0)
+    async with deployment.epoch() as holding:
         await holding.commit([message("published")], {b"k": b"v"})
-    await place.delete(place.settings.state_topic)
-    await place.created()
+    await deployment.delete(deployment.settings.state_topic)
+    await deployment.create()
 
-    assert not await claim(place.settings, {"things"}, 0)
-    with pytest.raises(HeaderMissing, match="partition 0") as refused:
-        async with place.epoch():
+    assert not await claim(deployment.settings, {"things"}, 0)
+    with pytest.raises(HeaderMissing) as error:
+        async with deployment.epoch():
             pass
-    assert "collector state init" in refused.value.advice
+    assert 0 == error.value.partition
+    assert "collector state init" in error.value.advice
 
 
-async def test_an_operator_accepts_the_loss_of_state(place: Place) -> None:
-    async with place.epoch(1) as holding:
+async def test_an_operator_can_accept_the_loss_of_state(deployment: Deployment) -> None:
+    async with deployment.epoch(1) as holding:
         await holding.commit([message("published")], {b"k": b"v"})
-    assert Accepted([], []) == await accept(place.settings)
-    await place.delete(place.settings.state_topic)
-    await place.created()
+    assert Accepted([], []) == await accept(deployment.settings)
+    await deployment.delete(deployment.settings.state_topic)
+    await deployment.create()
 
-    assert Accepted([0, 1], []) == await accept(place.settings)
+    assert Accepted([0, 1], []) == await accept(deployment.settings)
 
-    async with place.epoch(1) as holding:
+    async with deployment.epoch(1) as holding:
         assert b"k" not in holding.pairs
-    assert Accepted([], []) == await accept(place.settings)
+    assert Accepted([], []) == await accept(deployment.settings)
 
 
-async def test_a_topic_that_is_re_created_under_a_running_epoch_gets_no_commit(place: Place) -> None:
-    async with place.epoch() as holding:
+async def test_nothing_is_committed_to_a_state_topic_that_was_re_created(
+    deployment: Deployment,
+) -> None:
+    async with deployment.epoch() as holding:
         await holding.commit([message("before")], {b"k": b"1"})
-        await place.delete(place.settings.state_topic)
-        await place.created()
-        with pytest.raises(StateLost, match="re-created or truncated"):
+        await deployment.delete(deployment.settings.state_topic)
+        await deployment.create()
+        with pytest.raises(StateLost):
             await holding.commit([message("after")], {b"k": b"2"})
-    assert [b"before"] == [value for _, value in await place.committed("things")]
+    assert [b"before"] == [value for _, value in await deployment.committed("things")]
 
 
-async def test_a_partition_that_lost_its_newest_records_is_refused_by_every_process_until_an_operator_accepts_it(
-    place: Place,
+async def test_a_truncated_partition_is_refused_by_every_process_until_an_operator_accepts_the_loss(
+    deployment: Deployment,
 ) -> None:
     seen = SeenOffset()
-    async with place.epoch(seen=seen):
+    async with deployment.epoch(seen=seen):
         pass
-    seen.last = 1000  # what a broker that lost them acknowledged before
-    with pytest.raises(StateLost, match="up to offset 1000"):
-        async with place.epoch(seen=seen):
+    seen.last = 1000  # acknowledged by a broker that has lost it since
+    with pytest.raises(StateLost, match="1000"):
+        async with deployment.epoch(seen=seen):
             pass
     for other in (seen, None):
-        with pytest.raises(KafkaMisconfigured, match="up to offset 1000"):
-            async with place.epoch(seen=other):
+        with pytest.raises(KafkaMisconfigured, match="1000") as error:
+            async with deployment.epoch(seen=other):
                 pass
-    async with place.epoch(1):
-        pass  # its neighbour goes on
+        assert "state_truncated" == error.value.code
+    async with deployment.epoch(1):
+        pass  # the other partition is not affected
 
-    assert Accepted([], [0]) == await accept(place.settings)
+    assert Accepted([], [0]) == await accept(deployment.settings)
 
-    async with place.epoch(seen=seen):
+    async with deployment.epoch(seen=seen):
         pass
 
 
-async def test_a_restore_reads_from_a_log_that_has_the_barrier(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that is answered by somebody who has not got it does not pass for one that is at the end."""
-    async with place.epoch() as holding:
+async def test_a_restore_without_barrier_is_refused(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that lacks the barrier cannot pass off its shorter log as the whole state."""
+    async with deployment.epoch() as holding:
         await holding.commit((), {b"k": b"v"})
 
     async def short(settings: KafkaSettings, partition: int, end: int, progress: Progress) -> dict[bytes, bytes]:
         return await restore.restore(settings, partition, end - 1, progress)
 
     monkeypatch.setattr(epoch_module, "restore", short)
-    with pytest.raises(ConnectionError, match="lacks the barrier"):
-        async with place.epoch():
+    with pytest.raises(ConnectionError, match="barrier"):
+        async with deployment.epoch():
             pass
 
 
-async def test_a_deleted_topic_is_refused_by_its_name(place: Place) -> None:
-    async with place.epoch() as holding:
+async def test_a_commit_to_a_deleted_topic_is_refused_with_its_name(deployment: Deployment) -> None:
+    async with deployment.epoch() as holding:
         await holding.commit([message("before")], {})
-    async with admin(place.settings) as client:
-        await client.delete_topics([place.settings.topic_prefix + "things"])
-    async with place.epoch() as holding:
-        with pytest.raises(KafkaMisconfigured) as refused:
+    async with admin(deployment.settings) as client:
+        await client.delete_topics([deployment.settings.topic_prefix + "things"])
+    async with deployment.epoch() as holding:
+        with pytest.raises(KafkaMisconfigured) as error:
             await holding.commit([message("after")], {})
-    assert place.settings.topic_prefix + "things" == refused.value.topic
+    assert "topic_missing" == error.value.code
+    assert deployment.settings.topic_prefix + "things" == error.value.topic
 
 
 @pytest.mark.parametrize(("topic", "expected"), [("collector.state", None), ("things", "things")])
-async def test_records_that_kafka_finds_wrongly_dated_are_a_matter_of_the_clock(
-    place: Place, topic: str, expected: str | None
+async def test_refused_timestamps_are_reported_as_a_wrong_clock(
+    deployment: Deployment, topic: str, expected: str | None
 ) -> None:
-    """A broker that takes no record from the past stands in for a clock that is wrong."""
-    prefix = place.settings.topic_prefix
-    async with place.epoch() as holding:
-        async with admin(place.settings) as client:
+    """A topic that accepts no record from the past stands in for a wrong clock."""
+    prefix = deployment.settings.topic_prefix
+    async with deployment.epoch() as holding:
+        async with admin(deployment.settings) as client:
             strict = {"message.timestamp.before.max.ms": "0"}
             await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, prefix + topic, strict)])
 
-        async def commit_until_brokers_heed_it() -> None:
+        async def commit_until_the_setting_applies() -> None:
             while True:
                 await holding.commit([message("dated")], {b"k": b"1"})
 
-        with pytest.raises(KafkaMisconfigured, match="this machine's clock") as refused:
-            await commit_until_brokers_heed_it()
-    assert (expected and prefix + expected) == refused.value.topic
-    assert "set this machine's clock right" in refused.value.advice
+        with pytest.raises(KafkaMisconfigured) as error:
+            await commit_until_the_setting_applies()
+    assert "timestamps_refused" == error.value.code
+    assert (expected and prefix + expected) == error.value.topic
 
 
-async def test_a_state_topic_that_is_missing_is_refused_as_lost(place: Place) -> None:
-    await place.delete(place.settings.state_topic)
-    with pytest.raises(KafkaMisconfigured, match=r"collector\.state is missing: the state in it is lost") as refused:
-        async with place.epoch():
+async def test_a_missing_state_topic_is_refused_as_lost_state(deployment: Deployment) -> None:
+    await deployment.delete(deployment.settings.state_topic)
+    with pytest.raises(KafkaMisconfigured) as error:
+        async with deployment.epoch():
             pass
-    assert "collector state init" in refused.value.advice
+    assert "state_topic_missing" == error.value.code
+    assert deployment.settings.state_topic in str(error.value)
+    assert "collector state init" in error.value.advice
 
 
-async def test_a_state_topic_of_another_size_is_refused(place: Place) -> None:
-    other = place.settings.model_copy(update={"state_partitions": 3})
-    with pytest.raises(KafkaMisconfigured, match=r"has 2 partitions, and kafka\.state_partitions is 3"):
-        async with epoch(0, other, place.telemetry, lambda: True):
+async def test_a_state_topic_with_another_number_of_partitions_is_refused(deployment: Deployment) -> None:
+    other = deployment.settings.model_copy(update={"state_partitions": 3})
+    with pytest.raises(KafkaMisconfigured) as error:
+        async with epoch(0, other, deployment.telemetry, lambda: True):
             pass
+    assert "state_partitions" == error.value.code
+    assert "kafka.state_partitions is 3" in str(error.value)

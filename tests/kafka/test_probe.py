@@ -1,4 +1,4 @@
-"""What `collector check` finds in a real Kafka: each thing that may be wrong, with what to do, and nothing changed."""
+"""What `collector check` reports of a real Kafka: each misconfiguration with its cause, and nothing changed."""
 
 from contextlib import aclosing
 
@@ -9,10 +9,10 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import probe as probing
 from collector.kafka.claim import claim
+from collector.kafka.diagnosis import probe as probe_module
+from collector.kafka.diagnosis.probe import probe
 from collector.kafka.epoch import epoch
-from collector.kafka.probe import probe
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
 from collector.telemetry.kafka import KafkaTelemetry
@@ -37,43 +37,49 @@ def as_user(acl_broker: AclBroker, prefix: str, **keys: object) -> KafkaSettings
 
 
 async def probed(chosen: KafkaSettings) -> dict[str, str | KafkaMisconfigured]:
-    """What was found, without the topics' prefix."""
+    """The results by their names without the prefix of the topics."""
     async with aclosing(probe(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS}, {0, 3})) as lines:
-        found = {what.replace(chosen.topic_prefix, ""): said async for what, said in lines}
-    state, *events = "collector.state", SNAPSHOTS, EVENTS
-    assert ["kafka", "timeouts", *(f"topic {name}" for name in (state, *events)), IDS, "group group"] == list(found)
-    return found
+        results = {name.replace(chosen.topic_prefix, ""): result async for name, result in lines}
+    topics = [f"topic {name}" for name in ("collector.state", SNAPSHOTS, EVENTS)]
+    assert ["kafka", "timeouts", *topics, IDS, "group group"] == list(results)
+    return results
 
 
-def refusals(found: dict[str, str | KafkaMisconfigured]) -> dict[str, str]:
-    return {what: f"{said}: {said.advice}" for what, said in found.items() if isinstance(said, KafkaMisconfigured)}
+async def misconfigured(chosen: KafkaSettings) -> dict[str, KafkaMisconfigured]:
+    results = (await probed(chosen)).items()
+    return {name: result for name, result in results if isinstance(result, KafkaMisconfigured)}
 
 
-async def test_a_kafka_without_anything_is_right_and_stays_so(kafka: str, prefix: str) -> None:
-    found = await probed(settings(kafka, prefix))
-
-    assert {} == refusals(found)
-    assert f"1 broker at {kafka}, Apache Kafka 3.6 or newer" == found["kafka"]
-    assert (
-        "does not exist yet: the first start creates it" == found[f"topic {EVENTS}"] == found["topic collector.state"]
-    )
-    assert "may be joined, and has no members" == found["group group"]
-    there = AdminClient({"bootstrap.servers": kafka}).list_topics().topics
-    assert [] == [name for name in there if name.startswith(prefix)]
+def codes(found: dict[str, KafkaMisconfigured]) -> dict[str, str]:
+    return {name: error.code for name, error in found.items()}
 
 
-async def test_topics_that_are_right_say_their_partitions(kafka: str, prefix: str) -> None:
+async def test_an_empty_kafka_is_as_it_must_be_and_stays_empty(kafka: str, prefix: str) -> None:
+    chosen = settings(kafka, prefix)
+
+    results = await probed(chosen)
+
+    assert [] == [result for result in results.values() if isinstance(result, KafkaMisconfigured)]
+    assert f"1 broker at {kafka}, Apache Kafka 3.6 or newer" == results["kafka"]
+    missing = "does not exist yet: the first start creates it"
+    assert (missing, missing) == (results[f"topic {EVENTS}"], results["topic collector.state"])
+    assert "may be joined, and has no members" == results["group group"]
+    existing = AdminClient({"bootstrap.servers": kafka}).list_topics().topics
+    assert [] == [name for name in existing if name.startswith(prefix)]
+
+
+async def test_topics_that_are_as_they_must_be_are_reported_with_their_partitions(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
 
-    found = await probed(chosen)
+    results = await probed(chosen)
 
-    assert {} == refusals(found)
-    assert ("4 partitions", "3 partitions") == (found["topic collector.state"], found[f"topic {EVENTS}"])
+    assert [] == [result for result in results.values() if isinstance(result, KafkaMisconfigured)]
+    assert ("4 partitions", "3 partitions") == (results["topic collector.state"], results[f"topic {EVENTS}"])
 
 
-async def test_it_does_not_disturb_who_runs(kafka: str, prefix: str) -> None:
-    """Nobody is fenced, though it asks whether the very transactional ids may be used that are in use."""
+async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None:
+    """Although the probe verifies the permission for the transactional id that is in use."""
     chosen = settings(kafka, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     assert await claim(chosen, {EVENTS, SNAPSHOTS}, 0)
@@ -90,116 +96,125 @@ async def test_it_does_not_disturb_who_runs(kafka: str, prefix: str) -> None:
 
         tasks.start_soon(commit)
         for _ in range(3):
-            assert {} == refusals(await probed(chosen))
+            assert {} == codes(await misconfigured(chosen))
         done.set()
-    assert holding.over is None
+    assert holding.failure is None
     assert commits > 0
 
 
-async def test_state_partitions_that_disagree_are_told_with_the_number_to_set(kafka: str, prefix: str) -> None:
+async def test_another_number_of_state_partitions_is_reported_with_both_numbers(kafka: str, prefix: str) -> None:
     await ensure(settings(kafka, prefix, state_partitions=7), {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
 
-    (told,) = refusals(await probed(settings(kafka, prefix))).items()
+    found = await misconfigured(settings(kafka, prefix))
 
-    assert "topic collector.state" == told[0]
-    assert f"{prefix}collector.state has 7 partitions, and kafka.state_partitions is 4" in told[1]
-    assert "set kafka.state_partitions = 7" in told[1]
+    assert {"topic collector.state": "state_partitions"} == codes(found)
+    error = found["topic collector.state"]
+    assert all(fact in str(error) for fact in (f"{prefix}collector.state", "7", "kafka.state_partitions is 4"))
+    assert "kafka.state_partitions = 7" in error.advice
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "limit"),
+    ("key", "value", "facts"),
     [
-        ("transaction_timeout", "2000s", "the 900 s that the brokers allow (transaction.max.timeout.ms)"),
-        ("session_timeout", "2h", "the 1 to 1800 s that the brokers allow (group.min.session.timeout.ms"),
+        ("transaction_timeout", "2000s", ("2000 s", "900 s", "transaction.max.timeout.ms")),
+        ("session_timeout", "2h", ("7200 s", "1 to 1800 s", "group.min.session.timeout.ms")),
     ],
 )
-async def test_a_timeout_beyond_the_brokers_limits_is_refused_by_its_key(
-    kafka: str, prefix: str, key: str, value: str, limit: str
+async def test_a_timeout_beyond_the_limits_of_the_brokers_is_reported_with_its_key(
+    kafka: str, prefix: str, key: str, value: str, facts: tuple[str, ...]
 ) -> None:
-    refused = refusals(await probed(settings(kafka, prefix, **{key: value})))["timeouts"]
+    error = (await misconfigured(settings(kafka, prefix, **{key: value})))["timeouts"]
 
-    assert refused.startswith(f"kafka.{key} = ")
-    assert limit in refused
-
-
-async def test_too_few_brokers_for_the_replication(kafka: str, prefix: str) -> None:
-    told = refusals(await probed(settings(kafka, prefix, replication_factor=3)))
-
-    assert "kafka.replication_factor is 3, with 1 broker: lower it, or wait for the other brokers" == told["kafka"]
-    assert told[f"topic {EVENTS}"].startswith("cannot be created: there are too few brokers")
+    assert key == error.code
+    assert all(fact in str(error) for fact in (f"kafka.{key} = ", *facts))
 
 
-async def test_topics_that_nobody_may_create_are_told_each(kafka: str, prefix: str) -> None:
-    told = refusals(await probed(settings(kafka, prefix, create_topics=False)))
+async def test_too_few_brokers_for_the_replicas(kafka: str, prefix: str) -> None:
+    found = await misconfigured(settings(kafka, prefix, replication_factor=3))
 
-    assert {f"topic {name}" for name in ("collector.state", EVENTS, SNAPSHOTS)} == told.keys()
-    assert "create_topics = true" in told[f"topic {EVENTS}"]
+    assert {"too_few_brokers"} == set(codes(found).values())
+    assert all(fact in str(found["kafka"]) for fact in ("kafka.replication_factor is 3", "1 broker"))
+    assert {"kafka", *(f"topic {name}" for name in ("collector.state", EVENTS, SNAPSHOTS))} == found.keys()
+
+
+async def test_each_missing_topic_is_reported_when_the_collector_must_not_create_topics(
+    kafka: str, prefix: str
+) -> None:
+    found = await misconfigured(settings(kafka, prefix, create_topics=False))
+
+    topics = ("collector.state", EVENTS, SNAPSHOTS)
+    assert {f"topic {name}": "topics_missing" for name in topics} == codes(found)
+    assert "kafka.create_topics = true" in found[f"topic {EVENTS}"].advice
 
 
 @pytest.mark.parametrize(
-    ("name", "configs", "text"),
+    ("name", "configs", "code", "advice"),
     [
-        ("collector.state", {"cleanup.policy": "delete"}, "to compact"),
-        (EVENTS, {"cleanup.policy": "compact"}, "to delete"),
-        (SNAPSHOTS, {"cleanup.policy": "delete"}, "to compact"),
-        (EVENTS, {"max.message.bytes": "1000"}, "set max.message.bytes"),
+        ("collector.state", {"cleanup.policy": "delete"}, "cleanup_policy", "to compact"),
+        (EVENTS, {"cleanup.policy": "compact"}, "cleanup_policy", "to delete"),
+        (SNAPSHOTS, {"cleanup.policy": "delete"}, "cleanup_policy", "to compact"),
+        (EVENTS, {"max.message.bytes": "1000"}, "message_size", "set max.message.bytes"),
     ],
 )
-async def test_settings_of_topics_that_would_lose_something(
-    kafka: str, prefix: str, name: str, configs: dict[str, str], text: str
+async def test_topic_settings_that_would_lose_records_are_reported(
+    kafka: str, prefix: str, name: str, configs: dict[str, str], code: str, advice: str
 ) -> None:
     chosen = settings(kafka, prefix)
     async with admin(chosen) as client:
         await client.create_topics([NewTopic(prefix + name, 4, 1, topic_configs=configs)])
         with anyio.fail_after(60):
-            while not await describe(client, [prefix + name]):  # noqa: ASYNC110 - the controller answers before it knows
+            # The controller responds before the broker knows the topic.
+            while not await describe(client, chosen, [prefix + name]):  # noqa: ASYNC110
                 await anyio.sleep(0.1)
 
-    (told,) = refusals(await probed(chosen)).items()
+    found = await misconfigured(chosen)
 
-    assert f"topic {name}" == told[0]
-    assert text in told[1]
+    assert {f"topic {name}": code} == codes(found)
+    assert advice in found[f"topic {name}"].advice
 
 
-async def test_events_without_any_state_are_told_with_the_command_that_accepts_them(kafka: str, prefix: str) -> None:
+async def test_events_without_state_are_reported_with_the_command_that_accepts_the_loss(
+    kafka: str, prefix: str
+) -> None:
     chosen = settings(kafka, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     await _write(kafka, prefix + EVENTS)
 
-    (told,) = refusals(await probed(chosen)).items()
+    found = await misconfigured(chosen)
 
-    assert "topic collector.state" == told[0]
-    assert f"partition 0 of {prefix}collector.state has no header" in told[1]
-    assert "collector state init" in told[1]
+    assert {"topic collector.state": "state_header_missing"} == codes(found)
+    assert f"partition 0 of {prefix}collector.state" in str(found["topic collector.state"])
+    assert "collector state init" in found["topic collector.state"].advice
 
 
-async def test_brokers_that_do_not_verify_transactions_are_refused(
+async def test_brokers_that_do_not_verify_transactions_are_reported(
     kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker of today stands in for an old one: what it is asked for is raised above what it can."""
-    monkeypatch.setattr(probing, "_VERIFIES", 99)
+    """A current broker stands in for an old one: the version that it must support is raised above its own."""
+    monkeypatch.setattr(probe_module, "VERIFYING_VERSION", 99)
 
-    assert "older than Apache Kafka 3.6" in refusals(await probed(settings(kafka, prefix)))["kafka"]
+    assert {"kafka": "brokers_too_old"} == codes(await misconfigured(settings(kafka, prefix)))
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "operation", "what", "text"),
+    ("kind", "name", "operation", "what", "code", "advice"),
     [
-        (ResourceType.TOPIC, EVENTS, AclOperation.ALL, f"topic {EVENTS}", "allow collector to Describe the topic"),
-        (ResourceType.TOPIC, EVENTS, AclOperation.WRITE, f"topic {EVENTS}", "allow collector to Write the topic"),
+        (ResourceType.TOPIC, EVENTS, AclOperation.ALL, f"topic {EVENTS}", "topic_denied", "to Describe the topic"),
+        (ResourceType.TOPIC, EVENTS, AclOperation.WRITE, f"topic {EVENTS}", "topic_denied", "to Write the topic"),
         (
             ResourceType.TOPIC,
             "collector.state",
             AclOperation.READ,
             "topic collector.state",
-            "allow collector to Read the topic",
+            "topic_denied",
+            "to Read the topic",
         ),
-        (ResourceType.TRANSACTIONAL_ID, "group-", AclOperation.WRITE, IDS, "Describe and Write transactional ids"),
-        (ResourceType.TRANSACTIONAL_ID, "group-", AclOperation.ALL, IDS, "Describe and Write transactional ids"),
-        (ResourceType.GROUP, "group", AclOperation.ALL, "group group", "Read the group"),
+        (ResourceType.TRANSACTIONAL_ID, "group-", AclOperation.WRITE, IDS, "transactional_id_denied", "Write"),
+        (ResourceType.TRANSACTIONAL_ID, "group-", AclOperation.ALL, IDS, "transactional_id_denied", "Describe"),
+        (ResourceType.GROUP, "group", AclOperation.ALL, "group group", "group_denied", "Read the group"),
     ],
 )
-async def test_each_permission_that_is_missing_is_told_of_what_it_is_missing_for(
+async def test_each_missing_permission_is_reported_for_what_it_is_needed(
     acl_broker: AclBroker,
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -207,53 +222,55 @@ async def test_each_permission_that_is_missing_is_told_of_what_it_is_missing_for
     name: str,
     operation: AclOperation,
     what: str,
-    text: str,
+    code: str,
+    advice: str,
 ) -> None:
-    monkeypatch.setattr(probing, "_COORDINATED_S", 2.0)
+    monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 2.0)
     chosen = as_user(acl_broker, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     with acl_broker.denying(kind, prefix + name, operation):
-        told = refusals(await probed(chosen))
+        found = await misconfigured(chosen)
 
-    assert {what, "group group"} == told.keys(), "groups have no coordinator there"
-    assert text in told[what]
+    assert {"group group": "no_coordinator"} | {what: code} == codes(found), "this broker has no group coordinator"
+    assert all(fact in found[what].advice for fact in (USER, advice))
 
 
-async def test_without_the_right_to_create_topics_each_that_is_missing_is_told(
+async def test_topics_that_the_user_may_not_create_are_reported_each(
     acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "_COORDINATED_S", 0.5)
+    monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
     denied = (ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE)
     with acl_broker.denying(*denied), acl_broker.denying(ResourceType.TOPIC, prefix, AclOperation.CREATE):
-        told = refusals(await probed(as_user(acl_broker, prefix)))
+        found = await misconfigured(as_user(acl_broker, prefix))
 
-    assert {f"topic {name}" for name in ("collector.state", EVENTS, SNAPSHOTS)} | {"group group"} == told.keys()
-    assert "allow the collector's user to Create it" in told[f"topic {EVENTS}"]
+    topics = {f"topic {name}": "topic_not_created" for name in ("collector.state", EVENTS, SNAPSHOTS)}
+    assert topics | {"group group": "no_coordinator"} == codes(found)
+    assert f"allow {USER} to Create" in found[f"topic {EVENTS}"].advice
 
 
-async def test_settings_that_may_not_be_seen_are_taken_for_right_which_is_told(
+async def test_topic_settings_that_may_not_be_seen_are_not_verified_and_the_line_says_so(
     acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "_COORDINATED_S", 0.5)
+    monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
     chosen = as_user(acl_broker, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     with acl_broker.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
-        found = await probed(chosen)
+        results = await probed(chosen)
 
-    told = found[f"topic {EVENTS}"]
-    assert isinstance(told, str)
-    assert "its settings may not be seen (DescribeConfigs)" in told
+    result = results[f"topic {EVENTS}"]
+    assert isinstance(result, str)
+    assert "DescribeConfigs" in result
 
 
-async def test_coordinators_that_a_small_cluster_cannot_have_are_told_with_the_brokers_setting(
+async def test_a_missing_coordinator_is_reported_with_the_setting_of_the_brokers(
     acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "_COORDINATED_S", 0.5)
+    monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
 
-    (told,) = refusals(await probed(as_user(acl_broker, prefix))).items()
+    found = await misconfigured(as_user(acl_broker, prefix))
 
-    assert "group group" == told[0]
-    assert "offsets.topic.replication.factor must be lowered" in told[1]
+    assert {"group group": "no_coordinator"} == codes(found)
+    assert "offsets.topic.replication.factor" in found["group group"].advice
 
 
 async def _write(kafka: str, topic: str) -> None:

@@ -1,11 +1,14 @@
-"""Every way to be refused by a guarded Kafka: said in words, with what to do about it."""
+"""Every way to be refused by a guarded Kafka: its cause, and where it is reported."""
 
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from msgspec import Struct
 
+from collector.config import load
+from collector.kafka.diagnosis.brokers import diagnose
 from tests.kafka.daemon import Daemon, until
 from tests.kafka.secure_broker import MECHANISMS, PASSWORD, USER, SecureBroker, write_pem
 from tests.kafka.tls_material import WRONG_PASSWORD, TlsMaterial, kafka_line, run_check, sasl, tls, with_kafka_tables
@@ -14,9 +17,21 @@ from tests.vendor import Vendor, serving
 pytestmark = pytest.mark.anyio
 
 
-def refusals(broker: SecureBroker, tls_material: TlsMaterial) -> list[tuple[str, dict[str, Any], str, str]]:
-    """Listener, tls_material, what is said, and what is advised."""
-    right, nobody = tls(tls_material.ca), tls(tls_material.ca, tls_material.expired_client)
+class Case(Struct, frozen=True):
+    """A listener of the broker, tables of [kafka] that do not fit it, and the diagnosis."""
+
+    listener: str
+    tables: dict[str, Any]
+    code: str
+    facts: tuple[str, ...]
+    """Parts of the reason."""
+    advice: str
+    """A part of the advice."""
+
+
+def cases(broker: SecureBroker, tls_material: TlsMaterial) -> list[Case]:
+    right, expired_own = tls(tls_material.ca), tls(tls_material.ca, tls_material.expired_client)
+    foreign_own = tls(tls_material.ca, tls_material.client_of_other_ca)
     tls_door, mutual, open_, both = (
         broker.listener("TLS"),
         broker.listener("MTLS"),
@@ -29,132 +44,134 @@ def refusals(broker: SecureBroker, tls_material: TlsMaterial) -> list[tuple[str,
         broker.listener("SASL"),
     )
     cut, astray = broker.listener("FORWARDED"), broker.listener("MISADVERTISED")
-    led_to = astray.replace("localhost", "127.0.0.1")
+    advertised = astray.replace("localhost", "127.0.0.1")
     by_address = tls_door.replace("localhost", "127.0.0.1")
-    untrusted = "is not trusted: unable to get local issuer certificate"
-    refused = f"refuses the user {USER} or the password, with"
-    for_another = "name the broker as its certificate does, in kafka.bootstrap_servers and in advertised.listeners"
-    ca_file, renew = "put the authority that signed it into kafka.tls.ca_file", "renew it: it must be in date"
+    untrusted, name, date = "broker_certificate_untrusted", "broker_certificate_name", "broker_certificate_date"
+    names = "advertised.listeners"
     return [
-        (tls_door, tls(tls_material.other_ca), f"the certificate of {tls_door} {untrusted}", ca_file),
-        (tls_door, {"tls": {}}, f"the certificate of {tls_door} {untrusted}", ca_file),
-        (both, tls(tls_material.other_ca) | sasl(), f"the certificate of {both} {untrusted}", ca_file),
-        (misnamed, right, f"the certificate of {misnamed} is for another name", for_another),
-        (by_address, right, f"the certificate of {by_address} is for another name", for_another),
-        (astray, right, f"the certificate of {led_to} is for another name", for_another),
-        (expired, right, f"the certificate of {expired} has expired", "renew the broker's certificate"),
-        (mutual, right, f"{mutual} asks for a client's certificate", "set kafka.tls.cert_file and kafka.tls.key_file"),
-        (mutual, nobody, f"{mutual} refuses the certificate in {tls_material.expired_client}", renew),
-        (mutual, tls(tls_material.ca, tls_material.client_of_other_ca), f"{mutual} refuses the certificate in", renew),
-        (open_, right, f"{open_} does not speak TLS", "remove [kafka.tls], or name the port that speaks TLS"),
-        (plain_sasl, right | sasl(), f"{plain_sasl} does not speak TLS", "remove [kafka.tls]"),
-        (tls_door, {}, f"{tls_door} speaks TLS", "add [kafka.tls]"),
-        (mutual, {}, f"{mutual} speaks TLS", "add [kafka.tls]"),
-        (both, sasl(), f"{both} speaks TLS", "add [kafka.tls]"),
-        (plain_sasl, {}, f"{plain_sasl} asks for a user and a password", "mechanisms: PLAIN, SCRAM-SHA-256, SCRAM-SH"),
-        (both, right, f"{both} asks for a user and a password", "add [kafka.sasl], with one of these mechanisms"),
-        (cut, right | sasl("PLAIN"), f"{cut} does not take PLAIN", "to one of these: SCRAM-SHA-512"),
-        (open_, sasl(), f"{open_} asks for no user and no password", "remove [kafka.sasl]"),
-        (tls_door, right | sasl(), f"{tls_door} asks for no user and no password", "remove [kafka.sasl]"),
+        Case(tls_door, tls(tls_material.other_ca), untrusted, (tls_door,), "kafka.tls.ca_file"),
+        Case(tls_door, {"tls": {}}, untrusted, (tls_door,), "kafka.tls.ca_file"),
+        Case(both, tls(tls_material.other_ca) | sasl(), untrusted, (both,), "kafka.tls.ca_file"),
+        Case(misnamed, right, name, (misnamed,), names),
+        Case(by_address, right, name, (by_address,), names),
+        Case(astray, right, name, (advertised,), names),
+        Case(expired, right, date, (expired,), "certificate"),
+        Case(mutual, right, "client_certificate_required", (mutual,), "kafka.tls.cert_file"),
+        Case(mutual, expired_own, "client_certificate_refused", (mutual, str(tls_material.expired_client)), "renew"),
+        Case(
+            mutual, foreign_own, "client_certificate_refused", (mutual, str(tls_material.client_of_other_ca)), "renew"
+        ),
+        Case(open_, right, "tls_not_spoken", (open_,), "remove [kafka.tls]"),
+        Case(plain_sasl, right | sasl(), "tls_not_spoken", (plain_sasl,), "remove [kafka.tls]"),
+        Case(tls_door, {}, "tls_required", (tls_door,), "add [kafka.tls]"),
+        Case(mutual, {}, "tls_required", (mutual,), "add [kafka.tls]"),
+        Case(both, sasl(), "tls_required", (both,), "add [kafka.tls]"),
+        Case(plain_sasl, {}, "sasl_required", (plain_sasl,), "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
+        Case(both, right, "sasl_required", (both,), "[kafka.sasl]"),
+        Case(cut, right | sasl("PLAIN"), "sasl_mechanism", (cut, "PLAIN"), ": SCRAM-SHA-512"),
+        Case(open_, sasl(), "sasl_not_spoken", (open_,), "remove [kafka.sasl]"),
+        Case(tls_door, right | sasl(), "sasl_not_spoken", (tls_door,), "remove [kafka.sasl]"),
         *(
-            (both, right | sasl(each, WRONG_PASSWORD), f"{both} {refused} {each}", "correct kafka.sasl")
+            Case(both, right | sasl(each, WRONG_PASSWORD), "credentials_refused", (both, USER, each), "kafka.sasl")
             for each in MECHANISMS
         ),
-        (plain_sasl, sasl("PLAIN", WRONG_PASSWORD), f"{plain_sasl} {refused} PLAIN", "correct kafka.sasl"),
-        (plain_sasl, sasl(username="nobody"), f"{plain_sasl} refuses the user nobody or", "correct kafka.sasl"),
+        Case(
+            plain_sasl, sasl("PLAIN", WRONG_PASSWORD), "credentials_refused", (plain_sasl, USER, "PLAIN"), "kafka.sasl"
+        ),
+        Case(plain_sasl, sasl(username="nobody"), "credentials_refused", (plain_sasl, "nobody"), "kafka.sasl"),
     ]
 
 
-async def test_check_says_of_everybody_else_what_is_wrong_and_what_to_do(
+async def test_every_refusal_is_diagnosed_and_reported_by_check(
     secure_broker: SecureBroker, tls_material: TlsMaterial, prefix: str, tmp_path: Path
 ) -> None:
     async with serving(Vendor([])) as vendor:
-        for kafka, given, said, advice in refusals(secure_broker, tls_material):
-            daemon = with_kafka_tables(Daemon(tmp_path, kafka, prefix, vendor), given)
+        for case in cases(secure_broker, tls_material):
+            daemon = with_kafka_tables(Daemon(tmp_path, case.listener, prefix, vendor), case.tables)
 
+            refused = (await diagnose(load(daemon.config).kafka)).refused
             ended = await run_check(daemon.config)
 
-            line = kafka_line(ended)
-            assert (1, f"failed kafka: {said}") == (ended.exit_code, line[: len(f"failed kafka: {said}")])
-            assert advice in line
+            assert refused is not None, case
+            assert case.code == refused.code, case
+            assert all(fact in str(refused) for fact in case.facts), (case, refused)
+            assert case.advice in refused.advice, (case, refused.advice)
+            assert (1, f"failed kafka: {refused}: {refused.advice}") == (ended.exit_code, kafka_line(ended))
             assert not [each for each in (WRONG_PASSWORD, PASSWORD, "Traceback") if each in ended.output]
 
 
 BROKEN_FILES = [
-    ("ca_file", None, "cannot be read: No such file or directory: put it there"),
-    ("ca_file", b"", "cannot be used: "),
-    ("ca_file", b"no PEM", "cannot be used: "),
-    ("cert_file", None, "cannot be read: No such file or directory: put it there"),
-    ("key_file", None, "cannot be read: No such file or directory: put it there"),
-    ("key_file", b"no PEM", "cannot be used: "),
+    ("ca_file", None, "tls_file_unreadable"),
+    ("ca_file", b"", "tls_file_unusable"),
+    ("ca_file", b"no PEM", "tls_file_unusable"),
+    ("cert_file", None, "tls_file_unreadable"),
+    ("key_file", None, "tls_file_unreadable"),
+    ("key_file", b"no PEM", "tls_file_unusable"),
 ]
 
 
-@pytest.mark.parametrize(("key", "content", "expected"), BROKEN_FILES)
-async def test_a_file_of_tls_that_is_not_right_is_told_by_its_key(
-    secure_broker: SecureBroker,
-    tls_material: TlsMaterial,
-    tmp_path: Path,
-    key: str,
-    content: bytes | None,
-    expected: str,
+@pytest.mark.parametrize(("key", "content", "code"), BROKEN_FILES)
+async def test_a_file_of_tls_that_cannot_be_used_is_reported_by_its_key_and_path(
+    secure_broker: SecureBroker, tls_material: TlsMaterial, tmp_path: Path, key: str, content: bytes | None, code: str
 ) -> None:
     path = tmp_path / "broken.pem"
     if content is not None:
         path.write_bytes(content)
-    given = {"tls": {**tls(tls_material.ca, tls_material.client)["tls"], key: str(path)}}
-    async with serving(Vendor([])) as vendor:
-        kafka = secure_broker.listener("MTLS")
-        ended = await run_check(with_kafka_tables(Daemon(tmp_path, kafka, "t-", vendor), given).config)
-
-    line = kafka_line(ended)
-    assert line.startswith(f"failed kafka: kafka.tls.{key} {path} {expected}")
+    await _assert_file_is_reported(secure_broker, tls_material, tmp_path, key, path, code)
 
 
-async def test_a_key_that_asks_for_a_password_is_not_waited_for(
+async def test_a_key_with_a_password_does_not_wait_for_the_password(
     secure_broker: SecureBroker, tls_material: TlsMaterial, tmp_path: Path
 ) -> None:
     locked = tmp_path / "locked.pem"
     write_pem(locked, secure_broker.ca.issue_cert("collector"), password=b"locked")
-    given = {"tls": {**tls(tls_material.ca, tls_material.client)["tls"], "key_file": str(locked)}}
+    await _assert_file_is_reported(secure_broker, tls_material, tmp_path, "key_file", locked, "tls_file_unusable")
+
+
+async def _assert_file_is_reported(
+    broker: SecureBroker, tls_material: TlsMaterial, folder: Path, key: str, path: Path, code: str
+) -> None:
+    tables = {"tls": {**tls(tls_material.ca, tls_material.client)["tls"], key: str(path)}}
     async with serving(Vendor([])) as vendor:
-        kafka = secure_broker.listener("MTLS")
-        ended = await run_check(with_kafka_tables(Daemon(tmp_path, kafka, "t-", vendor), given).config)
+        daemon = with_kafka_tables(Daemon(folder, broker.listener("MTLS"), "t-", vendor), tables)
+        refused = (await diagnose(load(daemon.config).kafka)).refused
+        ended = await run_check(daemon.config)
 
-    line = kafka_line(ended)
-    assert line.startswith(f"failed kafka: kafka.tls.key_file {locked} cannot be used: ")
-    assert line.endswith("a key without a password, that belongs to cert_file")
+    assert refused is not None
+    assert code == refused.code
+    assert f"kafka.tls.{key} {path}" in str(refused)
+    assert (1, f"failed kafka: {refused}: {refused.advice}") == (ended.exit_code, kafka_line(ended))
 
 
-async def test_run_says_so_too_where_one_looks(
+async def test_run_reports_a_refusal_in_readyz_and_once_in_the_log(
     secure_broker: SecureBroker, tls_material: TlsMaterial, prefix: str, tmp_path: Path
 ) -> None:
-    """In /readyz and in the log, once; it lives on, and ends cleanly."""
-    cases = {kafka: (given, said, advice) for kafka, given, said, advice in refusals(secure_broker, tls_material)}
+    """The daemon continues, and ends cleanly."""
+    last = {case.listener: case for case in cases(secure_broker, tls_material)}
     async with serving(Vendor([])) as vendor, anyio.create_task_group() as tasks:
-        for kafka in (
+        for listener in (
             secure_broker.listener("WRONG_HOSTNAME"),
             secure_broker.listener("EXPIRED"),
             secure_broker.listener("SASL_TLS"),
         ):
-            daemon = with_kafka_tables(Daemon(tmp_path, kafka, prefix, vendor), cases[kafka][0])
-            tasks.start_soon(_says_so, daemon, *cases[kafka][1:])
+            daemon = with_kafka_tables(Daemon(tmp_path, listener, prefix, vendor), last[listener].tables)
+            tasks.start_soon(_reports, daemon, last[listener])
 
 
-async def _says_so(daemon: Daemon, said: str, advice: str) -> None:
+async def _reports(daemon: Daemon, case: Case) -> None:
     try:
         daemon.start()
 
-        async def told() -> bool:
-            code, text = await daemon.get("/readyz")
-            return code == 503 and text.startswith(said) and advice in text
+        async def is_reported() -> bool:
+            status, text = await daemon.get("/readyz")
+            return status == 503 and case.advice in text and all(fact in text for fact in case.facts)
 
-        await until(told, f"not ready: {said}")
+        await until(is_reported, f"not ready: {case.code}")
         assert (200, "ok\n") == await daemon.get("/healthz")
         await anyio.to_thread.run_sync(daemon.stop)
     finally:
         daemon.close()
     log = daemon.log.read_text("utf-8")
-    assert 1 == log.count('"event":"kafka_refused"') + log.count('"event": "kafka_refused"')
-    assert said in log
+    (line,) = (line for line in log.splitlines() if "kafka_refused" in line)
+    assert all(fact in line for fact in case.facts)
     assert not [each for each in (WRONG_PASSWORD, PASSWORD, "Traceback") if each in log]

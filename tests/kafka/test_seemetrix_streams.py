@@ -77,8 +77,9 @@ levels = ["devices", "genders"]
     counters = values_of(messages, "seemetrix.counters.v1")
     assert list(range(len(counters))) == [each["revision"] for each in counters]
     assert {len(DEVICES)} == {each["device_count"] for each in counters}
-    async with admin(KafkaSettings(bootstrap_servers=kafka)) as client:
-        topics = await describe(client, [prefix + topic for topic in TOPICS])
+    settings = KafkaSettings(bootstrap_servers=kafka)
+    async with admin(settings) as client:
+        topics = await describe(client, settings, [prefix + topic for topic in TOPICS])
     policies = {name.removeprefix(prefix): topic.configs["cleanup.policy"] for name, topic in topics.items()}
     assert {topic: "compact" if topic == TOPICS[0] else "delete" for topic in TOPICS} == policies
 

@@ -1,4 +1,4 @@
-"""Every way into a guarded Kafka: over TLS or not, with a certificate, with a password."""
+"""The collector works with each protocol of a guarded Kafka: TLS, client certificates, SASL."""
 
 from pathlib import Path
 
@@ -21,35 +21,35 @@ from tests.vendor import Vendor, serving
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_batch_is_committed_and_restored_through_every_way(
+async def test_state_is_committed_and_restored_with_each_protocol(
     secure_broker: SecureBroker, tls_material: TlsMaterial, prefix: str
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        for number, (door, given) in enumerate(valid_settings(tls_material)):
-            asked = {"bootstrap_servers": secure_broker.listener(door), "topic_prefix": f"{prefix}{number}-", **given}
-            settings = KafkaSettings.model_validate({"state_partitions": 1, "partitions": 1, **asked})
-            tasks.start_soon(_commits_and_restores, settings)
+        for number, (door, tables) in enumerate(valid_settings(tls_material)):
+            keys = {"bootstrap_servers": secure_broker.listener(door), "topic_prefix": f"{prefix}{number}-", **tables}
+            settings = KafkaSettings.model_validate({"state_partitions": 1, "partitions": 1, **keys})
+            tasks.start_soon(_commit_and_restore, settings)
 
 
-async def _commits_and_restores(settings: KafkaSettings) -> None:
+async def _commit_and_restore(settings: KafkaSettings) -> None:
     telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", settings.group))
-    way = settings.bootstrap_servers.encode()
+    value = settings.bootstrap_servers.encode()
     await ensure(settings, ["things"])
     assert await claim(settings, ["things"], 0)
 
     async with epoch(0, settings, telemetry, lambda: True) as holding:
-        await holding.commit((), {b"way": way})
+        await holding.commit((), {b"key": value})
 
-    assert way == (await snapshot(settings, [0], lambda *_: None))[b"way"]
+    assert value == (await snapshot(settings, [0], lambda *_: None))[b"key"]
 
 
-async def test_check_lets_everybody_through_who_has_the_papers(
+async def test_check_accepts_each_protocol(
     secure_broker: SecureBroker, tls_material: TlsMaterial, prefix: str, tmp_path: Path
 ) -> None:
     async with serving(Vendor([])) as vendor:
-        for door, given in valid_settings(tls_material):
+        for door, tables in valid_settings(tls_material):
             kafka = secure_broker.listener(door)
-            daemon = with_kafka_tables(Daemon(tmp_path, kafka, prefix, vendor), given)
+            daemon = with_kafka_tables(Daemon(tmp_path, kafka, prefix, vendor), tables)
 
             ended = await run_check(daemon.config)
 

@@ -1,0 +1,190 @@
+"""Reading committed records: the one way in which state is restored, topics are searched and the demo reads its events.
+
+A reader returns no record of a transaction that was aborted, and none of one that is open: its position passes the
+former and the control records, and stops before the latter.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import aiokafka
+import anyio
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.structs import ConsumerRecord, TopicPartition
+from msgspec import Struct
+
+from collector.kafka.connection import options, start_client, stop_client
+from collector.kafka.hooks import topic_partitions
+from collector.kafka.settings import KafkaSettings
+
+Progress = Callable[[int, int], None]
+"""Receives how many records are read, or compacted away, and of how many."""
+
+MAX_STALL_S = 30.0
+"""How long `read_to` may make no progress. As long as there is some, it may take any time."""
+MAX_FETCH_BYTES = 256 << 10
+"""Of one response for a partition: a broker with a byte quota delays each in proportion to its size."""
+_POLL_MS = 200
+_RETRY_S = 0.5
+
+
+class CommittedReader:
+    """Reads the committed records of its partitions from the beginning, as a consumer without a group."""
+
+    def __init__(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it has partitions to read."""
+        return bool(self._consumer.assignment())
+
+    async def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """Read these partitions. Raises KafkaError, OSError or TimeoutError, as all methods do."""
+        self._consumer.assign(list(partitions))
+        await self._consumer.seek_to_beginning(*partitions)
+
+    async def assign_topics(self, topics: Iterable[str]) -> bool:
+        """Read all partitions of these topics; return whether that is so, which it is not while one does not exist."""
+        found = await topic_partitions(self._consumer, topics)
+        if not all(found.values()):
+            return False
+        await self.assign([TopicPartition(topic, number) for topic, numbers in found.items() for number in numbers])
+        return True
+
+    async def poll(self) -> list[ConsumerRecord]:
+        """The next records, those of a partition in their order; empty when none arrives for a moment."""
+        found = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        return [record for records in found.values() for record in records]
+
+    async def beginning(self, partition: TopicPartition) -> int:
+        """The offset of the first record that still exists."""
+        offset: int = (await self._consumer.beginning_offsets([partition]))[partition]
+        return offset
+
+    async def position(self, partition: TopicPartition) -> int:
+        """The offset of the record to be read next."""
+        offset: int = await self._consumer.position(partition)
+        return offset
+
+    async def has_passed(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Whether everything before these offsets has been read."""
+        for partition, end in ends.items():
+            if await self.position(partition) < end:
+                return False
+        return True
+
+    async def committed_ends(self) -> Mapping[TopicPartition, int]:
+        """The offset after the last record that can be read now, of each assigned partition."""
+        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        return ends
+
+
+@asynccontextmanager
+async def open_reader(settings: KafkaSettings) -> AsyncIterator[CommittedReader]:
+    """A reader without partitions; closed at the end.
+
+    Raises KafkaMisconfigured for a password or a certificate that cannot be read; KafkaError, OSError or TimeoutError.
+    """
+    async with _open_consumer(settings, "read_committed") as consumer:
+        yield CommittedReader(consumer)
+
+
+async def read_to(
+    settings: KafkaSettings,
+    partition: TopicPartition,
+    end: int,
+    take: Callable[[ConsumerRecord], bool],
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Give `take` each committed record of a partition up to the offset `end`, until it returns False.
+
+    `progress` is called whenever the position has moved. Raises TimeoutError when it has not for MAX_STALL_S;
+    KafkaMisconfigured, KafkaError or OSError as `open_reader` does.
+    """
+    if end < 0:
+        return
+    with anyio.move_on_after(MAX_STALL_S) as stall:
+        async with open_reader(settings) as reader:
+            await reader.assign([partition])
+            beginning = await reader.beginning(partition)
+            reached = -1
+            while (position := await reader.position(partition)) <= end:
+                if position != reached:
+                    reached, stall.deadline = position, anyio.current_time() + MAX_STALL_S
+                    progress(max(0, position - beginning), max(1, end + 1 - beginning))
+                for record in await reader.poll():
+                    if record.offset > end or not take(record):
+                        return
+    if stall.cancelled_caught:
+        name = f"partition {partition.partition} of {partition.topic}"
+        raise TimeoutError(f"reading {name} made no progress for {MAX_STALL_S:g} s")
+
+
+async def reported_ends(settings: KafkaSettings, topic: str, partitions: Iterable[int] | None = None) -> dict[int, int]:
+    """The offset after the last record of each partition, open transactions included; of all partitions by default.
+
+    Zero means that nothing was ever appended, not even what has expired since. It is what the partition's leader
+    reports: a deposed leader reports an earlier end. Raises KafkaConnectionError when no broker describes the topic,
+    which does not mean that it is empty; KafkaMisconfigured, KafkaError, OSError or TimeoutError.
+    """
+    with anyio.fail_after(settings.commit_deadline_s):
+        async with _open_consumer(settings, "read_uncommitted") as consumer:
+            described = await topic_partitions(consumer, [topic])
+            numbers = described[topic] if partitions is None else partitions
+            if not numbers:
+                raise KafkaConnectionError(f"no broker described the topic {topic}")
+            ends = await consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
+    return {partition.partition: end for partition, end in sorted(ends.items())}
+
+
+class ConsumedMessage(Struct, frozen=True):
+    """A message as a consumer of events decodes it; `topic` is without the deployment's prefix."""
+
+    topic: str
+    key: str
+    headers: Mapping[str, str]
+    value: bytes
+
+
+async def follow(settings: KafkaSettings, topics: Iterable[str]) -> AsyncIterator[list[ConsumedMessage]]:
+    """The committed messages of the topics, as they arrive; an empty list when none does for a moment. Never ends.
+
+    Waits until all topics exist. Raises KafkaError, OSError or TimeoutError when the brokers cannot be used at the
+    start.
+    """
+    names = [settings.topic_prefix + topic for topic in topics]
+    async with open_reader(settings) as reader:
+        while not await reader.assign_topics(names):  # noqa: ASYNC110 - brokers do not announce a new topic
+            await anyio.sleep(_RETRY_S)
+        while True:
+            yield [
+                ConsumedMessage(
+                    record.topic.removeprefix(settings.topic_prefix),
+                    (record.key or b"").decode(),
+                    {name: value.decode() for name, value in record.headers},
+                    record.value or b"",
+                )
+                for record in await reader.poll()
+            ]
+
+
+@asynccontextmanager
+async def _open_consumer(
+    settings: KafkaSettings, isolation: Literal["read_committed", "read_uncommitted"]
+) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+    consumer = aiokafka.AIOKafkaConsumer(
+        **options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=isolation,
+        check_crcs=not settings.is_mock,
+        max_partition_fetch_bytes=MAX_FETCH_BYTES,
+    )
+    try:
+        await start_client(consumer, settings.commit_deadline_s)
+        yield consumer
+    finally:
+        await stop_client(consumer)

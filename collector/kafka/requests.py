@@ -1,0 +1,212 @@
+"""Requests for which aiokafka's clients have no method, or one that omits what is needed. They change nothing.
+
+Source: the Kafka protocol guide; KIP-430 (authorized operations), KIP-98 (transactions). The module builds on
+`aiokafka.protocol`, which is undocumented; every request is sent to a real broker by the tests.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    NotCoordinatorError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
+)
+from aiokafka.protocol.admin import ApiVersionRequest, SaslHandShakeRequest
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest
+from aiokafka.protocol.types import Array, Boolean, Bytes, Int16, Int32, Schema, String
+from msgspec import Struct
+
+from collector.kafka.hooks import send_request
+
+NO_ERROR, UNKNOWN_TOPIC, TOPIC_DENIED, CLUSTER_DENIED, TOPIC_EXISTS, BAD_REPLICATION_FACTOR = 0, 3, 29, 31, 36, 38
+"""Error codes, as Kafka numbers them."""
+READ, WRITE = 3, 4
+"""Operations, as Kafka numbers them."""
+_TEXT = String("utf-8")
+_COORDINATOR_ERRORS = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
+_NO_PRODUCER = -1
+"""The id and epoch of no producer: the broker checks the permission for its request, then refuses the producer."""
+
+
+def _array(**fields: Any) -> Array:  # noqa: ANN401 - aiokafka has no types
+    return Array(*fields.items())
+
+
+_BROKERS = _array(node_id=Int32, host=_TEXT, port=Int32, rack=_TEXT)
+_REPLICAS = {"replicas": Array(Int32), "in_sync": Array(Int32), "offline": Array(Int32)}
+_PARTITIONS = _array(error_code=Int16, partition=Int32, leader=Int32, leader_epoch=Int32, **_REPLICAS)
+_TOPICS = _array(error_code=Int16, name=_TEXT, is_internal=Boolean, partitions=_PARTITIONS, allowed=Int32)
+_MEMBERS = _array(member_id=_TEXT, client_id=_TEXT, client_host=_TEXT, metadata=Bytes, assignment=Bytes)
+_GROUP_TEXTS = {"group": _TEXT, "state": _TEXT, "protocol_type": _TEXT, "protocol": _TEXT}
+_GROUPS = _array(error_code=Int16, **_GROUP_TEXTS, members=_MEMBERS, allowed=Int32)
+
+
+class _MetadataResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 3, 8
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("brokers", _BROKERS),
+        ("cluster_id", _TEXT),
+        ("controller_id", Int32),
+        ("topics", _TOPICS),
+        ("allowed", Int32),
+    )
+
+
+class _MetadataStruct(RequestStruct):  # type: ignore[misc]
+    API_KEY, API_VERSION = 3, 8
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", Array(_TEXT)),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+    )
+
+
+class _TopicsRequest(Request[_MetadataStruct]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = list(topics)
+
+    def build(self, request_struct_class: type[_MetadataStruct]) -> _MetadataStruct:
+        return request_struct_class(self._topics, False, False, True)  # noqa: FBT003 - in the order of the schema
+
+
+class _GroupsResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 15, 3
+    SCHEMA = Schema(("throttle_time_ms", Int32), ("groups", _GROUPS))
+
+
+class _GroupsStruct(RequestStruct):  # type: ignore[misc]
+    """aiokafka's own struct of this version decodes the response of an older one."""
+
+    API_KEY, API_VERSION = 15, 3
+    RESPONSE_TYPE = _GroupsResponse
+    SCHEMA = Schema(("groups", Array(_TEXT)), ("include_authorized_operations", Boolean))
+
+
+class _GroupsRequest(Request[_GroupsStruct]):  # type: ignore[misc]
+    API_KEY = 15
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def build(self, request_struct_class: type[_GroupsStruct]) -> _GroupsStruct:
+        return request_struct_class([self._group], True)  # noqa: FBT003 - in the order of the schema
+
+
+class TopicMetadata(Struct, frozen=True):
+    """A topic as the broker describes it to this user."""
+
+    error: int
+    """Kafka's error code; 0 when the topic exists and may be described."""
+    partitions: int
+    leaderless: int
+    """How many partitions have no leader."""
+    allowed: int
+    """The operations that this user may do, one bit each."""
+
+    def allows(self, operation: int) -> bool:
+        return bool(self.allowed >> operation & 1)
+
+
+async def topic_metadata(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, TopicMetadata]:
+    """Describe each topic, also one that does not exist or may not be described: it has an error.
+
+    `describe_topics` of the client creates missing topics on brokers that create them automatically. Raises KafkaError,
+    OSError or TimeoutError.
+    """
+    response = (await send_request(client, _TopicsRequest(names))).to_object()
+    return {
+        topic["name"]: TopicMetadata(
+            topic["error_code"],
+            len(topic["partitions"]),
+            sum(each["leader"] < 0 for each in topic["partitions"]),
+            topic["allowed"],
+        )
+        for topic in response["topics"]
+    }
+
+
+async def configs(
+    client: AIOKafkaAdminClient, kind: ConfigResourceType, names: Iterable[str]
+) -> Mapping[str, Mapping[str, str]]:
+    """The settings of topics or brokers by name; without those whose settings this user may not see.
+
+    Raises KafkaError, OSError or TimeoutError.
+    """
+    resources = [ConfigResource(kind, name) for name in names]
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for response in (await client.describe_configs(resources) if resources else ())
+        for error, _text, _kind, name, entries in response.resources
+        if error == NO_ERROR
+    }
+
+
+async def max_versions(client: AIOKafkaAdminClient) -> Mapping[int, int]:
+    """The newest version of each request that a broker supports. Raises KafkaError, OSError or TimeoutError."""
+    response = await send_request(client, ApiVersionRequest())
+    return {key: newest for key, _, newest in response.api_versions}
+
+
+async def coordinator(client: AIOKafkaAdminClient, key: str, *, is_transactional: bool) -> int:
+    """The node that coordinates a group or a transactional id.
+
+    Raises the KafkaError that the broker responds with, OSError or TimeoutError.
+    """
+    response = await send_request(client, FindCoordinatorRequest(key, int(is_transactional)))
+    if response.error_code:
+        raise for_code(response.error_code)
+    node: int = response.coordinator_id
+    return node
+
+
+async def verify_transactional_id(client: AIOKafkaAdminClient, node: int, transactional_id: str, topic: str) -> None:
+    """Return when this user may use the transactional id.
+
+    A producer that does not exist adds a partition to its transaction. The broker checks the permission for the id
+    first, and the producer after that: nothing is started, and no producer is fenced.
+
+    Raises TransactionalIdAuthorizationFailed, or the error of a coordinator that is not available. Other errors are
+    about the producer, or about the topic, which is checked elsewhere.
+    """
+    request = AddPartitionsToTxnRequest(transactional_id, _NO_PRODUCER, _NO_PRODUCER, [(topic, [0])])
+    response = await send_request(client, request, node)
+    error = for_code(response.errors[0][1][0][1])
+    if issubclass(error, (TransactionalIdAuthorizationFailed, *_COORDINATOR_ERRORS)):
+        raise error
+
+
+async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> tuple[int, bool]:
+    """How many members the group has, and whether this user may join it.
+
+    Raises the KafkaError that the broker responds with, OSError or TimeoutError.
+    """
+    (found,) = (await send_request(client, _GroupsRequest(group), node)).to_object()["groups"]
+    if found["error_code"]:
+        raise for_code(found["error_code"])
+    return len(found["members"]), bool(found["allowed"] >> READ & 1)
+
+
+async def advertised_addresses(connection: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - aiokafka has no types
+    """Host and port by which the brokers of the cluster advertise themselves: clients connect to them there.
+
+    Raises KafkaError, OSError or TimeoutError.
+    """
+    return [(broker[1], broker[2]) for broker in (await connection.send(MetadataRequest([]))).brokers]
+
+
+async def sasl_mechanisms(connection: Any) -> list[str]:  # noqa: ANN401 - aiokafka has no types
+    """The mechanisms that the listener offers. Raises KafkaError, OSError or TimeoutError where it offers none."""
+    return sorted((await connection.send(SaslHandShakeRequest("PLAIN"))).enabled_mechanisms)
