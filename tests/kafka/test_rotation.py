@@ -86,7 +86,7 @@ async def test_a_password_changed_on_both_sides_loses_and_duplicates_nothing(
     password = tmp_path / "password"
     password.write_text(PASSWORD, "utf-8")
     since = (now - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    forwarder = Forwarder(f"//{secure_broker.listener('CUT')}", secure_broker.forwarded_port)
+    forwarder = Forwarder(f"//{secure_broker.listener('FORWARDED')}", secure_broker.forwarded_port)
     async with (
         serving(vendor),
         forwarder.serving(),
