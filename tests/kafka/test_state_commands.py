@@ -220,7 +220,7 @@ async def test_a_rewind_refuses_invalid_arguments(kafka: str, prefix: str, tmp_p
                 (("mall", "sessions", "--to", "2036-01-01T00:00:00Z"), ("2036-01-01T00:00:00Z",)),
                 (("mall", "viewers", "--to", since), ("mall", "viewers", "sessions")),
                 (("hall", "sessions", "--to", since), ("hall", "did you mean mall?")),
-                (("mall", "sessions", "--to", "yesterday"), ("--to", "yesterday")),
+                (("mall", "sessions", "--to", "yesterday"), ("--to", "00:00:00Z")),
             ):
                 refused = await collector("state", "rewind", *arguments, *config, "--yes")
                 assert 2 == refused.code, refused.err
