@@ -1,4 +1,7 @@
-"""The state topic loses records: it is refused, and nothing is published, until an operator accepts the loss."""
+"""The state topic loses records: it is refused, and nothing is published, until an operator accepts the loss.
+
+A recovery counts from the start of the replicas after that.
+"""
 
 import json
 import os
@@ -53,10 +56,7 @@ Damage = Callable[[Testbed, Sequence[str]], Awaitable[None]]
 
 
 async def topic_recreated(testbed: Testbed, times: int) -> Row:
-    """The state topic is deleted and re-created while two replicas run; both sources are refused.
-
-    They stay refused until an operator acts: a recovery counts from the start of the replicas after that.
-    """
+    """The state topic is deleted and re-created while two replicas run; both sources are refused."""
     for _ in range(2):
         testbed.replica()
     losses: dict[str, list[Window]] = defaultdict(list)
@@ -66,10 +66,7 @@ async def topic_recreated(testbed: Testbed, times: int) -> Row:
 
 
 async def partition_removed(testbed: Testbed, times: int) -> Row:
-    """The only broker restarts without the log of a state partition; its source is refused, the other one continues.
-
-    It stays refused until an operator acts: a recovery counts from the start of the replicas after that.
-    """
+    """The only broker restarts without the log of a state partition; its source is refused, the other continues."""
     for _ in range(2):
         testbed.replica()
     losses: dict[str, list[Window]] = defaultdict(list)
@@ -81,9 +78,8 @@ async def partition_removed(testbed: Testbed, times: int) -> Row:
 async def partition_cut(testbed: Testbed, times: int) -> Row:
     """The only broker restarts with the older half of a state partition, which still has its header.
 
-    Only a process that has run the partition can detect that, so there is one replica. The source stays refused until
-    an operator accepts that its lost records are published again: a recovery counts from the start of the replica after
-    that.
+    Only a process that has run the partition can detect that, so there is one replica. The operator accepts that the
+    lost records are published again.
     """
     testbed.replica()
     accepted_ms = []
