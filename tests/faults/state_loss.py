@@ -232,14 +232,8 @@ async def _accept(testbed: Testbed, since: Mapping[str, datetime]) -> None:
 
 
 async def _recreate(testbed: Testbed, _: Sequence[str]) -> None:
-    settings = KafkaSettings.model_validate(
-        {
-            "bootstrap_servers": testbed.cluster.address,
-            "topic_prefix": testbed.prefix,
-            "state_partitions": STATE_PARTITIONS,
-            "partitions": 3,
-        }
-    )
+    names = {"bootstrap_servers": testbed.cluster.address, "topic_prefix": testbed.prefix}
+    settings = KafkaSettings.model_validate({**names, "state_partitions": STATE_PARTITIONS, "partitions": 3})
     async with admin(settings) as client:
         deleted = await client.delete_topics([settings.state_topic])
         assert [(settings.state_topic, 0)] == list(deleted.topic_error_codes)
