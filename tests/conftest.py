@@ -55,7 +55,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("COLLECTOR_TEST_KAFKA"):
         yield given
         return
-    need("KAFKA", broker.why_not())
+    need("KAFKA", broker.unavailable_reason())
     with broker.running(tmp_path_factory.mktemp("kafka")) as node:
         yield node.address
 

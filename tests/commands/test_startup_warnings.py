@@ -45,7 +45,7 @@ async def test_listening_beyond_loopback_is_logged(tmp_path: Path, listen: str) 
         try:
             daemon.start()
             await until(lambda: _responds(daemon), "the daemon responds")
-            await anyio.to_thread.run_sync(daemon.end)
+            await anyio.to_thread.run_sync(daemon.stop)
         finally:
             daemon.close()
     lines = [line for line in _lines(daemon) if line["event"] == "listening_beyond_loopback"]
@@ -60,7 +60,7 @@ async def test_secrets_that_are_too_short_to_be_redacted_are_logged_by_their_key
             daemon.start()
             await until(lambda: _responds(daemon), "the daemon responds")
             status, body = await daemon.get("/api/status")
-            await anyio.to_thread.run_sync(daemon.end)
+            await anyio.to_thread.run_sync(daemon.stop)
         finally:
             daemon.close()
     assert (200, "mall") == (status, json.loads(body)["streams"][0]["source"])

@@ -9,7 +9,7 @@ from random import Random
 import aiokafka
 from msgspec import Struct
 
-from tests.kafka.daemon import EVENTS, Daemon, Told, contents, reading, until
+from tests.kafka.daemon import EVENTS, Daemon, Received, contents, reading, until
 from tests.vendor import Known, Session, Vendor, expected_events, serving, session
 
 ABORTED, OPEN = "aborted", "open"
@@ -21,7 +21,7 @@ LONG_MS = 600_000
 class Published(Struct, frozen=True):
     kafka: str
     topics: Sequence[str]
-    messages: Sequence[Told]
+    messages: Sequence[Received]
     """The committed ones."""
 
     @property
@@ -57,11 +57,11 @@ async def publish(kafka: str, prefix: str, home: Path) -> Published:
             vendor.known = [Known(revised.get(n, each), now) for n, each in enumerate(sessions)]
             expected.update(event for each in revised.values() for event in expected_events(each, revision=1))
             await until(all_published, "every revision is published")
-            daemon.end()
+            daemon.stop()
         finally:
             daemon.close()
         await _send_uncommitted(kafka, topics, OPEN)
-        return Published(kafka, topics, reader.told)
+        return Published(kafka, topics, reader.received)
 
 
 def _longer(row: Session) -> Session:

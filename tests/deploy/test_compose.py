@@ -98,7 +98,7 @@ async def test_the_configuration_is_valid_and_mounted_where_the_image_looks_for_
 
 def test_kafka_accepts_its_environment(tmp_path: Path) -> None:
     """The image of Kafka turns the variable KAFKA_A_B into the key a.b."""
-    need("KAFKA", broker.why_not())
+    need("KAFKA", broker.unavailable_reason())
     environment = {name: str(value) for name, value in SERVICES["kafka"]["environment"].items()}
     cluster = environment.pop("CLUSTER_ID")
     keys = {name.removeprefix("KAFKA_").lower().replace("_", "."): value for name, value in environment.items()}

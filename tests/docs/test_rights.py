@@ -32,10 +32,10 @@ from collector.kafka.topics import ensure
 from collector.pipeline.message import DEAD_LETTER
 from tests.commands.harness import collector
 from tests.docs.pages import DOCS, fenced
-from tests.kafka import guarded
-from tests.kafka.broker import why_not
+from tests.kafka import strict_broker
+from tests.kafka.broker import unavailable_reason
 from tests.kafka.daemon import EVENTS, WAIT_S, Daemon, reading, until
-from tests.kafka.guarded import PASSWORDS, GuardedBroker, sasl
+from tests.kafka.strict_broker import PASSWORDS, StrictBroker, sasl_options
 from tests.needs import need
 from tests.vendor import Known, Vendor, serving, session
 
@@ -55,9 +55,9 @@ print(json.dumps(sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedBroker]:
-    need("KAFKA", why_not())
-    with guarded.running(tmp_path_factory.mktemp("guarded")) as node:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictBroker]:
+    need("KAFKA", unavailable_reason())
+    with strict_broker.running(tmp_path_factory.mktemp("guarded")) as node:
         yield node
 
 
@@ -100,7 +100,7 @@ def bindings_of(command: Namespace) -> Iterator[AclBinding]:
                 )
 
 
-def allow(broker: GuardedBroker, script: str, folder: Path, **chosen: str) -> None:
+def allow(broker: StrictBroker, script: str, folder: Path, **chosen: str) -> None:
     """Add the ACLs of a script, and return when the broker applies them."""
     admin = AdminClient({"bootstrap.servers": broker.address})
     for each in acl_commands(script, folder, kafka=broker.address, **chosen):
@@ -123,13 +123,13 @@ def allow(broker: GuardedBroker, script: str, folder: Path, **chosen: str) -> No
 
 @pytest.mark.parametrize("creates", [True, False], ids=["topics are created", "topics exist"])
 async def test_the_rights_of_the_collector_are_sufficient(
-    broker: GuardedBroker, prefix: str, tmp_path: Path, creates: bool
+    broker: StrictBroker, prefix: str, tmp_path: Path, creates: bool
 ) -> None:
     names = {"group": f"{prefix}collector", "prefix": prefix}
     environment = credentials(creates, names["group"])
     async with serving(vendor()) as seemetrix, reading(broker.address, [prefix + topic for topic in EVENTS]) as reader:
         daemon = Daemon(
-            tmp_path, broker.guarded, prefix, seemetrix, since=f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+            tmp_path, broker.sasl_address, prefix, seemetrix, since=f"{NOW - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
         )
         check = partial(collector, "check", "--config", str(daemon.config), env=environment)
 
@@ -153,12 +153,12 @@ async def test_the_rights_of_the_collector_are_sufficient(
             daemon.start(**environment)
             await until(all_published, "every session is published")
             assert (200, "ready\n") == await daemon.get("/readyz")
-            daemon.end()
+            daemon.stop()
         finally:
             daemon.close()
 
 
-async def test_the_rights_of_a_consumer_are_sufficient(broker: GuardedBroker, prefix: str, tmp_path: Path) -> None:
+async def test_the_rights_of_a_consumer_are_sufficient(broker: StrictBroker, prefix: str, tmp_path: Path) -> None:
     topic, group = f"{prefix}seemetrix.sessions", f"{prefix}readers"
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
     settings = KafkaSettings.model_validate({"bootstrap_servers": broker.address, "topic_prefix": prefix})
@@ -174,7 +174,7 @@ async def test_the_rights_of_a_consumer_are_sufficient(broker: GuardedBroker, pr
     assert 1 == await read(broker, group, topic)
 
 
-def topics(broker: GuardedBroker) -> set[str]:
+def topics(broker: StrictBroker) -> set[str]:
     return set(AdminClient({"bootstrap.servers": broker.address}).list_topics(timeout=WAIT_S).topics)
 
 
@@ -202,16 +202,16 @@ def manual_topics(settings: Settings, kafka: str) -> tuple[KafkaSettings, set[st
     return chosen, settings.topics(), settings.compacted_topics()
 
 
-async def read(broker: GuardedBroker, group: str, topic: str) -> int:
+async def read(broker: StrictBroker, group: str, topic: str) -> int:
     """Read messages with a consumer group, commit the offsets, and return the number of messages."""
     consumer = aiokafka.AIOKafkaConsumer(
         topic,
-        bootstrap_servers=broker.guarded,
+        bootstrap_servers=broker.sasl_address,
         group_id=group,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        **sasl("reader"),
+        **sasl_options("reader"),
     )
     try:
         await consumer.start()

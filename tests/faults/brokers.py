@@ -1,4 +1,4 @@
-"""A real Apache Kafka with a second door: clients that come through it are always told the proxy's address."""
+"""A real Apache Kafka with a second listener, which advertises the address of a proxy to its clients."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -8,77 +8,79 @@ from pathlib import Path
 from msgspec import Struct
 
 from tests.faults.proxy import Proxy
-from tests.kafka.broker import Broker, Door, free_port
+from tests.kafka.broker import Broker, Listener, free_port
 
 _AUTHORIZER = """
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=true
 """
-"""Everything is allowed to everybody, except on what a test makes rules for.
+"""Every operation is allowed, except on resources that a test creates ACLs for.
 
-On one node alone: of several none would let another vote before it knows the rules, and it learns them from who is
-elected.
+For clusters of one node only: with several, no node would accept a vote before it has the ACLs, which it receives from
+the elected controller.
 """
 
 
 class ProxiedBroker(Broker):
-    """One node. `address` is its own; the proxy connects to `behind`, and listens at `proxy_port` of loopback.
+    """One node. The proxy listens at `proxy_port`, and connects to `upstream_address`.
 
-    Who comes through the door `behind` learns that the broker is at `proxy_port`. A third door, `moving`, is wherever
-    it is put before a start.
+    The listener at `upstream_address` advertises `proxy_port`, so its clients reach the node through the proxy only;
+    clients of `address` bypass it. A third listener, at `moving_address`, gets another port by `move`.
     """
 
     def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = (), nodes: int = 0) -> None:
         super().__init__(home, node, controllers, nodes)
-        self.behind = f"127.0.0.1:{free_port()}"
-        # Bound as long as this lives, and never listening: nobody else takes the port while no proxy listens at it.
-        self._place = socket.socket()
-        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._place.bind(("127.0.0.1", 0))
-        self.proxy_port = int(self._place.getsockname()[1])
-        self.moving = f"127.0.0.1:{free_port()}"
-        doors = {
-            "PROXIED": Door(self.behind, f"127.0.0.1:{self.proxy_port}"),
-            "MOVING": Door(self.moving, self.moving),
+        self.upstream_address = f"127.0.0.1:{free_port()}"
+        # Bound until `close`, and never listening: no other process takes the port while no proxy listens.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.proxy_port = int(self._reserved.getsockname()[1])
+        self.moving_address = f"127.0.0.1:{free_port()}"
+        listeners = {
+            "PROXIED": Listener(self.upstream_address, f"127.0.0.1:{self.proxy_port}"),
+            "MOVING": Listener(self.moving_address, self.moving_address),
         }
-        self.configure(doors, "" if max(nodes, len(controllers)) > 1 else _AUTHORIZER)
+        self.configure(listeners, "" if max(nodes, len(controllers)) > 1 else _AUTHORIZER)
 
     def move(self) -> None:
-        """While it is stopped: its third door is elsewhere from the next start on."""
-        before, self.moving = self.moving, f"127.0.0.1:{free_port()}"
+        """Give the third listener another port from the next start on. Call it while the node is stopped."""
+        before, self.moving_address = self.moving_address, f"127.0.0.1:{free_port()}"
         text = self._config.read_text("utf-8")
         assert 2 == text.count(f"MOVING://{before}")
-        self._config.write_text(text.replace(before, self.moving), encoding="utf-8")
+        self._config.write_text(text.replace(before, self.moving_address), encoding="utf-8")
 
     def close(self) -> None:
+        """Kill it, and release the proxy's port."""
         self.kill()
-        self._place.close()
+        self._reserved.close()
 
 
 class Cluster(Struct, frozen=True):
-    """Nodes that replicate everything among them, each behind a proxy of its own for those who come by it."""
+    """Nodes that replicate every topic, each with a proxy of its own."""
 
     nodes: Sequence[ProxiedBroker]
     proxies: Sequence[Proxy]
 
     @property
     def address(self) -> str:
+        """The bootstrap servers of clients that bypass the proxies."""
         return ",".join(node.address for node in self.nodes)
 
     @property
-    def readers(self) -> str:
-        """Where the readers of the test itself bootstrap from."""
+    def reader_address(self) -> str:
+        """The bootstrap servers of the tests' own readers."""
         return self.address
 
     @property
-    def proxied(self) -> str:
-        """Who comes by these learns of no other addresses: each node can be taken from them alone."""
+    def proxied_address(self) -> str:
+        """The bootstrap servers of clients that reach every node through its proxy only."""
         return ",".join(proxy.address for proxy in self.proxies)
 
 
 @asynccontextmanager
 async def cluster(home: Path, size: int) -> AsyncIterator[Cluster]:
-    """Started, until the end of the block; of three nodes any one may die."""
+    """A running cluster until the end of the block. With three nodes, it survives the loss of any one."""
     controllers = [free_port() for _ in range(size)]
     async with AsyncExitStack() as stack:
         nodes = []
@@ -86,8 +88,8 @@ async def cluster(home: Path, size: int) -> AsyncIterator[Cluster]:
             nodes.append(stack.enter_context(closing(ProxiedBroker(home / f"node{number}", number, controllers))))
             nodes[-1].launch()
         for node in nodes:
-            node.await_answer()
-        proxies = [Proxy(node.behind, node.proxy_port) for node in nodes]
+            node.wait_until_ready()
+        proxies = [Proxy(node.upstream_address, node.proxy_port) for node in nodes]
         for proxy in proxies:
             await stack.enter_async_context(proxy.serving())
         yield Cluster(nodes, proxies)
@@ -95,6 +97,7 @@ async def cluster(home: Path, size: int) -> AsyncIterator[Cluster]:
 
 @contextmanager
 def running(home: Path) -> Iterator[ProxiedBroker]:
+    """One running node until the end of the block."""
     with closing(ProxiedBroker(home)) as broker:
         broker.start()
         yield broker

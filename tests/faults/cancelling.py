@@ -1,4 +1,4 @@
-"""Cancelling at every await: a coroutine is run until it waits for the n-th time, and its scope is cancelled then."""
+"""Cancels a coroutine at a chosen await."""
 
 from collections.abc import Awaitable, Generator
 from typing import Any
@@ -7,14 +7,18 @@ import anyio
 
 
 async def cancelled_at(step: int, work: Awaitable[object]) -> anyio.CancelScope:
-    """The scope, left by now: it tells whether the work came so far, and whether it then ended because of it."""
+    """Await the work in a scope that is cancelled when it suspends for the n-th time, counted from 0.
+
+    Returns the scope: `cancel_called` is whether the work reached that step, `cancelled_caught` whether it ended
+    because of the cancellation.
+    """
     with anyio.CancelScope() as scope:
         await _Stepping(work, step, scope)
     return scope
 
 
 class _Stepping:
-    """Passes on what the coroutine waits for, and counts that; as `yield from` otherwise."""
+    """Delegates to the coroutine as `yield from` does, and counts how often it suspends."""
 
     def __init__(self, work: Awaitable[object], step: int, scope: anyio.CancelScope) -> None:
         self._work = work
@@ -35,5 +39,5 @@ class _Stepping:
             error = None
             try:
                 yield awaited
-            except BaseException as thrown:  # noqa: BLE001 - a cancellation, most of all
+            except BaseException as thrown:  # noqa: BLE001 - most often a cancellation
                 error = thrown

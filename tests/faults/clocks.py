@@ -5,53 +5,53 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.faults.stage import PATIENCE_S, Stage
-from tests.kafka import ahead
+from tests.faults.testbed import MAX_WAIT_S, Testbed
+from tests.kafka import clock_skew
 from tests.kafka.daemon import until
-from tests.kafka.town import Replica
+from tests.kafka.scenario import Replica
 
 AHEAD_S = 2 * 3600
-"""Brokers refuse records that are more than an hour ahead (log.message.timestamp.after.max.ms)."""
+"""Brokers reject records that are more than an hour ahead (message.timestamp.after.max.ms)."""
 
 
-async def clock_ahead(stage: Stage, times: int) -> int:
-    """The only replica's clock is two hours ahead, from the start and later by a jump, until it is set right.
+async def clock_ahead(testbed: Testbed, times: int) -> int:
+    """The only replica's clock is two hours ahead, first at the start and then by a jump, until it is corrected.
 
-    Kafka refuses every record meanwhile. The replica names its clock as the cause, publishes nothing, and goes on by
-    itself. A recovery counts from when the clock is right: it includes the wait before the next epoch, of 15 s at most.
+    Kafka rejects every record meanwhile. The replica reports its clock as the cause, publishes nothing, and recovers by
+    itself. A recovery counts from the correction: it includes the wait before the next epoch, of at most 15 s.
     """
-    clock = Clock(stage.home / "ahead")
+    clock = Clock(testbed.home / "clock-skew")
     clock.set(AHEAD_S)
-    replica = stage.replica(program=(str(Path(ahead.__file__)), str(clock.file)))
+    replica = testbed.replica(program=(str(Path(clock_skew.__file__)), str(clock.file)))
     for number in range(times):
         if number:
             clock.set(AHEAD_S)
-        await _set_right(stage, replica, clock)
+        await _corrected(testbed, replica, clock)
         clock.set(AHEAD_S)
-        await _set_right(stage, replica, clock)
+        await _corrected(testbed, replica, clock)
     return 2 * times
 
 
 class Clock:
-    """How far a replica's clock is ahead, in a file that it reads."""
+    """A file from which a replica reads by how many seconds its clock is ahead."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
 
     def set(self, seconds: int) -> None:
-        written = self.file.with_suffix(".new")
-        written.write_text(f"{seconds}", "utf-8")
-        written.replace(self.file)
+        new = self.file.with_suffix(".new")
+        new.write_text(f"{seconds}", "utf-8")
+        new.replace(self.file)
 
 
-async def _set_right(stage: Stage, replica: Replica, clock: Clock) -> None:
-    await until(partial(_names_its_clock, replica), "the replica names its clock as the cause", PATIENCE_S)
+async def _corrected(testbed: Testbed, replica: Replica, clock: Clock) -> None:
+    await until(partial(_reports_its_clock, replica), "the replica reports its clock as the cause", MAX_WAIT_S)
     clock.set(0)
-    await stage.recovers()
-    await until(replica.is_ready, "the replica is ready", PATIENCE_S)
+    await testbed.wait_for_recovery()
+    await until(replica.is_ready, "the replica is ready", MAX_WAIT_S)
 
 
-async def _names_its_clock(replica: Replica) -> bool:
+async def _reports_its_clock(replica: Replica) -> bool:
     code, body = await replica.get("/api/status")
     if code != 200:
         return False

@@ -1,4 +1,4 @@
-"""One broker behind a proxy for all of these tests, and a proxy without faults for each."""
+"""One broker behind a proxy for all tests of this folder, and a proxy without faults for each test."""
 
 import asyncio
 import gc
@@ -11,49 +11,49 @@ from aiokafka.errors import KafkaError
 from tests.faults import brokers
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.proxy import Proxy
-from tests.kafka.broker import why_not
+from tests.kafka.broker import unavailable_reason
 from tests.needs import need
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Not the debugging loop: through this one passes what is measured here, and what has deadlines of seconds."""
+    """Without asyncio's debug mode: what these tests measure, and limit to seconds, passes through this event loop."""
     return "asyncio", {"debug": False}
 
 
 @pytest.fixture(scope="session")
 def own_kafka() -> None:
-    """Brokers can be started here: one that is given does not name a proxy's address, and is not killed."""
-    need("KAFKA", why_not())
+    """Requires that brokers can be started here: one from the environment has no proxy, and must not be killed."""
+    need("KAFKA", unavailable_reason())
 
 
 @pytest.fixture(scope="session")
-def proxied(own_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedBroker]:
-    """A real Kafka that names the proxy's address to its clients."""
+def proxied_broker(own_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedBroker]:
+    """A real Kafka that advertises the address of the proxy."""
     del own_kafka
-    with brokers.running(tmp_path_factory.mktemp("proxied")) as node:
+    with brokers.running(tmp_path_factory.mktemp("proxied_broker")) as node:
         yield node
 
 
 @pytest.fixture
-async def proxy(proxied: ProxiedBroker) -> AsyncIterator[Proxy]:
-    async with Proxy(proxied.behind, proxied.proxy_port).serving() as fresh:
-        yield fresh
+async def proxy(proxied_broker: ProxiedBroker) -> AsyncIterator[Proxy]:
+    async with Proxy(proxied_broker.upstream_address, proxied_broker.proxy_port).serving() as proxy:
+        yield proxy
 
 
 @pytest.fixture
 async def standalone_telemetry() -> AsyncIterator[None]:
-    """Errors that aiokafka leaves in futures of its own, where nobody can hear them, are no fault of ours.
+    """Ignores errors that aiokafka leaves in futures that no code can await.
 
-    It does when its sender ends, in those of batches that it had not sent and in that of the transaction; the loop
-    complains of each when it is collected.
+    When its sender ends, it does so with the futures of unsent batches and of the transaction. The event loop reports
+    each when it is garbage-collected.
     """
     loop = asyncio.get_running_loop()
     strict = loop.get_exception_handler()
 
     def lenient(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        its_own = isinstance(context.get("exception"), KafkaError) and "never retrieved" in context["message"]
-        if strict is not None and not its_own:
+        is_ignored = isinstance(context.get("exception"), KafkaError) and "never retrieved" in context["message"]
+        if strict is not None and not is_ignored:
             strict(loop, context)
 
     loop.set_exception_handler(lenient)

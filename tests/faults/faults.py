@@ -1,4 +1,4 @@
-"""What can happen to a frame on its way, and how often it did."""
+"""Faults that the proxy injects into frames, and how often each was applied."""
 
 from collections.abc import Collection
 from enum import Enum, auto
@@ -7,11 +7,11 @@ from typing import TypeAlias
 import anyio
 from msgspec import Struct
 
-from tests.faults.wire import ANSWERABLE, Request, error_code
+from tests.faults.kafka_protocol import ERROR_RESPONSE_APIS, Request, error_code
 
 
 class Direction(Enum):
-    """Whose frame it is: a client's, or the broker's."""
+    """A client's frame, or the broker's."""
 
     REQUEST = auto()
     RESPONSE = auto()
@@ -21,35 +21,35 @@ REQUEST, RESPONSE = Direction
 
 
 class Delay(Struct, frozen=True):
-    """It comes later, and all that follows it on its connection."""
+    """Delivers the frame later, and with it all frames that follow on its connection."""
 
     seconds: float
     direction: Direction = REQUEST
 
 
 class Drop(Struct, frozen=True):
-    """It vanishes, and the connection lives."""
+    """Drops the frame; the connection stays open."""
 
     direction: Direction = REQUEST
 
 
 class Reset(Struct, frozen=True):
-    """Its connection is reset, and it with it."""
+    """Drops the frame, and resets its connection."""
 
     direction: Direction = REQUEST
 
 
 class Blackhole(Struct, frozen=True):
-    """It and all that comes after it vanishes, on all connections and new ones, until it is healed."""
+    """Drops the frame and all later ones, on all connections and on new ones, until it is healed."""
 
     direction: Direction = REQUEST
 
 
-class Answer(Struct, frozen=True):
-    """The client hears this error code.
+class ErrorResponse(Struct, frozen=True):
+    """The client receives this error code.
 
-    Of a request: the broker never sees it. Of a response: the broker did what it was asked for, and the client does not
-    learn that.
+    For a request: the broker never receives it. For a response: the broker has processed the request, and the client
+    does not learn that.
     """
 
     code: int
@@ -57,31 +57,33 @@ class Answer(Struct, frozen=True):
 
 
 class Hold(Struct, frozen=True):
-    """It waits, and all that follows it on its connection, until it is released; also if its sender gave up.
+    """Holds the frame, and all that follow on its connection, until it is released, even if its sender gives up.
 
-    With `cut`, the client's connection is reset meanwhile: it knows at once that it will hear nothing.
+    With `cut`, the client's connection is reset at once, so the client does not wait for a response.
     """
 
     direction: Direction = REQUEST
     cut: bool = False
 
 
-Action: TypeAlias = Delay | Drop | Reset | Blackhole | Answer | Hold
+Action: TypeAlias = Delay | Drop | Reset | Blackhole | ErrorResponse | Hold
 
 
-class Held:
-    """A frame that is late."""
+class HeldFrame:
+    """A frame that is delivered late."""
 
-    def __init__(self, asked: Request, seconds: float | None, healed: anyio.Event) -> None:
-        self.asked = asked
+    def __init__(self, request: Request, seconds: float | None, healed: anyio.Event) -> None:
+        self.request = request
+        """The request itself, or the one that the frame responds to."""
         self.released = anyio.Event()
         self.delivered = anyio.Event()
-        """Set when it is delivered and, if it is a request, answered; or when nothing can come of it any more."""
-        self.answer: bytes | None = None
+        """Set when the frame is delivered and, if it is a request, responded to; or when it can no longer be."""
+        self.response: bytes | None = None
         self._seconds = seconds
         self._healed = healed
 
     async def due(self) -> None:
+        """Return when the frame must be delivered."""
         if self._seconds is None:
             await self.released.wait()
             return
@@ -90,27 +92,32 @@ class Held:
 
 
 class Fault:
-    """What happens to frames of some kind."""
+    """An action on the frames that match some conditions.
 
-    def __init__(self, apis: Collection[int], action: Action, times: int | None, skip: int, naming: str | None) -> None:
-        if isinstance(action, Answer) and not (apis and ANSWERABLE.issuperset(apis)):
-            raise ValueError(f"the proxy has no answers of its own to {apis or 'everything'}")
+    The constructor raises ValueError for an ErrorResponse to an API for which the proxy has none.
+    """
+
+    def __init__(self, apis: Collection[int], action: Action, times: int | None, skip: int, for_id: str | None) -> None:
+        if isinstance(action, ErrorResponse) and not (apis and ERROR_RESPONSE_APIS.issuperset(apis)):
+            raise ValueError(f"the proxy has no error response for {sorted(map(int, apis)) or 'all APIs'}")
         self.action = action
         self.applied = 0
-        """How many times it happened."""
-        self.held: list[Held] = []
+        """To how many frames it was applied."""
+        self.held: list[HeldFrame] = []
         self._apis = frozenset(apis)
         self._left = times
         self._skip = skip
-        self._naming = naming
-        self._happened = anyio.Event()
+        self._for_id = for_id
+        self._applied = anyio.Event()
         self._healed = anyio.Event()
 
-    def takes(self, asked: Request, direction: Direction) -> bool:
-        """Whether it happens to this frame; counted if it does."""
+    def apply_to(self, request: Request, direction: Direction) -> bool:
+        """Whether the fault applies to this frame; if so, it is counted."""
         if self._left == 0 or direction is not self.action.direction:
             return False
-        if (self._apis and asked.api not in self._apis) or not (self._naming is None or asked.names(self._naming)):
+        if self._apis and request.api not in self._apis:
+            return False
+        if self._for_id is not None and not request.contains_id(self._for_id):
             return False
         if self._skip:
             self._skip -= 1
@@ -118,32 +125,36 @@ class Fault:
         if self._left is not None:
             self._left -= 1
         self.applied += 1
-        self._happened.set()
-        self._happened = anyio.Event()
+        self._applied.set()
+        self._applied = anyio.Event()
         return True
 
-    async def happened(self, times: int = 1) -> None:
-        """Return when it did, so often."""
+    async def wait_applied(self, times: int = 1) -> None:
+        """Return when it has been applied this many times."""
         while self.applied < times:
-            await self._happened.wait()
+            await self._applied.wait()
 
-    def keep(self, asked: Request) -> Held:
-        """Note that a frame is late; it is due when the result's `due` returns."""
-        self.held.append(Held(asked, self.action.seconds if isinstance(self.action, Delay) else None, self._healed))
+    def hold(self, request: Request) -> HeldFrame:
+        """Record a frame as held; the caller delivers it when `due` of the result returns."""
+        self.held.append(
+            HeldFrame(request, self.action.seconds if isinstance(self.action, Delay) else None, self._healed)
+        )
         return self.held[-1]
 
     async def release(self) -> list[int | None]:
-        """Deliver what is held, in the order in which it came; what the broker said to each: an error code, 0, or None.
+        """Deliver the held frames in the order in which they arrived.
 
-        None is said where nothing was: to responses, and where the broker is gone.
+        Returns the error code of the broker's response to each, 0 if it has none, or None where there is no response:
+        to responses, and if the broker has closed the connection.
         """
         held, self.held = self.held, []
         codes: list[int | None] = []
-        for each in held:
-            each.released.set()
-            await each.delivered.wait()
-            codes.append(None if each.answer is None else error_code(each.asked, each.answer))
+        for frame in held:
+            frame.released.set()
+            await frame.delivered.wait()
+            codes.append(None if frame.response is None else error_code(frame.request, frame.response))
         return codes
 
     def heal(self) -> None:
+        """Deliver what is delayed. What is held still waits for `release`."""
         self._healed.set()

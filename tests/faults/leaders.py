@@ -1,4 +1,4 @@
-"""A leader that was deposed and does not know it: it answers whoever reaches it, from its old log."""
+"""A deposed leader that does not know it: it still responds to clients that reach it, from its outdated log."""
 
 import signal
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -19,121 +19,123 @@ from collector.kafka.settings import STATE_TOPIC
 from tests.faults.brokers import Cluster, ProxiedBroker
 from tests.faults.faults import Reset
 from tests.faults.forwarder import Forwarder
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.stage import PATIENCE_S, Stage, patiently
-from tests.faults.wire import Api
+from tests.faults.testbed import MAX_WAIT_S, Testbed, until_true
 from tests.kafka.broker import Broker, free_port
 from tests.kafka.daemon import until
-from tests.kafka.town import ALL, Replica
+from tests.kafka.scenario import ALL_TOPICS, Replica
 
 HEALTHY, DEPOSED = 1, 2
-"""Ids of the nodes: the first is the controller too, and the link between them can be cut."""
+"""Ids of the nodes: the first is also the controller, and the link between them can be cut."""
 STATE_PARTITIONS, PARTITIONS, INTERNAL_PARTITIONS = 4, 3, 4
-"""As the replicas' configuration and the brokers' properties have it."""
-OLDER_BY = 100
-"""Events that the deposed leader's log lacks when the collector is restarted: some five seconds of them."""
+"""As in the replicas' configuration and in the brokers' properties."""
+MIN_MISSING_EVENTS = 100
+"""Events that are published after the deposition, before the collector restarts: about five seconds of them."""
 MISLED_S = 12.0
-"""For how long a restarted replica learns from the deposed leader alone, unless it has restored its state before.
+"""How long a restarted replica receives metadata only from the deposed leader, unless it restores its state earlier.
 
-Twice the time in which a transaction must be committed.
+Twice the deadline of a commit.
 """
 _COMPACT = {"cleanup.policy": "compact"}
 
 
-class Governed(Cluster, frozen=True):
-    """Two nodes that replicate everything: first the one that can be cut off, then the one that is the controller."""
+class TwoNodeCluster(Cluster, frozen=True):
+    """Two nodes that replicate every topic: first the one that can be cut off, then the controller."""
 
     link: Forwarder
-    """From the first to the controller."""
+    """From the first node to the controller."""
 
     @property
-    def readers(self) -> str:
-        """The one that is always up to date."""
+    def reader_address(self) -> str:
+        """The node that is always up to date."""
         return self.nodes[1].address
 
 
 class View(Struct, frozen=True):
-    """What one node believes of a topic."""
+    """The metadata that one node has of a topic."""
 
     leaders: frozenset[int]
     in_sync: frozenset[int]
-    """The nodes that are in sync for every partition."""
+    """Nodes that are in sync in every partition."""
 
 
 @asynccontextmanager
-async def governed(home: Path) -> AsyncIterator[Governed]:
-    """Started, until the end of the block. The second node leads everything that nobody places elsewhere."""
+async def two_node_cluster(home: Path) -> AsyncIterator[TwoNodeCluster]:
+    """A running cluster until the end of the block. The controller leads all partitions that a test does not place."""
     port = free_port()
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(Forwarder(f"http://127.0.0.1:{port}").serving())
-        through = link.address.removeprefix("http://")
+        link_address = link.address.removeprefix("http://")
         healthy = stack.enter_context(closing(ProxiedBroker(home / "node1", HEALTHY, [port], nodes=2)))
-        healthy.advertise_controller(through)  # or the other would learn of a way that is not cut
-        apart = int(through.rpartition(":")[2])
-        deposed = stack.enter_context(closing(ProxiedBroker(home / "node2", DEPOSED, [apart], nodes=2)))
+        healthy.advertise_controller(link_address)  # otherwise the other node would bypass the link
+        link_port = int(link_address.rpartition(":")[2])
+        deposed = stack.enter_context(closing(ProxiedBroker(home / "node2", DEPOSED, [link_port], nodes=2)))
         for node in (healthy, deposed):
             node.launch()
         for node in (healthy, deposed):
-            await anyio.to_thread.run_sync(node.await_answer)  # what they send each other passes through this loop
-        proxies = [Proxy(node.behind, node.proxy_port) for node in (deposed, healthy)]
+            await anyio.to_thread.run_sync(node.wait_until_ready)  # in a thread: the link runs in this event loop
+        proxies = [Proxy(node.upstream_address, node.proxy_port) for node in (deposed, healthy)]
         for proxy in proxies:
             await stack.enter_async_context(proxy.serving())
-        for name in ("__consumer_offsets", "__transaction_state"):  # so that both nodes agree on the coordinators
+        for name in ("__consumer_offsets", "__transaction_state"):  # so that both nodes name the same coordinators
             await _create(healthy, [_topic(name, INTERNAL_PARTITIONS, HEALTHY, _COMPACT)])
-        yield Governed([deposed, healthy], proxies, link)
+        yield TwoNodeCluster([deposed, healthy], proxies, link)
 
 
-async def deposed_leader(stage: Stage, times: int) -> int:
-    """The leader of all state is cut off from the controller, and goes on claiming to lead; the collector is restarted.
+async def deposed_leader(testbed: Testbed, times: int) -> int:
+    """The leader of the state topic is cut off from the controller, and still claims to lead; the collector restarts.
 
-    What the collector commits through the new leader meanwhile is not in the old one's log. Chance decides from which
-    of the two a client learns who leads: here a restarted replica learns it from the deposed one until it has restored
-    its state, or has tried to for a while, and then from the other. It is restarted by SIGTERM and by kill -9 by turns,
-    and the link is silent or hangs up by turns. Recoveries are measured from the moment when the replica may learn the
-    truth, while the link is still cut, and from when the link is back.
+    What the collector commits through the new leader meanwhile is not in the deposed leader's log. Normally, chance
+    decides which node a client receives metadata from. Here, a restarted replica receives it from the deposed leader
+    until it has restored its state, or has tried to for a while, and then from the other node. Restarts by SIGTERM and
+    by kill -9 alternate, and so do links that are silent and links that are closed. Recoveries count from the moment
+    when the replica may receive correct metadata, while the link is still cut, and from the end of the cut.
     """
-    cluster = stage.cluster
-    assert isinstance(cluster, Governed)
-    healthy, state = cluster.nodes[1], stage.prefix + STATE_TOPIC
+    cluster = testbed.cluster
+    assert isinstance(cluster, TwoNodeCluster)
+    healthy, state = cluster.nodes[1], testbed.prefix + STATE_TOPIC
     await _create(healthy, [_topic(state, STATE_PARTITIONS, DEPOSED, _COMPACT)])
-    await _create(healthy, [_topic(stage.prefix + name, PARTITIONS, HEALTHY, {}) for name in ALL])
-    replica = stage.replica(cluster.proxied)
-    await stage.goes_on()
+    await _create(healthy, [_topic(testbed.prefix + name, PARTITIONS, HEALTHY, {}) for name in ALL_TOPICS])
+    replica = testbed.replica(cluster.proxied_address)
+    await testbed.wait_for_all_sources()
     for number in range(times):
-        # A loop that is busy for too long, and with it the link, deposes the leader too.
+        # If this event loop, in which the link runs, is busy for too long, the leader is deposed by that too.
         while not await _leads(healthy, state, DEPOSED):
-            await _give_back(cluster, state)
-            await stage.goes_on()
+            await _reelect(cluster, state)
+            await testbed.wait_for_all_sources()
         with cluster.link.cut(silent=number % 2 == 0):
-            await _deposed(stage, cluster)
+            await _depose(testbed, cluster)
             await _stop(replica, number)
             await _assert_outdated(cluster, state)
-            await _restarted(stage, cluster, replica)
+            await _restart(testbed, cluster, replica)
             await _assert_outdated(cluster, state)
-        await stage.recovers()
+        await testbed.wait_for_recovery()
     return times
 
 
-async def _deposed(stage: Stage, cluster: Governed) -> None:
-    """Return when there is a new leader, and much that only it has."""
+async def _depose(testbed: Testbed, cluster: TwoNodeCluster) -> None:
+    """Return when there is a new leader, and its log is much longer than that of the deposed one."""
     with cluster.proxies[0].fault(Api.METADATA, Reset()):
-        state = stage.prefix + STATE_TOPIC
-        await until(partial(_leads, cluster.nodes[1], state, HEALTHY), "the leader is deposed", PATIENCE_S)
-        await stage.goes_on()
-        seen = len(stage.seen)
-        await patiently(lambda: len(stage.seen) >= seen + OLDER_BY, "the deposed leader's log is older")
+        state = testbed.prefix + STATE_TOPIC
+        await until(partial(_leads, cluster.nodes[1], state, HEALTHY), "the leader is deposed", MAX_WAIT_S)
+        await testbed.wait_for_all_sources()
+        before = len(testbed.received)
+        await until_true(
+            lambda: len(testbed.received) >= before + MIN_MISSING_EVENTS, "the deposed leader's log is outdated"
+        )
 
 
-async def _restarted(stage: Stage, cluster: Governed, replica: Replica) -> None:
+async def _restart(testbed: Testbed, cluster: TwoNodeCluster, replica: Replica) -> None:
     of_deposed, of_healthy = cluster.proxies
     replica.start()
     with of_healthy.fault(Api.METADATA, Reset()) as misled:
-        with anyio.fail_after(PATIENCE_S):
-            await misled.happened()
+        with anyio.fail_after(MAX_WAIT_S):
+            await misled.wait_applied()
         with anyio.move_on_after(MISLED_S):
             await until(partial(_has_restored, replica), "the replica has restored its state")
     with of_deposed.fault(Api.METADATA, Reset()):
-        await stage.recovers()
+        await testbed.wait_for_recovery()
 
 
 async def _stop(replica: Replica, number: int) -> None:
@@ -141,7 +143,7 @@ async def _stop(replica: Replica, number: int) -> None:
         replica.kill()
     else:
         replica.send(signal.SIGTERM)
-        await patiently(lambda: not replica.lives(), "the replica ends")
+        await until_true(lambda: not replica.is_running(), "the replica stops")
 
 
 async def _has_restored(replica: Replica) -> bool:
@@ -149,8 +151,8 @@ async def _has_restored(replica: Replica) -> bool:
     return bool(states) and not states & {"not_owned", "restoring"}
 
 
-async def _give_back(cluster: Governed, topic: str) -> None:
-    """Make the first node the leader of the topic again, once it has all of it."""
+async def _reelect(cluster: TwoNodeCluster, topic: str) -> None:
+    """Make the first node the leader of the topic again, once it is in sync."""
     deposed, healthy = cluster.nodes
     admin = AdminClient({"bootstrap.servers": healthy.address})
     partitions = [TopicPartition(topic, number) for number in range(STATE_PARTITIONS)]
@@ -162,38 +164,38 @@ async def _give_back(cluster: Governed, topic: str) -> None:
         await anyio.to_thread.run_sync(election.result)
         return await _leads(healthy, topic, DEPOSED) and await _leads(deposed, topic, DEPOSED)
 
-    await until(is_back, "the first node leads the state again", PATIENCE_S)
+    await until(is_back, "the first node leads the state topic again", MAX_WAIT_S)
 
 
 async def _leads(broker: Broker, topic: str, node: int) -> bool:
-    """Whether it does, of all of the topic, as the broker has it."""
+    """Whether the node leads all partitions of the topic, by the broker's metadata."""
     return (await _view(broker, topic)).leaders == {node}
 
 
-async def _assert_outdated(cluster: Governed, topic: str) -> None:
-    """The first node claims to lead what the second leads, and answers fetches of it, from a shorter log."""
+async def _assert_outdated(cluster: TwoNodeCluster, topic: str) -> None:
+    """The first node claims to lead the topic that the second leads, and serves fetches of it from a shorter log."""
     deposed, healthy = cluster.nodes
     assert {DEPOSED} == (await _view(deposed, topic)).leaders
     assert {HEALTHY} == (await _view(healthy, topic)).leaders
     old, new = await _ends(deposed, topic), await _ends(healthy, topic)
-    assert sum(old.values()) < sum(new.values()), f"the deposed leader has all of {topic}: {old}, {new}"
+    assert sum(old.values()) < sum(new.values()), f"the deposed leader's log of {topic} is complete: {old}, {new}"
 
 
 async def _view(broker: Broker, topic: str) -> View:
     async with _connection(broker) as connection:
-        answer = (await connection.send(MetadataRequest([topic], allow_auto_topic_creation=False))).to_object()
-    partitions = [partition for found in answer["topics"] for partition in found["partitions"]]
+        response = (await connection.send(MetadataRequest([topic], allow_auto_topic_creation=False))).to_object()
+    partitions = [partition for found in response["topics"] for partition in found["partitions"]]
     in_sync = [frozenset[int](partition["isr"]) for partition in partitions]
     return View(frozenset(partition["leader"] for partition in partitions), frozenset.intersection(*in_sync))
 
 
 async def _ends(broker: Broker, topic: str) -> dict[int, int]:
-    """High watermarks of the partitions, by number, as this node returns them to a consumer that fetches."""
+    """High watermarks of the partitions, by number, as this node returns them in a fetch response."""
     wanted = [(number, 0, 1) for number in range(STATE_PARTITIONS)]
     async with _connection(broker) as connection:
         request = FetchRequest(max_wait_time=100, min_bytes=1, max_bytes=1, isolation_level=1, topics=[(topic, wanted)])
-        answer = (await connection.send(request)).to_object()
-    found = [partition for topics in answer["topics"] for partition in topics["partitions"]]
+        response = (await connection.send(request)).to_object()
+    found = [partition for topics in response["topics"] for partition in topics["partitions"]]
     assert {0} == {partition["error_code"] for partition in found}
     return {partition["partition"]: partition["highwater_offset"] for partition in found}
 
@@ -208,7 +210,7 @@ async def _connection(broker: Broker) -> AsyncIterator[AIOKafkaConnection]:
 
 
 def _topic(name: str, partitions: int, leader: int, configs: Mapping[str, str]) -> NewTopic:
-    """On both nodes; the first replica of each partition leads it."""
+    """A topic on both nodes, whose preferred leader is `leader`."""
     replicas = sorted((HEALTHY, DEPOSED), key=lambda node: node != leader)
     return NewTopic(name, -1, -1, dict.fromkeys(range(partitions), replicas), dict(configs))
 

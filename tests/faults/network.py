@@ -1,4 +1,4 @@
-"""What the network does between the collector and its brokers, or its vendors."""
+"""Network faults between the collector and its brokers, or its vendors."""
 
 from collections.abc import Collection
 from functools import partial
@@ -10,94 +10,96 @@ from collector.simulator.vidicenter import MAX_RUNNING_EXPORTS, VidiCenter
 from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.faults.faults import RESPONSE, Action, Blackhole, Delay, Drop, Reset
 from tests.faults.forwarder import Forwarder
-from tests.faults.stage import PATIENCE_S, SESSION_TIMEOUT_S, Stage
-from tests.faults.wire import GROUP_CALLS, Api
+from tests.faults.kafka_protocol import GROUP_APIS, Api
+from tests.faults.testbed import MAX_WAIT_S, SESSION_TIMEOUT_S, Testbed
 from tests.kafka.daemon import until
-from tests.kafka.town import Replica
+from tests.kafka.scenario import Replica
 
-PLACES: dict[str, Collection[int]] = {
+REQUESTS: dict[str, Collection[int]] = {
     "produce": [Api.PRODUCE],
     "commit": [Api.END_TXN],
     "init": [Api.INIT_PRODUCER_ID],
-    "group": GROUP_CALLS,
+    "group": GROUP_APIS,
 }
 FENCED = 'collector_transactions_total{outcome="fenced"}'
 ACTIONS: tuple[Action, ...] = (Drop(RESPONSE), Delay(4), Reset(RESPONSE), Blackhole())
 
 
-async def network_fails(stage: Stage, times: int) -> int:
-    """Each of the actions in each of the places, so many times, for all replicas."""
+async def network_fails(testbed: Testbed, times: int) -> int:
+    """Each action on each kind of request, this many times, for both replicas."""
     for _ in range(2):
-        stage.replica(stage.cluster.proxied)
-    await stage.flows()
+        testbed.replica(testbed.cluster.proxied_address)
+    await testbed.wait_for_event()
     for _ in range(times):
-        for place, apis in PLACES.items():
+        for name, apis in REQUESTS.items():
             for action in ACTIONS:
-                await _fails(stage, place, apis, action)
-    return times * len(PLACES) * len(ACTIONS)
+                await _fails(testbed, name, apis, action)
+    return times * len(REQUESTS) * len(ACTIONS)
 
 
-async def cut_off_from_the_group(stage: Stage, times: int) -> int:
-    """One of two replicas hears nothing of the group for longer than its session, while all else reaches it.
+async def cut_off_from_the_group(testbed: Testbed, times: int) -> int:
+    """One of two replicas loses all group requests for longer than its session; its other requests pass.
 
-    The other takes over, and fences it; it must not fence the other in its turn before it is a member again.
+    The other replica takes over, and fences it. It must not fence the other one before it is a member again.
     """
-    (proxy,) = stage.cluster.proxies
-    cut, other = stage.replica(stage.cluster.proxied), stage.replica()
-    await stage.flows()
+    (proxy,) = testbed.cluster.proxies
+    cut, other = testbed.replica(testbed.cluster.proxied_address), testbed.replica()
+    await testbed.wait_for_event()
     for _ in range(times):
-        await _made_the_owner(stage, cut, other)
-        with proxy.fault({*GROUP_CALLS, Api.FIND_COORDINATOR}, Drop()) as happening:
+        await _make_owner(testbed, cut, other)
+        with proxy.fault({*GROUP_APIS, Api.FIND_COORDINATOR}, Drop()) as fault:
             await anyio.sleep(SESSION_TIMEOUT_S + 5)
-            await stage.recovers()
-            assert happening.applied > 0
-        await stage.recovers()
+            await testbed.wait_for_recovery()
+            assert fault.applied > 0
+        await testbed.wait_for_recovery()
     assert await cut.metric(FENCED) > 0
-    assert 0 == await other.metric(FENCED), "they fence each other in turns"
+    assert 0 == await other.metric(FENCED), "the replicas fence each other in turns"
     return times
 
 
-async def cut_off_from_one_of_three(stage: Stage, times: int) -> int:
-    """One of two replicas cannot reach one node in turn, for longer than its session; the other reaches all three.
+async def cut_off_from_one_of_three(testbed: Testbed, times: int) -> int:
+    """One of two replicas cannot reach one node for longer than its session, each in turn; the other reaches all.
 
-    It may be cut off from its group, from its transactions or from some topics, as the node has these. What it cannot
-    do itself the other does, or it does so later.
+    The node may be the coordinator of its group or of its transactions, or lead some partitions. Work that the replica
+    cannot do is done by the other one, or later.
     """
-    cut, other = stage.replica(stage.cluster.proxied), stage.replica()
-    await stage.flows()
+    cut, other = testbed.replica(testbed.cluster.proxied_address), testbed.replica()
+    await testbed.wait_for_event()
     for number in range(times):
-        await _made_the_owner(stage, cut, other)
+        await _make_owner(testbed, cut, other)
         before = await cut.metric(FENCED) + await other.metric(FENCED)
-        with stage.cluster.proxies[number % 3].blackhole():
-            await anyio.sleep(SESSION_TIMEOUT_S + stage.random.uniform(3, 9))
-        await stage.recovers()
+        with testbed.cluster.proxies[number % 3].blackhole():
+            await anyio.sleep(SESSION_TIMEOUT_S + testbed.random.uniform(3, 9))
+        await testbed.wait_for_recovery()
         fences = await cut.metric(FENCED) + await other.metric(FENCED) - before
-        assert fences <= 4, "they fence each other in turns"  # one for each partition that another took over, and back
+        assert fences <= 4, (
+            "the replicas fence each other in turns"
+        )  # one for each partition that moves to the other replica, and back
     return times
 
 
-async def cut_off_from_the_vendors(stage: Stage, times: int) -> int:
-    """Of two replicas the one that runs a source cannot reach its vendor, and stays the owner: Kafka is well.
+async def cut_off_from_the_vendors(testbed: Testbed, times: int) -> int:
+    """The replica that runs a source cannot reach its vendor, and stays the owner, because Kafka is available.
 
-    It tells that it backs off, and goes on by itself. What it had asked for comes late; no export is asked for while
-    the vendor builds as many as it allows.
+    It reports that it backs off, and recovers by itself. Responses to earlier requests arrive late; no export is
+    requested while the vendor builds as many as it allows.
     """
-    ways: dict[Replica, Forwarder] = {}
+    forwarders: dict[Replica, Forwarder] = {}
     for _ in range(2):
-        way = await stage.around.enter_async_context(Forwarder(stage.vendors.address).serving())
-        ways[stage.replica(vendors=way.address)] = way
-    await stage.flows()
+        forwarder = await testbed.resources.enter_async_context(Forwarder(testbed.vendors.address).serving())
+        forwarders[testbed.replica(vendors=forwarder.address)] = forwarder
+    await testbed.wait_for_event()
     for number in range(times):
         source = (QUIVIDI, SEEMETRIX)[number // 2 % 2]
-        owner = await stage.owner(source)
-        with ways[owner].cut(silent=number % 2 == 0):
-            await until(partial(_backs_off, owner, source), "its owner tells that it backs off", PATIENCE_S)
-            await anyio.sleep(SESSION_TIMEOUT_S + stage.random.uniform(0, 2))
-            assert [owner] == await stage.owners(source)
+        owner = await testbed.owner(source)
+        with forwarders[owner].cut(silent=number % 2 == 0):
+            await until(partial(_backs_off, owner, source), "the owner reports that it backs off", MAX_WAIT_S)
+            await anyio.sleep(SESSION_TIMEOUT_S + testbed.random.uniform(0, 2))
+            assert [owner] == await testbed.owners(source)
             assert await _backs_off(owner, source)
-        await stage.recovers()
-    assert MAX_RUNNING_EXPORTS >= stage.vendors.vendor(VidiCenter).max_running
-    assert 0 == stage.vendors.vendor(VidiCenter).refused
+        await testbed.wait_for_recovery()
+    assert MAX_RUNNING_EXPORTS >= testbed.vendors.vendor(VidiCenter).max_running
+    assert 0 == testbed.vendors.vendor(VidiCenter).refused
     return times
 
 
@@ -106,22 +108,24 @@ async def _backs_off(replica: Replica, source: str) -> bool:
     return row.get("state") == "backing_off" and bool(row["last_error"])
 
 
-async def _made_the_owner(stage: Stage, replica: Replica, other: Replica) -> None:
-    while replica not in await stage.owners():
-        await anyio.to_thread.run_sync(other.end)  # it may have to commit through a proxy in this loop
-        await stage.flows()
+async def _make_owner(testbed: Testbed, replica: Replica, other: Replica) -> None:
+    while replica not in await testbed.owners():
+        await anyio.to_thread.run_sync(
+            other.stop
+        )  # in a thread: its last commit may pass through a proxy in this event loop
+        await testbed.wait_for_event()
         other.start()
-        await until(other.is_ready, "the other replica is there", PATIENCE_S)
+        await until(other.is_ready, "the other replica is ready", MAX_WAIT_S)
 
 
-async def _fails(stage: Stage, place: str, apis: Collection[int], action: Action) -> None:
-    (proxy,) = stage.cluster.proxies
-    with proxy.fault(apis, action, times=1) as happening:
-        if place == "init":  # somebody must take a partition over
-            owner = await stage.owner()
+async def _fails(testbed: Testbed, name: str, apis: Collection[int], action: Action) -> None:
+    (proxy,) = testbed.cluster.proxies
+    with proxy.fault(apis, action, times=1) as fault:
+        if name == "init":  # a replica must take a partition over
+            owner = await testbed.owner()
             owner.kill()
             owner.start()
-        with anyio.fail_after(PATIENCE_S):
-            await happening.happened()
-        await anyio.sleep(stage.random.uniform(0.5, 6))
-    await stage.recovers()
+        with anyio.fail_after(MAX_WAIT_S):
+            await fault.wait_applied()
+        await anyio.sleep(testbed.random.uniform(0.5, 6))
+    await testbed.wait_for_recovery()

@@ -1,7 +1,7 @@
-"""A TCP proxy between Kafka's clients and a broker: it knows what it passes on, and does harm as it is told.
+"""A TCP proxy between Kafka's clients and a broker, which decodes requests and injects faults.
 
-It stands where the network stands. What is late holds up what comes after it on its connection, as TCP would; and what
-was on its way reaches the broker also after its sender has given up and hung up.
+It behaves as a network does: a delayed frame delays those that follow on its connection, and a frame that was sent
+reaches the broker even after its sender has given up and closed the connection.
 """
 
 import socket
@@ -14,27 +14,27 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.faults.faults import Action, Answer, Blackhole, Delay, Direction, Drop, Fault, Hold, Reset
-from tests.faults.wire import Request, correlation_of, refusal, request
+from tests.faults.faults import Action, Blackhole, Delay, Direction, Drop, ErrorResponse, Fault, Hold, Reset
+from tests.faults.kafka_protocol import Request, correlation_id, decode_request, error_response
 
 _LINGER = struct.pack("ii", 1, 0)
-"""On, for no time: closing sends a reset."""
+"""SO_LINGER with a timeout of 0: closing the socket sends a reset."""
 _GONE = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 class Proxy:
-    """Listens on loopback for the clients of one broker."""
+    """The proxy of one broker, on a port of loopback."""
 
     def __init__(self, broker: str, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
         self.seen = Counter[int]()
-        """Requests that came, by API key, whatever became of them."""
+        """Requests received, by API key, including those that a fault was applied to."""
         self.applied = Counter[int]()
-        """Faults that happened, by the API key of the request or of what it answers."""
+        """Faults applied, by the API key of the request or of the one that the frame responds to."""
         self.connections = 0
-        """How many there are now."""
+        """How many are open."""
         self._host, self._port = broker.split(":")
-        self._listens_at = port
+        self._listen_port = port
         self._faults: list[Fault] = []
         self._tasks: TaskGroup | None = None
         self._listening: anyio.CancelScope | None = None
@@ -42,6 +42,7 @@ class Proxy:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Proxy"]:
+        """Listen until the end of the block."""
         async with anyio.create_task_group() as self._tasks:
             await self._tasks.start(self._listen)
             try:
@@ -56,14 +57,21 @@ class Proxy:
         *,
         times: int | None = None,
         skip: int = 0,
-        naming: str | None = None,
+        for_id: str | None = None,
     ) -> Fault:
-        """From now on, until healed or that many `times`, and after the first `skip`, it happens.
+        """Apply the action to matching frames until it is healed.
 
-        No APIs are all of them. `naming` is a transactional id or a group: requests that name another one are spared.
-        The first fault that takes a frame has it alone.
+        Args:
+            apis: API keys of the requests; none are all.
+            action: What is done to a frame.
+            times: To how many frames it is applied at most.
+            skip: How many matching frames pass before the first.
+            for_id: A transactional id or a group that the request must contain.
+
+        If several faults match a frame, only the first of them is applied. Raises ValueError as `Fault` does.
+
         """
-        fault = Fault(apis if isinstance(apis, Collection) else (apis,), action, times, skip, naming)
+        fault = Fault(apis if isinstance(apis, Collection) else (apis,), action, times, skip, for_id)
         self._faults.append(fault)
         return fault
 
@@ -75,10 +83,10 @@ class Proxy:
         *,
         times: int | None = None,
         skip: int = 0,
-        naming: str | None = None,
+        for_id: str | None = None,
     ) -> Iterator[Fault]:
-        """The same, healed at the end of the block."""
-        fault = self.add(apis, action, times=times, skip=skip, naming=naming)
+        """As `add`, healed at the end of the block."""
+        fault = self.add(apis, action, times=times, skip=skip, for_id=for_id)
         try:
             yield fault
         finally:
@@ -86,14 +94,14 @@ class Proxy:
 
     @contextmanager
     def blackhole(self) -> Iterator[None]:
-        """From this moment on nothing passes, silently; at the end of the block the same connections live again."""
+        """Drop all frames until the end of the block; the connections stay open, and work again afterwards."""
         with self.fault((), Blackhole()) as fault:
             fault.applied += 1
             yield
 
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
-        """Nobody listens any more; the connections that are there live on."""
+        """Refuse new connections until the end of the block; existing ones stay open."""
         assert self._listening is not None
         assert self._tasks is not None
         self._listening.cancel()
@@ -104,27 +112,28 @@ class Proxy:
             await self._tasks.start(self._listen)
 
     def heal(self, *faults: Fault) -> None:
-        """End these faults, or all: what was delayed goes on, what is held waits for `release`, the rest is lost."""
+        """End these faults, or all. Delayed frames are delivered; held ones still wait for `release`."""
         for fault in faults or tuple(self._faults):
             fault.heal()
             if fault in self._faults:
                 self._faults.remove(fault)
 
     @property
-    def is_dark(self) -> bool:
+    def is_blackhole(self) -> bool:
+        """Whether all frames are dropped."""
         return any(isinstance(fault.action, Blackhole) and fault.applied for fault in self._faults)
 
-    def strike(self, asked: Request, direction: Direction) -> Fault | None:
-        """The fault that happens to this frame."""
-        fault = next((each for each in self._faults if each.takes(asked, direction)), None)
+    def match(self, request: Request, direction: Direction) -> Fault | None:
+        """The fault that applies to this frame, which is counted; None if the frame passes."""
+        fault = next((each for each in self._faults if each.apply_to(request, direction)), None)
         if fault is not None:
-            self.applied[asked.api] += 1
+            self.applied[request.api] += 1
         return fault
 
     async def _listen(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         self._closed = anyio.Event()
         with anyio.CancelScope() as self._listening:
-            listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self._listens_at)
+            listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self._listen_port)
             async with listener:
                 task_status.started()
                 await listener.serve(self._serve, self._tasks)
@@ -146,31 +155,31 @@ class Proxy:
 
 
 class _Exchange:
-    """A request that is on its way, and the answer to it."""
+    """A forwarded request and its response."""
 
-    def __init__(self, asked: Request, own: bytes | None = None) -> None:
-        self.asked = asked
-        self.own = own
-        """The answer, if it is the proxy's."""
-        self.answer = own
-        self.answered = anyio.Event()
+    def __init__(self, request: Request, own_response: bytes | None = None) -> None:
+        self.request = request
+        self.own_response = own_response
+        """The response, if it is the proxy's."""
+        self.response = own_response
+        self.responded = anyio.Event()
 
 
 class _Connection:
-    """One client's connection and the one to the broker that belongs to it."""
+    """A client's connection, and the connection to the broker that it is forwarded to."""
 
     def __init__(self, proxy: Proxy, client: SocketStream, broker: SocketStream) -> None:
         self._proxy = proxy
         self._client = client
         self._broker = broker
         self._writing = anyio.Lock()
-        self._waiting: deque[_Exchange] = deque()
-        """Exchanges in the order in which the client must hear the answers."""
+        self._pending: deque[_Exchange] = deque()
+        """Exchanges in the order in which the client must receive the responses."""
 
     async def run(self) -> None:
-        """Until either side is gone: a client that hung up is outlived by what it had sent."""
+        """Forward until either side closes its connection; frames that the client has sent are still delivered."""
         async with anyio.create_task_group() as both:
-            for direction in (self._requests, self._answers):
+            for direction in (self._forward_requests, self._forward_responses):
                 both.start_soon(self._until_gone, direction, both.cancel_scope)
 
     async def _until_gone(self, direction: Callable[[], Awaitable[None]], both: anyio.CancelScope) -> None:
@@ -181,91 +190,91 @@ class _Connection:
         finally:
             both.cancel()
 
-    async def _requests(self) -> None:
+    async def _forward_requests(self) -> None:
         async for frame in _frames(self._client):
-            asked = request(frame)
-            self._proxy.seen[asked.api] += 1
-            if self._proxy.is_dark:
+            request = decode_request(frame)
+            self._proxy.seen[request.api] += 1
+            if self._proxy.is_blackhole:
                 continue
-            fault = self._proxy.strike(asked, Direction.REQUEST)
+            fault = self._proxy.match(request, Direction.REQUEST)
             match fault and fault.action:
                 case None:
-                    await self._forward(asked)
+                    await self._forward(request)
                 case Drop() | Blackhole():
                     pass
                 case Reset():
                     _reset(self._client)
                     return
-                case Answer(code=code):
-                    self._waiting.append(_Exchange(asked, refusal(asked, code)))
-                    await self._tell_own()
+                case ErrorResponse(code=code):
+                    self._pending.append(_Exchange(request, error_response(request, code)))
+                    await self._send_own_responses()
                 case Delay() | Hold() if fault is not None:
-                    await self._late(asked, fault)
+                    await self._forward_late(request, fault)
 
-    async def _late(self, asked: Request, fault: Fault) -> None:
-        """Wait for the answer too: whoever sent it may have hung up, which would be seen next."""
-        held = fault.keep(asked)
+    async def _forward_late(self, request: Request, fault: Fault) -> None:
+        """Forward a held request, and wait for its response before the next read, which may find the client gone."""
+        held = fault.hold(request)
         if isinstance(fault.action, Hold) and fault.action.cut:
             _reset(self._client)
             await self._client.aclose()
         try:
             await held.due()
-            exchange = await self._forward(asked)
+            exchange = await self._forward(request)
             if exchange is not None:
-                await exchange.answered.wait()
-                held.answer = exchange.answer
+                await exchange.responded.wait()
+                held.response = exchange.response
         finally:
             held.delivered.set()
 
-    async def _forward(self, asked: Request) -> _Exchange | None:
-        if self._proxy.is_dark:
+    async def _forward(self, request: Request) -> _Exchange | None:
+        if self._proxy.is_blackhole:
             return None
-        exchange = _Exchange(asked)
-        self._waiting.append(exchange)
-        await _send(self._broker, asked.frame)
+        exchange = _Exchange(request)
+        self._pending.append(exchange)
+        await _send(self._broker, request.frame)
         return exchange
 
-    async def _answers(self) -> None:
+    async def _forward_responses(self) -> None:
         async for frame in _frames(self._broker):
-            exchange = self._waiting[0]  # and first in the row until it is told: no answer of our own overtakes it
-            assert exchange.asked.correlation == correlation_of(frame)
-            exchange.answer = frame
-            exchange.answered.set()
-            fault = None if self._proxy.is_dark else self._proxy.strike(exchange.asked, Direction.RESPONSE)
+            exchange = self._pending[0]  # it stays first until it is sent, so no response of the proxy overtakes it
+            assert exchange.request.correlation == correlation_id(frame)
+            exchange.response = frame
+            exchange.responded.set()
+            fault = None if self._proxy.is_blackhole else self._proxy.match(exchange.request, Direction.RESPONSE)
             match fault and fault.action:
                 case None:
-                    await self._telemetry(frame)
+                    await self._respond(frame)
                 case Drop() | Blackhole():
                     pass
                 case Reset():
                     _reset(self._client)
                     return
-                case Answer(code=code):
-                    await self._telemetry(refusal(exchange.asked, code))
+                case ErrorResponse(code=code):
+                    await self._respond(error_response(exchange.request, code))
                 case Delay() | Hold() if fault is not None:
-                    await self._late_answer(exchange.asked, frame, fault)
-            self._waiting.popleft()
-            await self._tell_own()
+                    await self._respond_late(exchange.request, frame, fault)
+            self._pending.popleft()
+            await self._send_own_responses()
 
-    async def _late_answer(self, asked: Request, frame: bytes, fault: Fault) -> None:
-        held = fault.keep(asked)
+    async def _respond_late(self, request: Request, frame: bytes, fault: Fault) -> None:
+        held = fault.hold(request)
         try:
             await held.due()
-            await self._telemetry(frame)
+            await self._respond(frame)
         finally:
             held.delivered.set()
 
-    async def _tell_own(self) -> None:
-        """The proxy's own answers whose turn it is."""
-        while self._waiting and (own := self._waiting[0].own) is not None:
-            self._waiting.popleft()
-            await self._telemetry(own)
+    async def _send_own_responses(self) -> None:
+        """Send the proxy's own responses that are next in order."""
+        while self._pending and (own := self._pending[0].own_response) is not None:
+            self._pending.popleft()
+            await self._respond(own)
 
-    async def _telemetry(self, frame: bytes) -> None:
-        if self._proxy.is_dark:
+    async def _respond(self, frame: bytes) -> None:
+        if self._proxy.is_blackhole:
             return
         async with self._writing:
-            with suppress(*_GONE):  # what a client had sent goes on without it
+            with suppress(*_GONE):  # the requests of a client that is gone are still forwarded
                 await _send(self._client, frame)
 
 
@@ -280,6 +289,6 @@ async def _send(stream: SocketStream, frame: bytes) -> None:
 
 
 def _reset(stream: SocketStream) -> None:
-    """From now on, to close it is to reset it."""
+    """Let the next close send a reset."""
     raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django's
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)

@@ -1,4 +1,4 @@
-"""The publisher as a worker uses it, through the proxy; and the truth, which is read at the broker itself."""
+"""A publisher that uses epochs as a worker does, through the proxy, and what the broker has committed of it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
@@ -23,27 +23,27 @@ from collector.telemetry.status import ProcessStatus
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.proxy import Proxy
 
-THINGS = "things"
+TOPIC = "things"
 KEYS = 4
-"""Of each batch, over the topic's three partitions."""
-BROKEN = (EpochEnded, Fenced, KafkaMisconfigured, KafkaError, OSError, TimeoutError)
-"""What ends an epoch and not the process: the same as in the daemon."""
+"""Keys of each batch, spread over the topic's three partitions."""
+EPOCH_ERRORS = (EpochEnded, Fenced, KafkaMisconfigured, KafkaError, OSError, TimeoutError)
+"""Errors that end an epoch and not the process, as in the daemon."""
 
 
-class Truth(Struct, frozen=True):
-    """What a reader of committed messages sees."""
+class Committed(Struct, frozen=True):
+    """What a consumer of committed messages receives."""
 
-    things: dict[bytes, list[bytes]]
+    messages: dict[bytes, list[bytes]]
     """By key, in order."""
     state: dict[int, dict[bytes, bytes]]
-    """By partition, without the records that belong to no stream."""
+    """By partition, without records that belong to no stream."""
 
 
-class Place:
-    """Topics of the test's own, and a state partition for each of its cases."""
+class Topics:
+    """An event topic, and a state topic with a partition for each case of a test."""
 
     def __init__(self, proxy: Proxy, broker: ProxiedBroker, prefix: str, cases: int, timeout_s: int) -> None:
-        """`timeout_s` is that of transactions: requests have a third of it, and a commit two."""
+        """`timeout_s` is the transaction timeout; the deadline of a request is a third of it, that of a commit 2/3."""
         self.settings = KafkaSettings(
             bootstrap_servers=proxy.address,
             topic_prefix=prefix,
@@ -53,24 +53,25 @@ class Place:
             transaction_timeout=timedelta(seconds=timeout_s),
         )
         self._broker = broker.address
-        self._topics = [prefix + THINGS, self.settings.state_topic]
+        self._topics = [prefix + TOPIC, self.settings.state_topic]
         self._telemetry = KafkaTelemetry(Metrics(), ProcessStatus("0", "group"))
 
-    async def ensure(self, *others: str) -> None:
+    async def create(self, *others: str) -> None:
+        """Create the topics, and others."""
         direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
-        await ensure(direct, {THINGS, *others})
-        assert await claim(direct, {THINGS, *others}, 0)
+        await ensure(direct, {TOPIC, *others})
+        assert await claim(direct, {TOPIC, *others}, 0)
 
     def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:
         return epoch(partition, self.settings, self._telemetry, lambda: True, progress=progress)
 
-    def id(self, partition: int) -> str:
-        """The transactional id, by which faults know whom they are for."""
+    def transactional_id(self, partition: int) -> str:
+        """The transactional id of a partition's epochs, to which a fault can be limited."""
         return f"{self.settings.group}-{self.settings.state_topic}-{partition}"
 
-    async def truth(self) -> Truth:
-        """Up to the end as it is now, also of what is open: that is waited for."""
-        things: dict[bytes, list[bytes]] = defaultdict(list)
+    async def committed(self) -> Committed:
+        """Everything up to the present end, once all transactions that are open before it have ended."""
+        messages: dict[bytes, list[bytes]] = defaultdict(list)
         state: dict[int, dict[bytes, bytes]] = defaultdict(dict)
         direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
         ends = {
@@ -83,55 +84,56 @@ class Place:
             while not await reader.has_passed(ends):
                 for record in await reader.poll():
                     if record.topic != self.settings.state_topic:
-                        things[record.key].append(record.value)
+                        messages[record.key].append(record.value)
                     elif not record.key.startswith(b"#"):
                         state[record.partition][record.key] = record.value
-        return Truth(things, state)
+        return Committed(messages, state)
 
 
 class Publisher:
-    """Publishes its batches one by one; after a broken epoch it begins anew from what is durable, as a worker does."""
+    """Publishes batches in order. After an epoch has failed, it continues from the durable state, as a worker does."""
 
-    def __init__(self, place: Place, partition: int, batches: int = 3) -> None:
-        self.place = place
+    def __init__(self, topics: Topics, partition: int, batches: int = 3) -> None:
+        self.topics = topics
         self.partition = partition
         self.batches = batches
-        self.broke: list[Exception] = []
-        """What ended its epochs, except for the last one."""
-        self.before: Callable[[int], None] | None = None
-        """Called before each commit, with how many batches are known to be durable."""
+        self.errors: list[Exception] = []
+        """The errors that ended its epochs."""
+        self.before_commit: Callable[[int], None] | None = None
+        """Called before each commit, with the number of batches that are known to be durable."""
         self.padding: dict[int, int] = {}
-        """How many bytes longer the messages of some batches are, so that they need several requests."""
+        """By how many bytes the messages of a batch are longer, so that it needs several requests."""
 
     @property
     def id(self) -> str:
-        return self.place.id(self.partition)
+        return self.topics.transactional_id(self.partition)
 
     async def publish(self) -> None:
-        """All of it, whatever happens."""
+        """Publish all batches, in as many epochs as it takes."""
         while True:
-            holding: Epoch | None = None
+            epoch: Epoch | None = None
             try:
-                async with self.place.epoch(self.partition) as holding:
-                    await self.go_on(holding)
+                async with self.topics.epoch(self.partition) as epoch:
+                    await self.publish_rest(epoch)
                     return
-            except BROKEN as error:
-                self.broke.append(error if holding is None else holding.failure or error)
+            except EPOCH_ERRORS as error:
+                self.errors.append(error if epoch is None else epoch.failure or error)
 
-    async def go_on(self, holding: Epoch) -> None:
-        """What is left, in this epoch."""
-        done = restored(holding)
+    async def publish_rest(self, epoch: Epoch) -> None:
+        """Publish the remaining batches in this epoch."""
+        done = restored(epoch)
         while done < self.batches:
-            if self.before is not None:
-                self.before(done)
-            await self.commit(holding, done)
+            if self.before_commit is not None:
+                self.before_commit(done)
+            await self.commit(epoch, done)
             done += 1
 
-    async def commit(self, holding: Epoch, done: int) -> None:
-        await holding.commit(self.batch(done), {b"done": str(done + 1).encode()})
+    async def commit(self, epoch: Epoch, done: int) -> None:
+        """Commit the batch that follows the first `done` ones."""
+        await epoch.commit(self.batch(done), {b"done": str(done + 1).encode()})
 
     def batch(self, number: int) -> list[Message]:
-        """One message to each key, or three where they are long: one key's do not fit into one batch then."""
+        """One message for each key, or three if they are long, so that those of a key exceed one producer batch."""
         return [message(key, text) for key in self.keys for text in self.texts(number)]
 
     def texts(self, number: int) -> list[str]:
@@ -142,25 +144,25 @@ class Publisher:
     def keys(self) -> list[str]:
         return [f"{self.partition}.{number}" for number in range(KEYS)]
 
-    def assert_whole(self, truth: Truth, done: Collection[int] | None = None) -> int:
-        """The first so many batches are there, each once and in order, and the state says so; how many they are.
+    def assert_committed(self, committed: Committed, done: Collection[int] | None = None) -> int:
+        """Assert that the state counts as many batches as are committed, and that each is, once and in order.
 
-        Without `done` it must be all of them.
+        `done` are the allowed numbers of batches, by default all. Returns the number.
         """
-        said = int(truth.state.get(self.partition, {}).get(b"done", b"0"))
-        assert said in ([self.batches] if done is None else done), (self.partition, said, self.broke)
+        count = int(committed.state.get(self.partition, {}).get(b"done", b"0"))
+        assert count in ([self.batches] if done is None else done), (self.partition, count, self.errors)
         for key in self.keys:
-            there = [text.decode() for text in truth.things.get(key.encode(), [])]
-            expected = [text for number in range(said) for text in self.texts(number)]
-            assert [text[:9] for text in expected] == [text[:9] for text in there], (key, self.broke)
-        return said
+            texts = [text.decode() for text in committed.messages.get(key.encode(), [])]
+            expected = [text for number in range(count) for text in self.texts(number)]
+            assert [text[:9] for text in expected] == [text[:9] for text in texts], (key, self.errors)
+        return count
 
 
-def restored(holding: Epoch) -> int:
-    """How many batches are durable, as the epoch restored it."""
-    return int(holding.pairs.get(b"done", b"0"))
+def restored(epoch: Epoch) -> int:
+    """The number of durable batches in the state that the epoch has restored."""
+    return int(epoch.pairs.get(b"done", b"0"))
 
 
-def message(key: str, text: str, topic: str = THINGS) -> Message:
+def message(key: str, text: str, topic: str = TOPIC) -> Message:
     envelope = Envelope(topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1"))
     return Message(envelope, key.encode(), text.encode(), text[:9].encode(), b"thing", b"2026-11-01T00:00:00.000Z")

@@ -1,4 +1,4 @@
-"""A broker that limits how much the collector may fetch."""
+"""A broker with a quota that limits the collector's fetches."""
 
 import os
 from collections.abc import AsyncIterator
@@ -15,26 +15,26 @@ from collector.kafka.settings import STATE_TOPIC
 from collector.model import Account
 from collector.simulator import vidicenter
 from collector.simulator.vidicenter import SOURCE as QUIVIDI
-from tests.faults.stage import Stage
+from tests.faults.testbed import Testbed
 from tests.kafka.broker import Broker
 from tests.kafka.daemon import until
-from tests.kafka.town import Replica
+from tests.kafka.scenario import Replica
 
 CLIENT = "collector"
-"""The client id of all of the collector's clients, and of none of the test's own."""
-RATE = 200_000.0
-"""Bytes a second: the broker makes a client that fetched a megabyte too many wait for five seconds."""
+"""The client id of all clients of the collector; the tests' own clients have another."""
+BYTES_PER_S = 200_000.0
+"""The broker delays the next response to a client that has fetched a megabyte too many by five seconds."""
 STATE_PARTITIONS = 4
-"""As the replicas' configuration has it."""
+"""As in the replicas' configuration."""
 CHUNK_BYTES = 20_000
-"""A thousand entries, as one commit writes them. A batch of more than ten seconds of the quota would never be sent."""
+"""A thousand entries, as one commit writes them. The broker never sends a batch of more than ten seconds' quota."""
 CHUNKS = 1300
-"""They take at least 130 seconds."""
-FORMER_S = 120.0
-"""The deadline that a restore once had, whether it made progress or not."""
-LONGEST_S = 300.0
-"""How long it may take here: requests that a client gave up on take their share of the quota too."""
-FEWEST_SHARES = 10
+"""Under the quota, they take at least 130 seconds."""
+MIN_RESTORE_S = 120.0
+"""Longer than any deadline of an epoch: a restore may take any time as long as it progresses."""
+MAX_RESTORE_S = 300.0
+"""Requests that a client has given up on use a share of the quota too."""
+MIN_SHARES = 10
 _ENTITY = ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8"))))
 
 
@@ -61,7 +61,7 @@ class AlterClientQuotasRequest_v0(RequestStruct):  # type: ignore[misc]  # noqa:
 
 
 class AlterClientQuotas(Request[AlterClientQuotasRequest_v0]):  # type: ignore[misc]
-    """Limits how many bytes a second a client may fetch; None is no limit. aiokafka has no such request."""
+    """Limits how many bytes per second a client may fetch; None removes the limit. aiokafka lacks this request."""
 
     API_KEY = 49
 
@@ -73,45 +73,44 @@ class AlterClientQuotas(Request[AlterClientQuotasRequest_v0]):  # type: ignore[m
         return request_struct_class([(self._entity, [self._operation])], False)  # noqa: FBT003 - a field of the request
 
 
-async def restored_under_a_quota(stage: Stage, times: int) -> int:
-    """A replica dies, and the broker's quota makes the next restore take more than two minutes.
+async def restored_under_a_quota(testbed: Testbed, times: int) -> int:
+    """A replica is killed, and the broker's quota makes the next restore take more than two minutes.
 
-    It makes progress all the while, which the status shows, and succeeds at the first attempt. The target for
-    recoveries does not apply as long as the quota does: what is measured begins when it ends. Most of the state belongs
-    to a source that is no longer configured.
+    The restore progresses all the time, which the status shows, and succeeds at the first attempt. A recovery counts
+    from the end of the quota. Most of the state belongs to a source that is no longer configured.
     """
-    (broker,) = stage.cluster.nodes
-    replica = stage.replica()
-    await stage.goes_on()
-    await anyio.to_thread.run_sync(replica.end)
-    await _leave_behind(broker, stage.prefix)
+    (broker,) = testbed.cluster.nodes
+    replica = testbed.replica()
+    await testbed.wait_for_all_sources()
+    await anyio.to_thread.run_sync(replica.stop)
+    await _write_unused_state(broker, testbed.prefix)
     replica.start()
-    await stage.goes_on()
+    await testbed.wait_for_all_sources()
     for _ in range(times):
         replica.kill()
-        async with quota(broker, RATE):
-            began = anyio.current_time()
+        async with quota(broker, BYTES_PER_S):
+            start_s = anyio.current_time()
             replica.start()
             progress = Progress(replica)
-            await until(progress.is_over, "the state is restored", LONGEST_S)
-            took_s = anyio.current_time() - began
-        assert took_s > FORMER_S
+            await until(progress.is_over, "the state is restored", MAX_RESTORE_S)
+            took_s = anyio.current_time() - start_s
+        assert took_s > MIN_RESTORE_S
         progress.verify()
-        await stage.recovers()
+        await testbed.wait_for_recovery()
     return times
 
 
 class Progress:
-    """One replica's restore of a partition, as the status of a stream in it shows it."""
+    """The progress of a partition's restore, as the status of a stream in it reports it."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._states: list[str] = []
-        """In their order; each once, however long it lasted."""
+        """In order, without repetitions."""
         self._shares: list[float] = []
 
     async def is_over(self) -> bool:
-        """Whether the stream runs. Notes its status: to be called again and again."""
+        """Whether the stream runs. Records its status, so it must be called repeatedly."""
         row = (await self._replica.streams()).get(QUIVIDI)
         if row is None:
             return False
@@ -123,14 +122,14 @@ class Progress:
         return state not in ("not_owned", "restoring")
 
     def verify(self) -> None:
-        """Fail unless there was one restore, of which the share done rose."""
+        """Fail unless there was exactly one restore, whose share only rose."""
         assert ["restoring"] == [state for state in self._states[:-1] if state != "not_owned"], self._states
         assert self._shares == sorted(self._shares)
         assert 0 <= self._shares[0] < self._shares[-1] <= 1
-        assert len(set(self._shares)) >= FEWEST_SHARES
+        assert len(set(self._shares)) >= MIN_SHARES
 
 
-async def _leave_behind(broker: Broker, prefix: str) -> None:
+async def _write_unused_state(broker: Broker, prefix: str) -> None:
     """Write the ledger of a source with many records into the state partition of its account."""
     account = Account("quividi", vidicenter.USERNAME)
     partition = partition_of(str(account), STATE_PARTITIONS)
@@ -139,24 +138,24 @@ async def _leave_behind(broker: Broker, prefix: str) -> None:
             key = f"{account.vendor}/{account.user}/closed/viewers/{page}/0".encode()
             chunk = (
                 bytes((1, 1)) + page.to_bytes(8, "big") + os.urandom(CHUNK_BYTES)
-            )  # as digests do, it does not compress
+            )  # like digests, it does not compress
             await producer.send_and_wait(prefix + STATE_TOPIC, chunk, key, partition)
 
 
 @asynccontextmanager
 async def quota(broker: Broker, bytes_per_second: float) -> AsyncIterator[None]:
-    """All that the collector fetches from the broker together comes no faster than this, until the end of the block."""
-    await _set(broker, bytes_per_second)
+    """Limit all fetches of the collector from this broker together, until the end of the block."""
+    await _set_quota(broker, bytes_per_second)
     try:
         yield
     finally:
-        await _set(broker, None)
+        await _set_quota(broker, None)
 
 
-async def _set(broker: Broker, bytes_per_second: float | None) -> None:
+async def _set_quota(broker: Broker, bytes_per_second: float | None) -> None:
     connection = await create_conn("127.0.0.1", broker.port)
     try:
-        answer = (await connection.send(AlterClientQuotas(CLIENT, bytes_per_second))).to_object()
+        response = (await connection.send(AlterClientQuotas(CLIENT, bytes_per_second))).to_object()
     finally:
         connection.close()
-    assert [0] == [entry["error_code"] for entry in answer["entries"]]
+    assert [0] == [entry["error_code"] for entry in response["entries"]]

@@ -1,4 +1,4 @@
-"""What the fault tests print when they are done."""
+"""The table of results that the fault tests print."""
 
 from msgspec import Struct
 from rich.console import Console
@@ -6,7 +6,7 @@ from rich.table import Table
 
 
 class Row(Struct, frozen=True):
-    """What a fault did."""
+    """The results of one fault."""
 
     fault: str
     times: int
@@ -15,7 +15,7 @@ class Row(Struct, frozen=True):
     duplicated: int
     disordered: int
     slowest_s: float
-    """The slowest recovery: until the reader that ran all along saw, of each source, what was published after it."""
+    """The slowest recovery: until the continuous reader received an event of each source published after the fault."""
 
     @property
     def is_good(self) -> bool:
@@ -23,13 +23,13 @@ class Row(Struct, frozen=True):
 
 
 rows: list[Row] = []
-"""Of this run."""
+"""The results of this test run."""
 
 
-def show(found: list[Row]) -> str:
-    """Fault, times, events, lost, duplicated, disordered, slowest recovery."""
-    table = Table("fault", "times", "events", "lost", "duplicated", "disordered", "slowest recovery")
-    for row in sorted(found, key=lambda row: row.fault):
+def show(rows: list[Row]) -> str:
+    """The rows as a table, sorted by fault."""
+    table = Table("fault", "times", "events", "lost", "duplicated", "out of order", "slowest recovery")
+    for row in sorted(rows, key=lambda row: row.fault):
         counts = (row.times, row.events, row.lost, row.duplicated, row.disordered)
         table.add_row(row.fault, *(f"{count:,}" for count in counts), f"{row.slowest_s:.1f} s")
     console = Console(width=110, highlight=False)

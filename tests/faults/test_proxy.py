@@ -1,6 +1,7 @@
-"""The proxy between real clients and a real broker: without faults it changes nothing; each fault does what it says.
+"""The proxy between a real client and a real broker: each fault does what it documents, and nothing else.
 
-The question that these tests ask is InitProducerId: each time it reaches the broker, the epoch it answers is one more.
+The tests send InitProducerId, because the producer epoch in its responses is the number of requests that reached the
+broker before.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,53 +25,56 @@ from aiokafka.protocol.transaction import (
     InitProducerIdRequest,
 )
 
-from tests.faults.faults import REQUEST, RESPONSE, Answer, Blackhole, Delay, Direction, Drop, Hold, Reset
+from tests.faults.faults import REQUEST, RESPONSE, Blackhole, Delay, Direction, Drop, ErrorResponse, Hold, Reset
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.wire import Api
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 1.0
-"""Of the clients here, with one answer."""
+MAX_WAIT_S = 1.0
+"""The clients' request timeout."""
 INIT = Api.INIT_PRODUCER_ID
 _ids = count()
 
 
-class Line:
-    """A connection of its own, and who asks on it."""
+class Client:
+    """A connection on which InitProducerId is sent."""
 
     def __init__(self, connection: AIOKafkaConnection, transactional_id: str) -> None:
         self.connection = connection
         self.id = transactional_id
 
-    async def asked(self) -> int:
-        """How often the question reached the broker before."""
-        answer = await self.connection.send(self.question)
-        if answer.error_code:
-            raise ConnectionError(f"error {answer.error_code}")
-        return int(answer.producer_epoch)
+    async def send(self) -> int:
+        """Send the request, and return how many such requests had reached the broker before.
+
+        Raises ConnectionError with the error code of the response, if it has one.
+        """
+        response = await self.connection.send(self.request)
+        if response.error_code:
+            raise ConnectionError(f"error {response.error_code}")
+        return int(response.producer_epoch)
 
     @property
-    def question(self) -> InitProducerIdRequest:
+    def request(self) -> InitProducerIdRequest:
         return InitProducerIdRequest(self.id, 10_000)
 
 
-Lines = Callable[[], Awaitable[Line]]
+Connect = Callable[[], Awaitable[Client]]
 
 
 @asynccontextmanager
-async def lines(proxy: Proxy) -> AsyncIterator[Lines]:
-    """New connections that ask with the same transactional id."""
-    name, opened = f"asking-{next(_ids)}", []
+async def clients(proxy: Proxy) -> AsyncIterator[Connect]:
+    """Opens connections that use the same transactional id."""
+    name, opened = f"client-{next(_ids)}", []
     host, port = proxy.address.split(":")
 
-    async def line() -> Line:
-        connection = await create_conn(host, int(port), request_timeout_ms=int(PATIENCE_S * 1000))
+    async def connect() -> Client:
+        connection = await create_conn(host, int(port), request_timeout_ms=int(MAX_WAIT_S * 1000))
         opened.append(connection)
-        return Line(connection, name)
+        return Client(connection, name)
 
     try:
-        yield line
+        yield connect
     finally:
         for connection in opened:
             connection.close()
@@ -78,84 +82,86 @@ async def lines(proxy: Proxy) -> AsyncIterator[Lines]:
 
 
 @pytest.fixture
-async def line(proxy: Proxy) -> AsyncIterator[Lines]:
-    async with lines(proxy) as line:
-        asking = await line()
-        for question in (FindCoordinatorRequest(asking.id, 1), asking.question):  # the first one ever makes a topic
-            while (await asking.connection.send(question)).error_code:  # noqa: ASYNC110 - the broker tells nobody
+async def connect(proxy: Proxy) -> AsyncIterator[Connect]:
+    async with clients(proxy) as connect:
+        client = await connect()
+        for request in (FindCoordinatorRequest(client.id, 1), client.request):  # the first of all creates a topic
+            while (await client.connection.send(request)).error_code:  # noqa: ASYNC110 - the broker does not notify
                 await anyio.sleep(0.1)
-        yield line
+        yield connect
 
 
 @pytest.mark.parametrize("direction", Direction)
-async def test_what_is_delayed_comes_later(proxy: Proxy, line: Lines, direction: Direction) -> None:
-    asking = await line()
+async def test_a_delayed_frame_arrives_later(proxy: Proxy, connect: Connect, direction: Direction) -> None:
+    client = await connect()
     with proxy.fault(INIT, Delay(0.3, direction), times=1) as fault:
-        began = monotonic()
-        assert 1 == await asking.asked()
-        assert monotonic() - began >= 0.3
+        start_s = monotonic()
+        assert 1 == await client.send()
+        assert monotonic() - start_s >= 0.3
     assert (1, 1) == (fault.applied, proxy.applied[INIT])
-    assert 2 == await asking.asked()
+    assert 2 == await client.send()
 
 
-async def test_healing_ends_a_delay(proxy: Proxy, line: Lines) -> None:
+async def test_healing_ends_a_delay(proxy: Proxy, connect: Connect) -> None:
     async with anyio.create_task_group() as tasks:
         fault = proxy.add(INIT, Delay(60))
-        tasks.start_soon((await line()).asked)
-        await fault.happened()
+        tasks.start_soon((await connect()).send)
+        await fault.wait_applied()
         proxy.heal()
 
 
 @pytest.mark.parametrize(("direction", "reached"), [(REQUEST, 0), (RESPONSE, 1)])
-async def test_what_is_dropped_vanishes_and_the_connection_lives(
-    proxy: Proxy, line: Lines, direction: Direction, reached: int
+async def test_a_dropped_frame_is_lost_and_the_connection_stays_open(
+    proxy: Proxy, connect: Connect, direction: Direction, reached: int
 ) -> None:
-    asking = await line()
+    client = await connect()
     with proxy.fault(INIT, Drop(direction), times=1) as fault:
         with pytest.raises(TimeoutError):
-            await asking.asked()
-        assert asking.connection.connected()
+            await client.send()
+        assert client.connection.connected()
     assert 1 == fault.applied
-    assert 1 + reached == await (await line()).asked()
+    assert 1 + reached == await (await connect()).send()
 
 
 @pytest.mark.parametrize(("direction", "reached"), [(REQUEST, 0), (RESPONSE, 1)])
-async def test_a_reset_ends_its_connection_and_no_other(
-    proxy: Proxy, line: Lines, direction: Direction, reached: int
+async def test_a_reset_closes_its_connection_and_no_other(
+    proxy: Proxy, connect: Connect, direction: Direction, reached: int
 ) -> None:
-    asking, other = await line(), await line()
+    client, other = await connect(), await connect()
     with proxy.fault(INIT, Reset(direction), times=1), pytest.raises(KafkaConnectionError) as error:
-        await asking.asked()
+        await client.send()
     assert isinstance(error.value.__cause__, ConnectionResetError)
-    assert 1 + reached == await other.asked()
+    assert 1 + reached == await other.send()
 
 
-async def test_in_a_blackhole_nothing_passes_on_any_connection_until_it_is_healed(proxy: Proxy, line: Lines) -> None:
-    asking, other = await line(), await line()
+async def test_a_blackhole_drops_the_frames_of_all_connections_until_it_is_healed(
+    proxy: Proxy, connect: Connect
+) -> None:
+    client, other = await connect(), await connect()
     with proxy.fault(INIT, Blackhole()) as fault:
         with pytest.raises(TimeoutError):
-            await asking.asked()
+            await client.send()
         with pytest.raises(TimeoutError):
             await other.connection.send(FindCoordinatorRequest("group", 0))
         with pytest.raises(TimeoutError):
-            await line()
+            await connect()
     assert 1 == fault.applied
-    again = await line()
+    again = await connect()
     with proxy.blackhole(), pytest.raises(TimeoutError):
-        await again.asked()
-    assert 1 == await (await line()).asked()
+        await again.send()
+    assert 1 == await (await connect()).send()
 
 
-async def test_refused_connections_are_refused_and_the_others_live_on(proxy: Proxy, line: Lines) -> None:
-    asking = await line()
+async def test_new_connections_can_be_refused_while_existing_ones_stay_open(proxy: Proxy, connect: Connect) -> None:
+    client = await connect()
     async with proxy.refusing():
         with pytest.raises(ConnectionRefusedError):
-            await line()
-        assert 1 == await asking.asked()
-    assert 2 == await (await line()).asked()
+            await connect()
+        assert 1 == await client.send()
+    assert 2 == await (await connect()).send()
 
 
-ASKED = {
+REQUESTS = {
     Api.PRODUCE: ProduceRequest("id", -1, 1000, [("some", [(0, b""), (1, b"")]), ("other", [(2, b"")])]),
     Api.FIND_COORDINATOR: FindCoordinatorRequest("id", 1),
     Api.HEARTBEAT: HeartbeatRequest("group", 1, "member"),
@@ -167,77 +173,77 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("api", ASKED, ids=lambda api: api.name)
-async def test_an_error_can_be_answered_to_each_kind_of_request(proxy: Proxy, line: Lines, api: Api) -> None:
-    asking = await line()
-    with proxy.fault(api, Answer(48), times=1):
-        answer = await asking.connection.send(ASKED[api])
-    assert _errors(api, answer) == {48}
-    assert 1 == await asking.asked()  # on the same connection, which is still in step
+@pytest.mark.parametrize("api", REQUESTS, ids=lambda api: api.name)
+async def test_each_kind_of_request_can_receive_an_error_response(proxy: Proxy, connect: Connect, api: Api) -> None:
+    client = await connect()
+    with proxy.fault(api, ErrorResponse(48), times=1):
+        response = await client.connection.send(REQUESTS[api])
+    assert _errors(api, response) == {48}
+    assert 1 == await client.send()  # on the same connection, whose correlation ids still match
 
 
-def _errors(api: Api, answer: Any) -> set[int]:  # noqa: ANN401 - aiokafka has no types
+def _errors(api: Api, response: Any) -> set[int]:  # noqa: ANN401 - aiokafka has no types
     match api:
         case Api.PRODUCE:
-            assert ["some", "other"] == [topic for topic, _ in answer.topics]
-            return {place[1] for _, places in answer.topics for place in places}
+            assert ["some", "other"] == [topic for topic, _ in response.topics]
+            return {partition[1] for _, partitions in response.topics for partition in partitions}
         case Api.ADD_PARTITIONS_TO_TXN:
-            assert [("some", [0, 1]), ("other", [2])] == [(t, [number for number, _ in p]) for t, p in answer.errors]
-            return {code for _, places in answer.errors for _, code in places}
+            assert [("some", [0, 1]), ("other", [2])] == [(t, [number for number, _ in p]) for t, p in response.errors]
+            return {code for _, partitions in response.errors for _, code in partitions}
         case _:
-            return {answer.error_code}
+            return {response.error_code}
 
 
 @pytest.mark.parametrize(("direction", "reached"), [(REQUEST, 0), (RESPONSE, 1)])
-async def test_an_error_stands_for_the_request_or_for_the_answer(
-    proxy: Proxy, line: Lines, direction: Direction, reached: int
+async def test_an_error_response_replaces_the_request_or_the_response(
+    proxy: Proxy, connect: Connect, direction: Direction, reached: int
 ) -> None:
-    asking = await line()
-    with proxy.fault(INIT, Answer(51, direction), times=1), pytest.raises(ConnectionError, match="51"):
-        await asking.asked()
-    assert 1 + reached == await asking.asked()
+    client = await connect()
+    with proxy.fault(INIT, ErrorResponse(51, direction), times=1), pytest.raises(ConnectionError, match="51"):
+        await client.send()
+    assert 1 + reached == await client.send()
 
 
-async def test_what_the_proxy_cannot_answer_is_told_at_once(proxy: Proxy) -> None:
-    with pytest.raises(ValueError, match="no answers of its own"):
-        proxy.add(Api.FETCH, Answer(6))
+async def test_an_error_response_for_an_unsupported_api_is_rejected(proxy: Proxy) -> None:
+    with pytest.raises(ValueError, match=r"\b1\b"):
+        proxy.add(Api.FETCH, ErrorResponse(6))
 
 
-async def test_answers_keep_their_order_also_those_of_the_proxy(proxy: Proxy, line: Lines) -> None:
-    asking = await line()
+async def test_responses_keep_their_order_also_those_of_the_proxy(proxy: Proxy, connect: Connect) -> None:
+    client = await connect()
     codes = []
 
-    async def hear(answer: Awaitable[Any]) -> None:
-        codes.append((await answer).error_code)
+    async def record(response: Awaitable[Any]) -> None:
+        codes.append((await response).error_code)
 
-    with proxy.fault(INIT, Delay(0.2, RESPONSE), times=1), proxy.fault(Api.END_TXN, Answer(48), times=1):
+    with proxy.fault(INIT, Delay(0.2, RESPONSE), times=1), proxy.fault(Api.END_TXN, ErrorResponse(48), times=1):
         async with anyio.create_task_group() as tasks:
             for api in (INIT, Api.END_TXN, Api.FIND_COORDINATOR):
-                tasks.start_soon(hear, asking.connection.send(ASKED[api]))
+                tasks.start_soon(record, client.connection.send(REQUESTS[api]))
     assert [0, 48, 0] == codes
 
 
 @pytest.mark.parametrize("cut", [False, True])
-async def test_what_is_held_arrives_when_it_is_released_though_its_sender_hung_up(
-    proxy: Proxy, line: Lines, *, cut: bool
+async def test_a_held_request_is_delivered_on_release_although_its_client_has_closed_the_connection(
+    proxy: Proxy, connect: Connect, *, cut: bool
 ) -> None:
-    asking = await line()
+    client = await connect()
     with proxy.fault(INIT, Hold(cut=cut), times=1) as late:
         with pytest.raises(KafkaConnectionError if cut else TimeoutError):
-            await asking.asked()
-        asking.connection.close()
-    assert 1 == await (await line()).asked()
+            await client.send()
+        client.connection.close()
+    assert 1 == await (await connect()).send()
     assert [0] == await late.release()
-    assert 3 == await (await line()).asked()
+    assert 3 == await (await connect()).send()
     assert [] == await late.release()
 
 
-async def test_a_fault_takes_the_next_frames_after_some_of_one_name_alone(proxy: Proxy, line: Lines) -> None:
-    asking = await line()
-    async with lines(proxy) as others:
+async def test_a_fault_applies_to_frames_of_one_id_after_the_skipped_ones(proxy: Proxy, connect: Connect) -> None:
+    client = await connect()
+    async with clients(proxy) as others:
         other = await others()
-        with proxy.fault(INIT, Answer(51), times=2, skip=1, naming=asking.id) as fault:
-            row = (asking, asking, other, asking, asking)
-            advance = [await each.connection.send(each.question) for each in row]
-    assert [0, 51, 0, 51, 0] == [answer.error_code for answer in advance]
+        with proxy.fault(INIT, ErrorResponse(51), times=2, skip=1, for_id=client.id) as fault:
+            senders = (client, client, other, client, client)
+            responses = [await each.connection.send(each.request) for each in senders]
+    assert [0, 51, 0, 51, 0] == [response.error_code for response in responses]
     assert (2, 2) == (fault.applied, proxy.applied[INIT])

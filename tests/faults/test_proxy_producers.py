@@ -1,4 +1,4 @@
-"""Real producers through the proxy: without faults nothing changes, and they get over what happens once."""
+"""Real producers through the proxy: it changes nothing without faults, and they survive each fault once."""
 
 import aiokafka
 import anyio
@@ -7,52 +7,54 @@ import pytest
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure
 from tests.faults.brokers import ProxiedBroker
-from tests.faults.faults import REQUEST, RESPONSE, Action, Answer, Delay, Drop, Reset
+from tests.faults.faults import REQUEST, RESPONSE, Action, Delay, Drop, ErrorResponse, Reset
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.wire import Api
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 5.0
-"""With one answer; and with a connection, which a machine that is busy must be able to make in it."""
+MAX_WAIT_S = 5.0
+"""The request timeout, within which a busy machine must also open a connection."""
 
 
-async def test_without_faults_nothing_is_lost_and_nobody_goes_around_it(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+async def test_without_faults_nothing_is_lost_and_no_client_bypasses_the_proxy(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str
 ) -> None:
     topic, texts = f"{prefix}things", [f"{number}".encode() for number in range(300)]
-    await _ensure(proxied, prefix)
+    await _create_topics(proxied_broker, prefix)
     async with aiokafka.AIOKafkaProducer(bootstrap_servers=proxy.address, transactional_id=topic) as producer:
         for number in range(3):
             async with producer.transaction():
                 for text in texts[number::3]:
                     await producer.send(topic, text, partition=0)
-        doors = {(broker.host, broker.port) for broker in producer.client.cluster.brokers()}
-    assert {("127.0.0.1", proxied.proxy_port)} == doors
+        addresses = {(broker.host, broker.port) for broker in producer.client.cluster.brokers()}
+    assert {("127.0.0.1", proxied_broker.proxy_port)} == addresses
     assert {True} == {proxy.seen[api] >= 3 for api in (Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN)}
-    for address in (proxy.address, proxied.address):
+    for address in (proxy.address, proxied_broker.address):
         assert sorted(texts) == sorted(await committed(address, topic))
     assert not proxy.applied
 
 
-ONCE: list[tuple[Api, Action]] = [
+FAULTS: list[tuple[Api, Action]] = [
     (api, action)
     for api in (Api.PRODUCE, Api.ADD_PARTITIONS_TO_TXN, Api.END_TXN)
-    for each in (Drop, Reset, lambda direction: Delay(0.2, direction), lambda direction: Answer(16, direction))
+    for each in (Drop, Reset, lambda direction: Delay(0.2, direction), lambda direction: ErrorResponse(16, direction))
     for action in (each(REQUEST), each(RESPONSE))
 ]
 
 
-async def test_what_happens_once_loses_and_doubles_nothing(proxy: Proxy, proxied: ProxiedBroker, prefix: str) -> None:
-    """Side by side: a producer for each fault, of which it alone suffers."""
+async def test_a_single_fault_loses_and_duplicates_nothing(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str
+) -> None:
+    """A producer for each fault, which applies to it alone; all run concurrently."""
     topic, expected = f"{prefix}things", []
-    await _ensure(proxied, prefix)
+    await _create_topics(proxied_broker, prefix)
 
     async def produce(number: int, api: Api, action: Action) -> None:
         name = f"{topic}-{number}"
-        with proxy.fault(api, action, times=1, skip=1, naming=name) as fault:
+        with proxy.fault(api, action, times=1, skip=1, for_id=name) as fault:
             async with aiokafka.AIOKafkaProducer(
-                bootstrap_servers=proxy.address, transactional_id=name, request_timeout_ms=int(PATIENCE_S * 1000)
+                bootstrap_servers=proxy.address, transactional_id=name, request_timeout_ms=int(MAX_WAIT_S * 1000)
             ) as producer:
                 for turn in range(3):
                     async with producer.transaction():
@@ -61,18 +63,23 @@ async def test_what_happens_once_loses_and_doubles_nothing(proxy: Proxy, proxied
         assert 1 == fault.applied, (api, action)
 
     async with anyio.create_task_group() as producers:
-        for number, (api, action) in enumerate(ONCE):
+        for number, (api, action) in enumerate(FAULTS):
             producers.start_soon(produce, number, api, action)
-    assert sorted(expected) == sorted(await committed(proxied.address, topic))
+    assert sorted(expected) == sorted(await committed(proxied_broker.address, topic))
 
 
-async def _ensure(proxied: ProxiedBroker, prefix: str) -> None:
-    settings = {"bootstrap_servers": proxied.address, "topic_prefix": prefix, "state_partitions": 1, "partitions": 3}
+async def _create_topics(proxied_broker: ProxiedBroker, prefix: str) -> None:
+    settings = {
+        "bootstrap_servers": proxied_broker.address,
+        "topic_prefix": prefix,
+        "state_partitions": 1,
+        "partitions": 3,
+    }
     await ensure(KafkaSettings.model_validate(settings), {"things"})
 
 
 async def committed(kafka: str, topic: str) -> list[bytes]:
-    """What a consumer that reads committed messages sees."""
+    """The values that a consumer of committed messages receives."""
     async with aiokafka.AIOKafkaConsumer(
         topic, bootstrap_servers=kafka, isolation_level="read_committed", auto_offset_reset="earliest"
     ) as consumer:

@@ -1,4 +1,4 @@
-"""The publisher's own tests: whatever Kafka answers, a batch is there once, with its state, and the work goes on."""
+"""Every error code that Kafka may return: each batch is published once, with its state, and publishing continues."""
 
 from collections.abc import Iterator
 
@@ -9,44 +9,44 @@ from msgspec import Struct
 from collector.errors import KafkaMisconfigured
 from collector.kafka.producer import Fenced
 from tests.faults.brokers import ProxiedBroker
-from tests.faults.faults import Answer, Direction, Fault
+from tests.faults.faults import Direction, ErrorResponse, Fault
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.publisher import Place, Publisher
-from tests.faults.wire import Api
+from tests.faults.publisher import Publisher, Topics
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("standalone_telemetry")]
 
-AT_ONCE = 8
-"""Cases side by side: more would need longer deadlines."""
+MAX_CONCURRENT_CASES = 8
+"""More would need longer deadlines."""
 
-GOES_ON, ENDS, FENCES, REFUSES = "goes on", "ends the epoch", "fences it", "is refused"
+CONTINUES, ENDS, FENCES, MISCONFIGURED = "continues", "ends the epoch", "fences the epoch", "needs an operator"
 OUTCOMES: dict[Api, dict[str, list[int]]] = {
     Api.PRODUCE: {
-        GOES_ON: [3, 19, 20],
+        CONTINUES: [3, 19, 20],
         ENDS: [45, 48, 49, 51, 59, 67, 90, 120],
         FENCES: [47],
-        REFUSES: [10, 18, 29, 53],
+        MISCONFIGURED: [10, 18, 29, 53],
     },
     Api.ADD_PARTITIONS_TO_TXN: {
-        GOES_ON: [3, 14, 15, 16, 51],
+        CONTINUES: [3, 14, 15, 16, 51],
         ENDS: [10, 19, 45, 48, 49, 59, 67, 90, 120],
         FENCES: [47],
-        REFUSES: [53],
+        MISCONFIGURED: [53],
     },
-    Api.END_TXN: {  # to send it again is to end the epoch: whether the first has vanished is not known
-        GOES_ON: [],
+    Api.END_TXN: {  # it is not retried: whether the first request was lost is not known
+        CONTINUES: [],
         ENDS: [10, 14, 15, 16, 19, 45, 48, 49, 51, 59, 67, 90, 120],
         FENCES: [47],
-        REFUSES: [53],
+        MISCONFIGURED: [53],
     },
-    Api.FIND_COORDINATOR: {GOES_ON: [15], ENDS: [14, 16, 67], FENCES: [], REFUSES: [53]},
-    Api.INIT_PRODUCER_ID: {GOES_ON: [14, 15, 16, 51], ENDS: [48, 49, 59, 67, 90], FENCES: [47], REFUSES: [53]},
+    Api.FIND_COORDINATOR: {CONTINUES: [15], ENDS: [14, 16, 67], FENCES: [], MISCONFIGURED: [53]},
+    Api.INIT_PRODUCER_ID: {CONTINUES: [14, 15, 16, 51], ENDS: [48, 49, 59, 67, 90], FENCES: [47], MISCONFIGURED: [53]},
 }
-"""What an error code does, by the request that it answers."""
+"""The error codes by request and outcome."""
 
 
 class Case(Struct, frozen=True):
-    """An error code, once, in the middle of three batches."""
+    """An error code, returned once, in the middle of three batches."""
 
     api: Api
     code: int
@@ -62,42 +62,42 @@ def cases(api: Api) -> Iterator[Case]:
 
 
 @pytest.mark.parametrize("api", OUTCOMES, ids=lambda api: api.name)
-async def test_whatever_is_answered_nothing_is_lost_or_doubled(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str, api: Api
+async def test_no_error_code_loses_or_duplicates_messages(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, api: Api
 ) -> None:
-    """Of a request that the broker never saw, or instead of the answer to one that it did."""
-    given = list(cases(api))
-    place = Place(proxy, proxied, prefix, len(given), timeout_s=9)
-    await place.ensure()
-    publishers = [Publisher(place, partition) for partition in range(len(given))]
-    slots = anyio.CapacityLimiter(AT_ONCE)
+    """In topics of a request that the broker never receives, or of the response to one that it has processed."""
+    cases_of_api = list(cases(api))
+    topics = Topics(proxy, proxied_broker, prefix, len(cases_of_api), timeout_s=9)
+    await topics.create()
+    publishers = [Publisher(topics, partition) for partition in range(len(cases_of_api))]
+    slots = anyio.CapacityLimiter(MAX_CONCURRENT_CASES)
 
     async def publish(case: Case, publisher: Publisher) -> None:
         async with slots:
             await _with_fault(proxy, case, publisher)
 
     async with anyio.create_task_group() as tasks:
-        for case, publisher in zip(given, publishers, strict=True):
+        for case, publisher in zip(cases_of_api, publishers, strict=True):
             tasks.start_soon(publish, case, publisher)
-    truth = await place.truth()
+    committed = await topics.committed()
     for publisher in publishers:
-        publisher.assert_whole(truth)
+        publisher.assert_committed(committed)
 
 
 async def _with_fault(proxy: Proxy, case: Case, publisher: Publisher) -> None:
     faults: list[Fault] = []
 
-    def now(done: int) -> None:
+    def inject_once(done: int) -> None:
         if done == 1 and not faults:
-            faults.append(proxy.add(case.api, Answer(case.code, case.direction), times=1, naming=publisher.id))
+            faults.append(proxy.add(case.api, ErrorResponse(case.code, case.direction), times=1, for_id=publisher.id))
 
-    if case.api in (Api.FIND_COORDINATOR, Api.INIT_PRODUCER_ID):  # when an epoch begins
-        now(1)
-    publisher.before = now
+    if case.api in (Api.FIND_COORDINATOR, Api.INIT_PRODUCER_ID):  # sent at the start of an epoch
+        inject_once(1)
+    publisher.before_commit = inject_once
     await publisher.publish()
     assert [1] == [fault.applied for fault in faults], case
-    kinds = {GOES_ON: [], ENDS: [Exception], FENCES: [Fenced], REFUSES: [KafkaMisconfigured]}[case.outcome]
-    assert kinds == [_kind(error) for error in publisher.broke], (case, publisher.broke)
+    expected = {CONTINUES: [], ENDS: [Exception], FENCES: [Fenced], MISCONFIGURED: [KafkaMisconfigured]}[case.outcome]
+    assert expected == [_kind(error) for error in publisher.errors], (case, publisher.errors)
 
 
 def _kind(error: Exception) -> type[Exception]:

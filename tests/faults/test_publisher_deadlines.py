@@ -1,4 +1,4 @@
-"""A publisher that hears nothing: it gives up in time, and whoever comes next sees what became of its work."""
+"""A publisher that receives no responses gives up in time, and the next epoch sees which batches are durable."""
 
 from contextlib import suppress
 from time import monotonic
@@ -10,27 +10,27 @@ from aiokafka.errors import KafkaError
 from collector.errors import EpochEnded
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import REQUEST, RESPONSE, Action, Blackhole, Direction, Drop, Reset
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.publisher import BROKEN, Place, Publisher, restored
-from tests.faults.wire import Api
+from tests.faults.publisher import EPOCH_ERRORS, Publisher, Topics, restored
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.usefixtures("standalone_telemetry"),
-    # aiokafka forgets the connection to the bootstrap server when its time is over; it is closed when it is collected.
+    # A connection to the bootstrap server that aiokafka opens while it times out is closed by the garbage collector.
     pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaConnection:ResourceWarning"),
 ]
 
 TIMEOUT_S = 6
 DEADLINE_S = 4.0
-"""Of a commit, and of beginning an epoch: two thirds of the transaction timeout."""
+"""The deadline of a commit, and of starting an epoch: two thirds of the transaction timeout."""
 SLACK_S = 10.0
-"""What a slow machine may add to it: what hangs, hangs for longer."""
+"""What a slow machine may add; a missing deadline would take longer."""
 CLOSE_S = 2.0
 CLOSED_S = CLOSE_S + 1 + SLACK_S
-"""For aborting and stopping, and for what is done about a stop that took too long."""
+"""The deadline of closing an epoch: to abort, to stop, and to cancel a stop that takes too long."""
 
-SILENCES: list[tuple[Api, Action, set[int]]] = [
+LOST_FRAMES: list[tuple[Api, Action, set[int]]] = [
     (Api.END_TXN, Drop(REQUEST), {1}),
     (Api.END_TXN, Drop(RESPONSE), {2}),
     (Api.END_TXN, Reset(REQUEST), {1}),
@@ -41,106 +41,106 @@ SILENCES: list[tuple[Api, Action, set[int]]] = [
     (Api.ADD_PARTITIONS_TO_TXN, Drop(REQUEST), {1}),
     (Api.ADD_PARTITIONS_TO_TXN, Reset(RESPONSE), {1}),
 ]
-"""What never comes through; and how many batches are durable after it, of two."""
+"""What is lost, and how many of two batches may be durable after it."""
 
 
-async def test_a_commit_that_hears_nothing_ends_in_time_and_the_next_epoch_sees_the_truth(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_commit_without_a_response_ends_in_time_and_the_next_epoch_sees_its_outcome(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collector.kafka.producer.CLOSE_S", CLOSE_S)
-    place = Place(proxy, proxied, prefix, len(SILENCES), TIMEOUT_S)
-    await place.ensure()
-    publishers = [Publisher(place, partition) for partition in range(len(SILENCES))]
+    topics = Topics(proxy, proxied_broker, prefix, len(LOST_FRAMES), TIMEOUT_S)
+    await topics.create()
+    publishers = [Publisher(topics, partition) for partition in range(len(LOST_FRAMES))]
 
-    async def suffer(publisher: Publisher, api: Api, action: Action, durable: set[int]) -> None:
-        async with place.epoch(publisher.partition) as holding:
-            await publisher.commit(holding, 0)
-            fault = proxy.add(api, action, naming=publisher.id)
-            began = monotonic()
+    async def lose_frame(publisher: Publisher, api: Api, action: Action, durable: set[int]) -> None:
+        async with topics.epoch(publisher.partition) as epoch:
+            await publisher.commit(epoch, 0)
+            fault = proxy.add(api, action, for_id=publisher.id)
+            start_s = monotonic()
             with pytest.raises(EpochEnded):
-                await publisher.commit(holding, 1)
-            ended = monotonic()
-            assert isinstance(holding.failure, TimeoutError)
-        assert ended - began < DEADLINE_S + SLACK_S, (api, action)
-        assert monotonic() - ended < CLOSED_S, (api, action)
+                await publisher.commit(epoch, 1)
+            end_s = monotonic()
+            assert isinstance(epoch.failure, TimeoutError)
+        assert end_s - start_s < DEADLINE_S + SLACK_S, (api, action)
+        assert monotonic() - end_s < CLOSED_S, (api, action)
         assert fault.applied
         proxy.heal(fault)
-        async with place.epoch(publisher.partition) as holding:
-            assert restored(holding) in durable, (api, action)
-            await publisher.go_on(holding)
+        async with topics.epoch(publisher.partition) as epoch:
+            assert restored(epoch) in durable, (api, action)
+            await publisher.publish_rest(epoch)
 
     async with anyio.create_task_group() as tasks:
-        for publisher, silence in zip(publishers, SILENCES, strict=True):
-            tasks.start_soon(suffer, publisher, *silence)
-    truth = await place.truth()
+        for publisher, lost_frame in zip(publishers, LOST_FRAMES, strict=True):
+            tasks.start_soon(lose_frame, publisher, *lost_frame)
+    committed = await topics.committed()
     for publisher in publishers:
-        publisher.assert_whole(truth)
+        publisher.assert_committed(committed)
 
 
 @pytest.mark.parametrize("direction", Direction)
-async def test_an_epoch_that_cannot_begin_ends_in_time(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, direction: Direction
+async def test_an_epoch_that_cannot_start_ends_in_time(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, direction: Direction
 ) -> None:
-    """While it takes over, and while it restores, which has a deadline on progress."""
+    """While it takes over, and while it restores, which has a deadline for progress."""
     monkeypatch.setattr("collector.kafka.reader.MAX_STALL_S", DEADLINE_S / 2)
-    place = Place(proxy, proxied, prefix, 3, TIMEOUT_S)
-    await place.ensure()
-    publishers = [Publisher(place, partition) for partition in range(3)]
+    topics = Topics(proxy, proxied_broker, prefix, 3, TIMEOUT_S)
+    await topics.create()
+    publishers = [Publisher(topics, partition) for partition in range(3)]
     async with anyio.create_task_group() as tasks:
         for publisher in publishers:
             tasks.start_soon(publisher.publish)
-    faults = [proxy.add(Api.INIT_PRODUCER_ID, Drop(direction), naming=publishers[0].id)]
+    faults = [proxy.add(Api.INIT_PRODUCER_ID, Drop(direction), for_id=publishers[0].id)]
     faults.append(proxy.add(Api.FETCH, Drop(direction)))
 
-    async def begin(publisher: Publisher) -> None:
-        began = monotonic()
+    async def start_epoch(publisher: Publisher) -> None:
+        start_s = monotonic()
         with pytest.raises((TimeoutError, KafkaError)):
-            async with place.epoch(publisher.partition):
+            async with topics.epoch(publisher.partition):
                 pass
-        assert monotonic() - began < DEADLINE_S + CLOSED_S
+        assert monotonic() - start_s < DEADLINE_S + CLOSED_S
 
     async with anyio.create_task_group() as tasks:
         for publisher in publishers:
-            tasks.start_soon(begin, publisher)
+            tasks.start_soon(start_epoch, publisher)
     assert all(fault.applied for fault in faults)
     proxy.heal()
-    truth = await place.truth()
+    committed = await topics.committed()
     for publisher in publishers:
-        async with place.epoch(publisher.partition) as holding:
-            assert publisher.assert_whole(truth) == restored(holding)
+        async with topics.epoch(publisher.partition) as epoch:
+            assert publisher.assert_committed(committed) == restored(epoch)
 
 
 @pytest.mark.parametrize("api", [Api.PRODUCE, Api.END_TXN, Api.INIT_PRODUCER_ID], ids=lambda api: api.name)
 async def test_in_a_blackhole_everything_ends_in_time(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, api: Api
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, monkeypatch: pytest.MonkeyPatch, api: Api
 ) -> None:
-    """What falls into it, a commit or a takeover; and what begins in it."""
+    """A commit or a takeover at its start, and an epoch that starts later."""
     monkeypatch.setattr("collector.kafka.producer.CLOSE_S", CLOSE_S / 2)
-    place = Place(proxy, proxied, prefix, 2, 3)
-    await place.ensure()
-    publisher, other = Publisher(place, 0), Publisher(place, 1)
+    topics = Topics(proxy, proxied_broker, prefix, 2, 3)
+    await topics.create()
+    publisher, other = Publisher(topics, 0), Publisher(topics, 1)
 
-    async def fall() -> None:
-        with pytest.raises(BROKEN):
-            async with place.epoch(0) as holding:
-                await publisher.commit(holding, 0)
+    async def commit_or_take_over() -> None:
+        with pytest.raises(EPOCH_ERRORS):
+            async with topics.epoch(0) as epoch:
+                await publisher.commit(epoch, 0)
 
-    async with place.epoch(0):
-        pass  # the header is there
-    with proxy.fault(api, Blackhole(), naming=publisher.id) as hole:
+    async with topics.epoch(0):
+        pass  # commits the header
+    with proxy.fault(api, Blackhole(), for_id=publisher.id) as hole:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(fall)
-            await hole.happened()
-            began = monotonic()
-            with pytest.raises(BROKEN):
-                async with place.epoch(1):
+            tasks.start_soon(commit_or_take_over)
+            await hole.wait_applied()
+            start_s = monotonic()
+            with pytest.raises(EPOCH_ERRORS):
+                async with topics.epoch(1):
                     pass
-        assert monotonic() - began < DEADLINE_S / 2 + CLOSED_S
+        assert monotonic() - start_s < DEADLINE_S / 2 + CLOSED_S
     for each in (publisher, other):
         await each.publish()
-    truth = await place.truth()
+    committed = await topics.committed()
     for each in (publisher, other):
-        each.assert_whole(truth)
+        each.assert_committed(committed)
 
 
 CUTS = [
@@ -150,41 +150,41 @@ CUTS = [
     (Api.INIT_PRODUCER_ID, REQUEST),
     (Api.END_TXN, REQUEST),
 ]
-"""Where the network is cut, one after the other."""
+"""The frames at which the network is cut, one after the other."""
 
 
-async def test_whenever_the_network_is_cut_nothing_is_lost_or_doubled(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+async def test_a_cut_network_loses_and_duplicates_nothing(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str
 ) -> None:
-    """For everybody at once, wherever they are at that moment, until somebody has lost an epoch of it."""
-    place = Place(proxy, proxied, prefix, 4, 3)
-    await place.ensure()
-    publishers = [Publisher(place, partition, batches=10_000) for partition in range(4)]
+    """All publishers are cut off at once, wherever they are, until one has lost its epoch."""
+    topics = Topics(proxy, proxied_broker, prefix, 4, 3)
+    await topics.create()
+    publishers = [Publisher(topics, partition, batches=10_000) for partition in range(4)]
 
-    def lost() -> int:
-        return sum(len(publisher.broke) for publisher in publishers)
+    def lost_epochs() -> int:
+        return sum(len(publisher.errors) for publisher in publishers)
 
     async with anyio.create_task_group() as tasks:
         for publisher in publishers:
             tasks.start_soon(publisher.publish)
         for api, direction in CUTS:
-            before = lost()
+            before = lost_epochs()
             if api is Api.INIT_PRODUCER_ID:
-                tasks.start_soon(_take_over, place)
+                tasks.start_soon(_take_over, topics)
             with proxy.fault(api, Blackhole(direction), skip=0 if api is Api.INIT_PRODUCER_ID else 10) as cut:
-                await cut.happened()
-                while lost() == before:  # noqa: ASYNC110 - a cut is only felt as time passes
+                await cut.wait_applied()
+                while lost_epochs() == before:  # noqa: ASYNC110 - deadlines must expire
                     await anyio.sleep(0.05)
         for publisher in publishers:
             publisher.batches = 0
-    truth = await place.truth()
+    committed = await topics.committed()
     for publisher in publishers:
-        publisher.batches = publisher.assert_whole(truth, range(10_000))
-        async with place.epoch(publisher.partition) as holding:
-            assert publisher.batches == restored(holding)
+        publisher.batches = publisher.assert_committed(committed, range(10_000))
+        async with topics.epoch(publisher.partition) as epoch:
+            assert publisher.batches == restored(epoch)
 
 
-async def _take_over(place: Place) -> None:
-    with suppress(*BROKEN):
-        async with place.epoch(0):
+async def _take_over(topics: Topics) -> None:
+    with suppress(*EPOCH_ERRORS):
+        async with topics.epoch(0):
             pass

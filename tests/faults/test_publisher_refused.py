@@ -1,4 +1,4 @@
-"""A topic that may not be written to: an operator learns which one it is, wherever it stands in the batch."""
+"""A topic that cannot be written to is named in the error, wherever it occurs in the batch."""
 
 import anyio
 import pytest
@@ -15,9 +15,9 @@ from confluent_kafka.admin import (
 from collector.errors import EpochEnded, KafkaMisconfigured
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import RESPONSE, Drop
+from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.publisher import Place, message, restored
-from tests.faults.wire import Api
+from tests.faults.publisher import Topics, message, restored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("standalone_telemetry")]
 
@@ -25,54 +25,56 @@ TOPICS = ("first", "second", "third")
 
 
 @pytest.mark.parametrize("denied", ["first", "second", "third"])
-async def test_a_topic_without_permission_is_named_and_nothing_of_the_batch_is_there(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str, denied: str
+async def test_a_topic_without_permission_is_named_and_the_batch_is_not_committed(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str, denied: str
 ) -> None:
-    place = Place(proxy, proxied, prefix, 1, 6)
-    await place.ensure(*TOPICS)
-    await anyio.to_thread.run_sync(_deny_writing, proxied.address, prefix + denied)
-    async with place.epoch(0) as holding:
+    topics = Topics(proxy, proxied_broker, prefix, 1, 6)
+    await topics.create(*TOPICS)
+    await anyio.to_thread.run_sync(_deny_writes, proxied_broker.address, prefix + denied)
+    async with topics.epoch(0) as epoch:
         before = proxy.seen[Api.PRODUCE]
         with pytest.raises(KafkaMisconfigured) as refused:
-            await holding.commit([message("key", "text", topic) for topic in TOPICS], {b"done": b"1"})
+            await epoch.commit([message("key", "text", topic) for topic in TOPICS], {b"done": b"1"})
     assert prefix + denied == refused.value.topic
-    assert before == proxy.seen[Api.PRODUCE], "what is sent now could be committed by the previous transaction's marker"
-    async with place.epoch(0) as holding:
-        assert 0 == restored(holding)
-        await holding.commit([message("key", "text", topic) for topic in TOPICS if topic != denied], {b"done": b"1"})
+    assert before == proxy.seen[Api.PRODUCE], (
+        "the previous transaction's marker could commit a message that is sent now"
+    )
+    async with topics.epoch(0) as epoch:
+        assert 0 == restored(epoch)
+        await epoch.commit([message("key", "text", topic) for topic in TOPICS if topic != denied], {b"done": b"1"})
 
 
-async def test_a_topic_that_nobody_told_of_in_time_is_not_missing(
-    proxy: Proxy, proxied: ProxiedBroker, prefix: str
+async def test_a_topic_whose_metadata_is_late_is_not_reported_as_missing(
+    proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str
 ) -> None:
-    """A stream would be parked for it, and an operator sent to create what is there."""
-    place = Place(proxy, proxied, prefix, 1, 6)
-    await place.ensure()
-    async with place.epoch(0) as holding:
-        with proxy.fault(Api.METADATA, Drop(RESPONSE)) as silence, pytest.raises(EpochEnded):
-            await holding.commit([message("key", "text")], {b"done": b"1"})
-        assert silence.applied
-        assert not isinstance(holding.failure, KafkaMisconfigured)
-    async with place.epoch(0) as holding:
-        await holding.commit([message("key", "text")], {b"done": b"1"})
+    """Otherwise, a stream would be parked, and an operator asked to create an existing topic."""
+    topics = Topics(proxy, proxied_broker, prefix, 1, 6)
+    await topics.create()
+    async with topics.epoch(0) as epoch:
+        with proxy.fault(Api.METADATA, Drop(RESPONSE)) as fault, pytest.raises(EpochEnded):
+            await epoch.commit([message("key", "text")], {b"done": b"1"})
+        assert fault.applied
+        assert not isinstance(epoch.failure, KafkaMisconfigured)
+    async with topics.epoch(0) as epoch:
+        await epoch.commit([message("key", "text")], {b"done": b"1"})
 
 
-async def test_a_topic_that_is_missing_is_named(proxy: Proxy, proxied: ProxiedBroker, prefix: str) -> None:
-    place = Place(proxy, proxied, prefix, 1, 6)
-    await place.ensure()
-    async with place.epoch(0) as holding:
-        with pytest.raises(KafkaMisconfigured, match="is missing") as refused:
-            await holding.commit([message("key", "text", "nowhere")], {b"done": b"1"})
-    assert f"{prefix}nowhere" == refused.value.topic
+async def test_a_missing_topic_is_named(proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str) -> None:
+    topics = Topics(proxy, proxied_broker, prefix, 1, 6)
+    await topics.create()
+    async with topics.epoch(0) as epoch:
+        with pytest.raises(KafkaMisconfigured) as refused:
+            await epoch.commit([message("key", "text", "nowhere")], {b"done": b"1"})
+    assert (f"{prefix}nowhere", True) == (refused.value.topic, refused.value.is_missing)
 
 
-def _deny_writing(kafka: str, topic: str) -> None:
-    """What is not among the rules of a topic that has some is denied."""
+def _deny_writes(kafka: str, topic: str) -> None:
+    """Allow other operations on the topic: once a topic has ACLs, every operation that they do not allow is denied."""
     admin = AdminClient({"bootstrap.servers": kafka})
-    place = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
+    target = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
     for operation in (AclOperation.READ, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS):
-        (made,) = admin.create_acls([AclBinding(*place, operation, AclPermissionType.ALLOW)]).values()
-        made.result()
-    asked = AclBindingFilter(*place, AclOperation.ANY, AclPermissionType.ANY)
-    while len(admin.describe_acls(asked).result()) < 3:  # the controller answers before the broker knows
+        (created,) = admin.create_acls([AclBinding(*target, operation, AclPermissionType.ALLOW)]).values()
+        created.result()
+    all_of_topic = AclBindingFilter(*target, AclOperation.ANY, AclPermissionType.ANY)
+    while len(admin.describe_acls(all_of_topic).result()) < 3:  # the controller responds before the broker applies them
         pass

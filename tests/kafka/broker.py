@@ -1,4 +1,4 @@
-"""A real Apache Kafka for the tests: one KRaft node on loopback, from its published jars."""
+"""A real Apache Kafka for the tests: KRaft nodes on loopback, run from the published jars."""
 
 import hashlib
 import os
@@ -15,8 +15,8 @@ from tests.needs import absent
 
 POM = Path(__file__).with_name("pom.xml")
 START_S = 60
-_ASKED = bytes.fromhex("0000000a0012000000000001ffff")
-"""ApiVersions, of version 0: what every client asks first."""
+_API_VERSIONS_REQUEST = bytes.fromhex("0000000a0012000000000001ffff")
+"""Version 0 of the request that every client sends first."""
 
 _PROPERTIES = """
 process.roles={roles}
@@ -41,32 +41,33 @@ broker.heartbeat.interval.ms=500
 """
 
 
-def why_not() -> str:
-    """Why no broker can be started here; empty when one can."""
+def unavailable_reason() -> str:
+    """Why no broker can be started on this machine; empty if one can."""
     return absent("java", "mvn")
 
 
 def jars() -> Path:
-    """The broker's jars, fetched into a cache outside the tree once for each POM."""
+    """The folder of the broker's jars: a cache outside the repository, filled once for each version of the POM."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collector-tests"
     version = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    there = cache / f"kafka-{version}"
-    if not there.exists():
+    folder = cache / f"kafka-{version}"
+    if not folder.exists():
         partial = cache / f"kafka-{version}.{os.getpid()}"
         command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, timeout=600)
-        partial.rename(there)
-    return there
+        partial.rename(folder)
+    return folder
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """A TCP port of loopback that is free at present."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
 
 
-class Door(Struct, frozen=True):
-    """A listener: where it is, where clients who come by it are told that the broker is, and what it speaks."""
+class Listener(Struct, frozen=True):
+    """A listener: where it listens, the address that it advertises to its clients, and its security protocol."""
 
     address: str
     advertised: str
@@ -74,10 +75,10 @@ class Door(Struct, frozen=True):
 
 
 class Broker:
-    """One node, which can be killed and started again with what it had on disk.
+    """One node, which can be killed and restarted with the data that it has on disk.
 
-    `controllers` are the ports of the first nodes of its cluster, which agree on what is where; a node after them only
-    serves clients. There are as many `nodes` as controllers, unless there are more.
+    `controllers` are the controller ports of the first nodes of the cluster; a node after those is a broker only.
+    `nodes` is the size of the cluster, by default the number of controllers.
     """
 
     def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = (), nodes: int = 0) -> None:
@@ -105,20 +106,20 @@ class Broker:
         format_ = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", str(self._config)]
         subprocess.run([*self._java, *format_], check=True, capture_output=True, timeout=START_S)
 
-    def configure(self, doors: Mapping[str, Door], more: str = "") -> None:
-        """Before it is started: listeners besides its own, by their names, and properties."""
+    def configure(self, listeners: Mapping[str, Listener], properties: str = "") -> None:
+        """Add listeners, by name, and properties. They apply from the next start."""
         text = self._config.read_text("utf-8")
         for key, values in (
-            ("listeners", [f"{name}://{door.address}" for name, door in doors.items()]),
-            ("advertised.listeners", [f"{name}://{door.advertised}" for name, door in doors.items()]),
-            ("listener.security.protocol.map", [f"{name}:{door.protocol}" for name, door in doors.items()]),
+            ("listeners", [f"{name}://{listener.address}" for name, listener in listeners.items()]),
+            ("advertised.listeners", [f"{name}://{listener.advertised}" for name, listener in listeners.items()]),
+            ("listener.security.protocol.map", [f"{name}:{listener.protocol}" for name, listener in listeners.items()]),
         ):
             assert 1 == text.count(f"\n{key}=")
             text = text.replace(f"\n{key}=", f"\n{key}={','.join(values)},")
-        self._config.write_text(text + more, encoding="utf-8")
+        self._config.write_text(text + properties, encoding="utf-8")
 
     def advertise_controller(self, address: str) -> None:
-        """Before it is started: where other nodes reach the controller that it is, instead of where it listens."""
+        """Advertise another address of this node's controller to the other nodes. It applies from the next start."""
         text, key = self._config.read_text("utf-8"), "\nadvertised.listeners="
         assert 1 == text.count(key)
         self._config.write_text(text.replace(key, f"{key}CONTROLLER://{address},"), encoding="utf-8")
@@ -127,54 +128,61 @@ class Broker:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def folder(self, topic: str, partition: int) -> Path:
-        """Where it keeps a partition's log."""
+    def log_dir(self, topic: str, partition: int) -> Path:
+        """The folder of a partition's log."""
         return self._home / "data" / f"{topic}-{partition}"
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start it, and return when it responds to requests."""
         self.launch()
-        self.await_answer()
+        self.wait_until_ready()
 
     def launch(self) -> None:
-        """Start it; of several nodes none answers before most are there."""
+        """Start the process without waiting: a node responds only once a majority of the controllers runs."""
         heap = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC"]
         with (self._home / "broker.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._java, *heap, "kafka.Kafka", str(self._config)], stdout=log, stderr=log
             )
 
-    def await_answer(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Return when it responds to requests.
+
+        Raises:
+            RuntimeError: It does not within `START_S`, or has ended; the text is the end of its log.
+
+        """
         deadline = time.monotonic() + START_S
-        while not self._answers():
+        while not self._responds():
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._home / "broker.log").read_text("utf-8")[-2000:])
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """End the process at once with SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def stop(self) -> None:
-        """End it cleanly."""
+        """Stop it cleanly with SIGTERM."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(START_S)
 
-    def _answers(self) -> bool:
-        """It lets clients connect long before it listens to them."""
+    def _responds(self) -> bool:
+        """Whether it responds to a request: it accepts connections long before it does."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as asking:
-                asking.sendall(_ASKED)
-                return bool(asking.recv(4))
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(_API_VERSIONS_REQUEST)
+                return bool(connection.recv(4))
         except OSError:
             return False
 
 
 @contextmanager
 def running(home: Path) -> Iterator[Broker]:
+    """A broker with its files in `home`, killed at the end of the block."""
     broker = Broker(home)
     try:
         broker.start()

@@ -1,35 +1,35 @@
-"""Brokers that let in who they know, and allow what there are rules for."""
+"""Brokers with TLS, authentication and ACLs, shared by the tests of a session."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kafka import ruled as ruled_
-from tests.kafka import secured
-from tests.kafka.broker import why_not
-from tests.kafka.papers import Papers
-from tests.kafka.ruled import RuledBroker
-from tests.kafka.secured import SecuredBroker
+from tests.kafka import acl_broker as acl_broker_module
+from tests.kafka import secure_broker as secure_broker_module
+from tests.kafka.acl_broker import AclBroker
+from tests.kafka.broker import unavailable_reason
+from tests.kafka.secure_broker import SecureBroker
+from tests.kafka.tls_material import TlsMaterial
 from tests.needs import need
 
 
 @pytest.fixture(scope="session")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
-    """Of the tests' own: one that is given has no such doors."""
-    need("KAFKA", why_not())
-    with secured.running(tmp_path_factory.mktemp("guarded")) as broker:
+def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """A broker with a listener for each security protocol; always started here, never taken from the environment."""
+    need("KAFKA", unavailable_reason())
+    with secure_broker_module.running(tmp_path_factory.mktemp("secure_broker")) as broker:
         yield broker
 
 
 @pytest.fixture
-def papers(tmp_path: Path, guarded: SecuredBroker) -> Papers:
-    return Papers(tmp_path, guarded)
+def tls_material(tmp_path: Path, secure_broker: SecureBroker) -> TlsMaterial:
+    return TlsMaterial(tmp_path, secure_broker)
 
 
 @pytest.fixture(scope="session")
-def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuledBroker]:
-    """With a user and a password, and rules that a test makes."""
-    need("KAFKA", why_not())
-    with ruled_.running(tmp_path_factory.mktemp("ruled")) as broker:
+def acl_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclBroker]:
+    """A broker with one SASL user, whose operations a test can deny."""
+    need("KAFKA", unavailable_reason())
+    with acl_broker_module.running(tmp_path_factory.mktemp("acl_broker")) as broker:
         yield broker

@@ -1,4 +1,4 @@
-"""The real `collector run` as a process, and a reader of what it committed."""
+"""The real `collector run` as a process, and a reader of the messages that it committed."""
 
 import json
 import os
@@ -25,11 +25,11 @@ from tests.vendor import KEY, USER, Vendor
 
 EVENTS = ("seemetrix.sessions", "seemetrix.attention", "seemetrix.emotions", "seemetrix.content_views")
 WAIT_S = 60
-"""How long a test waits for what must happen; it goes on as soon as it has."""
+"""How long a test waits for a condition by default; it continues as soon as the condition holds."""
 
 
-class Told(Struct, frozen=True):
-    """A message as a consumer sees it."""
+class Received(Struct, frozen=True):
+    """A message as a consumer receives it."""
 
     topic: str
     partition: int
@@ -37,7 +37,7 @@ class Told(Struct, frozen=True):
     headers: dict[str, str]
     value: Any
     published_ms: int
-    seen_ms: int
+    received_ms: int
 
     @property
     def id(self) -> str:
@@ -45,30 +45,30 @@ class Told(Struct, frozen=True):
 
 
 class Daemon:
-    """One replica."""
+    """One replica of the collector."""
 
     program: Sequence[str] = ("-m", "collector")
-    """What Python runs."""
+    """The arguments of Python."""
     redirect = ""
-    """What a shell does to its streams before it starts, such as `2>&-`. Both of them go to `log` otherwise."""
+    """Redirections by a shell, such as `2>&-`; without any, stdout and stderr are written to `log`."""
     stderr: int | None = None
-    """The file descriptor that it writes its log to, if that is not `log`."""
+    """The file descriptor that stderr is connected to; None is `log`."""
 
     def __init__(self, home: Path, kafka: str, prefix: str, vendor: Vendor, **keys: str) -> None:
-        self._settle_in(home)
-        self._written = partial(configuration, kafka, prefix, vendor, self.port)
+        self._set_up_files(home)
+        self._configuration = partial(configuration, kafka, prefix, vendor, self.port)
         self.configure(**keys)
 
-    def _settle_in(self, home: Path) -> None:
-        """A port of its own, and the files that are named after it."""
+    def _set_up_files(self, home: Path) -> None:
+        """Choose a port, and files that are named after it."""
         self.port = free_port()
         self.log = home / f"collector-{self.port}.log"
         self.config = home / f"collector-{self.port}.toml"
         self._process: subprocess.Popen[bytes] | None = None
 
     def configure(self, **keys: str) -> None:
-        """Write the configuration anew; it counts from the next start on."""
-        self.config.write_text(self._written(**keys), encoding="utf-8")
+        """Rewrite the configuration, with these keys replaced. It applies from the next start."""
+        self.config.write_text(self._configuration(**keys), encoding="utf-8")
 
     def start(self, **environment: str) -> None:
         command = [sys.executable, *self.program, "run", "--config", str(self.config)]
@@ -79,7 +79,7 @@ class Daemon:
             self._process = subprocess.Popen(command, stdout=log, stderr=stderr, env={**os.environ, **environment})
 
     def kill(self) -> None:
-        """At once, at whatever instruction it is."""
+        """End it with SIGKILL, wherever it is."""
         self.send(signal.SIGKILL)
         self.wait()
 
@@ -88,24 +88,26 @@ class Daemon:
         self._process.send_signal(number)
 
     def wait(self, timeout_s: float = 40) -> int:
+        """Its exit code, once it has ended; negative if a signal ended it."""
         assert self._process is not None
         return self._process.wait(timeout_s)
 
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def end(self) -> None:
-        """Cleanly, unless it has ended already. A process that is still starting may not hear it in its own way."""
-        if self.lives():
+    def stop(self) -> None:
+        """Stop it cleanly with SIGTERM, if it runs. A process that has not installed its handlers yet dies of it."""
+        if self.is_running():
             self.send(signal.SIGTERM)
             assert self.wait() in (0, -signal.SIGTERM)
 
     def close(self) -> None:
-        if self.lives():
+        """Kill it, if it runs."""
+        if self.is_running():
             self.kill()
 
     async def get(self, path: str) -> tuple[int, str]:
-        """Status and body; 0 while it does not answer."""
+        """Status code and body of the response; 0 if it does not respond."""
         try:
             async with (
                 aiohttp.ClientSession() as session,
@@ -119,19 +121,19 @@ class Daemon:
         return (await self.get("/readyz"))[0] == 200
 
     async def metric(self, name: str) -> float:
-        """The value of one series, as it stands in /metrics; 0 while there is none."""
+        """The value of one series of /metrics; 0 if it has no such series."""
         _, body = await self.get("/metrics")
         return next((float(line.rpartition(" ")[2]) for line in body.splitlines() if line.startswith(f"{name} ")), 0.0)
 
     async def stream(self) -> dict[str, Any]:
-        """The status of the one stream; empty while there is none."""
+        """The status of the first stream; empty if the daemon does not respond."""
         code, body = await self.get("/api/status")
         row: dict[str, Any] = json.loads(body)["streams"][0] if code == 200 else {}
         return row
 
 
 def configuration(kafka: str, prefix: str, vendor: Vendor, port: int, **keys: str) -> str:
-    """A configuration in which everything happens within seconds. `keys` replaces lines by their key."""
+    """A configuration with intervals of seconds. `keys` replaces values by their key."""
     lines = {
         "settle": '"1s"',
         "interval": '"1s"',
@@ -174,64 +176,66 @@ sweep_every = {lines["sweep_every"]}
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: float = WAIT_S) -> None:
-    """Return when it holds; fail when it never does."""
+    """Return as soon as the condition holds; fail the test if it does not within that time."""
     with anyio.move_on_after(within_s):
-        while not await condition():  # noqa: ASYNC110 - other processes tell nobody
+        while not await condition():  # noqa: ASYNC110 - other processes do not notify this one
             await anyio.sleep(0.1)
         return
-    raise AssertionError(f"never happened: {what}")
+    raise AssertionError(f"not within {within_s:g} s: {what}")
 
 
 @asynccontextmanager
-async def reading(kafka: str, topics: Sequence[str]) -> AsyncIterator["Reader"]:
+async def reading(kafka: str, topics: Sequence[str]) -> AsyncIterator["TopicReader"]:
+    """A reader of these topics, which need not exist yet."""
     async with open_reader(KafkaSettings(bootstrap_servers=kafka)) as reader:
-        yield Reader(reader, topics)
+        yield TopicReader(reader, topics)
 
 
-class Reader:
-    """Reads committed messages as a consumer does, and verifies each against its contract."""
+class TopicReader:
+    """Reads committed messages from the start of topics, and verifies each against its contract."""
 
     def __init__(self, reader: CommittedReader, topics: Sequence[str]) -> None:
-        self.told: list[Told] = []
+        self.received: list[Received] = []
         self._reader = reader
         self._topics = topics
 
-    async def poll(self) -> list[Told]:
-        """All that is committed by now."""
+    async def poll(self) -> list[Received]:
+        """All messages received so far, after a read until none arrives for a while; none before the topics exist."""
         if not self._reader.is_assigned and not await self._reader.assign_topics(self._topics):
-            return self.told
+            return self.received
         while found := await self._reader.poll():
-            self.told += map(_told, found)
-        return self.told
+            self.received += map(_received, found)
+        return self.received
 
-    async def to_the_end(self) -> list[Told]:
-        """All that is committed by now, however slowly it arrives."""
+    async def to_the_end(self) -> list[Received]:
+        """All messages that are committed at the time of the call."""
         with anyio.fail_after(WAIT_S):
             while not self._reader.is_assigned:
                 await self.poll()
             ends = await self._reader.committed_ends()
             while not await self._reader.has_passed(ends):
                 await self.poll()
-        return self.told
+        return self.received
 
     async def has(self, number: int) -> bool:
+        """Whether at least this many messages are committed."""
         return len(await self.poll()) >= number
 
 
-def _told(record: Any) -> Told:  # noqa: ANN401 - aiokafka's
+def _received(record: Any) -> Received:  # noqa: ANN401 - aiokafka's
     headers = {name: value.decode() for name, value in record.headers}
     value = record.value
-    if not record.topic.endswith(STATE_TOPIC):  # which is no contract
+    if not record.topic.endswith(STATE_TOPIC):  # its records have no contract
         value = json.loads(value)
         check(headers, value)
     now_ms = time.time_ns() // 1_000_000
-    return Told(record.topic, record.partition, record.key, headers, value, record.timestamp, now_ms)
+    return Received(record.topic, record.partition, record.key, headers, value, record.timestamp, now_ms)
 
 
-def contents(told: Sequence[Told]) -> Counter[tuple[str, str]]:
-    """Type and fields of the messages, without the ids that are made of them."""
-    found = Counter[tuple[str, str]]()
-    for message in told:
+def contents(messages: Sequence[Received]) -> Counter[tuple[str, str]]:
+    """How often each event occurs: its type and its fields, without the ids, which are derived from them."""
+    counts = Counter[tuple[str, str]]()
+    for message in messages:
         fields = {name: value for name, value in message.value.items() if not name.endswith("event_id")}
-        found[message.headers["ce_type"], json.dumps(fields, sort_keys=True)] += 1
-    return found
+        counts[message.headers["ce_type"], json.dumps(fields, sort_keys=True)] += 1
+    return counts

@@ -1,4 +1,4 @@
-"""Places to which no log line can be written, as a daemon gets them from a shell, a container or a full disk."""
+"""Log targets that cannot be written to, as a daemon inherits them from a shell, a container or a full disk."""
 
 import fcntl
 import os
@@ -11,24 +11,24 @@ from msgspec import Struct
 from tests.kafka.daemon import Daemon
 
 ERRORS = "collector_log_errors_total"
-UNREAD_BYTES = 2 * 4096
-"""What a pipe that nobody reads takes: less than the usual 64 KiB, so that a daemon's first seconds fill it."""
+UNREAD_PIPE_BYTES = 2 * 4096
+"""The capacity of the unread pipe: less than the usual 64 KiB, so that the first seconds of a daemon fill it."""
 
 
 class LogTarget(Struct, frozen=True):
-    """What becomes of a daemon's stdout and stderr."""
+    """What a daemon's stdout and stderr are connected to."""
 
     name: str
     redirect: str = ""
     pipe: Literal["no reader", "unread"] | None = None
-    """Of its stderr."""
+    """The pipe that stderr is connected to."""
     is_writable: bool = False
 
 
 TARGETS = (
     LogTarget("full", "2>/dev/full"),
     LogTarget("pipe without a reader", pipe="no reader"),
-    LogTarget("pipe that nobody reads", pipe="unread"),
+    LogTarget("unread pipe", pipe="unread"),
     LogTarget("stderr closed", "2>&-"),
     LogTarget("stdout closed", ">&-", is_writable=True),
     LogTarget("stdout and stderr closed", ">&- 2>&-"),
@@ -38,12 +38,12 @@ TARGETS = (
 
 @contextmanager
 def started(daemon: Daemon, target: LogTarget) -> Iterator[int | None]:
-    """Start it so; the end to read from, of a pipe that nobody reads until the caller does."""
+    """Start the daemon with this target. Yields the read end of an unread pipe, otherwise None."""
     reading = None
     daemon.redirect = target.redirect
     if target.pipe is not None:
         reading, daemon.stderr = os.pipe()
-        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, UNREAD_BYTES)
+        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, UNREAD_PIPE_BYTES)
         if target.pipe == "no reader":
             os.close(reading)
             reading = None

@@ -1,4 +1,4 @@
-"""The whole path, for real: HTTP on loopback, Apache Kafka, the daemon as a process that is killed."""
+"""The whole path with real parts: HTTP on loopback, Apache Kafka, and the daemon as a process that is killed."""
 
 import signal
 from collections import Counter
@@ -18,19 +18,19 @@ SELECTS: tuple[Select, ...] = ("begin", "end", "overlap", "strict overlap")
 
 
 def history(random: Random, now: datetime, number: int = 120) -> list[Known]:
-    """Sessions of the last half hour and of the next seconds; of these, some are late."""
+    """Sessions of the last half hour and of the next seconds; some of the latter become known late."""
     known = []
     for n in range(number):
         begin = now + timedelta(seconds=random.uniform(-1800, 8) if n % 2 else random.uniform(-2, 8))
-        told = session(begin, random, n, device=random.choice([5315, 5316, 77]))
-        end = datetime.fromisoformat(told["e"]).replace(tzinfo=UTC)
+        record = session(begin, random, n, device=random.choice([5315, 5316, 77]))
+        end = datetime.fromisoformat(record["e"]).replace(tzinfo=UTC)
         late = random.choice([0, 0, random.uniform(0, 12)]) if n % 2 == 0 else 0
-        known.append(Known(told, end + timedelta(seconds=late)))
+        known.append(Known(record, end + timedelta(seconds=late)))
     return known
 
 
 def revise(vendor: Vendor, numbers: range) -> None:
-    """From now on the vendor tells some sessions otherwise: longer ones, that end later."""
+    """From now on, the vendor reports the sessions with these numbers as longer."""
     now = datetime.now(UTC)
     for index, each in enumerate(list(vendor.known)):
         if each.session["o"] in numbers:
@@ -40,36 +40,40 @@ def revise(vendor: Vendor, numbers: range) -> None:
             vendor.known.append(Known(longer, now))
 
 
-def truth(known: list[Known]) -> Counter[tuple[str, str]]:
+def expected_of(known: list[Known]) -> Counter[tuple[str, str]]:
+    """The events of every session and of every revision."""
     revisions = Counter[int]()
-    found = Counter[tuple[str, str]]()
+    expected = Counter[tuple[str, str]]()
     for each in known:
         number = each.session["o"]
-        found.update(expected_events(each.session, revisions[number]))
+        expected.update(expected_events(each.session, revisions[number]))
         revisions[number] += 1
-    return found
+    return expected
 
 
-async def test_every_session_comes_out_once_whatever_kills_the_daemon(kafka: str, prefix: str, tmp_path: Path) -> None:
-    """Side by side, since most of it is waiting.
+async def test_every_session_is_published_once_while_the_daemon_is_killed(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    """All ways in which the vendor may select sessions, concurrently, because each mostly waits.
 
-    Revisions count while they come within the allowed lateness of a record's start: it is far above what a slow machine
-    needs for the kills, and only afterwards so short that everything becomes final, and is forgotten, within seconds.
+    A revision is published if it becomes known within the allowed lateness of the record's start. The lateness is far
+    longer than a slow machine needs for the kills; afterwards it is so short that all records become final, and leave
+    the ledger, within seconds.
     """
     async with anyio.create_task_group() as tasks:
         for select in SELECTS:
-            tasks.start_soon(_every_session_comes_out_once, kafka, f"{prefix}{select.split()[0]}-", tmp_path, select)
+            tasks.start_soon(_every_session_is_published_once, kafka, f"{prefix}{select.split()[0]}-", tmp_path, select)
 
 
-async def _every_session_comes_out_once(kafka: str, prefix: str, tmp_path: Path, select: Select) -> None:
+async def _every_session_is_published_once(kafka: str, prefix: str, tmp_path: Path, select: Select) -> None:
     random, start = Random(select), datetime.now(UTC)
     since = (start - timedelta(minutes=31)).strftime("%Y-%m-%dT%H:%M:%SZ")
     vendor = Vendor(history(random, start), select, inclusive=select != "end")
     async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
         daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"10m"')
 
-        async def all_there() -> bool:
-            return not truth(vendor.known) - contents(await reader.poll())
+        async def all_published() -> bool:
+            return not expected_of(vendor.known) - contents(await reader.poll())
 
         async def all_final() -> bool:
             final = (await daemon.stream()).get("final")
@@ -82,29 +86,29 @@ async def _every_session_comes_out_once(kafka: str, prefix: str, tmp_path: Path,
                     await anyio.sleep(random.uniform(0.5, 4))
                     daemon.kill()
                 daemon.start()
-                await until(all_there, "every session, and every revision, is published")
+                await until(all_published, "every session and every revision is published")
                 if kills == 4:
                     revise(vendor, range(0, 30, 2))
                     daemon.kill()
             daemon.kill()
             daemon.configure(since=since, allowed_lateness='"5s"')
             daemon.start()
-            await until(all_final, "final passes the last session")
-            assert truth(vendor.known) == contents(await reader.poll())
-            assert 1 == max(Counter(message.id for message in reader.told).values())
+            await until(all_final, "all sessions are final")
+            assert expected_of(vendor.known) == contents(await reader.poll())
+            assert 1 == max(Counter(message.id for message in reader.received).values())
         finally:
             daemon.close()
-    for message in reader.told:
+    for message in reader.received:
         assert str(message.value["device_id"]).encode() == message.key
         assert "/seemetrix/mall" == message.headers["ce_source"]
         assert message.value["start"] == message.headers["ce_time"]
         device, number = message.value["device_id"], message.value["session_number"]
         assert f"device/{device}/session/{number}" == message.headers["ce_subject"]
-    sessions = {message.id for message in reader.told if message.topic == prefix + EVENTS[0]}
-    assert sessions >= {m.value["session_event_id"] for m in reader.told if m.topic != prefix + EVENTS[0]}
+    sessions = {message.id for message in reader.received if message.topic == prefix + EVENTS[0]}
+    assert sessions >= {m.value["session_event_id"] for m in reader.received if m.topic != prefix + EVENTS[0]}
 
 
-async def test_another_replica_takes_over_and_nothing_comes_twice(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_another_replica_takes_over_and_publishes_nothing_twice(kafka: str, prefix: str, tmp_path: Path) -> None:
     random, now = Random(1), datetime.now(UTC)
     vendor = Vendor([])
     async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
@@ -120,22 +124,22 @@ async def test_another_replica_takes_over_and_nothing_comes_twice(kafka: str, pr
                     states = [(await replica.stream()).get("state") for replica in replicas]
                     return "live" in states
 
-                await until(owned, "some replica runs the stream")
-                told = session(datetime.now(UTC) - timedelta(seconds=5), random, number)
-                vendor.known.append(Known(told, now))
-                expected.update(expected_events(told))
+                await until(owned, "a replica runs the stream")
+                added = session(datetime.now(UTC) - timedelta(seconds=5), random, number)
+                vendor.known.append(Known(added, now))
+                expected.update(expected_events(added))
 
-                async def there() -> bool:
+                async def is_published() -> bool:
                     return not expected - contents(await reader.poll())
 
-                await until(there, "the session is published")
+                await until(is_published, "the session is published")
                 owners: list[Daemon] = []
 
                 async def is_live(owners: list[Daemon] = owners) -> bool:
                     owners[:] = [each for each in replicas if (await each.stream()).get("state") == "live"]
                     return len(owners) == 1
 
-                await until(is_live, "one replica runs the stream, and is up to date")
+                await until(is_live, "exactly one replica runs the stream, and is live")
                 (owner,) = owners
                 if number % 2:
                     owner.kill()
@@ -149,12 +153,12 @@ async def test_another_replica_takes_over_and_nothing_comes_twice(kafka: str, pr
                 replica.close()
 
 
-async def test_a_second_start_publishes_nothing_again(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_a_restart_publishes_nothing_again(kafka: str, prefix: str, tmp_path: Path) -> None:
     random, now = Random(2), datetime.now(UTC)
     known = [Known(session(now - timedelta(seconds=9 + n), random, n), now) for n in range(20)]
     vendor = Vendor(known)
     since = (now - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    expected = truth(known)
+    expected = expected_of(known)
     async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
         daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since)
         try:
@@ -162,10 +166,10 @@ async def test_a_second_start_publishes_nothing_again(kafka: str, prefix: str, t
                 before = len(vendor.requests)
                 daemon.start()
 
-                async def asked(before: int = before) -> bool:
+                async def is_polled(before: int = before) -> bool:
                     return len(vendor.requests) > before + 2 and await reader.has(expected.total())
 
-                await until(asked, "the vendor is asked thrice")
+                await until(is_polled, "the vendor is polled three times, and the events are published")
                 daemon.send(signal.SIGTERM)
                 assert 0 == daemon.wait()
             assert expected == contents(await reader.poll())

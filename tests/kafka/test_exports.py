@@ -1,4 +1,4 @@
-"""All exports of Quividi's at once: what stands in Kafka in the end is what the simulated vendor counts."""
+"""All of Quividi's exports at once: Kafka eventually has the numbers that the simulated vendor has."""
 
 import time
 from collections import Counter
@@ -19,17 +19,17 @@ from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import FAST, Visit
-from tests.kafka.daemon import Told, reading, until
-from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, Town, everything
+from tests.kafka.daemon import Received, reading, until
+from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, BoundedWorld, Replica, read_all
 
 pytestmark = pytest.mark.anyio
 
 STEP = timedelta(minutes=5)
 SITE = 300
-FAR_MS = 1 << 50
+NEVER_MS = 1 << 50
 COUNTED = ("viewers_aggregated", "ots", "gate", "proof_of_play_by_location", "proof_of_play_by_site")
 TOPICS = tuple(f"quividi.{name}" for name in (*COUNTED, "viewers_apc", "viewer_contents"))
-PACE = """
+TIMING = """
 interval = "2s"
 settle = "2s"
 allowed_lateness = "2h"
@@ -40,19 +40,19 @@ Numbers = dict[tuple[Any, ...], tuple[Any, ...]]
 
 
 class Upload:
-    """When a box that was offline comes back."""
+    """When the offline box uploads its records; never, until the test sets it."""
 
-    at_ms = FAR_MS
+    at_ms = NEVER_MS
 
 
-class Offline(Town, frozen=True, dict=True):
-    """A town in which one box uploads nothing until it comes back."""
+class WorldWithOfflineBox(BoundedWorld, frozen=True, dict=True):
+    """A world in which one box uploads nothing before `upload`."""
 
     box: int = 0
     upload: Upload = Upload()
 
     def between(self, device: int, first_ms: int, last_ms: int) -> Iterator[Visit]:
-        for visit in Town.between(self, device, first_ms, last_ms):
+        for visit in BoundedWorld.between(self, device, first_ms, last_ms):
             yield (
                 visit
                 if device != self.box
@@ -60,57 +60,57 @@ class Offline(Town, frozen=True, dict=True):
             )
 
 
-def source(vendors: Simulated, name: str, places: str, since: datetime, tables: str) -> str:
+def source(vendors: Simulated, name: str, selector: str, since: datetime, tables: str) -> str:
     return f"""
 [sources.{name}]
 vendor = "quividi"
 base_url = "{vendors.url("quividi")}"
 username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
-{places}
+{selector}
 timezone = "{ZONE}"
 since = {since.isoformat()}
 timeout = "5s"
-max_requests_per_minute = {UNHURRIED}
+max_requests_per_minute = {MAX_CALLS}
 {tables}
 """
 
 
 def table(source: str, stream: str, keys: str = 'resolution = "5m"') -> str:
-    return f"[sources.{source}.streams.{stream}]\n{keys}{PACE}"
+    return f"[sources.{source}.streams.{stream}]\n{keys}{TIMING}"
 
 
 def exported(vendor: VidiCenter, stream: str, since: datetime, end: datetime) -> list[Row]:
-    """What the vendor would export now."""
+    """The rows that the vendor would export now."""
     first, last = (each.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None) for each in (since, end - timedelta(seconds=1)))
     query = {
         "data_type": "viewers" if stream == "viewers_aggregated" else stream,
         "time_resolution": "finest" if stream == "viewers_apc" else "5m",
         "start": first.isoformat(),
         "end": last.isoformat(),
-        "locations": ",".join(map(str, PLACES)),
+        "locations": ",".join(map(str, DEVICES)),
     }
     if stream == "viewers_aggregated":
         query["group_by_demographics"] = "1"
     return list(vendor.rows(export_request.parse(query), time.time_ns() // 1_000_000))
 
 
-def tenths(value: int | None) -> int | None:
+def tenths_to_ms(value: int | None) -> int | None:
     return None if value is None else value * 100
 
 
-def plays(row: Row) -> tuple[Any, ...]:
+def play_numbers(row: Row) -> tuple[Any, ...]:
     names = ("impressions", "play_count", "watchers", "watchers_2sec")
     return (round(row["content_duration"] * 1000), *(row[name] for name in names))
 
 
-TRUTH: Mapping[str, Callable[[Row], tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
+KEYS_AND_NUMBERS: Mapping[str, Callable[[Row], tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
     "viewers_aggregated": lambda row: (
         (row["location_id"], row["period_start"], row["gender"], row["age"]),
         (
             row["watcher_count"],
-            tenths(row["dwell_time_in_tenths_of_sec"]),
-            tenths(row["attention_time_in_tenths_of_sec"]),
+            tenths_to_ms(row["dwell_time_in_tenths_of_sec"]),
+            tenths_to_ms(row["attention_time_in_tenths_of_sec"]),
         ),
     ),
     "ots": lambda row: ((row["location_id"], row["period_start"]), (row["ots_count"], row["watcher_count"])),
@@ -120,11 +120,11 @@ TRUTH: Mapping[str, Callable[[Row], tuple[tuple[Any, ...], tuple[Any, ...]]]] = 
     ),
     "proof_of_play_by_location": lambda row: (
         (row["location_id"], row["period_start"], row["content_id"]),
-        plays(row),
+        play_numbers(row),
     ),
-    "proof_of_play_by_site": lambda row: ((row["site_id"], row["period_start"], row["content_id"]), plays(row)),
+    "proof_of_play_by_site": lambda row: ((row["site_id"], row["period_start"], row["content_id"]), play_numbers(row)),
 }
-"""What a row is about, and its numbers, in the units of the events."""
+"""The key of a row and its numbers, in the units of the events."""
 KEYS = {
     "viewers_aggregated": ("location_id", "period_start_local", "gender_code", "age_code"),
     "ots": ("location_id", "period_start_local"),
@@ -142,14 +142,14 @@ NUMBERS = {
 }
 
 
-def truth(vendor: VidiCenter, stream: str, since: datetime, end: datetime) -> Numbers:
-    return dict(TRUTH[stream](row) for row in exported(vendor, stream, since, end))
+def expected_numbers(vendor: VidiCenter, stream: str, since: datetime, end: datetime) -> Numbers:
+    return dict(KEYS_AND_NUMBERS[stream](row) for row in exported(vendor, stream, since, end))
 
 
-def newest(told: Sequence[Told], stream: str, end: datetime) -> Numbers:
-    """The numbers of the highest revision of each record."""
+def published_numbers(messages: Sequence[Received], stream: str, end: datetime) -> Numbers:
+    """The numbers of the latest revision of each record."""
     versions: dict[str, dict[str, Any]] = {}
-    for each in told:
+    for each in messages:
         if each.topic.endswith(f"quividi.{stream}") and datetime.fromisoformat(each.value["period_start"]) < end:
             known = versions.get(each.value["record_id"])
             if known is None or known["revision"] < each.value["revision"]:
@@ -160,29 +160,33 @@ def newest(told: Sequence[Told], stream: str, end: datetime) -> Numbers:
     }
 
 
-def contents_of(rows: Sequence[Row]) -> Counter[tuple[Any, ...]]:
+def expected_contents(rows: Sequence[Row]) -> Counter[tuple[Any, ...]]:
+    """How often each viewed content occurs in the rows of viewers_apc."""
     names = ("content_id", "campaign_id", "dwell_time_in_milliseconds", "attention_time_in_milliseconds")
     return Counter((row["location_id"], *(each[name] for name in names)) for row in rows for each in row["contents"])
 
 
-def contents_told(told: Sequence[Told], end: datetime) -> Counter[tuple[Any, ...]]:
+def published_contents(messages: Sequence[Received], end: datetime) -> Counter[tuple[Any, ...]]:
+    """The same of the published events."""
     names = ("location_id", "content_id", "campaign_id", "dwell_ms", "attention_ms")
     return Counter(
         tuple(each.value[name] for name in names)
-        for each in told
+        for each in messages
         if each.topic.endswith("viewer_contents") and datetime.fromisoformat(each.value["start"]) < end
     )
 
 
-async def test_every_export_stands_in_kafka_as_the_vendor_counts_it_also_after_a_late_upload(
+async def test_every_export_is_published_with_the_vendors_numbers_also_after_a_late_upload(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     start = floor_second(datetime.now(UTC))
     end = start - timedelta(minutes=1) - (start - timedelta(minutes=1) - datetime(2018, 1, 1, tzinfo=UTC)) % STEP
     since = end - 4 * STEP
     begun_ms = int(since.timestamp() * 1000)
-    world = Offline(devices=PLACES, rate=2000.0, pace=FAST, begun_ms=begun_ms, box=PLACES[-1], upload=Upload())
-    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=UNHURRIED)
+    world = WorldWithOfflineBox(
+        devices=DEVICES, rate=2000.0, pace=FAST, begun_ms=begun_ms, box=DEVICES[-1], upload=Upload()
+    )
+    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [prefix + topic for topic in (*TOPICS, "collector.dead_letters")]) as reader,
@@ -191,44 +195,47 @@ async def test_every_export_stands_in_kafka_as_the_vendor_counts_it_also_after_a
         tables = "".join(table("airport", stream) for stream in ("ots", "gate", "proof_of_play_by_location"))
         grouped = 'resolution = "5m"\ngroup_by_demographics = true'
         tables += table("airport", "viewers_aggregated", grouped) + table("airport", "viewers_apc", "")
-        sources = source(vendors, "airport", f"locations = {list(PLACES)}", since, tables)
+        sources = source(vendors, "airport", f"locations = {list(DEVICES)}", since, tables)
         sources += source(vendors, "terminal", f"sites = [{SITE}]", since, table("terminal", "proof_of_play_by_site"))
         daemon = Replica(tmp_path, kafka, prefix, sources)
 
-        async def is_told() -> bool:
-            told = await reader.poll()
-            counted = all(truth(vendor, stream, since, end) == newest(told, stream, end) for stream in COUNTED)
-            return counted and contents_of(exported(vendor, "viewers_apc", since, end)) == contents_told(told, end)
+        async def is_published() -> bool:
+            messages = await reader.poll()
+            counted = all(
+                expected_numbers(vendor, stream, since, end) == published_numbers(messages, stream, end)
+                for stream in COUNTED
+            )
+            expected = expected_contents(exported(vendor, "viewers_apc", since, end))
+            return counted and expected == published_contents(messages, end)
 
         try:
             daemon.start()
-            await until(is_told, "Kafka has what the vendor has without the box that is offline")
+            await until(is_published, "all numbers without the offline box are published")
             daemon.kill()
-            before = {stream: truth(vendor, stream, since, end) for stream in COUNTED}
+            before = {stream: expected_numbers(vendor, stream, since, end) for stream in COUNTED}
             world.upload.at_ms = time.time_ns() // 1_000_000
-            assert all(before[stream] != truth(vendor, stream, since, end) for stream in COUNTED)
+            assert all(before[stream] != expected_numbers(vendor, stream, since, end) for stream in COUNTED)
             daemon.start()
-            await until(is_told, "Kafka has what the vendor has with that box")
-            daemon.end()
+            await until(is_published, "all numbers with the uploaded records are published")
+            daemon.stop()
         finally:
             daemon.close()
-        told = await everything(reader)
-    assert_keeps_its_schemas(told)
-    assert len(told) == len({each.id for each in told})
-    assert [] == [each.value for each in told if each.topic.endswith("dead_letters")]
+        messages = await read_all(reader)
+    assert_valid(messages)
+    assert len(messages) == len({each.id for each in messages})
+    assert [] == [each.value for each in messages if each.topic.endswith("dead_letters")]
     revisions: dict[tuple[str, str], list[int]] = {}
-    for each in told:
+    for each in messages:
         if "revision" in each.value:
             revisions.setdefault((each.topic, each.value["record_id"]), []).append(each.value["revision"])
     assert all(list(range(len(numbers))) == numbers for numbers in revisions.values())
-    place = str(world.box)
-    late = [
-        numbers for (topic, name), numbers in revisions.items() if topic.endswith(".ots") and name.startswith(place)
-    ]
+    box = str(world.box)
+    late = [numbers for (topic, name), numbers in revisions.items() if topic.endswith(".ots") and name.startswith(box)]
     assert 4 == sum(len(numbers) > 1 for numbers in late[:4])
 
 
-def assert_keeps_its_schemas(told: Sequence[Told]) -> None:
+def assert_valid(messages: Sequence[Received]) -> None:
+    """Each value is valid against the JSON schema of its type."""
     schemas = {name: Draft202012Validator(json_schema(kind)) for name, kind in event_types().items()}
-    for each in told:
+    for each in messages:
         schemas[each.headers["ce_type"]].validate(each.value)

@@ -1,4 +1,4 @@
-"""The status page of the real daemon: its strips are there at once after a restart, also when no vendor answers."""
+"""The status page of the real daemon shows its timelines right after a restart, even if no vendor responds."""
 
 import signal
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,17 @@ from collector.instants import floor_second
 from collector.simulator.rules import Rules
 from collector.simulator.server import serving
 from tests.kafka.daemon import until
-from tests.kafka.town import PACE, PLACES, UNHURRIED, ZONE, Counted, Replica, airport, mall, town
+from tests.kafka.scenario import (
+    DEVICES,
+    MAX_CALLS,
+    TIMING,
+    ZONE,
+    CountedFaults,
+    Replica,
+    busy_world,
+    quividi_source,
+    seemetrix_source,
+)
 from tests.needs import absent, need
 from tests.web.browser import browsing, window
 
@@ -22,26 +32,26 @@ Row = dict[str, Any]
 
 
 def numbers(row: Row) -> dict[datetime, int]:
-    """Of a strip: how many records began in each of its cells of ten minutes, where there were some."""
+    """How many records started in each ten-minute cell of the timeline, without the empty cells."""
     strip = row["strip"]
     assert [[144, 600]] == strip["lengths_s"]
     start = datetime.fromisoformat(strip["start"])
     return {start + nth * timedelta(minutes=10): count for nth, count in enumerate(strip["counts"]) if count}
 
 
-async def test_after_a_restart_the_strips_are_there_before_anything_was_asked(
+async def test_after_a_restart_the_timelines_are_restored_before_any_vendor_responds(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     need("BROWSER", absent("chromium"))
     start = floor_second(datetime.now(UTC))
     since = start - timedelta(minutes=25)
-    world, faults = town(since, start), Counted({}, seed=1)
-    rules = Rules(zone=ZONE, export_s=0.5, calls_per_minute=UNHURRIED)
+    world, faults = busy_world(since, start), CountedFaults({}, seed=1)
+    rules = Rules(zone=ZONE, export_s=0.5, calls_per_minute=MAX_CALLS)
     async with serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors:
-        # What is remembered for two hours is not forgotten while the test runs.
-        remembered = PACE.replace('allowed_lateness = "20s"', 'allowed_lateness = "2h"')
-        sources = (mall(vendors, since) + airport(vendors, since, PLACES)).replace(PACE, remembered)
-        daemon = Replica(tmp_path, kafka, prefix, sources)
+        # With this lateness, no record becomes final and leaves the ledger while the test runs.
+        timing = TIMING.replace('allowed_lateness = "20s"', 'allowed_lateness = "2h"')
+        sources = seemetrix_source(vendors, since) + quividi_source(vendors, since, DEVICES)
+        daemon = Replica(tmp_path, kafka, prefix, sources.replace(TIMING, timing))
 
         async def all_published() -> bool:
             rows = (await daemon.streams()).values()
@@ -55,11 +65,11 @@ async def test_after_a_restart_the_strips_are_there_before_anything_was_asked(
 
         try:
             daemon.start()
-            await until(all_published, "what happened before the daemon was started is published")
+            await until(all_published, "all records from before the start are published")
             before = await daemon.streams()
             daemon.send(signal.SIGTERM)
             assert 0 == daemon.wait()
-            with faults.at({"500": 1.0}):  # so that all that is known is what was remembered
+            with faults.at({"500": 1.0}):  # so that only the restored state is shown
                 daemon.start()
                 await until(all_owned, "both streams are owned")
                 after = await daemon.streams()

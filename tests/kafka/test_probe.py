@@ -18,7 +18,7 @@ from collector.kafka.topics import admin, describe, ensure
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
-from tests.kafka.ruled import PASSWORD, USER, RuledBroker
+from tests.kafka.acl_broker import PASSWORD, USER, AclBroker
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +31,9 @@ def settings(kafka: str, prefix: str, **keys: object) -> KafkaSettings:
     return KafkaSettings.model_validate({"bootstrap_servers": kafka, "transaction_timeout": "9s", **given})
 
 
-def as_user(ruled: RuledBroker, prefix: str, **keys: object) -> KafkaSettings:
+def as_user(acl_broker: AclBroker, prefix: str, **keys: object) -> KafkaSettings:
     sasl = {"mechanism": "PLAIN", "username": USER, "password": PASSWORD}
-    return settings(ruled.sasl, prefix, sasl=sasl, **keys)
+    return settings(acl_broker.sasl_address, prefix, sasl=sasl, **keys)
 
 
 async def probed(chosen: KafkaSettings) -> dict[str, str | KafkaMisconfigured]:
@@ -215,7 +215,7 @@ async def test_brokers_that_do_not_verify_transactions_are_reported(
     ],
 )
 async def test_each_missing_permission_is_reported_for_what_it_is_needed(
-    ruled: RuledBroker,
+    acl_broker: AclBroker,
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
     kind: ResourceType,
@@ -226,9 +226,9 @@ async def test_each_missing_permission_is_reported_for_what_it_is_needed(
     advice: str,
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 2.0)
-    chosen = as_user(ruled, prefix)
+    chosen = as_user(acl_broker, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
-    with ruled.denying(kind, prefix + name, operation):
+    with acl_broker.denying(kind, prefix + name, operation):
         found = await misconfigured(chosen)
 
     assert {"group group": "no_coordinator"} | {what: code} == codes(found), "this broker has no group coordinator"
@@ -236,12 +236,12 @@ async def test_each_missing_permission_is_reported_for_what_it_is_needed(
 
 
 async def test_topics_that_the_user_may_not_create_are_reported_each(
-    ruled: RuledBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+    acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
     denied = (ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE)
-    with ruled.denying(*denied), ruled.denying(ResourceType.TOPIC, prefix, AclOperation.CREATE):
-        found = await misconfigured(as_user(ruled, prefix))
+    with acl_broker.denying(*denied), acl_broker.denying(ResourceType.TOPIC, prefix, AclOperation.CREATE):
+        found = await misconfigured(as_user(acl_broker, prefix))
 
     topics = {f"topic {name}": "topic_not_created" for name in ("collector.state", EVENTS, SNAPSHOTS)}
     assert topics | {"group group": "no_coordinator"} == codes(found)
@@ -249,12 +249,12 @@ async def test_topics_that_the_user_may_not_create_are_reported_each(
 
 
 async def test_topic_settings_that_may_not_be_seen_are_not_verified_and_the_line_says_so(
-    ruled: RuledBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+    acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
-    chosen = as_user(ruled, prefix)
+    chosen = as_user(acl_broker, prefix)
     await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
-    with ruled.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
+    with acl_broker.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
         results = await probed(chosen)
 
     result = results[f"topic {EVENTS}"]
@@ -263,11 +263,11 @@ async def test_topic_settings_that_may_not_be_seen_are_not_verified_and_the_line
 
 
 async def test_a_missing_coordinator_is_reported_with_the_setting_of_the_brokers(
-    ruled: RuledBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+    acl_broker: AclBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
 
-    found = await misconfigured(as_user(ruled, prefix))
+    found = await misconfigured(as_user(acl_broker, prefix))
 
     assert {"group group": "no_coordinator"} == codes(found)
     assert "offsets.topic.replication.factor" in found["group group"].advice

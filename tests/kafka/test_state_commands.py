@@ -18,22 +18,26 @@ from tests.vendor import Known, Vendor, serving, session
 pytestmark = pytest.mark.anyio
 
 
-def written(moment: datetime) -> str:
+def utc_seconds(moment: datetime) -> str:
+    """As `since` and `--to` are written."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def vendor_of(now: datetime, number: int = 20) -> Vendor:
+def vendor_with_sessions(now: datetime, number: int = 20) -> Vendor:
     random = Random(3)
     return Vendor([Known(session(now - timedelta(seconds=60 + 2 * n), random, n), now) for n in range(number)])
 
 
-def known_before(now: datetime, seconds: float, random: Random, number: int) -> Known:
-    """A session that began so long ago, and is known from now on."""
+def session_before(now: datetime, seconds: float, random: Random, number: int) -> Known:
+    """A session that started this many seconds before now, and that the vendor knows from now on."""
     return Known(session(now - timedelta(seconds=seconds), random, number), now)
 
 
-def at_a_terminal(arguments: tuple[str, ...], keys: str, last: str) -> tuple[int, bool]:
-    """Answered so when it asks: its exit code, and whether that is all that is left to be seen of it."""
+def answer_prompt(arguments: tuple[str, ...], keys: str, last: str) -> tuple[int, bool]:
+    """Run the command in a terminal, and type `keys` at its prompt.
+
+    Returns the exit code, and whether the last visible line contains `last`.
+    """
     with Terminal(*arguments) as terminal:
         terminal.until("(y/N)")
         terminal.type(keys)
@@ -43,79 +47,79 @@ def at_a_terminal(arguments: tuple[str, ...], keys: str, last: str) -> tuple[int
     return code, last in terminal.screen[-1]
 
 
-async def test_a_rewind_while_the_group_runs_publishes_again_what_was_forgotten(
+async def test_a_rewind_while_the_group_runs_publishes_final_records_again(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     now = datetime.now(UTC)
-    since = written(now - timedelta(minutes=10))
-    vendor = vendor_of(now)
+    since = utc_seconds(now - timedelta(minutes=10))
+    vendor = vendor_with_sessions(now)
     async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
         daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"5s"')
 
-        async def times() -> Counter[int]:
-            """How many sessions were published so often."""
-            sessions = [told for told in await reader.poll() if told.topic.endswith("sessions")]
-            return Counter(Counter(told.id for told in sessions).values())
+        async def publications() -> Counter[int]:
+            """How many sessions were published once, twice, and so on."""
+            sessions = [message for message in await reader.poll() if message.topic.endswith("sessions")]
+            return Counter(Counter(message.id for message in sessions).values())
 
-        async def as_far_as_before() -> bool:
+        async def final_is_reached() -> bool:
             final = (await daemon.stream()).get("final")
             return final is not None and datetime.fromisoformat(final) > now
 
         async def all_final() -> bool:
-            return await as_far_as_before() and await times() == {1: 20}
+            return await final_is_reached() and await publications() == {1: 20}
 
         async def all_twice() -> bool:
-            return await times() == {2: 20, 1: 1}
+            return await publications() == {2: 20, 1: 1}
 
         try:
             daemon.start()
             await until(all_final, "every session is published and final")
-            daemon.send(signal.SIGTERM)  # how far it is becomes durable
+            daemon.send(signal.SIGTERM)  # which commits the checkpoint
             assert 0 == daemon.wait()
             daemon.start()
-            await until(as_far_as_before, "it runs again")
+            await until(final_is_reached, "the stream runs again")
             arguments = ("state", "rewind", "mall", "sessions", "--config", str(daemon.config), "--to", since)
             refused = await collector(*arguments)
             assert 1 == refused.code
-            assert "published again" in refused.err
+            assert all(fact in refused.err for fact in (since, "--yes")), "the warning names what is published again"
             for keys, code, last in (("n\n", 1, "nothing was changed"), ("\x03", 130, "^C")):
-                assert (code, True) == await anyio.to_thread.run_sync(at_a_terminal, arguments, keys, last)
-            assert {1: 20} == await times()
+                assert (code, True) == await anyio.to_thread.run_sync(answer_prompt, arguments, keys, last)
+            assert {1: 20} == await publications()
 
             done = await collector(*arguments, "--yes")
 
             assert 0 == done.code, done.err
-            assert f"mall sessions continues from {since}" in done.err
-            # The owner learns of it when it commits next: with the next session, or after two minutes.
+            assert all(fact in done.err for fact in ("mall sessions", since))
+            # The owner is fenced at its next commit: with the next session, or after two minutes.
             vendor.known.append(Known(session(datetime.now(UTC), Random(4), 99), now))
-            await until(all_twice, "every session is published again with equal ids, and the new one once")
+            await until(all_twice, "every session is published again with the same id, and the new one once")
         finally:
             daemon.close()
 
 
-async def test_what_the_ledger_knows_is_not_published_again(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_records_in_the_ledger_are_not_published_again(kafka: str, prefix: str, tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    since = written(now - timedelta(minutes=10))
-    vendor = vendor_of(now)
+    since = utc_seconds(now - timedelta(minutes=10))
+    vendor = vendor_with_sessions(now)
     async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]) as reader:
         daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"1h"')
 
-        async def all_there() -> bool:
+        async def all_published() -> bool:
             return len(await reader.poll()) >= 20
 
-        async def back_at_the_edge() -> bool:
+        async def has_polled_again() -> bool:
             row = await daemon.stream()
             return row.get("state") == "live" and row["counts"]["records"].get("duplicate", 0) >= 40
 
         try:
             daemon.start()
-            await until(all_there, "every session is published")
+            await until(all_published, "every session is published")
             before = (await daemon.stream())["watermark"]
             config = ("--config", str(daemon.config))
             done = await collector("state", "rewind", "mall", "sessions", *config, "--to", since, "--yes")
             assert 0 == done.code, done.err
-            assert "published again" not in done.err
-            await until(back_at_the_edge, "the stream has asked for all of it once more")
+            assert 1 == done.err.count(since), "there is a warning, although nothing is published again"
+            await until(has_polled_again, "the stream has polled the whole period again")
             assert 20 == len(await reader.poll())
 
             shown = await collector("state", "show", *config, "--json")
@@ -127,54 +131,56 @@ async def test_what_the_ledger_knows_is_not_published_again(kafka: str, prefix: 
             assert row["final"] <= row["watermark"]
             assert before <= (await daemon.stream())["watermark"]
             table = await collector("state", "show", *config)
-            checkpoint, told = (line.split("  ") for line in table.out.splitlines())
-            assert ["SOURCE", "STREAM", "VENDOR"] == [name.strip() for name in checkpoint if name][:3]
-            assert ["mall", "sessions", "seemetrix", since] == [value.strip() for value in told if value][:4]
+            header, cells = (line.split("  ") for line in table.out.splitlines())
+            assert ["SOURCE", "STREAM", "VENDOR"] == [name.strip() for name in header if name][:3]
+            assert ["mall", "sessions", "seemetrix", since] == [value.strip() for value in cells if value][:4]
         finally:
             daemon.close()
 
 
-async def test_a_clock_that_ran_ahead_is_made_good_by_a_rewind(kafka: str, prefix: str, tmp_path: Path) -> None:
-    """With a vendor that does not say the time; what one says is what such a clock is measured by."""
+async def test_records_missed_because_of_a_clock_ahead_are_published_after_a_rewind(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    """The vendor's responses have no Date header, by which the collector would detect the wrong clock."""
     now, random = datetime.now(UTC), Random(5)
-    vendor = Vendor([known_before(now, 60 + 10 * n, random, n) for n in range(5)])
+    vendor = Vendor([session_before(now, 60 + 10 * n, random, n) for n in range(5)])
     vendor.is_dated = False
     async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]) as reader:
-        since = written(now - timedelta(minutes=10))
+        since = utc_seconds(now - timedelta(minutes=10))
         daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since, allowed_lateness='"45s"')
-        daemon.program = (str(Path(__file__).with_name("ahead.py")), "20")
+        daemon.program = (str(Path(__file__).with_name("clock_skew.py")), "20")
 
         async def published() -> Counter[int]:
-            return Counter(told.value["session_number"] for told in await reader.poll())
+            return Counter(message.value["session_number"] for message in await reader.poll())
 
         async def final_too_early() -> bool:
             final = (await daemon.stream()).get("final") or since
             return len(await published()) == 5 and datetime.fromisoformat(final) > now - timedelta(seconds=28)
 
-        async def in_time_there() -> bool:
+        async def timely_is_published() -> bool:
             return 20 in await published()
 
         async def running() -> bool:
             return bool((await daemon.stream()).get("state", "not_owned") != "not_owned")
 
-        async def all_there() -> bool:
+        async def all_published() -> bool:
             return len(await published()) == 5 + 5 + 1 + 1
 
-        async def recognised() -> bool:
+        async def has_duplicates() -> bool:
             duplicates: int = (await daemon.stream())["counts"]["records"].get("duplicate", 0)
             return duplicates > 0
 
         try:
             daemon.start()
-            await until(final_too_early, "the stream is final to within the lateness that was promised")
-            vendor.known += [known_before(now, 30 + 2 * n, random, 10 + n) for n in range(5)]  # late, and promised
+            await until(final_too_early, "`final` has passed records that are within the allowed lateness")
+            vendor.known += [session_before(now, 30 + 2 * n, random, 10 + n) for n in range(5)]  # within the lateness
             vendor.known.append(Known(session(datetime.now(UTC), random, 20), now))
-            await until(in_time_there, "what comes in time is published")
+            await until(timely_is_published, "a session that is not late is published")
             assert 6 == len(await published())
-            daemon.end()
-            del daemon.program  # the clock is set right
+            daemon.stop()
+            del daemon.program  # the clock is correct again
             daemon.start()
-            await until(running, "it runs again")  # and waits until its clock comes to where it believes to be
+            await until(running, "the stream runs again")  # and waits until its clock reaches the watermark
 
             arguments = (
                 "mall",
@@ -182,41 +188,42 @@ async def test_a_clock_that_ran_ahead_is_made_good_by_a_rewind(kafka: str, prefi
                 "--config",
                 str(daemon.config),
                 "--to",
-                written(now - timedelta(seconds=45)),
+                utc_seconds(now - timedelta(seconds=45)),
             )
             done = await collector("state", "rewind", *arguments, "--yes")
 
             assert 0 == done.code, done.err
             vendor.known.append(Known(session(datetime.now(UTC), random, 30), now))  # so that the owner commits
-            await until(all_there, "what was late is published")
-            await until(recognised, "what the ledger knows was looked at again")
+            await until(all_published, "the late sessions are published")
+            await until(has_duplicates, "the records in the ledger are polled again")
             assert {1} == set((await published()).values())
         finally:
             daemon.close()
 
 
-async def test_a_rewind_refuses_what_makes_no_sense(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_a_rewind_refuses_invalid_arguments(kafka: str, prefix: str, tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    since = written(now - timedelta(minutes=10))
-    vendor = vendor_of(now, number=1)
+    since = utc_seconds(now - timedelta(minutes=10))
+    vendor = vendor_with_sessions(now, number=1)
     async with serving(vendor), reading(kafka, [prefix + EVENTS[0]]) as reader:
         daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since)
 
-        async def there() -> bool:
+        async def is_published() -> bool:
             return await reader.has(1)
 
         try:
             daemon.start()
-            await until(there, "the session is published")
+            await until(is_published, "the session is published")
             config = ("--config", str(daemon.config))
-            for arguments, code, text in (
-                (("mall", "sessions", "--to", "2020-01-01T00:00:00Z"), 2, "since"),
-                (("mall", "sessions", "--to", "2036-01-01T00:00:00Z"), 2, "2036-01-01T00:00:00Z"),
-                (("mall", "viewers", "--to", since), 2, "sessions"),
-                (("hall", "sessions", "--to", since), 2, "(did you mean mall?)"),
-                (("mall", "sessions", "--to", "yesterday"), 2, "--to: expected"),
+            for arguments, facts in (
+                (("mall", "sessions", "--to", "2020-01-01T00:00:00Z"), (since, "until")),
+                (("mall", "sessions", "--to", "2036-01-01T00:00:00Z"), ("2036-01-01T00:00:00Z",)),
+                (("mall", "viewers", "--to", since), ("mall", "viewers", "sessions")),
+                (("hall", "sessions", "--to", since), ("hall", "did you mean mall?")),
+                (("mall", "sessions", "--to", "yesterday"), ("--to", "00:00:00Z")),
             ):
                 refused = await collector("state", "rewind", *arguments, *config, "--yes")
-                assert (code, True) == (refused.code, text in refused.err), refused.err
+                assert 2 == refused.code, refused.err
+                assert all(fact in refused.err for fact in facts), refused.err
         finally:
             daemon.close()

@@ -14,19 +14,19 @@ from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
 from tests.kafka.daemon import Daemon
-from tests.kafka.papers import Papers, checked, configured, of_kafka, ways
-from tests.kafka.secured import SecuredBroker
+from tests.kafka.secure_broker import SecureBroker
+from tests.kafka.tls_material import TlsMaterial, kafka_line, run_check, valid_settings, with_kafka_tables
 from tests.vendor import Vendor, serving
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_state_is_committed_and_restored_with_each_protocol(
-    guarded: SecuredBroker, papers: Papers, prefix: str
+    secure_broker: SecureBroker, tls_material: TlsMaterial, prefix: str
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        for number, (door, tables) in enumerate(ways(papers)):
-            keys = {"bootstrap_servers": guarded.door(door), "topic_prefix": f"{prefix}{number}-", **tables}
+        for number, (door, tables) in enumerate(valid_settings(tls_material)):
+            keys = {"bootstrap_servers": secure_broker.listener(door), "topic_prefix": f"{prefix}{number}-", **tables}
             settings = KafkaSettings.model_validate({"state_partitions": 1, "partitions": 1, **keys})
             tasks.start_soon(_commit_and_restore, settings)
 
@@ -43,14 +43,16 @@ async def _commit_and_restore(settings: KafkaSettings) -> None:
     assert value == (await snapshot(settings, [0], lambda *_: None))[b"key"]
 
 
-async def test_check_accepts_each_protocol(guarded: SecuredBroker, papers: Papers, prefix: str, tmp_path: Path) -> None:
+async def test_check_accepts_each_protocol(
+    secure_broker: SecureBroker, tls_material: TlsMaterial, prefix: str, tmp_path: Path
+) -> None:
     async with serving(Vendor([])) as vendor:
-        for door, tables in ways(papers):
-            kafka = guarded.door(door)
-            daemon = configured(Daemon(tmp_path, kafka, prefix, vendor), tables)
+        for door, tables in valid_settings(tls_material):
+            kafka = secure_broker.listener(door)
+            daemon = with_kafka_tables(Daemon(tmp_path, kafka, prefix, vendor), tables)
 
-            ended = await checked(daemon.config)
+            ended = await run_check(daemon.config)
 
             expected = f"ok     kafka: 1 broker at {kafka}, Apache Kafka 3.6 or newer"
-            assert (0, expected) == (ended.exit_code, of_kafka(ended))
+            assert (0, expected) == (ended.exit_code, kafka_line(ended))
             assert 6 == ended.stdout.count("the first start creates it")

@@ -10,7 +10,7 @@ from collector.commands.check import check
 from collector.kafka.diagnosis.brokers import Diagnosis, diagnose
 from collector.kafka.settings import KafkaSettings
 from tests.commands.harness import closed_port
-from tests.kafka.ruled import RuledBroker
+from tests.kafka.acl_broker import AclBroker
 
 pytestmark = pytest.mark.anyio
 
@@ -33,11 +33,13 @@ async def diagnosed(folder: Path, servers: str) -> Diagnosis:
     return found
 
 
-async def test_brokers_that_advertise_addresses_that_cannot_be_reached(ruled: RuledBroker, tmp_path: Path) -> None:
-    found = await diagnosed(tmp_path, ruled.lost)
+async def test_brokers_that_advertise_addresses_that_cannot_be_reached(acl_broker: AclBroker, tmp_path: Path) -> None:
+    found = await diagnosed(tmp_path, acl_broker.misadvertised)
 
     assert ("advertised_broker_unreachable", 0) == (found.cause.code, found.reachable)
-    assert all(fact in str(found.cause) for fact in (ruled.lost, ruled.nobody, "Connection refused"))
+    assert all(
+        fact in str(found.cause) for fact in (acl_broker.misadvertised, acl_broker.closed_address, "Connection refused")
+    )
     assert "advertised.listeners" in found.cause.advice
 
 
@@ -50,8 +52,8 @@ async def test_hosts_that_do_not_exist_and_ports_that_are_closed(tmp_path: Path)
     assert "kafka.bootstrap_servers" in found.cause.advice
 
 
-async def test_one_broker_that_responds_is_enough(ruled: RuledBroker) -> None:
-    found = await diagnose(KafkaSettings(bootstrap_servers=f"localhost:{closed_port()},{ruled.address}"))
+async def test_one_broker_that_responds_is_enough(acl_broker: AclBroker) -> None:
+    found = await diagnose(KafkaSettings(bootstrap_servers=f"localhost:{closed_port()},{acl_broker.address}"))
 
     assert (None, None, 1) == (found.refused, found.unreachable, found.reachable)
     assert "slow_brokers" == found.cause.code

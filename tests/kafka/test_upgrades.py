@@ -1,4 +1,4 @@
-"""A daemon is replaced by one whose lists of fields have changed: no stream is parked, and no event comes twice."""
+"""A release that changes the lists of fields of all streams parks no stream, and publishes no event twice."""
 
 import json
 import time
@@ -19,25 +19,29 @@ from collector.simulator import seemetrix, vidicenter
 from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, Visit, World
-from tests.kafka.daemon import EVENTS, Told, reading, until
+from tests.kafka.daemon import EVENTS, Received, reading, until
+from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, Replica, read_all, visits
 from tests.kafka.test_exports import COUNTED, SITE, Upload
-from tests.kafka.test_kinds import TOPICS as KINDS
-from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, everything, visits
+from tests.kafka.test_seemetrix_streams import TOPICS as SEEMETRIX_TOPICS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
-TOPICS = (*EVENTS, *KINDS, *(f"quividi.{name}" for name in ("viewers", "viewers_apc", "viewer_contents", *COUNTED)))
+TOPICS = (
+    *EVENTS,
+    *SEEMETRIX_TOPICS,
+    *(f"quividi.{name}" for name in ("viewers", "viewers_apc", "viewer_contents", *COUNTED)),
+)
 SNAPSHOTS = ("devices", "counters")
-LATER = ("sessions", "viewers", "viewers_apc", "statistics", "breakdown")
-"""Of these there is nothing where nothing was seen."""
-PACE = 'interval = "2s"\nsettle = "2s"\nallowed_lateness = "12h"\nsweep_every = "4s"\n'
-UPGRADED = (str(Path(__file__).with_name("upgraded.py")),)
+WITHOUT_EMPTY_ROWS = ("sessions", "viewers", "viewers_apc", "statistics", "breakdown")
+"""Streams that have no rows for periods without visits."""
+TIMING = 'interval = "2s"\nsettle = "2s"\nallowed_lateness = "12h"\nsweep_every = "4s"\n'
+NEXT_RELEASE = (str(Path(__file__).with_name("next_release.py")),)
 
 
-class Growing(World, frozen=True, dict=True):
-    """Nothing is known of the first half until one box uploads it, and what it saw in the second half."""
+class LateWorld(World, frozen=True, dict=True):
+    """A world in which one box uploads all its visits late; the other boxes have visits in the second half only."""
 
-    box: int = PLACES[-1]
+    box: int = DEVICES[-1]
     begun_ms: int = 0
     middle_ms: int = 0
     upload: Upload = Upload()
@@ -53,22 +57,27 @@ class Growing(World, frozen=True, dict=True):
                 yield visit
 
 
-def growing(begun: datetime, now: datetime) -> Growing:
-    """One that is busy, by day and by night."""
-    begun_ms, now_ms = (int(each.timestamp() * 1000) for each in (begun, now))
+def late_world(start: datetime, now: datetime) -> LateWorld:
+    """A world with many visits in this period, at any time of day."""
+    begun_ms, now_ms = (int(each.timestamp() * 1000) for each in (start, now))
     for doublings in range(16):
         middle_ms = (begun_ms + now_ms) // 2
-        world = Growing(
-            devices=PLACES, rate=20.0 * 2**doublings, pace=FAST, begun_ms=begun_ms, middle_ms=middle_ms, upload=Upload()
+        world = LateWorld(
+            devices=DEVICES,
+            rate=20.0 * 2**doublings,
+            pace=FAST,
+            begun_ms=begun_ms,
+            middle_ms=middle_ms,
+            upload=Upload(),
         )
         if len(visits(world, begun_ms, now_ms)) > 400:
             return world
-    raise AssertionError("no world is busy enough")
+    raise AssertionError("no rate makes the world busy enough")
 
 
 def sources(vendors: Simulated, since: datetime) -> str:
     def table(source: str, stream: str, keys: str = "") -> str:
-        return f"[sources.{source}.streams.{stream}]\n{keys}{PACE}"
+        return f"[sources.{source}.streams.{stream}]\n{keys}{TIMING}"
 
     exports = ("ots", "gate", "proof_of_play_by_location", "viewers_aggregated")
     by_location = "".join(table("airport", stream, 'resolution = "5m"\n') for stream in exports)
@@ -79,7 +88,7 @@ username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
 timezone = "{ZONE}"
 since = {since.isoformat()}
-max_requests_per_minute = {UNHURRIED}
+max_requests_per_minute = {MAX_CALLS}
 """
     return f"""
 [sources.mall]
@@ -97,7 +106,7 @@ interval = "1s"
 {table("mall", "breakdown", 'levels = ["devices", "genders"]' + chr(10) + 'resolution = "1h"' + chr(10))}
 [sources.airport]
 {quividi}
-locations = {list(PLACES)}
+locations = {list(DEVICES)}
 {table("airport", "viewers")}
 {table("airport", "viewers_apc")}
 {by_location}
@@ -109,48 +118,49 @@ sites = [{SITE}]
 
 
 async def rows(daemon: Replica) -> list[dict[str, Any]]:
+    """The status of all streams; empty if the daemon does not respond."""
     code, body = await daemon.get("/api/status")
     found: list[dict[str, Any]] = json.loads(body)["streams"] if code == 200 else []
     return found
 
 
 async def versions(kafka: str, prefix: str) -> dict[str, Counter[int]]:
-    """Of the lists of fields, by stream: how many chunks of its pages."""
+    """How many chunks of ledger pages have each version of the lists of fields, by stream."""
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=prefix, state_partitions=4)
     pairs = by_stream(await snapshot(settings, range(4), lambda *_: None))
     return {
-        name.rpartition("/")[2]: Counter(value[1] for place, value in of_stream.items() if place)
+        name.rpartition("/")[2]: Counter(value[1] for key, value in of_stream.items() if key)
         for name, of_stream in pairs.items()
     }
 
 
-def contents(told: Sequence[Told], before: datetime) -> Counter[str]:
-    """What the newest revisions say of what had ended before an instant, without what counts and names them."""
-    newest: dict[tuple[str, str], Told] = {}
+def contents(messages: Sequence[Received], before: datetime) -> Counter[str]:
+    """The latest revisions of all records that ended before an instant, without ids and numbers."""
+    latest: dict[tuple[str, str], Received] = {}
     others = []
-    for each in told:
+    for each in messages:
         if "revision" in each.value:
             name = each.headers["ce_type"], each.value["record_id"]
-            newest[name] = max(newest.get(name, each), each, key=lambda one: int(one.value["revision"]))
+            latest[name] = max(latest.get(name, each), each, key=lambda one: int(one.value["revision"]))
         else:
             others.append(each)
     return Counter(
-        json.dumps({name: field for name, field in each.value.items() if name not in NAMES}, sort_keys=True)
-        for each in (*newest.values(), *others)
+        json.dumps({name: field for name, field in each.value.items() if name not in IDS_AND_NUMBERS}, sort_keys=True)
+        for each in (*latest.values(), *others)
         if (end := each.value.get("period_end", each.value.get("end"))) and datetime.fromisoformat(end) < before
     )
 
 
-NAMES = ("event_id", "session_event_id", "viewer_event_id", "record_id", "revision", "occurrence")
+IDS_AND_NUMBERS = ("event_id", "session_event_id", "viewer_event_id", "record_id", "revision", "occurrence")
 
 
-async def test_an_upgrade_that_changes_every_list_publishes_nothing_twice_and_parks_nothing(
+async def test_an_upgrade_that_changes_all_lists_publishes_nothing_twice_and_parks_nothing(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     now = floor_second(datetime.now(UTC))
     since = now - timedelta(hours=5)
-    world = growing(since, now)
-    rules = Rules(zone=ZONE, export_s=0.2, calls_per_minute=UNHURRIED)
+    world = late_world(since, now)
+    rules = Rules(zone=ZONE, export_s=0.2, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [prefix + topic for topic in TOPICS]) as reader,
@@ -158,75 +168,77 @@ async def test_an_upgrade_that_changes_every_list_publishes_nothing_twice_and_pa
     ):
         daemon = Replica(tmp_path, kafka, prefix, sources(vendors, since))
         other = Replica(tmp_path, kafka, f"{prefix}new-", sources(vendors, since))
-        other.program = UPGRADED
+        other.program = NEXT_RELEASE
 
-        async def recognised() -> bool:
-            """Each stream goes on, and saw what it had published before."""
+        async def has_duplicates() -> bool:
+            """Whether each stream is live, and has recognized records that it had published before."""
             found = await rows(daemon)
             return len(found) == 12 and all(
                 row["state"] == "live" and row["counts"]["records"].get("duplicate") for row in found
             )
 
-        async def all_there() -> bool:
-            """What a deployment publishes that begins only now."""
+        async def all_published() -> bool:
+            """Whether the events equal those of a deployment without a state, which starts only now."""
             expected = contents(await other_reader.poll(), uploaded)
             return len(expected) > 1000 and expected == contents(await reader.poll(), uploaded)
 
-        async def refused() -> bool:
+        async def are_parked() -> bool:
             states = {row["stream"]: row["state"] for row in await rows(daemon)}
             return bool(states) and {"parked"} == {states[name] for name in SNAPSHOTS}
 
         try:
             daemon.start()
-            await until(recognised, "the first release has published all that is known")
+            await until(has_duplicates, "the first release has published all records")
             daemon.kill()
             before = await versions(kafka, prefix)
-            daemon.program = UPGRADED
+            daemon.program = NEXT_RELEASE
             daemon.start()
-            await until(recognised, "the next release recognises all of it")
+            await until(has_duplicates, "the next release recognizes them")
             world.upload.at_ms = time.time_ns() // 1_000_000
             uploaded = datetime.now(UTC)
             other.start()
-            await until(all_there, "what became known after the upgrade is published")
+            await until(all_published, "the records that were uploaded after the upgrade are published")
             daemon.kill()
             daemon.start()
-            await until(recognised, "the next release recognises its own")
-            daemon.end()
+            await until(has_duplicates, "the next release recognizes its own records")
+            daemon.stop()
             after = await versions(kafka, prefix)
             log = daemon.log.read_text("utf-8")
             del daemon.program
             daemon.start()
-            await until(refused, "the first release does not touch what the next one wrote")
-            daemon.end()
+            await until(are_parked, "the first release parks the streams whose state the next one wrote")
+            daemon.stop()
         finally:
             daemon.close()
             other.close()
-        told = await everything(reader)
+        messages = await read_all(reader)
     assert "stream_parked" not in log
     assert "Traceback" not in log
     assert_pages_keep_their_version(before, after)
-    assert_nothing_comes_twice(told)
+    assert_nothing_is_published_twice(messages)
 
 
 def assert_pages_keep_their_version(before: dict[str, Counter[int]], after: dict[str, Counter[int]]) -> None:
     assert 12 == len(before) == len(after)
     assert {1} == {version for each in before.values() for version in each}
-    assert {"devices": {2}, "counters": {2}} == {name: set(after[name]) for name in SNAPSHOTS}, "carried over"
-    assert {(1, 2)} == {tuple(sorted(after[name])) for name in LATER}, "pages are new or old"
-    assert all(1 in after[name] for name in COUNTED), "they have rows also where nothing was seen: pages are old"
+    assert {"devices": {2}, "counters": {2}} == {name: set(after[name]) for name in SNAPSHOTS}, (
+        "the pages of snapshots are rewritten"
+    )
+    assert {(1, 2)} == {tuple(sorted(after[name])) for name in WITHOUT_EMPTY_ROWS}, "pages of both versions exist"
+    assert all(1 in after[name] for name in COUNTED), "pages that were written before the upgrade keep their version"
 
 
-def assert_nothing_comes_twice(told: Sequence[Told]) -> None:
-    """Neither by its id nor by what it says; and revisions are counted without a gap."""
-    assert 1 == max(Counter(each.id for each in told).values())
+def assert_nothing_is_published_twice(messages: Sequence[Received]) -> None:
+    """No id and no content is published twice, and the numbers of revisions have no gaps."""
+    assert 1 == max(Counter(each.id for each in messages).values())
     whole = Counter(
         json.dumps({name: field for name, field in each.value.items() if not name.endswith("event_id")}, sort_keys=True)
-        for each in told
-        if "record_id" in each.value  # the parts of twins say the same
+        for each in messages
+        if "record_id" in each.value  # parts of twins have equal contents
     )
     assert 1 == max(whole.values())
     revisions: dict[tuple[str, str], list[int]] = {}
-    for each in told:
+    for each in messages:
         if "revision" in each.value:
             name = each.headers["ce_type"], each.value["record_id"]
             revisions.setdefault(name, []).append(each.value["revision"])

@@ -1,4 +1,4 @@
-"""Both vendors at once and exports that outlive whoever asked: the daemon is killed, and the truth comes out."""
+"""Both vendors at once, with exports that continue while the daemon is killed: everything is published once."""
 
 import signal
 from datetime import UTC, datetime, timedelta
@@ -17,135 +17,135 @@ from collector.simulator.rules import Rules
 from collector.simulator.server import serving
 from collector.simulator.vidicenter import SOURCE, VidiCenter
 from tests.kafka.daemon import reading, until
-from tests.kafka.town import (
-    ALL,
-    PLACES,
-    UNHURRIED,
+from tests.kafka.scenario import (
+    ALL_TOPICS,
+    DEVICES,
+    MAX_CALLS,
     ZONE,
-    Counted,
+    CountedFaults,
     Replica,
-    airport,
-    everything,
-    mall,
-    read,
-    running,
-    town,
+    busy_world,
+    quividi_source,
+    read_all,
+    running_exports,
+    seemetrix_source,
+    verdict_reader,
 )
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_nothing_of_either_vendor_is_lost_or_doubled_whenever_the_daemon_is_killed(
+async def test_no_record_of_either_vendor_is_lost_or_duplicated_whenever_the_daemon_is_killed(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     random, start = Random(4), floor_second(datetime.now(UTC))
     since = start - timedelta(minutes=3)
-    world = town(since, start)
-    faults = Counted({"429": 0.05, "500": 0.05, "truncated": 0.05}, seed=2)
-    rules = Rules(zone=ZONE, export_s=0.5, calls_per_minute=UNHURRIED)
+    world = busy_world(since, start)
+    faults = CountedFaults({"429": 0.05, "500": 0.05, "truncated": 0.05}, seed=2)
+    rules = Rules(zone=ZONE, export_s=0.5, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules, faults=faults) as vendors,
-        reading(kafka, [prefix + topic for topic in ALL]) as reader,
+        reading(kafka, [prefix + topic for topic in ALL_TOPICS]) as reader,
     ):
-        sources = mall(vendors, since) + airport(vendors, since, PLACES)
+        sources = seemetrix_source(vendors, since) + quividi_source(vendors, since, DEVICES)
         daemon = Replica(tmp_path, kafka, prefix, sources)
 
-        async def exporting() -> bool:
-            return running(vendors.vendor(VidiCenter)) > 0
+        async def is_exporting() -> bool:
+            return running_exports(vendors.vendor(VidiCenter)) > 0
 
         try:
             for number in range(4):
                 daemon.start()
                 if number % 2:
-                    await until(exporting, "an export runs")
+                    await until(is_exporting, "an export runs")
                     await anyio.sleep(random.uniform(0, rules.export_s))
                 else:
                     await anyio.sleep(random.uniform(0.5, 4))
                 daemon.kill()
             daemon.start()
-            awaited = datetime.now(UTC) + timedelta(seconds=2)
+            last_start = datetime.now(UTC) + timedelta(seconds=2)
 
             async def all_final() -> bool:
                 await reader.poll()
                 checkpoints = (await daemon.checkpoints()).values()
                 return len(checkpoints) == 2 and all(
-                    checkpoint is not None and checkpoint.final > awaited for checkpoint in checkpoints
+                    checkpoint is not None and checkpoint.final > last_start for checkpoint in checkpoints
                 )
 
-            await until(all_final, "what happened when the daemon was started last is final")
+            await until(all_final, "all records from before the last start are final")
             checkpoints = await daemon.checkpoints()
             daemon.send(signal.SIGTERM)
             assert 0 == daemon.wait()
         finally:
             daemon.close()
-        told = await everything(reader)
+        messages = await read_all(reader)
     vendor = vendors.vendor(VidiCenter)
-    verdict = judge(vendors.vendors, since, checkpoints, read(told))
+    verdict = judge(vendors.vendors, since, checkpoints, verdict_reader(messages))
     assert (0, 0) == (verdict.missing, verdict.duplicated)
     assert verdict.simulated > 400
-    assert sum(each.value["occurrence"] for each in told if each.topic == f"{prefix}quividi.viewers") > 3
-    assert [] == [each for each in told if each.topic == f"{prefix}collector.dead_letters"]
+    assert sum(each.value["occurrence"] for each in messages if each.topic == f"{prefix}quividi.viewers") > 3
+    assert [] == [each for each in messages if each.topic == f"{prefix}collector.dead_letters"]
     assert (True, 0) == (1 <= vendor.max_running <= 3, vendor.refused)
-    # One for each window that was asked for, and a few that were not known to be new: no poll forces a rebuild.
+    # One build for each window, and some whose start a killed process did not record: polls never force a rebuild.
     assert len(vendor._exports) <= vendor.started <= 1.5 * len(vendor._exports)
     assert {"429", "500", "truncated"} == (+faults.counts).keys()
     log = daemon.log.read_text("utf-8")
     assert [] == [secret for secret in (seemetrix.KEY, vidicenter.TOKEN) if secret in log]
 
 
-async def test_a_replica_waits_for_the_places_of_exports_that_a_dead_one_left_running(
+async def test_a_replica_waits_while_exports_of_a_killed_replica_use_all_places(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     start = floor_second(datetime.now(UTC))
     since = start - timedelta(minutes=2)
-    world = town(since, start)
-    sources = {f"airport_{place}": place for place in PLACES}
-    rules = Rules(zone=ZONE, export_s=8, calls_per_minute=UNHURRIED)
+    world = busy_world(since, start)
+    sources = {f"airport_{location}": location for location in DEVICES}
+    rules = Rules(zone=ZONE, export_s=8, calls_per_minute=MAX_CALLS)
     async with (
         serving(world, host="127.0.0.1", port=0, rules=rules) as vendors,
         reading(kafka, [f"{prefix}quividi.viewers"]) as reader,
     ):
         vendor = vendors.vendor(VidiCenter)
-        written = "".join(airport(vendors, since, [place], name) for name, place in sources.items())
-        replicas = [Replica(tmp_path, kafka, prefix, written) for _ in range(2)]
-        seen: set[str] = set()
+        config = "".join(quividi_source(vendors, since, [location], name) for name, location in sources.items())
+        replicas = [Replica(tmp_path, kafka, prefix, config) for _ in range(2)]
+        states: set[str] = set()
         try:
             for replica in replicas:
                 replica.start()
 
-            async def three_run() -> bool:
-                return running(vendor) == 3 and all([await each.states() for each in replicas])
+            async def all_places_are_used() -> bool:
+                return running_exports(vendor) == 3 and all([await each.states() for each in replicas])
 
-            await until(three_run, "three exports run, and both replicas are there")
+            await until(all_places_are_used, "three exports run, and both replicas respond")
             (other,) = [each for each in replicas if {"not_owned"} == await each.states()]
             (owner,) = [each for each in replicas if each is not other]
             owner.kill()
-            vendor._rules = msgspec.structs.replace(rules, export_s=0.5)  # of those that are begun from now on
+            vendor._rules = msgspec.structs.replace(rules, export_s=0.5)  # of exports that start from now on
 
             async def taken_over() -> bool:
-                seen.update(await other.states())
+                states.update(await other.states())
                 checkpoints = (await other.checkpoints()).values()
                 return len(checkpoints) == 3 and all(
                     checkpoint is not None and checkpoint.watermark > start for checkpoint in checkpoints
                 )
 
-            await until(taken_over, "the other replica has every source's viewers")
+            await until(taken_over, "the other replica has published the viewers of all sources")
             checkpoints = await other.checkpoints()
             other.send(signal.SIGTERM)
             assert 0 == other.wait()
         finally:
             for replica in replicas:
                 replica.close()
-        told = await everything(reader)
-    assert seen <= {"not_owned", "restoring", "catching_up", "live"}
+        messages = await read_all(reader)
+    assert states <= {"not_owned", "restoring", "catching_up", "live"}
     assert "parked" not in other.log.read_text("utf-8")
     assert vendor.refused > 0
     assert 3 == vendor.max_running
-    found = read(told)
-    for name, place in sources.items():
-        there = msgspec.structs.replace(world, devices=(place,))
-        vendor_of_place = VidiCenter(Simulation(there, vendor._now_ms, rules))
-        received = ReceivedEvents(found.ids, {SOURCE: found.records[name]})
-        verdict = judge([vendor_of_place], since, {SOURCE: checkpoints[name]}, received)
+    received = verdict_reader(messages)
+    for name, location in sources.items():
+        world_of_source = msgspec.structs.replace(world, devices=(location,))
+        vendor_of_source = VidiCenter(Simulation(world_of_source, vendor._now_ms, rules))
+        of_source = ReceivedEvents(received.ids, {SOURCE: received.records[name]})
+        verdict = judge([vendor_of_source], since, {SOURCE: checkpoints[name]}, of_source)
         assert (name, 0, 0) == (name, verdict.missing, verdict.duplicated)
         assert verdict.simulated > 20

@@ -12,7 +12,7 @@ from collector.simulator.rules import Rules
 from collector.simulator.server import serving
 from collector.simulator.world import FAST
 from tests.kafka.daemon import until
-from tests.kafka.town import PLACES, UNHURRIED, ZONE, Replica, Town, airport, mall
+from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, BoundedWorld, Replica, quividi_source, seemetrix_source
 from tests.monitoring.definitions import Query, alerts, panel_queries, rule_queries
 from tests.monitoring.prometheus import Prometheus, running
 from tests.needs import absent, need
@@ -56,10 +56,10 @@ async def test_every_query_returns_data_and_a_moving_stream_is_never_lost(
 ) -> None:
     need("PROMETHEUS", absent("prometheus"))
     since = floor_second(datetime.now(UTC)) - timedelta(minutes=1)
-    world = Town(devices=PLACES, rate=2000.0, pace=FAST, begun_ms=to_ms(since))
-    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=UNHURRIED)
+    world = BoundedWorld(devices=DEVICES, rate=2000.0, pace=FAST, begun_ms=to_ms(since))
+    rules = Rules(zone=ZONE, export_s=0.3, calls_per_minute=MAX_CALLS)
     async with serving(world, host="127.0.0.1", port=0, rules=rules) as vendors:
-        sources = mall(vendors, since) + COUNTERS + airport(vendors, since, PLACES)
+        sources = seemetrix_source(vendors, since) + COUNTERS + quividi_source(vendors, since, DEVICES)
         replicas = [Replica(tmp_path, kafka, prefix, sources) for _ in range(2)]
         targets = [f"127.0.0.1:{replica.port}" for replica in replicas]
         try:
@@ -104,7 +104,7 @@ async def a_moving_stream_is_never_lost(prometheus: Prometheus, replicas: list[R
     first, second = replicas
     owner, successor = (first, second) if await first.metric("collector_owned_partitions") else (second, first)
     started = time.monotonic()
-    await to_thread.run_sync(owner.end)
+    await to_thread.run_sync(owner.stop)
     await until(moved, "the other replica has all streams", TIMEOUT_S)
     took_ms = int(1000 * (time.monotonic() - started))
     assert [({}, 3.0)] == await prometheus.query(f"min_over_time(({known_streams})[{took_ms}ms:250ms])")

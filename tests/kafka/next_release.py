@@ -1,4 +1,4 @@
-"""`collector` of the next release, in which the lists of fields of every stream have changed: `upgraded.py run …`."""
+"""`collector` of a next release, in which every stream has other lists of fields: `next_release.py run …`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from msgspec import structs
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # it is run as a file
+sys.path.insert(0, str(Path(__file__).parents[2]))  # it runs as a script
 
 from collector.cli import main
 from collector.vendors import VENDORS

@@ -1,4 +1,4 @@
-"""Two simulated vendors that know the truth, the daemon that asks them, and what came out of Kafka."""
+"""Both simulated vendors with a known history, replicas that poll them, and what these published to Kafka."""
 
 import json
 import time
@@ -21,52 +21,53 @@ from collector.simulator.server import Simulated
 from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import FAST, Visit, World
-from tests.kafka.daemon import EVENTS, Daemon, Told
-from tests.kafka.daemon import Reader as Following
+from tests.kafka.daemon import EVENTS, Daemon, Received, TopicReader
 
-PLACES = (3001, 3002, 3003)
-ZONE = "Asia/Tokyo"  # where no hour comes twice
-ALL = (*EVENTS, "quividi.viewers", "collector.dead_letters")
-# What comes late in this world is there a quarter of a minute after it began, and in a box two seconds later.
-PACE = 'settle = "2s"\nallowed_lateness = "20s"\nsweep_every = "4s"'
-SOON_MS = 15 * 60_000
-"""Further ahead than a test lasts."""
-QUIET_POLLS = 5
-"""Each waits for a fifth of a second."""
-UNHURRIED = 100_000
-"""Calls a minute: that limit has tests of its own."""
+DEVICES = (3001, 3002, 3003)
+"""Ids of Seemetrix's devices, and of Quividi's locations."""
+ZONE = "Asia/Tokyo"  # without daylight saving time, so no local hour is repeated
+ALL_TOPICS = (*EVENTS, "quividi.viewers", "collector.dead_letters")
+# A late record of this world is available 15 s after it started, and in a box two seconds after that.
+TIMING = 'settle = "2s"\nallowed_lateness = "20s"\nsweep_every = "4s"'
+LOOKAHEAD_MS = 15 * 60_000
+"""Longer than a test runs."""
+EMPTY_POLLS = 5
+"""Each waits for 0.2 s."""
+MAX_CALLS = 100_000
+"""Requests per minute: a limit that is never reached, because it has its own tests."""
 
 
-class Town(World, frozen=True, dict=True):
-    """A world in which nothing happened before it began: however busy it is, it is soon looked through."""
+class BoundedWorld(World, frozen=True, dict=True):
+    """A world without visits before `begun_ms`, so that a busy one can be searched quickly."""
 
     begun_ms: int = 0
 
     def between(self, device: int, first_ms: int, last_ms: int) -> Iterator[Visit]:
-        first_ms, last_ms = max(first_ms, self.begun_ms), min(last_ms, self.begun_ms + SOON_MS)
+        first_ms, last_ms = max(first_ms, self.begun_ms), min(last_ms, self.begun_ms + LOOKAHEAD_MS)
         for visit in World.between(self, device, first_ms, last_ms):
             if visit.start_ms >= self.begun_ms:
                 yield visit
 
 
-def town(begun: datetime, until: datetime) -> Town:
-    """One that was busy between these, by day and by night, with twins, and with some who came to be known late."""
-    first_ms, last_ms = _ms(begun), _ms(until)
+def busy_world(start: datetime, end: datetime) -> BoundedWorld:
+    """A world with many visits in this period, at any time of day; some are twins, and some are uploaded late."""
+    first_ms, last_ms = _ms(start), _ms(end)
     for doublings in range(16):
-        found = Town(devices=PLACES, rate=100.0 * 2**doublings, pace=FAST, begun_ms=first_ms)
-        there = [visit for visit in visits(found, first_ms, last_ms) if visit.start_ms <= last_ms]
-        late = [visit for visit in there if visit.boxed_ms > visit.end_ms + 2000]
-        if len(there) > 200 and len(late) > 3 and sum(visit.has_twin for visit in there) > 3:
-            return found
-    raise AssertionError("no town is busy enough")
+        world = BoundedWorld(devices=DEVICES, rate=100.0 * 2**doublings, pace=FAST, begun_ms=first_ms)
+        found = [visit for visit in visits(world, first_ms, last_ms) if visit.start_ms <= last_ms]
+        late = [visit for visit in found if visit.boxed_ms > visit.end_ms + 2000]
+        if len(found) > 200 and len(late) > 3 and sum(visit.has_twin for visit in found) > 3:
+            return world
+    raise AssertionError("no rate makes the world busy enough")
 
 
 def visits(world: World, first_ms: int, last_ms: int) -> list[Visit]:
+    """The visits at all devices of the world."""
     return [visit for device in world.devices for visit in world.between(device, first_ms, last_ms)]
 
 
-class Counted(Faults):
-    """Faults that are counted by kind, and begin and end."""
+class CountedFaults(Faults):
+    """Faults of the vendors that are counted by kind, and can be limited to a period."""
 
     def __init__(self, rates: Mapping[str, float], seed: int) -> None:
         super().__init__(rates, seed)
@@ -74,7 +75,7 @@ class Counted(Faults):
 
     @contextmanager
     def at(self, rates: Mapping[str, float]) -> Iterator[None]:
-        """They happen so often, until the end of the block."""
+        """Inject faults at these rates until the end of the block; none after it."""
         self._rates.update(rates)
         try:
             yield
@@ -82,17 +83,18 @@ class Counted(Faults):
             self._rates.clear()
 
     def happens(self, kind: str) -> bool:
-        self.counts[kind] += (found := super().happens(kind))
-        return found
+        happens = super().happens(kind)
+        self.counts[kind] += happens
+        return happens
 
 
 class Replica(Daemon):
-    """A daemon with its own sources."""
+    """A replica of the collector with the given sources."""
 
     def __init__(
         self, home: Path, kafka: str, prefix: str, sources: str, replication: int = 1, state_partitions: int = 4
     ) -> None:
-        self._settle_in(home)
+        self._set_up_files(home)
         self.config.write_text(
             f"""
 [kafka]
@@ -113,15 +115,17 @@ level = "debug"
         )
 
     async def streams(self) -> dict[str, dict[str, Any]]:
-        """The status of the streams by their sources; empty while there is none."""
+        """The status of one stream of each source, by source; empty if the replica does not respond."""
         code, body = await self.get("/api/status")
         rows: list[dict[str, Any]] = json.loads(body)["streams"] if code == 200 else []
         return {row["source"]: row for row in rows}
 
     async def states(self) -> set[str]:
+        """The states of the streams; empty if the replica does not respond."""
         return {row["state"] for row in (await self.streams()).values()}
 
     async def checkpoints(self) -> dict[str, Checkpoint | None]:
+        """The checkpoint of one stream of each source, by source; None if it is not restored yet."""
         return {name: _checkpoint(row) for name, row in (await self.streams()).items()}
 
 
@@ -132,7 +136,8 @@ def _checkpoint(row: Mapping[str, Any]) -> Checkpoint | None:
     return Checkpoint(since, watermark, final, timedelta(hours=1), since)
 
 
-def mall(vendors: Simulated, since: datetime) -> str:
+def seemetrix_source(vendors: Simulated, since: datetime) -> str:
+    """The configuration of a source of the simulated Seemetrix."""
     return f"""
 [sources.{SEEMETRIX}]
 vendor = "seemetrix"
@@ -143,47 +148,48 @@ since = {since.isoformat()}
 timeout = "5s"
 [sources.{SEEMETRIX}.streams.sessions]
 interval = "1s"
-{PACE}
+{TIMING}
 """
 
 
-def airport(vendors: Simulated, since: datetime, places: Sequence[int], name: str = QUIVIDI) -> str:
+def quividi_source(vendors: Simulated, since: datetime, locations: Sequence[int], name: str = QUIVIDI) -> str:
+    """The configuration of a source of the simulated Quividi."""
     return f"""
 [sources.{name}]
 vendor = "quividi"
 base_url = "{vendors.url("quividi")}"
 username = "{vidicenter.USERNAME}"
 token = "{vidicenter.TOKEN}"
-locations = {list(places)}
+locations = {list(locations)}
 timezone = "{ZONE}"
 since = {since.isoformat()}
 timeout = "5s"
-max_requests_per_minute = {UNHURRIED}
+max_requests_per_minute = {MAX_CALLS}
 [sources.{name}.streams.viewers]
 interval = "2s"
-{PACE}
+{TIMING}
 """
 
 
-def running(vendor: VidiCenter) -> int:
-    """Exports, at present."""
+def running_exports(vendor: VidiCenter) -> int:
+    """How many exports the simulated Quividi builds at present."""
     now_ms = time.time_ns() // 1_000_000
     return sum(export.ready_ms > now_ms for export in vendor._exports.values())
 
 
-def read(told: Sequence[Told]) -> ReceivedEvents:
-    """As the demo's reader."""
+def verdict_reader(messages: Sequence[Received]) -> ReceivedEvents:
+    """The reader that the demo's verdict is computed from, with these messages."""
     reader = ReceivedEvents()
-    for each in told:
+    for each in messages:
         reader.add(ConsumedMessage(each.topic, each.key.decode(), each.headers, msgspec.json.encode(each.value)))
     return reader
 
 
-async def everything(reader: Following) -> list[Told]:
-    """All that is there, once nothing more came for a second."""
-    for _ in range(QUIET_POLLS):
+async def read_all(reader: TopicReader) -> list[Received]:
+    """All messages, once none has arrived for a second."""
+    for _ in range(EMPTY_POLLS):
         await reader.poll()
-    return reader.told
+    return reader.received
 
 
 def _ms(instant: datetime) -> int:

@@ -1,35 +1,35 @@
-"""A real Kafka in which nobody may do what no rule allows, but for those who come by its own door."""
+"""A real Kafka that denies every operation that no ACL allows, except to the tests' own listener."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kafka.broker import Broker, Door, free_port
+from tests.kafka.broker import Broker, Listener, free_port
 
 PASSWORDS = {"collector": "the-collectors-own", "reader": "the-readers-own"}
 """By user."""
-_GUARD = """
+_PROPERTIES = """
 sasl.enabled.mechanisms=PLAIN
-listener.name.guarded.plain.sasl.jaas.config=\
+listener.name.sasl.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required {users};
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 """
 
 
-class GuardedBroker(Broker):
-    """One node. By `address` everybody may do everything; by `guarded` one says who one is, and may what is allowed."""
+class StrictBroker(Broker):
+    """One node. Clients of `address` may do everything; clients of `sasl_address` authenticate, and need ACLs."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
-        self.guarded = f"127.0.0.1:{free_port()}"
+        self.sasl_address = f"127.0.0.1:{free_port()}"
         users = " ".join(f'user_{name}="{password}"' for name, password in PASSWORDS.items())
-        door = Door(self.guarded, self.guarded, "SASL_PLAINTEXT")
-        self.configure({"GUARDED": door}, _GUARD.format(users=users))
+        listener = Listener(self.sasl_address, self.sasl_address, "SASL_PLAINTEXT")
+        self.configure({"SASL": listener}, _PROPERTIES.format(users=users))
 
 
-def sasl(user: str) -> Mapping[str, str]:
-    """What a client of aiokafka says at the guarded door."""
+def sasl_options(user: str) -> Mapping[str, str]:
+    """Arguments with which a client of aiokafka authenticates at `sasl_address`."""
     return {
         "security_protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "PLAIN",
@@ -39,8 +39,8 @@ def sasl(user: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[GuardedBroker]:
-    broker = GuardedBroker(home)
+def running(home: Path) -> Iterator[StrictBroker]:
+    broker = StrictBroker(home)
     try:
         broker.start()
         yield broker

@@ -1,6 +1,6 @@
-"""Every example answer of the two documents, over HTTP, through the daemon, to Kafka and back.
+"""Every example response of the two vendors' documents is fetched over HTTP, published to Kafka and read back.
 
-What it must be there, field by field, is compared by hand where each stream is tested: tests/vendors.
+The expected fields of each stream are verified by hand in tests/vendors.
 """
 
 import json
@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.contracts.examples import quividi, seemetrix
 from tests.contracts.examples.example import published
 from tests.kafka.daemon import reading, until
-from tests.kafka.town import Replica, everything
+from tests.kafka.scenario import Replica, read_all
 from tests.vendors.loopback import serving
 from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_RESPONSE, STARTED
@@ -38,18 +38,18 @@ QUIVIDI = {"viewers finest": EXPERT_RESPONSE, "viewers_apc finest": APC_RESPONSE
 }
 HISTORY = 'interval = "1s"\nsettle = "1s"'
 DAYS = {"viewers": "2018-01-29", "viewers_apc": "2018-01-14", "gate": "2018-01-19"}
-"""On which the document's examples are; all others are on that of the viewers."""
-DIFFERENT = ("source", "seen_at")
-"""From one run to another."""
+"""Days of the document's examples, by stream; all others have the day of `viewers`."""
+VARYING_FIELDS = ("source", "seen_at")
+"""Fields that differ between two runs."""
 
 
 class Vendors:
-    """Both, whatever is asked for: an export is finished when it is asked for again."""
+    """Both vendors, which return the example of the requested stream. An export is ready when it is polled again."""
 
     def __init__(self) -> None:
         self._started: set[str] = set()
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def respond(self, request: web.BaseRequest) -> web.Response:
         if request.path in SEEMETRIX:
             return web.Response(body=SEEMETRIX[request.path])
         if request.path != "/v1/data/":
@@ -60,7 +60,7 @@ class Vendors:
         return web.Response(body=QUIVIDI[f"{request.query['data_type']} {request.query['time_resolution']}"])
 
 
-def mall(url: str, name: str, bounds: str, streams: str) -> str:
+def seemetrix_source(url: str, name: str, bounds: str, streams: str) -> str:
     return f"""
 [sources.{name}]
 vendor = "seemetrix"
@@ -72,7 +72,7 @@ user_key = "invented-key-42"
 """
 
 
-def airport(url: str, stream: str) -> str:
+def quividi_source(url: str, stream: str) -> str:
     day = DAYS.get(stream, DAYS["viewers"])
     selector = "sites = [178]" if stream.endswith("by_site") else "locations = [4636]"
     return f"""
@@ -94,34 +94,34 @@ until = {day}T23:00:00+01:00
 def sources(url: str) -> str:
     return "".join(
         (
-            mall(url, "raw", _bounds("2019-07-01T11", "2019-07-01T12"), "[sources.raw.streams.sessions]"),
-            mall(url, "now", "", "[sources.now.streams.devices]\n[sources.now.streams.counters]"),
-            mall(
+            seemetrix_source(url, "raw", _bounds("2019-07-01T11", "2019-07-01T12"), "[sources.raw.streams.sessions]"),
+            seemetrix_source(url, "now", "", "[sources.now.streams.devices]\n[sources.now.streams.counters]"),
+            seemetrix_source(
                 url,
                 "hours",
                 _bounds("2017-09-12T12", "2017-09-14T12"),
                 f"[sources.hours.streams.statistics]\n{HISTORY}",
             ),
-            mall(
+            seemetrix_source(
                 url,
                 "tree",
                 _bounds("2016-12-01T00", "2017-06-01T00"),
                 f'[sources.tree.streams.breakdown]\n{HISTORY}\nlevels = ["devices", "dates", "emotions"]\n'
                 'resolution = "6M"\nanchor = 2016-12-01\ndt_format = "MM"',
             ),
-            *(airport(url, stream) for stream in ("viewers", "viewers_apc", *aggregated.EXAMPLES)),
+            *(quividi_source(url, stream) for stream in ("viewers", "viewers_apc", *aggregated.EXAMPLES)),
         )
     )
 
 
-def _bounds(since: str, upto: str) -> str:
-    return f"since = {since}:00:00Z\nuntil = {upto}:00:00Z"
+def _bounds(since: str, until: str) -> str:
+    return f"since = {since}:00:00Z\nuntil = {until}:00:00Z"
 
 
-async def test_every_example_of_the_documents_is_in_kafka_as_it_must_be(
+async def test_every_example_of_the_documents_is_published_as_documented(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
-    expected = said(
+    expected = contents(
         (message.topic, json.loads(message.value))
         for example in (*seemetrix.EXAMPLES[:5], *quividi.EXAMPLES)
         for message in published(example)
@@ -129,27 +129,27 @@ async def test_every_example_of_the_documents_is_in_kafka_as_it_must_be(
     )
     topics = sorted({topic for topic, _ in expected})
     assert 16 == len(topics)
-    async with serving(Vendors().answer) as url, reading(kafka, [prefix + topic for topic in topics]) as reader:
+    async with serving(Vendors().respond) as url, reading(kafka, [prefix + topic for topic in topics]) as reader:
         daemon = Replica(tmp_path, kafka, prefix, sources(url))
         daemon.start()
 
-        async def done() -> bool:
+        async def is_done() -> bool:
             code, body = await daemon.get("/api/status")
             rows: list[dict[str, Any]] = json.loads(body)["streams"] if code == 200 else []
             live = [row for row in rows if row["stream"] in ("devices", "counters")]
             return bool(rows) and all(row["state"] == ("live" if row in live else "complete") for row in rows)
 
         try:
-            await until(done, "every stream is complete, or live where it has no end")
+            await until(is_done, "every stream with an `until` is complete, and all others are live")
         finally:
-            daemon.end()
-        told = await everything(reader)
-    assert expected == said((each.topic.removeprefix(prefix), each.value) for each in told)
+            daemon.stop()
+        messages = await read_all(reader)
+    assert expected == contents((each.topic.removeprefix(prefix), each.value) for each in messages)
 
 
-def said(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> Counter[tuple[str, str]]:
-    """Values by topic, without what differs from one run to another."""
+def contents(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> Counter[tuple[str, str]]:
+    """How often each value occurs in each topic, without the fields that vary."""
     return Counter(
-        (topic, json.dumps({name: each for name, each in value.items() if name not in DIFFERENT}, sort_keys=True))
+        (topic, json.dumps({name: each for name, each in value.items() if name not in VARYING_FIELDS}, sort_keys=True))
         for topic, value in messages
     )

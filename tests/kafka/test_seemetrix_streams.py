@@ -1,4 +1,4 @@
-"""Every kind of Seemetrix data in real Kafka, beside what the simulated vendor knows, through kills of the daemon."""
+"""Every stream of Seemetrix except sessions, compared with the simulated vendor, while the daemon is killed."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -14,8 +14,8 @@ from collector.kafka.topics import admin, describe
 from collector.simulator import seemetrix, statistics
 from collector.simulator.server import serving
 from collector.simulator.world import FAST, World
-from tests.kafka.daemon import Told, reading, until
-from tests.kafka.town import PLACES, Replica, everything
+from tests.kafka.daemon import Received, reading, until
+from tests.kafka.scenario import DEVICES, Replica, read_all
 
 pytestmark = pytest.mark.anyio
 
@@ -24,10 +24,10 @@ HISTORY = 'interval = "1s"\nsettle = "1s"\nallowed_lateness = "20s"\nsweep_every
 HOUR = timedelta(hours=1)
 
 
-async def test_every_kind_is_there_once_and_says_what_the_vendor_says(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_every_stream_publishes_the_vendors_numbers_once(kafka: str, prefix: str, tmp_path: Path) -> None:
     now = floor_second(datetime.now(UTC))
     since = (now - timedelta(days=3)).replace(minute=17)
-    world = World(seed=5, devices=PLACES, rate=20.0, pace=FAST)
+    world = World(seed=5, devices=DEVICES, rate=20.0, pace=FAST)
     async with (
         serving(world, host="127.0.0.1", port=0) as vendors,
         reading(kafka, [prefix + topic for topic in TOPICS]) as reader,
@@ -59,24 +59,24 @@ levels = ["devices", "genders"]
         try:
             for _ in range(3):
                 daemon.start()
-                await until(daemon.is_ready, "it is ready")
+                await until(daemon.is_ready, "the daemon is ready")
                 await anyio.sleep(1)
                 daemon.kill()
             daemon.start()
             await until(all_live, "all streams are live")
         finally:
-            daemon.end()
-        told = await everything(reader)
+            daemon.stop()
+        messages = await read_all(reader)
 
-    assert 1 == max(Counter(each.id for each in told).values()), "nothing is there twice"
-    _assert_hours(of(told, "seemetrix.statistics.v1"), world, since, now)
-    _assert_trees(of(told, "seemetrix.breakdown.v1"), world, since, now)
-    devices = of(told, "seemetrix.device.v1")
-    assert set(PLACES) == {each["device_id"] for each in devices}
+    assert 1 == max(Counter(each.id for each in messages).values()), "a message occurs twice"
+    _assert_hours(values_of(messages, "seemetrix.statistics.v1"), world, since, now)
+    _assert_trees(values_of(messages, "seemetrix.breakdown.v1"), world, since, now)
+    devices = values_of(messages, "seemetrix.device.v1")
+    assert set(DEVICES) == {each["device_id"] for each in devices}
     assert {"online", "offline"} >= {each["state"] for each in devices}
-    counters = of(told, "seemetrix.counters.v1")
+    counters = values_of(messages, "seemetrix.counters.v1")
     assert list(range(len(counters))) == [each["revision"] for each in counters]
-    assert {len(PLACES)} == {each["device_count"] for each in counters}
+    assert {len(DEVICES)} == {each["device_count"] for each in counters}
     settings = KafkaSettings(bootstrap_servers=kafka)
     async with admin(settings) as client:
         topics = await describe(client, settings, [prefix + topic for topic in TOPICS])
@@ -84,24 +84,24 @@ levels = ["devices", "genders"]
     assert {topic: "compact" if topic == TOPICS[0] else "delete" for topic in TOPICS} == policies
 
 
-def of(told: list[Told], kind: str) -> list[dict[str, Any]]:
-    return [each.value for each in told if each.headers["ce_type"] == kind]
+def values_of(messages: list[Received], event_type: str) -> list[dict[str, Any]]:
+    return [each.value for each in messages if each.headers["ce_type"] == event_type]
 
 
-def newest(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each record the highest revision."""
+def latest(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The latest revision of each record."""
     return {each["record_id"]: each for each in sorted(values, key=lambda each: int(each["revision"]))}
 
 
 def _assert_hours(found: list[dict[str, Any]], world: World, since: datetime, now: datetime) -> None:
     first, last = since.replace(minute=0, second=0) + HOUR, now.replace(minute=0, second=0)
     expected = {
-        f"user/{seemetrix.USER}/{_hour(told['i'])}": (told["t"], told["fl"], told["ml"], told["us"])
-        for told in statistics.hours(_begun(world, first, last), ["sex"])
+        f"user/{seemetrix.USER}/{_hour(row['i'])}": (row["t"], row["fl"], row["ml"], row["us"])
+        for row in statistics.hours(_visits_between(world, first, last), ["sex"])
     }
     assert expected == {
         name: (each["views"], each["female"], each["male"], each["gender_unknown"])
-        for name, each in newest(found).items()
+        for name, each in latest(found).items()
         if datetime.fromisoformat(each["period_start"]) < last
     }
 
@@ -110,21 +110,23 @@ def _assert_trees(found: list[dict[str, Any]], world: World, since: datetime, no
     day = since.replace(hour=0, minute=0, second=0) + timedelta(days=1)
     expected = {}
     while day + timedelta(days=1) <= now:
-        for device in statistics.tree(_begun(world, day, day + timedelta(days=1)), ["devices", "genders"], "YYYY"):
-            place = f"user/{seemetrix.USER}/1d/{day:%Y-%m-%dT%H:%M:%S}.000Z/device={device['n']}"
-            expected[place] = (device["v"], device["vd"], device["otsd"])
+        for device in statistics.tree(
+            _visits_between(world, day, day + timedelta(days=1)), ["devices", "genders"], "YYYY"
+        ):
+            record_id = f"user/{seemetrix.USER}/1d/{day:%Y-%m-%dT%H:%M:%S}.000Z/device={device['n']}"
+            expected[record_id] = (device["v"], device["vd"], device["otsd"])
             children: Any = device["o"]
-            expected |= {f"{place}/gender={node['n']}": (node["v"], node["vd"], None) for node in children}
+            expected |= {f"{record_id}/gender={node['n']}": (node["v"], node["vd"], None) for node in children}
         day += timedelta(days=1)
     assert len(expected) > 2 * 3 * 3
     assert expected == {
         name: (each["views"], each["views_ms"], each["ots_ms"])
-        for name, each in newest(found).items()
+        for name, each in latest(found).items()
         if datetime.fromisoformat(each["period_end"]) <= now
     }
 
 
-def _begun(world: World, first: datetime, last: datetime) -> list[Any]:
+def _visits_between(world: World, first: datetime, last: datetime) -> list[Any]:
     first_ms, last_ms = int(first.timestamp()) * 1000, int(last.timestamp()) * 1000
     visits = (visit for device in world.devices for visit in world.between(device, first_ms, last_ms))
     return [visit for visit in visits if first_ms <= visit.start_ms < last_ms]
