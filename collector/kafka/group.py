@@ -128,7 +128,7 @@ class Membership:
                 elif credentials(self._settings) != used_credentials:  # the brokers may refuse the ones in use
                     return "the password or the certificates have changed"
                 elif is_silent:
-                    self._telemetry.coordinator_unavailable("")
+                    self._telemetry.coordinator_unavailable()
                 await anyio.sleep(0.2)
             return f"the group's coordinator has not responded for {silent_s:.0f} s"
         finally:

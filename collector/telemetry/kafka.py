@@ -103,14 +103,14 @@ class KafkaTelemetry:
         self._update_readiness()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
-    def coordinator_unavailable(self, reason: str) -> None:
+    def coordinator_unavailable(self) -> None:
         """The group's coordinator does not respond. Nothing is lost, but no partition can be taken over."""
         if self._process_status.access is not None:
             return
-        text = "the consumer group's coordinator does not respond" + (f": {reason}" if reason else "")
-        before, self._process_status.coordinator = self._process_status.coordinator, Problem("no_coordinator", text)
-        if before != self._process_status.coordinator:
-            self._log.warning("group_coordinator_away", **({"reason": reason} if reason else {}))
+        if self._process_status.coordinator is None:
+            self._log.warning("group_coordinator_away")
+        text = "the consumer group's coordinator does not respond"
+        self._process_status.coordinator = Problem("no_coordinator", text)
         self._update_readiness()
 
     def coordinator_available(self) -> None:

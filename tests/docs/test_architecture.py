@@ -8,7 +8,7 @@ from collector.vendors import VENDORS
 from tests.docs.pages import DOCS, ROOT, spans
 
 MODULES = (DOCS / "architecture.md").read_text("utf-8").partition("## Modules\n")[2].partition("\n## ")[0]
-PACKAGES = ("", "pipeline", "vendors")
+PACKAGES = ("", "pipeline", "vendors", "kafka")
 NOT_LISTED = {"__init__.py", "__main__.py"}
 
 

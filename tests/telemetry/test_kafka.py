@@ -85,7 +85,7 @@ def test_an_outage_is_logged_once_when_it_starts_and_once_when_it_ends(
     logged.clear()
 
     process.kafka.unavailable("no broker responds", ADVICE)
-    process.kafka.coordinator_unavailable("")
+    process.kafka.coordinator_unavailable()
     process.kafka.left_group("it does not respond")
     process.kafka.aborted("no response in time")
     process.kafka.epoch_ended(3, "no response in time")

@@ -167,7 +167,7 @@ async def test_the_steps_of_a_start_are_shown_one_after_the_other(browser: Brows
         await page.refresh()
         await page.expect_summary("kafka_joining")
         scenario.kafka.assigned([1])
-        scenario.kafka.coordinator_unavailable("")
+        scenario.kafka.coordinator_unavailable()
         await page.refresh()
         await page.expect_summary("kafka_no_coordinator")
 

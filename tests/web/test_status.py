@@ -100,7 +100,7 @@ async def test_the_state_of_kafka_and_since_when_it_applies(served: Served) -> N
     served.kafka.assigned([3])
     assert ("ready", "2026-11-01T00:00:00Z", True) == await kafka()
     served.clock.pass_s(60)
-    served.kafka.coordinator_unavailable("")
+    served.kafka.coordinator_unavailable()
     assert ("no_coordinator", "2026-11-01T00:01:00Z", True) == await kafka()
     served.kafka.coordinator_available()
     served.clock.pass_s(60)
