@@ -56,7 +56,7 @@ def messages(sessions: int) -> Iterator[Message]:
     )
     deduplicator.add(wire.read(wire.rows(response(rows))))
     origin = Origin("seemetrix", "mall", "sessions")
-    context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, live=False)
+    context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, is_live=False)
 
     def explode(record: Any, digest: str, number: int) -> Any:  # noqa: ANN401 - the signature of streams
         return events.explode_session(record, digest, number, "mall")

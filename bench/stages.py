@@ -18,7 +18,7 @@ from collector.kafka.transaction import transact
 from collector.model import DedupMode, Window
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
-from collector.pipeline.message import Origin, of_event, record_digest
+from collector.pipeline.message import Origin, event_message, record_digest
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.seemetrix import events, wire
@@ -60,7 +60,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
             Ledger(DedupMode.VERSIONED), since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
         )
         deduplicator.add(records)
-        return list(deduplicator.new())
+        return list(deduplicator.take_new())
 
     new, deduplicate_s = _best(deduplicate)
     records_to_publish = [each.record for new_records in new for each in new_records.records]
@@ -73,7 +73,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
         ]
     )
     origin = Origin("seemetrix", "mall", "sessions")
-    encoded, encode_s = _best(lambda: [of_event(event, origin) for event in exploded])
+    encoded, encode_s = _best(lambda: [event_message(event, origin) for event in exploded])
     found |= {
         "fetch": fetch_s,
         "decode": decode_s,

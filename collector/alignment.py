@@ -12,7 +12,7 @@ from collector.instants import SECOND, floor_second
 MONTHS_PER_YEAR = 12
 MAX_MONTH = timedelta(days=31)
 MIN_SPAN = timedelta(minutes=1)
-"""No window is split below it: when one minute of one account exceeds the limits, an operator has to decide."""
+"""The shortest window. If the response to one minute is still too large, the stream is parked for an operator."""
 _END = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 
@@ -30,7 +30,7 @@ class Alignment(Protocol):
         ...
 
     def floor(self, instant: datetime) -> datetime:
-        """The last cut that is not after the instant."""
+        """The latest cut at or before the instant."""
         ...
 
     def after(self, instant: datetime) -> datetime:
@@ -45,7 +45,11 @@ class Alignment(Protocol):
 
 
 class AnySecond(Struct, frozen=True):
-    """Any whole second. How the vendor selects by a window, and on which side of a cut a record falls, is not known."""
+    """Windows may be cut at any whole second.
+
+    Which time of a record the vendor compares with the window, and whether bounds are inclusive, is not known: a record
+    near a cut may be in the window before it or in the one after it.
+    """
 
     is_exact = False
     max_period = SECOND
@@ -61,7 +65,7 @@ class AnySecond(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """For data that can be fetched only as it is now: one response covers a window of any length."""
+    """For data without a history: every response contains the current values, and covers a window of any length."""
 
     is_exact = True
     max_period = SECOND
@@ -80,7 +84,7 @@ class Periods(Struct, frozen=True):
     """Periods of one length in the local time of a zone, counted from an anchor.
 
     When clocks are set back, an hour of local time occurs twice. The vendors do not document whether they count it once
-    or twice, so there is no cut within it: the periods of both passes are fetched together, once both are over.
+    or twice, so no window is cut within it: both occurrences are fetched together, after the second one has ended.
     """
 
     zone: ZoneInfo
@@ -131,7 +135,7 @@ class Periods(Struct, frozen=True):
         return self.anchor.replace(year=self.anchor.year + year, month=month + 1)
 
     def _nth(self, local: datetime) -> int:
-        """The number of the period that contains a local time."""
+        """The number of the period that contains a local time, counted from the anchor."""
         if not self.months:
             return (local - self.anchor) // self.step
         months = (local.year - self.anchor.year) * MONTHS_PER_YEAR + local.month - self.anchor.month
@@ -143,11 +147,12 @@ class Periods(Struct, frozen=True):
         return local.astimezone(UTC)
 
     def _is_cut(self, nth: int) -> bool:
-        """Whether the period starts outside local time that occurs twice, or exactly where that begins."""
+        """Whether a window may be cut at the period's start: not within an hour that occurs twice, except at its start."""
         start = self.local(nth)
         return not (self._is_repeated(start) and self._is_repeated(start - SECOND))
 
     def _is_repeated(self, local: datetime) -> bool:
+        """Whether this local time occurs twice, because clocks are set back."""
         first, second = (local.replace(tzinfo=self.zone, fold=fold).utcoffset() for fold in (0, 1))
         return first is not None and second is not None and second < first
 
@@ -180,10 +185,13 @@ RESOLUTIONS: Mapping[str, Resolution] = {
 ANCHOR = date(2018, 1, 1)
 """The default anchor: a Monday, and the first of a month."""
 ANCHOR_DAYS = 28
-"""Days that exist in every month: the anchor of monthly periods must be one of them."""
+"""Every month has this many days: the anchor of monthly periods must not be on a later day of its month."""
 
 
 def periods(resolution: str, anchor: date, zone: ZoneInfo) -> Periods:
-    """The periods of a named resolution, which start at local midnight of the anchor day. Raises KeyError."""
+    """The periods of a named resolution, counted from local midnight of the anchor day.
+
+    Raises KeyError for an unknown name; the settings accept only names in RESOLUTIONS.
+    """
     length = RESOLUTIONS[resolution]
     return Periods(zone, datetime.combine(anchor, time()), length.step, length.months)

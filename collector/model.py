@@ -43,7 +43,8 @@ class Record(Struct, Generic[P], frozen=True, gc=False):
     """One decoded row of a response."""
 
     key: bytes
-    """Identifies the thing. Must not depend on a time zone, a licence or the version of the vendor's API."""
+    """Identifies the thing that the row describes, such as a visit or a device. Must not depend on a time zone, a licence
+    or the version of the vendor's API."""
     fingerprint: bytes
     """Encodes a fixed list of decoded fields: equal fingerprints mean equal contents."""
     start_ms: int
@@ -73,30 +74,32 @@ class FetchResult(Struct, Generic[P], frozen=True):
     """The response to a window or to a part of it. Rows of equal key are never split over two results of a window."""
 
     records: Iterable[Record[P] | Reject]
-    """Decoded while it is iterated; may be iterated once."""
+    """Decoded while it is iterated; can be iterated only once."""
     rows: int
+    """The number of rows in the response, including those that cannot be decoded."""
     size: int
     """Bytes of the body after decompression."""
     took: timedelta
+    """Time from the request to the end of the response."""
     vendor_now: datetime | None
     """The vendor's clock at the time of the response; None where the vendor does not report it."""
     gone: "Callable[[bytes], Record[P]] | None" = None
-    """For LATEST streams: returns the record to publish when the thing with the given key has disappeared. The key is
-    of the present or the former version; the fingerprint must be the same in both."""
+    """For LATEST streams: returns the record to publish when the thing with this key has disappeared. The key may be of
+    the current or the former version of the field lists; the fingerprint must not depend on the version."""
     is_whole: bool = True
-    """For LATEST streams: whether the result lists everything. Only then can an absent thing have disappeared."""
+    """For LATEST streams: whether the result lists everything. Only then does a missing thing count as disappeared."""
 
 
 class DedupMode(Enum):
     """How the ledger decides which rows of a response are new."""
 
     MULTISET = auto()
-    """n rows of equal key in one response are n things. Changes to other fields are ignored."""
+    """n rows of equal key in one response are n records. Changes to other fields are ignored."""
     VERSIONED = auto()
     """A changed fingerprint is a revision and is published again, also when it changes back."""
     LATEST = auto()
-    """As VERSIONED, and never forgotten: a thing that several whole responses lack has disappeared. Keys must be eight
-    bytes long, because the ledger has to return them."""
+    """As VERSIONED, and entries never expire: a thing that several whole responses lack has disappeared. Keys must be
+    eight bytes long, because the ledger stores them instead of digests."""
 
 
 class EventType(Struct, frozen=True):
@@ -125,11 +128,17 @@ class Policy(Struct, frozen=True, kw_only=True):
     """How a stream is polled: its table in the configuration, and its alignment."""
 
     interval: timedelta
+    """Time between the starts of two live passes."""
     settle: timedelta
+    """How long records may appear after their time: the watermark stays this far behind now."""
     allowed_lateness: timedelta
+    """How long a late record may appear after its time: `final` stays this far behind now."""
     sweep_every: timedelta
+    """Time between the starts of two sweeps, which fetch again what is published but not final."""
     span: timedelta
+    """The largest window."""
     until: datetime | None = None
+    """Records that start at this time or later are not published; None for a stream without an end."""
     alignment: Alignment = AnySecond()
 
     @property
@@ -139,17 +148,18 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(Struct, frozen=True):
-    """How far a stream is. Instants are whole seconds in UTC."""
+    """How far a stream has been published. Instants are whole seconds in UTC."""
 
     since: datetime
+    """Where the stream starts: records that start earlier are not published."""
     watermark: datetime
-    """Everything before it that the vendor had when it was asked is published."""
+    """Everything before it that the vendor had at the time of the request is published."""
     final: datetime
     """Nothing more is expected before it: every instant was fetched again after its allowed lateness."""
     span: timedelta
-    """The largest window to fetch at present."""
+    """The length of the largest window to fetch at present."""
     swept_at: datetime
-    """When the last completed sweep began."""
+    """When the last completed sweep started."""
     selection: str = ""
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
 
@@ -160,10 +170,10 @@ class Gap(Struct, frozen=True):
     series: int
     first: int
     last: int
-    after_ms: int
-    """Start of the record before the gap: the missing records started later."""
-    since_ms: int
-    """Start of the record after the gap."""
+    previous_start_ms: int
+    """Start of the record before the gap, in Unix milliseconds: the missing records started later."""
+    next_start_ms: int
+    """Start of the record after the gap, in Unix milliseconds."""
 
     @property
     def count(self) -> int:
@@ -180,4 +190,4 @@ class Tally(Struct, frozen=True):
     dead_letters: Mapping[str, int] = field(default_factory=Counter)
     """By reason."""
     fresh_ends_ms: Sequence[int] = ()
-    """Ends of the fresh records: the event delay is measured from there to the commit."""
+    """Ends of the fresh records in Unix milliseconds: the event delay is the time from there to the commit."""

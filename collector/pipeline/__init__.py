@@ -1,1 +1,1 @@
-"""The processing of records: pure functions and one mutable ledger. No I/O, no clock, no logging."""
+"""The processing of records: pure functions, and the state of a stream in memory. No I/O, no clock, no logging."""

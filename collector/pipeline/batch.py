@@ -13,7 +13,7 @@ from collector.instants import to_ms
 from collector.model import Checkpoint, DedupMode, Event, Record, Reject, Tally, Window
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import NewRecords
-from collector.pipeline.message import Origin, of_event, of_reject, record_digest
+from collector.pipeline.message import Origin, dead_letter_message, event_message, record_digest
 from collector.pipeline.page import Entry
 
 P = TypeVar("P")
@@ -21,13 +21,13 @@ Explode = Callable[[Record[P], str, int], Iterable[Event]]
 """Returns the events of a record, given the digest for their ids and the record's number."""
 
 MAX_TRANSACTION_BYTES = 4 << 20
-"""Messages of one transaction: enough to spread its fixed cost, few enough to be encoded in a tenth of a second."""
+"""Bytes of the messages of one transaction: enough to spread its fixed cost, few enough to be encoded in 0.1 s."""
 MAX_TRANSACTION_ENTRIES = 20_000
 """Ledger entries of one transaction: the chunk of a page stays below half the maximum message size."""
 MAX_RECORD_BYTES = 8 << 20
-"""Messages of one record, which must be committed together."""
+"""Bytes of the messages of one record, which must be committed together."""
 MAX_MESSAGE_BYTES = 900_000
-"""One message with key and headers: below Kafka's default of 1 MiB for a batch, with room for its overhead."""
+"""Bytes of one message with key and headers: below Kafka's default of 1 MiB for a batch, with room for its overhead."""
 
 
 class Batch(Struct, frozen=True):
@@ -40,18 +40,20 @@ class Batch(Struct, frozen=True):
 
 
 class Context(Struct, frozen=True):
-    """What all messages of one result have in common."""
+    """What is needed to encode the records of one result."""
 
     dedup_mode: DedupMode
     origin: Origin
     window: Window
     requested_at: datetime
     watermark: datetime
-    live: bool
+    """The watermark before the window: a record that ends before it is late."""
+    is_live: bool
+    """Whether a live pass fetched the result: only then does a fresh record have an event delay."""
 
 
 class _BatchBuilder:
-    """Collects rows until the batch is full."""
+    """Collects the rows of one batch."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -63,16 +65,17 @@ class _BatchBuilder:
         self.size = 0
 
     def has_room(self, size: int, entries: int) -> bool:
+        """Whether messages of `size` bytes and this many ledger entries fit into the transaction."""
         return self.size + size <= MAX_TRANSACTION_BYTES and len(self.entries) + entries <= MAX_TRANSACTION_ENTRIES
 
-    def add(self, row: "_Row") -> None:
+    def add(self, row: "_EncodedRow") -> None:
         self.messages += row.messages
         self.size += row.size
         self.records[row.outcome] += 1
         if row.reason:
             self.dead_letters[row.reason] += 1
             return
-        self.events.update(row.types)
+        self.events.update(row.event_types)
         if row.delay_from_ms is not None:
             self.ends_ms.append(row.delay_from_ms)
 
@@ -81,21 +84,29 @@ class _BatchBuilder:
         return Batch(self.messages, self.entries, None, tally)
 
 
-class _Row(Struct, frozen=True):
-    """The messages of one record, or its dead letter."""
+class _EncodedRow(Struct, frozen=True):
+    """The messages of one record, or the dead letter of a row."""
 
     messages: Sequence[Message]
-    types: Sequence[str]
+    event_types: Sequence[str]
+    """The type of each message; empty for a dead letter."""
     size: int
+    """Bytes of the messages."""
     outcome: str
+    """The outcome under which the record is counted: see `Tally.records`."""
     reason: str = ""
+    """Why it is a dead letter; empty for events."""
     delay_from_ms: int | None = None
+    """From when the event delay is measured, in Unix milliseconds; None where it is not measured."""
 
 
 def batches(deduplicator: Deduplicator[P], explode: Explode[P], context: Context) -> Iterator[Batch]:
-    """Explode and encode what is new, and divide it by size. Lazy: only one transaction's messages exist at a time."""
+    """Explode and encode what is new, and divide it into transactions by size.
+
+    Lazy: the messages of only one transaction are in memory at a time. The last batch also counts the duplicates.
+    """
     builder = _BatchBuilder()
-    for new_records in deduplicator.new():
+    for new_records in deduplicator.take_new():
         rows = _rows(new_records, explode, context)
         if builder.entries and not builder.has_room(sum(row.size for row in rows), len(new_records.entries)):
             yield builder.build()
@@ -108,36 +119,38 @@ def batches(deduplicator: Deduplicator[P], explode: Explode[P], context: Context
         yield builder.build()
 
 
-def _rows(new_records: NewRecords[P], explode: Explode[P], context: Context) -> list[_Row]:
+def _rows(new_records: NewRecords[P], explode: Explode[P], context: Context) -> list[_EncodedRow]:
     if new_records.reject is not None:
-        return [_letter(new_records.reject, "malformed", context)]
+        return [_dead_letter(new_records.reject, "malformed", context)]
     return [_row(new.record, new.number, explode, context) for new in new_records.records]
 
 
-def _row(record: Record[P], number: int, explode: Explode[P], context: Context) -> _Row:
+def _row(record: Record[P], number: int, explode: Explode[P], context: Context) -> _EncodedRow:
     messages: list[Message] = []
-    types: list[str] = []
+    event_types: list[str] = []
     size, origin = 0, context.origin
     for event in explode(record, record_digest(context.dedup_mode, record, number), number):
-        message = of_event(event, origin)
+        message = event_message(event, origin)
         messages.append(message)
-        types.append(event.type.name)
-        own = message.size
-        size += own
-        if own > MAX_MESSAGE_BYTES or size > MAX_RECORD_BYTES:
+        event_types.append(event.type.name)
+        message_size = message.size
+        size += message_size
+        if message_size > MAX_MESSAGE_BYTES or size > MAX_RECORD_BYTES:
             error = (
-                f"its message {event.id} has {own} bytes, the maximum is {MAX_MESSAGE_BYTES}"
-                if own > MAX_MESSAGE_BYTES
+                f"its message {event.id} has {message_size} bytes, the maximum is {MAX_MESSAGE_BYTES}"
+                if message_size > MAX_MESSAGE_BYTES
                 else f"its messages have more than {MAX_RECORD_BYTES} bytes in total"
             )
-            return _letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
+            return _dead_letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
     if context.dedup_mode is not DedupMode.MULTISET and number:
-        return _Row(messages, types, size, "revision")
+        return _EncodedRow(messages, event_types, size, "revision")
     if record.end_ms < to_ms(context.watermark):
-        return _Row(messages, types, size, "late")
-    return _Row(messages, types, size, "fresh", delay_from_ms=record.end_ms if context.live else None)
+        return _EncodedRow(messages, event_types, size, "late")
+    return _EncodedRow(messages, event_types, size, "fresh", delay_from_ms=record.end_ms if context.is_live else None)
 
 
-def _letter(reject: Reject, reason: Literal["malformed", "too_large"], context: Context) -> _Row:
-    message = of_reject(reject, context.origin, window=context.window, seen_at=context.requested_at, reason=reason)
-    return _Row([message], (), message.size, "rejected", reason)
+def _dead_letter(reject: Reject, reason: Literal["malformed", "too_large"], context: Context) -> _EncodedRow:
+    message = dead_letter_message(
+        reject, context.origin, window=context.window, seen_at=context.requested_at, reason=reason
+    )
+    return _EncodedRow([message], (), message.size, "rejected", reason)

@@ -1,4 +1,4 @@
-"""The deduplicator: removes from one result what the ledger knows."""
+"""The deduplicator: removes from one result the records that the ledger contains."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -13,9 +13,9 @@ P = TypeVar("P")
 class Deduplicator(Generic[P]):
     """Receives all rows of one result, in any order, and then returns what is new.
 
-    A record that starts outside `[since_ms, until_ms)` is `outside`, and so is one that ends before `final_s` (vendor's
-    clock), since the ledger has forgotten it. A reject is stored under `requested_s`, because its own time may be
-    unreadable.
+    A record that starts outside `[since_ms, until_ms)` counts as `outside`. So does one that ends before `final_s`
+    (seconds on the vendor's clock), because the ledger no longer contains its page. A reject is stored under
+    `requested_s` (Unix seconds), because its own time may be unreadable.
     """
 
     def __init__(self, ledger: Ledger, *, since_ms: int, until_ms: int | None, final_s: int, requested_s: int) -> None:
@@ -25,13 +25,14 @@ class Deduplicator(Generic[P]):
         self._final_s = final_s
         self._requested_s = requested_s
         self._by_key: dict[bytes, list[Record[P]]] = {}
-        self._present: dict[bytes, list[Record[P]]] = {}
-        """By former key: the records in the present version, where their page is of the former one."""
+        self._in_current_version: dict[bytes, list[Record[P]]] = {}
+        """By former key: the same records in the current version of the field lists, if their page is of the former one."""
         self._rejects: dict[bytes, Reject] = {}
         self._missing: Sequence[NewRecords[P]] = ()
         self.duplicate = 0
-        """Rows that are already published, among those decided so far."""
+        """Rows that are already published. Until `take_new` is exhausted, it includes the rows not yet compared."""
         self.outside = 0
+        """Rows that must not be published because of their time."""
 
     def add(self, rows: Iterable[Record[P] | Reject]) -> None:
         """Add rows of the result."""
@@ -49,36 +50,39 @@ class Deduplicator(Generic[P]):
                 self._by_key.setdefault(row.key, []).append(row)
 
     def _in_page_version(self, row: Record[P] | Reject) -> Record[P] | Reject:
-        """The row in the version of its page: records whose keys are equal in that version are decided together."""
+        """The row in the version of its page: records whose keys are equal in that version are compared together."""
         if isinstance(row, Reject) or (former := self._ledger.as_former(row)) is None:
             return row
-        self._present.setdefault(former.key, []).append(row)
+        self._in_current_version.setdefault(former.key, []).append(row)
         return former
 
-    def miss(self, gone: Callable[[bytes], Record[P]], *, is_whole: bool) -> None:
-        """Determine which things the result lacks. Called after all rows were added."""
-        sure = is_whole and not self._rejects  # a reject may be the thing that seems to be missing
-        self._missing = list(self._ledger.missing(self._by_key.keys(), gone, sure=sure))
+    def find_missing(self, gone: Callable[[bytes], Record[P]], *, is_whole: bool) -> None:
+        """Determine which things of a LATEST stream have disappeared. Called after all rows were added.
 
-    def new(self) -> Iterator[NewRecords[P]]:
-        """What is new: records by start and key, then things that have disappeared, then rejects.
+        `gone` and `is_whole` are those of the result.
+        """
+        is_whole = is_whole and not self._rejects  # a reject may be the thing that seems to be missing
+        self._missing = list(self._ledger.missing(self._by_key.keys(), gone, is_whole=is_whole))
 
-        Each is decided when it is taken, and then released.
+    def take_new(self) -> Iterator[NewRecords[P]]:
+        """Yield what is new: records by start and key, then things that have disappeared, then rejects.
+
+        Each key is compared with the ledger when it is taken, and its records are then released.
         """
         by_key = self._by_key
         for key in sorted(by_key, key=lambda key: (by_key[key][0].start_ms, key)):
-            new_records = self._ledger.new_of(key, by_key.pop(key), self._present.pop(key, None))
+            new_records = self._ledger.new_of(key, by_key.pop(key), self._in_current_version.pop(key, None))
             if new_records is not None:
                 self.duplicate -= len(new_records.records)
                 yield new_records
         yield from self._missing
-        for short, reject in self._rejects.items():
-            seen_s = self._ledger.last_seen_s(short)
-            if seen_s is None:
+        for reject_digest, reject in self._rejects.items():
+            stored_s = self._ledger.last_stored_s(reject_digest)
+            if stored_s is None:
                 self.duplicate -= 1
-            elif seen_s >= (self._final_s + self._requested_s) // 2:
+            elif stored_s >= (self._final_s + self._requested_s) // 2:
                 continue
             # A reject that keeps arriving is stored again before it expires, so it becomes a dead letter only once.
-            packed = ENTRY.pack(short, NO_FINGERPRINT, 0)
+            packed = ENTRY.pack(reject_digest, NO_FINGERPRINT, 0)
             entry = Entry(-1 - self._requested_s // PAGE_S, self._requested_s, packed, self._ledger.version)
-            yield NewRecords((), reject if seen_s is None else None, (entry,))
+            yield NewRecords((), reject if stored_s is None else None, (entry,))

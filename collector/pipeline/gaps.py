@@ -1,8 +1,8 @@
 """Finds gaps in sequence numbers: records that a vendor numbered and the collector has never received.
 
 The received numbers of each series (a device) form runs. The numbers between two runs are missing. A gap closes when
-its records arrive late, and is lost when `final` passes the start of the record after it. Gaps are kept only in
-memory: after a restart, the first sweep finds them again.
+its records arrive late. Its records count as lost when `final` passes the start of the record after it. Gaps are kept
+only in memory: after a restart, the first sweep finds them again.
 """
 
 from bisect import bisect_right
@@ -14,11 +14,11 @@ from msgspec import Struct
 from collector.model import Gap
 
 MAX_RUNS = 1000
-"""Per series. Beyond it, the oldest gaps are forgotten."""
+"""Runs of one series. If there are more, the oldest gaps are dropped."""
 
 
 class Run(Struct):
-    """Received numbers without a gap, and the starts of the first and the last of their records."""
+    """Consecutive received numbers, and the starts of the first and the last record in Unix milliseconds."""
 
     first: int
     last: int
@@ -33,7 +33,7 @@ class Gaps:
         self._runs: dict[int, list[Run]] = {}
 
     def add(self, series: int, number: int, start_ms: int) -> None:
-        """Note that a record was received: its number in its series, and its start in Unix milliseconds."""
+        """Add the number of a received record in its series, and the record's start in Unix milliseconds."""
         runs = self._runs.setdefault(series, [])
         if runs and runs[-1].last + 1 == number:  # the usual case
             runs[-1].last, runs[-1].last_ms = number, start_ms
@@ -55,18 +55,18 @@ class Gaps:
             del runs[:-MAX_RUNS]
 
     def count_open(self, from_ms: int, before_ms: int) -> int:
-        """The number of missing records after which a record was received that starts before `before_ms`.
+        """The number of records missing in gaps whose next record starts before `before_ms`.
 
-        Gaps whose preceding record starts before `from_ms` are left out.
+        Gaps whose previous record starts before `from_ms` are left out.
         """
-        return sum(gap.count for gap in self if from_ms <= gap.after_ms and gap.since_ms < before_ms)
+        return sum(gap.count for gap in self if from_ms <= gap.previous_start_ms and gap.next_start_ms < before_ms)
 
     def take_lost(self, from_ms: int, final_ms: int) -> list[Gap]:
-        """The gaps in which no record can arrive any more. Removes them, so that each is returned once.
+        """The gaps whose next record starts before `final_ms`: their records are lost. Each gap is returned only once.
 
-        Gaps whose preceding record starts before `from_ms` are left out.
+        Gaps whose previous record starts before `from_ms` are left out.
         """
-        lost = [gap for gap in self if from_ms <= gap.after_ms and gap.since_ms < final_ms]
+        lost = [gap for gap in self if from_ms <= gap.previous_start_ms and gap.next_start_ms < final_ms]
         for runs in self._runs.values():
             passed = [run for run in runs if run.first_ms < final_ms]
             if len(passed) > 1:

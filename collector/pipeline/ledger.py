@@ -8,12 +8,12 @@ entry. They are unpacked when they are read; the least recently used ones are pa
 Entries of LATEST streams are never removed: each key has a page of its own, which holds its latest entry.
 
 A page keeps the version of the field lists with which it was started. A record that belongs to a page of the former
-version is compared, and published, with the key and fingerprint that `former` returns. Pages of ten minutes expire. The
-page of a LATEST key is migrated to the present version by the first result that contains the thing. See
-docs/decisions/0019.
+version is compared, and published, with the key and fingerprint that `former` returns. Pages of ten minutes of the
+former version remain until they expire. The page of a LATEST key is migrated to the current version by the first result
+that contains the thing. See docs/decisions/0019.
 
-Among records of equal key, known fingerprints are matched first and only the surplus is new: when a late twin arrives,
-it is recognized as the one that was missing.
+Among records of equal key, known fingerprints are matched first and only the surplus is new: when one of several such
+records arrives late, it is recognized as the new one.
 """
 
 from collections import Counter, OrderedDict
@@ -31,11 +31,12 @@ Former = Callable[[Record[Any]], Record[Any]]
 
 PAGE_S = 600
 MAX_OPEN_ENTRIES = 100_000
-"""Entries of unpacked pages: about 30 MB, and more than one result touches."""
+"""The most entries in unpacked pages: about 30 MB, and more than the pages of one result contain."""
 FOREVER_S = 1 << 62
 """The last second of entries that never expire."""
 GONE_AFTER = 3
-"""Consecutive whole results, within one process, that must lack a thing: fewer may be a glitch of the vendor."""
+"""A thing has disappeared when this many consecutive whole results, fetched by one process, lack it: a single one may
+be an error of the vendor."""
 
 
 class NumberedRecord(Struct, Generic[P], frozen=True, gc=False):
@@ -43,6 +44,7 @@ class NumberedRecord(Struct, Generic[P], frozen=True, gc=False):
 
     record: Record[P]
     number: int
+    """The revision, or for MULTISET the occurrence; zero for the first."""
 
 
 class NewRecords(Struct, Generic[P], frozen=True, gc=False):
@@ -68,9 +70,10 @@ class Ledger:
         self._missed: Counter[bytes] = Counter()
         """LATEST streams: for each key, how many consecutive whole results lacked it."""
         self._unseen: Counter[bytes] = Counter()
-        """The same for keys on former pages, counting partial results too."""
+        """LATEST streams: for each key on a former page, how many consecutive results lacked it, whole or not."""
 
     def __len__(self) -> int:
+        """The number of entries."""
         return sum(map(len, self._pages.values()))
 
     def pages(self) -> Mapping[int, Page]:
@@ -79,11 +82,11 @@ class Ledger:
 
     @property
     def has_former(self) -> bool:
-        """Whether some records must be compared by the former version."""
+        """Whether the ledger has pages of the former version."""
         return bool(self._former_pages)
 
     def add(self, number: int, chunk: Chunk, nth: int | None = None) -> None:
-        """Add a chunk to a page, after its commit is durable. Chunks of a page are added in their order."""
+        """Add a chunk to a page, after its commit is durable: the `nth` of the page, by default the next one."""
         if number not in self._pages:
             self._pages[number] = Page(number, chunk.version)
         page = self._pages[number]
@@ -111,97 +114,102 @@ class Ledger:
         return former if _latest_page(former.key) in self._former_pages else None
 
     def new_of(
-        self, key: bytes, records: Sequence[Record[P]], present: Sequence[Record[P]] | None = None
+        self, key: bytes, records: Sequence[Record[P]], current: Sequence[Record[P]] | None = None
     ) -> NewRecords[P] | None:
         """What is new among all records of one key in one result; None if nothing is.
 
-        If their page is of the former version, `records` are in that version, and `present` are the same records in the
-        present one.
+        If their page is of the former version, `records` are in that version, and `current` are the same records in the
+        current one.
         """
-        latest = self._dedup_mode is DedupMode.LATEST
-        page, short = (_latest_page(key), key) if latest else (records[0].vendor_local_s // PAGE_S, digest(key))
-        number, known = self._open(page).get(short, (-1, ()))
+        is_latest = self._dedup_mode is DedupMode.LATEST
+        page, key_digest = (_latest_page(key), key) if is_latest else (records[0].vendor_local_s // PAGE_S, digest(key))
+        number, known = self._open(page).get(key_digest, (-1, ()))
         fingerprints = [(digest(record.fingerprint), record) for record in records]
         if self._dedup_mode is DedupMode.MULTISET:
             chosen = _surplus(fingerprints, known)
             numbered = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
-            current_records = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
+            stored = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
         else:
-            current = dict(fingerprints)
-            chosen = sorted((item for item in current.items() if item[0] not in known), key=lambda item: item[0])
+            distinct = dict(fingerprints)
+            chosen = sorted((item for item in distinct.items() if item[0] not in known), key=lambda item: item[0])
             numbered = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
-            current_records = [(fingerprint, number + len(chosen), record) for fingerprint, record in current.items()]
-        if latest and present is not None:
-            pairs = [(record.key, digest(record.fingerprint)) for record in present]
+            stored = [(fingerprint, number + len(chosen), record) for fingerprint, record in distinct.items()]
+        if is_latest and current is not None:
+            pairs = [(record.key, digest(record.fingerprint)) for record in current]
             return NewRecords(numbered, None, self._migrated(page, pairs, number + len(chosen)))
         if not chosen:
             return None
-        version = self.version if present is None else self.version - 1
+        version = self.version if current is None else self.version - 1
         entries = [
-            Entry(page, FOREVER_S if latest else record.last_s, ENTRY.pack(short, print_, n), version)
-            for print_, n, record in current_records
+            Entry(page, FOREVER_S if is_latest else record.last_s, ENTRY.pack(key_digest, fingerprint, nth), version)
+            for fingerprint, nth, record in stored
         ]
         return NewRecords(numbered, None, entries)
 
     def _migrated(self, page: int, fingerprints: Iterable[tuple[bytes, bytes]], number: int) -> Sequence[Entry]:
-        """Entries that move a LATEST thing from its former page to the page of its present key.
+        """Entries that move a LATEST thing from its former page to the page of its current key.
 
-        `fingerprints` are pairs of present key and fingerprint digest.
+        `fingerprints` are pairs of current key and fingerprint digest.
         """
         entries = [
-            Entry(_latest_page(key), FOREVER_S, ENTRY.pack(key, print_, number), self.version)
-            for key, print_ in dict.fromkeys(fingerprints)
+            Entry(_latest_page(key), FOREVER_S, ENTRY.pack(key, fingerprint, number), self.version)
+            for key, fingerprint in dict.fromkeys(fingerprints)
         ]
         deletion = Entry(page, FOREVER_S, b"", self.version)
         return entries if any(entry.page == page for entry in entries) else [*entries, deletion]
 
     def missing(
-        self, present: Collection[bytes], gone: Callable[[bytes], Record[P]], *, sure: bool
+        self, keys: Collection[bytes], gone: Callable[[bytes], Record[P]], *, is_whole: bool
     ) -> Iterator[NewRecords[P]]:
-        """What is new because a result of a LATEST stream lacks it, given the keys that the result contains.
+        """The records of things that have disappeared from a LATEST stream, given all keys of one result.
 
-        A thing has disappeared when GONE_AFTER consecutive whole results lacked it. `sure` says whether this result is
-        whole. Pages of the former version are migrated: of things already gone, at once; of others, when they are gone.
+        A thing has disappeared when GONE_AFTER consecutive whole results lacked it; `is_whole` is about this result.
+        Also migrates pages of the former version: at once if the thing was already published as disappeared, else when
+        it disappears.
         """
         known = (page.entries[:8] for number, page in self._pages.items() if number >= 0)
-        lacking = [key for key in known if key not in present]
-        if sure:
+        lacking = [key for key in known if key not in keys]
+        if is_whole:
             self._missed = Counter({key: self._missed[key] + 1 for key in lacking})
         self._unseen = Counter(
             {key: self._unseen[key] + 1 for key in lacking if _latest_page(key) in self._former_pages}
         )
         for key in lacking:
-            is_gone = sure and self._missed[key] >= GONE_AFTER
+            is_gone = is_whole and self._missed[key] >= GONE_AFTER
             if key in self._unseen:
-                new_records = self._missing_formerly(key, gone(key), is_gone=is_gone, sure=sure)
+                new_records = self._missing_on_former_page(key, gone(key), is_gone=is_gone, is_whole=is_whole)
             else:
                 new_records = self.new_of(key, [gone(key)]) if is_gone else None
             if new_records is not None:
                 yield new_records
 
-    def _missing_formerly(self, key: bytes, last: Record[P], *, is_gone: bool, sure: bool) -> NewRecords[P] | None:
-        """The same for one thing whose page is of the former version.
+    def _missing_on_former_page(
+        self, key: bytes, last: Record[P], *, is_gone: bool, is_whole: bool
+    ) -> NewRecords[P] | None:
+        """As `missing`, for one thing whose page is of the former version. `last` reports that it has disappeared.
 
-        If no result is ever whole, only its number is migrated: when the thing returns, it is a revision in any case.
+        If no result is ever whole, the page is migrated with its number, but without a fingerprint: if the thing
+        returns, it is published as a revision.
         """
         former = structs.replace(self._former(last), fingerprint=last.fingerprint)
         new_records = self.new_of(key, [former], [last])
         if is_gone or (new_records is not None and not new_records.records):
             return new_records
-        if sure or self._unseen[key] < GONE_AFTER:
+        if is_whole or self._unseen[key] < GONE_AFTER:
             return None
         number, _ = self._open(_latest_page(key))[key]
         return NewRecords((), None, self._migrated(_latest_page(key), [(last.key, NO_FINGERPRINT)], number))
 
-    def last_seen_s(self, reject: bytes) -> int | None:
-        """The second under which an equal reject was stored last; None if it is new.
+    def last_stored_s(self, reject: bytes) -> int | None:
+        """When the reject with this digest was last stored, in Unix seconds; None if it is new.
 
-        Rejects have pages of their own, with numbers below zero. They are few, so all are searched.
+        Rejects have pages of their own, with negative numbers. There are few, so all are searched.
         """
         pages = [page for number, page in self._pages.items() if number < 0]
         return max((page.last_s for page in pages if reject in self._open(page.number)), default=None)
 
     def _open(self, number: int) -> Known:
+        """The unpacked entries of a page; empty if it does not exist. May pack the least recently used pages again."""
         page = self._pages.get(number)
         if page is None:
             return {}

@@ -39,7 +39,7 @@ DEAD_LETTER = EventType("collector.dead_letter.v1", "collector.dead_letters", De
 
 
 class Origin(Struct, frozen=True):
-    """Where the records of a stream come from, for their messages."""
+    """The source and the stream of records, as their messages name them."""
 
     vendor: str
     source: str
@@ -49,7 +49,7 @@ class Origin(Struct, frozen=True):
 
 
 def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int) -> str:
-    """32 hex digits that identify a record and its number. They never change: ids of events are made of them."""
+    """32 hex digits that identify a record and its number. Event ids contain them: their definition must not change."""
     content = b"" if dedup_mode is DedupMode.MULTISET else record.fingerprint
     parts = (len(record.key).to_bytes(4, "big"), record.key, content, number.to_bytes(8, "big"))
     return blake2b(b"".join(parts), digest_size=16).hexdigest()
@@ -60,11 +60,11 @@ def _envelope(vendor: str, source: str, topic: str, name: str) -> Envelope:
     return Envelope(topic, ("ce_source", f"/{vendor}/{source}".encode()), ("ce_type", name.encode()))
 
 
-def of_event(event: Event, origin: Origin) -> Message:
-    """The message of an event."""
-    kind = event.type
+def event_message(event: Event, origin: Origin) -> Message:
+    """The Kafka message of an event."""
+    event_type = event.type
     return Message(
-        _envelope(origin.vendor, origin.source, kind.topic, kind.name),
+        _envelope(origin.vendor, origin.source, event_type.topic, event_type.name),
         event.key.encode(),
         _encode(event.data),
         event.id.encode(),
@@ -73,7 +73,7 @@ def of_event(event: Event, origin: Origin) -> Message:
     )
 
 
-def of_reject(
+def dead_letter_message(
     reject: Reject, origin: Origin, *, window: Window, seen_at: datetime, reason: Literal["malformed", "too_large"]
 ) -> Message:
     """The dead letter of a row. Its id depends on the payload alone, so the same row has the same id every time."""
@@ -86,15 +86,15 @@ def of_reject(
         window_end=format_instant(window.end),
         reason=reason,
         error=origin.redact(reject.error),
-        payload=_cut(origin.redact(reject.payload.decode("utf-8", "replace"))),
+        payload=_truncated(origin.redact(reject.payload.decode("utf-8", "replace"))),
         seen_at=format_instant(seen_at),
     )
     subject = f"stream/{stream}"
-    return of_event(
+    return event_message(
         Event(DEAD_LETTER, f"{identity}/dead_letter/0", subject, letter.seen_at, reject.key or stream, letter), origin
     )
 
 
-def _cut(text: str) -> str:
-    """Truncate a text, after its secrets were removed: a secret that the cut divides would not be recognized."""
+def _truncated(text: str) -> str:
+    """At most MAX_PAYLOAD_BYTES of a text. Secrets must be removed first: half a secret would not be recognized."""
     return text.encode()[:MAX_PAYLOAD_BYTES].decode("utf-8", "ignore")

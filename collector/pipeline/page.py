@@ -17,9 +17,9 @@ A new revision of a key adds an entry for every current fingerprint, all with th
 highest revision of a key are its current state.
 """
 NO_FINGERPRINT = bytes(8)
-"""The fingerprint of no record."""
+"""Stored instead of a fingerprint for a reject, and for a thing whose last record is not known."""
 Known = dict[bytes, tuple[int, tuple[bytes, ...]]]
-"""An open page: by key, the highest number and the current fingerprints."""
+"""An open page: by digest of the key, the highest number and the digests of the current fingerprints."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -27,19 +27,22 @@ class Entry(Struct, frozen=True, gc=False):
 
     page: int
     last_s: int
+    """`Record.last_s`: the last second at which a window may select the record."""
     packed: bytes
-    """Empty when the page is deleted, because its thing now has another page."""
+    """The entry in the format ENTRY; empty to delete the page, because its thing has moved to another page."""
     version: int
-    """The version of the field lists that the key and the fingerprint were made of."""
+    """The version of the field lists from which the key and the fingerprint were made."""
 
 
 class Chunk(NamedTuple):
     """The entries that one commit adds to a page."""
 
     packed: bytes
+    """Entries in the format ENTRY."""
     last_s: int
-    """The highest last second of its records."""
+    """The highest `last_s` of its entries."""
     version: int
+    """The version of the field lists."""
 
 
 class Page:
@@ -52,6 +55,7 @@ class Page:
         self.version = version
         """The version of the field lists of all its entries."""
         self.last_s = -(1 << 62)
+        """The highest `last_s` of its entries."""
         self.chunks = 0
         """The number of its chunks, which is also the number of the next one."""
         self.entries = b""
@@ -82,12 +86,12 @@ class Page:
 def _unpack_into(known: Known, packed: bytes, dedup_mode: DedupMode) -> None:
     for key, fingerprint, number in ENTRY.iter_unpack(packed):
         newest, current = known.get(key, (-1, ()))
-        superseded = dedup_mode is not DedupMode.MULTISET and number > newest
-        known[key] = max(number, newest), (fingerprint,) if superseded else (*current, fingerprint)
+        is_new_revision = dedup_mode is not DedupMode.MULTISET and number > newest
+        known[key] = max(number, newest), (fingerprint,) if is_new_revision else (*current, fingerprint)
 
 
-def grouped(entries: Iterable[Entry]) -> Mapping[int, Chunk]:
-    """The entries of one commit by page. All entries of a page have the same version."""
+def chunks_by_page(entries: Iterable[Entry]) -> Mapping[int, Chunk]:
+    """The chunk that one commit adds to each page, by page number. All entries of a page have the same version."""
     packed: dict[int, list[bytes]] = defaultdict(list)
     last_s: dict[int, int] = {}
     version: dict[int, int] = {}
@@ -99,5 +103,8 @@ def grouped(entries: Iterable[Entry]) -> Mapping[int, Chunk]:
 
 
 def digest(*parts: bytes) -> bytes:
-    """Eight bytes that represent a key or a fingerprint. In a page of a million, one key in 10^8 collides."""
+    """Eight bytes that represent a key or a fingerprint.
+
+    The probability that any two of the million keys of a page collide is about 3 in 10^8.
+    """
     return blake2b(b"".join(parts), digest_size=8).digest()

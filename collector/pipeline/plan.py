@@ -5,8 +5,8 @@
     both due:    they alternate, live first
 
 Late records are found because `final` moves only past instants that were fetched after their allowed lateness, and
-every sweep starts at `final`. Nothing depends on how long anything takes or how often a process dies: what must survive
-is in the checkpoint, and the cursors may be lost at any time.
+every sweep starts at `final`. This holds however long a step takes and however often the process ends: all that must
+survive is in the checkpoint, and the cursors may be lost at any time.
 """
 
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ class Pass(Struct, frozen=True):
 
 
 class Cursors(Struct, frozen=True):
-    """How far the current passes are. Kept only in memory: after a restart both start again from the checkpoint."""
+    """The progress of the current passes. Kept only in memory: after a restart both start again from the checkpoint."""
 
     due: datetime
     """When the next live pass starts."""
@@ -45,7 +45,8 @@ class Fetch(Struct, frozen=True):
     """Fetch this window, publish what is new, then call `advanced`."""
 
     window: Window
-    live: bool
+    is_live: bool
+    """Whether the window belongs to the live pass; otherwise it belongs to the sweep."""
     cursors: Cursors
     """The cursors before the fetch, including passes that it starts."""
 
@@ -58,7 +59,7 @@ class Wait(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """The stream has an `until`, and no record before it can still appear."""
+    """The stream has an `until`, and everything before it is published and final."""
 
 
 def first_checkpoint(since: datetime, policy: Policy, selection: str = "") -> Checkpoint:
@@ -107,11 +108,11 @@ def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: dat
     if sweep is not None and (live is None or cursors.sweep_is_next):
         return Fetch(
             _window(min(max(sweep.next, checkpoint.final), sweep.end), checkpoint, alignment, sweep),
-            live=False,
+            is_live=False,
             cursors=cursors,
         )
     if live is not None:
-        return Fetch(_window(live.next, checkpoint, alignment, live), live=True, cursors=cursors)
+        return Fetch(_window(live.next, checkpoint, alignment, live), is_live=True, cursors=cursors)
     due_times = (
         [max(cursors.due, alignment.after(checkpoint.watermark))] if last is None or checkpoint.watermark < last else []
     )
@@ -121,20 +122,21 @@ def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: dat
 
 
 def _is_complete(checkpoint: Checkpoint, policy: Policy, last: datetime) -> bool:
+    """Whether a bounded stream has published everything, and a sweep has fetched it again after its lateness."""
     if policy.alignment.is_exact:
         return checkpoint.final >= last
     return checkpoint.final >= last - policy.allowed_lateness and min(checkpoint.watermark, checkpoint.swept_at) >= last
 
 
 def _window(start: datetime, checkpoint: Checkpoint, alignment: Alignment, current: Pass) -> Window:
-    """A window as long as the span allows, but not shorter than the alignment does."""
+    """The window at `start`: as long as the span, at least as long as the alignment requires, and within the pass."""
     return Window(start, min(max(alignment.floor(start + checkpoint.span), alignment.min_end(start)), current.end))
 
 
 def request_window(window: Window, checkpoint: Checkpoint, policy: Policy) -> Window:
     """The interval to request so that the window is covered: it starts one second earlier, but not before `final`.
 
-    With an exact alignment it is the window itself. Otherwise, vendors take whole seconds, and do not document whether
+    With an exact alignment it is the window itself. Otherwise, vendors accept whole seconds and do not document whether
     bounds are inclusive or compared with the starts or the ends of records. The overlap ensures that nothing is lost
     between windows and that all equal rows of one second are together in some response.
     """
@@ -145,17 +147,17 @@ def request_window(window: Window, checkpoint: Checkpoint, policy: Policy) -> Wi
 
 
 def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: datetime) -> tuple[Checkpoint, Cursors]:
-    """Checkpoint and cursors after the window, requested at `requested_at`, was published completely."""
+    """The checkpoint and the cursors after the window was requested at `requested_at` and published completely."""
     window, alignment = step.window, policy.alignment
     margin = timedelta(0) if alignment.is_exact else SECOND
     watermark, final = checkpoint.watermark, checkpoint.final
-    if step.live:
+    if step.is_live:
         watermark = max(watermark, min(window.end, alignment.floor(requested_at - policy.settle)))
     if window.start - margin <= final:
         final = max(final, min(window.end - margin, alignment.floor(requested_at - policy.allowed_lateness)))
     checkpoint = structs.replace(checkpoint, watermark=watermark, final=min(final, watermark))
     live, sweep, due, swept_at = step.cursors.live, step.cursors.sweep, step.cursors.due, checkpoint.swept_at
-    if step.live and live is not None:
+    if step.is_live and live is not None:
         if window.end >= live.end:
             due, live = live.started_at + policy.interval, None
         else:
@@ -165,13 +167,16 @@ def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: 
             swept_at, sweep = sweep.started_at, None
         else:
             sweep = structs.replace(sweep, next=window.end)
-    return structs.replace(checkpoint, swept_at=swept_at), Cursors(due, live, sweep, sweep_is_next=step.live)
+    return structs.replace(checkpoint, swept_at=swept_at), Cursors(due, live, sweep, sweep_is_next=step.is_live)
 
 
 def with_fitted_span(
     checkpoint: Checkpoint, window: Window, policy: Policy, *, largest_bytes: int, slowest_s: float
 ) -> Checkpoint:
-    """The checkpoint with a span that aims at TARGET_RESPONSE_BYTES, judged by the largest response to this window."""
+    """The checkpoint with a span adjusted towards responses of TARGET_RESPONSE_BYTES.
+
+    `largest_bytes` and `slowest_s` are the size of the largest response to the window and the time of the slowest.
+    """
     span = checkpoint.span
     if largest_bytes > 2 * TARGET_RESPONSE_BYTES:
         span = max(MIN_SPAN, window.length / 2)
@@ -181,15 +186,16 @@ def with_fitted_span(
         and policy.alignment.floor(window.start + span) <= window.end
     ):
         span = span * 2
-    return structs.replace(checkpoint, span=_whole(min(span, policy.span)))
+    return structs.replace(checkpoint, span=_whole_seconds(min(span, policy.span)))
 
 
 def with_half_span(checkpoint: Checkpoint, window: Window, policy: Policy) -> Checkpoint | None:
     """The checkpoint with half the window's span; None when the window is too short to be halved."""
     if policy.alignment.min_end(window.start) >= window.end:
         return None
-    return structs.replace(checkpoint, span=_whole(max(MIN_SPAN, min(checkpoint.span, window.length) / 2)))
+    return structs.replace(checkpoint, span=_whole_seconds(max(MIN_SPAN, min(checkpoint.span, window.length) / 2)))
 
 
-def _whole(span: timedelta) -> timedelta:
+def _whole_seconds(span: timedelta) -> timedelta:
+    """The span rounded down to whole seconds, at least MIN_SPAN."""
     return max(MIN_SPAN, timedelta(seconds=span // SECOND))

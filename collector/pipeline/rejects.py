@@ -9,7 +9,7 @@ from collector.model import Record, Reject
 RECENT_ROWS = 1000
 MAX_REJECT_SHARE = 0.1
 MIN_REJECTS = 20
-"""Fewer rejects than this are single bad rows, whatever their share."""
+"""Fewer rejects than this may be individual malformed rows, whatever their share."""
 
 
 class RejectRate:
@@ -22,15 +22,15 @@ class RejectRate:
 
     def add(self, rows: Iterable[Record[Any] | Reject]) -> bool:
         """Count the rows. Returns whether a reject is among them."""
-        found = False
+        has_reject = False
         for row in rows:
             self._recent.append(isinstance(row, Reject))
             if isinstance(row, Reject):
-                found, self.last_error = True, row.error
-        return found
+                has_reject, self.last_error = True, row.error
+        return has_reject
 
     def take_excess(self) -> tuple[int, int] | None:
-        """The number of rejects and of rows when there are too many rejects, else None. Starts counting afresh then."""
+        """If there are too many rejects, return the numbers of rejects and of rows, and clear both; else None."""
         rejects, rows = sum(self._recent), len(self._recent)
         if rejects < MIN_REJECTS or rejects <= MAX_REJECT_SHARE * rows:
             return None

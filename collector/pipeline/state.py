@@ -20,7 +20,7 @@ from collector.instants import unix_s
 from collector.model import Account, Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import Former, Ledger
-from collector.pipeline.page import ENTRY, Chunk, Page, grouped
+from collector.pipeline.page import ENTRY, Chunk, Page, chunks_by_page
 
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic. None deletes a key."""
@@ -42,12 +42,12 @@ class _StoredCheckpoint(Struct, frozen=True):
     selection: str = ""
 
 
-class Shape(Struct, frozen=True):
-    """The properties of a stream that determine the format of its state."""
+class StateFormat(Struct, frozen=True):
+    """The properties of a stream that determine how its state is stored and compared."""
 
     dedup_mode: DedupMode
     fields_version: int
-    """The version of the field lists in keys and fingerprints. A page keeps the one with which it was started."""
+    """The current version of the field lists in keys and fingerprints. A page keeps the version of its start."""
     max_clock_offset: timedelta
     """The largest offset of the vendor's own clock from UTC."""
     former: Former | None = None
@@ -57,26 +57,26 @@ class Shape(Struct, frozen=True):
 class State:
     """Checkpoint and ledger of one stream.
 
-    The ledger is what is durable; the checkpoint may be some polls ahead of the durable one.
+    The ledger equals the durable one. The checkpoint may be a few polls ahead of `durable`, the last committed one.
     """
 
-    def __init__(self, prefix: str, shape: Shape, checkpoint: Checkpoint | None = None) -> None:
+    def __init__(self, prefix: str, state_format: StateFormat, checkpoint: Checkpoint | None = None) -> None:
         self.prefix = prefix
-        self.shape = shape
-        self.ledger = Ledger(shape.dedup_mode, shape.fields_version, shape.former)
+        self.format = state_format
+        self.ledger = Ledger(state_format.dedup_mode, state_format.fields_version, state_format.former)
         self.checkpoint = checkpoint
         self.durable: Checkpoint | None = None
 
     @property
     def final_s(self) -> int:
-        """`final` on the vendor's own clock, whatever its offset: seconds."""
+        """A lower bound of `final` on the vendor's own clock, in seconds, whatever that clock's offset from UTC is."""
         if self.checkpoint is None:
             raise AssertionError("the first checkpoint is durable before anything is fetched")
-        return unix_s(self.checkpoint.final - self.shape.max_clock_offset)
+        return unix_s(self.checkpoint.final - self.format.max_clock_offset)
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch, after its commit is durable."""
-        for number, chunk in grouped(batch.entries).items():
+        for number, chunk in chunks_by_page(batch.entries).items():
             if chunk.packed:
                 self.ledger.add(number, chunk)
             else:
@@ -90,14 +90,14 @@ class State:
         """The changes to the state topic that must be committed together with the batch's messages."""
         pairs: dict[bytes, bytes | None] = {}
         pages = self.ledger.pages()
-        for number, chunk in grouped(batch.entries).items():
-            is_overwritten = self.shape.dedup_mode is DedupMode.LATEST and number >= 0
+        for number, chunk in chunks_by_page(batch.entries).items():
+            is_overwritten = self.format.dedup_mode is DedupMode.LATEST and number >= 0
             nth = pages[number].chunks if number in pages and not is_overwritten else 0
             header = _CHUNK.pack(CHUNK_VERSION, chunk.version, chunk.last_s)
             pairs[self._chunk_key(number, nth)] = header + chunk.packed if chunk.packed else None
         if batch.checkpoint is not None:
             pairs[self.prefix.encode()] = _encode_checkpoint(batch.checkpoint)
-            for page in self.ledger.expired(unix_s(batch.checkpoint.final - self.shape.max_clock_offset)):
+            for page in self.ledger.expired(unix_s(batch.checkpoint.final - self.format.max_clock_offset)):
                 pairs.update((self._chunk_key(page.number, chunk), None) for chunk in range(page.chunks))
         return pairs
 
@@ -106,17 +106,18 @@ class State:
 
 
 def stream_prefix(account: Account, source: str, stream: str) -> str:
+    """The common prefix of a stream's keys in the state topic."""
     return "/".join(quote(part, safe="") for part in (account.vendor, account.user, source, stream))
 
 
 def by_stream(pairs: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
     """The pairs of a partition by stream prefix, and then by the rest of the key, which is empty for the checkpoint."""
-    found: dict[str, dict[str, bytes]] = {}
+    streams: dict[str, dict[str, bytes]] = {}
     for key, value in pairs.items():
         parts = key.decode().split("/", _PREFIX_PARTS)
         if len(parts) >= _PREFIX_PARTS:
-            found.setdefault("/".join(parts[:_PREFIX_PARTS]), {})["".join(parts[_PREFIX_PARTS:])] = value
-    return found
+            streams.setdefault("/".join(parts[:_PREFIX_PARTS]), {})["".join(parts[_PREFIX_PARTS:])] = value
+    return streams
 
 
 class Summary(Struct, frozen=True):
@@ -128,6 +129,7 @@ class Summary(Struct, frozen=True):
     stream: str
     checkpoint: Checkpoint
     entries: int
+    """The number of ledger entries."""
 
 
 def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
@@ -135,7 +137,7 @@ def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
     if "" not in pairs:
         return None
     vendor, user, source, stream = (unquote(part) for part in prefix.split("/"))
-    entries = sum((len(value) - _CHUNK.size) // ENTRY.size for place, value in pairs.items() if place)
+    entries = sum((len(value) - _CHUNK.size) // ENTRY.size for suffix, value in pairs.items() if suffix)
     return Summary(vendor, user, source, stream, _decode_checkpoint(prefix, pairs[""]), entries)
 
 
@@ -144,33 +146,34 @@ def rewound(checkpoint: Checkpoint, to: datetime) -> Checkpoint:
     return structs.replace(checkpoint, watermark=min(checkpoint.watermark, to), final=min(checkpoint.final, to))
 
 
-def load(prefix: str, shape: Shape, pairs: Mapping[str, bytes]) -> State:
-    """Read the state of one stream from its pairs. A new stream has no checkpoint.
+def load(prefix: str, state_format: StateFormat, pairs: Mapping[str, bytes]) -> State:
+    """Read the state of one stream from its pairs, as `by_stream` returns them. A new stream has no checkpoint.
 
-    Raises UnreadableState for a version that is newer than this one or older than the former one.
+    Raises UnreadableState for a version that is newer than the current one or older than the former one: the stream
+    must not run.
     """
-    state = State(prefix, shape, _decode_checkpoint(prefix, pairs[""]) if "" in pairs else None)
+    state = State(prefix, state_format, _decode_checkpoint(prefix, pairs[""]) if "" in pairs else None)
     state.durable = state.checkpoint
     chunks: list[tuple[int, int, bytes]] = []
-    for place, value in pairs.items():
-        if place:
-            page, _, chunk = place.partition("/")
+    for suffix, value in pairs.items():
+        if suffix:
+            page, _, chunk = suffix.partition("/")
             chunks.append((int(page), int(chunk), value))
     for number, nth, value in sorted(chunks):
         version, fields_version, last_s = _CHUNK.unpack_from(value)
         if version != CHUNK_VERSION:
-            raise _unknown(prefix, f"ledger version {version}")
+            raise _unreadable(prefix, f"ledger version {version}")
         if number >= 0:  # rejects do not depend on the field lists
-            _check_version(prefix, shape, fields_version, state.ledger.pages().get(number))
+            _check_version(prefix, state_format, fields_version, state.ledger.pages().get(number))
         state.ledger.add(number, Chunk(value[_CHUNK.size :], last_s, fields_version), nth)
     return state
 
 
-def _check_version(prefix: str, shape: Shape, version: int, page: Page | None) -> None:
-    """Raise UnreadableState for a chunk whose field lists are neither the present nor the former ones."""
-    if version > shape.fields_version or (page is not None and page.version != version):
-        raise _unknown(prefix, f"ledger version {CHUNK_VERSION}.{version}")
-    if version < shape.fields_version - (shape.former is not None):
+def _check_version(prefix: str, state_format: StateFormat, version: int, page: Page | None) -> None:
+    """Raise UnreadableState for a chunk whose field lists are neither the current nor the former ones."""
+    if version > state_format.fields_version or (page is not None and page.version != version):
+        raise _unreadable(prefix, f"ledger version {CHUNK_VERSION}.{version}")
+    if version < state_format.fields_version - (state_format.former is not None):
         raise UnreadableState(
             f"the state of {prefix} has ledger version {CHUNK_VERSION}.{version}, which is too old to be read",
             code="state_too_old",
@@ -190,9 +193,9 @@ def _decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
     try:
         checkpoint = msgspec.json.decode(value, type=_StoredCheckpoint)
     except msgspec.MsgspecError as error:
-        raise _unknown(prefix, f"an unreadable checkpoint: {error}") from error
+        raise _unreadable(prefix, f"an unreadable checkpoint: {error}") from error
     if checkpoint.version != CHECKPOINT_VERSION:
-        raise _unknown(prefix, f"checkpoint version {checkpoint.version}")
+        raise _unreadable(prefix, f"checkpoint version {checkpoint.version}")
     return Checkpoint(
         checkpoint.since,
         checkpoint.watermark,
@@ -203,7 +206,7 @@ def _decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
     )
 
 
-def _unknown(prefix: str, what: str) -> UnreadableState:
+def _unreadable(prefix: str, what: str) -> UnreadableState:
     return UnreadableState(
         f"the state of {prefix} has {what}, which this version cannot read",
         code="state_too_new",

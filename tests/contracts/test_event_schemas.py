@@ -11,7 +11,7 @@ from jsonschema.exceptions import ValidationError
 
 from collector.commands.schema import event_types, json_schema
 from collector.model import DedupMode, Record, Reject, Window
-from collector.pipeline.message import Origin, of_reject, record_digest
+from collector.pipeline.message import Origin, dead_letter_message, record_digest
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.wire import read, rows
 from tests.simulated import at
@@ -59,7 +59,7 @@ def dead_letter() -> Any:  # noqa: ANN401 - JSON
     window = Window(at(1_561_979_700), at(1_561_980_600))
     origin = Origin("seemetrix", "mall", "sessions")
     reject = Reject(b'{"d": 5315}', "Object missing required field `o`", "5315")
-    message = of_reject(reject, origin, window=window, seen_at=at(1_561_981_000), reason="malformed")
+    message = dead_letter_message(reject, origin, window=window, seen_at=at(1_561_981_000), reason="malformed")
     return msgspec.json.decode(message.value)
 
 

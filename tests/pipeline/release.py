@@ -11,7 +11,7 @@ from collector.model import Checkpoint, Record, Reject, Window
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.message import Origin
-from collector.pipeline.state import Shape, State, load
+from collector.pipeline.state import State, StateFormat, load
 from tests.field_changes import FieldLists
 from tests.pipeline.stream_cases import SEEN_MS, Row, StreamCase
 
@@ -28,10 +28,10 @@ class Release:
         self._case = case
         self._topic = topic
         self._changes = changes
-        self._shape = Shape(
+        self._state_format = StateFormat(
             case.dedup_mode, 1 + len(changes), case.max_clock_offset, changes[-1].former if changes else None
         )
-        self.state = load(PREFIX, self._shape, topic)
+        self.state = load(PREFIX, self._state_format, topic)
         if self.state.checkpoint is None:
             self.commit(Batch(checkpoint=CHECKPOINT))
 
@@ -43,7 +43,7 @@ class Release:
             else:
                 self._topic[rest] = value
         self.state.apply(batch)
-        assert dict(_pages(load(PREFIX, self._shape, self._topic))) == dict(_pages(self.state))
+        assert dict(_pages(load(PREFIX, self._state_format, self._topic))) == dict(_pages(self.state))
 
     def publish(self, rows: Sequence[Row], *, is_whole: bool = True) -> list[Message]:
         """Process one response and return the messages that are published for it."""
@@ -56,8 +56,10 @@ class Release:
         for change in self._changes:
             gone = None if gone is None else change.gone(gone)
         if gone is not None:
-            deduplicator.miss(gone, is_whole=is_whole)
-        context = Context(case.dedup_mode, Origin("vendor", "mall", case.name), Window(START, END), END, END, live=True)
+            deduplicator.find_missing(gone, is_whole=is_whole)
+        context = Context(
+            case.dedup_mode, Origin("vendor", "mall", case.name), Window(START, END), END, END, is_live=True
+        )
         found: list[Message] = []
         for batch in batches(deduplicator, case.explode, context):
             self.commit(batch)

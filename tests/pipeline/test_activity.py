@@ -14,7 +14,7 @@ from collector.model import Checkpoint, DedupMode, Policy
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
-from collector.pipeline.state import Shape, State
+from collector.pipeline.state import State, StateFormat
 from collector.timeline import ActivityTimeline
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -28,7 +28,7 @@ def state_of(
     final: datetime, *, watermark: datetime | None = None, max_clock_offset: timedelta = timedelta(0)
 ) -> State:
     checkpoint = Checkpoint(UNIX_EPOCH, watermark or NOW, final, HOUR, NOW)
-    return State("prefix", Shape(DedupMode.MULTISET, 1, max_clock_offset), checkpoint)
+    return State("prefix", StateFormat(DedupMode.MULTISET, 1, max_clock_offset), checkpoint)
 
 
 def add_records(state: State, start: datetime, zone: tzinfo = UTC, count: int = 1) -> None:
@@ -92,7 +92,7 @@ def test_a_timeline_has_144_cells_of_ten_minutes_and_now_is_in_the_last() -> Non
 
 
 def test_a_stream_without_a_checkpoint_has_no_timeline() -> None:
-    state = State("prefix", Shape(DedupMode.MULTISET, 1, DAY))
+    state = State("prefix", StateFormat(DedupMode.MULTISET, 1, DAY))
     assert None is activity_timeline(
         state, Policy(interval=MINUTE, settle=MINUTE, allowed_lateness=DAY, sweep_every=HOUR, span=DAY), UTC, None, NOW
     )
@@ -130,7 +130,9 @@ def test_cells_before_since_and_after_until_are_outside() -> None:
     policy = Policy(
         interval=MINUTE, settle=MINUTE, allowed_lateness=DAY, sweep_every=HOUR, span=DAY, until=NOW - 10 * HOUR
     )
-    found = activity_timeline(State("prefix", Shape(DedupMode.MULTISET, 1, DAY), checkpoint), policy, UTC, None, NOW)
+    found = activity_timeline(
+        State("prefix", StateFormat(DedupMode.MULTISET, 1, DAY), checkpoint), policy, UTC, None, NOW
+    )
 
     assert found is not None
     assert [(23, "outside"), (61, "final"), (60, "outside")] == found.kinds

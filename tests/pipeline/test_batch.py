@@ -32,7 +32,7 @@ CONTEXT = Context(
     WINDOW,
     T,
     T,
-    live=True,
+    is_live=True,
 )
 
 

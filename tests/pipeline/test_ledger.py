@@ -11,7 +11,7 @@ from collector.model import DedupMode, Record, Reject
 from collector.pipeline import ledger as ledger_module
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S, Ledger, NewRecords
-from collector.pipeline.page import ENTRY, grouped
+from collector.pipeline.page import ENTRY, chunks_by_page
 
 
 def row(key: str, content: str = "hello", *, start_s: int = 1000, end_s: int | None = None) -> Record[str]:
@@ -34,7 +34,7 @@ def new_records(
         ledger, since_ms=since_ms, until_ms=until_ms, final_s=final_s, requested_s=requested_s
     )
     deduplicator.add(rows)
-    return list(deduplicator.new()), deduplicator
+    return list(deduplicator.take_new()), deduplicator
 
 
 def publish(
@@ -42,7 +42,7 @@ def publish(
 ) -> list[tuple[str, int]]:
     """Commit the new records of a response; return the payload and number of each."""
     found, _ = new_records(ledger, rows, final_s=final_s, requested_s=requested_s)
-    for page, chunk in grouped(entry for new in found for entry in new.entries).items():
+    for page, chunk in chunks_by_page(entry for new in found for entry in new.entries).items():
         ledger.add(page, chunk)
     return [(each.record.payload, each.number) for new in found for each in new.records]
 
@@ -111,7 +111,7 @@ def test_a_reject_is_not_new_again_while_the_vendor_keeps_returning_it() -> None
             ledger.forget(page)
         found, _ = new_records(ledger, [malformed], final_s=final_s, requested_s=requested_s)
         letters += sum(new.reject is not None for new in found)
-        for page_number, chunk in grouped(entry for new in found for entry in new.entries).items():
+        for page_number, chunk in chunks_by_page(entry for new in found for entry in new.entries).items():
             ledger.add(page_number, chunk)
     assert 1 == letters
     assert len(ledger) < 10
@@ -155,7 +155,7 @@ def test_as_many_equal_rows_are_published_as_one_response_had_at_most(
         largest |= Counter(record.key.decode() for record in rows)
         found, _ = new_records(ledger, rows)
         published.update(new.records[0].record.key.decode() for new in found for _ in new.records)
-        for page, chunk in grouped(entry for new in found for entry in new.entries).items():
+        for page, chunk in chunks_by_page(entry for new in found for entry in new.entries).items():
             ledger.add(page, chunk)
     assert largest == published
 

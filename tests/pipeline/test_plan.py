@@ -35,7 +35,7 @@ def checkpoint(since: datetime = T, **change: object) -> Checkpoint:
 def test_a_live_pass_goes_from_the_watermark_to_now_oldest_first() -> None:
     now = T + 2 * HOUR + 30 * MINUTE
     at, cursors, windows = checkpoint(), Cursors(due=T), []
-    while isinstance(step := next_step(at, POLICY, cursors, now), Fetch) and step.live:
+    while isinstance(step := next_step(at, POLICY, cursors, now), Fetch) and step.is_live:
         windows.append(step.window)
         at, cursors = advanced(at, step, POLICY, now)
     assert [Window(T, T + HOUR), Window(T + HOUR, T + 2 * HOUR), Window(T + 2 * HOUR, now)] == windows
@@ -63,7 +63,7 @@ def test_history_older_than_the_lateness_is_final_after_the_first_request() -> N
 
 def test_a_window_that_starts_after_final_does_not_move_it() -> None:
     before = checkpoint(watermark=T + 5 * HOUR, final=T)
-    step = Fetch(Window(T + 3 * HOUR, T + 4 * HOUR), live=False, cursors=Cursors(due=T))
+    step = Fetch(Window(T + 3 * HOUR, T + 4 * HOUR), is_live=False, cursors=Cursors(due=T))
     after, _ = advanced(before, step, POLICY, T + 100 * HOUR)
     assert T == after.final
 
@@ -80,7 +80,7 @@ def test_live_and_sweep_alternate_starting_with_live() -> None:
     for _ in range(6):
         step = next_step(at, POLICY, cursors, now)
         assert isinstance(step, Fetch)
-        passes.append("live" if step.live else "sweep")
+        passes.append("live" if step.is_live else "sweep")
         at, cursors = advanced(at, step, POLICY, now)
     assert ["live", "sweep"] * 3 == passes
 

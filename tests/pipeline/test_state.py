@@ -12,10 +12,10 @@ from collector.model import Account, Checkpoint, DedupMode, Record
 from collector.pipeline.batch import Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S
-from collector.pipeline.state import Pairs, Shape, State, by_stream, load, stream_prefix
+from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, stream_prefix
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
-SHAPE = Shape(DedupMode.VERSIONED, 1, timedelta(0))
+SHAPE = StateFormat(DedupMode.VERSIONED, 1, timedelta(0))
 PREFIX = stream_prefix(Account("seemetrix", "864"), "mall", "sessions")
 CHECKPOINT = Checkpoint(T, T + timedelta(hours=2), T + timedelta(hours=1), timedelta(hours=6), T, "all devices")
 START_S = int(T.timestamp())
@@ -47,7 +47,7 @@ def batch_of(state: State, rows: list[Record[None]]) -> Batch:
         state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=START_S
     )
     deduplicator.add(rows)
-    return Batch(entries=[entry for new in deduplicator.new() for entry in new.entries])
+    return Batch(entries=[entry for new in deduplicator.take_new() for entry in new.entries])
 
 
 def test_the_key_of_a_stream_is_a_path_of_quoted_names() -> None:

@@ -20,7 +20,7 @@ from collector.kafka.header import Header
 from collector.model import Record, Reject
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import NewRecords
-from collector.pipeline.state import Shape, State, by_stream, load
+from collector.pipeline.state import State, StateFormat, by_stream, load
 from collector.vendors import VENDORS
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.seemetrix import wire as seemetrix
@@ -32,8 +32,8 @@ WRITTEN = json.loads((Path(__file__).parent / "state" / "version_1.json").read_t
 LISTS = json.loads((Path(__file__).parent / "state" / "lists.json").read_text("utf-8"))
 """Digests of keys and fingerprints of the documents' examples, by stream and field list version. Only extended."""
 PARIS = ZoneInfo("Europe/Paris")
-SHAPES = {
-    name: Shape(
+FORMATS = {
+    name: StateFormat(
         STREAM_CASES[name].dedup_mode,
         STREAM_CASES[name].fields_version,
         STREAM_CASES[name].max_clock_offset,
@@ -41,7 +41,7 @@ SHAPES = {
     )
     for name in ("sessions", "viewers")
 }
-UNCHANGED = [name for name, shape in SHAPES.items() if shape.fields_version == 1]
+UNCHANGED = [name for name, state_format in FORMATS.items() if state_format.fields_version == 1]
 """The streams whose field lists are still those of version 1."""
 
 
@@ -52,14 +52,14 @@ def decode(stream: str, rows: list[dict[str, object]]) -> Iterable[Record[Any] |
     return quividi.read(quividi.rows(response) or [], PARIS)
 
 
-def state(stream: str, pairs: dict[str, str] | None = None, shape: Shape | None = None) -> State:
+def state(stream: str, pairs: dict[str, str] | None = None, state_format: StateFormat | None = None) -> State:
     prefix: str = WRITTEN[stream]["prefix"]
     found = {key.encode(): bytes.fromhex(value) for key, value in (pairs or WRITTEN[stream]["pairs"]).items()}
-    return load(prefix, shape or SHAPES[stream], by_stream(found)[prefix])
+    return load(prefix, state_format or FORMATS[stream], by_stream(found)[prefix])
 
 
 def new_records(stream: str, rows: list[dict[str, object]], lists: FieldLists | None = None) -> list[NewRecords[Any]]:
-    known = state(stream, shape=None if lists is None else other_shape(stream, 2, lists))
+    known = state(stream, state_format=None if lists is None else other_format(stream, 2, lists))
     deduplicator: Deduplicator[Any] = Deduplicator(
         known.ledger, since_ms=-(1 << 62), until_ms=None, final_s=known.final_s, requested_s=1_783_000_000
     )
@@ -67,16 +67,16 @@ def new_records(stream: str, rows: list[dict[str, object]], lists: FieldLists | 
     deduplicator.add(
         records if lists is None else (row if isinstance(row, Reject) else lists.upgraded(row) for row in records)
     )
-    return list(deduplicator.new())
+    return list(deduplicator.take_new())
 
 
-def other_shape(stream: str, version: int, lists: FieldLists | None) -> Shape:
-    """Return the shape of the stream in another release."""
-    return structs.replace(SHAPES[stream], fields_version=version, former=lists and lists.former)
+def other_format(stream: str, version: int, lists: FieldLists | None) -> StateFormat:
+    """Return the state format of the stream in another release."""
+    return structs.replace(FORMATS[stream], fields_version=version, former=lists and lists.former)
 
 
 def next_lists(stream: str, change: FieldChange) -> FieldLists:
-    return field_lists(stream, SHAPES[stream].dedup_mode, change)
+    return field_lists(stream, FORMATS[stream].dedup_mode, change)
 
 
 @pytest.mark.parametrize("change", FIELD_CHANGES.values(), ids=FIELD_CHANGES)
@@ -97,9 +97,9 @@ def test_after_a_change_of_field_lists_nothing_is_published_again_and_numbers_co
 @pytest.mark.parametrize("stream", UNCHANGED)
 def test_state_of_unsupported_field_lists_is_refused(stream: str) -> None:
     lists = next_lists(stream, FIELD_CHANGES["more fields"])
-    for shape in (other_shape(stream, 3, lists), other_shape(stream, 2, None)):
+    for state_format in (other_format(stream, 3, lists), other_format(stream, 2, None)):
         with pytest.raises(UnreadableState) as refused:
-            state(stream, shape=shape)
+            state(stream, state_format=state_format)
         assert "state_too_old" == refused.value.code
 
 
@@ -111,7 +111,7 @@ def test_a_page_with_two_field_list_versions_is_refused(stream: str) -> None:
     newer[1] = 2
     lists = next_lists(stream, FIELD_CHANGES["more fields"])
     with pytest.raises(UnreadableState) as refused:
-        state(stream, {**pairs, last: newer.hex()}, other_shape(stream, 2, lists))
+        state(stream, {**pairs, last: newer.hex()}, other_format(stream, 2, lists))
     assert "state_too_new" == refused.value.code
 
 
@@ -133,7 +133,7 @@ def digests(records: Iterable[Record[Any]]) -> list[str]:
     return [blake2b(each.key + b" " + each.fingerprint, digest_size=16).hexdigest() for each in records]
 
 
-@pytest.mark.parametrize("stream", SHAPES)
+@pytest.mark.parametrize("stream", FORMATS)
 def test_records_that_version_1_published_are_not_published_again(stream: str) -> None:
     assert [] == new_records(stream, WRITTEN[stream]["answers"][-1])
 
@@ -167,7 +167,7 @@ def test_the_header_of_a_partition_is_read() -> None:
     assert Header(1, "collector", 32) == msgspec.json.decode(WRITTEN["header"], type=Header)
 
 
-@pytest.mark.parametrize("stream", SHAPES)
+@pytest.mark.parametrize("stream", FORMATS)
 def test_state_of_an_unknown_version_is_refused(stream: str) -> None:
     for key, value in WRITTEN[stream]["pairs"].items():
         written = bytes.fromhex(value)

@@ -13,7 +13,7 @@ from collector.pipeline.batch import Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S, NewRecords
 from collector.pipeline.message import record_digest
-from collector.pipeline.state import Shape, State, load
+from collector.pipeline.state import State, StateFormat, load
 
 START = datetime(1970, 1, 1, tzinfo=UTC)
 FAR_FUTURE_S = 1 << 40
@@ -63,8 +63,8 @@ class Stream:
     def start(self, *, upgraded: bool) -> None:
         """Start a process of the first or the second release on the state in the topic."""
         self._decode = new_record if upgraded else old_record
-        shape = Shape(self.dedup_mode, 2 if upgraded else 1, timedelta(0), former if upgraded else None)
-        self.state = load("p", shape, self.topic)
+        state_format = StateFormat(self.dedup_mode, 2 if upgraded else 1, timedelta(0), former if upgraded else None)
+        self.state = load("p", state_format, self.topic)
 
     def publish(self, rows: Sequence[Row]) -> list[Row]:
         """Publish the new records of a response, one transaction per key, and return their rows."""
@@ -72,7 +72,7 @@ class Stream:
             self.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
         deduplicator.add(map(self._decode, rows))
-        found = [each for new_records in deduplicator.new() for each in self._commit(new_records)]
+        found = [each for new_records in deduplicator.take_new() for each in self._commit(new_records)]
         self.published += found
         return [row for _, row in found]
 
@@ -150,7 +150,7 @@ def test_a_page_that_final_passes_while_a_response_is_published_may_start_again(
         checkpoint = Checkpoint(START, START, START, timedelta(hours=1), START)
         stream.write(Batch(checkpoint=checkpoint))
         assert not stream.state.ledger.pages()
-        for new_records in deduplicator.new():
+        for new_records in deduplicator.take_new():
             stream.write(Batch(entries=new_records.entries))
         assert [] == stream.publish(response)
         stream.start(upgraded=True)
@@ -166,10 +166,10 @@ def test_a_reject_is_one_dead_letter_across_upgrades() -> None:
             stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=FAR_FUTURE_S
         )
         deduplicator.add([Reject(b"?", "malformed")])
-        for new_records in deduplicator.new():
+        for new_records in deduplicator.take_new():
             stream.write(Batch(entries=new_records.entries))
             letters.append(new_records.reject)
     assert 1 == len(letters)
     assert not stream.state.ledger.has_former
-    state: State = load("p", Shape(DedupMode.VERSIONED, 9, timedelta(0)), stream.topic)
+    state: State = load("p", StateFormat(DedupMode.VERSIONED, 9, timedelta(0)), stream.topic)
     assert 1 == len(state.ledger)

@@ -14,7 +14,7 @@ from collector.model import Checkpoint, DedupMode, Policy, Tally, Window
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
-from collector.pipeline.state import Shape, State
+from collector.pipeline.state import State, StateFormat
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
@@ -91,7 +91,7 @@ class Scenario:
         watermark = alignment.floor(min(polled_until, NOW - settle))
         checkpoint = Checkpoint(NOW - 400 * HOUR, watermark, alignment.floor(NOW - final), 6 * HOUR, NOW)
         max_clock_offset = timedelta(0) if zone is UTC_ZONE else 24 * HOUR
-        state = State("prefix", Shape(DedupMode.MULTISET, 1, max_clock_offset), checkpoint)
+        state = State("prefix", StateFormat(DedupMode.MULTISET, 1, max_clock_offset), checkpoint)
         self._fill(state, polled_until, rate, alignment, zone)
         telemetry.owned(checkpoint, len(state.ledger), partial(activity_timeline, state, policy, zone))
         for minute in range(60):

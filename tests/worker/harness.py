@@ -16,7 +16,7 @@ from collector.instants import format_ms, unix_s
 from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import Former
 from collector.pipeline.message import DEAD_LETTER, Origin
-from collector.pipeline.state import Shape, State, by_stream, load
+from collector.pipeline.state import State, StateFormat, by_stream, load
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -241,7 +241,7 @@ async def run_with_restarts(
     while True:
         origin = Origin("test", stream.source, stream.name)
         prefix = "test/1/list/things"
-        shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
+        shape = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
         state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))
         clock.state = state
         telemetry = StreamTelemetry(Metrics(), status or StreamStatus("test", stream.source, stream.name), [TYPE.name])

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from collector.model import DedupMode, FetchResult, Policy, Reject, Window
 from collector.pipeline.message import Origin
-from collector.pipeline.state import Shape, State
+from collector.pipeline.state import State, StateFormat
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -57,7 +57,7 @@ class Scenario:
         self.telemetry = StreamTelemetry(self.metrics, self.status, [TYPE.name])
 
     def worker(self, state: State | None = None) -> Worker[VendorRow]:
-        state = state or State("test/1/list/things", Shape(DedupMode.VERSIONED, 1, timedelta(0)))
+        state = state or State("test/1/list/things", StateFormat(DedupMode.VERSIONED, 1, timedelta(0)))
         self.clock.state = state
         return Worker(
             self.stream,

@@ -15,7 +15,7 @@ from collector.errors import EpochEnded
 from collector.instants import floor_second
 from collector.model import Checkpoint, DedupMode, FetchResult, Policy, Window
 from collector.pipeline.batch import Batch
-from collector.pipeline.state import Shape, State
+from collector.pipeline.state import State, StateFormat
 from collector.worker import SAVE_INTERVAL
 from tests.simulated import SimulatedClock, at
 from tests.worker.harness import EndingClock, ListSink, ListStream, VendorRow, run_with_restarts
@@ -214,5 +214,5 @@ async def test_a_worker_that_waits_for_its_watermark_notices_a_rewind_within_min
 
 
 def _state_with(checkpoint: Checkpoint) -> Mapping[bytes, bytes | None]:
-    state = State("test/1/list/things", Shape(DedupMode.VERSIONED, 1, timedelta(0)))
+    state = State("test/1/list/things", StateFormat(DedupMode.VERSIONED, 1, timedelta(0)))
     return state.pairs(Batch(checkpoint=checkpoint))

@@ -10,7 +10,7 @@ import pytest
 from collector.errors import Park, RetryLater
 from collector.model import DedupMode, FetchResult, Policy, Window
 from collector.pipeline.message import Origin
-from collector.pipeline.state import Shape, State
+from collector.pipeline.state import State, StateFormat
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -74,7 +74,7 @@ async def polled(changes: list[tuple[int, str | None]], **attributes: object) ->
     stream.record_refusals(clock)
     for name, value in attributes.items():
         setattr(stream, name, value)
-    state = State("test/1/list/things", Shape(DedupMode.VERSIONED, 1, timedelta(0)))
+    state = State("test/1/list/things", StateFormat(DedupMode.VERSIONED, 1, timedelta(0)))
     clock.state = state
     worker = Worker(
         stream,

@@ -18,7 +18,7 @@ from collector.errors import RetryLater, Split
 from collector.instants import format_ms, to_ms
 from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Window
 from collector.pipeline.message import Origin
-from collector.pipeline.state import Shape, load
+from collector.pipeline.state import StateFormat, load
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -177,7 +177,7 @@ async def test_a_stream_without_a_period_to_fetch_is_live_at_once() -> None:
     stream, status = CountStream([], clock, ALIGNMENTS["1d"], random), StreamStatus("test", "list", "things")
     state = load(
         "test/1/list/things",
-        Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former),
+        StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former),
         {},
     )
     telemetry = StreamTelemetry(Metrics(), status, [TYPE.name])

@@ -7,7 +7,7 @@ import pytest
 
 from collector.model import DedupMode, Record
 from collector.pipeline.ledger import GONE_AFTER
-from collector.pipeline.state import Shape, by_stream, load
+from collector.pipeline.state import StateFormat, by_stream, load
 from tests.field_changes import FIELD_CHANGES, FieldChange, FieldLists, UpgradedStream
 from tests.simulated import START, at
 from tests.worker import test_latest
@@ -36,8 +36,8 @@ def _content_part(record: Record[VendorRow]) -> bytes:
 
 def page_versions(sink: ListSink, stream: UpgradedStream, lists: FieldLists) -> list[int]:
     """Return the field list version of each durable page."""
-    shape = Shape(stream.dedup_mode, stream.fields_version, timedelta(0), lists.former)
-    return [page.version for page in load(PREFIX, shape, by_stream(sink.pairs)[PREFIX]).ledger.pages().values()]
+    state_format = StateFormat(stream.dedup_mode, stream.fields_version, timedelta(0), lists.former)
+    return [page.version for page in load(PREFIX, state_format, by_stream(sink.pairs)[PREFIX]).ledger.pages().values()]
 
 
 @pytest.mark.parametrize("dedup_mode", HISTORY_MODES)

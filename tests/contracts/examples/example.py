@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from collector.cloudevents import Message
 from collector.model import DedupMode, Event, Record, Reject, Window
-from collector.pipeline.message import Origin, of_event, of_reject, record_digest
+from collector.pipeline.message import Origin, dead_letter_message, event_message, record_digest
 
 REQUESTED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WINDOW = Window(REQUESTED_AT - timedelta(hours=1), REQUESTED_AT)
@@ -28,7 +28,7 @@ def published(example: Example) -> Iterator[Message]:
     origin = example.origin
     for record in example.records():
         if isinstance(record, Reject):
-            yield of_reject(record, origin, window=WINDOW, seen_at=REQUESTED_AT, reason="malformed")
+            yield dead_letter_message(record, origin, window=WINDOW, seen_at=REQUESTED_AT, reason="malformed")
         else:
             digest = record_digest(example.dedup_mode, record, 0)
-            yield from (of_event(event, origin) for event in example.explode(record, digest, 0))
+            yield from (event_message(event, origin) for event in example.explode(record, digest, 0))

@@ -13,13 +13,13 @@ from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin
-from collector.pipeline.page import grouped
+from collector.pipeline.page import chunks_by_page
 from collector.vendors.quividi.events import explode_viewer
 from collector.vendors.quividi.wire import LocatedViewer, read
 from tests.vendors.quividi.example import ABSENT, EXPERT, PARIS, PRO, row
 
 HOUR = Window(datetime(2018, 1, 29, 0, tzinfo=UTC), datetime(2018, 1, 29, 1, tzinfo=UTC))
-CONTEXT = Context(DedupMode.MULTISET, Origin("quividi", "mall", "viewers"), HOUR, HOUR.end, HOUR.start, live=True)
+CONTEXT = Context(DedupMode.MULTISET, Origin("quividi", "mall", "viewers"), HOUR, HOUR.end, HOUR.start, is_live=True)
 
 
 class CommittingStream:
@@ -39,7 +39,7 @@ class CommittingStream:
     def _published(self, deduplicator: Deduplicator[LocatedViewer]) -> Iterator[dict[str, Any]]:
         for batch in batches(deduplicator, partial(explode_viewer, source="mall"), CONTEXT):
             yield from (msgspec.json.decode(message.value) for message in batch.messages)
-            for page, chunk in grouped(batch.entries).items():
+            for page, chunk in chunks_by_page(batch.entries).items():
                 self.ledger.add(page, chunk)
 
 
