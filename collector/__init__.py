@@ -2,7 +2,7 @@
 
 
 def __getattr__(name: str) -> str:
-    """`__version__`, read when it is used: reading it takes long enough for Ctrl-C to arrive meanwhile."""
+    """Return `__version__`, read on first use: reading it is slow, and Ctrl-C during this import prints a traceback."""
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import version  # noqa: PLC0415 - see above

@@ -27,18 +27,19 @@ def main() -> None:
 def _open_streams() -> None:
     """Open /dev/null where stdin, stdout or stderr is closed, as after `2>&-`.
 
-    Otherwise a socket would get the number of the closed one: libuv aborts when it closes a socket with such a number,
-    and output would be sent to the socket's peer.
+    Otherwise the next socket would get the number of the closed descriptor: output would be sent to the socket's peer,
+    and libuv aborts when it closes a socket with such a number.
     """
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            # The new file gets the lowest free number: this one. It is read-only: log lines must fail to be counted.
+            # The new file gets the lowest free number, which is `fd`. It is read-only: writing a log line to it fails,
+            # so that the line is counted as lost.
             os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)  # noqa: FBT003 - positional only
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # what commands print is discarded, as by Python's own print
-            stream = open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays
+        if getattr(sys, name) is None:  # output is discarded, as by print() without a stdout
+            stream = open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
             setattr(sys, name, stream)
 
 

@@ -34,9 +34,9 @@ from collector.vendors.http import Http, http
 from collector.web.server import serving
 
 STOP_S = 25.0
-"""A commit takes at most 20 s, and orchestrators usually kill a process after 30 s."""
+"""How long a stop may take. A commit takes up to 20 s; orchestrators usually kill a process after 30 s."""
 TOPICS_RETRY_S = 5.0
-"""Between two attempts to create or verify the topics."""
+"""Time between two attempts to create or verify the topics."""
 
 
 class Daemon:
@@ -50,13 +50,13 @@ class Daemon:
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
-        self._claiming = anyio.Lock()
+        self._claim_lock = anyio.Lock()
         self._random = Random()  # noqa: S311 - jitter needs no cryptographic randomness
 
     async def run(self) -> None:
-        """Run until cancelled. No failure of Kafka, no vendor and no data ends it.
+        """Run until cancelled. Failures of Kafka or of a vendor, and malformed data, do not end it.
 
-        Raises UserError when the configured address cannot be listened on.
+        Raises UserError when the server cannot listen at `http.listen`: the process then exits with code 2.
         """
         async with AsyncExitStack() as stack:
             listen = self._settings.http
@@ -68,24 +68,24 @@ class Daemon:
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
             client = await stack.enter_async_context(http(self._clock))
             partitions = self._partitions(client)
-            async with anyio.create_task_group() as watching:
-                watching.start_soon(self._availability.watch)
-                await self._topics()
-                await self._work(partitions)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._availability.watch)
+                await self._prepare_topics()
+                await self._run_partitions(partitions)
 
-    async def _work(self, partitions: Sequence[Partition]) -> None:
+    async def _run_partitions(self, partitions: Sequence[Partition]) -> None:
         """Stay a member of the consumer group and run the partitions that it assigns. Never returns."""
-        member = anyio.CancelScope(shield=True)  # the epochs must end before the process leaves the group
+        membership = anyio.CancelScope(shield=True)  # the epochs must end before the process leaves the group
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._be_member, member)
+            tasks.start_soon(self._run_membership, membership)
             try:
                 async with anyio.create_task_group() as running:
                     for partition in partitions:
                         running.start_soon(partition.run)
             finally:
-                member.cancel()
+                membership.cancel()
 
-    async def _be_member(self, scope: anyio.CancelScope) -> None:
+    async def _run_membership(self, scope: anyio.CancelScope) -> None:
         with scope:
             await self._membership.run()
 
@@ -94,11 +94,11 @@ class Daemon:
         handles: dict[int, list[StreamHandle]] = defaultdict(list)
         for name, source in self._settings.sources.items():
             vendor = VENDORS[source.vendor]
-            self.process_status.sources.append(status := SourceStatus(vendor.name, name))
-            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, status)):
-                row = StreamStatus(vendor.name, name, stream.name)
-                self.process_status.streams.append(row)
-                telemetry = StreamTelemetry(self._metrics, row, [kind.name for kind in stream.event_types])
+            self.process_status.sources.append(source_status := SourceStatus(vendor.name, name))
+            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, source_status)):
+                stream_status = StreamStatus(vendor.name, name, stream.name)
+                self.process_status.streams.append(stream_status)
+                telemetry = StreamTelemetry(self._metrics, stream_status, [kind.name for kind in stream.event_types])
                 telemetry.configured(stream.policy.max_poll_interval)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random)
@@ -120,8 +120,8 @@ class Daemon:
             for number, streams in handles.items()
         ]
 
-    async def _topics(self) -> None:
-        """Create or verify the topics. Retries until that succeeds."""
+    async def _prepare_topics(self) -> None:
+        """Create missing topics and verify the others. Retries until that succeeds."""
         names, compacted = self._settings.topics(), self._settings.compacted_topics()
         while True:
             try:
@@ -140,7 +140,7 @@ class Daemon:
     async def _claim(self, missing: HeaderMissing) -> Exception | None:
         """Claim the state topic if nothing was ever published. Returns why that was not possible, or None."""
         try:
-            async with self._claiming:
+            async with self._claim_lock:
                 has_header = await claim(self._settings.kafka, self._settings.topics(), missing.partition)
                 return None if has_header else missing
         except Exception as error:  # noqa: BLE001 - the caller reports it and retries
@@ -152,26 +152,27 @@ class Daemon:
 async def run(settings: Settings) -> None:
     """Run the daemon until SIGTERM or SIGINT. A second signal ends the process at once; nothing is lost either way."""
     async with anyio.create_task_group() as process:
-        running = anyio.CancelScope()
-        process.start_soon(_stop_on_signal, running)
-        with running:
+        daemon = anyio.CancelScope()
+        process.start_soon(_stop_on_signal, daemon)
+        with daemon:
             await Daemon(settings, SystemClock()).run()
         process.cancel_scope.cancel()
 
 
-async def _stop_on_signal(running: anyio.CancelScope) -> None:
+async def _stop_on_signal(daemon: anyio.CancelScope) -> None:
+    """Cancel the daemon at the first signal. Exit with code 1 at the second one, or when the stop takes too long."""
     log = structlog.get_logger()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as overdue:
+        async with anyio.create_task_group() as deadline:
             async for number in signals:
-                if running.cancel_called:
+                if daemon.cancel_called:
                     os._exit(1)
                 log.info("stopping", signal=signal.Signals(number).name, within_s=STOP_S)
-                running.cancel()
-                overdue.start_soon(_give_up)
+                daemon.cancel()
+                deadline.start_soon(_exit_after_deadline)
 
 
-async def _give_up() -> None:
+async def _exit_after_deadline() -> None:
     await anyio.sleep(STOP_S)
     structlog.get_logger().warning("stop_overdue", reason="Kafka did not respond in time; nothing is lost")
     os._exit(1)

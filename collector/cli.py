@@ -1,6 +1,6 @@
 """The command line. Exit codes: 0 success, 1 failure, 2 wrong input, 130 interrupted.
 
-Commands are imported when they are called: `health` runs every few seconds and needs little.
+Commands are imported when they are called: `health` runs every few seconds, and must start fast.
 """
 
 import logging

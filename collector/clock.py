@@ -1,4 +1,4 @@
-"""The clock as an argument: the system's clock in production, a simulated one in tests."""
+"""The clock, passed as an argument: the system's clock in production, a simulated one in tests."""
 
 from datetime import UTC, datetime
 from typing import Protocol
@@ -6,18 +6,18 @@ from typing import Protocol
 import anyio
 
 MAX_SLEEP_S = 60.0
-"""A clock that is set forward shortens the wait within this time."""
+"""The longest sleep before the clock is read again: if it is set forward, a wait ends at most this much late."""
 
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The present time in UTC."""
+        """The current time in UTC."""
         ...
 
     async def until(self, instant: datetime) -> None:
-        """Return when `now()` reaches the instant, or after as much time as was left at the call.
+        """Return when `now()` reaches the instant, or when the time that remained at the call has passed.
 
-        So the wait does not become longer when the clock is set back meanwhile.
+        The second condition keeps the wait from becoming longer when the clock is set back.
         """
         ...
 

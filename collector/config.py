@@ -16,7 +16,7 @@ from collector.errors import InvalidConfiguration, Problem, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER
-from collector.raw_config import environment, table
+from collector.raw_config import load_environment, load_file
 from collector.settings import STRICT, EnvironmentValue
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del env_settings, dotenv_settings, file_secret_settings  # pydantic's own ignores unknown keys
+        del env_settings, dotenv_settings, file_secret_settings  # pydantic's environment source ignores unknown keys
         return (_Environment(settings_cls), init_settings) if cls.reads_environment else (init_settings,)
 
 
@@ -103,13 +103,13 @@ class SettingsWithoutEnvironment(Settings):
 
 
 class _Environment(PydanticBaseSettingsSource):
-    """Overrides from the environment: see `raw_config.environment`."""
+    """Overrides from the environment: see `raw_config.load_environment`."""
 
     def get_field_value(self, field: object, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # abstract in the base class, which looks up single fields
 
     def __call__(self) -> dict[str, Any]:
-        return environment()
+        return load_environment()
 
 
 def load(path: Path) -> Settings:
@@ -117,7 +117,7 @@ def load(path: Path) -> Settings:
 
     Raises InvalidConfiguration, whose `problems` list every wrong key, or UserError when the file cannot be read.
     """
-    raw_config = table(path)
+    raw_config = load_file(path)
     # pydantic-settings treats keys such as `_env_file` as options of its own.
     if private := [key for key in raw_config if key.startswith("_")]:
         raise InvalidConfiguration(Problem(key, "unknown_key", "unknown key") for key in private)
@@ -163,6 +163,7 @@ _TOML_TYPES = {
 
 
 def _problem(error: ErrorDetails) -> Problem:
+    """What is wrong with a key, in the words of this program instead of pydantic's."""
     path = _path(error["loc"], error["type"])
     if error["type"] == "extra_forbidden":
         suggestion = did_you_mean(str(error["loc"][-1]), _sibling_keys(error["loc"]))
@@ -193,6 +194,7 @@ def _sibling_keys(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _tables(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations have no type
+    """The models that an annotation contains, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for each in get_args(annotation):
@@ -200,6 +202,7 @@ def _tables(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - ann
 
 
 def _path(location: tuple[int | str, ...], error_type: str) -> str:
+    """The key as operators write it, such as `sources.mall.user_id`, from pydantic's location of an error."""
     parts = [str(part) for part in location if part != "[key]"]
     if parts[:1] == ["sources"] and parts[2:3] and parts[2] in VENDORS:  # the tag of the union of sources
         del parts[2]

@@ -20,7 +20,7 @@ def is_armed(name: str) -> bool:
 
 
 def crash_point(name: str) -> None:
-    """Kill the process if this point is armed and was passed often enough."""
+    """Kill the process if this point is armed and is now passed for the configured number of times."""
     if is_armed(name):
         _remaining[name] -= 1
         if _remaining[name] == 0:

@@ -34,8 +34,9 @@ class RetryLater(CollectorError):  # noqa: N818 - named by what to do
         self.advice = advice
         """For users of commands. The daemon retries by itself."""
         self.after_s = after_s
+        """The shortest time to wait before the retry, in seconds."""
         self.throttled = throttled
-        """The vendor works, and asks for fewer requests."""
+        """The vendor is available, but accepts fewer requests than were sent."""
         self.narrower = narrower
         """The next request must select less: the response took too long."""
 
@@ -49,26 +50,29 @@ class NeedsOperator(CollectorError):  # noqa: N818 - named by what to do
 
 
 class Park(NeedsOperator):
-    """The same request fails until an operator follows the advice. The stream is shown as parked and retries slowly."""
+    """The same request fails until an operator follows the advice. The stream becomes parked, and retries slowly."""
 
 
 class NotFound(Park):
-    """The vendor does not know the path."""
+    """The vendor responds that the path does not exist (HTTP 404)."""
 
 
 class UnreadableState(NeedsOperator):
-    """State in a format that this version does not know. Its stream must not run."""
+    """The stored state has a format that this version cannot read. The stream must not run."""
 
 
 class KafkaMisconfigured(NeedsOperator):
-    """Kafka must be changed by an operator: a topic is missing, differs from what is needed, or must not be used."""
+    """An operator must change Kafka or `[kafka]`: for example, a topic is missing or a permission is not granted.
+
+    The daemon reports it and retries.
+    """
 
     def __init__(
         self, reason: str, *, advice: str, code: str = "", topic: str | None = None, is_missing: bool = False
     ) -> None:
         super().__init__(reason, advice=advice, code=code)
         self.topic = topic
-        """The event topic that caused it. Streams that do not publish to it go on."""
+        """The event topic that caused it, if any: streams that do not publish to it continue. None affects all streams."""
         self.is_missing = is_missing
         """Whether the topic does not exist."""
 
@@ -78,7 +82,10 @@ class Split(CollectorError):  # noqa: N818 - named by what to do
 
 
 class EpochEnded(CollectorError):  # noqa: N818 - named by what happened
-    """The epoch can commit nothing more. Whether its last commit is durable is unknown: start again from the state."""
+    """The epoch can commit nothing more, and its last commit may or may not be durable.
+
+    The caller discards what it has in memory. The next epoch starts from the durable state.
+    """
 
 
 class UserError(CollectorError):
@@ -99,7 +106,7 @@ class Problem(NamedTuple):
 
 
 class InvalidConfiguration(UserError):  # noqa: N818 - named by what happened
-    """Keys of the configuration are wrong: all of them, a line each."""
+    """Keys of the configuration are wrong. The text lists every problem, one per line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)

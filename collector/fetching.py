@@ -1,4 +1,4 @@
-"""Fetches a window whole: detects responses that the vendor has silently cut off at a maximum number of rows.
+"""Fetches a window completely: detects responses that the vendor has silently cut off at a maximum number of rows.
 
 No vendor documents such a cap. A response whose number of rows is suspiciously round is therefore fetched again in
 halves, and the halves are used when they contain more.
@@ -20,7 +20,7 @@ from collector.vendors.base import Stream
 P = TypeVar("P")
 
 MAX_ROWS = 50_000
-"""Rows of one response, whatever their size: each row costs time and memory of its own."""
+"""The most rows of one response, whatever its size in bytes: decoding each row takes time and memory."""
 
 
 async def fetch_whole(
@@ -28,8 +28,8 @@ async def fetch_whole(
 ) -> AsyncGenerator[FetchResult[P], None]:
     """The results of a window, or of its halves where the response to the whole window was capped.
 
-    Where the stream's alignment is exact, the number of rows follows from the periods in the window and is often round,
-    so nothing is concluded from it.
+    Where the stream's alignment is exact, the number of rows follows from the periods in the window, so a round number
+    does not suggest a cap.
 
     Raises what `stream.fetch` raises, and Split for a response that is too large or looks capped while the window can
     still be halved by the caller.
@@ -61,6 +61,7 @@ async def fetch_whole(
 async def _halves(
     stream: Stream[P], request: Window, telemetry: StreamTelemetry
 ) -> AsyncGenerator[FetchResult[P], None]:
+    """The results of both halves of a window, which overlap by a second; none if the window is too short to halve."""
     if request.length <= 3 * SECOND:  # with one second of overlap, a half would not be shorter
         return
     middle = floor_second(request.start + request.length / 2)
@@ -76,6 +77,7 @@ def looks_capped(rows: int) -> bool:
 
 
 def _materialized(result: FetchResult[P]) -> FetchResult[P]:
+    """The result with all its rows decoded, so that they can be iterated more than once."""
     return structs.replace(result, records=tuple(result.records))
 
 

@@ -22,7 +22,7 @@ from collector.vendors import backoff
 RETRY_S = (0.5, 15.0)
 """First and longest wait, in seconds, after a failed epoch. It doubles while no epoch commits anything."""
 Claim = Callable[[HeaderMissing], Awaitable[Exception | None]]
-"""Claims the state topic if nothing was ever published. Returns why that was not possible, or None."""
+"""Claims the state topic if nothing was ever published. Returns None on success, else why that was not possible."""
 
 
 class Partition:
@@ -61,7 +61,7 @@ class Partition:
         failures = 0
         while True:
             await self._until_assigned()
-            error, commits = await self._epoch()
+            error, commits = await self._run_epoch()
             self._telemetry.epoch_ended(self._number, reason_of(error) if error else "assigned to another replica")
             if error is None:
                 continue
@@ -71,7 +71,7 @@ class Partition:
             await anyio.sleep(delay_s)
 
     async def _handle(self, error: Exception, failures: int, delay_s: float) -> None:
-        """React to the error that ended an epoch, and report it."""
+        """Act on the error that ended an epoch, and report it. The caller then waits `delay_s` and retries."""
         if isinstance(error, Fenced):
             # The process that fenced this one may hold a newer assignment: wait for the group to confirm this one.
             self._fenced_at = anyio.current_time()
@@ -85,38 +85,36 @@ class Partition:
     async def _until_assigned(self) -> None:
         """Return when an epoch may start: the partition is assigned, and confirmed since the last fence."""
 
-        def may_start(now: Assignment) -> bool:
+        def can_start(now: Assignment) -> bool:
             return now.settled and self._number in now.partitions and now.confirmed_at > self._fenced_at
 
         def is_elsewhere(now: Assignment) -> bool:
             return now.settled and self._number not in now.partitions
 
-        await self._membership.until(lambda now: may_start(now) or is_elsewhere(now))
+        await self._membership.until(lambda now: can_start(now) or is_elsewhere(now))
         if is_elsewhere(self._membership.assignment):
             self._telemetry.unblocked(self._number)
             for stream in self._streams:
                 stream.telemetry.released()
-            await self._membership.until(may_start)
+            await self._membership.until(can_start)
 
     def _block(self, error: Exception, failures: int, delay_s: float) -> None:
-        """Report that the partition cannot be taken over. A transient error is reported when it occurs again.
+        """Report that the partition cannot be taken over. A transient error is reported from its second occurrence on.
 
         An unusable event topic blocks only the streams that publish to it.
         """
         advice = error.advice if isinstance(error, KafkaMisconfigured) else None
-        only_some_streams = isinstance(error, KafkaMisconfigured) and error.topic not in (
-            None,
-            self._settings.state_topic,
-        )
-        if only_some_streams or (advice is None and failures == 1):
+        shared_topics = (None, self._settings.state_topic)
+        affects_some_streams = isinstance(error, KafkaMisconfigured) and error.topic not in shared_topics
+        if affects_some_streams or (advice is None and failures == 1):
             return
         self._telemetry.blocked(self._number, reason_of(error), advice)
         for stream in self._streams:
             stream.telemetry.blocked(reason_of(error), advice, delay_s, self._clock.now())
 
-    async def _epoch(self) -> tuple[Exception | None, int]:
+    async def _run_epoch(self) -> tuple[Exception | None, int]:
         """Run one epoch. Returns the error that ended it (None after a reassignment) and the number of commits."""
-        holding: Epoch | None = None
+        current: Epoch | None = None
         cause: Exception | None = None
         taking_over = epoch(
             self._number,
@@ -125,33 +123,31 @@ class Partition:
             lambda: self._number in self._membership.assignment.partitions,
             slots=self._restores,
             seen=self._seen,
-            progress=self._restoring,
+            progress=self._report_restore,
         )
         try:
             async with anyio.create_task_group() as ownership:
                 ownership.start_soon(self._until_reassigned, self._membership.assignment.member, ownership.cancel_scope)
-                async with taking_over as holding, anyio.create_task_group() as running:
-                    pairs, holding.pairs = by_stream(holding.pairs), {}  # large, and needed only here
+                async with taking_over as current, anyio.create_task_group() as running:
+                    pairs, current.pairs = by_stream(current.pairs), {}  # large, and needed only here
                     for stream in self._streams:
-                        running.start_soon(stream.run, holding, pairs.pop(stream.prefix, {}))
+                        running.start_soon(stream.run, current, pairs.pop(stream.prefix, {}))
                     del pairs
-                    running.start_soon(
-                        anyio.sleep_forever
-                    )  # the epoch lasts also when every stream is complete or parked
+                    running.start_soon(anyio.sleep_forever)  # the epoch continues when every stream has returned
                 ownership.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - no failed epoch ends the process
             cause = next(each for each in leaves(error) if isinstance(each, Exception))
-            if isinstance(cause, EpochEnded) and holding is not None and holding.failure is not None:
-                cause = holding.failure
+            if isinstance(cause, EpochEnded) and current is not None and current.failure is not None:
+                cause = current.failure
             if not isinstance(cause, (EpochEnded, Fenced, KafkaMisconfigured, *UNAVAILABLE)):
                 self._telemetry.unexpected(self._number, error)
         finally:
-            if holding is not None:
+            if current is not None:
                 for stream in self._streams:
                     stream.telemetry.released()
-        return cause, holding.commits if holding else 0
+        return cause, current.commits if current else 0
 
-    def _restoring(self, done: int, total: int) -> None:
+    def _report_restore(self, done: int, total: int) -> None:
         self._telemetry.restoring(self._number, done, total)
         for stream in self._streams:
             stream.telemetry.restoring(done / total)

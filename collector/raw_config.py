@@ -1,4 +1,4 @@
-"""The configuration before validation: config.toml, and the environment as a table of the same shape."""
+"""The configuration before validation: config.toml, and the environment as a table of the same structure."""
 
 import os
 import tomllib
@@ -11,7 +11,7 @@ from collector.settings import EnvironmentValue
 PREFIX = "COLLECTOR__"
 
 
-def table(path: Path) -> dict[str, Any]:
+def load_file(path: Path) -> dict[str, Any]:
     """The contents of the file. Raises UserError when it cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -24,8 +24,8 @@ def table(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not TOML: {error}", code="config_not_toml") from error
 
 
-def environment() -> dict[str, Any]:
-    """The variables with the prefix, as tables: `COLLECTOR__KAFKA__GROUP` is the key `kafka.group`.
+def load_environment() -> dict[str, Any]:
+    """The variables with the prefix, as nested tables: `COLLECTOR__KAFKA__GROUP` is the key `kafka.group`.
 
     Raises UserError for a variable that names no key, and for two variables of which one names a table and the other a
     value.
@@ -37,11 +37,11 @@ def environment() -> dict[str, Any]:
         *path, last = name[len(PREFIX) :].lower().split("__")
         if not all((*path, last)):
             raise UserError(f"{name}: names no key: expected e.g. {PREFIX}KAFKA__GROUP", code="invalid_variable")
-        found = tree
+        node = tree
         for part in path:
-            found = found.setdefault(part, {})
-            if not isinstance(found, dict):
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
                 text = f"{name}: another variable sets a value where this one needs a table: unset one of them"
                 raise UserError(text, code="conflicting_variables")
-        found[last] = EnvironmentValue(value)
+        node[last] = EnvironmentValue(value)
     return tree

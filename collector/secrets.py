@@ -40,7 +40,7 @@ class Secret(BaseModel):
     env: str | None = None
     file: Path | None = None
     _forms: set[str] = PrivateAttr(default_factory=set)
-    """Every form of the present and the former values."""
+    """Every form of every value that was read: a former value may still be in use."""
 
     @model_validator(mode="before")
     @classmethod
@@ -57,12 +57,12 @@ class Secret(BaseModel):
         return given
 
     def reveal(self) -> str:
-        """The present value. A file is read at each call, so a change takes effect at once.
+        """The current value. A file is read at each call, so a change takes effect at once.
 
         Raises UserError when the variable or the file is missing, unreadable, empty, or more than one line of text.
         """
         if self.value is not None:
-            return self.learn(self.value)
+            return self.register(self.value)
         if self.env is not None:
             where = f"the environment variable {self.env}"
             if self.env not in os.environ:
@@ -76,24 +76,24 @@ class Secret(BaseModel):
         if _CONTROL.search(secret):
             text = f"{where} contains several lines or control characters: write only the secret to it"
             raise UserError(text, code="secret_not_one_line")
-        return self.learn(secret)
+        return self.register(secret)
 
     def peek(self) -> str | None:
-        """The present value, or None when it cannot be read."""
+        """The current value, or None when it cannot be read."""
         try:
             return self.reveal()
         except UserError:
             return None
 
-    def learn(self, text: str) -> str:
-        """Redact this text from now on, too: the value, or something derived from it, such as a header. Returns it."""
+    def register(self, text: str) -> str:
+        """Redact this text from now on: the value, or one derived from it, such as a header. Returns the text."""
         self._forms.update(_register(text))
         return text
 
     def redact(self, response: bytes) -> bytes:
         """A response without this secret: a vendor may repeat it, in an error or in a row.
 
-        Forms that may be numbers in JSON stay.
+        Short forms stay, and so do forms of digits only, which may be numbers in the data.
         """
         for form in sorted(self._forms, key=len, reverse=True):
             if len(form) >= MIN_LENGTH_IN_DATA and not form.isdecimal():
@@ -107,14 +107,14 @@ class Secret(BaseModel):
 
 
 def redact(text: str) -> str:
-    """The text without any secret that this process has read. The last line of defence: texts should contain none."""
+    """The text without any secret that this process has read. A safeguard: texts should not contain any."""
     for form in _known:
         text = text.replace(form, REDACTED)
     return text
 
 
 def redacted(value: Any) -> Any:  # noqa: ANN401 - any value may be logged or shown
-    """The value in JSON types, with secrets redacted from strings. Keys stay: they are constants of this program."""
+    """The value in JSON types, with secrets redacted from strings. Keys of mappings stay: they are constants."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
@@ -125,6 +125,7 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - any value may be logged or sh
 
 
 def _read(path: Path) -> str:
+    """The content of a secret file. Raises UserError when it cannot be a secret or cannot be read."""
     where = f"the secret file {path}"
     try:
         if path.exists() and not path.is_file():  # reading a pipe would block
@@ -145,6 +146,7 @@ def _read(path: Path) -> str:
 
 
 def _register(secret: str) -> set[str]:
+    """Redact a secret from all texts from now on, unless it is too short. Returns its forms."""
     forms = _forms(secret) if len(secret) >= MIN_LENGTH else set()
     if not forms.issubset(_known):
         _known[:] = sorted({*_known, *forms}, key=len, reverse=True)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
-_MAX = {"s": 999_999_999, "m": 9_999_999, "h": 999_999, "d": 99_999}
+_MAX_NUMBER = {"s": 999_999_999, "m": 9_999_999, "h": 999_999, "d": 99_999}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -53,10 +53,10 @@ def parse_duration(given: object) -> timedelta:
     """The duration in a text such as `90s`, `15m`, `6h` or `3d`. Raises ValueError for anything else."""
     if isinstance(given, timedelta):
         return given
-    found = _DURATION.fullmatch(given) if isinstance(given, str) else None
-    if found is None or int(found[1]) > _MAX[found[2]]:
+    match = _DURATION.fullmatch(given) if isinstance(given, str) else None
+    if match is None or int(match[1]) > _MAX_NUMBER[match[2]]:
         raise PydanticCustomError("invalid_duration", 'expected a duration such as "90s", "15m", "6h" or "3d"')
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def is_loopback(host: str) -> bool:

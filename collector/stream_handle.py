@@ -1,4 +1,4 @@
-"""A configured stream, with what outlives its epochs."""
+"""A configured stream, and what it keeps from one epoch to the next."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ from collector.kafka.topics import is_usable
 from collector.model import DedupMode
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.message import Origin
-from collector.pipeline.state import Shape, State, load, stream_prefix
+from collector.pipeline.state import State, StateFormat, load, stream_prefix
 from collector.secrets import redact
 from collector.telemetry.status import Timeline
 from collector.telemetry.stream import StreamTelemetry
@@ -40,7 +40,7 @@ class StreamHandle:
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
-        self._shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
+        self._format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
         self._origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
@@ -52,21 +52,25 @@ class StreamHandle:
         self._secrets = tuple(source.secrets.values())
 
     async def run(self, epoch: Epoch, pairs: Mapping[str, bytes]) -> None:
-        """Run the stream in an epoch until it is complete. `pairs` are its state. Raises EpochEnded."""
+        """Run the stream in an epoch until it is complete. `pairs` are its stored state, as `by_stream` returns them.
+
+        Raises EpochEnded when the epoch can commit nothing more: the next epoch runs the stream again. Returns early
+        when the stored state cannot be read: the stream is then parked for the rest of the epoch.
+        """
         try:
-            state = load(self.prefix, self._shape, pairs)
+            state = load(self.prefix, self._format, pairs)
         except UnreadableState as error:
             parked = Park(str(error), code=error.code, advice=error.advice)
             self.telemetry.parked(None, parked, failures=1, delay_s=0, now=self._clock.now())
             return
         self.telemetry.owned(state.checkpoint, len(state.ledger), self._timeline(state))
-        if len(self._failures) > 1:  # that its state can be read does not mean that it can commit
+        if len(self._failures) > 1:  # its commits keep failing, although its state can be read
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
         await self._wait_for_topic()
 
-        async def commit(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
+        async def commit(messages: Sequence[Message], changes: Mapping[bytes, bytes | None]) -> None:
             try:
-                await epoch.commit(messages, state)
+                await epoch.commit(messages, changes)
             except KafkaMisconfigured as error:
                 self._topic_error = error
                 raise EpochEnded from error
@@ -89,13 +93,13 @@ class StreamHandle:
         await worker.run(self._since)
 
     def _timeline(self, state: State) -> Timeline | None:
-        """Computes the activity timeline. LATEST streams have none: their data is not spread over time."""
+        """Return the function that computes the activity timeline; None for LATEST streams, which have no history."""
         if self.stream.dedup_mode is DedupMode.LATEST:
             return None
         return partial(activity_timeline, state, self.stream.policy, self.stream.zone)
 
     async def _wait_for_topic(self) -> None:
-        """Return when no event topic is known to be unusable."""
+        """Return when no event topic is known to be unusable. Until then the stream is parked, and checks the topic."""
         while (error := self._topic_error) is not None and error.topic is not None:
             self._topic_failures += 1
             delay_s = backoff.delay_s(self._topic_failures, backoff.PARKED, self._random.random())

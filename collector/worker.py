@@ -76,9 +76,9 @@ class Worker(Generic[P]):
         self._reject_rate = RejectRate()
         self._gaps = Gaps()
         self._complete_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.watermark)
-        """This worker has seen every record that starts after it: only there can a gap be recognized."""
+        """This worker has received every record that starts after this time: only there can a gap be recognized."""
         self._complete_after_sweep_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.final)
-        """The same, once the first sweep is complete."""
+        """The value of `_complete_from_ms` once the first sweep is complete."""
 
     async def run(self, since: datetime | None) -> None:
         """Poll the stream until it is complete, or without end.
@@ -124,9 +124,9 @@ class Worker(Generic[P]):
         self._telemetry.completed(self._checkpoint)
 
     async def _wait(self, step: Wait) -> None:
-        """Wait until the next fetch is due, but commit the checkpoint from time to time.
+        """Wait until the next fetch is due, or until the checkpoint must be committed again.
 
-        That commit is also made when nothing has changed: it fails if an operator has rewound the stream meanwhile.
+        It is committed also when nothing has changed: the commit fails if an operator has rewound the stream meanwhile.
         """
         policy = self._stream.policy
         if step.until - self._clock.now() > policy.interval:
@@ -136,7 +136,7 @@ class Worker(Generic[P]):
         await self._clock.until(min(step.until, self._clock.now() + max(SAVE_INTERVAL, policy.interval)))
 
     async def _process(self, step: Fetch) -> Cursors:
-        """Fetch a window and publish what is new in it. Returns the cursors after it; the checkpoint advances too."""
+        """Fetch a window, publish what is new in it, and advance the checkpoint. Returns the next cursors."""
         self._credentials_used = self._credentials()
         stream, started_at = self._stream, self._clock.now()
         requested_at, rows, largest, slowest_s = started_at, 0, 0, 0.0
@@ -147,7 +147,7 @@ class Worker(Generic[P]):
                     requested_at = min(requested_at, result.vendor_now or requested_at)
                     rows, largest = rows + result.rows, max(largest, result.size)
                     slowest_s = max(slowest_s, result.took.total_seconds())
-                    await self._publish(result, request, requested_at, live=step.live)
+                    await self._publish(result, request, requested_at, is_live=step.is_live)
         checkpoint, cursors = plan.advanced(self._checkpoint, step, stream.policy, requested_at)
         self._state.checkpoint = plan.with_fitted_span(
             checkpoint, step.window, stream.policy, largest_bytes=largest, slowest_s=slowest_s
@@ -156,12 +156,12 @@ class Worker(Generic[P]):
         if now - self._checkpoint_saved_at >= SAVE_INTERVAL:
             await self._save_checkpoint()
         if stream.sequence_of is not None:
-            self._report_gaps(swept=not step.live and cursors.sweep is None)
-        took_s, behind = (now - started_at).total_seconds(), cursors.live is not None
-        self._telemetry.polled(step.window, rows, took_s, self._checkpoint, behind=behind, now=now)
+            self._report_gaps(is_sweep_complete=not step.is_live and cursors.sweep is None)
+        took_s, is_behind = (now - started_at).total_seconds(), cursors.live is not None
+        self._telemetry.polled(step.window, rows, took_s, self._checkpoint, behind=is_behind, now=now)
         return cursors
 
-    async def _publish(self, result: FetchResult[P], request: Window, requested_at: datetime, *, live: bool) -> None:
+    async def _publish(self, result: FetchResult[P], request: Window, requested_at: datetime, *, is_live: bool) -> None:
         until = self._stream.policy.until
         deduplicator: Deduplicator[P] = Deduplicator(
             self._state.ledger,
@@ -172,9 +172,9 @@ class Worker(Generic[P]):
         )
         await self._decode(result, deduplicator)
         if result.gone is not None:
-            deduplicator.miss(result.gone, is_whole=result.is_whole)
+            deduplicator.find_missing(result.gone, is_whole=result.is_whole)
         watermark = self._checkpoint.watermark
-        context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, live)
+        context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live)
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         for batch in batches(deduplicator, self._stream.explode, context):
             await anyio.lowlevel.checkpoint()
@@ -200,8 +200,8 @@ class Worker(Generic[P]):
                 advice="the vendor has probably changed its format: install a newer version of the collector",
             )
 
-    def _report_gaps(self, *, swept: bool) -> None:
-        if swept:
+    def _report_gaps(self, *, is_sweep_complete: bool) -> None:
+        if is_sweep_complete:
             self._complete_from_ms = self._complete_after_sweep_from_ms
         settled_ms = to_ms(self._clock.now() - self._stream.policy.settle)
         lost = self._gaps.take_lost(self._complete_after_sweep_from_ms, to_ms(self._checkpoint.final))
@@ -210,9 +210,9 @@ class Worker(Generic[P]):
     async def _save(self, batch: Batch) -> None:
         """Commit a batch.
 
-        1. Commit the messages together with what they change in the state.
-        2. Apply the same change to the state in memory.
-        3. Count.
+        1. Commit the messages together with the changes to the state.
+        2. Apply the same changes to the state in memory.
+        3. Count the records and events.
         """
         state = self._state
         if batch.checkpoint is None and batch.entries and state.checkpoint != state.durable:
@@ -229,12 +229,13 @@ class Worker(Generic[P]):
         self._telemetry.committed(batch.tally, self._checkpoint, len(state.ledger), now)
 
     async def _save_checkpoint(self) -> None:
+        """Commit the checkpoint if it has advanced since it was last committed."""
         if self._state.checkpoint != self._state.durable:
             await self._save(Batch(checkpoint=self._state.checkpoint))
         self._checkpoint_saved_at = self._clock.now()
 
     async def _handle(self, error: Exception, window: Window, failures: int) -> int:
-        """Shorten the window, or wait as the error demands. Returns how many fetches have failed in a row."""
+        """Shorten the next window, or wait as the error requires. Returns the number of consecutive failures."""
         narrower = plan.with_half_span(self._checkpoint, window, self._stream.policy)
         if isinstance(error, Split):
             if narrower is not None:
@@ -249,6 +250,7 @@ class Worker(Generic[P]):
         return failures + 1
 
     async def _back_off(self, window: Window, error: Exception, failures: int) -> None:
+        """Report the error and wait. A parked stream waits longer, but stops waiting when its credentials change."""
         now, random = self._clock.now(), self._random.random()
         if isinstance(error, RetryLater):
             delay_s = backoff.delay_s(failures, backoff.PASSING, random, at_least=error.after_s)
@@ -260,10 +262,10 @@ class Worker(Generic[P]):
             self._telemetry.parked(window, error, failures=failures, delay_s=delay_s, now=now)
         else:
             self._telemetry.failed(window, error, failures=failures, delay_s=delay_s, now=now)
-        left = timedelta(seconds=delay_s)
-        while left > timedelta(0) and self._credentials() == self._credentials_used:
-            await self._clock.until(self._clock.now() + min(left, CREDENTIALS_CHECK_INTERVAL))
-            left -= CREDENTIALS_CHECK_INTERVAL
+        remaining = timedelta(seconds=delay_s)
+        while remaining > timedelta(0) and self._credentials() == self._credentials_used:
+            await self._clock.until(self._clock.now() + min(remaining, CREDENTIALS_CHECK_INTERVAL))
+            remaining -= CREDENTIALS_CHECK_INTERVAL
 
     @property
     def _checkpoint(self) -> Checkpoint:

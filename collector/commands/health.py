@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from collector.errors import Failed, UserError
-from collector.raw_config import environment, table
+from collector.raw_config import load_environment, load_file
 from collector.web.settings import HttpSettings
 
 PATH = "/healthz"
@@ -50,7 +50,7 @@ def _reason(error: Exception) -> str:
 
 def _address(path: Path) -> tuple[str, int]:
     """`http.listen` from the environment, else from the file, else the default. No other key has to be valid."""
-    for read in (environment, lambda: table(path)):
+    for read in (load_environment, lambda: load_file(path)):
         section = read().get("http")
         listen = section.get("listen") if isinstance(section, dict) else None
         if listen is not None:

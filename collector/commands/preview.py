@@ -89,7 +89,7 @@ async def _fetch(
             ledger, since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=to_ms(now) // 1000
         )
         deduplicator.add(result.records)
-        context = Context(stream.dedup_mode, origin, window, now, window.start, live=False)
+        context = Context(stream.dedup_mode, origin, window, now, window.start, is_live=False)
         with wait.paused():
             for batch in batches(deduplicator, stream.explode, context):
                 for message in batch.messages[: limit - printed.events]:

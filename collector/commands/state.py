@@ -26,7 +26,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure
 from collector.model import Checkpoint
 from collector.pipeline.batch import Batch
-from collector.pipeline.state import Shape, State, Summary, by_stream, rewound, stream_prefix, summary
+from collector.pipeline.state import State, StateFormat, Summary, by_stream, rewound, stream_prefix, summary
 from collector.pipeline.state import load as load_state
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
@@ -226,8 +226,8 @@ def _planned(stream: Stream[Any], state: State, to: datetime) -> Rewind:
 
 def _state(stream: Stream[Any], pairs: dict[bytes, bytes]) -> State:
     prefix = stream_prefix(stream.account, stream.source, stream.name)
-    shape = Shape(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-    return load_state(prefix, shape, by_stream(pairs).get(prefix, {}))
+    state_format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
+    return load_state(prefix, state_format, by_stream(pairs).get(prefix, {}))
 
 
 def _telemetry(kafka: KafkaSettings) -> KafkaTelemetry:

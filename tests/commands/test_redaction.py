@@ -61,7 +61,7 @@ def test_every_form_of_a_secret_is_redacted_and_the_text_around_it_stays(text: s
 @given(TEXTS, TEXTS, st.sampled_from(list(FORMS)))
 def test_a_header_derived_from_a_secret_is_redacted_as_a_whole(user: str, token: str, form: str) -> None:
     with known_secrets(token) as (secret,):
-        basic = secret.learn(b64encode(f"{user}:{token}".encode()).decode())
+        basic = secret.register(b64encode(f"{user}:{token}".encode()).decode())
         shown = redact(f"<{FORMS[form](basic)}>")
 
     assert f"<{REDACTED}>" == shown

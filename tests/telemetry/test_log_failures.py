@@ -163,7 +163,7 @@ from collector import app
 from collector.telemetry.log import configure
 app.STOP_S = 0.0
 configure("info", "json")
-anyio.run(app._give_up)
+anyio.run(app._exit_after_deadline)
 """
     command = ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, check=False)

@@ -65,7 +65,7 @@ class Client:
         except UserError as error:
             advice = f"provide sources.{self.source}.token"
             raise Park(f"the token is not available: {error}", code="secret_unavailable", advice=advice) from error
-        basic = self.settings.token.learn(b64encode(f"{self.settings.username}:{token}".encode()).decode())
+        basic = self.settings.token.register(b64encode(f"{self.settings.username}:{token}".encode()).decode())
         return await self._http.get(
             self.settings.base_url + path,
             query,
