@@ -13,7 +13,7 @@ from collector.clock import SystemClock
 from collector.cloudevents import Message
 from collector.kafka.producer import MAX_BATCH_BYTES, Producer
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import ensure
+from collector.kafka.topics import ensure_topics
 from collector.kafka.transaction import transact
 from collector.model import DedupMode, Window
 from collector.pipeline.deduplicator import Deduplicator
@@ -87,7 +87,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
 
 async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix="stages.")
-    await ensure(settings, TOPICS)
+    await ensure_topics(settings, TOPICS)
     producer = Producer(
         bootstrap_servers=kafka, transactional_id="stages", compression_type="lz4", max_batch_size=MAX_BATCH_BYTES
     )

@@ -21,7 +21,7 @@ from collector.kafka.epoch import MAX_RESTORES, partition_of
 from collector.kafka.group import Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
-from collector.kafka.topics import ensure
+from collector.kafka.topics import ensure_topics
 from collector.partition import Partition
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
@@ -125,7 +125,7 @@ class Daemon:
         names, compacted = self._settings.topics(), self._settings.compacted_topics()
         while True:
             try:
-                await ensure(self._settings.kafka, names, compacted)
+                await ensure_topics(self._settings.kafka, names, compacted)
             except KafkaMisconfigured as error:
                 self._kafka.topics_refused(str(error), error.advice)
             except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon

@@ -72,7 +72,7 @@ class KafkaMisconfigured(NeedsOperator):
     ) -> None:
         super().__init__(reason, advice=advice, code=code)
         self.topic = topic
-        """The event topic that caused it, if any: streams that do not publish to it continue. None affects all streams."""
+        """The event topic that caused it: other streams continue. None when it affects all streams."""
         self.is_missing = is_missing
         """Whether the topic does not exist."""
 

@@ -43,8 +43,8 @@ class Record(Struct, Generic[P], frozen=True, gc=False):
     """One decoded row of a response."""
 
     key: bytes
-    """Identifies the thing that the row describes, such as a visit or a device. Must not depend on a time zone, a licence
-    or the version of the vendor's API."""
+    """Identifies the thing that the row describes, such as a visit. Must not depend on a time zone, a licence or the
+    version of the vendor's API."""
     fingerprint: bytes
     """Encodes a fixed list of decoded fields: equal fingerprints mean equal contents."""
     start_ms: int

@@ -9,7 +9,7 @@ from collector.clock import Clock
 from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.availability import Availability
 from collector.kafka.connection import UNAVAILABLE, reason_of
-from collector.kafka.epoch import Epoch, SeenOffset, epoch
+from collector.kafka.epoch import Epoch, KnownOffset, epoch
 from collector.kafka.group import Assignment, Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
@@ -52,7 +52,7 @@ class Partition:
         self._restores = restores
         self._clock = clock
         self._random = random
-        self._seen = SeenOffset()
+        self._known_offset = KnownOffset()
         self._fenced_at = 0.0
         """When another process last fenced this one: time of the event loop, in seconds."""
 
@@ -86,10 +86,10 @@ class Partition:
         """Return when an epoch may start: the partition is assigned, and confirmed since the last fence."""
 
         def can_start(now: Assignment) -> bool:
-            return now.settled and self._number in now.partitions and now.confirmed_at > self._fenced_at
+            return now.is_settled and self._number in now.partitions and now.confirmed_at > self._fenced_at
 
         def is_elsewhere(now: Assignment) -> bool:
-            return now.settled and self._number not in now.partitions
+            return now.is_settled and self._number not in now.partitions
 
         await self._membership.until(lambda now: can_start(now) or is_elsewhere(now))
         if is_elsewhere(self._membership.assignment):
@@ -122,7 +122,7 @@ class Partition:
             self._telemetry,
             lambda: self._number in self._membership.assignment.partitions,
             slots=self._restores,
-            seen=self._seen,
+            known_offset=self._known_offset,
             progress=self._report_restore,
         )
         try:
@@ -160,6 +160,6 @@ class Partition:
         commit.
         """
         await self._membership.until(
-            lambda now: now.settled and (self._number not in now.partitions or now.member != member)
+            lambda now: now.is_settled and (self._number not in now.partitions or now.member != member)
         )
         ownership.cancel()

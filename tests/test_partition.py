@@ -85,7 +85,9 @@ class PartitionScenario:
             tasks.cancel_scope.cancel()
 
     def assign(self, *partitions: int, member: str = "me") -> None:
-        assignment = Assignment(frozenset(partitions), settled=True, member=member, confirmed_at=anyio.current_time())
+        assignment = Assignment(
+            frozenset(partitions), is_settled=True, member=member, confirmed_at=anyio.current_time()
+        )
         self.membership.set_assignment(assignment)
 
 

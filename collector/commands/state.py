@@ -23,7 +23,7 @@ from collector.kafka.epoch import epoch, partition_of
 from collector.kafka.producer import Fenced
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure
+from collector.kafka.topics import admin, describe, ensure_topics
 from collector.model import Checkpoint
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import State, StateFormat, Summary, by_stream, rewound, stream_prefix, summary
@@ -151,7 +151,7 @@ async def _snapshot(settings: Settings, wait: Progress, *partitions: int) -> dic
 async def _init(settings: Settings, wait: Progress) -> str:
     wait.show("checking the topics")
     kafka = settings.kafka
-    await ensure(kafka, settings.topics(), settings.compacted_topics())
+    await ensure_topics(kafka, settings.topics(), settings.compacted_topics())
     accepted = await accept(kafka)
     count = len(accepted.empty) + len(accepted.truncated)
     if not count:

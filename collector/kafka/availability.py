@@ -7,11 +7,11 @@ from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
 RETRY_S = 2.0
-"""Between two checks while Kafka is unavailable: its return is noticed as soon as the producers notice it."""
+"""Time between two checks while Kafka is unavailable: producers notice its return about as fast."""
 
 
 class Availability:
-    """One task checks on behalf of all that fail: a hundred failing streams cause one diagnosis, and one log line."""
+    """Checks Kafka in one task for all streams: if a hundred of them fail, there is one diagnosis and one log line."""
 
     def __init__(self, settings: KafkaSettings, telemetry: KafkaTelemetry) -> None:
         self._settings = settings
@@ -19,7 +19,7 @@ class Availability:
         self._suspected = anyio.Event()
 
     def suspect(self) -> None:
-        """Request a check: something failed, and an unavailable Kafka may be why."""
+        """Request a check: an operation failed, perhaps because Kafka is unavailable."""
         self._suspected.set()
 
     async def watch(self) -> None:
@@ -33,19 +33,20 @@ class Availability:
             await anyio.sleep(RETRY_S)
 
     async def _is_available(self) -> bool:
-        """Whether at least one broker can be used, and none refuses the collector; report it if not.
+        """Whether at least one broker can be used, and none rejects the collector. If not, also report the cause.
 
-        Without some of the brokers, the rest of the cluster continues. A diagnosis that fails counts as available.
+        One reachable broker is enough: a cluster continues without some of its brokers. If the diagnosis itself fails,
+        Kafka counts as available.
         """
         try:
-            found = await diagnose(self._settings)
+            diagnosis = await diagnose(self._settings)
         except Exception as error:  # noqa: BLE001 - the daemon never ends because of Kafka
             self._telemetry.unexpected(None, error)
             return True
-        if found.refused is not None:
-            self._telemetry.denied(str(found.refused), found.refused.advice)
+        if diagnosis.refused is not None:
+            self._telemetry.denied(str(diagnosis.refused), diagnosis.refused.advice)
             return False
-        if found.unreachable is not None and not found.reachable:
-            self._telemetry.unavailable(str(found.unreachable), found.unreachable.advice)
+        if diagnosis.unreachable is not None and not diagnosis.reachable:
+            self._telemetry.unavailable(str(diagnosis.unreachable), diagnosis.unreachable.advice)
             return False
         return True

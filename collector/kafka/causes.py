@@ -17,7 +17,7 @@ from collector.errors import KafkaMisconfigured
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
 MIN_MAX_MESSAGE_BYTES = 1_000_000
-"""What max.message.bytes of every topic must allow: one event may have 900 kB."""
+"""The least that max.message.bytes of a topic may be: one event may have 900 kB."""
 _CHECK_ADDRESS = "check kafka.bootstrap_servers, and whether the brokers run"
 _CHECK_PROTOCOL = "check the port, and whether it requires TLS ([kafka.tls]) or a password ([kafka.sasl])"
 _WRONG_NAME, _OUT_OF_DATE = (62, 64), (9, 10)  # X509_V_ERR_* of OpenSSL: host name, address; not yet valid, expired
@@ -27,17 +27,17 @@ def brokers_unreachable(errors: Sequence[tuple[str, Exception]]) -> KafkaMisconf
     """No server in kafka.bootstrap_servers accepts a connection; `errors` has each with its error."""
     reasons = "; ".join(f"{server}: {connection_failure(error)[0]}" for server, error in errors)
     advice = connection_failure(errors[0][1])[1]
-    return KafkaMisconfigured(f"no broker answers at {reasons}", advice=advice, code="brokers_unreachable")
+    return KafkaMisconfigured(f"no broker responds at {reasons}", advice=advice, code="brokers_unreachable")
 
 
 def no_response(server: str, error: Exception) -> KafkaMisconfigured:
-    """A server accepts connections, and responds to no request."""
-    reason = f"{server} accepts connections and does not respond to requests: {connection_failure(error)[0]}"
+    """A server accepts connections, but does not respond to requests."""
+    reason = f"{server} accepts connections, but does not respond to requests: {connection_failure(error)[0]}"
     return KafkaMisconfigured(reason, advice=_CHECK_PROTOCOL, code="no_response")
 
 
 def advertised_broker_unreachable(server: str, broker: str, error: Exception) -> KafkaMisconfigured:
-    """A server responds, and names a broker by an address that cannot be reached."""
+    """A server responds, but advertises a broker at an address that cannot be reached."""
     return KafkaMisconfigured(
         f"{server} advertises a broker at {broker}, which cannot be reached: {connection_failure(error)[0]}",
         advice="set advertised.listeners of the brokers to addresses that this machine can reach",
@@ -52,14 +52,14 @@ def slow_brokers() -> KafkaMisconfigured:
 
 
 def connection_failure(error: Exception) -> tuple[str, str]:
-    """Reason and advice for a connection that failed."""
+    """The reason and the advice for a connection that failed."""
     if isinstance(error, gaierror):
         return error.strerror or "unknown host", _CHECK_ADDRESS
     if isinstance(error, TimeoutError):
         return "no response in time", _CHECK_PROTOCOL
-    # The error of a host with several addresses has the number of each only in its text.
-    if isinstance(error, OSError) and (found := error.errno or re.search(r"\[Errno (\d+)\]", str(error))):
-        return os.strerror(found if isinstance(found, int) else int(found[1])), _CHECK_ADDRESS
+    # For a host with several addresses, asyncio raises one error that contains their numbers only in its text.
+    if isinstance(error, OSError) and (number := error.errno or re.search(r"\[Errno (\d+)\]", str(error))):
+        return os.strerror(number if isinstance(number, int) else int(number[1])), _CHECK_ADDRESS
     return "the connection was closed", _CHECK_PROTOCOL
 
 
@@ -190,7 +190,7 @@ def topic_not_created(settings: KafkaSettings, topic: str, reason: str, *, is_de
 
 
 def too_few_brokers(settings: KafkaSettings, brokers: int | None = None) -> KafkaMisconfigured:
-    """There are fewer brokers than replicas; how many, where it is known."""
+    """There are fewer brokers than replicas. `brokers` is their number, if known."""
     count = "fewer brokers" if brokers is None else f"{brokers} broker{'s' if brokers > 1 else ''}"
     return KafkaMisconfigured(
         f"kafka.replication_factor is {settings.replication_factor}, and the cluster has {count}",
@@ -200,7 +200,7 @@ def too_few_brokers(settings: KafkaSettings, brokers: int | None = None) -> Kafk
 
 
 def cleanup_policy(topic: str, policy: str, *, must_be: str) -> KafkaMisconfigured:
-    """A policy that deletes what is still needed: `must_be` is delete for events, compact for states."""
+    """The policy would delete messages that are still needed. `must_be` is the correct policy: delete or compact."""
     harm = "all but the newest event of each key" if must_be == "delete" else "what has not changed for a long time"
     return KafkaMisconfigured(
         f"cleanup.policy of {topic} is {policy}, which deletes {harm}",
@@ -210,7 +210,7 @@ def cleanup_policy(topic: str, policy: str, *, must_be: str) -> KafkaMisconfigur
 
 
 def message_size(topic: str, reason: str, *, of_one_topic: bool = False) -> KafkaMisconfigured:
-    """The topic does not accept messages, or batches, as large as the collector's."""
+    """The topic refuses messages as large as the collector's. `of_one_topic`: other streams are not affected."""
     return KafkaMisconfigured(
         f"the topic {topic} does not accept messages of {MIN_MAX_MESSAGE_BYTES:,} bytes: {reason}",
         advice=f"set max.message.bytes of {topic} to 1048588 or more",
@@ -235,7 +235,7 @@ def leaderless(topic: str, count: int, partitions: int) -> KafkaMisconfigured:
 
 
 def timestamps_refused(topic: str | None) -> KafkaMisconfigured:
-    """The records are too far from the brokers' clocks for a topic, or for all."""
+    """The timestamps of records are too far from the brokers' clocks. `topic` is None when all topics refuse them."""
     return KafkaMisconfigured(
         f"{topic or 'Kafka'} refuses the records' timestamps: this machine's clock is further from the brokers' than "
         "message.timestamp.after.max.ms and message.timestamp.before.max.ms allow",
@@ -255,7 +255,7 @@ def brokers_too_old() -> KafkaMisconfigured:
 
 
 def transaction_timeout(settings: KafkaSettings, max_s: float | None = None) -> KafkaMisconfigured:
-    """kafka.transaction_timeout is above the brokers' limit, in seconds where it is known."""
+    """kafka.transaction_timeout is above the brokers' limit, `max_s` seconds if known."""
     own_s = settings.transaction_timeout.total_seconds()
     limit = "the brokers allow" if max_s is None else f"the {max_s:g} s that the brokers allow"
     return KafkaMisconfigured(
@@ -266,7 +266,7 @@ def transaction_timeout(settings: KafkaSettings, max_s: float | None = None) -> 
 
 
 def session_timeout(settings: KafkaSettings, limits_s: tuple[float, float] | None = None) -> KafkaMisconfigured:
-    """kafka.session_timeout is outside the brokers' limits, in seconds where they are known."""
+    """kafka.session_timeout is outside the brokers' limits, the lowest and the highest value in seconds if known."""
     own_s = settings.session_timeout.total_seconds()
     allowed = "what" if limits_s is None else f"the {limits_s[0]:g} to {limits_s[1]:g} s that"
     return KafkaMisconfigured(

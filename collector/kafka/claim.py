@@ -7,7 +7,7 @@ from aiokafka.structs import ConsumerRecord
 from msgspec import Struct
 
 from collector.kafka.header import BARRIER, HEADER, TRUNCATED, HeaderMissing, new_header
-from collector.kafka.producer import Producer, opened
+from collector.kafka.producer import Producer, open_producer
 from collector.kafka.reader import reported_ends
 from collector.kafka.restore import search
 from collector.kafka.settings import KafkaSettings
@@ -24,13 +24,13 @@ async def claim(settings: KafkaSettings, event_topics: Iterable[str], partition:
     Fenced when another process writes headers at the same time; KafkaMisconfigured, KafkaError, OSError or
     TimeoutError.
     """
-    # Everything is checked twice. The first time writes nothing, since this is repeated as long as a header is missing.
-    if await search(settings, await _reported_last(settings), _is_state):
-        now = await _reported_last(settings)  # another process may have claimed the topic since
-        return await search(settings, {partition: now[partition]}, _is_header)
+    # Everything is checked twice. The first check writes nothing: it is repeated as long as a header is missing.
+    if await search(settings, await _reported_last_offsets(settings), _is_state):
+        last = await _reported_last_offsets(settings)  # another process may have claimed the topic since
+        return await search(settings, {partition: last[partition]}, _is_header)
     if await _were_published(settings, event_topics):
         return False
-    async with opened(settings, _transactional_id(settings)) as producer:
+    async with open_producer(settings, _transactional_id(settings)) as producer:
         last = await _write(producer, settings, _barriers(settings))
         if await search(settings, last, _is_state):
             return await search(settings, {partition: last[partition]}, _is_header)
@@ -41,12 +41,12 @@ async def claim(settings: KafkaSettings, event_topics: Iterable[str], partition:
 
 
 async def verify_claimed(settings: KafkaSettings, event_topics: Iterable[str]) -> None:
-    """Verify, as the brokers report it, that every state partition has its header, or that nothing was ever published.
+    """Verify that every state partition has its header, or that nothing was ever published, as the brokers report it.
 
     Reads each partition no further than to its header. Raises HeaderMissing; KafkaMisconfigured, KafkaError, OSError or
     TimeoutError.
     """
-    last = await _reported_last(settings)
+    last = await _reported_last_offsets(settings)
     for partition, offset in last.items():
         if await search(settings, {partition: offset}, _is_header):
             continue
@@ -59,9 +59,9 @@ class Accepted(Struct, frozen=True):
     """The state partitions whose loss an operator accepted."""
 
     empty: Sequence[int]
-    """They had no header: their streams start again from the beginning."""
+    """They had no header. Their streams start again as new streams."""
     truncated: Sequence[int]
-    """They lost their newest records: their streams continue from what is left."""
+    """They had lost their newest records. Their streams continue from the records that still exist."""
 
 
 async def accept(settings: KafkaSettings) -> Accepted:
@@ -70,18 +70,18 @@ async def accept(settings: KafkaSettings) -> Accepted:
     An operator calls this, and thereby accepts that state is lost. Returns the partitions that had lost state. Raises
     as `claim` does.
     """
-    async with opened(settings, _transactional_id(settings)) as producer:
+    async with open_producer(settings, _transactional_id(settings)) as producer:
         last = await _write(producer, settings, _barriers(settings))
         empty, truncated = set(range(settings.state_partitions)), set[int]()
 
-        def note(partition: int, record: ConsumerRecord) -> bool:
+        def collect(partition: int, record: ConsumerRecord) -> bool:
             if record.key == HEADER:
                 empty.discard(partition)
             elif record.key == TRUNCATED:
                 (truncated.discard if record.value is None else truncated.add)(partition)
             return False
 
-        await search(settings, last, note)
+        await search(settings, last, collect)
         if lost := empty | truncated:
             await _write_headers(producer, settings, sorted(lost))
     return Accepted(sorted(empty), sorted(truncated - empty))
@@ -119,7 +119,7 @@ async def _write(
     return last  # noqa: RET504 - for mypy, a scope may suppress an exception
 
 
-async def _reported_last(settings: KafkaSettings) -> Mapping[int, int]:
+async def _reported_last_offsets(settings: KafkaSettings) -> Mapping[int, int]:
     """The last offset of each state partition, as the brokers report it; -1 for an empty one."""
     ends = await reported_ends(settings, settings.state_topic)
     return {number: end - 1 for number, end in ends.items()}

@@ -17,9 +17,9 @@ from collector.kafka.settings import KafkaSettings, Sasl, Tls
 T = TypeVar("T")
 
 CLOSE_S = 5.0
-"""How long a client may take to close before it is left behind, to be garbage-collected."""
+"""How long a client may take to close before it is abandoned."""
 UNAVAILABLE = (KafkaError, OSError, TimeoutError)
-"""What the clients raise while the brokers cannot be used, for whatever reason: `diagnose` finds it."""
+"""What the clients raise while the brokers cannot be used. `diagnose` finds the reason."""
 
 
 class Client(Protocol):
@@ -31,7 +31,7 @@ class Client(Protocol):
 
 
 def reason_of(error: BaseException) -> str:
-    """The error as a part of a sentence for an operator: the text of a KafkaError is a repr of internals."""
+    """The error as part of a sentence for an operator. The text of a KafkaError is a repr: only its type is named."""
     if isinstance(error, KafkaError):
         return f"Kafka's client reports {type(error).__name__}"
     if text := str(error):
@@ -42,7 +42,8 @@ def reason_of(error: BaseException) -> str:
 def options(settings: KafkaSettings) -> dict[str, Any]:
     """The arguments that aiokafka's clients have in common. Raises KafkaMisconfigured for unusable files or secrets.
 
-    The files and secrets are read now, and a client keeps them: a client that lives long compares `credentials`.
+    The files and secrets are read now, and a client keeps them. The owner of a long-lived client compares
+    `credentials_digest` to notice a change, and then replaces the client.
     """
     common: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
@@ -58,12 +59,12 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
             "sasl_plain_password": _password(settings.sasl),
         }
     if settings.tls:
-        common["ssl_context"] = _context(settings.tls)
+        common["ssl_context"] = _ssl_context(settings.tls)
     return common | {"security_protocol": protocol}
 
 
-def credentials(settings: KafkaSettings) -> bytes:
-    """A digest of the password and the certificates as they are now; another one when any of them has changed."""
+def credentials_digest(settings: KafkaSettings) -> bytes:
+    """A digest of the password and the certificate files as they are now: it changes when one of them changes."""
     digest = blake2b(digest_size=16)
     if settings.sasl:
         digest.update((settings.sasl.password.peek() or "").encode())
@@ -79,10 +80,10 @@ async def start_client(client: Client, timeout_s: float) -> None:
 
 
 async def stop_client(client: Client, timeout_s: float = CLOSE_S) -> bool:
-    """Stop a client, also when this task is cancelled; return whether it stopped in time, or is left behind.
+    """Stop a client, also when this task is cancelled. Returns False if it did not stop in time and was abandoned.
 
-    The client stops in a task of its own. aiokafka cancels its own tasks and awaits them, and does not catch their
-    CancelledError when one was waiting to fetch again; in the caller's task it would end the caller's task group.
+    The client stops in a task of its own. aiokafka cancels and awaits its own tasks, and does not always catch their
+    CancelledError; in the caller's task, it would end the caller's task group.
     """
     stopping = asyncio.ensure_future(client.stop())
     with anyio.move_on_after(timeout_s, shield=True):
@@ -102,7 +103,7 @@ def _password(sasl: Sasl) -> str:
         raise causes.password_unreadable(error) from error
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+def _ssl_context(tls: Tls) -> ssl.SSLContext:
     context = _load("ca_file", tls.ca_file, lambda: ssl.create_default_context(cafile=tls.ca_file))
     if tls.cert_file and tls.key_file:
         pair = tls.cert_file, tls.key_file
@@ -113,6 +114,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 def _load(key: str, file: Path | None, load: Callable[[], T]) -> T:
+    """What `load` returns. Raises KafkaMisconfigured, which names the key and the file, when it cannot be loaded."""
     try:
         return load()
     except OSError as error:

@@ -3,11 +3,11 @@
 The order of the steps is what makes commits exactly once (KIP-98, KIP-618):
 
 1. A new producer with the partition's transactional id fences every earlier owner and aborts its open transaction.
-2. A barrier, a small record, is committed through that producer. Its offset, as the broker acknowledged it, is the end
-   of what has to be restored.
+2. A barrier, a small record, is committed through that producer. The state is complete up to its offset, which the
+   broker acknowledges.
 3. The state is restored up to the barrier.
 4. The header is verified: a partition without a header is refused.
-5. Only then may anything else be committed. Each state record must be appended above all earlier ones.
+5. Only then may anything else be committed. Each state record must have a larger offset than all earlier ones.
 """
 
 import os
@@ -24,7 +24,7 @@ from collector.crash import crash_point
 from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka.connection import reason_of
 from collector.kafka.header import BARRIER, TRUNCATED, StateLost, verify_header
-from collector.kafka.producer import Fenced, Producer, opened
+from collector.kafka.producer import Fenced, Producer, open_producer
 from collector.kafka.reader import Progress
 from collector.kafka.restore import restore
 from collector.kafka.settings import KafkaSettings
@@ -32,18 +32,19 @@ from collector.kafka.transaction import transact
 from collector.telemetry.kafka import KafkaTelemetry
 
 MAX_RESTORES = 4
-"""Partitions restored at a time. Each needs twice its memory while it is read, and one core decodes no faster."""
+"""The most partitions restored at a time. Each needs twice its memory while it is read, and more would not be faster:
+one core decodes all of them."""
 _NONCE_BYTES = 16
 
 
-class SeenOffset(Struct):
-    """The largest offset that this process appended to a state partition. It outlives epochs."""
+class KnownOffset(Struct):
+    """The largest offset at which this process appended to a state partition. Kept from one epoch to the next."""
 
     last: int = -1
-    """-1 when there is none."""
-    header: str = ""
-    """The id of the header that the partition had then. With another id, an operator accepted the loss of records, and
-    offsets are not comparable."""
+    """-1 if nothing was appended."""
+    header_id: str = ""
+    """The id of the partition's header at that time. If the id has changed since, an operator has accepted the loss of
+    records, and the offset must not be compared."""
 
 
 class Epoch:
@@ -56,15 +57,16 @@ class Epoch:
         producer: Producer,
         settings: KafkaSettings,
         telemetry: KafkaTelemetry,
-        seen: SeenOffset,
+        known_offset: KnownOffset,
     ) -> None:
         self.partition = partition
         self.pairs = pairs
-        """What was restored. The owner may take it away once the streams have started from it: it may be large."""
+        """The restored state. It may be large: the owner replaces it once the streams have started from it."""
         self.failure: Exception | None = None
-        """Why nothing more can be committed."""
+        """Why nothing more can be committed; None while the epoch lasts."""
         self.commits = 0
-        self._seen = seen
+        """The number of transactions committed so far."""
+        self._known_offset = known_offset
         self._producer = producer
         self._settings = settings
         self._telemetry = telemetry
@@ -84,7 +86,7 @@ class Epoch:
                 raise EpochEnded from self.failure
             started = monotonic()
             try:
-                await _append(self._producer, self._settings, self.partition, self._seen, messages, state)
+                await _append(self._producer, self._settings, self.partition, self._known_offset, messages, state)
             except Exception as error:
                 self.failure = error
                 if isinstance(error, Fenced):
@@ -104,37 +106,37 @@ async def epoch(
     is_assigned: Callable[[], bool],
     *,
     slots: anyio.Semaphore | None = None,
-    seen: SeenOffset | None = None,
+    known_offset: KnownOffset | None = None,
     progress: Progress = lambda *_: None,
 ) -> AsyncIterator[Epoch]:
-    """Take the partition over, and close the producer at the end.
+    """Take over the partition, yield its epoch, and close the producer at the end.
 
     `is_assigned` returns whether the group still assigns the partition to this process. `slots` limits how many
-    partitions are restored at the same time. `seen` is what this process knows of the partition's offsets; it is
-    updated. `progress` is called while the state is read.
+    partitions are restored at the same time. `known_offset` is updated by each commit; the caller passes the same
+    object to every epoch of the partition. `progress` is called while the state is read.
 
     Raises HeaderMissing for a partition that was never claimed or has lost its state, KafkaMisconfigured for what an
     operator must change, and Fenced, KafkaError, OSError or TimeoutError, after which the caller tries again.
     """
     started = monotonic()
-    seen = seen or SeenOffset()
-    async with opened(settings, settings.transactional_id(partition)) as producer:  # 1.
+    known_offset = known_offset or KnownOffset()
+    async with open_producer(settings, settings.transactional_id(partition)) as producer:  # 1.
         crash_point("after_init")
         if not is_assigned():
             raise Fenced("the partition was assigned to another replica before the epoch started")
-        nonce, end = os.urandom(_NONCE_BYTES), SeenOffset()
-        await _append(producer, settings, partition, end, (), {BARRIER: nonce})  # 2.
+        nonce, barrier = os.urandom(_NONCE_BYTES), KnownOffset()
+        await _append(producer, settings, partition, barrier, (), {BARRIER: nonce})  # 2.
         crash_point("after_barrier")
         async with slots or anyio.Semaphore(1):
             if not is_assigned():
                 raise Fenced("the partition was assigned to another replica before it was restored")
-            pairs = await restore(settings, partition, end.last, progress)  # 3.
+            pairs = await restore(settings, partition, barrier.last, progress)  # 3.
         if pairs.pop(BARRIER, None) != nonce:
             name = f"partition {partition} of {settings.state_topic}"
-            raise ConnectionError(f"{name} was restored from a broker that lacks the barrier at offset {end.last}")
-        await _verify(producer, settings, partition, pairs, seen, end)  # 4.
+            raise ConnectionError(f"{name} was restored from a broker that lacks the barrier at offset {barrier.last}")
+        await _verify(producer, settings, partition, pairs, known_offset, barrier)  # 4.
         telemetry.epoch_began(partition, monotonic() - started, len(pairs))
-        yield Epoch(partition, pairs, producer, settings, telemetry, seen)  # 5.
+        yield Epoch(partition, pairs, producer, settings, telemetry, known_offset)  # 5.
 
 
 async def _verify(
@@ -142,36 +144,39 @@ async def _verify(
     settings: KafkaSettings,
     partition: int,
     pairs: Mapping[bytes, bytes],
-    seen: SeenOffset,
-    end: SeenOffset,
+    known_offset: KnownOffset,
+    barrier: KnownOffset,
 ) -> None:
-    """Verify the header, and that the barrier is above all offsets that this process has seen; update `seen`.
+    """Verify the header, and that the barrier's offset is larger than the known offset; update the latter.
 
     Raises HeaderMissing, StateLost, or KafkaMisconfigured for the state of another deployment or a marked partition.
     """
     header = verify_header(settings, partition, pairs)
-    if header.id != seen.header:
-        seen.last, seen.header = -1, header.id
-    if end.last <= seen.last:
-        lost = StateLost(settings.state_topic, partition, known=seen.last, landed=end.last)
-        # Other processes do not know those offsets. The mark makes them refuse the partition as well.
-        await _append(producer, settings, partition, end, (), {TRUNCATED: str(lost).encode()})
+    if header.id != known_offset.header_id:
+        known_offset.last, known_offset.header_id = -1, header.id
+    if barrier.last <= known_offset.last:
+        lost = StateLost(settings.state_topic, partition, known_offset=known_offset.last, new_offset=barrier.last)
+        # Other processes do not know the offset. The mark makes them refuse the partition as well.
+        await _append(producer, settings, partition, barrier, (), {TRUNCATED: str(lost).encode()})
         raise lost
-    seen.last = end.last
+    known_offset.last = barrier.last
 
 
 async def _append(
     producer: Producer,
     settings: KafkaSettings,
     partition: int,
-    seen: SeenOffset,
+    known_offset: KnownOffset,
     messages: Sequence[Message],
     state: Mapping[bytes, bytes | None],
 ) -> None:
-    """Commit messages, and state records of the partition above the offset `seen.last`; update it. Not cancellable."""
+    """Commit messages and state records of the partition, and update the known offset. Not cancellable.
+
+    Raises StateLost when the state records were not appended above the known offset, and what `transact` raises.
+    """
     with anyio.CancelScope(shield=True):
-        last = await transact(producer, settings, messages, {partition: state}, {partition: seen.last})
-        seen.last = last.get(partition, seen.last)
+        last = await transact(producer, settings, messages, {partition: state}, {partition: known_offset.last})
+        known_offset.last = last.get(partition, known_offset.last)
 
 
 def partition_of(account: str, partitions: int) -> int:

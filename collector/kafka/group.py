@@ -1,4 +1,4 @@
-"""Which state partitions this process owns: a consumer group on the state topic, used only for the assignment."""
+"""Assigns the state partitions to processes: a consumer group on the state topic, used only for its assignment."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,36 +11,37 @@ from msgspec import Struct, structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes
-from collector.kafka.connection import UNAVAILABLE, credentials, options, reason_of, start_client, stop_client
+from collector.kafka.connection import UNAVAILABLE, credentials_digest, options, reason_of, start_client, stop_client
 from collector.kafka.header import state_topic_missing
 from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
 REJOIN_S = 1.0
-"""Between a consumer that failed and the next one."""
-HEARTBEATS = 5
-"""In a session: a heartbeat that is lost or late does not end it."""
+"""The wait before a new consumer replaces one that failed."""
+HEARTBEATS_PER_SESSION = 5
+"""Enough that one heartbeat that is lost or late does not end the session."""
 MAX_SILENT_HEARTBEATS = 2
-"""Heartbeats without a response after which the coordinator counts as away. It moves to another broker in less time."""
+"""Heartbeats without a response after which the coordinator counts as unavailable: it moves to another broker faster."""
 METADATA_S = 30.0
 """How often the partitions of the state topic are read. aiokafka's five minutes are for groups that read data."""
 MISSING_S = 2.0
 """How long the state topic must be unknown before it counts as missing: brokers learn of a topic at different times."""
 MAX_SILENT_SESSIONS = 2
-"""Sessions without a response, until a new consumer starts at the configured servers: all brokers may have moved."""
+"""Sessions without a response after which a new consumer connects to the configured servers: all brokers may have
+moved."""
 
 
 class Assignment(Struct, frozen=True):
-    """What the group assigned to this process last."""
+    """The latest assignment of the group to this process."""
 
     partitions: frozenset[int] = frozenset()
-    settled: bool = False
-    """False while a rebalance has revoked it: no epoch may start, and none has to end."""
+    is_settled: bool = False
+    """False while a rebalance has revoked it: then no epoch may start, but a running one may continue."""
     member: str = ""
-    """The member to which it was assigned. Under another one, other processes may have owned the partitions since."""
+    """The member id to which it was assigned. When the id changes, others may have owned the partitions in between."""
     confirmed_at: float = 0.0
-    """Time of the event loop at which it was received, or at which the last heartbeat that confirmed it was sent."""
+    """When it was received, or the last heartbeat that confirmed it was sent: time of the event loop, in seconds."""
 
 
 class Membership:
@@ -60,7 +61,7 @@ class Membership:
 
     @property
     def assignment(self) -> Assignment:
-        """What was assigned last."""
+        """The latest assignment."""
         return self._assignment
 
     async def until(self, condition: Callable[[Assignment], bool]) -> None:
@@ -69,19 +70,19 @@ class Membership:
             await self._changed.wait()
 
     def set_assignment(self, assignment: Assignment) -> None:
-        """Replace the assignment, and wake all that wait for a change."""
+        """Replace the assignment, and wake the tasks that wait in `until`."""
         self._assignment = assignment
         self._changed.set()
         self._changed = anyio.Event()
 
     def heartbeat_responded(self, sent_at: float, *, is_confirmed: bool) -> None:
-        """The coordinator responded to a heartbeat, and confirmed this process as a member or did not."""
+        """The coordinator responded to a heartbeat. `is_confirmed`: it confirmed that this process is a member."""
         self._responded_at = anyio.current_time()
-        if is_confirmed and self._assignment.settled:
+        if is_confirmed and self._assignment.is_settled:
             self.set_assignment(structs.replace(self._assignment, confirmed_at=sent_at))
 
     async def run(self) -> None:
-        """Be a member; never returns. After any error a new consumer joins: the old one may never recover."""
+        """Stay a member; never returns. After any error a new consumer joins: the old one may never recover."""
         while True:
             reason, advice = "", None
             try:
@@ -91,21 +92,21 @@ class Membership:
             except InvalidSessionTimeoutError:
                 cause = causes.session_timeout(self._settings)
                 reason, advice = str(cause), cause.advice
-            except Exception as error:  # noqa: BLE001 - whatever the client raises, the next consumer starts afresh
+            except Exception as error:  # noqa: BLE001 - a new consumer may work after any error
                 if not isinstance(error, UNAVAILABLE):
                     self._telemetry.unexpected(None, error)
                 self._suspect()
                 reason = reason_of(error)
-            self.set_assignment(structs.replace(self._assignment, settled=False))
+            self.set_assignment(structs.replace(self._assignment, is_settled=False))
             self._telemetry.left_group(reason, advice)
             await anyio.sleep(REJOIN_S)
 
     async def _run_consumer(self) -> str:
-        """Be a member with one consumer, and return why a new one is needed.
+        """Stay a member with one consumer. Returns why it must be replaced.
 
         Raises KafkaMisconfigured, InvalidSessionTimeoutError, or what the client raises.
         """
-        used_credentials = credentials(self._settings)
+        used_credentials = credentials_digest(self._settings)
         session_s = self._settings.session_timeout.total_seconds()
         consumer = self._consumer()
         try:
@@ -114,18 +115,16 @@ class Membership:
             watch_heartbeats(consumer, anyio.current_time, self.heartbeat_responded)
             consumer.subscribe([self._settings.state_topic], listener=_Listener(self, consumer, self._telemetry))
             while (silent_s := anyio.current_time() - self._responded_at) < MAX_SILENT_SESSIONS * session_s:
-                # A member must poll even when it owns nothing, or it never rejoins. What is assigned is paused.
+                # A member must poll even when it owns nothing, or it never rejoins. Assigned partitions are paused.
                 await consumer.getmany(timeout_ms=200)
                 self._check_topic(consumer)
-                is_known, is_silent = (
-                    is_coordinator_known(consumer),
-                    silent_s > MAX_SILENT_HEARTBEATS * self._heartbeat_s,
-                )
+                is_known = is_coordinator_known(consumer)
+                is_silent = silent_s > MAX_SILENT_HEARTBEATS * self._heartbeat_s
                 if is_silent or not is_known:
                     self._suspect()
                 if is_known:
                     self._telemetry.coordinator_available()
-                elif credentials(self._settings) != used_credentials:  # the brokers may refuse the ones in use
+                elif credentials_digest(self._settings) != used_credentials:  # the brokers may refuse the ones in use
                     return "the password or the certificates have changed"
                 elif is_silent:
                     self._telemetry.coordinator_unavailable()
@@ -136,7 +135,7 @@ class Membership:
 
     @property
     def _heartbeat_s(self) -> float:
-        return max(0.1, self._settings.session_timeout.total_seconds() / HEARTBEATS)
+        return max(0.1, self._settings.session_timeout.total_seconds() / HEARTBEATS_PER_SESSION)
 
     def _consumer(self) -> aiokafka.AIOKafkaConsumer:
         session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
@@ -153,9 +152,9 @@ class Membership:
         )
 
     def _check_topic(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Report a missing state topic: without it no partition is assigned, as on a replica that is on standby."""
+        """Report a missing state topic: without it no partition is assigned, and the replica would seem to be on standby."""
         now, topic = anyio.current_time(), self._settings.state_topic
-        if not self._assignment.settled:
+        if not self._assignment.is_settled:
             return
         if self._assignment.partitions or consumer.partitions_for_topic(topic):
             if self._missing_since is not None and now - self._missing_since > MISSING_S:
@@ -169,7 +168,7 @@ class Membership:
 
 
 class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
-    """Only stores the assignment: heartbeats wait for these callbacks, and the group removes a member that is slow."""
+    """Only stores the assignment: heartbeats wait for these callbacks, so a slow callback would end the membership."""
 
     def __init__(self, membership: Membership, consumer: aiokafka.AIOKafkaConsumer, telemetry: KafkaTelemetry) -> None:
         self._membership = membership
@@ -178,7 +177,7 @@ class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         del revoked  # the eager protocol revokes all partitions of all members during a rebalance
-        self._membership.set_assignment(structs.replace(self._membership.assignment, settled=False))
+        self._membership.set_assignment(structs.replace(self._membership.assignment, is_settled=False))
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._consumer.pause(*assigned)
@@ -186,5 +185,5 @@ class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         self._telemetry.assigned(partitions)
         now = anyio.current_time()
         member = member_id(self._consumer)
-        self._membership.set_assignment(Assignment(partitions, settled=True, member=member, confirmed_at=now))
+        self._membership.set_assignment(Assignment(partitions, is_settled=True, member=member, confirmed_at=now))
         self._membership.heartbeat_responded(now, is_confirmed=True)

@@ -1,4 +1,4 @@
-"""The header of a state partition: whose state it is. A partition without one has lost its state, and is refused."""
+"""The header of a state partition names the deployment that owns the state. A partition without one is refused."""
 
 from collections.abc import Mapping
 from secrets import token_hex
@@ -23,13 +23,13 @@ _ADVICE = (
 
 
 class Header(Struct, frozen=True):
-    """Whose state a partition holds."""
+    """The deployment that owns the state of a partition."""
 
     version: int
     group: str
     partitions: int
     id: str = ""
-    """Of the transaction that wrote the headers: offsets are comparable only while it stays the same."""
+    """Identifies the transaction that wrote the header: offsets are comparable only while it stays the same."""
 
 
 class HeaderMissing(KafkaMisconfigured):
@@ -47,10 +47,10 @@ class HeaderMissing(KafkaMisconfigured):
 class StateLost(KafkaMisconfigured):
     """Records that were appended to a state partition no longer exist: it was re-created or truncated."""
 
-    def __init__(self, topic: str, partition: int, *, known: int, landed: int) -> None:
+    def __init__(self, topic: str, partition: int, *, known_offset: int, new_offset: int) -> None:
         super().__init__(
-            f"partition {partition} of {topic} was re-created or truncated: a record was appended at offset {landed}, "
-            f"although the partition had records up to offset {known}",
+            f"partition {partition} of {topic} was re-created or truncated: a record was appended at offset "
+            f"{new_offset}, although the partition had records up to offset {known_offset}",
             advice=_ADVICE,
             code="state_lost",
         )
@@ -68,7 +68,7 @@ def new_header(settings: KafkaSettings) -> bytes:
 
 
 def verify_header(settings: KafkaSettings, partition: int, pairs: Mapping[bytes, bytes]) -> Header:
-    """Verify that what was restored of a partition is the whole state of this deployment; return its header.
+    """Verify that the restored pairs of a partition are the whole state of this deployment; return its header.
 
     Raises HeaderMissing, or KafkaMisconfigured when it belongs to another deployment or lost its newest records.
     """

@@ -25,16 +25,16 @@ def set_lz4_level(level: int) -> None:
 
 
 async def open_connection(host: str, port: int, **options: Any) -> Any:  # noqa: ANN401 - aiokafka has no types
-    """Connect to one broker, with TLS and SASL as in `options`; `send(request)` and `close()` it.
+    """Connect to one broker, with TLS and SASL as in `options`. The connection has the methods `send` and `close`.
 
-    Uses `aiokafka.conn.create_conn`, which is undocumented: clients hide why one broker does not let them in. Raises
-    KafkaError, OSError or TimeoutError, the most specific that is known.
+    Uses `aiokafka.conn.create_conn`, which is undocumented: clients do not report why a broker rejects them. Raises
+    the broker's KafkaError, OSError or TimeoutError.
     """
     return await create_conn(host, port, **options)
 
 
 async def send_request(client: AIOKafkaAdminClient, request: Any, node: int | None = None) -> Any:  # noqa: ANN401
-    """Send a request that the admin client has no method for, to a node or to any; return the response.
+    """Send a request for which the admin client has no method, to `node` or to any broker. Returns the response.
 
     Uses `AIOKafkaAdminClient._send_request`. Raises KafkaError, OSError or TimeoutError.
     """
@@ -42,7 +42,7 @@ async def send_request(client: AIOKafkaAdminClient, request: Any, node: int | No
 
 
 async def topic_partitions(consumer: aiokafka.AIOKafkaConsumer, topics: Iterable[str]) -> Mapping[str, list[int]]:
-    """Request the metadata of these topics; return the partitions of each, none for a topic that is not described.
+    """Request the metadata of these topics. Returns the partitions of each; empty for a topic that is not described.
 
     Uses `set_topics` and `force_metadata_update` of `AIOKafkaConsumer._client`. The public `topics()` requests the
     metadata of every topic in the cluster, and `partitions_for_topic()` only reads what is cached.
@@ -105,7 +105,7 @@ class TransactionHook:
 
 
 def cancel_sender(producer: aiokafka.AIOKafkaProducer) -> None:
-    """Cancel what a producer that does not stop still wants to send; it would retry without end.
+    """Cancel the sends of a producer that does not stop: it would retry them without end.
 
     Uses `AIOKafkaProducer._sender.sender_task`. There is no public way to drop unsent batches.
     """
@@ -145,12 +145,12 @@ def watch_heartbeats(
 
 
 def member_id(consumer: aiokafka.AIOKafkaConsumer) -> str:
-    """The id that the coordinator gave this member; another one after it was removed from the group.
+    """The id that the coordinator assigned to this member. It changes when the member is removed and joins again.
 
     Uses `AIOKafkaConsumer._coordinator.member_id`.
     """
-    found: str = consumer._coordinator.member_id
-    return found
+    member: str = consumer._coordinator.member_id
+    return member
 
 
 def is_coordinator_known(consumer: aiokafka.AIOKafkaConsumer) -> bool:

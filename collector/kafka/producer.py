@@ -1,4 +1,4 @@
-"""The transactional producer: how it is opened, closed, and how its errors are translated."""
+"""Opens and closes the transactional producer, and translates its errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,17 +18,20 @@ from collector.kafka.hooks import TransactionHook, cancel_sender, set_lz4_level
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
-"""Of a prebuilt batch. Prebuilt batches are not split, so each must fit into the topic's max.message.bytes (1 MiB)."""
+"""The size of a prebuilt batch. These batches are not split: each must fit into max.message.bytes of the topic (1 MiB)."""
 LZ4_LEVEL = 1
-"""As in librdkafka. At aiokafka's level of 9, compression takes a third of a backfill's time and saves a fifth of the
-bytes."""
+"""The level of librdkafka. At level 9, aiokafka's default, compression takes a third of a backfill's time and saves a
+fifth of the bytes."""
 set_lz4_level(LZ4_LEVEL)
 _DROP_S = 1.0
 """How long a producer that did not stop may take to close its connections."""
 
 
 class Fenced(Exception):  # noqa: N818 - named by what happened
-    """Another process uses the transactional id now: nothing of this producer can be committed any more."""
+    """Another process now uses the transactional id, so this producer can commit nothing more.
+
+    The caller starts a new producer only after the group has confirmed its assignment.
+    """
 
 
 class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
@@ -37,7 +40,7 @@ class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
     transactions: TransactionHook
     """Available once the producer is started."""
     failure: Exception | None = None
-    """Why the last transaction did not commit, translated; None while each one did."""
+    """The translated error of the last transaction; None while every transaction has been committed."""
 
     async def start(self) -> None:
         await super().start()
@@ -45,11 +48,11 @@ class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterator[Producer]:
+async def open_producer(settings: KafkaSettings, transactional_id: str) -> AsyncIterator[Producer]:
     """A producer that has fenced every earlier one of its id and aborted their open transaction; closed at the end.
 
-    Raises KafkaMisconfigured for what an operator must change; Fenced, KafkaError, OSError or TimeoutError when it
-    cannot be opened, and may be later.
+    Raises KafkaMisconfigured for what an operator must change; Fenced, KafkaError, OSError or TimeoutError when the
+    caller can retry.
     """
     producer = Producer(
         **options(settings),
@@ -72,8 +75,8 @@ async def opened(settings: KafkaSettings, transactional_id: str) -> AsyncIterato
 async def _close(producer: Producer) -> None:
     """Abort the open transaction, since stop() does not and consumers would stall; then close, within CLOSE_S.
 
-    The next epoch waits for this, and aborts what is still open. After a commit that Kafka did not respond to, no abort
-    is requested: it would not be responded to either.
+    The next epoch waits for this, and aborts what is still open. After a commit that timed out, no abort is requested:
+    Kafka would not respond to it either.
     """
     deadline = anyio.current_time() + CLOSE_S
     if producer.failure is not None and not isinstance(producer.failure, Fenced | TimeoutError):

@@ -1,7 +1,7 @@
-"""Reading committed records: the one way in which state is restored, topics are searched and the demo reads its events.
+"""Reads committed records: to restore state, to search topics, and to check the events of the demo.
 
-A reader returns no record of a transaction that was aborted, and none of one that is open: its position passes the
-former and the control records, and stops before the latter.
+A reader returns no record of an aborted or an open transaction. Its position moves past aborted transactions and
+control records, and stops before an open transaction.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ from collector.kafka.hooks import topic_partitions
 from collector.kafka.settings import KafkaSettings
 
 Progress = Callable[[int, int], None]
-"""Receives how many records are read, or compacted away, and of how many."""
+"""Receives the number of offsets passed so far, and the total. Records of some may have been compacted away."""
 
 MAX_STALL_S = 30.0
-"""How long `read_to` may make no progress. As long as there is some, it may take any time."""
+"""How long `read_to` waits without progress. With progress, it may take any time."""
 MAX_FETCH_BYTES = 256 << 10
-"""Of one response for a partition: a broker with a byte quota delays each in proportion to its size."""
+"""Of one response for a partition: a broker with a byte quota delays a response in proportion to its size."""
 _POLL_MS = 200
 _RETRY_S = 0.5
 
@@ -46,17 +46,19 @@ class CommittedReader:
         await self._consumer.seek_to_beginning(*partitions)
 
     async def assign_topics(self, topics: Iterable[str]) -> bool:
-        """Read all partitions of these topics; return whether that is so, which it is not while one does not exist."""
-        found = await topic_partitions(self._consumer, topics)
-        if not all(found.values()):
+        """Read all partitions of these topics. Returns False, and reads nothing, while one of them does not exist."""
+        partitions = await topic_partitions(self._consumer, topics)
+        if not all(partitions.values()):
             return False
-        await self.assign([TopicPartition(topic, number) for topic, numbers in found.items() for number in numbers])
+        await self.assign(
+            [TopicPartition(topic, number) for topic, numbers in partitions.items() for number in numbers]
+        )
         return True
 
     async def poll(self) -> list[ConsumerRecord]:
-        """The next records, those of a partition in their order; empty when none arrives for a moment."""
-        found = await self._consumer.getmany(timeout_ms=_POLL_MS)
-        return [record for records in found.values() for record in records]
+        """The next records, those of a partition in their order; empty when none arrives for _POLL_MS."""
+        by_partition = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        return [record for records in by_partition.values() for record in records]
 
     async def beginning(self, partition: TopicPartition) -> int:
         """The offset of the first record that still exists."""
@@ -98,7 +100,7 @@ async def read_to(
     take: Callable[[ConsumerRecord], bool],
     progress: Progress = lambda *_: None,
 ) -> None:
-    """Give `take` each committed record of a partition up to the offset `end`, until it returns False.
+    """Pass each committed record of a partition, up to the offset `end`, to `take`, until it returns False.
 
     `progress` is called whenever the position has moved. Raises TimeoutError when it has not for MAX_STALL_S;
     KafkaMisconfigured, KafkaError or OSError as `open_reader` does.
@@ -125,8 +127,8 @@ async def read_to(
 async def reported_ends(settings: KafkaSettings, topic: str, partitions: Iterable[int] | None = None) -> dict[int, int]:
     """The offset after the last record of each partition, open transactions included; of all partitions by default.
 
-    Zero means that nothing was ever appended, not even what has expired since. It is what the partition's leader
-    reports: a deposed leader reports an earlier end. Raises KafkaConnectionError when no broker describes the topic,
+    Zero means that nothing was ever appended, not even records that have expired. The partition's leader reports the
+    end; a deposed leader reports an earlier one. Raises KafkaConnectionError when no broker describes the topic,
     which does not mean that it is empty; KafkaMisconfigured, KafkaError, OSError or TimeoutError.
     """
     with anyio.fail_after(settings.commit_deadline_s):
@@ -149,7 +151,7 @@ class ConsumedMessage(Struct, frozen=True):
 
 
 async def follow(settings: KafkaSettings, topics: Iterable[str]) -> AsyncIterator[list[ConsumedMessage]]:
-    """The committed messages of the topics, as they arrive; an empty list when none does for a moment. Never ends.
+    """The committed messages of the topics, as they arrive; an empty list when none does for _POLL_MS. Never ends.
 
     Waits until all topics exist. Raises KafkaError, OSError or TimeoutError when the brokers cannot be used at the
     start.

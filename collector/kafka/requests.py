@@ -114,17 +114,18 @@ class TopicMetadata(Struct, frozen=True):
     leaderless: int
     """How many partitions have no leader."""
     allowed: int
-    """The operations that this user may do, one bit each."""
+    """The operations that this user may perform: bit n is the operation that Kafka numbers n."""
 
     def allows(self, operation: int) -> bool:
+        """Whether this user may perform the operation, such as READ."""
         return bool(self.allowed >> operation & 1)
 
 
 async def topic_metadata(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, TopicMetadata]:
-    """Describe each topic, also one that does not exist or may not be described: it has an error.
+    """Describe each topic. One that does not exist, or that this user may not describe, has an error code.
 
-    `describe_topics` of the client creates missing topics on brokers that create them automatically. Raises KafkaError,
-    OSError or TimeoutError.
+    Used instead of the client's `describe_topics`, which creates missing topics on brokers that create them
+    automatically. Raises KafkaError, OSError or TimeoutError.
     """
     response = (await send_request(client, _TopicsRequest(names))).to_object()
     return {
@@ -141,7 +142,7 @@ async def topic_metadata(client: AIOKafkaAdminClient, names: Sequence[str]) -> M
 async def configs(
     client: AIOKafkaAdminClient, kind: ConfigResourceType, names: Iterable[str]
 ) -> Mapping[str, Mapping[str, str]]:
-    """The settings of topics or brokers by name; without those whose settings this user may not see.
+    """The settings of topics or brokers by name, except for those whose settings this user may not read.
 
     Raises KafkaError, OSError or TimeoutError.
     """
@@ -155,7 +156,10 @@ async def configs(
 
 
 async def max_versions(client: AIOKafkaAdminClient) -> Mapping[int, int]:
-    """The newest version of each request that a broker supports. Raises KafkaError, OSError or TimeoutError."""
+    """The newest version of each request that a broker supports, by API key.
+
+    Raises KafkaError, OSError or TimeoutError.
+    """
     response = await send_request(client, ApiVersionRequest())
     return {key: newest for key, _, newest in response.api_versions}
 
@@ -173,10 +177,10 @@ async def coordinator(client: AIOKafkaAdminClient, key: str, *, is_transactional
 
 
 async def verify_transactional_id(client: AIOKafkaAdminClient, node: int, transactional_id: str, topic: str) -> None:
-    """Return when this user may use the transactional id.
+    """Verify that this user may use the transactional id.
 
-    A producer that does not exist adds a partition to its transaction. The broker checks the permission for the id
-    first, and the producer after that: nothing is started, and no producer is fenced.
+    Requests that a producer that does not exist adds a partition to its transaction. The broker checks the permission
+    for the id before it checks the producer, so no transaction starts and no producer is fenced.
 
     Raises TransactionalIdAuthorizationFailed, or the error of a coordinator that is not available. Other errors are
     about the producer, or about the topic, which is checked elsewhere.
@@ -189,18 +193,18 @@ async def verify_transactional_id(client: AIOKafkaAdminClient, node: int, transa
 
 
 async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> tuple[int, bool]:
-    """How many members the group has, and whether this user may join it.
+    """The number of members of the group, and whether this user may join it.
 
     Raises the KafkaError that the broker responds with, OSError or TimeoutError.
     """
-    (found,) = (await send_request(client, _GroupsRequest(group), node)).to_object()["groups"]
-    if found["error_code"]:
-        raise for_code(found["error_code"])
-    return len(found["members"]), bool(found["allowed"] >> READ & 1)
+    (description,) = (await send_request(client, _GroupsRequest(group), node)).to_object()["groups"]
+    if description["error_code"]:
+        raise for_code(description["error_code"])
+    return len(description["members"]), bool(description["allowed"] >> READ & 1)
 
 
 async def advertised_addresses(connection: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - aiokafka has no types
-    """Host and port by which the brokers of the cluster advertise themselves: clients connect to them there.
+    """The host and port at which each broker of the cluster advertises itself: clients connect to these.
 
     Raises KafkaError, OSError or TimeoutError.
     """

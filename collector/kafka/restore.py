@@ -1,4 +1,4 @@
-"""The state in the state topic: restored up to an offset that is known to be its end, or read as it is reported."""
+"""Reads the state topic: up to an offset that is known to be its end, or up to the end that the brokers report."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -51,9 +51,9 @@ async def snapshot(settings: KafkaSettings, partitions: Iterable[int], progress:
 async def search(
     settings: KafkaSettings, ends: Mapping[int, int], matches: Callable[[int, ConsumerRecord], bool]
 ) -> bool:
-    """Whether a committed record of the state topic matches; reads no further than to the first that does.
+    """Whether a committed record of the state topic matches. Stops reading at the first one that does.
 
-    `ends` has the offset up to which to read, by partition. `matches` receives the partition and the record. Raises as
+    `ends` has the last offset to read, by partition. `matches` receives the partition and the record. Raises as
     `restore` does.
     """
     is_found = False

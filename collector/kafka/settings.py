@@ -16,10 +16,10 @@ _Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(:([0-9]{1,5}))?")
 
 
-def _are_servers(text: str) -> str:
+def _validate_servers(text: str) -> str:
     for server in text.split(","):
-        found = _SERVER.fullmatch(server.strip())
-        if found is None or not 1 <= int(found[3] or 9092) <= 65535:  # noqa: PLR2004 - ports
+        match = _SERVER.fullmatch(server.strip())
+        if match is None or not 1 <= int(match[3] or 9092) <= 65535:  # noqa: PLR2004 - ports
             raise ValueError("expected host:port, comma separated, such as kafka-1:9092,kafka-2:9092")
     return text
 
@@ -52,7 +52,7 @@ class KafkaSettings(BaseModel):
 
     model_config = STRICT
 
-    bootstrap_servers: Annotated[str, AfterValidator(_are_servers)] = "localhost:9092"
+    bootstrap_servers: Annotated[str, AfterValidator(_validate_servers)] = "localhost:9092"
     group: Annotated[str, Field(min_length=1, max_length=200, pattern=_NAME)] = "collector"
     topic_prefix: Annotated[str, Field(max_length=100, pattern=_NAME)] = ""
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
@@ -67,7 +67,7 @@ class KafkaSettings(BaseModel):
     sasl: Sasl | None = None
 
     @model_validator(mode="after")
-    def _has_cert_and_key(self) -> Self:
+    def _require_cert_with_key(self) -> Self:
         if self.tls and (self.tls.cert_file is None) != (self.tls.key_file is None):
             raise ValueError("tls.cert_file and tls.key_file must be set together")
         return self
@@ -77,18 +77,18 @@ class KafkaSettings(BaseModel):
         return self.topic_prefix + STATE_TOPIC
 
     def transactional_id(self, partition: int) -> str:
-        """The id of the state partition's owner. The topic is in it, so that other deployments have other ids."""
+        """The id of the producer that owns a state partition. It contains the topic, so that deployments do not share it."""
         return f"{self.group}-{self.state_topic}-{partition}"
 
     @property
     def is_mock(self) -> bool:
-        """A mock cannot describe topics, and writes control records with wrong checksums."""
+        """Whether the broker is a mock: it cannot describe topics, and writes control records with wrong checksums."""
         return False
 
-    # Requests time out before the commit does, and the commit before the broker aborts the transaction: whatever times
-    # out, what is inside it has timed out already.
+    # A request times out before the commit that contains it, and a commit before the broker aborts its transaction.
     @property
     def request_timeout_s(self) -> float:
+        """The longest that a request may take."""
         return self.transaction_timeout.total_seconds() / 3
 
     @property

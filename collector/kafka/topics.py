@@ -1,4 +1,4 @@
-"""The topics: created where they are missing, and verified in what matters."""
+"""Creates the topics that are missing, and verifies the settings of the others that could lose data."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -24,11 +24,11 @@ from collector.kafka.settings import KafkaSettings
 
 
 class Topic(Struct, frozen=True):
-    """A topic as the brokers have it."""
+    """A topic as the brokers describe it."""
 
     partitions: int
     configs: Mapping[str, str]
-    """Empty when they may not be seen."""
+    """Its settings; empty when this user may not read them."""
 
 
 @asynccontextmanager
@@ -48,8 +48,8 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
             await client.close()
 
 
-async def ensure(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()) -> None:
-    """Create the topics that are missing, and verify the rest. `compacted` names the event topics to be compacted.
+async def ensure_topics(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()) -> None:
+    """Create the topics that are missing, and verify all. `compacted` names the event topics that must be compacted.
 
     Raises KafkaMisconfigured for what an operator must change; KafkaError, OSError or TimeoutError when the brokers
     cannot be used.
@@ -60,21 +60,21 @@ async def ensure(settings: KafkaSettings, event_topics: Iterable[str], compacted
     compacted_names = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
-            found = await describe(client, settings, [*events, settings.state_topic])
-            missing = [name for name in [settings.state_topic, *events] if name not in found]
+            topics = await describe(client, settings, [*events, settings.state_topic])
+            missing = [name for name in [settings.state_topic, *events] if name not in topics]
             if missing:
                 if not settings.create_topics:
                     raise causes.topics_missing(missing)
                 for failure in (await create(client, settings, missing, compacted_names)).values():
                     raise failure
-                found = await _created(client, settings, [*events, settings.state_topic])
+                topics = await _wait_for_topics(client, settings, [*events, settings.state_topic])
     for name in events:
-        verify_events(name, found[name], is_compacted=name in compacted_names)
-    verify_state(settings, found[settings.state_topic])
+        verify_events(name, topics[name], is_compacted=name in compacted_names)
+    verify_state(settings, topics[settings.state_topic])
 
 
 async def is_usable(settings: KafkaSettings, topic: str) -> bool:
-    """Whether the topic exists and may be described. Raises nothing that Kafka causes."""
+    """Whether the topic exists and may be described; False also when Kafka cannot be used."""
     try:
         async with admin(settings) as client:
             return topic in await describe(client, settings, [topic])
@@ -83,9 +83,9 @@ async def is_usable(settings: KafkaSettings, topic: str) -> bool:
 
 
 async def describe(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
-    """Those of the topics that exist.
+    """Describe the topics; the result has only those that exist.
 
-    Raises KafkaMisconfigured for one that may not be described; KafkaError, OSError or TimeoutError.
+    Raises KafkaMisconfigured for one that this user may not describe; KafkaError, OSError or TimeoutError.
     """
     partitions: dict[str, int] = {}
     for name, topic in (await requests.topic_metadata(client, names)).items():
@@ -107,10 +107,10 @@ async def create(
     *,
     validate_only: bool = False,
 ) -> dict[str, KafkaMisconfigured]:
-    """Create the topics, or only validate that they could be; return why those that could not, could not.
+    """Create the topics, or with `validate_only` only let the brokers check whether they could be created.
 
-    A topic that exists already is no failure: another replica may have created it. Raises KafkaError, OSError or
-    TimeoutError.
+    Returns the error of each topic that cannot be created. A topic that already exists has none: another replica may
+    have created it. Raises KafkaError, OSError or TimeoutError.
     """
     topics = [_new_topic(settings, name, is_compacted=name in compacted) for name in names]
     response = await client.create_topics(topics, validate_only=validate_only)
@@ -145,14 +145,14 @@ def _new_topic(settings: KafkaSettings, name: str, *, is_compacted: bool) -> New
     return NewTopic(name, partitions, settings.replication_factor, topic_configs=configs)
 
 
-async def _created(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
-    """The topics, as soon as brokers describe all of them: the controller responds before the brokers know them.
+async def _wait_for_topics(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
+    """Describe the topics once all of them exist: the controller responds before every broker knows a new topic.
 
-    Ends by the caller's deadline.
+    The caller sets a deadline.
     """
-    while len(found := await describe(client, settings, names)) < len(names):  # noqa: ASYNC110 - brokers announce nothing
+    while len(topics := await describe(client, settings, names)) < len(names):  # noqa: ASYNC110 - brokers announce nothing
         await anyio.sleep(0.1)
-    return found
+    return topics
 
 
 def verify_events(name: str, topic: Topic, *, is_compacted: bool) -> None:
@@ -166,7 +166,7 @@ def verify_events(name: str, topic: Topic, *, is_compacted: bool) -> None:
 
 
 def verify_state(settings: KafkaSettings, topic: Topic) -> None:
-    """Raise KafkaMisconfigured when the state topic has other partitions, or its settings would lose state."""
+    """Raise KafkaMisconfigured when the number of partitions is wrong, or the topic's settings would lose state."""
     if topic.partitions != settings.state_partitions:
         raise causes.state_partitions(settings, topic.partitions)
     if (policy := topic.configs.get("cleanup.policy", "compact")) != "compact":

@@ -40,12 +40,12 @@ async def transact(
     settings: KafkaSettings,
     messages: Sequence[Message],
     state: Mapping[int, Mapping[bytes, bytes | None]],
-    above: Mapping[int, int],
+    known_offsets: Mapping[int, int],
 ) -> Mapping[int, int]:
     """Commit messages, and records of the state topic by their partition, in one transaction.
 
-    Returns the offset of the last state record of each partition. Each must be larger than the offset in `above` for
-    its partition: offsets only grow, so a smaller one means that the topic was re-created or truncated.
+    Returns the offset of the last state record of each partition. Each must be larger than the one in
+    `known_offsets`: offsets only grow, so a smaller one means that the topic was re-created or truncated.
 
     1. Pack everything into batches, before the transaction begins.
     2. Begin the transaction.
@@ -62,7 +62,7 @@ async def transact(
     """
     try:
         with anyio.fail_after(settings.commit_deadline_s):
-            return await _transact(producer, settings, messages, state, above)
+            return await _transact(producer, settings, messages, state, known_offsets)
     except Exception as error:
         producer.failure = translated(error, settings)
         if producer.failure is error:
@@ -75,7 +75,7 @@ async def _transact(
     settings: KafkaSettings,
     messages: Sequence[Message],
     state: Mapping[int, Mapping[bytes, bytes | None]],
-    above: Mapping[int, int],
+    known_offsets: Mapping[int, int],
 ) -> Mapping[int, int]:
     # 1. Pack.
     batches = await _packed(producer, settings, messages)
@@ -94,7 +94,7 @@ async def _transact(
     sent = await _send(producer, settings, batches)
     crash_point("after_sends")
     # 6. Verify.
-    last_offsets = _last_offsets([each for each in sent if each.topic == settings.state_topic], above)
+    last_offsets = _last_offsets([each for each in sent if each.topic == settings.state_topic], known_offsets)
     # 7. Commit.
     if is_armed("commit_sent"):  # while the request is in flight, before the response arrives
         asyncio.get_running_loop().call_later(0.002, crash_point, "commit_sent")
@@ -107,7 +107,7 @@ async def _transact(
 
 
 class _Sent(Struct, frozen=True):
-    """A batch that was sent."""
+    """A batch that was sent; `future` ends with the broker's response."""
 
     topic: str
     partition: int
@@ -124,7 +124,7 @@ async def _send(producer: Producer, settings: KafkaSettings, batches: _Batches) 
             sent.append(_Sent(topic, partition, batch.record_count(), future))
     finally:
         for each in sent:
-            each.future.add_done_callback(_retrieve)
+            each.future.add_done_callback(_retrieve_error)
     await asyncio.wait([each.future for each in sent])
     errors = [(each.topic, error) for each in sent if (error := each.future.exception()) is not None]
     for topic, error in dict(errors).items():
@@ -134,15 +134,15 @@ async def _send(producer: Producer, settings: KafkaSettings, batches: _Batches) 
     return sent
 
 
-def _last_offsets(sent: Sequence[_Sent], above: Mapping[int, int]) -> Mapping[int, int]:
-    """The offset of the last state record in each partition. Raises StateLost when one is not above the known ones."""
+def _last_offsets(sent: Sequence[_Sent], known_offsets: Mapping[int, int]) -> Mapping[int, int]:
+    """The offset of the last state record of each partition. Raises StateLost if it is not above the known offset."""
     last: dict[int, int] = {}
     for each in sent:
         first: int = each.future.result().offset
         if first < 0:  # the response to a batch that was sent twice, after the broker has forgotten its offset
             raise ConnectionError(f"the broker does not report where the state in {each.topic} was appended")
-        if first <= (known := max(above.get(each.partition, -1), last.get(each.partition, -1))):
-            raise StateLost(each.topic, each.partition, known=known, landed=first)
+        if first <= (known := max(known_offsets.get(each.partition, -1), last.get(each.partition, -1))):
+            raise StateLost(each.topic, each.partition, known_offset=known, new_offset=first)
         last[each.partition] = first + each.records - 1
     return last
 
@@ -158,13 +158,14 @@ async def _verify_state_topic(producer: Producer, settings: KafkaSettings) -> No
 
 
 def _pack_state(producer: Producer, batches: list[BatchBuilder], records: Mapping[bytes, bytes | None]) -> None:
+    """Append the state records of one partition to its batches."""
     for key, value in records.items():
         if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
             batches.append(_batch_with(producer, key, value, []))
 
 
-def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
-    """Retrieve a send's error, also when another one has ended the transaction: else the event loop logs it."""
+def _retrieve_error(future: asyncio.Future[RecordMetadata]) -> None:
+    """Retrieve a send's error even if another one has ended the transaction: otherwise the event loop logs it."""
     if not future.cancelled():
         future.exception()
 
@@ -176,15 +177,15 @@ async def _packed(producer: Producer, settings: KafkaSettings, messages: Sequenc
         name: await _partitions(producer, settings, prefix + name) for name in {each.topic for each in messages}
     }
     batches: _Batches = defaultdict(list)
-    by_key: dict[tuple[str, bytes], list[BatchBuilder]] = {}
+    by_key: dict[tuple[str, bytes], list[BatchBuilder]] = {}  # spares hashing the key of each message
     for message in messages:
         name, key, headers = message.topic, message.key, message.headers
-        of_key = by_key.get((name, key))
-        if of_key is None:
-            of_key = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
-            by_key[name, key] = of_key
-        if not of_key or of_key[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
-            of_key.append(_batch_with(producer, key, message.value, headers))
+        target = by_key.get((name, key))
+        if target is None:
+            target = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
+            by_key[name, key] = target
+        if not target or target[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
+            target.append(_batch_with(producer, key, message.value, headers))
     return batches
 
 
@@ -208,6 +209,7 @@ def _interleaved(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuil
 
 
 async def _partitions(producer: Producer, settings: KafkaSettings, topic: str) -> list[int]:
+    """The partitions of a topic. Raises KafkaMisconfigured when it is missing or denied, else KafkaError."""
     try:
         return sorted(await producer.partitions_for(topic))
     except UnknownTopicOrPartitionError as error:  # which aiokafka also raises when no broker responds in time
@@ -219,10 +221,10 @@ async def _partitions(producer: Producer, settings: KafkaSettings, topic: str) -
 
 
 def _most_actionable(settings: KafkaSettings, errors: Sequence[tuple[str, BaseException]]) -> BaseException:
-    """Of the errors of one transaction's sends, by topic, one that an operator can act on, else the first.
+    """The first error that an operator can act on, else the first one. `errors` has the errors of sends by topic.
 
-    A topic that is refused makes the sends to other topics fail too. When even the state topic refuses a timestamp, the
-    cause is not one topic, but the clock.
+    When a send to one topic is refused, the sends to other topics fail too. When even the state topic refuses a
+    timestamp, the cause is the clock and not a topic.
     """
     for topic, error in errors:
         if isinstance(error, InvalidTimestampError) and topic == settings.state_topic:
@@ -231,7 +233,7 @@ def _most_actionable(settings: KafkaSettings, errors: Sequence[tuple[str, BaseEx
 
 
 def _misconfiguration(settings: KafkaSettings, topic: str, error: BaseException) -> KafkaMisconfigured | None:
-    """The error of a topic as what an operator must change; None when the operation may succeed later."""
+    """What an operator must change, from the error of a topic; None when a retry may succeed."""
     match error:
         case InvalidTimestampError():
             return causes.timestamps_refused(topic)

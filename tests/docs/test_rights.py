@@ -28,7 +28,7 @@ from confluent_kafka.admin import (
 
 from collector.config import Settings, load
 from collector.kafka.settings import STATE_TOPIC, KafkaSettings
-from collector.kafka.topics import ensure
+from collector.kafka.topics import ensure_topics
 from collector.pipeline.message import DEAD_LETTER
 from tests.commands.harness import collector
 from tests.docs.pages import DOCS, fenced
@@ -144,7 +144,7 @@ async def test_the_rights_of_the_collector_are_sufficient(
             granting = partial(allow, broker, script, tmp_path, user="User:collector", **names)
             await anyio.to_thread.run_sync(granting)
         if not creates:
-            await ensure(*manual_topics(load(daemon.config), broker.address))
+            await ensure_topics(*manual_topics(load(daemon.config), broker.address))
         checked = await check()
         assert 0 == checked.code, checked.out
         has_state_topic = prefix + STATE_TOPIC in await anyio.to_thread.run_sync(topics, broker)
@@ -162,7 +162,7 @@ async def test_the_rights_of_a_consumer_are_sufficient(broker: StrictBroker, pre
     topic, group = f"{prefix}seemetrix.sessions", f"{prefix}readers"
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
     settings = KafkaSettings.model_validate({"bootstrap_servers": broker.address, "topic_prefix": prefix})
-    await ensure(settings, {"seemetrix.sessions"})
+    await ensure_topics(settings, {"seemetrix.sessions"})
     async with producer:
         await producer.send_and_wait(topic, b"{}")
     with pytest.raises(TopicAuthorizationFailedError):
@@ -197,7 +197,7 @@ def credentials(creates: bool, group: str) -> dict[str, str]:
 
 
 def manual_topics(settings: Settings, kafka: str) -> tuple[KafkaSettings, set[str], set[str]]:
-    """Return the arguments of `ensure` with which an administrator creates the topics."""
+    """Return the arguments of `ensure_topics` with which an administrator creates the topics."""
     chosen = settings.kafka.model_copy(update={"bootstrap_servers": kafka, "create_topics": True})
     return chosen, settings.topics(), settings.compacted_topics()
 

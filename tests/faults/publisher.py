@@ -16,7 +16,7 @@ from collector.kafka.epoch import Epoch, epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.reader import Progress, open_reader, reported_ends
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import ensure
+from collector.kafka.topics import ensure_topics
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
@@ -59,7 +59,7 @@ class Topics:
     async def create(self, *others: str) -> None:
         """Create the topics, and others."""
         direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
-        await ensure(direct, {TOPIC, *others})
+        await ensure_topics(direct, {TOPIC, *others})
         assert await claim(direct, {TOPIC, *others}, 0)
 
     def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:

@@ -21,7 +21,7 @@ from collector.commands.verdict import ReceivedEvents, judge
 from collector.instants import SECOND, floor_second
 from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC, KafkaSettings
-from collector.kafka.topics import admin, create, ensure
+from collector.kafka.topics import admin, create, ensure_topics
 from collector.model import Checkpoint, Window
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.seemetrix import SOURCE as SEEMETRIX
@@ -241,7 +241,7 @@ async def _recreate(testbed: Testbed, _: Sequence[str]) -> None:
         assert [(settings.state_topic, 0)] == list(deleted.topic_error_codes)
         await anyio.sleep(testbed.random.uniform(0, MAX_GAP_S))
         assert {} == await create(client, settings, [settings.state_topic], ())
-    await ensure(settings, ALL_TOPICS)
+    await ensure_topics(settings, ALL_TOPICS)
 
 
 async def _remove(testbed: Testbed, sources: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ import anyio
 import pytest
 
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import ensure
+from collector.kafka.topics import ensure_topics
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import REQUEST, RESPONSE, Action, Delay, Drop, ErrorResponse, Reset
 from tests.faults.kafka_protocol import Api
@@ -75,7 +75,7 @@ async def _create_topics(proxied_broker: ProxiedBroker, prefix: str) -> None:
         "state_partitions": 1,
         "partitions": 3,
     }
-    await ensure(KafkaSettings.model_validate(settings), {"things"})
+    await ensure_topics(KafkaSettings.model_validate(settings), {"things"})
 
 
 async def committed(kafka: str, topic: str) -> list[bytes]:

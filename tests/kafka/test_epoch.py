@@ -12,12 +12,12 @@ from collector.errors import EpochEnded, KafkaMisconfigured
 from collector.kafka import epoch as epoch_module
 from collector.kafka import restore
 from collector.kafka.claim import Accepted, accept, claim
-from collector.kafka.epoch import Epoch, SeenOffset, epoch, partition_of
+from collector.kafka.epoch import Epoch, KnownOffset, epoch, partition_of
 from collector.kafka.header import HeaderMissing, StateLost
 from collector.kafka.producer import Fenced
 from collector.kafka.reader import Progress, open_reader, reported_ends
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure
+from collector.kafka.topics import admin, describe, ensure_topics
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
@@ -42,12 +42,12 @@ class Deployment:
         self.metrics = Metrics()
         self.telemetry = KafkaTelemetry(self.metrics, ProcessStatus("0", "group"))
 
-    def epoch(self, partition: int = 0, seen: SeenOffset | None = None) -> AbstractAsyncContextManager[Epoch]:
-        return epoch(partition, self.settings, self.telemetry, lambda: True, seen=seen)
+    def epoch(self, partition: int = 0, known_offset: KnownOffset | None = None) -> AbstractAsyncContextManager[Epoch]:
+        return epoch(partition, self.settings, self.telemetry, lambda: True, known_offset=known_offset)
 
     async def create(self) -> None:
         """Create the topics that are missing."""
-        await ensure(self.settings, {"things"})
+        await ensure_topics(self.settings, {"things"})
 
     async def delete(self, *topics: str) -> None:
         """Delete topics; return when no broker describes them."""
@@ -212,16 +212,16 @@ async def test_nothing_is_committed_to_a_state_topic_that_was_re_created(
 async def test_a_truncated_partition_is_refused_by_every_process_until_an_operator_accepts_the_loss(
     deployment: Deployment,
 ) -> None:
-    seen = SeenOffset()
-    async with deployment.epoch(seen=seen):
+    known_offset = KnownOffset()
+    async with deployment.epoch(known_offset=known_offset):
         pass
-    seen.last = 1000  # acknowledged by a broker that has lost it since
+    known_offset.last = 1000  # acknowledged by a broker that has lost it since
     with pytest.raises(StateLost, match="1000"):
-        async with deployment.epoch(seen=seen):
+        async with deployment.epoch(known_offset=known_offset):
             pass
-    for other in (seen, None):
+    for other in (known_offset, None):
         with pytest.raises(KafkaMisconfigured, match="1000") as error:
-            async with deployment.epoch(seen=other):
+            async with deployment.epoch(known_offset=other):
                 pass
         assert "state_truncated" == error.value.code
     async with deployment.epoch(1):
@@ -229,7 +229,7 @@ async def test_a_truncated_partition_is_refused_by_every_process_until_an_operat
 
     assert Accepted([], [0]) == await accept(deployment.settings)
 
-    async with deployment.epoch(seen=seen):
+    async with deployment.epoch(known_offset=known_offset):
         pass
 
 

@@ -21,9 +21,9 @@ from collector.kafka.hooks import (
     topic_partitions,
     watch_heartbeats,
 )
-from collector.kafka.producer import opened
+from collector.kafka.producer import open_producer
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, ensure
+from collector.kafka.topics import admin, ensure_topics
 from tests.kafka.daemon import until
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def settings(kafka: str, prefix: str) -> KafkaSettings:
     found = KafkaSettings(bootstrap_servers=kafka, topic_prefix=prefix, state_partitions=2, group=f"{prefix}group")
-    await ensure(found, [])
+    await ensure_topics(found, [])
     return found
 
 
@@ -87,7 +87,7 @@ async def test_partitions_are_those_of_the_named_topics(
         consumer, [settings.state_topic, missing]
     )
 
-    await ensure(settings.model_copy(update={"partitions": 3}), ["missing"])
+    await ensure_topics(settings.model_copy(update={"partitions": 3}), ["missing"])
     assert {missing: [0, 1, 2]} == await topic_partitions(consumer, [missing])
     assert {settings.state_topic: [0, 1]} == await topic_partitions(consumer, [settings.state_topic])
 
@@ -97,7 +97,7 @@ async def test_a_partition_is_part_of_the_transaction_before_anything_is_sent_to
 ) -> None:
     """The marker of the transaction proves it: nothing else is in the partition."""
     partition = TopicPartition(settings.state_topic, 1)
-    async with opened(settings, settings.transactional_id(1)) as producer:
+    async with open_producer(settings, settings.transactional_id(1)) as producer:
         for number in (1, 2):
             await producer.begin_transaction()
             await producer.transactions.register([(partition.topic, partition.partition)])
@@ -112,7 +112,7 @@ async def test_a_partition_is_part_of_the_transaction_before_anything_is_sent_to
 
 async def test_a_cancelled_sender_sends_nothing_more(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer_module, "CLOSE_S", 0.2)
-    async with opened(settings, settings.transactional_id(0)) as producer:
+    async with open_producer(settings, settings.transactional_id(0)) as producer:
         await producer.begin_transaction()
         cancel_sender(producer)
         await anyio.sleep(0.1)

@@ -14,7 +14,7 @@ from collector.kafka.diagnosis import probe as probe_module
 from collector.kafka.diagnosis.probe import probe
 from collector.kafka.epoch import epoch
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure
+from collector.kafka.topics import admin, describe, ensure_topics
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
@@ -70,7 +70,7 @@ async def test_an_empty_kafka_is_as_it_must_be_and_stays_empty(kafka: str, prefi
 
 async def test_topics_that_are_as_they_must_be_are_reported_with_their_partitions(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix)
-    await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
 
     results = await probed(chosen)
 
@@ -81,7 +81,7 @@ async def test_topics_that_are_as_they_must_be_are_reported_with_their_partition
 async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None:
     """Although the probe verifies the permission for the transactional id that is in use."""
     chosen = settings(kafka, prefix)
-    await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     assert await claim(chosen, {EVENTS, SNAPSHOTS}, 0)
     telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", chosen.group))
     async with epoch(0, chosen, telemetry, lambda: True) as holding, anyio.create_task_group() as tasks:
@@ -103,7 +103,7 @@ async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None
 
 
 async def test_another_number_of_state_partitions_is_reported_with_both_numbers(kafka: str, prefix: str) -> None:
-    await ensure(settings(kafka, prefix, state_partitions=7), {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(settings(kafka, prefix, state_partitions=7), {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
 
     found = await misconfigured(settings(kafka, prefix))
 
@@ -177,7 +177,7 @@ async def test_events_without_state_are_reported_with_the_command_that_accepts_t
     kafka: str, prefix: str
 ) -> None:
     chosen = settings(kafka, prefix)
-    await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     await _write(kafka, prefix + EVENTS)
 
     found = await misconfigured(chosen)
@@ -227,7 +227,7 @@ async def test_each_missing_permission_is_reported_for_what_it_is_needed(
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 2.0)
     chosen = as_user(acl_broker, prefix)
-    await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     with acl_broker.denying(kind, prefix + name, operation):
         found = await misconfigured(chosen)
 
@@ -253,7 +253,7 @@ async def test_topic_settings_that_may_not_be_seen_are_not_verified_and_the_line
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
     chosen = as_user(acl_broker, prefix)
-    await ensure(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
     with acl_broker.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
         results = await probed(chosen)
 

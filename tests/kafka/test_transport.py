@@ -9,7 +9,7 @@ from collector.kafka.claim import claim
 from collector.kafka.epoch import epoch
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import ensure
+from collector.kafka.topics import ensure_topics
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
@@ -34,7 +34,7 @@ async def test_state_is_committed_and_restored_with_each_protocol(
 async def _commit_and_restore(settings: KafkaSettings) -> None:
     telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", settings.group))
     value = settings.bootstrap_servers.encode()
-    await ensure(settings, ["things"])
+    await ensure_topics(settings, ["things"])
     assert await claim(settings, ["things"], 0)
 
     async with epoch(0, settings, telemetry, lambda: True) as holding:

@@ -24,31 +24,31 @@ from collector.kafka.requests import advertised_addresses, sasl_mechanisms
 from collector.kafka.settings import KafkaSettings
 
 TIMEOUT_S = 5.0
-"""For each broker, and once more for the questions about one that does not let the collector in."""
+"""For the connection to a broker, and again for the tests of one that rejects the collector."""
 _Address = tuple[str, int]
 _FAILURES = (KafkaError, OSError, EOFError, TimeoutError, anyio.BrokenResourceError, anyio.EndOfStream)
 
 
 class Diagnosis(Struct, frozen=True):
-    """What was found at the brokers."""
+    """The result of connecting to every broker."""
 
     refused: KafkaMisconfigured | None = None
-    """What an operator must change before the brokers let the collector in, at one of them."""
+    """Why a broker rejects the collector: an operator must change it. None if none does."""
     unreachable: KafkaMisconfigured | None = None
-    """Why a broker cannot be reached. The others may be reachable."""
+    """Why one broker cannot be reached; others may be reachable. None if all are."""
     reachable: int = 0
-    """How many brokers respond at the addresses at which they advertise themselves: clients connect to them there."""
+    """The number of brokers that respond at the address that they advertise: clients connect to that one."""
 
     @property
     def cause(self) -> KafkaMisconfigured:
-        """Why a client that has just failed did; when every broker responds by now, that they were slow."""
+        """Why a client failed just before the diagnosis. If every broker responds now, they were slow."""
         return self.refused or self.unreachable or causes.slow_brokers()
 
 
 async def diagnose(settings: KafkaSettings) -> Diagnosis:
     """Connect to every server in kafka.bootstrap_servers, and to each broker that they advertise.
 
-    Takes up to four times TIMEOUT_S when brokers do not respond. Raises nothing that the brokers cause.
+    Takes up to four times TIMEOUT_S when brokers do not respond. Raises no error of Kafka or of the network.
     """
     try:
         client_options = options(settings)
@@ -65,19 +65,20 @@ async def diagnose(settings: KafkaSettings) -> Diagnosis:
 
 
 class _Visits(Struct):
-    """What the connections have shown so far, by address."""
+    """The results of the connections so far, by address."""
 
     settings: KafkaSettings
     client_options: dict[str, Any]
     servers: dict[_Address, str]
     """The configured servers, as they are configured."""
     advertised: dict[_Address, str] = field(default_factory=dict)
-    """The brokers that servers advertise, and the server that did so first."""
+    """The brokers that the servers advertise, each with the first server that advertised it."""
     refused: list[KafkaMisconfigured] = field(default_factory=list)
     responding: set[_Address] = field(default_factory=set)
     silent: dict[_Address, Exception] = field(default_factory=dict)
-    """Accepts a connection, and responds to no request."""
+    """Brokers that accepted a connection, but did not respond to a request; with the error."""
     unconnected: dict[_Address, Exception] = field(default_factory=dict)
+    """Brokers that did not accept a connection; with the error."""
 
 
 async def _visit(address: _Address, visits: _Visits, tasks: TaskGroup) -> None:
@@ -115,7 +116,9 @@ def _unreachable(visits: _Visits) -> KafkaMisconfigured | None:
             return causes.advertised_broker_unreachable(server, _name(address), failed[address])
     if visits.responding:
         return None
-    return causes.brokers_unreachable([(name, visits.unconnected[each]) for each, name in visits.servers.items()])
+    return causes.brokers_unreachable(
+        [(server, visits.unconnected[address]) for address, server in visits.servers.items()]
+    )
 
 
 class _Broker:
@@ -131,7 +134,7 @@ class _Broker:
         self._options = client_options
 
     async def advertised(self) -> list[_Address]:
-        """The addresses by which the brokers advertise themselves. Raises one of _FAILURES."""
+        """The addresses at which the brokers of the cluster advertise themselves. Raises one of _FAILURES."""
         connection = await open_connection(self._host, self._port, **self._options)
         self.is_connected = True
         try:
@@ -140,7 +143,7 @@ class _Broker:
             await connection.close()
 
     async def refusal(self, error: BaseException) -> KafkaMisconfigured | None:
-        """What an operator must change, from the error, or from what the port responds to other protocols."""
+        """What an operator must change, from the error or from connections with other protocols; None if unknown."""
         if isinstance(error.__cause__, ssl.SSLError):
             error = error.__cause__
         if isinstance(error, ssl.SSLCertVerificationError):
@@ -159,7 +162,7 @@ class _Broker:
         return None
 
     async def _protocol_refusal(self) -> KafkaMisconfigured | None:
-        """What the port expects instead, when it accepts the connection only by another protocol."""
+        """Which protocol the port expects instead of the configured one; None if that is not the problem."""
         if self._tls and await self._accepts_plaintext():
             return causes.tls_not_spoken(self.name)
         if not self._tls and await self._speaks_tls():
@@ -176,6 +179,7 @@ class _Broker:
         return True
 
     async def _speaks_tls(self) -> bool:
+        """Whether the port speaks TLS, even if it requires a client certificate."""
         unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE  # nothing is sent to the server
         try:

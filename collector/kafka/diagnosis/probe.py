@@ -1,4 +1,4 @@
-"""What the daemon will find in Kafka, and what it may do there: the lines of `check`. Changes nothing."""
+"""Checks the brokers, topics and permissions that the daemon needs: the Kafka lines of `check`. Changes nothing."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -27,7 +27,7 @@ from collector.kafka.topics import Topic, admin, create, verify_events, verify_s
 T = TypeVar("T")
 
 Line = tuple[str, str | KafkaMisconfigured]
-"""The name of what was checked, and its state, or why it is not as it must be."""
+"""The name of what was checked; and its description if it is correct, else what an operator must change."""
 
 ADD_PARTITIONS_TO_TXN, VERIFYING_VERSION = 24, 4
 """The request, and its first version, with which brokers verify transactions among themselves (KIP-890)."""
@@ -50,7 +50,9 @@ async def probe(
         brokers = [broker["node_id"] for broker in (await client.describe_cluster())["brokers"]]
         yield "kafka", await _result(_brokers(client, settings, len(brokers)))
         yield "timeouts", await _result(_timeouts(client, settings, brokers))
-        topics = _Topics(client, settings, compacted_names, has_enough=len(brokers) >= settings.replication_factor)
+        topics = _Topics(
+            client, settings, compacted_names, has_enough_brokers=len(brokers) >= settings.replication_factor
+        )
         results = await topics.results([settings.state_topic, *names])
         for name, result in results.items():
             yield f"topic {name}", result
@@ -59,6 +61,7 @@ async def probe(
 
 
 async def _result(check: Awaitable[str]) -> str | KafkaMisconfigured:
+    """What the check returns, or the misconfiguration that it raises."""
     try:
         return await check
     except KafkaMisconfigured as misconfigured:
@@ -79,7 +82,7 @@ async def _timeouts(client: AIOKafkaAdminClient, settings: KafkaSettings, broker
     """Compare timeouts with the limits of every broker, which would refuse the producers or the membership."""
     configs = (await requests.configs(client, ConfigResourceType.BROKER, map(str, brokers))).values()
     if not configs:
-        return "not compared: the brokers' limits may not be seen (DescribeConfigs on the cluster)"
+        return "not compared with the brokers' limits: no permission to DescribeConfigs of the cluster"
     max_transaction_s = min(int(each["transaction.max.timeout.ms"]) for each in configs) / 1000
     if settings.transaction_timeout.total_seconds() > max_transaction_s:
         raise causes.transaction_timeout(settings, max_transaction_s)
@@ -94,27 +97,33 @@ class _Topics:
     """The state topic and the event topics, by their full names."""
 
     def __init__(
-        self, client: AIOKafkaAdminClient, settings: KafkaSettings, compacted: Collection[str], *, has_enough: bool
+        self,
+        client: AIOKafkaAdminClient,
+        settings: KafkaSettings,
+        compacted: Collection[str],
+        *,
+        has_enough_brokers: bool,
     ) -> None:
         self._client = client
         self._settings = settings
         self._compacted = compacted
-        self._has_enough = has_enough
-        """There are as many brokers as replicas."""
+        self._has_enough_brokers = has_enough_brokers
+        """Whether there are as many brokers as kafka.replication_factor requires."""
 
     async def results(self, names: Sequence[str]) -> Mapping[str, str | KafkaMisconfigured]:
+        """The result for each topic: its description, or what an operator must change."""
         described = await requests.topic_metadata(self._client, names)
         missing = [name for name in names if described[name].error == UNKNOWN_TOPIC]
         existing = [name for name in names if described[name].error == NO_ERROR]
-        not_creatable: Mapping[str, KafkaMisconfigured] = {}
-        if missing and self._settings.create_topics and self._has_enough:
-            not_creatable = await create(self._client, self._settings, missing, self._compacted, validate_only=True)
+        creation_errors: Mapping[str, KafkaMisconfigured] = {}
+        if missing and self._settings.create_topics and self._has_enough_brokers:
+            creation_errors = await create(self._client, self._settings, missing, self._compacted, validate_only=True)
         configs = await requests.configs(self._client, ConfigResourceType.TOPIC, existing)
 
         async def check(name: str) -> str:
             topic = described[name]
             if topic.error == UNKNOWN_TOPIC:
-                return self._missing(name, not_creatable)
+                return self._missing(name, creation_errors)
             if topic.error == TOPIC_DENIED:
                 raise causes.topic_denied(self._settings, name, "Describe")
             if topic.error != NO_ERROR:
@@ -123,13 +132,13 @@ class _Topics:
 
         return {name: await _result(check(name)) for name in names}
 
-    def _missing(self, name: str, not_creatable: Mapping[str, KafkaMisconfigured]) -> str:
+    def _missing(self, name: str, creation_errors: Mapping[str, KafkaMisconfigured]) -> str:
         if not self._settings.create_topics:
             raise causes.topics_missing([name])
-        if not self._has_enough:
+        if not self._has_enough_brokers:
             raise causes.too_few_brokers(self._settings)
-        if name in not_creatable:
-            raise not_creatable[name]
+        if name in creation_errors:
+            raise creation_errors[name]
         return "does not exist yet: the first start creates it"
 
     async def _existing(
@@ -149,8 +158,8 @@ class _Topics:
             await verify_claimed(settings, events)
         else:
             verify_events(name, known, is_compacted=name in self._compacted)
-        unseen = "" if configs else "; its settings may not be seen (DescribeConfigs), and are not verified"
-        return _counted(topic.partitions, "partition") + unseen
+        unverified = "" if configs else "; its settings are not verified: no permission to DescribeConfigs"
+        return _counted(topic.partitions, "partition") + unverified
 
 
 async def _transactional_ids(client: AIOKafkaAdminClient, settings: KafkaSettings, partitions: Sequence[int]) -> str:
@@ -180,7 +189,11 @@ async def _group(client: AIOKafkaAdminClient, settings: KafkaSettings) -> str:
 async def _at_coordinator(
     client: AIOKafkaAdminClient, key: str, request: Callable[[int], Awaitable[T]], *, is_transactional: bool
 ) -> T:
-    """What the coordinator of the key responds, as soon as one is available. Raises the error that it responds with."""
+    """Send a request to the coordinator of the key, and retry while none is ready. Returns what `request` returns.
+
+    `request` receives the coordinator's node; its other errors are raised. Raises KafkaMisconfigured when no
+    coordinator is ready within COORDINATOR_TIMEOUT_S.
+    """
     with anyio.move_on_after(COORDINATOR_TIMEOUT_S):
         while True:
             try:
