@@ -147,7 +147,7 @@ class Periods(Struct, frozen=True):
         return local.astimezone(UTC)
 
     def _is_cut(self, nth: int) -> bool:
-        """Whether windows may be cut at the period's start: not inside an hour that occurs twice, but where it starts."""
+        """Whether windows may be cut at the period's start: not inside an hour that occurs twice."""
         start = self.local(nth)
         return not (self._is_repeated(start) and self._is_repeated(start - SECOND))
 

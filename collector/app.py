@@ -31,7 +31,7 @@ from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import VENDORS
 from collector.vendors.http import Http, http
-from collector.web.server import serving
+from collector.web.server import serve_http
 
 STOP_S = 25.0
 """How long a stop may take. A commit takes up to 20 s; orchestrators usually kill a process after 30 s."""
@@ -61,7 +61,7 @@ class Daemon:
         async with AsyncExitStack() as stack:
             listen = self._settings.http
             await stack.enter_async_context(
-                serving(listen.address, self.process_status, self._metrics.registry, self._clock)
+                serve_http(listen.address, self.process_status, self._metrics.registry, self._clock)
             )
             if not listen.is_loopback:
                 advice = "this address is reachable from other machines and has no password; it exposes no secrets"

@@ -21,7 +21,7 @@ from collector.pipeline.activity import activity_timeline
 from collector.pipeline.message import Origin
 from collector.pipeline.state import State, StateFormat, load, stream_prefix
 from collector.secrets import redact
-from collector.telemetry.status import Timeline
+from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
@@ -92,7 +92,7 @@ class StreamHandle:
         )
         await worker.run(self._since)
 
-    def _timeline(self, state: State) -> Timeline | None:
+    def _timeline(self, state: State) -> TimelineFunction | None:
         """Return the function that computes the activity timeline; None for LATEST streams, which have no history."""
         if self.stream.dedup_mode is DedupMode.LATEST:
             return None

@@ -22,7 +22,7 @@ REJOIN_S = 1.0
 HEARTBEATS_PER_SESSION = 5
 """Enough that one heartbeat that is lost or late does not end the session."""
 MAX_SILENT_HEARTBEATS = 2
-"""Heartbeats without a response after which the coordinator counts as unavailable: it moves to another broker faster."""
+"""Heartbeats without a response until the coordinator counts as unavailable: a move to another broker is faster."""
 METADATA_S = 30.0
 """How often the partitions of the state topic are read. aiokafka's five minutes are for groups that read data."""
 MISSING_S = 2.0
@@ -152,7 +152,7 @@ class Membership:
         )
 
     def _check_topic(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Report a missing state topic: without it no partition is assigned, and the replica would seem to be on standby."""
+        """Report a missing state topic. Without it no partition is assigned, as on a replica on standby."""
         now, topic = anyio.current_time(), self._settings.state_topic
         if not self._assignment.is_settled:
             return

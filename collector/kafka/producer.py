@@ -18,7 +18,7 @@ from collector.kafka.hooks import TransactionHook, cancel_sender, set_lz4_level
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
-"""The size of a prebuilt batch. These batches are not split: each must fit into max.message.bytes of the topic (1 MiB)."""
+"""The size of a prebuilt batch. It is not split, so it must fit into max.message.bytes of the topic (1 MiB)."""
 LZ4_LEVEL = 1
 """The level of librdkafka. At level 9, aiokafka's default, compression takes a third of a backfill's time and saves a
 fifth of the bytes."""

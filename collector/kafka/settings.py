@@ -77,7 +77,7 @@ class KafkaSettings(BaseModel):
         return self.topic_prefix + STATE_TOPIC
 
     def transactional_id(self, partition: int) -> str:
-        """The id of the producer that owns a state partition. It contains the topic, so that deployments do not share it."""
+        """The id of a state partition's producer. It contains the topic, so that deployments do not share it."""
         return f"{self.group}-{self.state_topic}-{partition}"
 
     @property

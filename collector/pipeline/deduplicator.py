@@ -26,7 +26,7 @@ class Deduplicator(Generic[P]):
         self._requested_s = requested_s
         self._by_key: dict[bytes, list[Record[P]]] = {}
         self._in_current_version: dict[bytes, list[Record[P]]] = {}
-        """By former key: the records in the current version of the field lists, if their page has the former version."""
+        """By former key: the records in the current version, if their page is of the former version."""
         self._rejects: dict[bytes, Reject] = {}
         self._missing: Sequence[NewRecords[P]] = ()
         self.duplicate = 0

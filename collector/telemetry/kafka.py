@@ -7,11 +7,11 @@ import structlog
 
 from collector.clock import Clock, SystemClock
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import LastError, Problem, ProcessStatus
+from collector.telemetry.status import LastError, ProcessStatus, ReadinessProblem
 from collector.telemetry.stream import publish_state
 
 
-class _Demoted:
+class _DemotedLogger:
     """A logger that writes info and warning lines at level debug."""
 
     def __init__(self, log: Any) -> None:  # noqa: ANN401 - structlog's type
@@ -56,11 +56,11 @@ class KafkaTelemetry:
         self._inaccessible("away", reason, advice)
 
     def denied(self, reason: str, advice: str) -> None:
-        """The brokers reject the client: an operator must act."""
+        """The brokers reject the client: an operator must follow the advice."""
         self._inaccessible("refused", reason, advice)
 
     def _inaccessible(self, state: Literal["away", "refused"], reason: str, advice: str) -> None:
-        problem = Problem(state, f"{reason}; {advice}")
+        problem = ReadinessProblem(state, f"{reason}; {advice}")
         before, self._process_status.access = self._process_status.access, problem
         self._set_interruption(LastError(reason, advice, self._clock.now()))
         self._update_readiness()
@@ -71,8 +71,8 @@ class KafkaTelemetry:
                 self._log.error("kafka_refused", reason=reason, advice=advice)
 
     def topics_refused(self, reason: str, advice: str) -> None:
-        """A topic is missing or misconfigured: an operator must act."""
-        self._process_status.topics = Problem("refused", f"{reason}; {advice}")
+        """A topic is missing or misconfigured: an operator must follow the advice."""
+        self._process_status.topics = ReadinessProblem("refused", f"{reason}; {advice}")
         self._log_refusal(reason, advice)
         self._update_readiness()
 
@@ -80,10 +80,12 @@ class KafkaTelemetry:
         """An assigned partition cannot be taken over. If there is advice, an operator must act."""
         is_new = partition not in self._process_status.partitions
         if advice is not None:
-            self._process_status.partitions[partition] = Problem("refused", f"{reason}; {advice}")
+            self._process_status.partitions[partition] = ReadinessProblem("refused", f"{reason}; {advice}")
             self._log_refusal(reason, advice)
         else:
-            self._process_status.partitions[partition] = Problem("away", f"state partition {partition}: {reason}")
+            self._process_status.partitions[partition] = ReadinessProblem(
+                "away", f"state partition {partition}: {reason}"
+            )
             if is_new:
                 self._consequence_log.warning("partition_blocked", partition=partition, reason=reason)
         self._update_readiness()
@@ -110,7 +112,7 @@ class KafkaTelemetry:
         if self._process_status.coordinator is None:
             self._log.warning("group_coordinator_away")
         text = "the consumer group's coordinator does not respond"
-        self._process_status.coordinator = Problem("no_coordinator", text)
+        self._process_status.coordinator = ReadinessProblem("no_coordinator", text)
         self._update_readiness()
 
     def coordinator_available(self) -> None:
@@ -123,10 +125,10 @@ class KafkaTelemetry:
     def left_group(self, reason: str, advice: str | None = None) -> None:
         """The group's consumer failed and a new one joins. If there is advice, an operator must act."""
         if advice is not None:
-            problem = Problem("refused", f"{reason}; {advice}")
+            problem = ReadinessProblem("refused", f"{reason}; {advice}")
             self._log_refusal(reason, advice)
         else:
-            problem = Problem("joining", f"joining the consumer group: {reason}")
+            problem = ReadinessProblem("joining", f"joining the consumer group: {reason}")
             if self._process_status.group_problem != problem:
                 self._consequence_log.warning("group_rejoining", reason=reason)
         self._process_status.group_problem, self._process_status.coordinator = problem, None
@@ -138,7 +140,7 @@ class KafkaTelemetry:
         self._update_restore_progress()
 
     def epoch_began(self, partition: int, took_s: float, pairs: int) -> None:
-        """This process owns the partition and has restored its state of `pairs` keys in `took_s` seconds."""
+        """This process took over the partition and restored its state, `pairs` keys, in `took_s` seconds."""
         self._metrics.restore_duration.observe(took_s)
         self._process_status.owned_partitions = sorted({*self._process_status.owned_partitions, partition})
         self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
@@ -148,20 +150,20 @@ class KafkaTelemetry:
         self._log.info("epoch_began", partition=partition, took_s=round(took_s, 3), pairs=pairs)
 
     def epoch_ended(self, partition: int, reason: str) -> None:
-        """The epoch ended, or failed before it started."""
+        """The epoch ended, or could not start."""
         self._restores.pop(partition, None)
         self._update_restore_progress()
         if partition not in self._process_status.owned_partitions:
             self._log.debug("epoch_failed", partition=partition, reason=reason)
             return
         self._process_status.owned_partitions = [
-            own for own in self._process_status.owned_partitions if own != partition
+            owned for owned in self._process_status.owned_partitions if owned != partition
         ]
         self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
         self._consequence_log.info("epoch_ended", partition=partition, reason=reason)
 
     def unexpected(self, partition: int | None, error: BaseException) -> None:
-        """An unexpected error, which is a bug: the failed task starts again. For a partition, that is its epoch."""
+        """An unexpected error, which is a bug. The failed operation is retried; for a partition, a new epoch starts."""
         self._log.error("unexpected", partition=partition, exc_info=error)
 
     def committed(self, took_s: float) -> None:
@@ -183,7 +185,7 @@ class KafkaTelemetry:
     @property
     def _consequence_log(self) -> Any:  # noqa: ANN401 - structlog's type
         """The log for consequences of an outage: while Kafka is not accessible, they are logged at level debug."""
-        return self._log if self._process_status.access is None else _Demoted(self._log)
+        return self._log if self._process_status.access is None else _DemotedLogger(self._log)
 
     def _log_refusal(self, reason: str, advice: str) -> None:
         if reason not in self._logged_refusals:

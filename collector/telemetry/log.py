@@ -27,7 +27,7 @@ def redirect_stderr() -> None:
 def configure(level: Level, line_format: Literal["json", "console"], target: LogTarget | None = None) -> None:
     """Configure structlog and the standard library's logging to write to `target`, by default stderr.
 
-    Log lines of libraries are written only if `level` is `debug`: the collector logs their relevant events itself.
+    Libraries' log lines are written only if `level` is `debug`: the collector logs what matters by itself.
     """
     target = target or stderr_target()
     shared: list[structlog.typing.Processor] = [
@@ -104,6 +104,7 @@ class _Guard:
 
 
 def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - structlog passes any value
+    """The value as JSON. Values that JSON does not have become strings."""
     try:
         return orjson.dumps(value, default=str).decode()
     except TypeError:  # invalid UTF-8, an integer of more than 64 bits, a key that is not a string

@@ -18,7 +18,7 @@ STDERR_FD = 2
 MAX_WAIT_MS = 20.0
 """The longest wait for space in a full pipe: a healthy reader is scheduled within it, and it does not delay polls."""
 MAX_WAIT_SHARE = 0.02
-"""The largest share of time spent on such waits: if the reader is always too slow, lines are lost instead of time."""
+"""The largest share of time spent on such waits: if the reader is always too slow, lines are dropped instead."""
 
 
 class LogTarget:
@@ -40,6 +40,7 @@ class LogTarget:
         self._replenished_s = clock()
         """The clock when `_wait_ms` was last replenished."""
         self._unreported = 0
+        """Lines lost since the last notice."""
         self._is_truncated = False
         """Whether the last write stopped in the middle of a line."""
         self._lock = RLock()
@@ -48,7 +49,7 @@ class LogTarget:
     def write(self, line: str) -> None:
         """Write the line and a newline. Never raises; waits at most `MAX_WAIT_MS` for a slow reader."""
         with self._lock:
-            if self._is_busy:  # a finalizer that runs in the middle of a write logs an error
+            if self._is_busy:  # called by a finalizer that runs during this thread's own write
                 self.lose()
                 return
             self._is_busy = True
@@ -65,7 +66,7 @@ class LogTarget:
             self._unreported += 1
 
     def _report(self) -> bool:
-        """Write how many lines were lost before, if any. Returns False if that fails."""
+        """Write a notice if lines were lost before. Returns False if it cannot be written."""
         if number := self._unreported:
             notice = self.notice(number)
             if notice is not None and not self._put(notice):
@@ -76,15 +77,15 @@ class LogTarget:
     def _put(self, line: str) -> bool:
         """Write the line. Returns whether it was written completely."""
         text = f"\n{line}\n" if self._is_truncated else f"{line}\n"
-        left = memoryview(text.encode(errors="replace"))
+        unwritten = memoryview(text.encode(errors="replace"))
         try:
             # A pipe that is ready accepts PIPE_BUF bytes without blocking; more may block.
-            while left and self._can_write() and (written := os.write(self._fd, left[: select.PIPE_BUF])):
-                left = left[written:]
-                self._is_truncated = bool(left)
+            while unwritten and self._can_write() and (written := os.write(self._fd, unwritten[: select.PIPE_BUF])):
+                unwritten = unwritten[written:]
+                self._is_truncated = bool(unwritten)
         except OSError:
             pass  # full, closed, or without a reader; this may change before the next line
-        return not left
+        return not unwritten
 
     def _can_write(self) -> bool:
         """Whether a write returns at once, because there is space or because it fails."""

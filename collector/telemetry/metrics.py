@@ -28,8 +28,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # no `_created` seri
 class LogErrors(Collector):
     """Reads the count of lost lines from the log's target.
 
-    The target counts by itself, because lines may be lost before the metrics exist or while one of their locks is
-    held.
+    The target has a counter of its own, because lines may be lost before the metrics exist, or while a thread holds the
+    lock of a metric.
     """
 
     def collect(self) -> Iterator[CounterMetricFamily]:

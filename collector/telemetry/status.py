@@ -14,19 +14,21 @@ from collector.timeline import ActivityTimeline
 StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = get_args(StreamState)
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
-Timeline = Callable[[datetime | None, datetime], ActivityTimeline | None]
+TimelineFunction = Callable[[datetime | None, datetime], ActivityTimeline | None]
 """Returns the activity timeline, given the end of the last requested window, if any, and the current time."""
 MINUTES = 60
-"""How long event counts per minute are kept."""
+"""How many minutes of event counts are kept."""
 
 
 class LastError(Struct, frozen=True):
-    """The current error of a stream, and what to do about it."""
+    """The current error of a stream, and its advice."""
 
     error: str
     advice: str
     at: datetime
+    """When it last occurred."""
     retry_at: datetime | None = None
+    """When the next attempt starts; None if it is not known."""
 
 
 class EventsPerMinute(Struct):
@@ -36,6 +38,7 @@ class EventsPerMinute(Struct):
     """Pairs of a minute since 1970 and its count, oldest first. Minutes without events are left out."""
 
     def add(self, counts: Iterable[int], now: datetime) -> None:
+        """Add counts of events that were committed now."""
         minute, count = _minute(now), sum(counts)
         if not count:
             return
@@ -73,8 +76,10 @@ class StreamStatus(Struct):
     interruption: LastError | None = None
     """Why no stream can publish at present: Kafka is not accessible."""
     notices: list[str] = field(default_factory=list)
+    """Facts about the configuration that an operator should know, until the process ends."""
     ledger_entries: int = 0
-    timeline: Timeline | None = None
+    timeline: TimelineFunction | None = None
+    """Computes the activity timeline; None if the stream has none, or another process owns it."""
     missing: int | None = None
     """Numbered records that have not been received so far; None if the vendor does not number them."""
     records: Counter[str] = field(default_factory=Counter)
@@ -89,6 +94,7 @@ class StreamStatus(Struct):
         return "backing_off" if interrupted else self.state
 
     def as_json(self, now: datetime) -> dict[str, object]:
+        """The stream's object in /api/status."""
         checkpoint, window = self.checkpoint, self.last_window
         error = self.interruption if self.shown_state != self.state else self.last_error
         return {
@@ -133,6 +139,7 @@ class SourceStatus(Struct):
     """How many exports of the account the vendor builds at a time; None if it builds none."""
 
     def as_json(self) -> dict[str, object]:
+        """The source's object in /api/status."""
         return {
             "vendor": self.vendor,
             "source": self.source,
@@ -140,7 +147,7 @@ class SourceStatus(Struct):
         }
 
 
-class Problem(Struct, frozen=True):
+class ReadinessProblem(Struct, frozen=True):
     """Why the process is not ready."""
 
     state: KafkaState
@@ -156,26 +163,26 @@ class ProcessStatus(Struct):
     sources: list[SourceStatus] = field(default_factory=list)
     started: datetime | None = None
     owned_partitions: Sequence[int] = ()
-    access: Problem | None = None
+    access: ReadinessProblem | None = None
     """The brokers do not respond, or reject the client."""
-    topics: Problem | None = Problem("connecting", "connecting to Kafka")
+    topics: ReadinessProblem | None = ReadinessProblem("connecting", "connecting to Kafka")
     """The topics are not verified yet, or are missing or misconfigured."""
-    partitions: dict[int, Problem] = field(default_factory=dict)
-    """Assigned state partitions that cannot be taken over."""
-    group_problem: Problem | None = Problem("joining", "joining the consumer group")
+    partitions: dict[int, ReadinessProblem] = field(default_factory=dict)
+    """Why assigned state partitions cannot be taken over, by partition."""
+    group_problem: ReadinessProblem | None = ReadinessProblem("joining", "joining the consumer group")
     """The process is not a member of the group."""
-    coordinator: Problem | None = None
+    coordinator: ReadinessProblem | None = None
     """The group's coordinator does not respond."""
     changed: datetime | None = None
     """When the process became ready, or ceased to be."""
     last_commit: datetime | None = None
 
-    def kafka_problem(self) -> Problem | None:
-        """Why the process cannot use Kafka at all; None if it can."""
+    def kafka_problem(self) -> ReadinessProblem | None:
+        """Why the process cannot use Kafka; None if it can. Ignores single partitions that cannot be taken over."""
         return self.access or self.topics or self.group_problem or self.coordinator
 
-    def problem(self) -> Problem | None:
-        """Why the process is not ready; None if it is. One partition that cannot be taken over is enough."""
+    def problem(self) -> ReadinessProblem | None:
+        """Why the process is not ready; None if it is. It is not ready if a single partition cannot be taken over."""
         partition = self.partitions[min(self.partitions)] if self.partitions else None
         return self.access or self.topics or partition or self.kafka_problem()
 
@@ -184,6 +191,7 @@ class ProcessStatus(Struct):
         return problem.reason if (problem := self.problem()) else ""
 
     def as_json(self, now: datetime) -> dict[str, object]:
+        """The response of /api/status."""
         problem = self.problem()
         return {
             "version": self.version,

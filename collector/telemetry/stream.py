@@ -10,14 +10,14 @@ from collector.errors import Park
 from collector.instants import format_seconds
 from collector.model import Checkpoint, Gap, Tally, Window
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, Timeline
+from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, TimelineFunction
 
-OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
-REASONS = ("malformed", "too_large")
-POLLS = ("ok", "empty", "retry", "park")
-MAX_LINES = 20
-"""The most log lines for the gaps found at one time."""
-_RETRIES = "no action needed: the collector retries automatically"
+RECORD_OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
+DEAD_LETTER_REASONS = ("malformed", "too_large")
+POLL_OUTCOMES = ("ok", "empty", "retry", "park")
+MAX_GAP_LINES = 20
+"""The most log lines for the gaps of one poll; one more line counts the other gaps."""
+_RETRY_ADVICE = "no action needed: the collector retries automatically"
 LOG_INTERVAL = timedelta(minutes=10)
 """How often a persistent error is logged again."""
 
@@ -31,22 +31,22 @@ class StreamTelemetry:
     def __init__(self, metrics: Metrics, status: StreamStatus, event_types: Sequence[str]) -> None:
         self._metrics = metrics
         self._status = status
-        self._types = event_types
+        self._event_types = event_types
         self._labels = (status.source, status.stream)
         self._log = structlog.get_logger().bind(source=status.source, stream=status.stream)
         self._logged_error: tuple[str, datetime] | None = None
         self._dead_letters: Counter[str] = Counter()
         """Dead letters that have not been logged yet."""
-        self._dead_letters_logged: datetime | None = None
+        self._dead_letters_logged_at: datetime | None = None
         self._is_owned = False
         self._set_state("not_owned")
 
     def configured(self, max_poll_interval: timedelta) -> None:
-        """Export how often the stream is polled, whoever owns it. Alerts derive their limits from it."""
+        """Export how often the stream is polled, whether this process owns it or not: alerts depend on it."""
         self._metrics.stream_interval.labels(*self._labels).set(max_poll_interval.total_seconds())
 
     def restoring(self, share: float) -> None:
-        """This share of the stream's state has been restored. A parked stream stays parked until it runs."""
+        """This share of the stream's state, 0 to 1, has been read. A parked stream stays parked until it runs."""
         self._status.restoring = round(share, 3)
         if self._status.state != "parked":
             self._status.last_error = None
@@ -59,18 +59,18 @@ class StreamTelemetry:
         """
         self._status.restoring = None
         self._set_state("backing_off" if advice is None else "parked")
-        self._status.last_error = LastError(error, advice or _RETRIES, now, now + timedelta(seconds=retry_in_s))
+        self._status.last_error = LastError(error, advice or _RETRY_ADVICE, now, now + timedelta(seconds=retry_in_s))
 
-    def owned(self, checkpoint: Checkpoint | None, entries: int, timeline: Timeline | None = None) -> None:
-        """This process now runs the stream. `timeline` returns what the stream published recently."""
+    def owned(self, checkpoint: Checkpoint | None, entries: int, timeline: TimelineFunction | None = None) -> None:
+        """This process now runs the stream. `timeline` computes its activity timeline."""
         metrics = self._metrics
-        for outcome in OUTCOMES:
+        for outcome in RECORD_OUTCOMES:
             metrics.records.labels(*self._labels, outcome)
-        for outcome in POLLS:
+        for outcome in POLL_OUTCOMES:
             metrics.polls.labels(*self._labels, outcome)
-        for name in self._types:
+        for name in self._event_types:
             metrics.events.labels(*self._labels, name)
-        for reason in REASONS:
+        for reason in DEAD_LETTER_REASONS:
             metrics.dead_letters.labels(*self._labels, reason)
         self._is_owned = True
         self._status.last_error = self._logged_error = self._status.restoring = None
@@ -80,7 +80,7 @@ class StreamTelemetry:
         self._set_checkpoint(checkpoint, entries)
 
     def released(self) -> None:
-        """This process no longer runs the stream, or no longer tries to."""
+        """This process no longer runs the stream, or no longer tries to take over its partition."""
         self._set_state("not_owned")
         self._status.last_error = self._status.restoring = None
         if not self._is_owned:
@@ -104,7 +104,7 @@ class StreamTelemetry:
         (self._log.info if status.interruption is None else self._log.debug)("stream_released")
 
     def initialized(self, checkpoint: Checkpoint) -> None:
-        """The stream is new, and its first checkpoint is committed."""
+        """The stream is new, and its first checkpoint was committed."""
         self._log.info("stream_begun", **_checkpoint_fields(checkpoint))
         self._set_checkpoint(checkpoint, 0)
 
@@ -143,11 +143,11 @@ class StreamTelemetry:
         status.dead_letters.update(tally.dead_letters)
         self._dead_letters.update(tally.dead_letters)
         if self._dead_letters and (
-            self._dead_letters_logged is None or now - self._dead_letters_logged >= LOG_INTERVAL
+            self._dead_letters_logged_at is None or now - self._dead_letters_logged_at >= LOG_INTERVAL
         ):
             self._log.error("dead_letters", **self._dead_letters, advice="see the topic collector.dead_letters")
             self._dead_letters.clear()
-            self._dead_letters_logged = now
+            self._dead_letters_logged_at = now
         if outside := tally.records.get("outside"):
             self._log.debug("records_outside", count=outside)
         self._set_checkpoint(checkpoint, entries)
@@ -172,7 +172,7 @@ class StreamTelemetry:
         self._set_checkpoint(checkpoint, status.ledger_entries)
 
     def idle(self) -> None:
-        """No period has ended since the last poll, so the stream is not behind: the next one may end in hours."""
+        """The stream is not behind: it waits for the end of a period, which may be hours away."""
         if self._status.state == "catching_up":
             self._set_state("live")
 
@@ -180,10 +180,10 @@ class StreamTelemetry:
         """`count` numbered records have not been received so far; no record is expected any more in the gaps `lost`."""
         self._metrics.missing_records.labels(*self._labels).set(count)
         self._status.missing = count
-        for gap in lost[:MAX_LINES]:
+        for gap in lost[:MAX_GAP_LINES]:
             self._log.warning("records_missing", series=gap.series, first=gap.first, last=gap.last, count=gap.count)
-        if len(lost) > MAX_LINES:
-            rest = lost[MAX_LINES:]
+        if len(lost) > MAX_GAP_LINES:
+            rest = lost[MAX_GAP_LINES:]
             self._log.warning("records_missing", gaps=len(rest), count=sum(gap.count for gap in rest))
 
     def window_halved(self, window: Window, reason: str) -> None:
@@ -191,7 +191,7 @@ class StreamTelemetry:
         self._log.info("window_halved", **_window_fields(window), reason=reason)
 
     def cap_suspected(self, window: Window, rows: int) -> None:
-        """A response has a round number of rows, as if the vendor limited it, but its halves have no further rows."""
+        """A response has a round number of rows, as if it were capped, but the halves have no further rows."""
         self._log.warning(
             "perhaps_capped",
             **_window_fields(window),
@@ -202,7 +202,7 @@ class StreamTelemetry:
     def retrying(self, window: Window, reason: str, *, failures: int, delay_s: float, now: datetime) -> None:
         """A temporary error. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "retry").inc()
-        self._failed("backing_off", reason, _RETRIES, window, failures, delay_s, now)
+        self._failed("backing_off", reason, _RETRY_ADVICE, window, failures, delay_s, now)
 
     def parked(self, window: Window | None, error: Park, *, failures: int, delay_s: float, now: datetime) -> None:
         """An error that an operator must fix. Nothing is lost: the window is fetched again after `delay_s` seconds."""
@@ -217,7 +217,7 @@ class StreamTelemetry:
         self._failed("parked", text, advice, window, failures, delay_s, now, exception=error)
 
     def completed(self, checkpoint: Checkpoint) -> None:
-        """The stream has an `until`, and everything before it is published and final."""
+        """The stream has an `until`, and everything before it is published and final: nothing more is fetched."""
         self._set_state("complete")
         self._log.info("stream_complete", **_checkpoint_fields(checkpoint))
 

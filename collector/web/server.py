@@ -16,10 +16,10 @@ from collector.web import static
 
 
 @asynccontextmanager
-async def serving(
+async def serve_http(
     address: tuple[str, int], process_status: ProcessStatus, registry: CollectorRegistry, clock: Clock
 ) -> AsyncIterator[None]:
-    """Serve until the end of the block. Raises UserError if the server cannot listen on the address."""
+    """Serve until the end of the block. Raises UserError, on entry, if the server cannot listen on the address."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

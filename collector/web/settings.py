@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel
 from collector.settings import STRICT, is_loopback
 
 
-def _is_address(text: str) -> str:
+def _validate_address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - ports
         raise ValueError("expected host:port, such as 127.0.0.1:9464")
@@ -19,10 +19,11 @@ class HttpSettings(BaseModel):
 
     model_config = STRICT
 
-    listen: Annotated[str, AfterValidator(_is_address)] = "127.0.0.1:9464"
+    listen: Annotated[str, AfterValidator(_validate_address)] = "127.0.0.1:9464"
 
     @property
     def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 

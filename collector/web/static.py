@@ -1,4 +1,4 @@
-"""The static files of the status page, which requests all its data from /api/status."""
+"""The static files of the status page. The page requests its data from /api/status."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.resources import files
@@ -11,7 +11,7 @@ FILES = {
     "/page/page.js": ("page.js", "text/javascript"),
     "/page/stream.js": ("stream.js", "text/javascript"),
     "/page/timeline.js": ("timeline.js", "text/javascript"),
-    "/page/words.js": ("words.js", "text/javascript"),
+    "/page/texts.js": ("texts.js", "text/javascript"),
     "/page/icon.svg": ("icon.svg", "image/svg+xml"),
     "/page/icon-error.svg": ("icon-error.svg", "image/svg+xml"),
 }
@@ -32,6 +32,7 @@ def routes() -> Iterator[web.RouteDef]:
 
 
 def _handler(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A handler that responds with this body."""
     headers = HEADERS | POLICY
 
     async def send(_: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ import pytest
 
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
-from collector.web.server import serving
+from collector.web.server import serve_http
 from tests.commands.harness import closed_port, collector
 from tests.needs import need
 from tests.simulated import SimulatedClock
@@ -37,7 +37,7 @@ def arguments(config: Path, address: str, more: str = "") -> tuple[str, ...]:
 async def daemon(host: str = "127.0.0.1") -> AsyncIterator[int]:
     """Serve the daemon's HTTP endpoints; the port."""
     port = closed_port()
-    async with serving((host, port), ProcessStatus("1.2.3", "group"), Metrics().registry, SimulatedClock()):
+    async with serve_http((host, port), ProcessStatus("1.2.3", "group"), Metrics().registry, SimulatedClock()):
         yield port
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
 
-from collector.web.server import serving
+from collector.web.server import serve_http
 from tests.kafka.broker import free_port
 from tests.needs import absent, need
 from tests.web.scenarios import Scenario
@@ -157,7 +157,7 @@ async def open_page(
     """The status page of a scenario. Asserts that it logs no errors and sends no requests to other servers."""
     port = free_port()
     async with (
-        serving(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock),
+        serve_http(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock),
         window(browser, f"http://127.0.0.1:{port}", size, scheme) as page,
     ):
         yield page

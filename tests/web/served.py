@@ -15,7 +15,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import VendorTelemetry
-from collector.web.server import serving
+from collector.web.server import serve_http
 from tests.kafka.broker import free_port
 from tests.simulated import START, SimulatedClock
 
@@ -59,7 +59,7 @@ async def one_stream() -> AsyncIterator[Served]:
     stream.configured(timedelta(minutes=1))
     vendor = VendorTelemetry(metrics, "mall", source)
     async with (
-        serving(("127.0.0.1", port), process_status, metrics.registry, clock),
+        serve_http(("127.0.0.1", port), process_status, metrics.registry, clock),
         aiohttp.ClientSession() as session,
     ):
         yield Served(f"http://127.0.0.1:{port}", kafka, stream, vendor, clock, session)

@@ -9,7 +9,7 @@ from collector.model import Tally
 from collector.secrets import Secret
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
-from collector.web.server import serving
+from collector.web.server import serve_http
 from tests.simulated import START, SimulatedClock
 from tests.web.served import CHECKPOINT, WINDOW, Served
 
@@ -113,6 +113,6 @@ async def test_an_address_in_use_is_reported_with_its_configuration_key() -> Non
         taken.listen()
         address = taken.getsockname()
         with pytest.raises(UserError, match=rf"http\.listen = 127\.0\.0\.1:{address[1]}: ") as raised:
-            async with serving(address, ProcessStatus("1", "g"), Metrics().registry, SimulatedClock()):
+            async with serve_http(address, ProcessStatus("1", "g"), Metrics().registry, SimulatedClock()):
                 pass
     assert "cannot_listen" == raised.value.code

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import aiohttp
 import pytest
 
-from collector.web.server import serving
+from collector.web.server import serve_http
 from collector.web.static import FILES
 from tests.kafka.broker import free_port
 from tests.web.scenarios import Scenario
@@ -24,7 +24,7 @@ FOLDER = ROOT / "collector" / "web" / "page"
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     scenario, port = Scenario(), free_port()
-    async with serving(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock):
+    async with serve_http(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock):
         yield f"http://127.0.0.1:{port}"
 
 

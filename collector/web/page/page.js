@@ -2,17 +2,17 @@
 
 import { Stream, keyOf } from "./stream.js";
 import { html, setText } from "./timeline.js";
-import { ago, counted, dateTime, duration, nameOf, summary, timeOfDay, zone } from "./words.js";
+import { ago, counted, dateTime, duration, nameOf, summary, timeOfDay, zone } from "./texts.js";
 
 const REFRESH_MS = 5000;
 const HIDDEN_REFRESH_MS = 30000;
 const TIMEOUT_MS = 15000;
 
 const byId = (id) => document.getElementById(id);
-const items = new Map(); // the Stream of each configured stream, by key: elements are moved, never recreated
-let status = null; // the last response
-let receivedAt = Date.now(); // when it arrived
-let unreachableSince = null;
+const items = new Map(); // one Stream for each configured stream, by key: its element is moved, never recreated
+let status = null; // the latest response of /api/status
+let receivedAt = Date.now(); // when it arrived, in milliseconds since 1970
+let unreachableSince = null; // when the first request failed after the latest response
 
 async function refresh() {
   try {
@@ -128,16 +128,16 @@ function showKafka(now) {
 
 function showExports(sources) {
   byId("exports").hidden = !sources.length;
-  const elements = sources.map(({ source, exports: { in_flight: used, at_once: max } }) => {
+  const elements = sources.map(({ source, exports: { in_flight: running, at_once: max } }) => {
     const slots = html("span", "slots");
     slots.setAttribute("aria-hidden", "true");
-    for (let slot = 0; slot < max; slot += 1) slots.append(html("i", slot < used ? "used" : ""));
-    return html("li", "", html("b", "", source), " ", slots, ` ${used} of ${max} running`);
+    for (let slot = 0; slot < max; slot += 1) slots.append(html("i", slot < running ? "used" : ""));
+    return html("li", "", html("b", "", source), " ", slots, ` ${running} of ${max} running`);
   });
   byId("exports").querySelector("ul").replaceChildren(...elements);
 }
 
-/** Make these elements the list's children, in this order, with few moves: a moved element loses the focus. */
+/** Make these elements the children of the list, in this order. Moves only what it must: a moved element loses focus. */
 function arrange(list, elements) {
   const wanted = new Set(elements);
   for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
@@ -146,12 +146,13 @@ function arrange(list, elements) {
   });
 }
 
+/** Make the children of the parent one element for each text. */
 function fill(parent, texts, tag) {
   while (parent.children.length > texts.length) parent.lastElementChild.remove();
   texts.forEach((text, index) => setText(parent.children[index] ?? parent.appendChild(html(tag)), text));
 }
 
-/** Refresh until the page is closed, one request at a time. A hidden page refreshes less often, for its title. */
+/** Refresh until the page is closed. A hidden page refreshes less often: only its title and icon can be seen. */
 async function poll() {
   for (;;) {
     await refresh();

@@ -1,9 +1,10 @@
 // One stream as an item of a list. Its element is reused for as long as the stream is configured.
 
 import { Sparkline, Timeline, html, setText, svg } from "./timeline.js";
-import { STATES, ago, counted, dateTime, duration, nameOf, sentence, until } from "./words.js";
+import { STATES, ago, counted, dateTime, duration, nameOf, sentence, until } from "./texts.js";
 
-// Icons that differ in shape: a dot, three quarters of a ring, a half-filled dot, a triangle, a square, a tick, a ring.
+// SVG paths of the state icons. They differ in shape, not only in colour: a dot, three quarters of a ring, a half-filled
+// dot, a triangle, a square, a check mark, a ring.
 const MARKS = {
   live: "M8 3a5 5 0 1 0 0 10A5 5 0 0 0 8 3Z",
   restoring: "M8 2a6 6 0 1 0 6 6h-2a4 4 0 1 1-4-4V2Z",
@@ -14,7 +15,7 @@ const MARKS = {
   not_owned: "M8 3a5 5 0 1 0 0 10A5 5 0 0 0 8 3Zm0 2a3 3 0 1 1 0 6 3 3 0 0 1 0-6Z",
 };
 
-const DEFAULT_CELL_S = 600;
+const DEFAULT_CELL_S = 600; // the length of a cell of a timeline, except for streams with longer periods
 
 export class Stream {
   constructor(stream) {
@@ -66,13 +67,13 @@ export class Stream {
   }
 
   #showTimeline({ state, strip, watermark }, now) {
-    const shown = Boolean(strip) && state !== "complete";
-    this.timeline.element.hidden = !shown;
-    this.placeholder.hidden = shown;
-    const cellS = shown ? strip.lengths_s.at(-1)[1] : 0;
+    const isShown = Boolean(strip) && state !== "complete";
+    this.timeline.element.hidden = !isShown;
+    this.placeholder.hidden = isShown;
+    const cellS = isShown ? strip.lengths_s.at(-1)[1] : 0;
     this.scale.hidden = cellS <= DEFAULT_CELL_S;
     setText(this.scale, `${duration(cellS)} per bar`);
-    if (shown) this.timeline.show(this.name.textContent, strip, now);
+    if (isShown) this.timeline.show(this.name.textContent, strip, now);
     else if (state === "complete") setText(this.placeholder, `All data up to ${dateTime(Date.parse(watermark), now)} is published.`);
     else if (state === "restoring") setText(this.placeholder, "The state is being restored.");
     else setText(this.placeholder, watermark ? "Current values only, without a history." : "Not started yet.");

@@ -1,9 +1,10 @@
 // The activity timeline of a stream: one bar per cell, which can be selected with the pointer or the arrow keys.
 
-import { KINDS, counted, duration, interval } from "./words.js";
+import { KINDS, counted, duration, interval } from "./texts.js";
 
-const HEIGHT = 100;
-const MIN_BAR_HEIGHT = 7;
+const HEIGHT = 100; // of the drawing area, in units of its viewBox
+const MIN_BAR_HEIGHT = 7; // so that a single record is visible
+// By how many cells each key moves the selection.
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -6, PageUp: 6 };
 
 export function svg(tag, attributes = {}) {
@@ -24,7 +25,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Bars as one path, each from `start` to `end`, with a small gap between them. */
+/** The SVG path of bars that reach from `start` to `end` of each cell, with small gaps. `max` is the count of a full bar. */
 function barsPath(cells, max) {
   return cells
     .map(({ start, end, count }) => {
@@ -47,17 +48,17 @@ export class Timeline {
     }
     this.cells = [];
     this.selected = null; // start of the selected cell, in milliseconds since 1970
-    this.drawn = ""; // the data that is drawn
+    this.drawn = ""; // the timeline that is drawn, as JSON
     this.#listen();
   }
 
   /** Draw the field `strip` of a stream in /api/status. */
   show(name, strip, now) {
     this.now = now;
-    const drawn = JSON.stringify(strip);
-    if (drawn !== this.drawn) {
-      this.drawn = drawn;
-      this.#read(strip);
+    const json = JSON.stringify(strip);
+    if (json !== this.drawn) {
+      this.drawn = json;
+      this.#setCells(strip);
       this.#draw(strip);
       this.element.setAttribute("aria-valuemax", this.cells.length - 1);
     }
@@ -66,7 +67,7 @@ export class Timeline {
     else this.#setValue(this.cells.length - 1);
   }
 
-  #read({ start, lengths_s: lengths, counts, kinds }) {
+  #setCells({ start, lengths_s: lengths, counts, kinds }) {
     const expanded = (runs) => runs.flatMap(([count, value]) => Array(count).fill(value));
     const kindOfCell = expanded(kinds);
     this.start = Date.parse(start);
@@ -106,7 +107,7 @@ export class Timeline {
     };
     this.element.addEventListener("pointermove", point);
     this.element.addEventListener("pointerdown", point);
-    // A finger hides what it touches, so the selection stays until something else is touched.
+    // On a touch screen the finger covers the bar, so the selection remains until another element is touched.
     this.element.addEventListener("pointerleave", (event) => event.pointerType === "touch" || this.#hide());
     this.element.addEventListener("focus", () => this.element.matches(":focus-visible") && this.#select(this.start + this.cells.at(-1).start));
     this.element.addEventListener("blur", () => this.#hide());
@@ -146,8 +147,8 @@ export class Timeline {
 
   #setValue(index) {
     const { count, details } = this.#texts(index);
-    const same = this.element.getAttribute("aria-valuenow") === String(index) && document.activeElement === this.element;
-    if (same && this.element.hasAttribute("aria-valuetext")) return; // do not announce refreshes
+    const isUnchanged = this.element.getAttribute("aria-valuenow") === String(index) && document.activeElement === this.element;
+    if (isUnchanged && this.element.hasAttribute("aria-valuetext")) return; // do not announce refreshes
     this.element.setAttribute("aria-valuenow", index);
     this.element.setAttribute("aria-valuetext", `${count}, ${details}`);
     this.element.dataset.kind = this.cells[index].kind;

@@ -1,5 +1,6 @@
 // The texts of the page: labels, numbers and times. Nothing here changes the document.
 
+/** The label of each state of a stream. */
 export const STATES = {
   parked: "parked",
   backing_off: "backing off",
@@ -10,6 +11,7 @@ export const STATES = {
   not_owned: "owned by another replica",
 };
 
+/** What the kind of a cell says about the records in it. */
 export const KINDS = {
   final: "final: no more records expected",
   published: "published: late records may still arrive",
@@ -31,22 +33,24 @@ export function number(count) {
   return NUMBER.format(count);
 }
 
+/** A number with its noun, in the singular or the plural. */
 export function counted(count, singular, plural = `${singular}s`) {
   return `${number(count)} ${count === 1 ? singular : plural}`;
 }
 
+/** The text with a capital first letter. */
 export function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** A duration in its largest unit, rounded down; in hours up to two days. */
+/** A duration in its largest unit, rounded down. Less than two days are shown in hours. */
 export function duration(seconds) {
   const [unit, length] = UNITS.find(([name, length]) => seconds >= (name === "day" ? 2 * length : length)) ?? UNITS.at(-1);
   const count = Math.max(0, Math.floor(seconds / length));
   return unit === "day" ? counted(count, "day") : `${count} ${unit}`;
 }
 
-/** The time of day of an instant, with its date if that is not the date of `now`. Both are in milliseconds. */
+/** The time of day of an instant, with the date unless it is that of `now`. Both are in milliseconds since 1970. */
 export function dateTime(instant, now) {
   const time = MINUTE.format(instant);
   if (DAY.format(instant) === DAY.format(now) && Math.abs(now - instant) < 86400_000) return time;
@@ -57,11 +61,13 @@ export function timeOfDay(instant) {
   return SECOND.format(instant);
 }
 
+/** How long before `now` an instant was, such as "5 min ago". */
 export function ago(instant, now) {
   const seconds = (now - instant) / 1000;
   return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
 }
 
+/** How long after `now` an instant will be, such as "in 5 min". */
 export function until(instant, now) {
   const seconds = (instant - now) / 1000;
   return seconds < 1 ? "now" : `in ${duration(seconds)}`;
