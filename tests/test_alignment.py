@@ -61,14 +61,14 @@ def test_local_times_before_a_boundary_do_not_repeat_after_it(
         assert (boundary + timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) >= local
 
 
-@given(moment=_moments, zone=st.sampled_from(ZONES))
-@example(moment=utc(2026, 3, 29, 1), zone=PARIS)
-@example(moment=utc(2026, 3, 29, 1, 59), zone=PARIS)
+@given(instant=_instants, zone=st.sampled_from(ZONES))
+@example(instant=utc(2026, 3, 29, 1), zone=PARIS)
+@example(instant=utc(2026, 3, 29, 1, 59), zone=PARIS)
 def test_no_period_is_longer_than_its_step_except_where_local_time_is_repeated(
-    moment: datetime, zone: ZoneInfo
+    instant: datetime, zone: ZoneInfo
 ) -> None:
     alignment = periods(zone, timedelta(minutes=5))
-    start, end = alignment.floor(moment), alignment.after(moment)
+    start, end = alignment.floor(instant), alignment.after(instant)
     is_repeated = (start + timedelta(hours=3)).astimezone(zone).utcoffset() < start.astimezone(zone).utcoffset()  # type: ignore[operator]
     assert is_repeated or end - start <= timedelta(minutes=5)
 
