@@ -18,6 +18,19 @@ CONNECT_TIMEOUT_S = 10
 MAX_RETRY_AFTER_S = 3600.0
 """A longer Retry-After is shortened: it is a mistake of the vendor, such as an instant or milliseconds."""
 
+MAX_HEADER_BYTES = 64 << 10
+"""The largest status line, and the largest header, of a response: gateways add headers of several kilobytes."""
+MAX_HEADERS = 1000
+"""Headers of one response."""
+
+_INVALID_RESPONSES = {
+    "Got more than": ("response_headers", f"its status line or a header exceeds {MAX_HEADER_BYTES} bytes"),
+    "Too many headers": ("response_headers", f"it has more than {MAX_HEADERS} headers"),
+    "Can not decode content-encoding": ("response_encoding", "its content encoding is neither gzip nor deflate"),
+    "Transfer-Encoding can't be present": ("response_length", "it has both Content-Length and Transfer-Encoding"),
+}
+"""Code and reason by the start of aiohttp's message, which may contain text of the vendor and is not shown."""
+_UNREADABLE = "check base_url: does this port serve the vendor's API?"
 _UNREACHABLE = "check base_url, and whether this machine may connect to it"
 _NOT_FOUND, _PROXY_AUTHENTICATION, _TOO_LARGE, _TOO_MANY = 404, 407, 413, 429
 _TRANSIENT = frozenset({408, 425, _TOO_MANY})
@@ -69,11 +82,8 @@ def translate(  # noqa: PLR0911 - a table
     """The error to raise for one of aiohttp or the operating system. Its text has the host, but not the URL."""
     host = urlsplit(url).hostname or "the vendor"
     match error:
-        case aiohttp.ClientHttpProxyError():
-            return _proxy_error(error.status, proxy)
-        case aiohttp.ClientProxyConnectionError():
-            reason = f"no connection to {proxy or 'the proxy'}: {_os_reason(error.os_error)}"
-            return RetryLater(reason, code="proxy_unreachable", advice=_check_variable(proxy))
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
+            return _translate_of_proxy(error, proxy)
         case aiohttp.ConnectionTimeoutError():
             reason = f"no connection to {proxy or host} within {CONNECT_TIMEOUT_S} s"
             return RetryLater(reason, code="connect_timeout", advice=_UNREACHABLE)
@@ -94,8 +104,27 @@ def translate(  # noqa: PLR0911 - a table
             return RetryLater(reason, code="connect_failed", advice=_UNREACHABLE)
         case aiohttp.ClientPayloadError():
             return RetryLater(f"{host} closed the connection during its response", code="response_incomplete")
+        case aiohttp.ClientResponseError():
+            return _invalid_response(error, host)
         case _:
             return RetryLater(f"no response from {host}: {type(error).__name__}", code="no_response")
+
+
+def _invalid_response(error: aiohttp.ClientResponseError, host: str) -> RetryLater:
+    """The error for a response that aiohttp rejects."""
+    default = "response_invalid", "it is not valid HTTP"
+    found = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
+    code, reason = next(found, default)
+    return RetryLater(f"the response of {host} cannot be read: {reason}", code=code, advice=_UNREADABLE)
+
+
+def _translate_of_proxy(
+    error: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
+) -> RetryLater | Park:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _proxy_error(error.status, proxy)
+    reason = f"no connection to {proxy or 'the proxy'}: {_os_reason(error.os_error)}"
+    return RetryLater(reason, code="proxy_unreachable", advice=_check_variable(proxy))
 
 
 def _proxy_error(status: int, proxy: Proxy | None) -> RetryLater | Park:

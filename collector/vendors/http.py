@@ -22,7 +22,14 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
-from collector.vendors.failures import CONNECT_TIMEOUT_S, parse_http_date, raise_for_status, translate
+from collector.vendors.failures import (
+    CONNECT_TIMEOUT_S,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    parse_http_date,
+    raise_for_status,
+    translate,
+)
 from collector.vendors.proxy import proxy_for
 
 T = TypeVar("T")
@@ -194,7 +201,12 @@ async def http(clock: Clock) -> AsyncIterator[Http]:
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
     headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json"}
     async with aiohttp.ClientSession(
-        connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+        connector=connector,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
     ) as session:
         yield Http(clock, session)
 
