@@ -1,4 +1,4 @@
-"""Runs every contender and prints the tables. README.md describes the contenders."""
+"""Runs every program and prints the tables. README.md describes the programs."""
 
 import json
 import subprocess

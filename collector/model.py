@@ -130,9 +130,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     interval: timedelta
     """Time between the starts of two live passes."""
     settle: timedelta
-    """How long records may appear after their time: the watermark stays this far behind now."""
+    """How far the watermark stays behind now: the vendor usually has a record after this time."""
     allowed_lateness: timedelta
-    """How long a late record may appear after its time: `final` stays this far behind now."""
+    """How far `final` stays behind now: a record that appears this late after its start is still published."""
     sweep_every: timedelta
     """Time between the starts of two sweeps, which fetch again what is published but not final."""
     span: timedelta
@@ -170,10 +170,10 @@ class Gap(Struct, frozen=True):
     series: int
     first: int
     last: int
-    previous_start_ms: int
-    """Start of the record before the gap, in Unix milliseconds: the missing records started later."""
-    next_start_ms: int
-    """Start of the record after the gap, in Unix milliseconds."""
+    earlier_start_ms: int
+    later_start_ms: int
+    """The starts of the two records next to the gap, in Unix milliseconds. Records may start in another order than that
+    of their numbers."""
 
     @property
     def count(self) -> int:

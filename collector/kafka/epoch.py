@@ -3,8 +3,8 @@
 The order of the steps is what makes commits exactly once (KIP-98, KIP-618):
 
 1. A new producer with the partition's transactional id fences every earlier owner and aborts its open transaction.
-2. A barrier, a small record, is committed through that producer. The state is complete up to its offset, which the
-   broker acknowledges.
+2. A barrier, a small record, is committed through that producer. Earlier owners can append nothing after it. So its
+   offset, as the broker acknowledged it, is the end of the state to restore.
 3. The state is restored up to the barrier.
 4. The header is verified: a partition without a header is refused.
 5. Only then may anything else be committed. Each state record must have a larger offset than all earlier ones.

@@ -1,12 +1,13 @@
 """Finds gaps in sequence numbers: records that a vendor numbered and the collector has never received.
 
 The received numbers of each series (a device) form runs. The numbers between two runs are missing. A gap closes when
-its records arrive late. Its records count as lost when `final` passes the start of the record after it. Gaps are kept
-only in memory: after a restart, the first sweep finds them again.
+its records arrive late. They count as lost when `final` has passed the starts of the records on both sides of the gap,
+its neighbours. Gaps are kept only in memory: after a restart, the first sweep finds them again.
 """
 
+import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
@@ -55,35 +56,51 @@ class Gaps:
             del runs[:-MAX_RUNS]
 
     def count_open(self, from_ms: int, before_ms: int) -> int:
-        """The number of records missing in gaps whose next record starts before `before_ms`.
-
-        Gaps whose previous record starts before `from_ms` are left out.
-        """
-        return sum(gap.count for gap in self if from_ms <= gap.previous_start_ms and gap.next_start_ms < before_ms)
+        """The number of missing records in gaps whose two neighbours start in `[from_ms, before_ms)`."""
+        return sum(gap.count for gap in self if from_ms <= gap.earlier_start_ms and gap.later_start_ms < before_ms)
 
     def take_lost(self, from_ms: int, final_ms: int) -> list[Gap]:
-        """The gaps whose next record starts before `final_ms`: their records are lost. Each gap is returned only once.
+        """The gaps whose two neighbours start before `final_ms`: their records are lost. Each gap is returned only once.
 
-        Gaps whose previous record starts before `from_ms` are left out.
+        Gaps with a neighbour that starts before `from_ms` are left out: their records may have been received before this
+        process started.
         """
-        lost = [gap for gap in self if from_ms <= gap.previous_start_ms and gap.next_start_ms < final_ms]
-        for runs in self._runs.values():
-            passed = [run for run in runs if run.first_ms < final_ms]
-            if len(passed) > 1:
-                latest = max(passed, key=_last_ms)
-                runs[:] = [run for run in runs if run is latest or run.first_ms >= final_ms]
+        lost = []
+        for series, runs in self._runs.items():
+            kept = runs[:1]
+            for after, gap in zip(runs[1:], _gaps(series, runs), strict=True):
+                if gap is None:
+                    if after.last_ms >= final_ms:
+                        kept.append(after)
+                elif gap.later_start_ms >= final_ms:
+                    kept.append(after)
+                else:
+                    if from_ms <= gap.earlier_start_ms:
+                        lost.append(gap)
+                    kept[-1].last, kept[-1].last_ms = after.last, after.last_ms
+            runs[:] = kept
         return lost
 
     def __iter__(self) -> Iterator[Gap]:
         for series, runs in self._runs.items():
-            for before, after in pairwise(runs):
-                if before.last_ms <= after.first_ms:  # otherwise the device has restarted its count
-                    yield Gap(series, before.last + 1, after.first - 1, before.last_ms, after.first_ms)
+            yield from filter(None, _gaps(series, runs))
+
+
+def _gaps(series: int, runs: Sequence[Run]) -> Sequence[Gap | None]:
+    """The gap between each two neighbouring runs; None where the series has restarted its count.
+
+    Records may start in another order than that of their numbers. A series has restarted its count when everything with
+    a higher number started earlier.
+    """
+    newest_ms = -math.inf
+    gaps: list[Gap | None] = []
+    for before, after in reversed(list(pairwise(runs))):
+        newest_ms = max(newest_ms, after.last_ms)
+        earlier_ms, later_ms = sorted((before.last_ms, after.first_ms))
+        is_gap = before.last_ms <= newest_ms
+        gaps.append(Gap(series, before.last + 1, after.first - 1, earlier_ms, later_ms) if is_gap else None)
+    return gaps[::-1]
 
 
 def _first(run: Run) -> int:
     return run.first
-
-
-def _last_ms(run: Run) -> int:
-    return run.last_ms

@@ -130,8 +130,11 @@ class Ledger:
             numbered = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
             stored = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
         else:
-            distinct = dict(fingerprints)
-            chosen = sorted((item for item in distinct.items() if item[0] not in known), key=lambda item: item[0])
+            distinct: dict[bytes, Record[P]] = {}
+            for fingerprint, record in fingerprints:  # in the vendor's order: what it reports last is the newest
+                distinct.pop(fingerprint, None)
+                distinct[fingerprint] = record
+            chosen = [item for item in distinct.items() if item[0] not in known]
             numbered = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
             stored = [(fingerprint, number + len(chosen), record) for fingerprint, record in distinct.items()]
         if is_latest and current is not None:

@@ -47,7 +47,7 @@ class StateFormat(Struct, frozen=True):
 
     dedup_mode: DedupMode
     fields_version: int
-    """The current version of the field lists in keys and fingerprints. A page keeps the version of its start."""
+    """The current version of the field lists in keys and fingerprints. A page keeps its first version."""
     max_clock_offset: timedelta
     """The largest offset of the vendor's own clock from UTC."""
     former: Former | None = None
