@@ -60,10 +60,10 @@ class Gaps:
         return sum(gap.count for gap in self if from_ms <= gap.earlier_start_ms and gap.later_start_ms < before_ms)
 
     def take_lost(self, from_ms: int, final_ms: int) -> list[Gap]:
-        """The gaps whose two neighbours start before `final_ms`: their records are lost. Each gap is returned only once.
+        """The gaps whose two neighbours start before `final_ms`: their records are lost. Each gap is returned once.
 
-        Gaps with a neighbour that starts before `from_ms` are left out: their records may have been received before this
-        process started.
+        A gap with a neighbour that starts before `from_ms` is removed, but not returned: its records may have been
+        received before this process started.
         """
         lost = []
         for series, runs in self._runs.items():
