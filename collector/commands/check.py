@@ -53,19 +53,19 @@ def check(path: Path, report: Report, *, offline: bool) -> bool:
     report(Finding(str(path), ok=True, text=f"valid, {count} source{'s' if count > 1 else ''}"))
     if offline:
         return True
-    with progress("") as wait:
+    with progress("") as progress_line:
 
         def found(finding: Finding) -> None:
             nonlocal has_failed
             has_failed |= not finding.ok
-            with wait.paused():
+            with progress_line.paused():
                 report(Finding(finding.what, finding.ok, redact(finding.text)))
 
-        anyio.run(_check_all, settings, found, wait)
+        anyio.run(_check_all, settings, found, progress_line)
     return not has_failed
 
 
-async def _check_all(settings: Settings, report: Report, wait: Progress) -> None:
+async def _check_all(settings: Settings, report: Report, progress_line: Progress) -> None:
     async with http(SystemClock()) as client, anyio.create_task_group() as tasks:
         checks = {f"sources.{name}": _check_account(settings, name, client) for name in settings.sources}
         checks["kafka"] = _check_kafka(settings)
@@ -83,20 +83,20 @@ async def _check_all(settings: Settings, report: Report, wait: Progress) -> None
             except TimeoutError:
                 report(Finding(what, ok=False, text=f"not finished within {DEADLINE_S:g} s: try again later"))
             running.remove(what)
-            _show_running(wait, running, len(checks))
+            _show_running(progress_line, running, len(checks))
 
-        _show_running(wait, running, len(checks))
+        _show_running(progress_line, running, len(checks))
         for what in checks:
             tasks.start_soon(run, what)
 
 
-def _show_running(wait: Progress, running: list[str], total: int) -> None:
+def _show_running(progress_line: Progress, running: list[str], total: int) -> None:
     if not running:
         return
     hidden = len(running) - MAX_SHOWN_CHECKS
     others = f" and {hidden} more" if hidden > 0 else ""
-    wait.show(f"waiting for {', '.join(running[:MAX_SHOWN_CHECKS])}{others}")
-    wait.count(total - len(running), total)
+    progress_line.show(f"waiting for {', '.join(running[:MAX_SHOWN_CHECKS])}{others}")
+    progress_line.count(total - len(running), total)
 
 
 async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:

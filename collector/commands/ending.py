@@ -20,7 +20,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Errors of a write, as to a full disk. Commands write only to stdout and stderr."""
-errors = Console(stderr=True, highlight=False)
+stderr_console = Console(stderr=True, highlight=False)
 
 
 def end(error: BaseException) -> NoReturn:
@@ -57,7 +57,7 @@ def fail(text: str, code: int) -> NoReturn:
 def print_error(text: str) -> None:
     """Print a line on stderr, in rich's markup. If it cannot be written, output and exit code stay as they are."""
     try:
-        errors.print(text, soft_wrap=True)
+        stderr_console.print(text, soft_wrap=True)
     except OSError:
         _discard(sys.stderr)
 

@@ -10,7 +10,7 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
-from collector.commands.ending import errors, print_error
+from collector.commands.ending import print_error, stderr_console
 from collector.commands.progress import Progress, progress
 from collector.commands.streams import select_stream
 from collector.config import Settings, load
@@ -88,7 +88,7 @@ def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[
 def confirmed(question: str) -> bool:
     """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
     try:
-        return errors.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
+        return stderr_console.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
     except EOFError:
         print_error("stdin is not interactive: pass --yes to confirm")
         return False
@@ -127,8 +127,8 @@ def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], setting
 
     async def run() -> T:
         try:
-            with progress("waiting for the brokers") as wait:
-                return await operation(settings, wait)
+            with progress("waiting for the brokers") as progress_line:
+                return await operation(settings, progress_line)
         except NeedsOperator as error:
             raise Failed(f"{error}: {error.advice}", code=error.code) from error
         except Fenced as error:
@@ -140,16 +140,16 @@ def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], setting
     return anyio.run(run)
 
 
-async def _snapshot(settings: Settings, wait: Progress, *partitions: int) -> dict[bytes, bytes]:
+async def _snapshot(settings: Settings, progress_line: Progress, *partitions: int) -> dict[bytes, bytes]:
     def show_progress(done: int, total: int) -> None:
-        wait.show(f"reading the state: {done:,} of {total:,} records")
-        wait.count(done, total)
+        progress_line.show(f"reading the state: {done:,} of {total:,} records")
+        progress_line.count(done, total)
 
     return await snapshot(settings.kafka, partitions, show_progress)
 
 
-async def _init(settings: Settings, wait: Progress) -> str:
-    wait.show("checking the topics")
+async def _init(settings: Settings, progress_line: Progress) -> str:
+    progress_line.show("checking the topics")
     kafka = settings.kafka
     await ensure(kafka, settings.topics(), settings.compacted_topics())
     accepted = await accept(kafka)
@@ -167,13 +167,13 @@ async def _init(settings: Settings, wait: Progress) -> str:
     return "\n".join(lines)
 
 
-async def _show(settings: Settings, wait: Progress) -> list[Summary]:
+async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
     kafka = settings.kafka
     async with admin(kafka) as client:
         if not await describe(client, kafka, [kafka.state_topic]):
             text = f"topic {kafka.state_topic} does not exist: `collector run` creates it at its first start"
             raise Failed(text, code="no_state_topic")
-    pairs = by_stream(await _snapshot(settings, wait, *range(kafka.state_partitions)))
+    pairs = by_stream(await _snapshot(settings, progress_line, *range(kafka.state_partitions)))
     found = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
     return [each for each in found if each is not None]
 
@@ -185,15 +185,15 @@ async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[An
     return stream, partition_of(str(stream.account), settings.kafka.state_partitions)
 
 
-async def _plan(settings: Settings, wait: Progress, *, source: str, name: str, to: datetime) -> Rewind:
+async def _plan(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _locate(settings, source, name)
-    return _planned(stream, _state(stream, await _snapshot(settings, wait, partition)), to)
+    return _planned(stream, _state(stream, await _snapshot(settings, progress_line, partition)), to)
 
 
-async def _rewind(settings: Settings, wait: Progress, *, source: str, name: str, to: datetime) -> Rewind:
+async def _rewind(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     kafka = settings.kafka
     stream, partition = await _locate(settings, source, name)
-    wait.show("taking over the state partition")
+    progress_line.show("taking over the state partition")
     for _ in range(MAX_ATTEMPTS):
         try:
             async with epoch(partition, kafka, _telemetry(kafka), lambda: True) as owned:

@@ -67,7 +67,7 @@ def _next(resolution: str, start: datetime) -> datetime:
     return start + STEPS[resolution]
 
 
-def content(movie: int) -> str:
+def content_id(movie: int) -> str:
     return f"content {movie}"
 
 
@@ -105,7 +105,7 @@ def proof_of_play(people: Sequence[Visit], columns: Columns) -> list[Row]:
     """A row per selected content that had a watcher. Each watcher counts as one play."""
     played: dict[str, list[Visit]] = {}
     for each in people:
-        for name in dict.fromkeys(content(movie) for movie, _, _ in each.plays):
+        for name in dict.fromkeys(content_id(movie) for movie, _, _ in each.plays):
             if columns.contents is None or name in columns.contents:
                 played.setdefault(name, []).append(each)
     return [_played(name, watchers, columns) for name, watchers in played.items()]
@@ -119,7 +119,7 @@ def placeholders(count: Count, columns: Columns) -> list[Row]:
 
 
 def _played(name: str, watchers: Sequence[Visit], columns: Columns) -> Row:
-    plays = [ms for each in watchers for movie, _, ms in each.plays if content(movie) == name]
+    plays = [ms for each in watchers for movie, _, ms in each.plays if content_id(movie) == name]
     impressions = _ots(watchers)
     row: Row = {
         "content_id": name,

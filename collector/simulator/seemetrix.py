@@ -85,7 +85,7 @@ class Seemetrix:
         levels, dt_format = path.split("/"), query.get("dt_format", "YYYY-MM-DD")
         first, last = self._bounds(request)
         page, size = int(query.get("page", "0")), int(query.get("obj_in_page", "10"))
-        if not statistics.is_request(levels, dt_format) or last - first > MAX_BREAKDOWN or page < 0 or size < 1:
+        if not statistics.is_valid_request(levels, dt_format) or last - first > MAX_BREAKDOWN or page < 0 or size < 1:
             raise web.HTTPBadRequest
         found = list(self._visits(self._selected(query.get("d")), first, last))
         nodes = statistics.tree(found, levels, dt_format)

@@ -92,6 +92,6 @@ def _groups(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
     return by_level[level]()
 
 
-def is_request(levels: Sequence[str], dt_format: str) -> bool:
+def is_valid_request(levels: Sequence[str], dt_format: str) -> bool:
     """Whether all levels are known and distinct, and the date format is known."""
     return len(set(levels)) == len(levels) > 0 and set(levels) <= _NODE_TYPES.keys() and dt_format in _FORMATS

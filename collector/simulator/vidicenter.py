@@ -91,11 +91,11 @@ class VidiCenter:
         ]
 
     async def whoami(self, request: web.Request) -> web.Response:
-        self._admit(request)
+        self._authorize(request)
         return json_response({"username": USERNAME})
 
     async def locations(self, request: web.Request) -> web.Response:
-        self._admit(request)
+        self._authorize(request)
         offset = as_datetime(self._now_ms()).astimezone(self._zone).utcoffset()
         seconds = 0 if offset is None else int(offset.total_seconds())
         return json_response(
@@ -108,7 +108,7 @@ class VidiCenter:
 
     async def data(self, request: web.Request) -> web.Response:
         """The state of the export with exactly these parameters. `force_rebuild` counts whatever its value."""
-        self._admit(request)
+        self._authorize(request)
         query = {name: value for name, value in request.query.items() if name != "force_rebuild"}
         wanted = self._parse(query)
         name, now_ms = urlencode(sorted(query.items())), self._now_ms()
@@ -176,7 +176,7 @@ class VidiCenter:
             names = ("dwell_time_in_milliseconds", "attention_time_in_milliseconds")
         contents = [
             {
-                "content_id": aggregated.content(movie),
+                "content_id": aggregated.content_id(movie),
                 "campaign_id": f"campaign {movie % 3}" if movie % 3 else None,
                 names[0]: ms,
                 names[1]: visit.attention_ms,
@@ -184,7 +184,7 @@ class VidiCenter:
             | ({"app_id": "player"} if self._rules.has_old_names else {})
             | {f"{word}_time": _mood_ms(visit, code) if self._rules.is_expert else None for code, word in MOODS.items()}
             for movie, _, ms in visit.plays
-            if wanted.contents is None or aggregated.content(movie) in wanted.contents
+            if wanted.contents is None or aggregated.content_id(movie) in wanted.contents
         ]
         rows = self.viewers(visit) if contents else []
         return [
@@ -226,7 +226,7 @@ class VidiCenter:
         first_ms, last_ms = self._ms(wanted.first) - MARGIN_MS, self._ms(wanted.last) + MARGIN_MS
         for visit in self._world.between(place, first_ms, last_ms):
             start = self._local_start(visit)
-            if visit.boxed_ms <= now_ms and wanted.first <= start <= wanted.last:
+            if visit.box_uploaded_ms <= now_ms and wanted.first <= start <= wanted.last:
                 yield visit, start
 
     def _local_start(self, visit: Visit) -> datetime:
@@ -257,7 +257,7 @@ class VidiCenter:
         """Unix time in milliseconds. Raises OverflowError or ValueError for a time that UTC's calendar cannot hold."""
         return int((local.replace(tzinfo=self._zone) - UNIX_EPOCH).total_seconds()) * 1000
 
-    def _admit(self, request: web.Request) -> None:
+    def _authorize(self, request: web.Request) -> None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         try:
             is_authorized = scheme == "Basic" and b64decode(given).decode() == f"{USERNAME}:{TOKEN}"

@@ -87,7 +87,7 @@ class Visit(Struct, frozen=True):
     years: int
     uploaded_ms: int
     """When a Seemetrix device uploaded it."""
-    boxed_ms: int
+    box_uploaded_ms: int
     """When a VidiCenter box uploaded it."""
     has_twin: bool
     """A second person has exactly the same values, so that VidiCenter exports two equal rows."""
@@ -175,7 +175,7 @@ def _visit(pace: Pace, random: Random, device: int, number: int, start_ms: int) 
         start_ms + random.randrange(late_ms) if is_late else end_ms + int(1000 * random.expovariate(1 / pace.upload_s))
     )
     every_ms = int(pace.upload_every_s * 1000)
-    boxed_ms = last_upload_ms(pace, device, uploaded_ms if is_late else end_ms) + every_ms
+    box_uploaded_ms = last_upload_ms(pace, device, uploaded_ms if is_late else end_ms) + every_ms
     return Visit(
         device=device,
         number=number,
@@ -187,7 +187,7 @@ def _visit(pace: Pace, random: Random, device: int, number: int, start_ms: int) 
         age=random.choice((0, 1, 1, 2, 2, 2, 3, None)),
         years=random.randrange(4, 90),
         uploaded_ms=min(max(uploaded_ms, end_ms), max(start_ms + late_ms, end_ms)),
-        boxed_ms=max(boxed_ms, end_ms),
+        box_uploaded_ms=max(box_uploaded_ms, end_ms),
         has_twin=random.random() < 0.03,  # couples, and one person whom the camera detects as two
     )
 

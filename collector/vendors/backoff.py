@@ -1,8 +1,8 @@
 """How long to wait before a retry, given the number of consecutive failures."""
 
-PASSING = (1.0, 120.0)
+TRANSIENT_DELAYS_S = (1.0, 120.0)
 """The first and the longest wait in seconds after a transient failure: an outage's end is noticed in two minutes."""
-PARKED = (30.0, 600.0)
+PARKED_DELAYS_S = (30.0, 600.0)
 """The same for a failure that needs an operator: a corrected key is used within ten minutes."""
 
 

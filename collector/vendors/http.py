@@ -189,7 +189,7 @@ async def http(clock: Clock) -> AsyncIterator[Http]:
         yield Http(clock, session)
 
 
-def is_private(base_url: str, *, insecure_http: bool) -> bool:
+def can_carry_secrets(base_url: str, *, insecure_http: bool) -> bool:
     """Whether keys may be sent to the URL: with https, or with plain http to this machine or where it is allowed."""
     parts = urlsplit(base_url)
     if parts.scheme == "https":

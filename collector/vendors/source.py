@@ -11,9 +11,9 @@ from collector.alignment import MIN_SPAN, Alignment, AnySecond, Snapshot
 from collector.model import Account, Policy
 from collector.secrets import Secret
 from collector.settings import STRICT, Duration, Instant, Switch, at_least
-from collector.vendors.http import Limits, is_private
+from collector.vendors.http import Limits, can_carry_secrets
 
-Positive = Annotated[Duration, at_least(timedelta(seconds=1))]
+PositiveDuration = Annotated[Duration, at_least(timedelta(seconds=1))]
 Span = Annotated[Duration, at_least(MIN_SPAN)]
 
 
@@ -22,7 +22,7 @@ class StreamSettings(BaseModel):
 
     model_config = STRICT
 
-    interval: Positive
+    interval: PositiveDuration
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         """How the stream is polled. `until` is the source's; without an alignment, the class's own applies."""
@@ -48,9 +48,9 @@ class SnapshotSettings(StreamSettings):
 class HistorySettings(StreamSettings):
     """Of a stream whose vendor serves the past. Aligned to any second."""
 
-    settle: Positive
-    allowed_lateness: Positive
-    sweep_every: Positive
+    settle: PositiveDuration
+    allowed_lateness: PositiveDuration
+    sweep_every: PositiveDuration
     span: Span
 
     @model_validator(mode="after")
@@ -125,7 +125,7 @@ class SourceSettings(Limits):
 
     @model_validator(mode="after")
     def _protects_its_secrets(self) -> Self:
-        if not is_private(self.base_url, insecure_http=self.insecure_http):
+        if not can_carry_secrets(self.base_url, insecure_http=self.insecure_http):
             raise ValueError("base_url must be https, since plain http exposes the key (or set insecure_http = true)")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ValueError("since must be before until")

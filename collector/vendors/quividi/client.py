@@ -22,7 +22,15 @@ from collector.vendors.leniency import unexpected_response
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Call, Export, ExportStatus, GaveUp, Take, advance
+from collector.vendors.quividi.export import (
+    MAX_RUNNING_EXPORTS,
+    Export,
+    ExportStatus,
+    GaveUp,
+    NextCall,
+    UseRows,
+    advance,
+)
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS
 from collector.vendors.quividi.rows import FinestRows, Rows
 from collector.vendors.quividi.settings import AggregatedSettings, ExportSettings, QuividiSource, ViewersApcSettings
@@ -102,7 +110,7 @@ class Client:
         self._exports.forget(urlencode(query))
 
     async def _poll(self, name: str, query: Mapping[str, str], export: Export) -> "FinishedExport":
-        call = Call()
+        call = NextCall()
         while True:
             if call.wait_s:
                 await self.clock.until(self.clock.now() + timedelta(seconds=call.wait_s))
@@ -123,7 +131,7 @@ class Client:
                 response.release()
                 raise
             self._exports.put(name, export)
-            if isinstance(step, Take):
+            if isinstance(step, UseRows):
                 return FinishedExport(response, raw or (), step.requested_at)
             response.release()
             call = step

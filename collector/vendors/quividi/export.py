@@ -54,7 +54,7 @@ class ExportStatus(Struct, frozen=True):
     """Why the export failed, in the vendor's words."""
 
 
-class Call(Struct, frozen=True):
+class NextCall(Struct, frozen=True):
     """The next step: repeat the request after a wait."""
 
     wait_s: float = 0.0
@@ -62,13 +62,13 @@ class Call(Struct, frozen=True):
     """With `force_rebuild`."""
 
 
-class Take(Struct, frozen=True):
+class UseRows(Struct, frozen=True):
     """The next step: use the rows. They contain all data that the vendor had at `requested_at`."""
 
     requested_at: datetime
 
 
-def advance(export: Export, status: ExportStatus) -> tuple[Export, Call | Take]:
+def advance(export: Export, status: ExportStatus) -> tuple[Export, NextCall | UseRows]:
     """The state of the export after a response, and the next step. Raises GaveUp."""
     if status.forced and status.state in STATES:
         export = structs.replace(export, requested_at=status.called_at, polls=0)
@@ -81,8 +81,8 @@ def advance(export: Export, status: ExportStatus) -> tuple[Export, Call | Take]:
         case "finished" if status.has_rows:
             export = structs.replace(export, is_running=False, polls=0)
             if export.requested_at is None:
-                return export, Call(force=True)
-            return structs.replace(export, rebuilds=0), Take(export.requested_at)
+                return export, NextCall(force=True)
+            return structs.replace(export, rebuilds=0), UseRows(export.requested_at)
         case "finished":
             return _failed(export, "it is finished, but has no list of rows", status.called_at)
         case "failed":
@@ -106,16 +106,16 @@ class GaveUp(Exception):  # noqa: N818 - named by what happened
         self.error = error
 
 
-def _polling(export: Export) -> tuple[Export, Call]:
+def _polling(export: Export) -> tuple[Export, NextCall]:
     polls = export.polls + 1
     if polls > MAX_POLLS:
         reason = f"the export is not finished after {MAX_POLLS} polls"
         error = RetryLater(reason, code="export_timeout", narrower=True)
         raise GaveUp(structs.replace(export, is_running=True, polls=0), error)
-    return structs.replace(export, is_running=True, polls=polls), Call(POLLS_S[min(polls, len(POLLS_S)) - 1])
+    return structs.replace(export, is_running=True, polls=polls), NextCall(POLLS_S[min(polls, len(POLLS_S)) - 1])
 
 
-def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, Call]:
+def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, NextCall]:
     export = structs.replace(export, is_running=False, requested_at=None, polls=0)
     if export.rebuilds < len(REBUILDS_S):
         wait_s = REBUILDS_S[export.rebuilds]
@@ -125,4 +125,4 @@ def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, Call]:
         reason = f"the export failed {export.rebuilds} times: {reason[:200]}"
         advice = "if it persists, contact Quividi: its server fails to build the export, which is retried every hour"
         raise GaveUp(export, Park(reason, code="export_failed", advice=advice))
-    return structs.replace(export, rebuilds=export.rebuilds + 1, rebuilt_at=now), Call(wait_s, force=True)
+    return structs.replace(export, rebuilds=export.rebuilds + 1, rebuilt_at=now), NextCall(wait_s, force=True)

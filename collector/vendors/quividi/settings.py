@@ -15,7 +15,14 @@ from collector.settings import Count, Day, Switch
 from collector.vendors.quividi import export_types
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, ExportType
 from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
-from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
+from collector.vendors.source import (
+    ChosenStreams,
+    HistorySettings,
+    PositiveDuration,
+    SourceSettings,
+    Span,
+    StreamSettings,
+)
 
 Identifier = Annotated[Count, Field(ge=0)]
 MAX_CONTENT_IDS_BYTES = 1000
@@ -28,9 +35,9 @@ class ExportSettings(HistorySettings):
     export_type: ClassVar[ExportType]
 
     resolution: str
-    settle: Positive = timedelta(minutes=45)  # boxes upload about every 30 minutes
-    allowed_lateness: Positive = timedelta(days=3)  # a box that was offline over a weekend
-    sweep_every: Positive = timedelta(hours=12)
+    settle: PositiveDuration = timedelta(minutes=45)  # boxes upload about every 30 minutes
+    allowed_lateness: PositiveDuration = timedelta(days=3)  # a box that was offline over a weekend
+    sweep_every: PositiveDuration = timedelta(hours=12)
 
     @model_validator(mode="before")
     @classmethod
@@ -61,7 +68,7 @@ class FinestSettings(ExportSettings):
     """Of exports with a row for each viewer."""
 
     resolution: str = FINEST
-    interval: Positive = timedelta(minutes=15)  # an export costs the vendor something, and boxes upload twice an hour
+    interval: PositiveDuration = timedelta(minutes=15)  # boxes upload twice an hour, and exports are expensive
     span: Span = timedelta(days=1)
 
 
@@ -71,7 +78,9 @@ class AggregatedSettings(ExportSettings):
     resolution: str = "1h"
     anchor: Day = ANCHOR
     """The day from which periods of 7d, 30d and 1M are counted."""
-    interval: Positive = timedelta(minutes=30)  # boxes upload twice an hour, and each upload changes the numbers
+    interval: PositiveDuration = timedelta(
+        minutes=30
+    )  # boxes upload twice an hour, and each upload changes the numbers
     span: Span = timedelta(days=30)  # rows are few: a year of hours takes a dozen exports
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ P = TypeVar("P")
 
 FIELDS_VERSION = 1
 """The version of the lists of fields in `_key_of` and `_fingerprint`."""
-MAX_DIGITS = 3
+DECIMALS = 3
 """Decimals that count in a fingerprint. Percentages are fractions of 255, written with more digits than they have."""
 
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
@@ -211,7 +211,7 @@ def _fingerprint(row: Viewer, footfall_local: datetime | None) -> bytes:
 
 def comparable(number: Number | None) -> float | None:
     """A number as fingerprints contain it: 19 and 19.0 are equal, and so are 0.0 and -0.0."""
-    return None if number is None else round(float(number), MAX_DIGITS) + 0.0
+    return None if number is None else round(float(number), DECIMALS) + 0.0
 
 
 def parse_local(text: str, field: str) -> datetime:

@@ -17,7 +17,7 @@ from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, Sou
 from collector.vendors.leniency import decode_record, decode_response
 from collector.vendors.seemetrix.wire import Integer
 
-Levels = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
+LevelName = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
 DateFormat = Literal["YYYY-MM-DD HH", "YYYY-MM-DD", "YYYY-MM", "YYYY", "MM", "DD", "HH"]
 LEVEL_OF: Mapping[str, "Level"] = {
     "devices": "device",
@@ -206,7 +206,7 @@ def _record(group: Group, period: Window) -> Record[Group]:
     )
 
 
-class Common(NamedTuple):
+class SharedFields(NamedTuple):
     """The values that are equal in all events of a stream."""
 
     source: str
@@ -215,7 +215,7 @@ class Common(NamedTuple):
     date_format: str | None
 
 
-def explode(record: Record[Group], digest: str, revision: int, common: Common) -> Iterator[Event]:
+def explode(record: Record[Group], digest: str, revision: int, common: SharedFields) -> Iterator[Event]:
     """Yield the node's event. Its Kafka key is the device's number if the node belongs to one, else the user's."""
     group = record.payload
     event_id, start = f"{digest}/breakdown/0", format_ms(record.start_ms)

@@ -17,7 +17,7 @@ from collector.vendors.event_fields import (
     Revision,
     Source,
 )
-from collector.vendors.seemetrix.wire import Attention, Mood, Play, Session
+from collector.vendors.seemetrix.wire import AttentionInterval, EmotionInterval, Play, Session
 from collector.vendors.vocabulary import AgeGroup, Emotion, Gender
 
 # Source: the vendor's document, "Raw data". Gender: 0 female, 1 male. Age: 0 kid, 1 young, 2 adult, 3 old. Emotion:
@@ -117,7 +117,7 @@ class _Parent(NamedTuple):
 def explode_session(record: Record[Session], digest: str, revision: int, source: str) -> Iterator[Event]:
     """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
 
-    Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
+    AttentionInterval and emotion intervals have no start in the response: each starts at the end of the previous one.
     """
     session = record.payload
     key = str(session.d)
@@ -163,7 +163,7 @@ def _session(parent: _Parent, revision: int) -> Event:
     return Event(SESSION, parent.event_id, parent.subject, parent.start, parent.key, data)
 
 
-def _attentions(parent: _Parent, attentions: Sequence[Attention]) -> Iterator[Event]:
+def _attentions(parent: _Parent, attentions: Sequence[AttentionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
     for index, attention in enumerate(attentions):
         event_id, end_ms = f"{parent.digest}/attention/{index}", end_ms + attention.d
@@ -186,7 +186,7 @@ def _attentions(parent: _Parent, attentions: Sequence[Attention]) -> Iterator[Ev
         start = end
 
 
-def _emotions(parent: _Parent, moods: Sequence[Mood]) -> Iterator[Event]:
+def _emotions(parent: _Parent, moods: Sequence[EmotionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
     for index, mood in enumerate(moods):
         event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + mood.d

@@ -177,7 +177,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         self._levels = settings.levels
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
-        self._common = breakdown.Common(client.source, client.settings.user_id, settings.resolution, date_format)
+        self._common = breakdown.SharedFields(client.source, client.settings.user_id, settings.resolution, date_format)
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Group], None]:

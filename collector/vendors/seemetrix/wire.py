@@ -24,14 +24,14 @@ FIELDS_VERSION = 1
 """The version of the lists of fields in the key and in `_fingerprint`."""
 
 
-class Attention(Struct, frozen=True, gc=False):
+class AttentionInterval(Struct, frozen=True, gc=False):
     """An attention interval."""
 
     a: Annotated[int, Meta(ge=0, le=1)]
     d: Milliseconds
 
 
-class Mood(Struct, frozen=True, gc=False):
+class EmotionInterval(Struct, frozen=True, gc=False):
     """An emotion interval."""
 
     d: Milliseconds
@@ -56,8 +56,8 @@ class Session(Struct, frozen=True, gc=False):
     i: Milliseconds | None = None
     a: Integer | None = None
     s: Integer | None = None
-    at: tuple[Attention, ...] | None = None
-    em: tuple[Mood, ...] | None = None
+    at: tuple[AttentionInterval, ...] | None = None
+    em: tuple[EmotionInterval, ...] | None = None
     v: tuple[Play, ...] | None = None
 
 
@@ -110,11 +110,11 @@ def read_session(row: bytes) -> Record[Session] | Reject:
     try:
         session = decode_record(row, _decode_session, Session)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        return Reject(row, str(error), _device(row))
+        return Reject(row, str(error), _device_of(row))
     start_ms, end_ms = to_ms(session.b), to_ms(session.e)
     if not MIN_MS <= end_ms <= MAX_MS:
         return Reject(row, "outside the years 1 to 9999 - at `$.e`", str(session.d))
-    if not _in_calendar(session, start_ms):
+    if not _is_in_calendar(session, start_ms):
         return Reject(row, "an interval is outside the years 1 to 9999 - at `$.b`", str(session.d))
     return Record(
         key=b"seemetrix.session" + _key.pack(session.d, session.o, _microseconds(session.b)),
@@ -140,7 +140,7 @@ def _fingerprint(session: Session, end_ms: int) -> bytes:
     )
 
 
-def _in_calendar(session: Session, start_ms: int) -> bool:
+def _is_in_calendar(session: Session, start_ms: int) -> bool:
     """Whether all intervals are in the years 1 to 9999."""
     attentions = sum(attention.d for attention in session.at or ())
     moods = sum(mood.d for mood in session.em or ())
@@ -154,7 +154,7 @@ def _microseconds(instant: datetime) -> int:
     return to_ms(instant) * 1000 + instant.microsecond % 1000
 
 
-def _device(row: bytes) -> str | None:
+def _device_of(row: bytes) -> str | None:
     try:
         return str(decode_record(row, _decode_named, _Named).d)
     except (msgspec.MsgspecError, RecursionError, ValueError):
