@@ -46,7 +46,7 @@ def raise_for_status(response: aiohttp.ClientResponse, now: datetime) -> None:
 
 
 def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
-    """The target of a redirect, as far as it is safe to show, and the advice. The full target may contain the key."""
+    """A description of the redirect's target, and the advice. The target itself may contain the key."""
     try:
         to = urlsplit(response.headers.get("Location", ""))
     except ValueError:
@@ -59,13 +59,13 @@ def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
 
 
 def translate(error: Exception, url: str, timeout_s: float) -> RetryLater | Park:  # noqa: PLR0911 - a table
-    """The error to raise for one of aiohttp or the operating system. Its text has the host, but not the URL."""
+    """The error to raise in place of one of aiohttp or the system. Its text names the host, but not the URL."""
     host = urlsplit(url).hostname or "the vendor"
     match error:
         case aiohttp.ConnectionTimeoutError():
             reason = f"no connection to {host} within {CONNECT_TIMEOUT_S} s"
             return RetryLater(reason, code="connect_timeout", advice=_UNREACHABLE)
-        case TimeoutError():  # of silence, or of the whole response: the next window is smaller
+        case TimeoutError():  # the response stalled, or takes too long in total: the next window is smaller
             reason = f"no response within the timeout of {timeout_s:g} s"
             return RetryLater(reason, code="response_timeout", narrower=True)
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
@@ -92,7 +92,7 @@ def _os_reason(error: OSError) -> str | None:
 
 
 def _verify_message(error: Exception) -> str:
-    """OpenSSL's reason to reject a certificate."""
+    """OpenSSL's reason to reject a certificate, in parentheses; empty if there is none."""
     cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
     return f" ({cause.verify_message})" if isinstance(cause, ssl.SSLCertVerificationError) else ""
 

@@ -28,7 +28,7 @@ class _Identity(Struct, frozen=True, gc=False):
     """The first fields of every event of this module."""
 
     event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/<stream>/0`: unique and stable.")]
-    record_id: str
+    record_id: str  # each subclass describes its own
     revision: Revision
     source: Source
 
@@ -112,13 +112,13 @@ class GateV1(_ByGate, frozen=True, kw_only=True, gc=False):
     duration_ms: _DurationMs
 
 
-_ContentId = Annotated[str | None, Meta(description="The player's id of the content; null if there is no data.")]
+_ContentId = Annotated[str | None, Meta(description="The content's id in the player; null if there is no data.")]
 _ContentDurationMs = Annotated[int | None, Meta(description="Time for which the content was played, in milliseconds.")]
 _Impressions = Annotated[
     Number | None, Meta(description="Views of the content, as estimated by the vendor from its conversion ratio.")
 ]
 _EstimatedOts = Annotated[
-    Number | None, Meta(description="Deprecated by the vendor in favour of `impressions`; null where it is removed.")
+    Number | None, Meta(description="Deprecated by the vendor in favour of `impressions`; null if it sends none.")
 ]
 _PlayCount = Annotated[int | None, Meta(description="Number of times that the content was played.")]
 _Watchers = Annotated[int | None, Meta(description="People who looked at the screen while the content was played.")]

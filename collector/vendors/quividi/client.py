@@ -44,11 +44,11 @@ DATA, WHOAMI, LOCATIONS = "/data/", "/whoami/", "/locations/"
 HOST_CONNECTIONS = 2
 """The most connections that VidiCenter accepts from one address."""
 MAX_IDS_BYTES = 6000
-"""Of ids in one request: keeps the URL below 8 KiB."""
+"""The longest list of ids in one request: keeps the URL below 8 KiB."""
 THROTTLED_S = (2.0, 60.0)
 """The first and the longest wait while the vendor throttles: all slots are taken, or too many calls were made."""
 MAX_THROTTLED = 30
-"""Consecutive throttled calls, about half an hour, after which the failure is reported."""
+"""After more consecutive throttled calls, about half an hour, the failure is reported to the caller."""
 
 
 class Client:
@@ -61,13 +61,15 @@ class Client:
         self.clock = http.clock
         self._http = http
         self._telemetry = telemetry
-        self._limiter: Limiter = http.limiter(account, settings, http.host(settings.base_url, HOST_CONNECTIONS))
+        self._limiter: Limiter = http.limiter(
+            account, settings, http.host_semaphore(settings.base_url, HOST_CONNECTIONS)
+        )
         self._exports = http.shared("exports", account, lambda: Exports(http.clock))
         self._random = Random()  # noqa: S311 - jitter is no secret
         telemetry.set_export_limit(MAX_RUNNING_EXPORTS)
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
-        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does."""
+        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does; Park also for an unreadable token."""
         try:
             token = self.settings.token.reveal()
         except UserError as error:
@@ -85,9 +87,9 @@ class Client:
         )
 
     async def export(self, query: Mapping[str, str], not_before: datetime) -> "FinishedExport":
-        """Have the vendor build an export, and fetch it. Called again after a failure, it continues with that export.
+        """Have the vendor build an export, and fetch it. `not_before` is the end of the window.
 
-        Raises RetryLater, Park or Split.
+        Raises RetryLater, Park or Split. When the caller tries again, it continues with the same export.
         """
         name, started_at = urlencode(query), self.clock.now()
         async with self._exports.slot(name):
@@ -98,7 +100,7 @@ class Client:
                 self._exports.put(name, gave_up.export)
                 raise gave_up.error from None
             except Split:
-                self._exports.forget(name)  # it is finished, and the next request has a smaller window
+                self._exports.forget(name)  # the next request is for a smaller window, and so for another export
                 raise
             finally:
                 self._telemetry.export_ended()
@@ -106,10 +108,11 @@ class Client:
         return export
 
     def forget(self, query: Mapping[str, str]) -> None:
-        """Drop the state of an export whose rows are published: the next one may contain more."""
+        """Drop the state of an export, so that the next request rebuilds it: it may contain more rows by then."""
         self._exports.forget(urlencode(query))
 
     async def _poll(self, name: str, query: Mapping[str, str], export: Export) -> "FinishedExport":
+        """Call the vendor until the export is finished. Raises GaveUp, RetryLater, Park or Split."""
         call = NextCall()
         while True:
             if call.wait_s:
@@ -179,7 +182,7 @@ class ExportStream(Stream[P]):
         self._max_rows = export_type.max_rows
         self.zone = self._zone = ZoneInfo(client.settings.timezone)
         self._id_lists = tuple(_id_lists(selectors))
-        self._type = {"data_type": export_type.data_type, "time_resolution": settings.resolution}
+        self._type_arguments = {"data_type": export_type.data_type, "time_resolution": settings.resolution}
         self._options = settings.options
         self.source = client.source
         self.name = export_type.stream
@@ -197,14 +200,14 @@ class ExportStream(Stream[P]):
         """Yield an export for each list of ids. The rows of a place repeat if two selectors select it."""
         first, last = self._rows.bounds(window)
         times = {"start": first.isoformat(), "end": last.isoformat()}
-        fetched: list[dict[str, str]] = []
+        fetched_queries: list[dict[str, str]] = []
         for selector, ids in self._id_lists:
             if (rows := self._rows.min_rows(ids.count(",") + 1, first, last)) > self._max_rows:
                 raise Split(
                     f"the export has {rows} rows; the vendor sends at most {self._max_rows}", code="too_many_rows"
                 )
-            query = {**self._type, **times, selector: ids, **self._options}
-            fetched.append(query)
+            query = {**self._type_arguments, **times, selector: ids, **self._options}
+            fetched_queries.append(query)
             response, raw, requested_at = await self._client.export(query, earliest(last, self._zone))
             with response:
                 if len(raw) >= self._max_rows:
@@ -217,8 +220,8 @@ class ExportStream(Stream[P]):
                     took=response.took,
                     vendor_now=requested_at,
                 )
-        # Only now: after a failure, the exports that were fetched before it are not built again.
-        for query in fetched:
+        # Only after all of them: when one export fails, the next attempt need not rebuild those before it.
+        for query in fetched_queries:
             self._client.forget(query)
 
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
@@ -226,6 +229,7 @@ class ExportStream(Stream[P]):
 
 
 def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
+    """The decoder of the rows of a stream's exports."""
     match settings:
         case AggregatedSettings():
             is_grouped = GROUP_BY_DEMOGRAPHICS in settings.options
@@ -265,7 +269,7 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
             raise unexpected_response(response.body, error, what="the response of /locations/") from None
     _check_owned(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
     sites = {each.site_id for each in owned if each.site_id is not None}
-    if sites:  # without them, only the first export shows unknown sites
+    if sites:  # otherwise the vendor does not report sites, and only the first export shows unknown ones
         _check_owned(f"sources.{source}", "site", settings.sites, sites)
     tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
     unchecked = f"; {tags} cannot be checked" if tags else ""
@@ -273,13 +277,14 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
 
 
 def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:
+    """Raises Park for ids that the account does not own."""
     if foreign := sorted(set(ids or ()).difference(owned)):
         advice = f"correct {path}.{kind}s: the stream waits until then, so that no data is lost"
         raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", code="unknown_ids", advice=advice)
 
 
 def _id_lists(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
-    """The ids of each request, as few requests as the length of a URL allows.
+    """Yield the selector and the ids of each request. There are as few requests as the length of a URL allows.
 
     Each request has one selector: the vendor's document does not state how it combines two.
     """
@@ -294,7 +299,7 @@ def _id_lists(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str
 
 
 def _decode_export(body: bytes) -> wire.ExportResponse:
-    """Raises RetryLater."""
+    """The decoded response. Raises RetryLater if it is malformed or reports an error."""
     try:
         export = wire.decode_export(body)
     except msgspec.DecodeError as error:

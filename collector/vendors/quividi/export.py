@@ -1,4 +1,4 @@
-"""The life of an export, which the vendor builds while the client repeats the request. Pure: one response at a time.
+"""The states of an export, which the vendor builds while the client repeats the request. Pure: no requests, no clock.
 
 Source: the vendor's document, "Asynchronous usage" and "Rate limiting". Polls repeat the request *without*
 `force_rebuild`, which would restart the export each time. When the first response is already `finished`, it is an old
@@ -13,16 +13,15 @@ from msgspec import Struct, structs
 from collector.errors import Park, RetryLater
 
 MAX_RUNNING_EXPORTS = 3
-"""Of one user; the vendor rejects a fourth."""
+"""The most exports that the vendor builds at a time for one user. It rejects a fourth."""
 POLLS_S = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
 """The waits before polls; the last one repeats. Small exports finish at once; large ones cost two calls a minute."""
 MAX_POLLS = 120
-"""An hour. An export that takes longer is given up, and the next window is smaller."""
+"""About an hour. After it, the export is given up, and the next window is smaller."""
 REBUILDS_S = (10.0, 60.0, 300.0)
 """The waits before rebuilds of a failed export. After these, an operator is needed."""
 REBUILD_INTERVAL = timedelta(hours=1)
-"""Between later rebuilds: the vendor may disable a user who rebuilds continually."""
-
+"""The shortest time between later rebuilds: the vendor may disable a user who rebuilds continually."""
 
 STATES = ("started", "in_progress", "finished", "failed")
 
@@ -33,7 +32,7 @@ class Export(Struct, frozen=True):
     not_before: datetime
     """The end of the window: no export of the window was requested earlier."""
     requested_at: datetime | None = None
-    """The export contains all data that the vendor had then. None if it is unknown who requested it, and when."""
+    """The export contains all data that the vendor had at this time. None if it is unknown when it was requested."""
     is_running: bool = False
     """The vendor was building it at the last poll: it occupies a slot."""
     polls: int = 0
@@ -93,12 +92,12 @@ def advance(export: Export, status: ExportStatus) -> tuple[Export, NextCall | Us
 
 
 def abandoned(export: Export) -> Export:
-    """The state of an export that was not polled for a while. If it was running, its requester is no longer known."""
+    """The state of an export that was not polled for a while. Another client may have rebuilt one that was running."""
     return structs.replace(export, requested_at=None, is_running=False, polls=0) if export.is_running else export
 
 
 class GaveUp(Exception):  # noqa: N818 - named by what happened
-    """Nothing more can be done now. Holds the state of the export to keep, and the error to raise."""
+    """The export is not finished. Contains the state of the export to store, and the error to raise to the caller."""
 
     def __init__(self, export: Export, error: RetryLater | Park) -> None:
         super().__init__(str(error))
@@ -107,6 +106,7 @@ class GaveUp(Exception):  # noqa: N818 - named by what happened
 
 
 def _polling(export: Export) -> tuple[Export, NextCall]:
+    """The next poll of a running export. Raises GaveUp after too many polls."""
     polls = export.polls + 1
     if polls > MAX_POLLS:
         reason = f"the export is not finished after {MAX_POLLS} polls"
@@ -116,6 +116,7 @@ def _polling(export: Export) -> tuple[Export, NextCall]:
 
 
 def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, NextCall]:
+    """The rebuild of a failed export. Raises GaveUp if it was rebuilt too often."""
     export = structs.replace(export, is_running=False, requested_at=None, polls=0)
     if export.rebuilds < len(REBUILDS_S):
         wait_s = REBUILDS_S[export.rebuilds]

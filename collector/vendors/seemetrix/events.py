@@ -74,7 +74,7 @@ class _IntervalV1(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AttentionV1(_IntervalV1, frozen=True, kw_only=True, gc=False):
-    """An interval of a session in which the person looked at the screen, or did not."""
+    """An interval of a session: the person looked at the screen for all of it, or for none of it."""
 
     looking: Annotated[bool, Meta(description="Whether the person looked at the screen.")]
 
@@ -186,10 +186,10 @@ def _attentions(parent: _Parent, attentions: Sequence[AttentionInterval]) -> Ite
         start = end
 
 
-def _emotions(parent: _Parent, moods: Sequence[EmotionInterval]) -> Iterator[Event]:
+def _emotions(parent: _Parent, emotions: Sequence[EmotionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
-    for index, mood in enumerate(moods):
-        event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + mood.d
+    for index, emotion in enumerate(emotions):
+        event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + emotion.d
         end = format_ms(end_ms)
         data = EmotionV1(
             event_id=event_id,
@@ -200,11 +200,11 @@ def _emotions(parent: _Parent, moods: Sequence[EmotionInterval]) -> Iterator[Eve
             index=index,
             start=start,
             end=end,
-            duration_ms=mood.d,
+            duration_ms=emotion.d,
             gender=parent.gender,
             age_group=parent.age_group,
-            emotion=_EMOTIONS.get(mood.e, "unknown"),
-            emotion_code=mood.e,
+            emotion=_EMOTIONS.get(emotion.e, "unknown"),
+            emotion_code=emotion.e,
         )
         yield Event(EMOTION, event_id, parent.subject, start, parent.key, data)
         start = end

@@ -72,7 +72,7 @@ class StatisticsSettings(HistorySettings):
 
     @property
     def extras(self) -> Mapping[str, bool]:
-        """The optional arguments of the request."""
+        """Whether each optional argument of the request is sent, by its name."""
         return {"sex": self.sex, "age": self.age, "movies": self.movies, "intervals": self.intervals}
 
 
@@ -125,7 +125,7 @@ class Streams(ChosenStreams):
 
 def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
     if not ids:
-        raise ValueError("expected at least one id, or no such key, which selects every device")
+        raise ValueError("expected at least one id; without this key, every device is selected")
     return ids
 
 
