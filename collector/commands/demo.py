@@ -41,9 +41,9 @@ from collector.telemetry.status import StreamStatus
 from collector.web.settings import HttpSettings
 
 HISTORY = timedelta(minutes=10)
-"""Simulated before the start of the demo. It is published at once, and final within seconds."""
+"""The demo starts with this much history. It is published at once, and is final within seconds."""
 RATE = 300.0
-"""Visits per hour and device: events arrive all the time, and people can still read them."""
+"""Visits per hour and device: events arrive continuously, but slowly enough to be read."""
 ZONE = "Asia/Tokyo"
 """A zone without clock changes. In an hour that occurs twice, local times would not identify records."""
 RULES = structs.replace(make_rules(fast=True), zone=ZONE)
@@ -69,6 +69,7 @@ class _Reader:
 
     async def run(self) -> None:
         topics = sorted(self._settings.topics())
+        # The lines that may still be printed within the second that started at `second`.
         budget, second = MAX_LINES_PER_SECOND, anyio.current_time()
         while True:
             try:
@@ -78,6 +79,7 @@ class _Reader:
                         self.received.add(message)
                     if anyio.current_time() - second >= 1:
                         budget, second = MAX_LINES_PER_SECOND, anyio.current_time()
+                    # Evenly spaced messages, at most as many as the budget allows.
                     shown = messages[:: 1 + len(messages) // (budget + 1)][:budget]
                     if shown:
                         with self._progress_line.paused():
@@ -95,7 +97,9 @@ class _Reader:
 
 
 def demo(*, seconds: float | None, kafka: str | None) -> bool:
-    """Run until SIGINT, SIGTERM or the given time; return whether no event is missing or duplicated.
+    """Run until SIGINT, SIGTERM or the given time.
+
+    Returns whether records were simulated, and none is missing or duplicated.
 
     Raises UserError when the broker cannot be used.
     """
@@ -117,6 +121,7 @@ async def _demo(seconds: float | None, kafka: str | None) -> bool:
 async def _run(
     seconds: float | None, kafka: str | None, progress_line: Progress
 ) -> tuple[Verdict, Mapping[str, Checkpoint | None]]:
+    """Run the demo; return the verdict, and the last checkpoint of each source."""
     out = Console(highlight=False, soft_wrap=True)
     world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
     since = floor_second(datetime.now(UTC) - HISTORY)
@@ -145,7 +150,7 @@ async def _run(
 
 @asynccontextmanager
 async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
-    """The user's broker, with a topic prefix of the demo's own; or the embedded broker. Raises UserError."""
+    """The user's broker, with a topic prefix that is new for each demo; or the embedded broker. Raises UserError."""
     if kafka is not None:
         settings = _user_broker(kafka)
         try:
@@ -229,6 +234,7 @@ async def _until_stopped(seconds: float | None) -> None:
 
 
 def _line(message: ConsumedMessage) -> str:
+    """A message as a line of the output, in rich's markup."""
     data: dict[str, Any] = msgspec.json.decode(message.value)
     event_type = message.headers["ce_type"]
     colour = "red" if event_type.endswith(".dead_letter.v1") else "green" if "record_id" in data else "dim"
@@ -242,7 +248,7 @@ def _line(message: ConsumedMessage) -> str:
 
 
 async def _summarize(daemon: Daemon, received: ReceivedEvents, out: Console, progress_line: Progress) -> None:
-    """Every second in the progress line of a terminal; elsewhere as a line every few seconds."""
+    """Show the totals: every second in the progress line of a terminal, elsewhere as a line every few seconds."""
     while True:
         await anyio.sleep(1 if progress_line.is_shown else SUMMARY_INTERVAL_S)
         text = f"{received.ids.total():,} events; {'; '.join(map(_summary, daemon.process_status.streams))}"

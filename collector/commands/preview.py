@@ -33,7 +33,7 @@ class PrintedEvents(Struct):
 
     events: int = 0
     dead_letters: int = 0
-    """How many of them are dead letters."""
+    """The number of dead letters among them."""
 
 
 def preview(
@@ -41,8 +41,9 @@ def preview(
 ) -> PrintedEvents:
     """Fetch a window and print its events as JSON lines.
 
-    The window is `[start, end)`, or the time `last` before `end`; `end` defaults to now. Raises UserError when the
-    configuration or an argument is wrong, and Failed when the vendor does not return the window.
+    The window is `[start, end)`. `end` defaults to now, and `start` to the time `last` before `end`. At most `limit`
+    events are printed. Raises UserError when the configuration or an argument is wrong, and Failed when the vendor does
+    not return the window.
     """
     settings = load(path)
     end = floor_second(end or SystemClock().now())
@@ -74,7 +75,7 @@ async def _preview(
 
 
 def align(window: Window, alignment: Alignment) -> Window:
-    """The completed periods of the window; the last period before its end if it contains none."""
+    """The window of the completed periods in this window; if there is none, of the last one before its end."""
     end = alignment.floor(window.end)
     return Window(min(alignment.floor(window.start), alignment.floor(end - SECOND)), end)
 

@@ -32,17 +32,19 @@ LONG_ATTENTION_MS = 2000
 
 
 class Columns(Struct, frozen=True):
-    """The column names and the period of an export."""
+    """The names of an export's columns, and the parameters that its rows depend on."""
 
     dwell: str
     attention: str
     has_estimated_ots: bool
     period_s: float
+    """The length of the period."""
     contents: frozenset[str] | None = None
     """The selected contents; None for all."""
 
 
 Count = Callable[[Sequence[Visit], Columns], list[Row]]
+"""Returns the rows of one place and one period, from its visits."""
 
 
 def periods(resolution: str, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -78,7 +80,7 @@ def viewers(people: Sequence[Visit], columns: Columns) -> list[Row]:
 
 
 def viewers_by_demographics(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    """A row per group. An empty group has no times."""
+    """A row for each gender and age. Times are null in a row without visits."""
     return [
         {"gender": gender, "age": age, "watcher_count": len(group)}
         | (_times(group, columns) if group else dict.fromkeys((columns.dwell, columns.attention)))
@@ -102,7 +104,7 @@ def gates(people: Sequence[Visit], columns: Columns) -> list[Row]:
 
 
 def proof_of_play(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    """A row per selected content that had a watcher. Each watcher counts as one play."""
+    """A row for each selected content that had a watcher. Each watcher counts as one play."""
     played: dict[str, list[Visit]] = {}
     for each in people:
         for name in dict.fromkeys(content_id(movie) for movie, _, _ in each.plays):
