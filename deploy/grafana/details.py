@@ -1,4 +1,4 @@
-"""The rows of the dashboard after the overview."""
+"""The rows of the dashboard below the overview."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def freshness() -> Sequence[Builder[Panel]]:
         line_panel(
             "Behind",
             "Time from the watermark to now; all data that the vendor had before the watermark is published. Normally "
-            "near the stream's settle plus interval. If it grows, the stream cannot keep up, or its vendor is "
+            "about the stream's settle plus its interval. If it grows, the stream cannot keep up, or its vendor is "
             "unavailable.",
             {NAME: max_by(BY_STREAM, stream("collector:watermark_age_seconds"))},
             unit="s",
@@ -42,7 +42,7 @@ def freshness() -> Sequence[Builder[Panel]]:
         line_panel(
             "Final behind",
             "Time from final to now; no more data is expected before final. Normally slightly more than "
-            "allowed_lateness. If it grows, sweeps do not complete: see the polls that failed.",
+            "allowed_lateness. If it grows, sweeps do not complete: see the outcomes of polls.",
             {NAME: final},
             unit="s",
         ),
@@ -63,8 +63,8 @@ def throughput() -> Sequence[Builder[Panel]]:
     return (
         line_panel(
             "Events",
-            "Published events by type. None at night is common. If there are none during the day while the stream is "
-            "live, ask the vendor whether its devices upload.",
+            "Published events by type. Often there are none at night. If there are none during the day while the "
+            "stream is live, ask the vendor whether its devices upload.",
             {
                 f"{NAME} {{{{type}}}}": sum_by(
                     f"{BY_STREAM}, type", per_second(stream("collector_events_published_total"))
@@ -132,7 +132,7 @@ def vendors() -> Sequence[Builder[Panel]]:
         line_panel(
             "Requests",
             "Requests by HTTP status code; error: no response. 401 and 403: check the key. 429: lower "
-            "max_requests_per_minute. 5xx: an error of the vendor.",
+            "max_requests_per_minute. 5xx: the vendor's server has failed.",
             {"{{source}} {{code}}": sum_by("source, code", per_second(source("collector_vendor_requests_total")))},
             unit="reqps",
         ),
@@ -250,8 +250,8 @@ def replicas() -> Sequence[Builder[Panel]]:
         ),
         line_panel(
             "CPU",
-            "CPU usage in percent of one core, which is the most that a replica can use. Fetching history uses all "
-            "of it; otherwise usage is low.",
+            "CPU usage in percent of one core, which is the most that a replica can use. It is near 100 % while "
+            "history is fetched, and low otherwise.",
             {"{{instance}}": f"rate({replica('process_cpu_seconds_total')}[$__rate_interval])"},
             unit="percentunit",
         ),
