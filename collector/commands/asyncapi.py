@@ -84,14 +84,14 @@ def header_schema(event_type: EventType) -> dict[str, Any]:
 
 
 def _channel(topic: str, types: list[EventType]) -> dict[str, Any]:
-    compacted = any(event_type.compacted for event_type in types)
+    is_compacted = any(event_type.compacted for event_type in types)
     return {
         "address": topic,
-        "description": _COMPACTED if compacted else _DELETED,
+        "description": _COMPACTED if is_compacted else _DELETED,
         "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"} for event_type in types},
         "bindings": {
             "kafka": {
-                "topicConfiguration": {"cleanup.policy": ["compact" if compacted else "delete"]},
+                "topicConfiguration": {"cleanup.policy": ["compact" if is_compacted else "delete"]},
                 "bindingVersion": _BINDING_VERSION,
             }
         },

@@ -120,9 +120,8 @@ class Aggregates:
             key=f"quividi.{self._type.stream}/{name}".encode(),
             fingerprint=msgspec.msgpack.encode([comparable(each) for each in metrics]),
             start_ms=start_ms,
-            end_ms=max(
-                start_ms, to_ms(end.utc)
-            ),  # a period whose local start is skipped in spring may end before it starts
+            # A period whose local start is skipped in spring may end before it starts.
+            end_ms=max(start_ms, to_ms(end.utc)),
             vendor_local_s=to_ms(start) // 1000,
             payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics),
         )

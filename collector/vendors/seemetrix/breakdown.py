@@ -89,7 +89,7 @@ class Step(Struct, frozen=True):
         str, Meta(description="The vendor's name of the group: an id, a date in the format `date_format`, or a word.")
     ]
     value: Annotated[
-        str, Meta(description="The name in the vocabulary of the events; equal to `name` where it has no other word.")
+        str, Meta(description="The name in the vocabulary of events, such as `young_adult`; else equal to `name`.")
     ]
 
 

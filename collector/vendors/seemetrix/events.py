@@ -117,7 +117,7 @@ class _Parent(NamedTuple):
 def explode_session(record: Record[Session], digest: str, revision: int, source: str) -> Iterator[Event]:
     """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
 
-    AttentionInterval and emotion intervals have no start in the response: each starts at the end of the previous one.
+    Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
     """
     session = record.payload
     key = str(session.d)

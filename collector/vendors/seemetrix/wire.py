@@ -39,9 +39,9 @@ class EmotionInterval(Struct, frozen=True, gc=False):
 
 
 class Play(Struct, frozen=True, gc=False):
-    """A movie that was played during the session. `d` is the duration, `i` the movie's number.
+    """A movie that was played during the session. `i` is its number, `d` the duration, `s` the start.
 
-    `s` is the start in milliseconds, relative to that of the session.
+    The start is in milliseconds, relative to the start of the session.
     """
 
     d: Milliseconds
