@@ -1,4 +1,4 @@
-"""Runs every contender, which README.md describes, and prints the tables."""
+"""Runs every program and prints the tables. README.md describes the programs."""
 
 import json
 import subprocess

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Measurement(Struct, frozen=True):
-    """The figures of one contender."""
+    """The figures of one program."""
 
     events: int
     wall_s: float

@@ -13,6 +13,7 @@ MONTHS_PER_YEAR = 12
 MAX_MONTH = timedelta(days=31)
 MIN_SPAN = timedelta(minutes=1)
 """No window is split below it: when one minute of one account exceeds the limits, an operator has to decide."""
+NO_TIME = timedelta(0)
 _END = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 
@@ -139,8 +140,24 @@ class Periods(Struct, frozen=True):
         return nth if self.local(nth) <= local else nth - 1
 
     def _instant(self, nth: int) -> datetime:
-        local = self.local(nth).replace(tzinfo=self.zone)
-        return local.astimezone(UTC)
+        """The instant at which the n-th period starts.
+
+        A local start that does not exist, because clocks are set forward over it, is the instant of that change: so the
+        periods within the missing hour are empty, and no other period is longer than its step.
+        """
+        local = self.local(nth)
+        before, after = (local.replace(tzinfo=self.zone, fold=fold).utcoffset() or NO_TIME for fold in (0, 1))
+        start = (local - before).replace(tzinfo=UTC)
+        if before >= after:
+            return start
+        earlier = (local - after).replace(tzinfo=UTC)
+        while start - earlier > SECOND:
+            middle = floor_second(earlier + (start - earlier) / 2)
+            if middle.astimezone(self.zone).utcoffset() == after:
+                start = middle
+            else:
+                earlier = middle
+        return start
 
     def _is_cut(self, nth: int) -> bool:
         """Whether the period starts outside local time that occurs twice, or exactly where that begins."""

@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ PREFIX = "COLLECTOR__"
 
 
 def table(path: Path) -> dict[str, Any]:
-    """The contents of the file. Raises UserError when it cannot be read or is not TOML."""
+    """The contents of the file. Raises UserError when it cannot be read or is not TOML.
+
+    TOML is UTF-8; files with a byte-order mark of UTF-8 or UTF-16 are read too, since some editors write them.
+    """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        content = path.read_bytes()
+        encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+        return tomllib.loads(content.decode(encoding))
     except OSError as error:
         text = f"{path}: {error.strerror}: pass the path of the configuration with --config"
         raise UserError(text, code="config_unreadable") from error
@@ -26,6 +32,8 @@ def table(path: Path) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """The variables with the prefix, as tables: `COLLECTOR__KAFKA__GROUP` is the key `kafka.group`.
+
+    White space around a value is removed, as it is from secrets: files of variables often end in line endings.
 
     Raises UserError for a variable that names no key, and for two variables of which one names a table and the other a
     value.
@@ -43,5 +51,5 @@ def environment() -> dict[str, Any]:
             if not isinstance(found, dict):
                 text = f"{name}: another variable sets a value where this one needs a table: unset one of them"
                 raise UserError(text, code="conflicting_variables")
-        found[last] = EnvironmentValue(value)
+        found[last] = EnvironmentValue(value.strip())
     return tree

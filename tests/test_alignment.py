@@ -11,7 +11,9 @@ from collector.alignment import Periods, Snapshot
 from collector.instants import SECOND
 
 PARIS = ZoneInfo("Europe/Paris")
-ZONES = [PARIS, ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe"), ZoneInfo("America/Sao_Paulo"), UTC]
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+"""Its clocks were set forward at midnight: some days started at one o'clock."""
+ZONES = [PARIS, ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe"), SAO_PAULO, UTC]
 MONDAY = datetime(2018, 1, 1)  # noqa: DTZ001 - local
 LENGTHS = [
     (timedelta(minutes=5), 0),
@@ -59,6 +61,18 @@ def test_local_times_before_a_boundary_do_not_repeat_after_it(
         assert (boundary + timedelta(minutes=minutes)).astimezone(zone).replace(tzinfo=None) >= local
 
 
+@given(instant=_instants, zone=st.sampled_from(ZONES))
+@example(instant=utc(2026, 3, 29, 1), zone=PARIS)
+@example(instant=utc(2026, 3, 29, 1, 59), zone=PARIS)
+def test_no_period_is_longer_than_its_step_except_where_local_time_is_repeated(
+    instant: datetime, zone: ZoneInfo
+) -> None:
+    alignment = periods(zone, timedelta(minutes=5))
+    start, end = alignment.floor(instant), alignment.after(instant)
+    is_repeated = (start + timedelta(hours=3)).astimezone(zone).utcoffset() < start.astimezone(zone).utcoffset()  # type: ignore[operator]
+    assert is_repeated or end - start <= timedelta(minutes=5)
+
+
 @pytest.mark.parametrize(
     ("alignment", "instant", "start", "end"),
     [
@@ -67,6 +81,9 @@ def test_local_times_before_a_boundary_do_not_repeat_after_it(
         (periods(PARIS, timedelta(days=1)), utc(2026, 10, 25, 12), utc(2026, 10, 24, 22), utc(2026, 10, 25, 23)),
         (periods(PARIS, timedelta(hours=1)), utc(2026, 10, 25, 1, 30), utc(2026, 10, 25), utc(2026, 10, 25, 2)),
         (periods(PARIS, timedelta(hours=1)), utc(2026, 3, 29, 0, 30), utc(2026, 3, 29), utc(2026, 3, 29, 1)),
+        (periods(PARIS, timedelta(minutes=5)), utc(2026, 3, 29, 1, 2), utc(2026, 3, 29, 1), utc(2026, 3, 29, 1, 5)),
+        (periods(PARIS, timedelta(minutes=30)), utc(2026, 3, 29, 1, 40), utc(2026, 3, 29, 1, 30), utc(2026, 3, 29, 2)),
+        (periods(SAO_PAULO, timedelta(days=1)), utc(2018, 11, 4, 12), utc(2018, 11, 4, 3), utc(2018, 11, 5, 2)),
         (periods(PARIS, timedelta(days=7)), utc(2026, 11, 25), utc(2026, 11, 22, 23), utc(2026, 11, 29, 23)),
         (periods(PARIS, months=1), utc(2026, 11, 25), utc(2026, 10, 31, 23), utc(2026, 11, 30, 23)),
         (periods(PARIS, months=6), utc(2026, 11, 25), utc(2026, 6, 30, 22), utc(2026, 12, 31, 23)),

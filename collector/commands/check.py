@@ -21,6 +21,7 @@ from collector.secrets import redact
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
 from collector.vendors.http import Http, http
+from collector.vendors.proxy import proxy_for
 from collector.vendors.source import HistorySettings, SourceSettings
 
 DEADLINE_S = 30.0
@@ -110,7 +111,8 @@ async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGe
     except Split as error:
         yield Finding(what, ok=False, text=f"{error}: raise {what}.max_response_bytes")
     else:
-        yield Finding(what, ok=True, text=result.text)
+        proxy = proxy_for(source.base_url)
+        yield Finding(what, ok=True, text=result.text + (f", through {proxy}" if proxy else ""))
         yield check_clock(source, result.clock_skew_s)
 
 

@@ -5,8 +5,9 @@ its records arrive late, and is lost when `final` passes the start of the record
 memory: after a restart, the first sweep finds them again.
 """
 
+import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
@@ -55,35 +56,51 @@ class Gaps:
             del runs[:-MAX_RUNS]
 
     def count_open(self, from_ms: int, before_ms: int) -> int:
-        """The number of missing records after which a record was received that starts before `before_ms`.
-
-        Gaps whose preceding record starts before `from_ms` are left out.
-        """
+        """The number of missing records next to which all received ones start in `[from_ms, before_ms)`."""
         return sum(gap.count for gap in self if from_ms <= gap.after_ms and gap.since_ms < before_ms)
 
     def take_lost(self, from_ms: int, final_ms: int) -> list[Gap]:
-        """The gaps in which no record can arrive any more. Removes them, so that each is returned once.
+        """The gaps in which no record can arrive any more. Closes them, so that each is returned once.
 
-        Gaps whose preceding record starts before `from_ms` are left out.
+        Gaps next to a record that starts before `from_ms` are closed and left out: whether they are complete was never
+        known.
         """
-        lost = [gap for gap in self if from_ms <= gap.after_ms and gap.since_ms < final_ms]
-        for runs in self._runs.values():
-            passed = [run for run in runs if run.first_ms < final_ms]
-            if len(passed) > 1:
-                latest = max(passed, key=_last_ms)
-                runs[:] = [run for run in runs if run is latest or run.first_ms >= final_ms]
+        lost = []
+        for series, runs in self._runs.items():
+            kept = runs[:1]
+            for after, gap in zip(runs[1:], _gaps(series, runs), strict=True):
+                if gap is None:
+                    if after.last_ms >= final_ms:
+                        kept.append(after)
+                elif gap.since_ms >= final_ms:
+                    kept.append(after)
+                else:
+                    if from_ms <= gap.after_ms:
+                        lost.append(gap)
+                    kept[-1].last, kept[-1].last_ms = after.last, after.last_ms
+            runs[:] = kept
         return lost
 
     def __iter__(self) -> Iterator[Gap]:
         for series, runs in self._runs.items():
-            for before, after in pairwise(runs):
-                if before.last_ms <= after.first_ms:  # otherwise the device has restarted its count
-                    yield Gap(series, before.last + 1, after.first - 1, before.last_ms, after.first_ms)
+            yield from filter(None, _gaps(series, runs))
+
+
+def _gaps(series: int, runs: Sequence[Run]) -> Sequence[Gap | None]:
+    """The gap between each two neighbouring runs; None where the series has restarted its count.
+
+    Records may start in another order than that of their numbers. A series has restarted its count when everything with
+    a higher number started earlier.
+    """
+    newest_ms = -math.inf
+    found: list[Gap | None] = []
+    for before, after in reversed(list(pairwise(runs))):
+        newest_ms = max(newest_ms, after.last_ms)
+        first_ms, last_ms = sorted((before.last_ms, after.first_ms))
+        is_gap = before.last_ms <= newest_ms
+        found.append(Gap(series, before.last + 1, after.first - 1, first_ms, last_ms) if is_gap else None)
+    return found[::-1]
 
 
 def _first(run: Run) -> int:
     return run.first
-
-
-def _last_ms(run: Run) -> int:
-    return run.last_ms

@@ -127,8 +127,11 @@ class Ledger:
             numbered = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
             current_records = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
         else:
-            current = dict(fingerprints)
-            chosen = sorted((item for item in current.items() if item[0] not in known), key=lambda item: item[0])
+            current: dict[bytes, Record[P]] = {}
+            for fingerprint, record in fingerprints:  # in the vendor's order: what it reports last is the newest
+                current.pop(fingerprint, None)
+                current[fingerprint] = record
+            chosen = [item for item in current.items() if item[0] not in known]
             numbered = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
             current_records = [(fingerprint, number + len(chosen), record) for fingerprint, record in current.items()]
         if latest and present is not None:

@@ -12,27 +12,45 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from collector.errors import NotFound, Park, RetryLater, Split
+from collector.vendors.proxy import Proxy
 
 CONNECT_TIMEOUT_S = 10
-MAX_RETRY_AFTER_S = 86_400.0
-"""A longer Retry-After is shortened to a day."""
+MAX_RETRY_AFTER_S = 3600.0
+"""A longer Retry-After is shortened: it is a mistake of the vendor, such as an instant or milliseconds."""
 
+MAX_HEADER_BYTES = 64 << 10
+"""The largest status line, and the largest header, of a response: gateways add headers of several kilobytes."""
+MAX_HEADERS = 1000
+"""Headers of one response."""
+
+_INVALID_RESPONSES = {
+    "Got more than": ("response_headers", f"its status line or a header exceeds {MAX_HEADER_BYTES} bytes"),
+    "Too many headers": ("response_headers", f"it has more than {MAX_HEADERS} headers"),
+    "Can not decode content-encoding": ("response_encoding", "its content encoding is neither gzip nor deflate"),
+    "Transfer-Encoding can't be present": ("response_length", "it has both Content-Length and Transfer-Encoding"),
+}
+"""Code and reason by the start of aiohttp's message, which may contain text of the vendor and is not shown."""
+_UNREADABLE = "check base_url: does this port serve the vendor's API?"
 _UNREACHABLE = "check base_url, and whether this machine may connect to it"
-_NOT_FOUND, _TOO_LARGE, _TOO_MANY = 404, 413, 429
+_NOT_FOUND, _PROXY_AUTHENTICATION, _TOO_LARGE, _TOO_MANY = 404, 407, 413, 429
 _TRANSIENT = frozenset({408, 425, _TOO_MANY})
 
 
-def raise_for_status(response: aiohttp.ClientResponse, now: datetime) -> None:
+def raise_for_status(response: aiohttp.ClientResponse, now: datetime, proxy: Proxy | None = None) -> None:
     """Return for the status 200; raise RetryLater, Split, Park or NotFound for others. Error codes: `http_<status>`."""
     status = response.status
     reason, code = f"HTTP {status}", f"http_{status}"
     if status == 200:  # noqa: PLR2004 - the only status with a body to use
         return
+    if status == _PROXY_AUTHENTICATION:
+        raise _proxy_error(status, proxy)
     if status == _TOO_LARGE:
         raise Split(reason, code=code)
     if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - errors of the server
-        wait_s = retry_after_s(response.headers.get("Retry-After"), now)
-        reason += f", with a request to wait {wait_s:g} s" if wait_s else ""
+        requested_s = retry_after_s(response.headers.get("Retry-After"), now)
+        wait_s = min(requested_s, MAX_RETRY_AFTER_S)
+        reason += f", with a request to wait {requested_s:.0f} s" if requested_s else ""
+        reason += f", which is shortened to {wait_s:.0f} s" if wait_s < requested_s else ""
         raise RetryLater(reason, code=code, after_s=wait_s, throttled=status == _TOO_MANY)
     if 300 <= status < 400:  # noqa: PLR2004 - redirects
         target, advice = _redirect(response)
@@ -58,12 +76,16 @@ def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
     return "", "check base_url: scheme, host and path"
 
 
-def translate(error: Exception, url: str, timeout_s: float) -> RetryLater | Park:  # noqa: PLR0911 - a table
+def translate(  # noqa: PLR0911 - a table
+    error: Exception, url: str, timeout_s: float, proxy: Proxy | None = None
+) -> RetryLater | Park:
     """The error to raise in place of one of aiohttp or the system. Its text names the host, but not the URL."""
     host = urlsplit(url).hostname or "the vendor"
     match error:
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
+            return _translate_of_proxy(error, proxy)
         case aiohttp.ConnectionTimeoutError():
-            reason = f"no connection to {host} within {CONNECT_TIMEOUT_S} s"
+            reason = f"no connection to {proxy or host} within {CONNECT_TIMEOUT_S} s"
             return RetryLater(reason, code="connect_timeout", advice=_UNREACHABLE)
         case TimeoutError():  # the response stalled, or takes too long in total: the next window is smaller
             reason = f"no response within the timeout of {timeout_s:g} s"
@@ -82,8 +104,44 @@ def translate(error: Exception, url: str, timeout_s: float) -> RetryLater | Park
             return RetryLater(reason, code="connect_failed", advice=_UNREACHABLE)
         case aiohttp.ClientPayloadError():
             return RetryLater(f"{host} closed the connection during its response", code="response_incomplete")
+        case aiohttp.ClientResponseError():
+            return _invalid_response(error, host)
         case _:
             return RetryLater(f"no response from {host}: {type(error).__name__}", code="no_response")
+
+
+def _invalid_response(error: aiohttp.ClientResponseError, host: str) -> RetryLater:
+    """The error for a response that aiohttp rejects."""
+    default = "response_invalid", "it is not valid HTTP"
+    found = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
+    code, reason = next(found, default)
+    return RetryLater(f"the response of {host} cannot be read: {reason}", code=code, advice=_UNREADABLE)
+
+
+def _translate_of_proxy(
+    error: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
+) -> RetryLater | Park:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _proxy_error(error.status, proxy)
+    reason = f"no connection to {proxy or 'the proxy'}: {_os_reason(error.os_error)}"
+    return RetryLater(reason, code="proxy_unreachable", advice=_check_variable(proxy))
+
+
+def _proxy_error(status: int, proxy: Proxy | None) -> RetryLater | Park:
+    """The error for a status that a proxy sent instead of connecting to the vendor."""
+    name = str(proxy or "a proxy")
+    if status == _PROXY_AUTHENTICATION:
+        advice = f"{_check_variable(proxy)}: expected a URL such as http://user:password@proxy.example:3128"
+        return Park(f"{name} requires a user and a password (HTTP {status})", code="proxy_credentials", advice=advice)
+    reason = f"{name} does not connect to the vendor (HTTP {status})"
+    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - errors of the server
+        return RetryLater(reason, code="proxy_failed", advice=_check_variable(proxy))
+    advice = f"allow the vendor's host at the proxy, or add it to NO_PROXY; {_check_variable(proxy)}"
+    return Park(reason, code="proxy_refused", advice=advice)
+
+
+def _check_variable(proxy: Proxy | None) -> str:
+    return f"check the environment variable {proxy.variable}" if proxy else "check the network: no proxy is configured"
 
 
 def _os_reason(error: OSError) -> str | None:
@@ -102,9 +160,9 @@ def retry_after_s(header: str | None, now: datetime) -> float:
     if header is None:
         return 0.0
     if header.strip().isdecimal():
-        return float(min(int(header.strip()[:20]), MAX_RETRY_AFTER_S))
+        return float(header.strip()[:20])
     until = parse_http_date(header)
-    return 0.0 if until is None else min(max(0.0, (until - now).total_seconds()), MAX_RETRY_AFTER_S)
+    return 0.0 if until is None else max(0.0, (until - now).total_seconds())
 
 
 def parse_http_date(header: str) -> datetime | None:

@@ -22,7 +22,15 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
-from collector.vendors.failures import CONNECT_TIMEOUT_S, parse_http_date, raise_for_status, translate
+from collector.vendors.failures import (
+    CONNECT_TIMEOUT_S,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    parse_http_date,
+    raise_for_status,
+    translate,
+)
+from collector.vendors.proxy import proxy_for
 
 T = TypeVar("T")
 
@@ -135,6 +143,7 @@ class Http:
         target = URL(f"{url}?{encoded_query}", encoded=True)
         timeout_s = limits.timeout.total_seconds()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s)
+        proxy = proxy_for(url)
         share = _MemoryShare(self._large_responses)
         failure: RetryLater | Park | None = None
         async with limiter.slot():
@@ -142,14 +151,19 @@ class Http:
             try:
                 with anyio.fail_after(MAX_RESPONSE_TIMEOUTS * timeout_s) as scope:
                     async with self._session.get(
-                        target, headers=headers, allow_redirects=False, timeout=timeout
+                        target,
+                        headers={**(headers or {}), **(proxy.headers if proxy and target.scheme == "http" else {})},
+                        allow_redirects=False,
+                        timeout=timeout,
+                        proxy=proxy.url if proxy else None,
+                        proxy_headers=proxy.headers if proxy else None,  # of the request CONNECT, for https
                     ) as response:
                         status, vendor_now = str(response.status), _date(response)
-                        raise_for_status(response, self.clock.now())
+                        raise_for_status(response, self.clock.now(), proxy)
                         body = await _read(response, limits.max_response_bytes, share, scope)
             except (aiohttp.ClientError, OSError) as error:
                 # Raised below: here, its context would be the original error, which contains the URL.
-                failure = translate(error, url, timeout_s)
+                failure = translate(error, url, timeout_s, proxy)
             except BaseException:
                 share.release()
                 raise
@@ -180,11 +194,19 @@ class _MemoryShare:
 
 @asynccontextmanager
 async def http(clock: Clock) -> AsyncIterator[Http]:
-    """The HTTP client of the process; its connections are closed at the end."""
+    """The HTTP client of the process; its connections are closed at the end.
+
+    It takes nothing from the environment but the proxy, and so no credentials of a `.netrc` file.
+    """
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
     headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json"}
     async with aiohttp.ClientSession(
-        connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+        connector=connector,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
     ) as session:
         yield Http(clock, session)
 

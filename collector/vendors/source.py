@@ -112,6 +112,8 @@ class SourceSettings(Limits):
     @field_validator("base_url")
     @classmethod
     def _is_a_url(cls, base_url: str) -> str:
+        if any(map(str.isspace, base_url)):
+            raise ValueError("expected a URL without spaces")
         try:
             parts = urlsplit(base_url)
             _ = parts.port  # raises ValueError for an invalid port

@@ -251,3 +251,17 @@ async def test_a_vendor_that_does_not_respond_delays_neither_other_checks_nor_th
     assert found["sources.airport"].ok
     assert_failed(found, "sources.mall", "4 s")
     assert took_s < 60  # the timeout of a request
+
+
+async def test_the_proxy_of_a_source_is_shown_unless_the_vendor_is_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with vendors() as running:
+        proxy = running.url("quividi").removesuffix("/api/v1")
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        remote = airport("http://vendor.example/api/v1", more="locations = [3024]\ninsecure_http = true")
+        found = await findings(tmp_path, mall(running.url("seemetrix")), remote)
+    assert found["sources.mall"].ok
+    assert "HTTP_PROXY" not in found["sources.mall"].text
+    assert found["sources.airport"].ok, found["sources.airport"].text
+    assert f"the proxy {proxy.removeprefix('http://')} (HTTP_PROXY)" in found["sources.airport"].text

@@ -150,3 +150,28 @@ def test_variables_without_the_prefix_are_ignored(config: Path, monkeypatch: pyt
     monkeypatch.setenv("KAFKA__GROUP", "not-ours")
 
     assert load(config).kafka.group == "from-the-file"
+
+
+@pytest.mark.parametrize("value", ["6\r", " 6", "6\n", "\t6 "])
+def test_white_space_around_a_value_is_removed(config: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SEEMETRIX_USER_KEY", "invented-42")
+    monkeypatch.setenv("COLLECTOR__KAFKA__PARTITIONS", value)
+    assert 6 == load(config).kafka.partitions
+
+
+def test_a_space_in_a_url_is_reported(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLECTOR__SOURCES__MALL__BASE_URL", "https://analytics.example/a pi")
+    with pytest.raises(InvalidConfiguration) as raised:
+        load(config)
+    [problem] = raised.value.problems
+    assert ("sources.mall.base_url", True) == (problem.path, "spaces" in problem.text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_files_of_other_systems_are_read(tmp_path: Path, encoding: str, newline: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(MALL.replace("from-the-file", "\u00fcber"), encoding, newline=newline)
+    with pytest.raises(InvalidConfiguration) as raised:
+        load(path)
+    assert ["kafka.group"] == [problem.path for problem in raised.value.problems], "the file is read, and validated"

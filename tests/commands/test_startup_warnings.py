@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -48,7 +47,7 @@ async def test_listening_beyond_loopback_is_logged(tmp_path: Path, listen: str) 
             await anyio.to_thread.run_sync(daemon.stop)
         finally:
             daemon.close()
-    lines = [line for line in _lines(daemon) if line["event"] == "listening_beyond_loopback"]
+    lines = [line for line in daemon.log_lines() if line["event"] == "listening_beyond_loopback"]
     assert [f"{listen}:{daemon.port}"] * (listen == "127.1") == [line["listen"] for line in lines]
     assert {"warning"} >= {line["level"] for line in lines}
 
@@ -64,14 +63,10 @@ async def test_secrets_that_are_too_short_to_be_redacted_are_logged_by_their_key
         finally:
             daemon.close()
     assert (200, "mall") == (status, json.loads(body)["streams"][0]["source"])
-    (line,) = [line for line in _lines(daemon) if line["event"] == "secrets_not_concealed"]
+    (line,) = [line for line in daemon.log_lines() if line["event"] == "secrets_not_concealed"]
     assert ["sources.mall.user_key"] == line["keys"]
     assert "abc" not in json.dumps(line)
 
 
 async def _responds(daemon: Daemon) -> bool:
     return (await daemon.get("/healthz"))[0] == 200
-
-
-def _lines(daemon: Daemon) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in daemon.log.read_text("utf-8").splitlines() if line.startswith("{")]

@@ -155,7 +155,9 @@ def test_a_documented_key_exists(row: Row) -> None:
 def test_the_default_is_as_documented(place: Place, key: str) -> None:
     field, default = MODELS[place].model_fields[key], documented(place, key).default
     if default.startswith("by "):
-        (default,) = (row.default for row in COMPARED if row.key == key and row.is_of(place))
+        compared = [row.default for row in COMPARED if row.key == key and row.is_of(place)]
+        assert 1 == len(compared), f"docs/configuration.md: expected one default of {key} in [{'.'.join(place)}]"
+        [default] = compared
 
     if field.is_required():
         assert "required" == default

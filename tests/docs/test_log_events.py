@@ -20,7 +20,7 @@ def logged(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_every_warning_and_error_is_explained_once() -> None:
-    (table,) = (each for each in tables((DOCS / "operations.md").read_text("utf-8")) if each.header[0] == "event")
+    (table,) = (each for each in tables((DOCS / "operations.md").read_text("utf-8")) if each.header[0] == "log event")
     level = table.header.index("level")
 
     found = {each for path in (ROOT / "collector").rglob("*.py") for each in logged(path)}

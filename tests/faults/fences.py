@@ -1,6 +1,5 @@
 """Many accounts of which some are fenced: the fence of one partition must not disturb the others."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -149,8 +148,7 @@ allowed_lateness = "1h"
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """The log lines of this event, of both replicas."""
-        logs = [line for replica in self.replicas for line in replica.log.read_text("utf-8").splitlines()]
-        return [json.loads(line) for line in logs if f'"event":"{event}"' in line]
+        return [line for replica in self.replicas for line in replica.log_lines(event)]
 
     async def follow(self, reader: TopicReader) -> None:
         """Update `received` and `settled_at` until cancelled."""

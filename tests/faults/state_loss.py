@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from shutil import rmtree
-from typing import Any
 
 import anyio
 from msgspec import structs
@@ -159,12 +158,12 @@ async def _are_refused(testbed: Testbed, partitions: Collection[int]) -> bool:
     topic = testbed.prefix + STATE_TOPIC
     owned, logged = set[int](), set[int]()
     for replica in testbed.replicas:
-        reason, has_joined = await _refusal(replica), bool(_lines(replica, "partitions_assigned"))
+        reason, has_joined = await _refusal(replica), bool(replica.log_lines("partitions_assigned"))
         own = _assigned(replica).intersection(partitions) if has_joined else set(partitions)
         if own and not (_named(reason, topic, own) if has_joined else topic in reason):
             return False
         owned |= own
-        for line in _lines(replica, "kafka_refused"):
+        for line in replica.log_lines("kafka_refused"):
             if line["advice"]:
                 logged |= _named(line["reason"], topic, partitions) if has_joined else own
     return set(partitions) == owned == logged
@@ -185,13 +184,7 @@ def _named(reason: str, topic: str, partitions: Collection[int]) -> set[int]:
 
 def _assigned(replica: Replica) -> set[int]:
     """The state partitions that the group assigned to it last."""
-    return {number for line in _lines(replica, "partitions_assigned")[-1:] for number in line["partitions"]}
-
-
-def _lines(replica: Replica, event: str) -> list[dict[str, Any]]:
-    """The log lines of this event since the replica's start."""
-    lines = replica.log.read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines if f'"event":"{event}"' in line]
+    return {number for line in replica.log_lines("partitions_assigned")[-1:] for number in line["partitions"]}
 
 
 def _published(testbed: Testbed, sources: Collection[str], since_ms: int) -> list[Received]:

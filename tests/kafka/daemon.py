@@ -95,6 +95,11 @@ class Daemon:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def log_lines(self, event: str | None = None) -> list[dict[str, Any]]:
+        """The lines of its log, or those of one event. In development mode, Python writes warnings between them."""
+        lines = [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
+        return [line for line in lines if event in (None, line["event"])]
+
     def stop(self) -> None:
         """Stop it cleanly with SIGTERM, if it runs. A process that has not installed its handlers yet dies of it."""
         if self.is_running():

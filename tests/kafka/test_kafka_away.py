@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import anyio
 import pytest
@@ -21,10 +20,6 @@ pytestmark = pytest.mark.anyio
 DETECTION_S = 20
 """For two heartbeats of a session of three seconds and an attempt to connect, on a busy machine."""
 OUTAGE = {"kafka_unavailable", "kafka_ready", "group_coordinator_away", "group_coordinator_back", "transaction_aborted"}
-
-
-def lines(daemon: Daemon) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in daemon.log.read_text("utf-8").splitlines()]
 
 
 async def test_an_idle_stream_reports_within_seconds_that_kafka_is_unavailable_and_available_again(
@@ -59,7 +54,7 @@ async def test_an_idle_stream_reports_within_seconds_that_kafka_is_unavailable_a
                 daemon.start()
                 await until(is_live, "the stream is live")
                 assert 1 == await daemon.metric("collector_kafka_ready")
-                before = len(lines(daemon))
+                before = len(daemon.log_lines())
 
                 broker.kill()
                 await until(is_away, "not ready, with the reason", DETECTION_S)
@@ -77,7 +72,7 @@ async def test_an_idle_stream_reports_within_seconds_that_kafka_is_unavailable_a
 
                 assert 1 == await daemon.metric("collector_kafka_ready")
                 levels = ("info", "warning", "error")
-                events = [line["event"] for line in lines(daemon)[before:] if line["level"] in levels]
+                events = [line["event"] for line in daemon.log_lines()[before:] if line["level"] in levels]
                 assert ["kafka_unavailable", "kafka_ready"] == [event for event in events if event in OUTAGE]
             finally:
                 daemon.close()
@@ -104,7 +99,7 @@ async def test_a_timeout_beyond_the_brokers_limits_is_reported_with_its_key(
                 daemon.start()
                 await until(is_refused, f"not ready, naming {key}")
                 daemon.stop()
-                refused = [line for line in lines(daemon) if line["event"] == "kafka_refused"]
+                refused = [line for line in daemon.log_lines() if line["event"] == "kafka_refused"]
                 assert 1 == len(refused)
                 assert key in refused[0]["advice"]
             finally:
@@ -125,7 +120,7 @@ async def test_a_deleted_state_topic_is_reported_also_after_the_group_has_no_ass
             return (await daemon.stream()).get("state") == "live"
 
         async def has_no_assignment() -> bool:
-            assigned = [line["partitions"] for line in lines(daemon) if line["event"] == "partitions_assigned"]
+            assigned = [line["partitions"] for line in daemon.log_lines() if line["event"] == "partitions_assigned"]
             return not assigned[-1]
 
         async def is_refused() -> bool:

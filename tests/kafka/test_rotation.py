@@ -1,6 +1,5 @@
 """Certificates and passwords change while the daemon runs: it reconnects by itself, and loses or duplicates nothing."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -125,8 +124,7 @@ async def test_a_password_changed_on_both_sides_loses_and_duplicates_nothing(
         assert 1 == max(Counter(message.id for message in reader.received).values())
     log = daemon.log.read_text("utf-8")
     assert not [each for each in (PASSWORD, SECOND_PASSWORD, "Traceback") if each in log]
-    rejoins = [line for line in map(json.loads, log.splitlines()) if line["event"] == "group_rejoining"]
-    changes = ["password" in line["reason"] for line in rejoins].count(True)
+    changes = ["password" in line["reason"] for line in daemon.log_lines("group_rejoining")].count(True)
     assert 1 == changes, "the new password was not used exactly once, after the connections were closed"
 
 

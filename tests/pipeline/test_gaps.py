@@ -61,6 +61,27 @@ def test_a_device_that_restarts_its_numbering_has_no_gap() -> None:
     assert [Gap(7, 3, 3, 2_000_002, 2_000_004)] == list(gaps)
 
 
+def test_a_gap_counts_although_its_neighbours_start_in_another_order_than_their_numbers() -> None:
+    gaps = Gaps()
+    for number, start_ms in ((5, 5000), (7, 4800), (8, 9000)):
+        gaps.add(7, number, start_ms)
+    assert [Gap(7, 6, 6, 4800, 5000)] == list(gaps)
+    assert 1 == gaps.count_open(0, 5001)
+    assert [] == gaps.take_lost(0, 5000), "it may have started when the later of the two did"
+    assert [Gap(7, 6, 6, 4800, 5000)] == gaps.take_lost(0, 5001)
+    gaps.add(7, 6, 4900)
+    assert [] == list(gaps)
+
+
+def test_a_series_that_has_restarted_is_complete_again_when_it_reaches_its_old_numbers() -> None:
+    gaps = seen(3, 4)
+    gaps.add(7, 1, 10_000)
+    assert [] == gaps.take_lost(0, 9000)
+    for number in (2, 3, 4, 6):
+        gaps.add(7, number, 10_000 + number)
+    assert [Gap(7, 5, 5, 10_004, 10_006)] == list(gaps)
+
+
 def test_memory_is_bounded() -> None:
     assert MAX_RUNS - 1 == len(list(seen(*range(0, 6 * MAX_RUNS, 2))))
 

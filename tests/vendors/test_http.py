@@ -226,3 +226,13 @@ async def test_cookies_are_not_stored() -> None:
                 pass
 
     assert [None, None] == cookies
+
+
+@pytest.mark.parametrize("header", ["3601", "1795622400", "7200000", "Fri, 01 Jan 2100 00:00:00 GMT"])
+async def test_a_retry_after_beyond_an_hour_is_shortened_and_reported(header: str) -> None:
+    async with serving(responding(status=429, headers={"Retry-After": header})) as url:
+        error = await failure(RetryLater, url)
+
+    assert 3600.0 == error.after_s
+    assert header[:10] in str(error) or "GMT" in header
+    assert "3600 s" in str(error)

