@@ -62,7 +62,7 @@ def header_schema(event_type: EventType) -> dict[str, Any]:
         "ce_specversion": {"const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
             "pattern": "^[0-9a-f]{32}/[a-z0-9_]+/[0-9]+$",
-            "description": "Identifies the event: unique, and unchanged if the event is published again.",
+            "description": "Identifies the event. Equal records have equal ids, even in different sources.",
         },
         "ce_source": {
             "pattern": "^/[a-z][a-z0-9_]*/[a-z][a-z0-9_]*$",

@@ -16,12 +16,12 @@ from collector.vendors.proxy import Proxy
 
 CONNECT_TIMEOUT_S = 10
 MAX_RETRY_AFTER_S = 3600.0
-"""A longer Retry-After is shortened: it is a mistake of the vendor, such as an instant or milliseconds."""
+"""A longer Retry-After is shortened: the vendor has probably sent Unix time or milliseconds by mistake."""
 
 MAX_HEADER_BYTES = 64 << 10
 """The largest status line, and the largest header, of a response: gateways add headers of several kilobytes."""
 MAX_HEADERS = 1000
-"""Headers of one response."""
+"""The most headers of a response."""
 
 _INVALID_RESPONSES = {
     "Got more than": ("response_headers", f"its status line or a header exceeds {MAX_HEADER_BYTES} bytes"),
@@ -83,7 +83,7 @@ def translate(  # noqa: PLR0911 - a table
     host = urlsplit(url).hostname or "the vendor"
     match error:
         case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
-            return _translate_of_proxy(error, proxy)
+            return _translate_proxy_error(error, proxy)
         case aiohttp.ConnectionTimeoutError():
             reason = f"no connection to {proxy or host} within {CONNECT_TIMEOUT_S} s"
             return RetryLater(reason, code="connect_timeout", advice=_UNREACHABLE)
@@ -113,12 +113,12 @@ def translate(  # noqa: PLR0911 - a table
 def _invalid_response(error: aiohttp.ClientResponseError, host: str) -> RetryLater:
     """The error for a response that aiohttp rejects."""
     default = "response_invalid", "it is not valid HTTP"
-    found = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
-    code, reason = next(found, default)
+    matches = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
+    code, reason = next(matches, default)
     return RetryLater(f"the response of {host} cannot be read: {reason}", code=code, advice=_UNREADABLE)
 
 
-def _translate_of_proxy(
+def _translate_proxy_error(
     error: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
 ) -> RetryLater | Park:
     if isinstance(error, aiohttp.ClientHttpProxyError):

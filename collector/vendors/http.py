@@ -196,7 +196,7 @@ class _MemoryShare:
 async def http(clock: Clock) -> AsyncIterator[Http]:
     """The HTTP client of the process; its connections are closed at the end.
 
-    It takes nothing from the environment but the proxy, and so no credentials of a `.netrc` file.
+    It reads only the proxy from the environment, and no credentials from a `.netrc` file.
     """
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
     headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json"}
