@@ -1,5 +1,5 @@
-# One stage builds the environment, another runs it: the final image has no build tools, no cache, and no pip except
-# that of the base. BASE may be any image with Python 3.11 or newer and the venv module.
+# The first stage builds the environment, and the second one runs it: the final image has no build tools, no cache, and
+# only the pip of the base image. BASE may be any image with Python 3.11 or newer and the venv module.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -11,7 +11,8 @@ RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :al
         --only-binary :all: -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
-# Image layers round file times, which invalidates bytecode that is checked by time. `unchecked-hash` is never checked.
+# Image layers round file times, which invalidates bytecode that is validated by time. `unchecked-hash` bytecode is
+# never validated.
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
     && /opt/collector/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/collector/lib

@@ -40,7 +40,7 @@ imports: setup ## check which module may import which
 unit: setup ## run all tests but those in tests/faults; ARGS="-n 0 -k name" selects some and runs them in one process
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/faults $(ARGS)
 
-# Run separately: next to tests that build images and start browsers, brokers miss the deadlines that are tested here.
+# Run separately: while other tests build images and start browsers, brokers miss the deadlines that are tested here.
 faults: setup ## run the fault tests, and print their table of results
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS)
 

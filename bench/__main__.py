@@ -133,9 +133,9 @@ def _print_summary(out: Console, measurements: dict[str, Measurement], slowest_s
     )
 
 
-def _bytes(disk: Path, topic: str) -> int:
-    """The size of the topic's logs, one replica of each partition."""
-    return sum(log.stat().st_size for log in disk.glob(f"{topic}/*.log"))
+def _bytes(disk: Path, topic_pattern: str) -> int:
+    """The bytes of the logs of all topics that match the pattern."""
+    return sum(log.stat().st_size for log in disk.glob(f"{topic_pattern}/*.log"))
 
 
 def _table(measurements: dict[str, Measurement]) -> Table:

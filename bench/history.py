@@ -1,4 +1,4 @@
-"""The history: sessions with five attention, five emotion and two movie intervals each, and their messages."""
+"""The benchmark's history: sessions with five attention, five emotion and two movie intervals, and their messages."""
 
 import json
 from collections.abc import Iterator

@@ -41,12 +41,12 @@ class Stopwatch:
 
 
 def cpu_s(pid: int) -> float:
-    """The CPU time that another process has used."""
+    """The CPU time that another process has used, in seconds. Linux counts it in hundredths."""
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
 def peak_mib(pid: int) -> float:
-    """The peak memory of another process."""
+    """The peak memory of another process, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text("utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024

@@ -34,9 +34,9 @@ async def main(kafka: str, prefix: str) -> None:
         watch = Stopwatch()
         for _ in range(SESSIONS // ENCODED_SESSIONS):
             remaining = iter(encoded)
-            while some := list(islice(remaining, MESSAGES_PER_TRANSACTION)):
+            while chunk := list(islice(remaining, MESSAGES_PER_TRANSACTION)):
                 batches_of: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
-                for topic, key, value, headers in some:
+                for topic, key, value, headers in chunk:
                     batches = batches_of[topic, choose(key, partitions[topic], partitions[topic])]
                     if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
                         batches.append(producer.create_batch())

@@ -1,4 +1,4 @@
-"""The collector's time by stage: its own functions, one after the other, on one response."""
+"""The collector's CPU time by stage: calls its own functions one after the other, with one response."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,10 +30,10 @@ TOPICS = {kind.topic for kind in events.TYPES}
 
 
 def table(url: str, kafka: str) -> Table:
-    """Microseconds of CPU time per session and stage; the best of a few runs."""
-    found = anyio.run(_measure, url, kafka, backend_options={"use_uvloop": True})
+    """The CPU time of each stage, in microseconds per session: the lowest of a few runs."""
+    cpu_by_stage = anyio.run(_measure, url, kafka, backend_options={"use_uvloop": True})
     result = Table("stage of (a)", "µs CPU/session", "events/CPU s", title="CPU time by stage", title_justify="left")
-    for stage, us in [*found.items(), ("all stages", sum(found.values()))]:
+    for stage, us in [*cpu_by_stage.items(), ("all stages", sum(cpu_by_stage.values()))]:
         result.add_row(stage, f"{us:.1f}", f"{EVENTS_PER_SESSION / us * 1e6:,.0f}")
     return result
 
@@ -43,7 +43,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     window = Window(SINCE, SINCE + timedelta(hours=6))
     query = {"b": f"{window.start:%Y/%m/%d %H:%M:%S}", "e": f"{window.end:%Y/%m/%d %H:%M:%S}", "tzo": "0"}
     path = "/statistics/user/{user_id}/raw/data/"
-    found: dict[str, float] = {}
+    cpu_by_stage: dict[str, float] = {}
     async with http(SystemClock()) as client:
         vendor = Client("mall", source, client, standalone_telemetry())
 
@@ -74,15 +74,15 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     )
     origin = Origin("seemetrix", "mall", "sessions")
     encoded, encode_s = _best(lambda: [event_message(event, origin) for event in exploded])
-    found |= {
+    cpu_by_stage |= {
         "fetch": fetch_s,
         "decode": decode_s,
         "ledger": deduplicate_s + digest_s,
         "explode": explode_s,
         "encode": encode_s,
     }
-    found |= await _send(kafka, encoded)
-    return {stage: seconds / count * 1e6 for stage, seconds in found.items()}
+    cpu_by_stage |= await _send(kafka, encoded)
+    return {stage: seconds / count * 1e6 for stage, seconds in cpu_by_stage.items()}
 
 
 async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
@@ -102,6 +102,7 @@ async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
 
 
 def _best(run: Callable[[], Any]) -> tuple[Any, float]:
+    """The result, and the CPU seconds of the fastest of several runs."""
     best, result = float("inf"), None
     for _ in range(REPEATS):
         started = time.process_time()
@@ -111,6 +112,7 @@ def _best(run: Callable[[], Any]) -> tuple[Any, float]:
 
 
 async def _best_async(run: Callable[[], Awaitable[Any]]) -> tuple[Any, float]:
+    """As `_best`, for an asynchronous function."""
     best, result = float("inf"), None
     for _ in range(REPEATS):
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""The vendor: serves prepared bytes on loopback. Prints its address, and ends when stdin is closed."""
+"""The benchmark's vendor: serves the history on loopback. Prints its address, and ends when stdin is closed."""
 
 import asyncio
 import sys

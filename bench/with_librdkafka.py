@@ -8,7 +8,7 @@ from bench.history import EVENTS_PER_SESSION, SESSIONS, messages
 from bench.measurement import Stopwatch
 
 ENCODED_SESSIONS = 20_000
-"""Encoded sessions in memory. They are sent repeatedly until all sessions are sent."""
+"""The number of encoded sessions in memory. They are sent again and again, until as many as `SESSIONS` are sent."""
 
 
 def main(kafka: str, prefix: str) -> None:

@@ -165,11 +165,11 @@ def simulate(
 
     Example: collector simulate --devices 10 --fault 429=0.05
     """
-    from collector.commands.simulate import parse_faults, world
+    from collector.commands.simulate import make_world, parse_faults
     from collector.commands.simulate import simulate as simulate_
 
     simulate_(
-        world(seed=seed, devices=devices, rate=rate, fast=fast),
+        make_world(seed=seed, devices=devices, rate=rate, fast=fast),
         parse_address("--listen", listen),
         parse_faults(fault or []),
         fast=fast,

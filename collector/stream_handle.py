@@ -102,7 +102,7 @@ class StreamHandle:
         """Return when no event topic is known to be unusable. Until then the stream is parked, and checks the topic."""
         while (error := self._topic_error) is not None and error.topic is not None:
             self._topic_failures += 1
-            delay_s = backoff.delay_s(self._topic_failures, backoff.PARKED, self._random.random())
+            delay_s = backoff.delay_s(self._topic_failures, backoff.PARKED_DELAYS_S, self._random.random())
             parked = Park(str(error), code=error.code, advice=error.advice)
             self.telemetry.parked(None, parked, failures=self._topic_failures, delay_s=delay_s, now=self._clock.now())
             await anyio.sleep(delay_s)

@@ -253,11 +253,11 @@ class Worker(Generic[P]):
         """Report the error and wait. A parked stream waits longer, but stops waiting when its credentials change."""
         now, random = self._clock.now(), self._random.random()
         if isinstance(error, RetryLater):
-            delay_s = backoff.delay_s(failures, backoff.PASSING, random, at_least=error.after_s)
+            delay_s = backoff.delay_s(failures, backoff.TRANSIENT_DELAYS_S, random, at_least=error.after_s)
             self._telemetry.retrying(window, str(error), failures=failures, delay_s=delay_s, now=now)
             await self._clock.until(now + timedelta(seconds=delay_s))
             return
-        delay_s = backoff.delay_s(failures, backoff.PARKED, random)
+        delay_s = backoff.delay_s(failures, backoff.PARKED_DELAYS_S, random)
         if isinstance(error, Park):
             self._telemetry.parked(window, error, failures=failures, delay_s=delay_s, now=now)
         else:

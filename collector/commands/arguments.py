@@ -57,14 +57,14 @@ Type = Annotated[
 
 
 def parse_instant(option: str, text: str) -> datetime:
-    """The date and time in UTC; a text without an offset is in UTC. Raises UserError that names the option."""
+    """The instant in UTC. A text without an offset is treated as UTC. Raises UserError that names the option."""
     try:
-        given = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         expected = "expected a date and time such as 2026-11-01T00:00:00Z"
         raise UserError(f"{option}: {expected}", code="invalid_instant") from None
     try:
-        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except OverflowError:
         raise UserError(f"{option}: expected a time within the years 1 to 9999", code="invalid_instant") from None
 

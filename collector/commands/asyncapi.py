@@ -30,16 +30,16 @@ def asyncapi() -> str:
     return json.dumps(document(event_types().values()), indent=2)
 
 
-def document(kinds: Iterable[EventType]) -> dict[str, Any]:
+def document(types: Iterable[EventType]) -> dict[str, Any]:
     """The document of these types."""
     topics: dict[str, list[EventType]] = defaultdict(list)
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
-    for kind in kinds:
-        topics[kind.topic].append(kind)
-        messages[kind.name] = _message(kind)
-        body, components = value_schemas(kind, f"#/components/schemas/{kind.name}.{{name}}")
-        schemas |= {kind.name: body, **{f"{kind.name}.{name}": each for name, each in components.items()}}
+    for event_type in types:
+        topics[event_type.topic].append(event_type)
+        messages[event_type.name] = _message(event_type)
+        body, components = value_schemas(event_type, f"#/components/schemas/{event_type.name}.{{name}}")
+        schemas |= {event_type.name: body, **{f"{event_type.name}.{name}": each for name, each in components.items()}}
     return {
         "asyncapi": "3.0.0",
         "id": "urn:collector",
@@ -56,19 +56,19 @@ def document(kinds: Iterable[EventType]) -> dict[str, Any]:
     }
 
 
-def header_schema(kind: EventType) -> dict[str, Any]:
+def header_schema(event_type: EventType) -> dict[str, Any]:
     """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8."""
     headers = {
         "ce_specversion": {"const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
             "pattern": "^[0-9a-f]{32}/[a-z0-9_]+/[0-9]+$",
-            "description": "Identifies the event. A record always has the same ids, and no two records share one.",
+            "description": "Identifies the event. Equal records have equal ids, even in different sources.",
         },
         "ce_source": {
             "pattern": "^/[a-z][a-z0-9_]*/[a-z][a-z0-9_]*$",
             "description": "`/<vendor>/<source>`, with the name of the source in the collector's configuration.",
         },
-        "ce_type": {"const": kind.name, "description": "The type of the value, with its version."},
+        "ce_type": {"const": event_type.name, "description": "The type of the value, with its version."},
         "ce_subject": {"description": "What the event is about, e.g. `device/5315/session/1331`."},
         "ce_time": {
             "format": "date-time",
@@ -83,47 +83,47 @@ def header_schema(kind: EventType) -> dict[str, Any]:
     }
 
 
-def _channel(topic: str, kinds: list[EventType]) -> dict[str, Any]:
-    compacted = any(kind.compacted for kind in kinds)
+def _channel(topic: str, types: list[EventType]) -> dict[str, Any]:
+    is_compacted = any(event_type.compacted for event_type in types)
     return {
         "address": topic,
-        "description": _COMPACTED if compacted else _DELETED,
-        "messages": {kind.name: {"$ref": f"#/components/messages/{kind.name}"} for kind in kinds},
+        "description": _COMPACTED if is_compacted else _DELETED,
+        "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"} for event_type in types},
         "bindings": {
             "kafka": {
-                "topicConfiguration": {"cleanup.policy": ["compact" if compacted else "delete"]},
+                "topicConfiguration": {"cleanup.policy": ["compact" if is_compacted else "delete"]},
                 "bindingVersion": _BINDING_VERSION,
             }
         },
     }
 
 
-def _operation(topic: str, kinds: list[EventType]) -> dict[str, Any]:
+def _operation(topic: str, types: list[EventType]) -> dict[str, Any]:
     channel = f"#/channels/{topic}"
     return {
         "action": "send",
         "channel": {"$ref": channel},
-        "messages": [{"$ref": f"{channel}/messages/{kind.name}"} for kind in kinds],
+        "messages": [{"$ref": f"{channel}/messages/{event_type.name}"} for event_type in types],
     }
 
 
-def _message(kind: EventType) -> dict[str, Any]:
+def _message(event_type: EventType) -> dict[str, Any]:
     return {
-        "name": kind.name,
-        "title": kind.name,
-        "summary": cleandoc(kind.data.__doc__ or "").partition("\n\n")[0],
+        "name": event_type.name,
+        "title": event_type.name,
+        "summary": cleandoc(event_type.data.__doc__ or "").partition("\n\n")[0],
         "contentType": CONTENT_TYPE,
-        "headers": header_schema(kind),
-        "payload": {"$ref": f"#/components/schemas/{kind.name}"},
-        "bindings": {"kafka": {"key": _key(kind), "bindingVersion": _BINDING_VERSION}},
+        "headers": header_schema(event_type),
+        "payload": {"$ref": f"#/components/schemas/{event_type.name}"},
+        "bindings": {"kafka": {"key": _key(event_type), "bindingVersion": _BINDING_VERSION}},
     }
 
 
-def _key(kind: EventType) -> dict[str, str]:
-    if kind == DEAD_LETTER:
+def _key(event_type: EventType) -> dict[str, str]:
+    if event_type == DEAD_LETTER:
         return {"type": "string", "description": _DEAD_LETTER_KEY}
     for vendor in VENDORS.values():
-        if any(kind in kinds for kinds in vendor.event_types.values()):
+        if any(event_type in types for types in vendor.event_types.values()):
             return {
                 "type": "string",
                 "description": f"The key is {vendor.message_key}, in decimal digits. {_KEY_ORDER}",

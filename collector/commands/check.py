@@ -25,26 +25,28 @@ from collector.vendors.proxy import proxy_for
 from collector.vendors.source import HistorySettings, SourceSettings
 
 DEADLINE_S = 30.0
-"""For each account and for Kafka. Checks run concurrently: one that hangs does not delay the others."""
+"""The deadline of each account's check and of Kafka's. They run concurrently: one that hangs does not delay others."""
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=10)
 """NTP keeps clocks within a second, and vendors report whole seconds."""
 MAX_SHOWN_CHECKS = 3
-"""The names of running checks for which the progress line has room."""
+"""The most running checks that the progress line names."""
 
 
 class Finding(Struct, frozen=True):
     """The result of one check."""
 
     what: str
+    """What was checked: the configuration file, an account, a vendor's clock, or a part of Kafka."""
     ok: bool
     text: str
+    """The state if `ok`, else the problem and the advice."""
 
 
 Report = Callable[[Finding], None]
 
 
 def check(path: Path, report: Report, *, offline: bool) -> bool:
-    """Check the configuration, then every vendor account and the brokers; return whether everything is ok.
+    """Check the configuration, then every vendor account and Kafka; return whether all findings are ok.
 
     Changes nothing. Raises UserError when the configuration is wrong.
     """
@@ -54,19 +56,19 @@ def check(path: Path, report: Report, *, offline: bool) -> bool:
     report(Finding(str(path), ok=True, text=f"valid, {count} source{'s' if count > 1 else ''}"))
     if offline:
         return True
-    with progress("") as wait:
+    with progress("") as progress_line:
 
-        def found(finding: Finding) -> None:
+        def report_redacted(finding: Finding) -> None:
             nonlocal has_failed
             has_failed |= not finding.ok
-            with wait.paused():
+            with progress_line.paused():
                 report(Finding(finding.what, finding.ok, redact(finding.text)))
 
-        anyio.run(_check_all, settings, found, wait)
+        anyio.run(_check_all, settings, report_redacted, progress_line)
     return not has_failed
 
 
-async def _check_all(settings: Settings, report: Report, wait: Progress) -> None:
+async def _check_all(settings: Settings, report: Report, progress_line: Progress) -> None:
     async with http(SystemClock()) as client, anyio.create_task_group() as tasks:
         checks = {f"sources.{name}": _check_account(settings, name, client) for name in settings.sources}
         checks["kafka"] = _check_kafka(settings)
@@ -84,53 +86,53 @@ async def _check_all(settings: Settings, report: Report, wait: Progress) -> None
             except TimeoutError:
                 report(Finding(what, ok=False, text=f"not finished within {DEADLINE_S:g} s: try again later"))
             running.remove(what)
-            _show_running(wait, running, len(checks))
+            _show_running(progress_line, running, len(checks))
 
-        _show_running(wait, running, len(checks))
+        _show_running(progress_line, running, len(checks))
         for what in checks:
             tasks.start_soon(run, what)
 
 
-def _show_running(wait: Progress, running: list[str], total: int) -> None:
+def _show_running(progress_line: Progress, running: list[str], total: int) -> None:
     if not running:
         return
     hidden = len(running) - MAX_SHOWN_CHECKS
     others = f" and {hidden} more" if hidden > 0 else ""
-    wait.show(f"waiting for {', '.join(running[:MAX_SHOWN_CHECKS])}{others}")
-    wait.count(total - len(running), total)
+    progress_line.show(f"waiting for {', '.join(running[:MAX_SHOWN_CHECKS])}{others}")
+    progress_line.count(total - len(running), total)
 
 
 async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
     what, source = f"sources.{name}", settings.sources[name]
     try:
-        found = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry())
+        result = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry())
     except (Park, RetryLater) as error:
         yield Finding(what, ok=False, text=f"{error}: {error.advice}")
     except Split as error:
         yield Finding(what, ok=False, text=f"{error}: raise {what}.max_response_bytes")
     else:
         proxy = proxy_for(source.base_url)
-        yield Finding(what, ok=True, text=found.text + (f", through {proxy}" if proxy else ""))
-        yield check_clock(source, found.clock_skew_s)
+        yield Finding(what, ok=True, text=result.text + (f", through {proxy}" if proxy else ""))
+        yield check_clock(source, result.clock_skew_s)
 
 
-def check_clock(source: SourceSettings, offset_s: float | None) -> Finding:
+def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:
     """Compare the vendor's clock with this machine's.
 
     Args:
-        source: names the vendor, and how long its streams wait before a window settles.
-        offset_s: how far the vendor's clock is ahead; negative when it is behind, None when it is unknown.
+        source: its `base_url` names the clock, and the `settle` of its streams is compared with the difference.
+        clock_skew_s: how far the vendor's clock is ahead; negative when it is behind, None when it is unknown.
 
     """
     what = f"clock of {urlsplit(source.base_url).netloc}"
-    if offset_s is None:
+    if clock_skew_s is None:
         text = "not reported by the vendor: keep this machine's clock synchronized by NTP"
         return Finding(what, ok=True, text=text)
-    difference = timedelta(seconds=round(abs(offset_s)))
+    difference = timedelta(seconds=round(abs(clock_skew_s)))
     if difference <= MAX_CLOCK_DIFFERENCE:
         return Finding(what, ok=True, text="agrees with this machine's clock")
     advice = "synchronize this machine's clock by NTP"
-    if offset_s > 0:
+    if clock_skew_s > 0:
         text = f"{difference} ahead of this machine's clock, which delays events by that time: {advice}"
         return Finding(what, ok=False, text=text)
     settles = [each.settle for each in source.streams.chosen.values() if isinstance(each, HistorySettings)]

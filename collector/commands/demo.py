@@ -22,7 +22,7 @@ from rich.markup import escape
 from collector.app import Daemon
 from collector.clock import SystemClock
 from collector.commands.progress import Progress, progress
-from collector.commands.simulate import FIRST_DEVICE, rules
+from collector.commands.simulate import FIRST_DEVICE, make_rules
 from collector.commands.verdict import ReceivedEvents, Verdict, judge
 from collector.config import Settings, SettingsWithoutEnvironment
 from collector.errors import UserError
@@ -41,12 +41,12 @@ from collector.telemetry.status import StreamStatus
 from collector.web.settings import HttpSettings
 
 HISTORY = timedelta(minutes=10)
-"""Simulated before the start of the demo. It is published at once, and final within seconds."""
+"""The demo starts with this much history. It is published at once, and is final within seconds."""
 RATE = 300.0
-"""Visits per hour and device: events arrive all the time, and people can still read them."""
+"""Visits per hour and device: events arrive continuously, but slowly enough to be read."""
 ZONE = "Asia/Tokyo"
 """A zone without clock changes. In an hour that occurs twice, local times would not identify records."""
-RULES = structs.replace(rules(fast=True), zone=ZONE)
+RULES = structs.replace(make_rules(fast=True), zone=ZONE)
 MAX_LINES_PER_SECOND = 8
 SUMMARY_INTERVAL_S = 5.0
 MAX_EMPTY_POLLS = 5
@@ -54,21 +54,22 @@ MAX_EMPTY_POLLS = 5
 READ_TIMEOUT_S = 15.0
 BROKER_TIMEOUT_S = 20.0
 # Late visits of this world are uploaded within 15 seconds of their start.
-_STREAM = {"settle": "2s", "allowed_lateness": "20s", "sweep_every": "4s"}
+_STREAM_SETTINGS = {"settle": "2s", "allowed_lateness": "20s", "sweep_every": "4s"}
 
 
 class _Reader:
     """Reads the published events until it is cancelled, and prints some of them."""
 
-    def __init__(self, settings: Settings, out: Console, wait: Progress) -> None:
+    def __init__(self, settings: Settings, out: Console, progress_line: Progress) -> None:
         self.received = ReceivedEvents()
         self._settings = settings
         self._out = out
-        self._wait = wait
+        self._progress_line = progress_line
         self._empty_polls = 0
 
     async def run(self) -> None:
         topics = sorted(self._settings.topics())
+        # The lines that may still be printed within the second that started at `second`.
         budget, second = MAX_LINES_PER_SECOND, anyio.current_time()
         while True:
             try:
@@ -78,9 +79,10 @@ class _Reader:
                         self.received.add(message)
                     if anyio.current_time() - second >= 1:
                         budget, second = MAX_LINES_PER_SECOND, anyio.current_time()
+                    # Evenly spaced messages, at most as many as the budget allows.
                     shown = messages[:: 1 + len(messages) // (budget + 1)][:budget]
                     if shown:
-                        with self._wait.paused():
+                        with self._progress_line.paused():
                             self._out.print("\n".join(map(_line, shown)))
                     budget -= len(shown)
             except UNAVAILABLE:
@@ -95,7 +97,9 @@ class _Reader:
 
 
 def demo(*, seconds: float | None, kafka: str | None) -> bool:
-    """Run until SIGINT, SIGTERM or the given time; return whether no event is missing or duplicated.
+    """Run until SIGINT, SIGTERM or the given time.
+
+    Returns whether records were simulated, and none is missing or duplicated.
 
     Raises UserError when the broker cannot be used.
     """
@@ -108,36 +112,37 @@ def demo(*, seconds: float | None, kafka: str | None) -> bool:
 
 
 async def _demo(seconds: float | None, kafka: str | None) -> bool:
-    with progress("starting a broker") as wait:
-        verdict, checkpoints = await _run(seconds, kafka, wait)
+    with progress("starting a broker") as progress_line:
+        verdict, checkpoints = await _run(seconds, kafka, progress_line)
     _print_verdict(Console(highlight=False, soft_wrap=True), verdict, checkpoints)
     return verdict.is_good
 
 
 async def _run(
-    seconds: float | None, kafka: str | None, wait: Progress
+    seconds: float | None, kafka: str | None, progress_line: Progress
 ) -> tuple[Verdict, Mapping[str, Checkpoint | None]]:
+    """Run the demo; return the verdict, and the last checkpoint of each source."""
     out = Console(highlight=False, soft_wrap=True)
     world = World(devices=tuple(range(FIRST_DEVICE, FIRST_DEVICE + 3)), rate=RATE, pace=FAST)
     since = floor_second(datetime.now(UTC) - HISTORY)
     async with _broker(kafka) as brokers, serving(world, host="127.0.0.1", port=0, rules=RULES) as simulated:
         settings = _settings(brokers, simulated, since)
-        with wait.paused():
+        with progress_line.paused():
             _print_addresses(out, settings, simulated, kafka)
-        wait.show("starting the daemon")
-        reader = _Reader(settings, out, wait)
+        progress_line.show("starting the daemon")
+        reader = _Reader(settings, out, progress_line)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reader.run)
             daemon = Daemon(settings, SystemClock())
             async with anyio.create_task_group() as running:
                 running.start_soon(daemon.run)
-                running.start_soon(_summarize, daemon, reader.received, out, wait)
+                running.start_soon(_summarize, daemon, reader.received, out, progress_line)
                 await _until_stopped(seconds)
-                with wait.paused():
+                with progress_line.paused():
                     out.print("[dim]stopping: the daemon commits, then the reader reads to the end[/dim]")
                 checkpoints = {row.source: row.checkpoint for row in daemon.process_status.streams}
                 running.cancel_scope.cancel()
-            wait.show("reading to the end")
+            progress_line.show("reading to the end")
             await reader.until_end()
             tasks.cancel_scope.cancel()
     return judge(simulated.vendors, since, checkpoints, reader.received), checkpoints
@@ -145,7 +150,7 @@ async def _run(
 
 @asynccontextmanager
 async def _broker(kafka: str | None) -> AsyncIterator[KafkaSettings]:
-    """The user's broker, with a topic prefix of the demo's own; or the embedded broker. Raises UserError."""
+    """The user's broker, with a topic prefix that is new for each demo; or the embedded broker. Raises UserError."""
     if kafka is not None:
         settings = _user_broker(kafka)
         try:
@@ -192,7 +197,7 @@ def _settings(kafka: KafkaSettings, simulated: Simulated, since: datetime) -> Se
             "since": since,
             "timeout": "5s",
             "max_requests_per_minute": RULES.calls_per_minute,
-            "streams": {vendor.main_stream: {"interval": vendor.demo_interval, **_STREAM}},
+            "streams": {vendor.main_stream: {"interval": vendor.demo_interval, **_STREAM_SETTINGS}},
         }
         for vendor in simulated.vendors
     }
@@ -229,6 +234,7 @@ async def _until_stopped(seconds: float | None) -> None:
 
 
 def _line(message: ConsumedMessage) -> str:
+    """A message as a line of the output, in rich's markup."""
     data: dict[str, Any] = msgspec.json.decode(message.value)
     event_type = message.headers["ce_type"]
     colour = "red" if event_type.endswith(".dead_letter.v1") else "green" if "record_id" in data else "dim"
@@ -241,13 +247,13 @@ def _line(message: ConsumedMessage) -> str:
     return f"[dim]{time}[/dim] [{colour}]{event_type:26}[/{colour}] {message.key:6} {text}"
 
 
-async def _summarize(daemon: Daemon, received: ReceivedEvents, out: Console, wait: Progress) -> None:
-    """Every second in the progress line of a terminal; elsewhere as a line every few seconds."""
+async def _summarize(daemon: Daemon, received: ReceivedEvents, out: Console, progress_line: Progress) -> None:
+    """Show the totals: every second in the progress line of a terminal, elsewhere as a line every few seconds."""
     while True:
-        await anyio.sleep(1 if wait.is_shown else SUMMARY_INTERVAL_S)
+        await anyio.sleep(1 if progress_line.is_shown else SUMMARY_INTERVAL_S)
         text = f"{received.ids.total():,} events; {'; '.join(map(_summary, daemon.process_status.streams))}"
-        if wait.is_shown:
-            wait.show(text)
+        if progress_line.is_shown:
+            progress_line.show(text)
         else:
             out.print(text)
 

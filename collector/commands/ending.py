@@ -16,15 +16,15 @@ from collector.secrets import redact
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 TERMINATED = 128 + signal.SIGTERM
-"""As shells report a process that a signal ended."""
+"""The exit code with which shells report a process that SIGTERM ended."""
 
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""Errors of a write, as to a full disk. Commands write only to stdout and stderr."""
-errors = Console(stderr=True, highlight=False)
+"""Errors of a write, for example to a full disk. Commands write only to stdout and stderr."""
+stderr_console = Console(stderr=True, highlight=False)
 
 
 def end(error: BaseException) -> NoReturn:
-    """Print a command's error, and exit with its code."""
+    """Print the error that ended a command, and exit with its exit code."""
     match error:
         case SystemExit(code=code) if code != INTERRUPTED:
             if (write_error := _write_error(sys.stdout)) is not None:
@@ -49,7 +49,7 @@ def end(error: BaseException) -> NoReturn:
 
 
 def fail(text: str, code: int) -> NoReturn:
-    """Print the text on stderr and exit with the code."""
+    """Print the text on stderr, redacted, and exit with the exit code."""
     print_error(f"[red]{escape(redact(text))}[/red]")
     sys.exit(code)
 
@@ -57,7 +57,7 @@ def fail(text: str, code: int) -> NoReturn:
 def print_error(text: str) -> None:
     """Print a line on stderr, in rich's markup. If it cannot be written, output and exit code stay as they are."""
     try:
-        errors.print(text, soft_wrap=True)
+        stderr_console.print(text, soft_wrap=True)
     except OSError:
         _discard(sys.stderr)
 
@@ -76,7 +76,7 @@ def _end_interrupted() -> NoReturn:
 
 
 def _write_error(stream: TextIO) -> OSError | None:
-    """Why the buffered output cannot be written; None if it can. After an error, output stays in the buffer."""
+    """Flush the stream; return the error, or None. After an error, the output stays in the buffer."""
     try:
         stream.flush()
     except OSError as error:
@@ -85,5 +85,5 @@ def _write_error(stream: TextIO) -> OSError | None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Write to /dev/null from now on: the interpreter flushes the stream once more at its end."""
+    """Redirect the stream to /dev/null: the interpreter flushes it once more when it exits, and must not fail then."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""`collector health`: a liveness check for containers, which run it every few seconds: it imports little."""
+"""`collector health`: a liveness check for containers. They run it every few seconds, so it imports little."""
 
 import http.client
 from pathlib import Path
@@ -11,7 +11,7 @@ from collector.web.settings import HttpSettings
 
 PATH = "/healthz"
 TIMEOUT_S = 3.0
-"""A running event loop responds within milliseconds, and health checks commonly time out after five seconds."""
+"""A running event loop responds within milliseconds. Containers commonly stop a health check after five seconds."""
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a server on all addresses is reachable on loopback
 
 
@@ -49,7 +49,10 @@ def _reason(error: Exception) -> str:
 
 
 def _address(path: Path) -> tuple[str, int]:
-    """`http.listen` from the environment, else from the file, else the default. No other key has to be valid."""
+    """Host and port of `http.listen`: from the environment, else from the file, else the default.
+
+    No other key has to be valid. Raises UserError for an invalid `http.listen` and for a file that cannot be read.
+    """
     for read in (load_environment, lambda: load_file(path)):
         section = read().get("http")
         listen = section.get("listen") if isinstance(section, dict) else None

@@ -33,7 +33,7 @@ class PrintedEvents(Struct):
 
     events: int = 0
     dead_letters: int = 0
-    """How many of them are dead letters."""
+    """The number of dead letters among them."""
 
 
 def preview(
@@ -41,8 +41,9 @@ def preview(
 ) -> PrintedEvents:
     """Fetch a window and print its events as JSON lines.
 
-    The window is `[start, end)`, or the time `last` before `end`; `end` defaults to now. Raises UserError when the
-    configuration or an argument is wrong, and Failed when the vendor does not return the window.
+    The window is `[start, end)`. `end` defaults to now, and `start` to the time `last` before `end`. At most `limit`
+    events are printed. Raises UserError when the configuration or an argument is wrong, and Failed when the vendor does
+    not return the window.
     """
     settings = load(path)
     end = floor_second(end or SystemClock().now())
@@ -52,19 +53,19 @@ def preview(
         raise UserError("--last: the window must not start before the year 1", code="invalid_window") from None
     if start >= end:
         raise UserError("--start must be before --end", code="invalid_window")
-    with progress("waiting for the vendor") as wait:
-        return anyio.run(_preview, settings, source, stream, Window(start, end), limit, wait)
+    with progress("waiting for the vendor") as progress_line:
+        return anyio.run(_preview, settings, source, stream, Window(start, end), limit, progress_line)
 
 
 async def _preview(
-    settings: Settings, source: str, name: str, window: Window, limit: int, wait: Progress
+    settings: Settings, source: str, name: str, window: Window, limit: int, progress_line: Progress
 ) -> PrintedEvents:
     clock = SystemClock()
     async with http(clock) as client:
-        stream = select_stream(settings, client, source, name, standalone_telemetry(wait.show))
+        stream = select_stream(settings, client, source, name, standalone_telemetry(progress_line.show))
         printed = PrintedEvents()
         try:
-            await _fetch(stream, align(window, stream.policy.alignment), printed, limit, clock.now(), wait)
+            await _fetch(stream, align(window, stream.policy.alignment), printed, limit, clock.now(), progress_line)
         except (Park, RetryLater) as error:
             raise Failed(f"sources.{source}: {error}: {error.advice}", code=error.code) from error
         except Split as error:
@@ -74,13 +75,13 @@ async def _preview(
 
 
 def align(window: Window, alignment: Alignment) -> Window:
-    """The completed periods of the window; the last period before its end if it contains none."""
+    """The window of the completed periods in this window; if there is none, of the last one before its end."""
     end = alignment.floor(window.end)
     return Window(min(alignment.floor(window.start), alignment.floor(end - SECOND)), end)
 
 
 async def _fetch(
-    stream: Stream[Any], window: Window, printed: PrintedEvents, limit: int, now: datetime, wait: Progress
+    stream: Stream[Any], window: Window, printed: PrintedEvents, limit: int, now: datetime, progress_line: Progress
 ) -> None:
     origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
     ledger = Ledger(stream.dedup_mode)
@@ -90,7 +91,7 @@ async def _fetch(
         )
         deduplicator.add(result.records)
         context = Context(stream.dedup_mode, origin, window, now, window.start, is_live=False)
-        with wait.paused():
+        with progress_line.paused():
             for batch in batches(deduplicator, stream.explode, context):
                 for message in batch.messages[: limit - printed.events]:
                     _print(message, printed)

@@ -1,6 +1,6 @@
-"""Progress of a command: a line at the end of a terminal, erased when the command has finished. Elsewhere nothing.
+"""The progress of a command: a line at the end of a terminal, which is erased when the command ends.
 
-It is written to stderr, so that stdout can be piped.
+It is written to stderr, so that stdout can be piped. If stderr is not a terminal, no progress is shown.
 """
 
 import sys

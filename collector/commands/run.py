@@ -39,7 +39,7 @@ def run(path: Path) -> None:
 
 
 def _reveal_all(settings: Settings) -> list[str]:
-    """Read every secret once; return the keys of those that are too short to be redacted.
+    """Read every secret once; return the configuration keys of those that are too short to be redacted.
 
     Raises InvalidConfiguration when some cannot be read. A secret that goes missing later only parks its source.
     """
@@ -56,7 +56,7 @@ def _reveal_all(settings: Settings) -> list[str]:
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
-    """Every secret, with its key."""
+    """Yield every secret with its configuration key."""
     if settings.kafka.sasl:
         yield "kafka.sasl.password", settings.kafka.sasl.password
     for name, source in settings.sources.items():

@@ -18,35 +18,35 @@ _INITIALS = {"id", "utc"}
 
 def event_types() -> dict[str, EventType]:
     """Every type that the collector publishes, by name."""
-    streams = (kinds for vendor in VENDORS.values() for kinds in vendor.event_types.values())
-    kinds = [*(kind for types in streams for kind in types), DEAD_LETTER]
-    return {kind.name: kind for kind in kinds}
+    of_streams = (types for vendor in VENDORS.values() for types in vendor.event_types.values())
+    types = [*(event_type for of_stream in of_streams for event_type in of_stream), DEAD_LETTER]
+    return {event_type.name: event_type for event_type in types}
 
 
-def json_schema(kind: EventType) -> dict[str, Any]:
+def json_schema(event_type: EventType) -> dict[str, Any]:
     """The schema of a type's values."""
-    body, components = value_schemas(kind, "#/$defs/{name}")
+    body, components = value_schemas(event_type, "#/$defs/{name}")
     return {
         "$schema": DIALECT,
-        "$id": f"urn:collector:{kind.name}",
+        "$id": f"urn:collector:{event_type.name}",
         **body,
         **({"$defs": components} if components else {}),
     }
 
 
-def value_schemas(kind: EventType, reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def value_schemas(event_type: EventType, reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The schema of a type's values, and the schemas of the objects in them by name.
 
     `reference` is the template of `$ref`, with a placeholder `{name}`.
     """
-    (root,), components = msgspec.json.schema_components([kind.data], ref_template=reference)
+    (root,), components = msgspec.json.schema_components([event_type.data], ref_template=reference)
     for each in components.values():
         if "description" in each:
             each["description"] = cleandoc(each["description"])
         for name, field in each.get("properties", {}).items():
             field.setdefault("title", title(name))
     body = components.pop(root["$ref"].removeprefix(reference.format(name="")))
-    return {**body, "title": kind.name}, components
+    return {**body, "title": event_type.name}, components
 
 
 def title(name: str) -> str:
@@ -61,10 +61,10 @@ def title(name: str) -> str:
 
 def schema(name: str | None) -> str:
     """The schema of a type, or an object with all schemas by name. Raises UserError for an unknown type."""
-    kinds = event_types()
+    types = event_types()
     if name is None:
-        return json.dumps({each: json_schema(kind) for each, kind in kinds.items()}, indent=2)
-    if name not in kinds:
-        text = f"no event type {name}{did_you_mean(name, kinds)}: the types are {', '.join(kinds)}"
+        return json.dumps({each: json_schema(event_type) for each, event_type in types.items()}, indent=2)
+    if name not in types:
+        text = f"no event type {name}{did_you_mean(name, types)}: the types are {', '.join(types)}"
         raise UserError(text, code="unknown_type")
-    return json.dumps(json_schema(kinds[name]), indent=2)
+    return json.dumps(json_schema(types[name]), indent=2)

@@ -12,32 +12,35 @@ from collector.simulator.faults import KINDS, Faults
 from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, REAL, World
-from collector.vendors.http import is_private
+from collector.vendors.http import can_carry_secrets
 
 FIRST_DEVICE = 3001
 
 
-def world(*, seed: int, devices: int, rate: float, fast: bool) -> World:
+def make_world(*, seed: int, devices: int, rate: float, fast: bool) -> World:
     """A world whose devices are numbered from `FIRST_DEVICE`. `rate` is in visits per hour and device."""
     numbers = tuple(range(FIRST_DEVICE, FIRST_DEVICE + devices))
     return World(seed, numbers, rate, FAST if fast else REAL)
 
 
-def rules(*, fast: bool) -> Rules:
-    """Short exports and no effective limit of requests, or the defaults."""
+def make_rules(*, fast: bool) -> Rules:
+    """The default rules; if `fast`, with short exports and without an effective limit of requests."""
     return Rules(export_s=0.3, calls_per_minute=100_000) if fast else Rules()
 
 
-def simulate(simulated: World, address: tuple[str, int], faults: Mapping[str, float], *, fast: bool) -> None:
-    """Serve until SIGINT or SIGTERM. Raises UserError when the server cannot listen at the address."""
-    anyio.run(_simulate, simulated, address, Faults(faults, simulated.seed), rules(fast=fast))
+def simulate(world: World, address: tuple[str, int], faults: Mapping[str, float], *, fast: bool) -> None:
+    """Serve until SIGINT or SIGTERM. `faults` are rates by kind.
+
+    Raises UserError when the server cannot listen at the address.
+    """
+    anyio.run(_simulate, world, address, Faults(faults, world.seed), make_rules(fast=fast))
 
 
-async def _simulate(simulated: World, address: tuple[str, int], faults: Faults, rules_: Rules) -> None:
+async def _simulate(world: World, address: tuple[str, int], faults: Faults, rules: Rules) -> None:
     host, port = address
     try:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with serving(simulated, host=host, port=port, rules=rules_, faults=faults) as running:
+            async with serving(world, host=host, port=port, rules=rules, faults=faults) as running:
                 Console(highlight=False, markup=False, soft_wrap=True).print(configuration(running))
                 async for _ in signals:
                     break
@@ -46,8 +49,8 @@ async def _simulate(simulated: World, address: tuple[str, int], faults: Faults, 
 
 
 def configuration(running: Simulated) -> str:
-    """The sources for a configuration, in TOML."""
-    insecure = "" if is_private(running.address, insecure_http=False) else "insecure_http = true\n"
+    """The tables of the simulated sources, in TOML, to copy into a configuration."""
+    insecure = "" if can_carry_secrets(running.address, insecure_http=False) else "insecure_http = true\n"
     tables = ["# The simulated vendors run until Ctrl-C. Copy this into a configuration:\n"]
     for vendor in running.vendors:
         vendor_line, *others = (f"{key} = {_toml(value)}\n" for key, value in vendor.source_table().items())
@@ -61,7 +64,7 @@ def _toml(value: str | int | Sequence[int]) -> str:
 
 
 def parse_faults(options: Sequence[str]) -> dict[str, float]:
-    """The rates by kind, of options such as `429=0.05`. Raises UserError."""
+    """The rates of faults by kind, from options such as `429=0.05`. Raises UserError."""
     rates = {}
     for option in options:
         kind, _, rate = option.partition("=")

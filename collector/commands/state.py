@@ -10,7 +10,7 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
-from collector.commands.ending import errors, print_error
+from collector.commands.ending import print_error, stderr_console
 from collector.commands.progress import Progress, progress
 from collector.commands.streams import select_stream
 from collector.config import Settings, load
@@ -37,7 +37,7 @@ from collector.vendors.http import http
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 5
-"""The running owner may fence a rewind before it commits. It then restarts its epoch, which leaves time to retry."""
+"""The running owner may fence a rewind before it commits. While it restarts its epoch, there is time to retry."""
 RETRY_S = 1.0
 
 
@@ -49,14 +49,14 @@ class Rewind(Struct, frozen=True):
 
     @property
     def republished(self) -> str | None:
-        """Which records are published a second time, because the ledger does not contain them; None if none are."""
+        """Describes the records that are published again, because they are not in the ledger; None without any."""
         if self.after.final >= self.before.final:
             return None
         return f"records that start from {format_seconds(self.after.final)} to {format_seconds(self.before.final)}"
 
 
 def init(path: Path) -> str:
-    """Accept that state is lost; return a report of what was accepted.
+    """Accept that state is lost; return a text that describes what was accepted.
 
     Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used.
     """
@@ -65,7 +65,7 @@ def init(path: Path) -> str:
 
 
 def show(path: Path) -> list[Summary]:
-    """Every stream in the state topic.
+    """Return a summary of every stream in the state topic.
 
     Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used or has no state topic.
     """
@@ -73,13 +73,13 @@ def show(path: Path) -> list[Summary]:
 
 
 def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[Rewind], bool]) -> Rewind | None:
-    """Move a stream back, also while the group runs. Returns None, and changes nothing, if it is not confirmed.
+    """Move a stream back, also while replicas run. Returns None, and changes nothing, if `confirm` returns False.
 
     Raises UserError for an unknown stream, one without state, or an instant before its start or in the future; Failed
     when Kafka cannot be used or the running collector fenced every attempt.
     """
     settings, to = load(path), floor_second(to)
-    # Confirmed before the partition is taken over, so that the stream continues to run meanwhile.
+    # The user confirms before the partition is taken over, so that the stream runs while the question is open.
     if not confirm(_with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
         return None
     return _with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
@@ -88,33 +88,33 @@ def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[
 def confirmed(question: str) -> bool:
     """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
     try:
-        return errors.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
+        return stderr_console.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
     except EOFError:
         print_error("stdin is not interactive: pass --yes to confirm")
         return False
 
 
-def as_dict(found: Summary, now: datetime) -> dict[str, str | int]:
-    """The fields of a stream's state, for `--json`."""
-    checkpoint = found.checkpoint
+def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int]:
+    """The fields of a stream's summary, for `--json`."""
+    checkpoint = of_stream.checkpoint
     return {
-        "source": found.source,
-        "stream": found.stream,
-        "vendor": found.vendor,
+        "source": of_stream.source,
+        "stream": of_stream.stream,
+        "vendor": of_stream.vendor,
         "since": format_seconds(checkpoint.since),
         "watermark": format_seconds(checkpoint.watermark),
         "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
         "final": format_seconds(checkpoint.final),
-        "ledger_entries": found.entries,
+        "ledger_entries": of_stream.entries,
     }
 
 
-def columns(found: Sequence[Summary], now: datetime) -> list[str]:
-    """The same as a table for people. Lines are as long as their values: nothing is cut off."""
+def columns(summaries: Sequence[Summary], now: datetime) -> list[str]:
+    """The lines of a table of the summaries, for people; none without summaries. Long values are not cut off."""
     header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
-    rows = [header, *(list(map(_cell, as_dict(each, now).items())) for each in found)]
+    rows = [header, *(list(map(_cell, as_dict(each, now).items())) for each in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if found else []
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if summaries else []
 
 
 def _cell(field: tuple[str, str | int]) -> str:
@@ -127,8 +127,8 @@ def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], setting
 
     async def run() -> T:
         try:
-            with progress("waiting for the brokers") as wait:
-                return await operation(settings, wait)
+            with progress("waiting for the brokers") as progress_line:
+                return await operation(settings, progress_line)
         except NeedsOperator as error:
             raise Failed(f"{error}: {error.advice}", code=error.code) from error
         except Fenced as error:
@@ -140,16 +140,16 @@ def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], setting
     return anyio.run(run)
 
 
-async def _snapshot(settings: Settings, wait: Progress, *partitions: int) -> dict[bytes, bytes]:
+async def _snapshot(settings: Settings, progress_line: Progress, *partitions: int) -> dict[bytes, bytes]:
     def show_progress(done: int, total: int) -> None:
-        wait.show(f"reading the state: {done:,} of {total:,} records")
-        wait.count(done, total)
+        progress_line.show(f"reading the state: {done:,} of {total:,} records")
+        progress_line.count(done, total)
 
     return await snapshot(settings.kafka, partitions, show_progress)
 
 
-async def _init(settings: Settings, wait: Progress) -> str:
-    wait.show("checking the topics")
+async def _init(settings: Settings, progress_line: Progress) -> str:
+    progress_line.show("checking the topics")
     kafka = settings.kafka
     await ensure_topics(kafka, settings.topics(), settings.compacted_topics())
     accepted = await accept(kafka)
@@ -167,15 +167,15 @@ async def _init(settings: Settings, wait: Progress) -> str:
     return "\n".join(lines)
 
 
-async def _show(settings: Settings, wait: Progress) -> list[Summary]:
+async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
     kafka = settings.kafka
     async with admin(kafka) as client:
         if not await describe(client, kafka, [kafka.state_topic]):
             text = f"topic {kafka.state_topic} does not exist: `collector run` creates it at its first start"
             raise Failed(text, code="no_state_topic")
-    pairs = by_stream(await _snapshot(settings, wait, *range(kafka.state_partitions)))
-    found = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
-    return [each for each in found if each is not None]
+    pairs = by_stream(await _snapshot(settings, progress_line, *range(kafka.state_partitions)))
+    summaries = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
+    return [each for each in summaries if each is not None]
 
 
 async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[Any], int]:
@@ -185,20 +185,20 @@ async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[An
     return stream, partition_of(str(stream.account), settings.kafka.state_partitions)
 
 
-async def _plan(settings: Settings, wait: Progress, *, source: str, name: str, to: datetime) -> Rewind:
+async def _plan(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _locate(settings, source, name)
-    return _planned(stream, _state(stream, await _snapshot(settings, wait, partition)), to)
+    return _validate(stream, _state(stream, await _snapshot(settings, progress_line, partition)), to)
 
 
-async def _rewind(settings: Settings, wait: Progress, *, source: str, name: str, to: datetime) -> Rewind:
+async def _rewind(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     kafka = settings.kafka
     stream, partition = await _locate(settings, source, name)
-    wait.show("taking over the state partition")
+    progress_line.show("taking over the state partition")
     for _ in range(MAX_ATTEMPTS):
         try:
             async with epoch(partition, kafka, _telemetry(kafka), lambda: True) as owned:
                 state = _state(stream, owned.pairs)
-                planned = _planned(stream, state, to)
+                planned = _validate(stream, state, to)
                 await owned.commit((), state.pairs(Batch(checkpoint=planned.after)))
                 return planned
         except (EpochEnded, Fenced):
@@ -207,7 +207,8 @@ async def _rewind(settings: Settings, wait: Progress, *, source: str, name: str,
     raise Failed(text, code="fenced")
 
 
-def _planned(stream: Stream[Any], state: State, to: datetime) -> Rewind:
+def _validate(stream: Stream[Any], state: State, to: datetime) -> Rewind:
+    """The rewind to this instant. Raises UserError without a state, before the stream's start and in the future."""
     what = f"{stream.source} {stream.name}"
     if state.checkpoint is None:
         raise UserError(f"{what} has no state yet: there is nothing to rewind", code="no_state")

@@ -28,7 +28,10 @@ class ReceivedEvents(Struct):
 
 
 class Verdict(Struct, frozen=True):
-    """The totals: records, missing and duplicated up to `final`; published events in all."""
+    """Totals. `published` counts all events, whether final or not; the others count records up to `final`.
+
+    An event that was published twice also counts as duplicated.
+    """
 
     simulated: int
     published: int
@@ -46,11 +49,11 @@ def judge(
     checkpoints: Mapping[str, Checkpoint | None],
     received: ReceivedEvents,
 ) -> Verdict:
-    """Compare the records that start in `[since, final)` of each source: nothing of them can be published any more.
+    """Compare the records of each source that start in `[since, final)`: no more of them are expected.
 
     Sources without a checkpoint do not count.
     """
-    expected, found = Counter[str](), Counter[str]()
+    expected, published = Counter[str](), Counter[str]()
     for vendor in vendors:
         checkpoint = checkpoints.get(vendor.source)
         if checkpoint is None:
@@ -58,9 +61,9 @@ def judge(
         since_ms, final_ms = to_ms(since), to_ms(checkpoint.final)
         first, end = format_ms(since_ms), format_ms(final_ms)
         expected.update(_within(vendor.expected_records(since_ms, final_ms), first, end))
-        found.update(_within(received.records.get(vendor.source, Counter()), first, end))
+        published.update(_within(received.records.get(vendor.source, Counter()), first, end))
     repeated_ids = sum(count - 1 for count in received.ids.values())
-    missing, duplicated = (expected - found).total(), (found - expected).total()
+    missing, duplicated = (expected - published).total(), (published - expected).total()
     return Verdict(expected.total(), received.ids.total(), missing, max(repeated_ids, duplicated))
 
 

@@ -32,17 +32,19 @@ LONG_ATTENTION_MS = 2000
 
 
 class Columns(Struct, frozen=True):
-    """The column names and the period of an export."""
+    """The names of an export's columns, and the parameters that its rows depend on."""
 
     dwell: str
     attention: str
     has_estimated_ots: bool
     period_s: float
+    """The length of the period."""
     contents: frozenset[str] | None = None
     """The selected contents; None for all."""
 
 
 Count = Callable[[Sequence[Visit], Columns], list[Row]]
+"""Returns the rows of one place and one period, from its visits."""
 
 
 def periods(resolution: str, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -67,7 +69,7 @@ def _next(resolution: str, start: datetime) -> datetime:
     return start + STEPS[resolution]
 
 
-def content(movie: int) -> str:
+def content_id(movie: int) -> str:
     return f"content {movie}"
 
 
@@ -78,7 +80,7 @@ def viewers(people: Sequence[Visit], columns: Columns) -> list[Row]:
 
 
 def viewers_by_demographics(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    """A row per group. An empty group has no times."""
+    """A row for each gender and age. Times are null in a row without visits."""
     return [
         {"gender": gender, "age": age, "watcher_count": len(group)}
         | (_times(group, columns) if group else dict.fromkeys((columns.dwell, columns.attention)))
@@ -102,10 +104,10 @@ def gates(people: Sequence[Visit], columns: Columns) -> list[Row]:
 
 
 def proof_of_play(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    """A row per selected content that had a watcher. Each watcher counts as one play."""
+    """A row for each selected content that had a watcher. Each watcher counts as one play."""
     played: dict[str, list[Visit]] = {}
     for each in people:
-        for name in dict.fromkeys(content(movie) for movie, _, _ in each.plays):
+        for name in dict.fromkeys(content_id(movie) for movie, _, _ in each.plays):
             if columns.contents is None or name in columns.contents:
                 played.setdefault(name, []).append(each)
     return [_played(name, watchers, columns) for name, watchers in played.items()]
@@ -119,7 +121,7 @@ def placeholders(count: Count, columns: Columns) -> list[Row]:
 
 
 def _played(name: str, watchers: Sequence[Visit], columns: Columns) -> Row:
-    plays = [ms for each in watchers for movie, _, ms in each.plays if content(movie) == name]
+    plays = [ms for each in watchers for movie, _, ms in each.plays if content_id(movie) == name]
     impressions = _ots(watchers)
     row: Row = {
         "content_id": name,

@@ -19,6 +19,7 @@ class Simulation(Struct, frozen=True):
     now_ms: Callable[[], int]
     """The vendors' clock: Unix time in milliseconds."""
     rules: Rules = Rules()
+    """How the vendors behave."""
     faults: Faults = field(default_factory=Faults)
 
 

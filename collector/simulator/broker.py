@@ -10,7 +10,7 @@ PARTITIONS = 4
 
 
 def main() -> None:
-    # An optional extra of the package: not needed with a broker of one's own.
+    # An optional extra of the package: it is not needed with the user's own broker.
     from confluent_kafka import Producer  # noqa: PLC0415
 
     cluster = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})

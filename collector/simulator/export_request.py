@@ -1,4 +1,4 @@
-"""The parameters of an export request, validated as strictly as the vendor's document."""
+"""The parameters of an export request, validated as strictly as the vendor's document requires."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -36,7 +36,7 @@ class ExportRequest(Struct, frozen=True):
 
 
 def parse(query: Mapping[str, str]) -> ExportRequest:
-    """The request. Raises ValueError that says which parameter is missing, unreadable or not supported."""
+    """The request. Raises ValueError that names the parameter that is missing, malformed or not supported."""
     try:
         first, last = (datetime.strptime(query[name], "%Y-%m-%dT%H:%M:%S") for name in ("start", "end"))  # noqa: DTZ007
         ids = {name: frozenset(map(int, query[name].split(","))) for name in SELECTORS if name in query}

@@ -1,4 +1,4 @@
-"""Faults that are injected into responses, each with a configured probability."""
+"""Faults in the vendors' responses, each with a configured probability."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,13 +12,14 @@ HANG_S = 3600.0
 
 
 class Faults:
-    """The probability of each kind of fault, from 0 to 1; 0 for kinds that are not given."""
+    """Injects faults. `rates` are probabilities by kind, from 0 to 1; kinds without a rate do not occur."""
 
     def __init__(self, rates: Mapping[str, float] | None = None, seed: int = 1) -> None:
         self._rates = dict(rates or {})
         self._random = Random(seed)
 
     def happens(self, kind: str) -> bool:
+        """Whether a fault of this kind is injected now, at random."""
         rate = self._rates.get(kind, 0.0)
         return rate > 0 and self._random.random() < rate
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Rules(Struct, frozen=True):
-    """What differs between real accounts and over the years. The defaults are those of VidiCenter's document."""
+    """What differs between accounts and versions of the API. The defaults are those of VidiCenter's document."""
 
     zone: str = "Europe/Paris"
     """IANA time zone of local times."""

@@ -1,4 +1,4 @@
-"""Seemetrix as its REST API document describes it, and as strict about slashes, keys and ids."""
+"""The simulated Seemetrix: its REST API as the vendor's document describes it, with strict slashes, keys and ids."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ _TIME_FORMAT = "%Y/%m/%d %H:%M:%S"
 
 
 class Seemetrix:
-    """The vendor. Its devices are those of the world."""
+    """The vendor. Its devices are the devices of the world."""
 
     vendor: ClassVar[str] = "seemetrix"
     source: ClassVar[str] = SOURCE
@@ -36,7 +36,7 @@ class Seemetrix:
         return {"vendor": self.vendor, "user_id": USER, "user_key": KEY}
 
     def expected_records(self, first_ms: int, last_ms: int) -> Counter[str]:
-        """A session per visit. `record_id` is `device/number/start`."""
+        """One session for each visit. Its `record_id` is `<device>/<number>/<start>`."""
         records = Counter[str]()
         for visit in self._world.all_between(first_ms, last_ms):
             start = as_timestamp(visit.start_ms)
@@ -58,15 +58,15 @@ class Seemetrix:
         self._authenticate(request)
         query = request.query
         first, last = self._bounds(request)
-        found = [
+        sessions = [
             _session(visit)
             for visit in self._visits(self._selected(query.get("device_id")), first, last)
             if "movie_id" not in query or any(str(movie) == query["movie_id"] for movie, _, _ in visit.plays)
         ]
-        return json_response({"objects": found})
+        return json_response({"objects": sessions})
 
     async def statistics(self, request: web.Request) -> web.Response:
-        """Statistics by hour: other groupings are not simulated."""
+        """Statistics per hour. Other groupings are not simulated: the response is HTTP 501."""
         self._authenticate(request)
         if not {"year", "month", "day", "hour"} <= request.query.keys():
             raise web.HTTPNotImplemented
@@ -79,20 +79,20 @@ class Seemetrix:
         return json_response({**window, "objects": objects, **totals})
 
     async def breakdown(self, request: web.Request) -> web.Response:
-        """A tree of levels. Devices and movies as the first level are paged."""
+        """The tree of the requested levels. It is paged if the first level is devices or movies."""
         self._authenticate(request)
         query, path = request.query, request.match_info["levels"]
         levels, dt_format = path.split("/"), query.get("dt_format", "YYYY-MM-DD")
         first, last = self._bounds(request)
         page, size = int(query.get("page", "0")), int(query.get("obj_in_page", "10"))
-        if not statistics.is_request(levels, dt_format) or last - first > MAX_BREAKDOWN or page < 0 or size < 1:
+        if not statistics.is_valid_request(levels, dt_format) or last - first > MAX_BREAKDOWN or page < 0 or size < 1:
             raise web.HTTPBadRequest
-        found = list(self._visits(self._selected(query.get("d")), first, last))
-        nodes = statistics.tree(found, levels, dt_format)
+        visits = list(self._visits(self._selected(query.get("d")), first, last))
+        nodes = statistics.tree(visits, levels, dt_format)
         pages = -(-len(nodes) // size) if levels[0] in ("devices", "movies") else 1
         if levels[0] in ("devices", "movies"):
             nodes = nodes[page * size : (page + 1) * size]
-        views = {"v": len(found), "vd": sum(visit.dwell_ms for visit in found)}
+        views = {"v": len(visits), "vd": sum(visit.dwell_ms for visit in visits)}
         children = {node["n"]: node for node in nodes} if query.get("to_object") == "1" else nodes
         return json_response(
             {"begin": first.strftime(_TIME_FORMAT), "end": last.strftime(_TIME_FORMAT), "levels": levels, "path": path}
@@ -128,7 +128,7 @@ class Seemetrix:
                 yield visit
 
     def _selected(self, device: str | None) -> tuple[int, ...]:
-        """Every device, or the given one. Raises HTTPForbidden if the account does not own it."""
+        """Every device if `device` is None, else that device. Raises HTTPForbidden if the account does not own it."""
         if device is None:
             return self._world.devices
         selected = tuple(each for each in self._world.devices if str(each) == device)

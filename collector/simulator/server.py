@@ -48,7 +48,7 @@ async def serving(
     faults: Faults | None = None,
     clock_offset_s: int = 0,
 ) -> AsyncIterator[Simulated]:
-    """Serve until the end of the block. The vendors' clock is ahead of this machine's by the offset.
+    """Serve until the end of the block. The vendors' clock is ahead of this machine's by `clock_offset_s`.
 
     Port 0 selects a free port. Raises OSError when the server cannot listen at the address.
     """

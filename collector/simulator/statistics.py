@@ -1,4 +1,4 @@
-"""The statistics of the simulated Seemetrix: visits by hour and as trees of levels. Pure functions of visits."""
+"""The statistics of the simulated Seemetrix: visits per hour, and as a tree of levels. Pure functions of visits."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -32,24 +32,24 @@ _FORMATS = {
 
 
 def hours(visits: Iterable[Visit], groups: Collection[str]) -> Iterator[dict[str, object]]:
-    """An object per hour with visits. `groups` selects additional counters: sex, age, movies, intervals."""
+    """Yield an object for each hour with visits. `groups` selects additional fields: sex, age, movies, intervals."""
     by_hour: dict[int, list[Visit]] = defaultdict(list)
     for visit in visits:
         by_hour[visit.start_ms // HOUR_MS].append(visit)
-    for number, found in sorted(by_hour.items()):
+    for number, in_hour in sorted(by_hour.items()):
         hour = as_datetime(number * HOUR_MS)
         row: dict[str, object] = {"i": {"y": hour.year, "m": hour.month, "d": hour.day, "h": hour.hour}}
-        row["t"] = len(found)
+        row["t"] = len(in_hour)
         if "sex" in groups:
-            row |= dict.fromkeys(_SEXES.values(), 0) | Counter(_SEXES[visit.gender] for visit in found)
+            row |= dict.fromkeys(_SEXES.values(), 0) | Counter(_SEXES[visit.gender] for visit in in_hour)
         if "age" in groups:
-            row |= dict.fromkeys(_AGES.values(), 0) | Counter(_AGES[visit.age] for visit in found)
+            row |= dict.fromkeys(_AGES.values(), 0) | Counter(_AGES[visit.age] for visit in in_hour)
         if "sex" in groups and "age" in groups:
-            row |= Counter(_SEXES[visit.gender][0] + _AGES[visit.age] for visit in found)
+            row |= Counter(_SEXES[visit.gender][0] + _AGES[visit.age] for visit in in_hour)
         if "movies" in groups:
-            row["v"] = sum(len(visit.plays) for visit in found)
+            row["v"] = sum(len(visit.plays) for visit in in_hour)
         if "intervals" in groups:
-            row["ia"] = round(sum(visit.dwell_ms for visit in found) / len(found) / 1000, 2)
+            row["ia"] = round(sum(visit.dwell_ms for visit in in_hour) / len(in_hour) / 1000, 2)
         yield row
 
 
@@ -92,6 +92,6 @@ def _groups(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
     return by_level[level]()
 
 
-def is_request(levels: Sequence[str], dt_format: str) -> bool:
+def is_valid_request(levels: Sequence[str], dt_format: str) -> bool:
     """Whether all levels are known and distinct, and the date format is known."""
     return len(set(levels)) == len(levels) > 0 and set(levels) <= _NODE_TYPES.keys() and dt_format in _FORMATS

@@ -1,4 +1,4 @@
-"""Quividi's VidiCenter as its data export document describes it: asynchronous exports that are polled, and limits."""
+"""The simulated VidiCenter of Quividi, as its data export document describes it: polled exports, and limits."""
 
 import json
 from base64 import b64decode
@@ -26,7 +26,7 @@ USERNAME, TOKEN = "airport", "simulated-token"
 MAX_RUNNING_EXPORTS = 3
 CACHE_MS = 24 * 3600 * 1000
 MARGIN_MS = 3 * 3600 * 1000
-"""Added to both sides of a window. Windows are in local time, and clock changes are shorter than this."""
+"""Extends a window on both sides, because windows are in local time: clocks change by less than this."""
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,7 +38,7 @@ class _Export(Struct):
 
 
 class VidiCenter:
-    """The vendor. Its locations are the devices of the world; ten consecutive numbers are a site."""
+    """The vendor. Its locations are the devices of the world; a site has the locations of ten consecutive numbers."""
 
     vendor: ClassVar[str] = "quividi"
     source: ClassVar[str] = SOURCE
@@ -56,11 +56,11 @@ class VidiCenter:
         self._calls: deque[int] = deque()
         self._random = Random(self._world.seed)
         self.max_running = 0
-        """The largest number of exports that were built at the same time."""
+        """The largest number of exports that were being built at the same time."""
         self.refused = 0
-        """Exports that were refused because too many were being built."""
+        """The number of exports that were rejected because too many were being built."""
         self.started = 0
-        """Exports that were started."""
+        """The number of exports that were started."""
 
     def source_table(self) -> Mapping[str, str | int | Sequence[int]]:
         return {
@@ -72,7 +72,7 @@ class VidiCenter:
         }
 
     def expected_records(self, first_ms: int, last_ms: int) -> Counter[str]:
-        """A viewer per row. `record_id` ends in a number that distinguishes equal rows."""
+        """One viewer for each row. Its `record_id` ends with a number that distinguishes equal rows."""
         equal_rows, records = Counter[str](), Counter[str]()
         for visit in self._world.all_between(first_ms, last_ms):
             start = as_timestamp(visit.start_ms // 1000 * 1000)
@@ -91,11 +91,11 @@ class VidiCenter:
         ]
 
     async def whoami(self, request: web.Request) -> web.Response:
-        self._admit(request)
+        self._authorize(request)
         return json_response({"username": USERNAME})
 
     async def locations(self, request: web.Request) -> web.Response:
-        self._admit(request)
+        self._authorize(request)
         offset = as_datetime(self._now_ms()).astimezone(self._zone).utcoffset()
         seconds = 0 if offset is None else int(offset.total_seconds())
         return json_response(
@@ -107,10 +107,10 @@ class VidiCenter:
         )
 
     async def data(self, request: web.Request) -> web.Response:
-        """The state of the export with exactly these parameters. `force_rebuild` counts whatever its value."""
-        self._admit(request)
+        """The state of the export with exactly these parameters. The value of `force_rebuild` is ignored."""
+        self._authorize(request)
         query = {name: value for name, value in request.query.items() if name != "force_rebuild"}
-        wanted = self._parse(query)
+        parameters = self._parse(query)
         name, now_ms = urlencode(sorted(query.items())), self._now_ms()
         self._exports = {key: each for key, each in self._exports.items() if now_ms - each.created_ms <= CACHE_MS}
         export = self._exports.get(name)
@@ -120,7 +120,7 @@ class VidiCenter:
                 self.refused += 1
                 raise _error(web.HTTPTooManyRequests, "too many exports in parallel")
             self.max_running, self.started = max(self.max_running, len(running) + 1), self.started + 1
-            rows = list(self.rows(wanted, now_ms))
+            rows = list(self.rows(parameters, now_ms))
             self._random.shuffle(rows)
             ready_ms = now_ms + int(1000 * self._rules.export_s)
             self._exports[name] = _Export(now_ms, ready_ms, rows, self._faults.happens("failed_export"))
@@ -132,22 +132,27 @@ class VidiCenter:
             return json_response({"state": "failed", "fail_reason": "simulated", **created})
         return json_response({"state": "finished", "data": export.rows, **created})
 
-    def rows(self, wanted: ExportRequest, now_ms: int) -> Iterator[Row]:
-        """The rows of an export that starts now, ordered by location."""
-        places = self._places(wanted)
-        if wanted.resolution != FINEST:
-            yield from self._aggregated(wanted, places, now_ms)
+    def rows(self, parameters: ExportRequest, now_ms: int) -> Iterator[Row]:
+        """Yield the rows of an export that starts at this time, ordered by location."""
+        places = self._places(parameters)
+        if parameters.resolution != FINEST:
+            yield from self._aggregated(parameters, places, now_ms)
             return
         for place in places:
             rows = [
                 row
-                for visit, start in self._uploaded(place, wanted, now_ms)
-                if start < wanted.last or self._rules.end_is_inclusive
-                for row in (self.viewers(visit) if wanted.data_type == "viewers" else self._apc(visit, wanted))
+                for visit, start in self._uploaded(place, parameters, now_ms)
+                if start < parameters.last or self._rules.end_is_inclusive
+                for row in (self.viewers(visit) if parameters.data_type == "viewers" else self._apc(visit, parameters))
             ]
             yield from rows
-            if not rows and wanted.data_type == "viewers":  # a placeholder row, as for every location without data
-                empty = {"location_id": place, "period_start": wanted.first.isoformat(), "gender": None, "age": None}
+            if not rows and parameters.data_type == "viewers":  # a placeholder row, as for every location without data
+                empty = {
+                    "location_id": place,
+                    "period_start": parameters.first.isoformat(),
+                    "gender": None,
+                    "age": None,
+                }
                 yield empty | dict.fromkeys(self._times)
 
     def viewers(self, visit: Visit) -> list[Row]:
@@ -169,14 +174,14 @@ class VidiCenter:
             row |= dict.fromkeys(("glasses", "mustache", "beard"), 1 if self._rules.is_expert else None)
         return [row, dict(row)] if visit.has_twin else [row]
 
-    def _apc(self, visit: Visit, wanted: ExportRequest) -> list[Row]:
-        """The rows of a visit with the contents that were played; none if none of the selected contents was."""
+    def _apc(self, visit: Visit, parameters: ExportRequest) -> list[Row]:
+        """The rows of a visit with the contents that were played; no row if no selected content was played."""
         names = ("dwell_time", "attention_time")
         if not self._rules.has_old_names:
             names = ("dwell_time_in_milliseconds", "attention_time_in_milliseconds")
         contents = [
             {
-                "content_id": aggregated.content(movie),
+                "content_id": aggregated.content_id(movie),
                 "campaign_id": f"campaign {movie % 3}" if movie % 3 else None,
                 names[0]: ms,
                 names[1]: visit.attention_ms,
@@ -184,7 +189,7 @@ class VidiCenter:
             | ({"app_id": "player"} if self._rules.has_old_names else {})
             | {f"{word}_time": _mood_ms(visit, code) if self._rules.is_expert else None for code, word in MOODS.items()}
             for movie, _, ms in visit.plays
-            if wanted.contents is None or aggregated.content(movie) in wanted.contents
+            if parameters.contents is None or aggregated.content_id(movie) in parameters.contents
         ]
         rows = self.viewers(visit) if contents else []
         return [
@@ -193,23 +198,23 @@ class VidiCenter:
             for row in rows
         ]
 
-    def _aggregated(self, wanted: ExportRequest, places: list[int], now_ms: int) -> Iterator[Row]:
-        by_site = wanted.data_type == "proof_of_play_by_site"
-        count = aggregated.viewers_by_demographics if wanted.is_grouped else aggregated.COUNTS[wanted.data_type]
+    def _aggregated(self, parameters: ExportRequest, places: list[int], now_ms: int) -> Iterator[Row]:
+        by_site = parameters.data_type == "proof_of_play_by_site"
+        count = aggregated.viewers_by_demographics if parameters.is_grouped else aggregated.COUNTS[parameters.data_type]
         places_of: dict[int, list[int]] = {}
         for place in places:
             places_of.setdefault(place // 10 if by_site else place, []).append(place)
         for identifier, members in places_of.items():
             by_period: dict[datetime, list[Visit]] = {}
             for place in members:
-                for visit, start in self._uploaded(place, wanted, now_ms):
-                    visits = by_period.setdefault(aggregated.floor(wanted.resolution, start), [])
+                for visit, start in self._uploaded(place, parameters, now_ms):
+                    visits = by_period.setdefault(aggregated.floor(parameters.resolution, start), [])
                     visits += [visit, visit] if visit.has_twin else [visit]
             uploaded_ms = max(last_upload_ms(self._world.pace, place, now_ms) for place in members)
-            for start, end in aggregated.periods(wanted.resolution, wanted.first, wanted.last):
+            for start, end in aggregated.periods(parameters.resolution, parameters.first, parameters.last):
                 visits = by_period.get(start, [])
                 columns = Columns(
-                    *self._times, self._rules.has_old_names, (end - start).total_seconds(), wanted.contents
+                    *self._times, self._rules.has_old_names, (end - start).total_seconds(), parameters.contents
                 )
                 is_known = visits or (self._world.rate > 0 and self._ms(end) <= uploaded_ms)
                 for row in count(visits, columns) if is_known else aggregated.placeholders(count, columns):
@@ -221,12 +226,12 @@ class VidiCenter:
             fields |= {"period_start_date": f"{start:%Y-%m-%d}", "period_start_time": f"{start:%H:%M}"}
         return fields
 
-    def _uploaded(self, place: int, wanted: ExportRequest, now_ms: int) -> Iterator[tuple[Visit, datetime]]:
+    def _uploaded(self, place: int, parameters: ExportRequest, now_ms: int) -> Iterator[tuple[Visit, datetime]]:
         """The uploaded visits that start in the window, including its last second, each with its local start."""
-        first_ms, last_ms = self._ms(wanted.first) - MARGIN_MS, self._ms(wanted.last) + MARGIN_MS
+        first_ms, last_ms = self._ms(parameters.first) - MARGIN_MS, self._ms(parameters.last) + MARGIN_MS
         for visit in self._world.between(place, first_ms, last_ms):
             start = self._local_start(visit)
-            if visit.boxed_ms <= now_ms and wanted.first <= start <= wanted.last:
+            if visit.box_uploaded_ms <= now_ms and parameters.first <= start <= parameters.last:
                 yield visit, start
 
     def _local_start(self, visit: Visit) -> datetime:
@@ -240,27 +245,28 @@ class VidiCenter:
 
     def _parse(self, query: Mapping[str, str]) -> ExportRequest:
         try:
-            wanted = export_request.parse(query)
-            self._ms(wanted.first), self._ms(wanted.last)
+            parameters = export_request.parse(query)
+            self._ms(parameters.first), self._ms(parameters.last)
         except (ValueError, OverflowError) as error:
             raise _error(web.HTTPBadRequest, str(error)) from error
         owned = {"locations": set(self._world.devices), "sites": {place // 10 for place in self._world.devices}}
-        if any(ids - owned.get(name, set()) for name, ids in wanted.ids.items()):
+        if any(ids - owned.get(name, set()) for name, ids in parameters.ids.items()):
             raise _error(web.HTTPForbidden, "not your location")
-        return wanted
+        return parameters
 
-    def _places(self, wanted: ExportRequest) -> list[int]:
-        places, sites = (wanted.ids.get(name, frozenset()) for name in ("locations", "sites"))
+    def _places(self, parameters: ExportRequest) -> list[int]:
+        places, sites = (parameters.ids.get(name, frozenset()) for name in ("locations", "sites"))
         return [place for place in self._world.devices if place in places or place // 10 in sites]
 
     def _ms(self, local: datetime) -> int:
-        """Unix time in milliseconds. Raises OverflowError or ValueError for a time that UTC's calendar cannot hold."""
+        """Unix time in milliseconds. Raises OverflowError or ValueError for a time outside the calendar in UTC."""
         return int((local.replace(tzinfo=self._zone) - UNIX_EPOCH).total_seconds()) * 1000
 
-    def _admit(self, request: web.Request) -> None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    def _authorize(self, request: web.Request) -> None:
+        """Check the credentials and count the call. Raises HTTPUnauthorized or HTTPTooManyRequests."""
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         try:
-            is_authorized = scheme == "Basic" and b64decode(given).decode() == f"{USERNAME}:{TOKEN}"
+            is_authorized = scheme == "Basic" and b64decode(credentials).decode() == f"{USERNAME}:{TOKEN}"
         except ValueError:
             is_authorized = False
         if not is_authorized:

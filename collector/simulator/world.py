@@ -20,7 +20,8 @@ MONDAY_MINUTE = 4 * 24 * 60
 OFFLINE_SHARE = 0.05
 """The share of half hours in which a device is offline."""
 
-# Visits relative to an average hour, from midnight: people shop after work, and more on a Saturday than on a Sunday.
+# Visits relative to an average hour, from midnight, and to an average day, from Monday: most people shop after work,
+# and on Saturdays.
 _HOURS = (
     0.1,
     0.1,
@@ -54,7 +55,7 @@ class Pace(Struct, frozen=True):
     """How long visits and uploads take, in seconds."""
 
     longest_s: float
-    """The longest visit. At the real pace it is longer than common windows."""
+    """The longest visit. At the pace `REAL`, it is longer than common windows."""
     upload_s: float
     """Mean time from the end of a session to its upload by a Seemetrix device."""
     upload_every_s: float
@@ -71,23 +72,23 @@ FAST = Pace(longest_s=10, upload_s=0.5, upload_every_s=2, late_s=15)
 
 
 class Visit(Struct, frozen=True):
-    """A person in front of a screen. Times are Unix time in milliseconds, codes are Seemetrix's."""
+    """A person in front of a screen. Times are Unix time in milliseconds; codes are those of Seemetrix."""
 
     device: int
     number: int
     start_ms: int
     looks: tuple[tuple[int, int], ...]
-    """Consecutive intervals: 1 if the person looked, else 0; length in ms."""
+    """Consecutive intervals: 1 if the person looked at the screen, else 0; and the length in milliseconds."""
     moods: tuple[tuple[int, int], ...]
-    """Consecutive intervals: emotion, length in ms."""
+    """Consecutive intervals: the code of the emotion, and the length in milliseconds."""
     plays: tuple[tuple[int, int, int], ...]
-    """Movie, start in ms after that of the visit, length in ms."""
+    """The number of the movie, its start relative to that of the visit, and its length, both in milliseconds."""
     gender: int | None
     age: int | None
     years: int
     uploaded_ms: int
     """When a Seemetrix device uploaded it."""
-    boxed_ms: int
+    box_uploaded_ms: int
     """When a VidiCenter box uploaded it."""
     has_twin: bool
     """A second person has exactly the same values, so that VidiCenter exports two equal rows."""
@@ -116,12 +117,13 @@ class World(Struct, frozen=True, dict=True):
 
     @cached_property
     def _before(self) -> tuple[float, ...]:
-        """The number of visits of a week before each of its minutes."""
+        """The average number of visits from the start of a week to each of its minutes, and to its end."""
         shares = [day * hour for day in _DAYS for hour in _HOURS for _ in range(60)]
         average = sum(shares) / len(shares)
         return (0.0, *accumulate(self.rate / 60 * share / average for share in shares))
 
     def _count_before(self, device: int, minute: int) -> int:
+        """The number of visits at a device before a minute, relative to a fixed week in 1970."""
         weeks, rest = divmod(minute - MONDAY_MINUTE, WEEK_MINUTES)
         phase = Random(f"{self.seed}/{device}").random()
         return floor(weeks * self._before[-1] + self._before[rest] + phase)
@@ -142,7 +144,7 @@ class World(Struct, frozen=True, dict=True):
             yield from self.minute(device, minute)
 
     def all_between(self, first_ms: int, last_ms: int) -> Iterator[Visit]:
-        """The same for all devices, one after the other."""
+        """The visits of `between` for all devices, one device after the other."""
         for device in self.devices:
             yield from self.between(device, first_ms, last_ms)
 
@@ -175,7 +177,7 @@ def _visit(pace: Pace, random: Random, device: int, number: int, start_ms: int) 
         start_ms + random.randrange(late_ms) if is_late else end_ms + int(1000 * random.expovariate(1 / pace.upload_s))
     )
     every_ms = int(pace.upload_every_s * 1000)
-    boxed_ms = last_upload_ms(pace, device, uploaded_ms if is_late else end_ms) + every_ms
+    box_uploaded_ms = last_upload_ms(pace, device, uploaded_ms if is_late else end_ms) + every_ms
     return Visit(
         device=device,
         number=number,
@@ -187,7 +189,7 @@ def _visit(pace: Pace, random: Random, device: int, number: int, start_ms: int) 
         age=random.choice((0, 1, 1, 2, 2, 2, 3, None)),
         years=random.randrange(4, 90),
         uploaded_ms=min(max(uploaded_ms, end_ms), max(start_ms + late_ms, end_ms)),
-        boxed_ms=max(boxed_ms, end_ms),
+        box_uploaded_ms=max(box_uploaded_ms, end_ms),
         has_twin=random.random() < 0.03,  # couples, and one person whom the camera detects as two
     )
 

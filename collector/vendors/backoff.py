@@ -1,16 +1,18 @@
-"""How long to wait before a retry, given the number of consecutive failures."""
+"""The delay before a retry, which grows with the number of consecutive failures."""
 
-PASSING = (1.0, 120.0)
-"""The first and the longest wait in seconds after a transient failure: an outage's end is noticed in two minutes."""
-PARKED = (30.0, 600.0)
-"""The same for a failure that needs an operator: a corrected key is used within ten minutes."""
+TRANSIENT_DELAYS_S = (1.0, 120.0)
+"""The first and the longest delay after a transient failure: the end of an outage is noticed within two minutes."""
+PARKED_DELAYS_S = (30.0, 600.0)
+"""The same after a failure that needs an operator: a corrected key is used within ten minutes."""
 
 
 def delay_s(failures: int, bounds: tuple[float, float], draw: float, *, at_least: float = 0.0) -> float:
-    """Seconds to wait after the n-th consecutive failure: doubles from the first bound to the second; half is jitter.
+    """Return the seconds to wait after this many consecutive failures.
 
-    `draw` is uniform in [0, 1): random jitter prevents many streams from retrying at the same time. `at_least` is the
-    wait that the vendor requests (Retry-After). It may exceed the longest wait, and jitter is added to it.
+    The full delay doubles with each failure, from the first of the `bounds` up to the second. The result is at least
+    half of it; the rest is random jitter, which prevents many streams from retrying at the same time. `draw` is uniform
+    in [0, 1). `at_least` is the wait that the vendor requests (Retry-After): it may exceed the longest delay, and is
+    followed by jitter.
     """
     first, longest = bounds
     full = min(longest, first * 2.0 ** min(max(failures, 1) - 1, 32))

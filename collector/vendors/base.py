@@ -54,10 +54,10 @@ class Stream(ABC, Generic[P]):
 
     @abstractmethod
     def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
-        """Yield every row that the vendor selects by the window, a result for each response.
+        """Yield every row that the vendor selects by the window, in a result for each response.
 
         Rows may repeat, in one window or in several: the ledger recognises them. A stream must not drop a row because
-        of its start; with an alignment to periods, it may drop those of periods outside the window.
+        of its start; with an alignment to periods, it may drop the rows of periods outside the window.
 
         Raises:
             RetryLater: the caller fetches the window again later.
@@ -72,7 +72,8 @@ class Stream(ABC, Generic[P]):
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
         """Yield the events of a record. Pure: equal arguments give equal events.
 
-        Event ids are `<digest>/<kind>/<index>`. `number` is the revision, or the occurrence of a `MULTISET` row.
+        Event ids are `<digest>/<kind>/<index>`. `number` is the record's revision; in a `MULTISET` stream, its number
+        among records with equal keys. Both start at 0.
         """
 
 
@@ -81,12 +82,15 @@ S = TypeVar("S")
 
 
 class ProbeResult(Struct, frozen=True):
-    """What an account's response to a probe shows."""
+    """What `Vendor.probe` finds out about an account."""
 
     text: str
-    """What the account may read, for an operator."""
+    """Describes to an operator what the account may read."""
     clock_skew_s: float | None
-    """How far the vendor's clock is ahead of this machine's, at least; negative when it is behind; None if unknown."""
+    """The least difference between the vendor's clock and this machine's; negative when the vendor's clock is behind.
+
+    None if the vendor does not report its clock.
+    """
 
 
 class Vendor(Struct, Generic[S], frozen=True, kw_only=True):

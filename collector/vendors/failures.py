@@ -16,12 +16,12 @@ from collector.vendors.proxy import Proxy
 
 CONNECT_TIMEOUT_S = 10
 MAX_RETRY_AFTER_S = 3600.0
-"""A longer Retry-After is shortened: it is a mistake of the vendor, such as an instant or milliseconds."""
+"""A longer Retry-After is shortened: the vendor has probably sent Unix time or milliseconds by mistake."""
 
 MAX_HEADER_BYTES = 64 << 10
 """The largest status line, and the largest header, of a response: gateways add headers of several kilobytes."""
 MAX_HEADERS = 1000
-"""Headers of one response."""
+"""The most headers of a response."""
 
 _INVALID_RESPONSES = {
     "Got more than": ("response_headers", f"its status line or a header exceeds {MAX_HEADER_BYTES} bytes"),
@@ -64,7 +64,7 @@ def raise_for_status(response: aiohttp.ClientResponse, now: datetime, proxy: Pro
 
 
 def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
-    """The target of a redirect, as far as it is safe to show, and the advice. The full target may contain the key."""
+    """A description of the redirect's target, and the advice. The target itself may contain the key."""
     try:
         to = urlsplit(response.headers.get("Location", ""))
     except ValueError:
@@ -79,15 +79,15 @@ def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
 def translate(  # noqa: PLR0911 - a table
     error: Exception, url: str, timeout_s: float, proxy: Proxy | None = None
 ) -> RetryLater | Park:
-    """The error to raise for one of aiohttp or the operating system. Its text has the host, but not the URL."""
+    """The error to raise in place of one of aiohttp or the system. Its text names the host, but not the URL."""
     host = urlsplit(url).hostname or "the vendor"
     match error:
         case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
-            return _translate_of_proxy(error, proxy)
+            return _translate_proxy_error(error, proxy)
         case aiohttp.ConnectionTimeoutError():
             reason = f"no connection to {proxy or host} within {CONNECT_TIMEOUT_S} s"
             return RetryLater(reason, code="connect_timeout", advice=_UNREACHABLE)
-        case TimeoutError():  # of silence, or of the whole response: the next window is smaller
+        case TimeoutError():  # the response stalled, or takes too long in total: the next window is smaller
             reason = f"no response within the timeout of {timeout_s:g} s"
             return RetryLater(reason, code="response_timeout", narrower=True)
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
@@ -113,12 +113,12 @@ def translate(  # noqa: PLR0911 - a table
 def _invalid_response(error: aiohttp.ClientResponseError, host: str) -> RetryLater:
     """The error for a response that aiohttp rejects."""
     default = "response_invalid", "it is not valid HTTP"
-    found = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
-    code, reason = next(found, default)
+    matches = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
+    code, reason = next(matches, default)
     return RetryLater(f"the response of {host} cannot be read: {reason}", code=code, advice=_UNREADABLE)
 
 
-def _translate_of_proxy(
+def _translate_proxy_error(
     error: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
 ) -> RetryLater | Park:
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -150,7 +150,7 @@ def _os_reason(error: OSError) -> str | None:
 
 
 def _verify_message(error: Exception) -> str:
-    """OpenSSL's reason to reject a certificate."""
+    """OpenSSL's reason to reject a certificate, in parentheses; empty if there is none."""
     cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
     return f" ({cause.verify_message})" if isinstance(cause, ssl.SSLCertVerificationError) else ""
 

@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 64 << 10
 MAX_RESPONSE_TIMEOUTS = 3
-"""The longest duration of a whole response, in timeouts: bounds a response that trickles."""
+"""The longest duration of a whole response, as a multiple of `timeout`: bounds a response that trickles."""
 MAX_LARGE_RESPONSES = 2
-"""Large responses in memory at a time: with `max_response_bytes`, bounds the memory of the process."""
+"""The most large responses in memory at a time. With `max_response_bytes`, it bounds the memory of the process."""
 MAX_SMALL_BYTES = 256 << 10
 """A body up to this size does not count as large, so that current data waits neither for backfills nor for a response
 that trickles."""
@@ -57,12 +57,12 @@ class Limits(BaseModel):
 
 
 class Response(Struct, frozen=True):
-    """A complete body. `release`, or the end of a `with` block, frees its share of the memory."""
+    """A complete response. `release`, or the end of a `with` block, lets another large response into memory."""
 
     body: bytes
     took: timedelta
     vendor_now: datetime | None
-    """The header Date; None without one."""
+    """The time in the header `Date`; None without that header."""
     release: Callable[[], None]
 
     def __enter__(self) -> Self:
@@ -109,18 +109,18 @@ class Http:
         self._large_responses = anyio.Semaphore(MAX_LARGE_RESPONSES)
 
     def shared(self, kind: str, owner: str, make: Callable[[], T]) -> T:
-        """The object of a kind that this process keeps for an owner (an account, a host); `make` creates it once."""
+        """The one object of this kind that an owner (an account, a host) has in this process; `make` creates it."""
         if (kind, owner) not in self._shared:
             self._shared[kind, owner] = make()
-        found: T = self._shared[kind, owner]
-        return found
+        shared_object: T = self._shared[kind, owner]
+        return shared_object
 
     def limiter(self, account: str, limits: Limits, host: anyio.Semaphore | None = None) -> Limiter:
         """The limiter of an account, which all its sources and streams share."""
         return self.shared("limiter", account, lambda: Limiter(limits, self.clock, host))
 
-    def host(self, base_url: str, connections: int) -> anyio.Semaphore:
-        """The semaphore for concurrent requests to a host, which all accounts share."""
+    def host_semaphore(self, base_url: str, connections: int) -> anyio.Semaphore:
+        """The semaphore that bounds concurrent requests to a host. All accounts share it."""
         return self.shared("host", urlsplit(base_url).netloc, lambda: anyio.Semaphore(connections))
 
     async def get(
@@ -134,13 +134,13 @@ class Http:
         redact: Callable[[bytes], bytes] = bytes,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """The complete body of a response with the status 200, after `redact`.
+        """Send a request; return its complete response, which has the status 200. `redact` is applied to the body.
 
         Calls `on_request` with the status (or `error`), the seconds and the bytes of every request. Raises RetryLater,
-        Park or Split. Their texts contain neither the query, nor headers, nor any text of the vendor's.
+        Park or Split. Their texts contain neither the query, nor headers, nor any text that the vendor sends.
         """
-        text = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in query.items())
-        target = URL(f"{url}?{text}", encoded=True)
+        encoded_query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in query.items())
+        target = URL(f"{url}?{encoded_query}", encoded=True)
         timeout_s = limits.timeout.total_seconds()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s)
         proxy = proxy_for(url)
@@ -176,7 +176,7 @@ class Http:
 
 
 class _MemoryShare:
-    """One of the large responses that may be in memory. May be released more than once."""
+    """The right to hold one large response in memory. `release` may be called more than once, and without `acquire`."""
 
     def __init__(self, shares: anyio.Semaphore) -> None:
         self._shares = shares
@@ -196,7 +196,7 @@ class _MemoryShare:
 async def http(clock: Clock) -> AsyncIterator[Http]:
     """The HTTP client of the process; its connections are closed at the end.
 
-    It takes nothing from the environment but the proxy, and so no credentials of a `.netrc` file.
+    It reads only the proxy from the environment, and no credentials from a `.netrc` file.
     """
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
     headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json"}
@@ -211,8 +211,8 @@ async def http(clock: Clock) -> AsyncIterator[Http]:
         yield Http(clock, session)
 
 
-def is_private(base_url: str, *, insecure_http: bool) -> bool:
-    """Whether keys may be sent to the URL: with https, or with plain http to this machine or where it is allowed."""
+def can_carry_secrets(base_url: str, *, insecure_http: bool) -> bool:
+    """Whether keys may be sent to the URL: over https, or over plain http to this machine or with `insecure_http`."""
     parts = urlsplit(base_url)
     if parts.scheme == "https":
         return True
@@ -222,15 +222,18 @@ def is_private(base_url: str, *, insecure_http: bool) -> bool:
 async def _read(
     response: aiohttp.ClientResponse, limit: int, share: _MemoryShare, deadline: anyio.CancelScope
 ) -> bytes:
-    """The decompressed body. It is read in chunks, so that a body that is too large is never in memory as a whole."""
+    """The decompressed body, read in chunks, so that a body that is too large is never in memory as a whole.
+
+    Raises Split when the body exceeds the limit.
+    """
     parts: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         size += len(chunk)
         if size > MAX_SMALL_BYTES and not share.is_held:
-            left, deadline.deadline = deadline.deadline - anyio.current_time(), inf
-            await share.acquire()  # does not count: the vendor does not cause this wait
-            deadline.deadline = anyio.current_time() + left
+            left_s, deadline.deadline = deadline.deadline - anyio.current_time(), inf
+            await share.acquire()  # does not count towards the deadline: the vendor does not cause this wait
+            deadline.deadline = anyio.current_time() + left_s
         if size > limit:
             raise Split(f"the response exceeds max_response_bytes ({limit})", code="response_too_large")
         parts.append(chunk)
@@ -238,10 +241,10 @@ async def _read(
 
 
 def clock_skew_s(response: Response, received_at: datetime) -> float | None:
-    """How far the vendor's clock is ahead of this machine's, at least, in seconds; negative when it is behind.
+    """The least difference, in seconds, between the vendor's clock and this machine's; negative when it is behind.
 
-    None if the response has no date. The vendor writes whole seconds, at an instant between the request and the end of
-    the response: 0 means that the clocks may agree.
+    The vendor writes the date in whole seconds, at an unknown instant between the request and the end of the response:
+    0 means that the clocks may agree. None if the response has no date.
     """
     if response.vendor_now is None:
         return None

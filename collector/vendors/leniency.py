@@ -1,4 +1,4 @@
-"""Decoding of JSON with the deviations that vendors are known to have. Nothing is guessed."""
+"""Decodes JSON, including the deviations from JSON that vendors are known to send."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _STRING_OR_NON_FINITE = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?\bInfinity\b|\bNaN\b'
 def decode_response(body: bytes, decode: Callable[[bytes], T]) -> T:
     """Decode the body of a response. A byte order mark is ignored; NaN and Infinity are decoded as null.
 
-    Raises msgspec.DecodeError, also for JSON that is nested too deeply.
+    Raises msgspec.DecodeError, also for JSON that is nested too deeply or is not in UTF-8.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -26,9 +26,11 @@ def decode_response(body: bytes, decode: Callable[[bytes], T]) -> T:
         except msgspec.DecodeError as error:
             if isinstance(error, msgspec.ValidationError) or (b"NaN" not in body and b"Infinity" not in body):
                 raise
-        return decode(_STRING_OR_NON_FINITE.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", body))
+        return decode(_STRING_OR_NON_FINITE.sub(lambda match: match[0] if match[0][:1] == b'"' else b"null", body))
     except RecursionError as error:
         raise msgspec.DecodeError("nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("not in UTF-8") from error
 
 
 def unexpected_response(body: bytes, error: msgspec.DecodeError, *, what: str = "the response") -> RetryLater:
@@ -40,7 +42,11 @@ def unexpected_response(body: bytes, error: msgspec.DecodeError, *, what: str = 
 
 
 def decode_record(raw: bytes, decode: Callable[[bytes], T], into: type[T]) -> T:
-    """Decode one row; an integer may be written as `64.0`. Raises msgspec.MsgspecError, which names the field."""
+    """Decode one row; an integer may be written as `64.0`.
+
+    The caller rejects the row on msgspec.MsgspecError, whose text names the field; on RecursionError, for JSON that is
+    nested too deeply; and on ValueError, for text that is not in UTF-8.
+    """
     try:
         return decode(raw)
     except msgspec.ValidationError:
@@ -48,6 +54,7 @@ def decode_record(raw: bytes, decode: Callable[[bytes], T], into: type[T]) -> T:
 
 
 def _whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The value with its whole floats as integers, at any depth."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):

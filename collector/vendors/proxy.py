@@ -1,7 +1,8 @@
-"""Which HTTP proxy a request uses, from the environment variables that curl reads.
+"""Selects the HTTP proxy of a request, from the environment variables that curl reads.
 
 `https_proxy` or `HTTPS_PROXY` for https URLs, `http_proxy` or `HTTP_PROXY` for http URLs, `all_proxy` or `ALL_PROXY`
-for both, `no_proxy` or `NO_PROXY` for exceptions; the lower-case name wins. Requests to this machine never use one.
+for both, `no_proxy` or `NO_PROXY` for exceptions. The lower-case name takes precedence. Requests to this machine never
+use a proxy.
 """
 
 import os
@@ -27,11 +28,11 @@ class Proxy(Struct, frozen=True):
     address: str
     """Host and port."""
     authorization: str | None = None
-    """The header Proxy-Authorization: a secret."""
+    """The value of the header Proxy-Authorization, which is a secret."""
 
     @property
     def url(self) -> str:
-        """Without credentials."""
+        """The proxy's URL, without credentials."""
         return f"{self.scheme}://{self.address}"
 
     @property
@@ -46,7 +47,7 @@ class Proxy(Struct, frozen=True):
 def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | None:
     """The proxy for a request to this URL; None if it is sent directly.
 
-    Raises Park for a variable that is not the URL of an HTTP proxy. Its text names the variable, and not its value.
+    Raises Park for a variable that is not the URL of an HTTP proxy. Its text names the variable, but not its value.
     """
     target = urlsplit(url)
     host = (target.hostname or "").rstrip(".")
@@ -54,11 +55,11 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | 
         return None
     for variable in (f"{target.scheme}_proxy", f"{target.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"):
         if value := environment.get(variable, "").strip():
-            return _parsed(variable, value)
+            return _parse(variable, value)
     return None
 
 
-def _parsed(variable: str, value: str) -> Proxy:
+def _parse(variable: str, value: str) -> Proxy:
     """The proxy in a variable. Its credentials become secrets of this process. Raises Park."""
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
@@ -81,18 +82,19 @@ def _parsed(variable: str, value: str) -> Proxy:
 
 
 def _is_excluded(host: str, environment: Mapping[str, str]) -> bool:
+    """Whether NO_PROXY contains the host."""
     names = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     return any(entry == "*" or _matches(host.lower(), entry) for entry in _entries(names))
 
 
 def _entries(names: str) -> Iterator[str]:
-    """The entries of NO_PROXY, which are separated by commas or blanks."""
+    """Yield the entries of NO_PROXY, which are separated by commas or blanks."""
     for entry in names.replace(",", " ").split():
         yield entry.lower().strip(".")
 
 
 def _matches(host: str, entry: str) -> bool:
-    """Whether a host is the one in the entry, below it as a domain, or in it as a network."""
+    """Whether the entry is the host, a domain above it, or a network that contains it."""
     if host == entry or host.endswith(f".{entry}"):
         return True
     try:

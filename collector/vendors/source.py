@@ -11,9 +11,9 @@ from collector.alignment import MIN_SPAN, Alignment, AnySecond, Snapshot
 from collector.model import Account, Policy
 from collector.secrets import Secret
 from collector.settings import STRICT, Duration, Instant, Switch, at_least
-from collector.vendors.http import Limits, is_private
+from collector.vendors.http import Limits, can_carry_secrets
 
-Positive = Annotated[Duration, at_least(timedelta(seconds=1))]
+PositiveDuration = Annotated[Duration, at_least(timedelta(seconds=1))]
 Span = Annotated[Duration, at_least(MIN_SPAN)]
 
 
@@ -22,15 +22,15 @@ class StreamSettings(BaseModel):
 
     model_config = STRICT
 
-    interval: Positive
+    interval: PositiveDuration
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
-        """How the stream is polled. `until` is the source's; without an alignment, the class's own applies."""
+        """How the stream is polled. `until` is that of the source. Each class has its own default `alignment`."""
         raise NotImplementedError
 
 
 class SnapshotSettings(StreamSettings):
-    """Of a stream whose vendor only reports the present state. Aligned to snapshots."""
+    """The table of a stream whose vendor only reports the present state. Windows are snapshots."""
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         none = timedelta(0)
@@ -46,15 +46,15 @@ class SnapshotSettings(StreamSettings):
 
 
 class HistorySettings(StreamSettings):
-    """Of a stream whose vendor serves the past. Aligned to any second."""
+    """The table of a stream whose vendor serves the past. By default, windows are cut at any second."""
 
-    settle: Positive
-    allowed_lateness: Positive
-    sweep_every: Positive
+    settle: PositiveDuration
+    allowed_lateness: PositiveDuration
+    sweep_every: PositiveDuration
     span: Span
 
     @model_validator(mode="after")
-    def _is_below_allowed_lateness(self) -> Self:
+    def _has_intervals_below_allowed_lateness(self) -> Self:
         for name in ("interval", "settle"):
             if getattr(self, name) >= self.allowed_lateness:
                 raise ValueError(f"{name} must be below allowed_lateness")
@@ -84,18 +84,18 @@ class ChosenStreams(BaseModel):
     @classmethod
     def settings_types(cls) -> Mapping[str, type[StreamSettings]]:
         """The settings class of each of the vendor's streams, by the stream's name."""
-        kinds = {name: get_args(field.annotation) for name, field in cls.model_fields.items()}
-        return {name: next(each for each in types if each is not type(None)) for name, types in kinds.items()}
+        unions = {name: get_args(field.annotation) for name, field in cls.model_fields.items()}
+        return {name: next(each for each in union if each is not type(None)) for name, union in unions.items()}
 
     @property
     def chosen(self) -> Mapping[str, StreamSettings]:
         """The settings of the streams to run, by the stream's name."""
-        given = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: each for name, each in given.items() if each is not None} or self.main
+        tables = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: table for name, table in tables.items() if table is not None} or self.main
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:
-        """The stream to run without a table, with its settings."""
+        """The stream that runs if none has a table, with its default settings."""
         raise NotImplementedError
 
 
@@ -126,9 +126,13 @@ class SourceSettings(Limits):
         return base_url.rstrip("/")
 
     @model_validator(mode="after")
-    def _protects_its_secrets(self) -> Self:
-        if not is_private(self.base_url, insecure_http=self.insecure_http):
+    def _has_secure_url(self) -> Self:
+        if not can_carry_secrets(self.base_url, insecure_http=self.insecure_http):
             raise ValueError("base_url must be https, since plain http exposes the key (or set insecure_http = true)")
+        return self
+
+    @model_validator(mode="after")
+    def _starts_before_it_ends(self) -> Self:
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ValueError("since must be before until")
         return self
@@ -136,8 +140,8 @@ class SourceSettings(Limits):
     @property
     def secrets(self) -> Mapping[str, Secret]:
         """The credentials, by their key in the source's table."""
-        given = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: each for name, each in given.items() if isinstance(each, Secret)}
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if isinstance(value, Secret)}
 
     @property
     def account(self) -> Account:

@@ -1,4 +1,4 @@
-"""The rows of the dashboard after the overview."""
+"""The rows of the dashboard below the overview."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.grafana.overview import STATE, STATE_NAMES
 from deploy.grafana.panels import Column, line_panel, state_panel, table_panel
-from deploy.grafana.promql import increase, newest, per_second, quantile, replica, source, stream, total
+from deploy.grafana.promql import increase, max_by, per_second, quantile, replica, source, stream, sum_by
 
 BY_STREAM = "source, stream"
 NAME = "{{source}}/{{stream}}"
 
 
 def freshness() -> Sequence[Builder[Panel]]:
-    final = f"time() - {newest(BY_STREAM, stream('collector_final_timestamp_seconds'))}"
+    final = f"time() - {max_by(BY_STREAM, stream('collector_final_timestamp_seconds'))}"
     delay = stream("collector_event_delay_seconds_bucket")
     return (
         state_panel(
@@ -27,22 +27,22 @@ def freshness() -> Sequence[Builder[Panel]]:
         line_panel(
             "Behind",
             "Time from the watermark to now; all data that the vendor had before the watermark is published. Normally "
-            "near the stream's settle plus interval. If it grows, the stream cannot keep up, or its vendor is "
+            "about the stream's settle plus its interval. If it grows, the stream cannot keep up, or its vendor is "
             "unavailable.",
-            {NAME: newest(BY_STREAM, stream("collector:watermark_age_seconds"))},
+            {NAME: max_by(BY_STREAM, stream("collector:watermark_age_seconds"))},
             unit="s",
         ),
         line_panel(
             "Since last success",
             "Time since a window was last fetched and published completely. Normally between zero and the stream's "
             "interval. Above collector:stale_after_seconds, the stream is stale.",
-            {NAME: newest(BY_STREAM, stream("collector:success_age_seconds"))},
+            {NAME: max_by(BY_STREAM, stream("collector:success_age_seconds"))},
             unit="s",
         ),
         line_panel(
             "Final behind",
             "Time from final to now; no more data is expected before final. Normally slightly more than "
-            "allowed_lateness. If it grows, sweeps do not complete: see the polls that failed.",
+            "allowed_lateness. If it grows, sweeps do not complete: see the outcomes of polls.",
             {NAME: final},
             unit="s",
         ),
@@ -63,10 +63,10 @@ def throughput() -> Sequence[Builder[Panel]]:
     return (
         line_panel(
             "Events",
-            "Published events by type. None at night is common. If there are none during the day while the stream is "
-            "live, ask the vendor whether its devices upload.",
+            "Published events by type. Often there are none at night. If there are none during the day while the "
+            "stream is live, ask the vendor whether its devices upload.",
             {
-                f"{NAME} {{{{type}}}}": total(
+                f"{NAME} {{{{type}}}}": sum_by(
                     f"{BY_STREAM}, type", per_second(stream("collector_events_published_total"))
                 )
             },
@@ -76,14 +76,14 @@ def throughput() -> Sequence[Builder[Panel]]:
             "Records",
             "Records by outcome. Duplicates are normal, because windows overlap and are fetched again. Late records "
             "and revisions are found by sweeps. Rejected records become dead letters.",
-            {f"{NAME} {{{{outcome}}}}": total(f"{BY_STREAM}, outcome", per_second(stream("collector_records_total")))},
+            {f"{NAME} {{{{outcome}}}}": sum_by(f"{BY_STREAM}, outcome", per_second(stream("collector_records_total")))},
             unit="recps",
         ),
         line_panel(
             "Polls",
             "Polled windows by outcome. retry: a temporary error, the window is fetched again. park: an operator must "
             "act, see /api/status.",
-            {f"{NAME} {{{{outcome}}}}": total(f"{BY_STREAM}, outcome", per_second(polls))},
+            {f"{NAME} {{{{outcome}}}}": sum_by(f"{BY_STREAM}, outcome", per_second(polls))},
             unit="ops",
         ),
         line_panel(
@@ -97,21 +97,21 @@ def throughput() -> Sequence[Builder[Panel]]:
             "Largest window",
             "Length of the largest window that is fetched. It shrinks automatically while responses are large or "
             "slow. If it stays at one minute, the source has too many devices: split it into several sources.",
-            {NAME: newest(BY_STREAM, stream("collector_window_span_seconds"))},
+            {NAME: max_by(BY_STREAM, stream("collector_window_span_seconds"))},
             unit="s",
         ),
         line_panel(
             "Dead letters",
             "Rows that could not be published, by reason. Many at once usually mean that the vendor changed its "
             "format: see the topic collector.dead_letters.",
-            {f"{NAME} {{{{reason}}}}": total(f"{BY_STREAM}, reason", dead_letters)},
+            {f"{NAME} {{{{reason}}}}": sum_by(f"{BY_STREAM}, reason", dead_letters)},
             unit="short",
         ),
         line_panel(
             "Missing records",
             "Records that have not been received, as gaps in the vendor's sequence numbers show. Falls when records "
             "arrive late, or when no more are expected: the log event records_missing then names them.",
-            {NAME: newest(BY_STREAM, stream("collector:missing_records"))},
+            {NAME: max_by(BY_STREAM, stream("collector:missing_records"))},
             unit="short",
             width=12,
         ),
@@ -119,7 +119,7 @@ def throughput() -> Sequence[Builder[Panel]]:
             "Ledger entries",
             "Records published after final, and their revisions: about 20 bytes of memory each. Proportional to "
             "allowed_lateness. If it only grows, final does not advance.",
-            {NAME: newest(BY_STREAM, stream("collector_ledger_entries"))},
+            {NAME: max_by(BY_STREAM, stream("collector_ledger_entries"))},
             unit="short",
             width=12,
         ),
@@ -132,8 +132,8 @@ def vendors() -> Sequence[Builder[Panel]]:
         line_panel(
             "Requests",
             "Requests by HTTP status code; error: no response. 401 and 403: check the key. 429: lower "
-            "max_requests_per_minute. 5xx: an error of the vendor.",
-            {"{{source}} {{code}}": total("source, code", per_second(source("collector_vendor_requests_total")))},
+            "max_requests_per_minute. 5xx: the vendor's server has failed.",
+            {"{{source}} {{code}}": sum_by("source, code", per_second(source("collector_vendor_requests_total")))},
             unit="reqps",
         ),
         line_panel(
@@ -146,14 +146,14 @@ def vendors() -> Sequence[Builder[Panel]]:
         line_panel(
             "Size of responses",
             "Bytes per second after decompression. The download rate often limits how fast history is fetched.",
-            {"{{source}}": total("source", per_second(source("collector_vendor_response_bytes_total")))},
+            {"{{source}}": sum_by("source", per_second(source("collector_vendor_response_bytes_total")))},
             unit="binBps",
         ),
         line_panel(
             "Exports in flight",
             "Exports that the source waits for. The vendor builds three at a time for an account. If it stays at "
             "three, another client exports with the same account, or the intervals are too short.",
-            {"{{source}}": total("source", source("collector_exports_in_flight"))},
+            {"{{source}}": sum_by("source", source("collector_exports_in_flight"))},
             unit="short",
         ),
         line_panel(
@@ -167,7 +167,7 @@ def vendors() -> Sequence[Builder[Panel]]:
             "Counters of the vendor",
             "The vendor's own counters of the account, if the stream counters is configured. Compare them with the "
             "collector's numbers.",
-            {"{{source}} {{counter}}": newest("source, counter", source("collector_vendor_counters"))},
+            {"{{source}} {{counter}}": max_by("source, counter", source("collector_vendor_counters"))},
             unit="short",
         ),
     )
@@ -180,7 +180,7 @@ def kafka() -> Sequence[Builder[Panel]]:
             "Transactions",
             "Transactions by outcome. aborted: rolled back, and its windows are fetched again. fenced: another replica "
             "took over. If either persists, see the log and the brokers.",
-            {"{{outcome}}": total("outcome", per_second(replica("collector_transactions_total")))},
+            {"{{outcome}}": sum_by("outcome", per_second(replica("collector_transactions_total")))},
             unit="ops",
         ),
         line_panel(
@@ -226,7 +226,7 @@ def kafka() -> Sequence[Builder[Panel]]:
 
 def replicas() -> Sequence[Builder[Panel]]:
     started = f"time() - {replica('process_start_time_seconds')}"
-    versions = newest("instance, version", replica("collector_build_info"))
+    versions = max_by("instance, version", replica("collector_build_info"))
     return (
         table_panel(
             "Replicas",
@@ -234,8 +234,8 @@ def replicas() -> Sequence[Builder[Panel]]:
             "uptime without a rollout: the replica restarted, see its log and its memory limit.",
             {"instance": "Replica", "version": "Version"},
             [
-                Column("Uptime", newest("instance", started), "s"),
-                Column("Partitions", newest("instance", replica("collector_owned_partitions"))),
+                Column("Uptime", max_by("instance", started), "s"),
+                Column("Partitions", max_by("instance", replica("collector_owned_partitions"))),
                 Column("Version", versions, is_shown=False),
             ],
             width=8,
@@ -250,8 +250,8 @@ def replicas() -> Sequence[Builder[Panel]]:
         ),
         line_panel(
             "CPU",
-            "CPU usage in percent of one core, which is the most that a replica can use. Fetching history uses all "
-            "of it; otherwise usage is low.",
+            "CPU usage in percent of one core, which is the most that a replica can use. It is near 100 % while "
+            "history is fetched, and low otherwise.",
             {"{{instance}}": f"rate({replica('process_cpu_seconds_total')}[$__rate_interval])"},
             unit="percentunit",
         ),

@@ -68,7 +68,7 @@ def _multi_variable(name: str, label: str, query: str) -> QueryVariable:
 
 
 def _numbered(board: model.Dashboard) -> model.Dashboard:
-    """Number the panels, so that links to them are stable, and give each query an id."""
+    """Assign consecutive ids to the panels, so that links to them are stable, and an id to each query."""
     numbers = count(1)
     for panel in board.panels or ():
         panel.id_val = next(numbers)

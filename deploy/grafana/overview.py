@@ -19,7 +19,7 @@ from deploy.grafana.panels import (
     thresholds,
     value_mapping,
 )
-from deploy.grafana.promql import increase, newest, stream, total
+from deploy.grafana.promql import increase, max_by, stream, sum_by
 
 STATES = {
     "live": (1, GREEN),
@@ -33,7 +33,7 @@ STATES = {
 """The severity and the colour of each state."""
 STATE_NAMES = value_mapping({severity: (state, colour) for state, (severity, colour) in STATES.items()})
 
-STATE = newest(
+STATE = max_by(
     "source, stream",
     " or ".join(stream("collector:stream_state", f'state="{state}"') + f" * {n}" for state, (n, _) in STATES.items()),
 )
@@ -81,7 +81,7 @@ def _states() -> Builder[Panel]:
         "being read from Kafka. catching_up: it fetches history."
     )
     panel: stat.Panel = stat_panel(
-        "Streams by state", description, {"{{state}}": total("state", stream("collector:stream_state"))}, width=11
+        "Streams by state", description, {"{{state}}": sum_by("state", stream("collector:stream_state"))}, width=11
     )
     for state, (_, colour) in STATES.items():
         steps = thresholds({1: colour}, GREY).build()
@@ -125,14 +125,14 @@ def _streams() -> Builder[Panel]:
         [
             Column(
                 "Staleness",
-                newest("source, stream", f"{_STALE} or ({_UNHEALTHY})"),
+                max_by("source, stream", f"{_STALE} or ({_UNHEALTHY})"),
                 "percentunit",
                 steps={0.5: YELLOW, 1: RED},
             ),
             Column("State", STATE, "none", mappings=[STATE_NAMES]),
-            Column("Since last success", newest("source, stream", stream("collector:success_age_seconds")), "s"),
-            Column("Behind", newest("source, stream", stream("collector:watermark_age_seconds")), "s"),
-            Column("Owner", newest("source, stream, instance", _OWNED), is_shown=False),
+            Column("Since last success", max_by("source, stream", stream("collector:success_age_seconds")), "s"),
+            Column("Behind", max_by("source, stream", stream("collector:watermark_age_seconds")), "s"),
+            Column("Owner", max_by("source, stream, instance", _OWNED), is_shown=False),
         ],
         width=15,
     )
@@ -142,4 +142,4 @@ def _alerts() -> Builder[Panel]:
     description = "Firing alerts, and since when. docs/operations.md has a runbook for each."
     since = f"time() - (ALERTS_FOR_STATE and ignoring (alertstate) {_FIRING})"
     labels = {"alertname": "Alert", "severity": "Severity", "source": "Source", "stream": "Stream"}
-    return table_panel("Alerts", description, labels, [Column("For", newest(", ".join(labels), since), "s")], width=9)
+    return table_panel("Alerts", description, labels, [Column("For", max_by(", ".join(labels), since), "s")], width=9)

@@ -44,13 +44,13 @@ class Column(Struct, frozen=True):
     steps: Steps = {}
     mappings: Sequence[ValueMapping] = ()
     is_shown: bool = True
-    """False if the query only adds a label to the rows."""
+    """False if the column is hidden, because the query only adds a label to the rows."""
 
 
 def stat_panel(
     title: str, description: str, queries: Mapping[str, str], *, unit: str = "short", width: int = 3
 ) -> stat.Panel:
-    """Current values in large type. `queries` by legend."""
+    """A panel of current values in large type. `queries` by legend; `width` in 24ths of the dashboard."""
     panel = (
         stat.Panel()
         .title(title)
@@ -72,7 +72,7 @@ def stat_panel(
 def line_panel(
     title: str, description: str, queries: Mapping[str, str], *, unit: str, width: int = 8
 ) -> timeseries.Panel:
-    """Values over time. `queries` by legend."""
+    """A panel of values over time. `queries` by legend; `width` in 24ths of the dashboard."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -100,7 +100,7 @@ def line_panel(
 def state_panel(
     title: str, description: str, queries: Mapping[str, str], mappings: Sequence[ValueMapping]
 ) -> statetimeline.Panel:
-    """States over time. `queries` by legend."""
+    """A panel of states over time. `queries` by legend, `mappings` from values to names of states."""
     panel = (
         statetimeline.Panel()
         .title(title)
@@ -121,7 +121,10 @@ def state_panel(
 def table_panel(
     title: str, description: str, labels: Mapping[str, str], columns: Sequence[Column], *, width: int, height: int = 9
 ) -> table.Panel:
-    """A table with a row for each combination of `labels` (titles by label), sorted by the first column, descending."""
+    """A table with a row for each combination of `labels`, sorted by the first of the `columns`, descending.
+
+    `labels` contains the title of each label's column.
+    """
     is_single = len(columns) == 1
     values = {"Value" if is_single else f"Value #{column.title}": column for column in columns}
     titles = {**labels} | {name: column.title for name, column in values.items()}
@@ -149,11 +152,12 @@ def table_panel(
 
 
 def thresholds(steps: Steps, first: str = GREEN) -> ThresholdsConfig:
+    """Colours by value. Values below all steps have the colour `first`."""
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(_steps(steps, first))
 
 
 def value_mapping(texts: Mapping[float, tuple[str, str]]) -> ValueMap:
-    """Show numbers as text: text and colour by number."""
+    """Shows numbers as text. `texts` contains the text and the colour of each number."""
     return ValueMap(
         {
             f"{value:g}": ValueMappingResult(text=text, color=colour, index=place)

@@ -22,11 +22,11 @@ def _select(metric: str, *matchers: str) -> str:
     return f"{metric}{{{filters}}}"
 
 
-def total(by: str, expr: str) -> str:
+def sum_by(by: str, expr: str) -> str:
     return f"sum by ({by}) ({expr})"
 
 
-def newest(by: str, expr: str) -> str:
+def max_by(by: str, expr: str) -> str:
     return f"max by ({by}) ({expr})"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from collector.commands.simulate import world
+from collector.commands.simulate import make_world
 from collector.config import load
 from collector.simulator import seemetrix
 from collector.simulator.server import serving
@@ -84,7 +84,7 @@ async def test_every_command_of_the_page_works(kafka: str, prefix: str, tmp_path
         PREFIX: prefix,
         SINCE: f"{ago:%Y-%m-%dT%H:%M:%SZ}",
     }
-    simulated = world(seed=1, devices=3, rate=120.0, fast=True)
+    simulated = make_world(seed=1, devices=3, rate=120.0, fast=True)
     async with serving(simulated, host="127.0.0.1", port=0) as vendors:
         environment = {
             "COLLECTOR__SOURCES__MALL__BASE_URL": vendors.url("seemetrix"),

@@ -55,7 +55,7 @@ def busy_world(start: datetime, end: datetime) -> BoundedWorld:
     for doublings in range(16):
         world = BoundedWorld(devices=DEVICES, rate=100.0 * 2**doublings, pace=FAST, begun_ms=first_ms)
         found = [visit for visit in visits(world, first_ms, last_ms) if visit.start_ms <= last_ms]
-        late = [visit for visit in found if visit.boxed_ms > visit.end_ms + 2000]
+        late = [visit for visit in found if visit.box_uploaded_ms > visit.end_ms + 2000]
         if len(found) > 200 and len(late) > 3 and sum(visit.has_twin for visit in found) > 3:
             return world
     raise AssertionError("no rate makes the world busy enough")

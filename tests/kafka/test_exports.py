@@ -56,7 +56,7 @@ class WorldWithOfflineBox(BoundedWorld, frozen=True, dict=True):
             yield (
                 visit
                 if device != self.box
-                else msgspec.structs.replace(visit, boxed_ms=max(visit.boxed_ms, self.upload.at_ms))
+                else msgspec.structs.replace(visit, box_uploaded_ms=max(visit.box_uploaded_ms, self.upload.at_ms))
             )
 
 

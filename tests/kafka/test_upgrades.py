@@ -51,7 +51,7 @@ class LateWorld(World, frozen=True, dict=True):
             if device == self.box:
                 uploaded = max(visit.uploaded_ms, self.upload.at_ms)
                 yield msgspec.structs.replace(
-                    visit, uploaded_ms=uploaded, boxed_ms=max(visit.boxed_ms, self.upload.at_ms)
+                    visit, uploaded_ms=uploaded, box_uploaded_ms=max(visit.box_uploaded_ms, self.upload.at_ms)
                 )
             elif visit.start_ms >= self.middle_ms:
                 yield visit

@@ -202,7 +202,7 @@ STREAM_CASES: Mapping[str, StreamCase] = {
             "breakdown",
             DedupMode.VERSIONED,
             _decode_breakdown,
-            partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
+            partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M", "MM")),
             _nodes_of_tree(documented.FULL_TREE),
             _with(v=64),
             _with(n="1843"),

@@ -128,9 +128,9 @@ async def test_every_exact_set_of_parameters_is_a_separate_export(vendor: Vendor
 
 
 async def test_an_export_is_cached_for_a_day_with_the_rows_of_its_start(vendor: Vendor) -> None:
-    late = next(visit for visit in visits_at(hours=6) if visit.boxed_ms - visit.end_ms > 2 * HOUR_MS)
+    late = next(visit for visit in visits_at(hours=6) if visit.box_uploaded_ms - visit.end_ms > 2 * HOUR_MS)
     second = {"start": local(late), "end": local(late)}
-    vendor.clock[0] = as_datetime(late.boxed_ms) - timedelta(milliseconds=1)
+    vendor.clock[0] = as_datetime(late.box_uploaded_ms) - timedelta(milliseconds=1)
     before = await vendor.export(**second)
     vendor.advance_s(86_400 - 5)
     assert before == (await vendor.request_export(**second))["data"]

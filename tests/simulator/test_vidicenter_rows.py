@@ -108,10 +108,10 @@ async def test_a_window_contains_its_first_second_and_by_its_rule_the_last() -> 
 
 async def test_visits_that_are_not_uploaded_are_not_exported() -> None:
     async with serving() as vendor:
-        now = as_datetime(visits_at()[20].boxed_ms)
+        now = as_datetime(visits_at()[20].box_uploaded_ms)
         vendor.clock[0] = now
         rows = await vendor.export()
-    uploaded = [visit for visit in visits_at() if as_datetime(visit.boxed_ms) <= now]
+    uploaded = [visit for visit in visits_at() if as_datetime(visit.box_uploaded_ms) <= now]
     assert 20 <= len(uploaded) < len(visits_at())
     assert viewers_of(uploaded) == viewers_in(rows)
 

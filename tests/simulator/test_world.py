@@ -166,7 +166,7 @@ def test_visits_are_uploaded_after_their_end_and_within_the_pace(pace: Pace) -> 
     for visit in a_week(World(pace=pace)):
         latest_ms = max(visit.start_ms + late_ms, visit.end_ms)
         assert visit.end_ms <= visit.uploaded_ms <= latest_ms
-        assert visit.end_ms <= visit.boxed_ms <= latest_ms + every_ms
+        assert visit.end_ms <= visit.box_uploaded_ms <= latest_ms + every_ms
 
 
 @pytest.mark.parametrize("pace", [REAL, FAST], ids=["real", "fast"])
@@ -174,7 +174,9 @@ def test_a_small_share_is_uploaded_late(pace: Pace) -> None:
     found = a_week(World(pace=pace))
     soon_ms = 1000 * pace.late_s / 5
     late = [visit for visit in found if visit.uploaded_ms - visit.end_ms > soon_ms]
-    boxed_late = [visit for visit in found if visit.boxed_ms - visit.end_ms > soon_ms + 1000 * pace.upload_every_s]
+    boxed_late = [
+        visit for visit in found if visit.box_uploaded_ms - visit.end_ms > soon_ms + 1000 * pace.upload_every_s
+    ]
     assert 0.01 <= len(late) / len(found) <= 0.04
     assert 0.005 <= len(boxed_late) / len(found) <= 0.04
 

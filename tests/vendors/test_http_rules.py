@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.vendors.failures import retry_after_s
-from collector.vendors.http import Response, clock_skew_s, is_private
+from collector.vendors.http import Response, can_carry_secrets, clock_skew_s
 from tests.simulated import START
 
 
@@ -67,7 +67,7 @@ def test_huge_numbers_in_retry_after_do_not_raise(header: str) -> None:
     ],
 )
 def test_keys_may_be_sent_over_https_and_to_loopback(base_url: str) -> None:
-    assert is_private(base_url, insecure_http=False)
+    assert can_carry_secrets(base_url, insecure_http=False)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_keys_may_be_sent_over_https_and_to_loopback(base_url: str) -> None:
     ],
 )
 def test_keys_are_sent_over_plain_http_only_if_allowed(base_url: str) -> None:
-    assert not is_private(base_url, insecure_http=False)
-    assert is_private(base_url, insecure_http=True)
+    assert not can_carry_secrets(base_url, insecure_http=False)
+    assert can_carry_secrets(base_url, insecure_http=True)
 
 
 def test_other_schemes_are_rejected() -> None:
-    assert not is_private("ftp://localhost", insecure_http=True)
+    assert not can_carry_secrets("ftp://localhost", insecure_http=True)
 
 
 @pytest.mark.parametrize(

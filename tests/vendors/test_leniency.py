@@ -80,6 +80,12 @@ def test_deep_nesting_raises_a_decode_error(body: bytes) -> None:
         decode_response(body, anything)
 
 
+@pytest.mark.parametrize("body", [b'"\xff"', b'{"\xff": NaN}'])
+def test_a_body_that_is_not_in_utf_8_raises_a_decode_error(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError, match="UTF-8"):
+        decode_response(body, msgspec.json.decode)
+
+
 @pytest.mark.parametrize("body", [b'{"n":1}', b'{"n":1,"share":NaN}'])
 def test_a_byte_order_mark_is_ignored(body: bytes) -> None:
     assert decode_response(body, anything) == decode_response(b"\xef\xbb\xbf" + body, anything)

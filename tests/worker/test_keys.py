@@ -14,7 +14,7 @@ from collector.pipeline.state import State, StateFormat
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
-from collector.vendors.backoff import PARKED
+from collector.vendors.backoff import PARKED_DELAYS_S
 from collector.worker import CREDENTIALS_CHECK_INTERVAL, Worker
 from tests.simulated import at
 from tests.worker.harness import TYPE, EndingClock, ListSink, ListStream, SimulationOver, VendorRow
@@ -106,7 +106,7 @@ async def test_a_changed_key_is_used_at_once() -> None:
 
     *backoff_s, _ = waits_s(stream)
     assert backoff_s
-    assert all(wait >= PARKED[0] / 2 for wait in backoff_s)
+    assert all(wait >= PARKED_DELAYS_S[0] / 2 for wait in backoff_s)
     assert 1000 <= attempts_s(stream)[-1] <= 1000 + CREDENTIALS_CHECK_INTERVAL.total_seconds()
 
 
@@ -136,4 +136,4 @@ async def test_without_a_change_retries_slow_down() -> None:
 
     waits = waits_s(stream)[:-1]
     assert len(waits) <= 10
-    assert waits[-1] > PARKED[1] / 2
+    assert waits[-1] > PARKED_DELAYS_S[1] / 2

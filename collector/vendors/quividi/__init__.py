@@ -1,8 +1,9 @@
 """Quividi (VidiCenter): boxes at locations detect viewers. Asynchronous exports of single viewers and of aggregates."""
 
 from collector.vendors.base import Vendor
-from collector.vendors.quividi.client import probe, streams
+from collector.vendors.quividi.client import probe
 from collector.vendors.quividi.settings import EXPORT_TYPES, QuividiSource
+from collector.vendors.quividi.streams import streams
 
 VENDOR = Vendor(
     name="quividi",

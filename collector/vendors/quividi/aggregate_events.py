@@ -28,7 +28,7 @@ class _Identity(Struct, frozen=True, gc=False):
     """The first fields of every event of this module."""
 
     event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/<stream>/0`: unique and stable.")]
-    record_id: str
+    record_id: str  # each subclass describes its own
     revision: Revision
     source: Source
 
@@ -55,14 +55,14 @@ class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
     ]
 
 
-class _OfLocation(_Aggregate, frozen=True, gc=False):
+class _ByLocation(_Aggregate, frozen=True, gc=False):
     record_id: Annotated[
         str, Meta(description="`<location>/<local start>/<resolution>`: equal for all revisions of the record.")
     ]
     location_id: LocationId
 
 
-class _OfDemographics(_OfLocation, frozen=True, gc=False):
+class _ByDemographics(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
@@ -78,7 +78,7 @@ class _OfDemographics(_OfLocation, frozen=True, gc=False):
     age_code: AgeCode
 
 
-class ViewersAggregatedV1(_OfDemographics, frozen=True, kw_only=True, gc=False):
+class ViewersAggregatedV1(_ByDemographics, frozen=True, kw_only=True, gc=False):
     """The number of people who looked at a location's screen in a period, and their total times."""
 
     watcher_count: _WatcherCount
@@ -89,7 +89,7 @@ class ViewersAggregatedV1(_OfDemographics, frozen=True, kw_only=True, gc=False):
     ]
 
 
-class OtsV1(_OfLocation, frozen=True, kw_only=True, gc=False):
+class OtsV1(_ByLocation, frozen=True, kw_only=True, gc=False):
     """The number of people who had the opportunity to see (OTS) a location's screen in a period."""
 
     ots_count: Annotated[int | None, Meta(description="Opportunities to see; includes the watchers.")]
@@ -97,14 +97,14 @@ class OtsV1(_OfLocation, frozen=True, kw_only=True, gc=False):
     duration_ms: _DurationMs
 
 
-class _OfGate(_OfLocation, frozen=True, gc=False):
+class _ByGate(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str, Meta(description="`<location>/<local start>/<resolution>/<gate>`: equal for all revisions of the record.")
     ]
     gate_id: Annotated[int | None, Meta(description="The vendor's number of the gate; null if there is no data.")]
 
 
-class GateV1(_OfGate, frozen=True, kw_only=True, gc=False):
+class GateV1(_ByGate, frozen=True, kw_only=True, gc=False):
     """The number of people who passed a location's gate in a period."""
 
     in_count: Annotated[int | None, Meta(description="People who entered.")]
@@ -112,20 +112,20 @@ class GateV1(_OfGate, frozen=True, kw_only=True, gc=False):
     duration_ms: _DurationMs
 
 
-_ContentId = Annotated[str | None, Meta(description="The player's id of the content; null if there is no data.")]
+_ContentId = Annotated[str | None, Meta(description="The content's id in the player; null if there is no data.")]
 _ContentDurationMs = Annotated[int | None, Meta(description="Time for which the content was played, in milliseconds.")]
 _Impressions = Annotated[
     Number | None, Meta(description="Views of the content, as estimated by the vendor from its conversion ratio.")
 ]
 _EstimatedOts = Annotated[
-    Number | None, Meta(description="Deprecated by the vendor in favour of `impressions`; null where it is removed.")
+    Number | None, Meta(description="Deprecated by the vendor in favour of `impressions`; null if it sends none.")
 ]
 _PlayCount = Annotated[int | None, Meta(description="Number of times that the content was played.")]
 _Watchers = Annotated[int | None, Meta(description="People who looked at the screen while the content was played.")]
 _WatchersOver2s = Annotated[int | None, Meta(description="Watchers who looked for more than two seconds.")]
 
 
-class _OfContentAtLocation(_OfLocation, frozen=True, gc=False):
+class _ByContentAtLocation(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(description="`<location>/<local start>/<resolution>/<content>`: equal for all revisions of the record."),
@@ -133,7 +133,7 @@ class _OfContentAtLocation(_OfLocation, frozen=True, gc=False):
     content_id: _ContentId
 
 
-class ProofOfPlayByLocationV1(_OfContentAtLocation, frozen=True, kw_only=True, gc=False):
+class ProofOfPlayByLocationV1(_ByContentAtLocation, frozen=True, kw_only=True, gc=False):
     """The plays of a content at a location in a period, and the people who watched."""
 
     content_duration_ms: _ContentDurationMs
@@ -145,7 +145,7 @@ class ProofOfPlayByLocationV1(_OfContentAtLocation, frozen=True, kw_only=True, g
     watchers_over_2s: _WatchersOver2s
 
 
-class _OfContentAtSite(_Aggregate, frozen=True, gc=False):
+class _ByContentAtSite(_Aggregate, frozen=True, gc=False):
     record_id: Annotated[
         str, Meta(description="`<site>/<local start>/<resolution>/<content>`: equal for all revisions of the record.")
     ]
@@ -153,7 +153,7 @@ class _OfContentAtSite(_Aggregate, frozen=True, gc=False):
     content_id: _ContentId
 
 
-class ProofOfPlayBySiteV1(_OfContentAtSite, frozen=True, kw_only=True, gc=False):
+class ProofOfPlayBySiteV1(_ByContentAtSite, frozen=True, kw_only=True, gc=False):
     """The plays of a content at all locations of a site in a period, and the people who watched."""
 
     content_duration_ms: _ContentDurationMs

@@ -32,7 +32,7 @@ class Aggregate(Struct, frozen=True, gc=False):
     """A decoded row."""
 
     name: str
-    """`<place>/<local start>/<resolution>`, and the key parts if there are any: the same for every revision."""
+    """`<place>/<local start>/<resolution>`, then the key parts, if there are any: equal for all revisions."""
     place: int
     start_local: str
     """As the vendor wrote it."""
@@ -71,7 +71,10 @@ class Aggregates:
         return self._period_start(window.start), self._period_start(window.end) - SECOND
 
     def _period_start(self, cut: datetime) -> datetime:
-        """Midnight also where the clock is set forward at midnight, and the day starts at one o'clock."""
+        """The local start of the period that a cut starts.
+
+        Where the clock is set forward at midnight, a day starts at one o'clock; its local start is still midnight.
+        """
         return self.alignment.start_of(local(cut, self._zone))
 
     def min_rows(self, places: int, first: datetime, last: datetime) -> int:
@@ -79,13 +82,13 @@ class Aggregates:
         return places * count * (DEMOGRAPHIC_GROUPS if self._is_grouped else 1)
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:
-        """Decode the rows of periods that start in the requested local time; drop those of others."""
+        """Decode the rows of periods that start from `first` to `last`, in local time; drop all others."""
         for row in raw:
-            if (found := self.read_row(bytes(row), first, last)) is not None:
-                yield found
+            if (decoded := self.read_row(bytes(row), first, last)) is not None:
+                yield decoded
 
     def read_row(self, raw: bytes, first: datetime, last: datetime) -> Record[Aggregate] | Reject | None:
-        """Decode one row. Return None for a period that was not requested as a whole."""
+        """Decode one row. Return None for a period that does not start from `first` to `last`."""
         try:
             row: Any = decode_record(raw, self._decode, self._wire)
             text = _start_text(row)
@@ -95,7 +98,7 @@ class Aggregates:
             return Reject(raw, str(error), place_of(raw, self._type.place))
 
     def _record(self, row: Any, text: str, start: datetime) -> Record[Aggregate]:  # noqa: ANN401 - of `_wire_struct`
-        """Raises ValueError."""
+        """The record of a decoded row. Raises ValueError that names the field."""
         if not self.alignment.is_start(start):
             raise ValueError(
                 f"No period of {self._resolution} starts at {text}: set `anchor` in the stream's table to a day on "
@@ -117,7 +120,8 @@ class Aggregates:
             key=f"quividi.{self._type.stream}/{name}".encode(),
             fingerprint=msgspec.msgpack.encode([comparable(each) for each in metrics]),
             start_ms=start_ms,
-            end_ms=max(start_ms, to_ms(end.utc)),  # a local time skipped in spring may end before it starts
+            # A period whose local start is skipped in spring may end before it starts.
+            end_ms=max(start_ms, to_ms(end.utc)),
             vendor_local_s=to_ms(start) // 1000,
             payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics),
         )
@@ -153,7 +157,7 @@ class Aggregates:
         )
 
     def _key_fields(self, row: Aggregate) -> Mapping[str, int | str | None]:
-        """The event's fields for the key parts."""
+        """The event's fields that identify the row within its place and period."""
         values = {part.name: each for part, each in zip(self._key_parts, row.key_values, strict=True)}
         if GROUP_BY_DEMOGRAPHICS not in self._type.options:
             return values

@@ -1,46 +1,42 @@
-"""Requests to VidiCenter, and the streams. The only module of this folder with I/O."""
+"""Requests to VidiCenter: its paths, credentials and limits, and exports that are polled until they are finished."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from random import Random
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from collector.errors import Park, RetryLater, Split, UserError
-from collector.model import Event, FetchResult, Record, Window
 from collector.secrets import redact
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import backoff
-from collector.vendors.base import ProbeResult, Stream
+from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http, Limiter, Response, clock_skew_s
 from collector.vendors.leniency import unexpected_response
-from collector.vendors.quividi import events, wire
-from collector.vendors.quividi.aggregates import Aggregates
-from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Call, Export, ExportStatus, GaveUp, Take, advance
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS
-from collector.vendors.quividi.rows import FinestRows, Rows
-from collector.vendors.quividi.settings import AggregatedSettings, ExportSettings, QuividiSource, ViewersApcSettings
+from collector.vendors.quividi import wire
+from collector.vendors.quividi.export import (
+    MAX_RUNNING_EXPORTS,
+    Export,
+    ExportStatus,
+    GaveUp,
+    NextCall,
+    UseRows,
+    advance,
+)
+from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.slots import Exports
-from collector.vendors.quividi.zones import earliest
-
-P = TypeVar("P")
 
 DATA, WHOAMI, LOCATIONS = "/data/", "/whoami/", "/locations/"
 
 HOST_CONNECTIONS = 2
 """The most connections that VidiCenter accepts from one address."""
-MAX_IDS_BYTES = 6000
-"""Of ids in one request: keeps the URL below 8 KiB."""
 THROTTLED_S = (2.0, 60.0)
 """The first and the longest wait while the vendor throttles: all slots are taken, or too many calls were made."""
 MAX_THROTTLED = 30
-"""Consecutive throttled calls, about half an hour, after which the failure is reported."""
+"""After more consecutive throttled calls, about half an hour, the failure is reported to the caller."""
 
 
 class Client:
@@ -53,13 +49,15 @@ class Client:
         self.clock = http.clock
         self._http = http
         self._telemetry = telemetry
-        self._limiter: Limiter = http.limiter(account, settings, http.host(settings.base_url, HOST_CONNECTIONS))
+        self._limiter: Limiter = http.limiter(
+            account, settings, http.host_semaphore(settings.base_url, HOST_CONNECTIONS)
+        )
         self._exports = http.shared("exports", account, lambda: Exports(http.clock))
         self._random = Random()  # noqa: S311 - jitter is no secret
         telemetry.set_export_limit(MAX_RUNNING_EXPORTS)
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
-        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does."""
+        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does; Park also for an unreadable token."""
         try:
             token = self.settings.token.reveal()
         except UserError as error:
@@ -77,9 +75,9 @@ class Client:
         )
 
     async def export(self, query: Mapping[str, str], not_before: datetime) -> "FinishedExport":
-        """Have the vendor build an export, and fetch it. Called again after a failure, it continues with that export.
+        """Have the vendor build an export, and fetch it. `not_before` is the end of the window.
 
-        Raises RetryLater, Park or Split.
+        Raises RetryLater, Park or Split. When the caller tries again, it continues with the same export.
         """
         name, started_at = urlencode(query), self.clock.now()
         async with self._exports.slot(name):
@@ -90,7 +88,7 @@ class Client:
                 self._exports.put(name, gave_up.export)
                 raise gave_up.error from None
             except Split:
-                self._exports.forget(name)  # it is finished, and the next request has a smaller window
+                self._exports.forget(name)  # the next request is for a smaller window, and so for another export
                 raise
             finally:
                 self._telemetry.export_ended()
@@ -98,11 +96,12 @@ class Client:
         return export
 
     def forget(self, query: Mapping[str, str]) -> None:
-        """Drop the state of an export whose rows are published: the next one may contain more."""
+        """Drop the state of an export, so that the next request rebuilds it: it may contain more rows by then."""
         self._exports.forget(urlencode(query))
 
     async def _poll(self, name: str, query: Mapping[str, str], export: Export) -> "FinishedExport":
-        call = Call()
+        """Call the vendor until the export is finished. Raises GaveUp, RetryLater, Park or Split."""
+        call = NextCall()
         while True:
             if call.wait_s:
                 await self.clock.until(self.clock.now() + timedelta(seconds=call.wait_s))
@@ -123,7 +122,7 @@ class Client:
                 response.release()
                 raise
             self._exports.put(name, export)
-            if isinstance(step, Take):
+            if isinstance(step, UseRows):
                 return FinishedExport(response, raw or (), step.requested_at)
             response.release()
             call = step
@@ -157,84 +156,6 @@ class FinishedExport(NamedTuple):
     requested_at: datetime
 
 
-class ExportStream(Stream[P]):
-    """The exports of one type."""
-
-    max_clock_offset = timedelta(days=1)
-    oversize_advice = "raise max_response_bytes, or split the source into several with fewer locations each"
-
-    def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
-        export_type = settings.export_type
-        selectors = client.settings.selectors
-        self._client = client
-        self._rows = rows
-        self._max_rows = export_type.max_rows
-        self.zone = self._zone = ZoneInfo(client.settings.timezone)
-        self._id_lists = tuple(_id_lists(selectors))
-        self._type = {"data_type": export_type.data_type, "time_resolution": settings.resolution}
-        self._options = settings.options
-        self.source = client.source
-        self.name = export_type.stream
-        self.account = client.settings.account
-        self.policy = settings.policy(client.settings.until, rows.alignment)
-        self.dedup_mode = rows.dedup_mode
-        self.fields_version = rows.fields_version
-        self.former = rows.former
-        self.event_types = export_type.events
-        options = {settings.resolution: "", **self._options} if export_type.is_aggregated else self._options
-        digest = blake2b((repr(selectors) + (repr(options) if options else "")).encode(), digest_size=8).hexdigest()
-        self.selection = f"{', '.join([*selectors, *options])} {digest}"
-
-    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
-        """Yield an export for each list of ids. The rows of a place repeat if two selectors select it."""
-        first, last = self._rows.bounds(window)
-        times = {"start": first.isoformat(), "end": last.isoformat()}
-        fetched: list[dict[str, str]] = []
-        for selector, ids in self._id_lists:
-            if (rows := self._rows.min_rows(ids.count(",") + 1, first, last)) > self._max_rows:
-                raise Split(
-                    f"the export has {rows} rows; the vendor sends at most {self._max_rows}", code="too_many_rows"
-                )
-            query = {**self._type, **times, selector: ids, **self._options}
-            fetched.append(query)
-            response, raw, requested_at = await self._client.export(query, earliest(last, self._zone))
-            with response:
-                if len(raw) >= self._max_rows:
-                    self._client.forget(query)
-                    raise Split(f"the export has {len(raw)} rows, the most that the vendor sends", code="too_many_rows")
-                yield FetchResult(
-                    records=self._rows.read(raw, first, last),
-                    rows=len(raw),
-                    size=len(response.body),
-                    took=response.took,
-                    vendor_now=requested_at,
-                )
-        # Only now: after a failure, the exports that were fetched before it are not built again.
-        for query in fetched:
-            self._client.forget(query)
-
-    def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
-        return self._rows.explode(record, digest, number, self.source)
-
-
-def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
-    match settings:
-        case AggregatedSettings():
-            is_grouped = GROUP_BY_DEMOGRAPHICS in settings.options
-            return Aggregates(settings.export_type, settings.resolution, settings.anchor, zone, is_grouped=is_grouped)
-        case ViewersApcSettings():
-            return FinestRows(zone, read_viewer_apc, events.explode_viewer_apc)
-        case _:
-            return FinestRows(zone, wire.read_viewer, events.explode_viewer)
-
-
-def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
-    """The configured streams of a source."""
-    client = Client(source, settings, http, telemetry)
-    zone = ZoneInfo(settings.timezone)
-    return [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
-
-
 async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
     """Request the token's user and the account's locations.
 
@@ -257,7 +178,7 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
             raise unexpected_response(response.body, error, what="the response of /locations/") from None
     _check_owned(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
     sites = {each.site_id for each in owned if each.site_id is not None}
-    if sites:  # without them, only the first export shows unknown sites
+    if sites:  # otherwise the vendor does not report sites, and only the first export shows unknown ones
         _check_owned(f"sources.{source}", "site", settings.sites, sites)
     tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
     unchecked = f"; {tags} cannot be checked" if tags else ""
@@ -265,28 +186,14 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
 
 
 def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:
+    """Raises Park for ids that the account does not own."""
     if foreign := sorted(set(ids or ()).difference(owned)):
         advice = f"correct {path}.{kind}s: the stream waits until then, so that no data is lost"
         raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", code="unknown_ids", advice=advice)
 
 
-def _id_lists(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
-    """The ids of each request, as few requests as the length of a URL allows.
-
-    Each request has one selector: the vendor's document does not state how it combines two.
-    """
-    for selector, ids in selectors.items():
-        joined = ""
-        for number in map(str, ids):
-            if joined and len(joined) + 1 + len(number) > MAX_IDS_BYTES:
-                yield selector, joined
-                joined = ""
-            joined = f"{joined},{number}" if joined else number
-        yield selector, joined
-
-
 def _decode_export(body: bytes) -> wire.ExportResponse:
-    """Raises RetryLater."""
+    """The decoded response. Raises RetryLater if it is malformed or reports an error."""
     try:
         export = wire.decode_export(body)
     except msgspec.DecodeError as error:

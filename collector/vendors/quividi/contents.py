@@ -18,7 +18,7 @@ Milliseconds = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0
 
 
 class Content(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A content that was played, and the viewer's behaviour during that time."""
+    """A content that was played, and how long the viewer stayed, looked and was in each mood during that time."""
 
     content_id: str | Integer
     campaign_id: str | Integer | None = None
@@ -39,7 +39,7 @@ class Content(Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def attention_ms(self) -> int | None:
-        """May exceed the dwell time, which is passed on."""
+        """May exceed the dwell time: the vendor's value is not corrected."""
         return _ms(self.attention_time_in_milliseconds, self.attention_time)
 
     @property
@@ -56,7 +56,7 @@ class ViewerWithContents(Struct, frozen=True, gc=False):
 
 
 class _Row(Struct, frozen=True):
-    """What a row has in addition to a viewer's."""
+    """The fields of a row beyond those of a viewer."""
 
     contents: tuple[Content, ...] | None = None
 
@@ -90,5 +90,5 @@ def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[ViewerWithContents] | 
 
 
 def _ms(*values: float | None) -> int | None:
-    """The first value that is not null, rounded."""
+    """The first value that is not null, rounded; None if all are null."""
     return next((round(each) for each in values if each is not None), None)

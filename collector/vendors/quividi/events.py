@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 _Percent = Annotated[
     Number | None,
-    Meta(description="Percentage of the time. The five add up to about 100. Null if the vendor sends none."),
+    Meta(description="Share of the time, in percent. The five add up to about 100. Null if the vendor sends none."),
 ]
 
 
@@ -82,10 +82,11 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
         Beard | None, Meta(description="Null if the licence or the version of the API does not include it.")
     ]
     vr_id: Annotated[
-        int | str | None, Meta(description="The box's number of the viewer; null if the vendor sends none.")
+        int | str | None, Meta(description="The number that the box gives the viewer; null if the vendor sends none.")
     ]
     footfall_id: Annotated[
-        int | str | None, Meta(description="The vendor's id of the same person as a passer-by; null if it sends none.")
+        int | str | None,
+        Meta(description="The vendor's id of this person as a passer-by; null if the vendor sends none."),
     ]
     footfall_start: Annotated[
         Timestamp | None,
@@ -130,10 +131,10 @@ class ViewerContentV1(Struct, frozen=True, kw_only=True, gc=False):
     start: Annotated[
         Timestamp, Meta(description="Arrival of the viewer, in UTC. The vendor does not send the start of the content.")
     ]
-    content_id: Annotated[str, Meta(description="The player's id of the content.")]
-    campaign_id: Annotated[str | None, Meta(description="The player's id of the campaign; null without one.")]
+    content_id: Annotated[str, Meta(description="The content's id in the player.")]
+    campaign_id: Annotated[str | None, Meta(description="The campaign's id in the player; null without a campaign.")]
     app_id: Annotated[
-        str | None, Meta(description="The player's id of its application; null if the vendor sends none.")
+        str | None, Meta(description="The id of the player's application; null if the vendor sends none.")
     ]
     dwell_ms: Annotated[
         int | None, Meta(description="Total time in front of the screen while the content was played, in milliseconds.")
@@ -166,8 +167,8 @@ def explode_viewer_apc(
     contents = record.payload.contents
     viewer = _viewer(record, record.payload.viewer, f"{digest}/viewer_apc/0", occurrence, source)
     key, subject = str(viewer.location_id), f"location/{viewer.location_id}/viewer_apc/{digest}"
-    whole = ViewerApcV1(**structs.asdict(viewer), content_count=len(contents))
-    yield Event(VIEWER_APC, viewer.event_id, subject, viewer.start, key, whole)
+    viewer_apc = ViewerApcV1(**structs.asdict(viewer), content_count=len(contents))
+    yield Event(VIEWER_APC, viewer.event_id, subject, viewer.start, key, viewer_apc)
     for index, content in enumerate(contents):
         event_id = f"{digest}/viewer_content/{index}"
         data = ViewerContentV1(
@@ -245,4 +246,5 @@ def _text(identifier: int | str | None) -> str | None:
 
 
 def _word(words: dict[int, T], code: int | None, unknown: T) -> T | None:
+    """The word for a code: `unknown` for an undocumented code, None without a code."""
     return None if code is None else words.get(code, unknown)

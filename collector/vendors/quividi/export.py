@@ -1,4 +1,4 @@
-"""The life of an export, which the vendor builds while the client repeats the request. Pure: one response at a time.
+"""The states of an export, which the vendor builds while the client repeats the request. Pure: no requests, no clock.
 
 Source: the vendor's document, "Asynchronous usage" and "Rate limiting". Polls repeat the request *without*
 `force_rebuild`, which would restart the export each time. When the first response is already `finished`, it is an old
@@ -13,16 +13,15 @@ from msgspec import Struct, structs
 from collector.errors import Park, RetryLater
 
 MAX_RUNNING_EXPORTS = 3
-"""Of one user; the vendor rejects a fourth."""
+"""The most exports that the vendor builds at a time for one user. It rejects a fourth."""
 POLLS_S = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
 """The waits before polls; the last one repeats. Small exports finish at once; large ones cost two calls a minute."""
 MAX_POLLS = 120
-"""An hour. An export that takes longer is given up, and the next window is smaller."""
+"""About an hour. After it, the export is given up, and the next window is smaller."""
 REBUILDS_S = (10.0, 60.0, 300.0)
 """The waits before rebuilds of a failed export. After these, an operator is needed."""
 REBUILD_INTERVAL = timedelta(hours=1)
-"""Between later rebuilds: the vendor may disable a user who rebuilds continually."""
-
+"""The shortest time between later rebuilds: the vendor may disable a user who rebuilds continually."""
 
 STATES = ("started", "in_progress", "finished", "failed")
 
@@ -33,7 +32,7 @@ class Export(Struct, frozen=True):
     not_before: datetime
     """The end of the window: no export of the window was requested earlier."""
     requested_at: datetime | None = None
-    """The export contains all data that the vendor had then. None if it is unknown who requested it, and when."""
+    """The export contains all data that the vendor had at this time. None if it is unknown when it was requested."""
     is_running: bool = False
     """The vendor was building it at the last poll: it occupies a slot."""
     polls: int = 0
@@ -54,7 +53,7 @@ class ExportStatus(Struct, frozen=True):
     """Why the export failed, in the vendor's words."""
 
 
-class Call(Struct, frozen=True):
+class NextCall(Struct, frozen=True):
     """The next step: repeat the request after a wait."""
 
     wait_s: float = 0.0
@@ -62,13 +61,13 @@ class Call(Struct, frozen=True):
     """With `force_rebuild`."""
 
 
-class Take(Struct, frozen=True):
+class UseRows(Struct, frozen=True):
     """The next step: use the rows. They contain all data that the vendor had at `requested_at`."""
 
     requested_at: datetime
 
 
-def advance(export: Export, status: ExportStatus) -> tuple[Export, Call | Take]:
+def advance(export: Export, status: ExportStatus) -> tuple[Export, NextCall | UseRows]:
     """The state of the export after a response, and the next step. Raises GaveUp."""
     if status.forced and status.state in STATES:
         export = structs.replace(export, requested_at=status.called_at, polls=0)
@@ -81,8 +80,8 @@ def advance(export: Export, status: ExportStatus) -> tuple[Export, Call | Take]:
         case "finished" if status.has_rows:
             export = structs.replace(export, is_running=False, polls=0)
             if export.requested_at is None:
-                return export, Call(force=True)
-            return structs.replace(export, rebuilds=0), Take(export.requested_at)
+                return export, NextCall(force=True)
+            return structs.replace(export, rebuilds=0), UseRows(export.requested_at)
         case "finished":
             return _failed(export, "it is finished, but has no list of rows", status.called_at)
         case "failed":
@@ -93,12 +92,12 @@ def advance(export: Export, status: ExportStatus) -> tuple[Export, Call | Take]:
 
 
 def abandoned(export: Export) -> Export:
-    """The state of an export that was not polled for a while. If it was running, its requester is no longer known."""
+    """The state of an export that was not polled for a while. Another client may have rebuilt one that was running."""
     return structs.replace(export, requested_at=None, is_running=False, polls=0) if export.is_running else export
 
 
 class GaveUp(Exception):  # noqa: N818 - named by what happened
-    """Nothing more can be done now. Holds the state of the export to keep, and the error to raise."""
+    """The export is not finished. Contains the state of the export to store, and the error to raise to the caller."""
 
     def __init__(self, export: Export, error: RetryLater | Park) -> None:
         super().__init__(str(error))
@@ -106,16 +105,18 @@ class GaveUp(Exception):  # noqa: N818 - named by what happened
         self.error = error
 
 
-def _polling(export: Export) -> tuple[Export, Call]:
+def _polling(export: Export) -> tuple[Export, NextCall]:
+    """The next poll of a running export. Raises GaveUp after too many polls."""
     polls = export.polls + 1
     if polls > MAX_POLLS:
         reason = f"the export is not finished after {MAX_POLLS} polls"
         error = RetryLater(reason, code="export_timeout", narrower=True)
         raise GaveUp(structs.replace(export, is_running=True, polls=0), error)
-    return structs.replace(export, is_running=True, polls=polls), Call(POLLS_S[min(polls, len(POLLS_S)) - 1])
+    return structs.replace(export, is_running=True, polls=polls), NextCall(POLLS_S[min(polls, len(POLLS_S)) - 1])
 
 
-def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, Call]:
+def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, NextCall]:
+    """The rebuild of a failed export. Raises GaveUp if it was rebuilt too often."""
     export = structs.replace(export, is_running=False, requested_at=None, polls=0)
     if export.rebuilds < len(REBUILDS_S):
         wait_s = REBUILDS_S[export.rebuilds]
@@ -125,4 +126,4 @@ def _failed(export: Export, reason: str, now: datetime) -> tuple[Export, Call]:
         reason = f"the export failed {export.rebuilds} times: {reason[:200]}"
         advice = "if it persists, contact Quividi: its server fails to build the export, which is retried every hour"
         raise GaveUp(export, Park(reason, code="export_failed", advice=advice))
-    return structs.replace(export, rebuilds=export.rebuilds + 1, rebuilt_at=now), Call(wait_s, force=True)
+    return structs.replace(export, rebuilds=export.rebuilds + 1, rebuilt_at=now), NextCall(wait_s, force=True)

@@ -76,7 +76,7 @@ _PROOF_OF_PLAY = (
 
 
 class ExportType(Struct, frozen=True, kw_only=True):
-    """One stream's type of export."""
+    """The type of a stream's exports."""
 
     stream: str
     data_type: str
@@ -84,11 +84,13 @@ class ExportType(Struct, frozen=True, kw_only=True):
     events: tuple[EventType, ...]
     resolutions: tuple[str, ...] = AGGREGATES
     resolution_hint: str
-    """Completes the error for a resolution that VidiCenter has, but not for this type."""
+    """The end of the error's text for a resolution that VidiCenter has, but not for this type."""
     options: frozenset[str] = frozenset()
+    """The optional arguments that the request may have."""
     place: str = "location_id"
+    """The field that identifies the place of a row."""
     key_parts: tuple[KeyPart, ...] = ()
-    """With place and period, the key of a row. Those of demographics only count where rows are grouped by them."""
+    """With place and period, the key of a row. Gender and age are part of it only if rows are grouped by them."""
     metrics: tuple[Metric, ...] = ()
     """Empty for finest exports, whose rows have structs of their own."""
 

@@ -1,4 +1,4 @@
-"""What a stream needs to know about the rows of its exports, and the rows of finest exports."""
+"""Decoders of the rows of exports: the protocol, and the decoder of rows of single viewers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ P = TypeVar("P")
 
 
 class Rows(Protocol[P]):
-    """The rows of one type of export. The properties are those of the stream."""
+    """Decodes the rows of one type of export. The properties become attributes of the stream."""
 
     @property
     def dedup_mode(self) -> DedupMode: ...
@@ -32,7 +32,7 @@ class Rows(Protocol[P]):
         ...
 
     def min_rows(self, places: int, first: datetime, last: datetime) -> int:
-        """The least number of rows in an export of this many places; 0 if it cannot be predicted."""
+        """The least number of rows in an export of this number of places; 0 if it cannot be predicted."""
         ...
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[P] | Reject]:
@@ -45,7 +45,7 @@ class Rows(Protocol[P]):
 
 
 class FinestRows(Generic[P]):
-    """Rows of single viewers."""
+    """Decodes rows of single viewers."""
 
     dedup_mode = DedupMode.MULTISET
     fields_version = wire.FIELDS_VERSION

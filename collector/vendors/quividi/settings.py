@@ -15,31 +15,38 @@ from collector.settings import Count, Day, Switch
 from collector.vendors.quividi import export_types
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, ExportType
 from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
-from collector.vendors.source import ChosenStreams, HistorySettings, Positive, SourceSettings, Span, StreamSettings
+from collector.vendors.source import (
+    ChosenStreams,
+    HistorySettings,
+    PositiveDuration,
+    SourceSettings,
+    Span,
+    StreamSettings,
+)
 
 Identifier = Annotated[Count, Field(ge=0)]
 MAX_CONTENT_IDS_BYTES = 1000
-"""Of content ids in one request, beside the ids of places: keeps the URL below 8 KiB."""
+"""The longest list of content ids in one request, in addition to ids of places: keeps the URL below 8 KiB."""
 
 
 class ExportSettings(HistorySettings):
-    """What the tables of all streams have in common."""
+    """The keys that the tables of all streams have in common."""
 
     export_type: ClassVar[ExportType]
 
     resolution: str
-    settle: Positive = timedelta(minutes=45)  # boxes upload about every 30 minutes
-    allowed_lateness: Positive = timedelta(days=3)  # a box that was offline over a weekend
-    sweep_every: Positive = timedelta(hours=12)
+    settle: PositiveDuration = timedelta(minutes=45)  # boxes upload about every 30 minutes
+    allowed_lateness: PositiveDuration = timedelta(days=3)  # a box that was offline over a weekend
+    sweep_every: PositiveDuration = timedelta(hours=12)
 
     @model_validator(mode="before")
     @classmethod
-    def _has_only_accepted_options(cls, given: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _has_only_accepted_options(cls, table: Any) -> Any:  # noqa: ANN401 - not validated yet
         for option in (GROUP_BY_DEMOGRAPHICS, CONTENT_IDS):
-            if isinstance(given, Mapping) and option in given and option not in cls.export_type.options:
+            if isinstance(table, Mapping) and option in table and option not in cls.export_type.options:
                 others = " and ".join(name for name, each in EXPORT_TYPES.items() if option in each.options)
                 raise ValueError(f"{option}: VidiCenter accepts it only for {others}")
-        return given
+        return table
 
     @field_validator("resolution")
     @classmethod
@@ -58,20 +65,20 @@ class ExportSettings(HistorySettings):
 
 
 class FinestSettings(ExportSettings):
-    """Of exports with a row for each viewer."""
+    """The table of a stream with a row for each viewer."""
 
     resolution: str = FINEST
-    interval: Positive = timedelta(minutes=15)  # an export costs the vendor something, and boxes upload twice an hour
+    interval: PositiveDuration = timedelta(minutes=15)  # boxes upload twice an hour, and exports are expensive
     span: Span = timedelta(days=1)
 
 
 class AggregatedSettings(ExportSettings):
-    """Of exports with numbers for periods."""
+    """The table of a stream with numbers for each period."""
 
     resolution: str = "1h"
     anchor: Day = ANCHOR
     """The day from which periods of 7d, 30d and 1M are counted."""
-    interval: Positive = timedelta(minutes=30)  # boxes upload twice an hour, and each upload changes the numbers
+    interval: PositiveDuration = timedelta(minutes=30)  # boxes upload twice an hour; each upload changes the numbers
     span: Span = timedelta(days=30)  # rows are few: a year of hours takes a dozen exports
 
     @model_validator(mode="after")
@@ -83,7 +90,7 @@ class AggregatedSettings(ExportSettings):
 
 def _check_content_ids(ids: tuple[str, ...]) -> tuple[str, ...]:
     if not ids or not all(ids):
-        raise ValueError("expected at least one id, or no such key")
+        raise ValueError("expected at least one id; without this key, all contents are selected")
     if any("," in each for each in ids):
         raise ValueError("expected ids without a comma, which separates ids in a request to VidiCenter")
     if len(quote(",".join(ids))) > MAX_CONTENT_IDS_BYTES:
@@ -187,7 +194,7 @@ EXPORT_TYPES: Mapping[str, ExportType] = {
 
 def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
     if not ids:
-        raise ValueError("expected at least one id, or no such key")
+        raise ValueError("expected at least one id; remove the key if it selects nothing")
     return ids
 
 
@@ -224,8 +231,14 @@ class QuividiSource(SourceSettings):
     def _selects_something(self) -> Self:
         if not self.selectors:
             raise ValueError("expected at least one of locations, sites, location_tags and site_tags")
+        return self
+
+    @model_validator(mode="after")
+    def _has_valid_username(self) -> Self:
         if ":" in self.username:
-            raise ValueError("username: expected a name without a colon")
+            raise ValueError(
+                "username: expected a name without a colon, which HTTP Basic authentication does not allow"
+            )
         return self
 
     @model_validator(mode="after")
@@ -245,10 +258,10 @@ class QuividiSource(SourceSettings):
     @property
     def selectors(self) -> Mapping[str, tuple[int, ...]]:
         """The selected ids by the vendor's name of the argument, sorted and without duplicates."""
-        given = {
+        ids_by_selector = {
             "locations": self.locations,
             "sites": self.sites,
             "location_tags": self.location_tags,
             "site_tags": self.site_tags,
         }
-        return {name: tuple(sorted(set(ids))) for name, ids in given.items() if ids}
+        return {name: tuple(sorted(set(ids))) for name, ids in ids_by_selector.items() if ids}

@@ -1,4 +1,4 @@
-"""The state of an account's exports, and its slots for running ones. All sources of an account share them."""
+"""The state of an account's exports, and its slots for running exports. All sources of an account share both."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from collector.clock import Clock
 from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Export, abandoned
 
 ABANDONED_AFTER = timedelta(minutes=10)
-"""An export that was not polled for this long no longer counts as running, nor as requested by this process."""
+"""After this time without a poll, an export no longer counts as running, nor as requested by this process."""
 SLOT_KEPT_FOR = timedelta(seconds=30)
-"""How long a running export that is no longer polled keeps its slot. Later, the vendor rejects an export too many."""
+"""How long a running export keeps its slot without a poll. If it runs for longer, the vendor may reject another."""
 CACHED_FOR = timedelta(hours=24)
-"""How long the vendor caches an export, and so how long its state is kept here."""
+"""How long the vendor caches an export. Its state is stored here for as long."""
 
 
 class Exports:
@@ -40,7 +40,7 @@ class Exports:
 
     @asynccontextmanager
     async def slot(self, name: str) -> AsyncIterator[None]:
-        """Hold a slot. A new export waits in a queue for a free one; an export that is running has its own already."""
+        """Hold a slot for an export. A running export already has one; a new export waits in a queue for a free one."""
         ticket = object()
         self._queue.append(ticket)
         try:
@@ -57,7 +57,7 @@ class Exports:
             self._polled.remove(name)
 
     def _taken(self) -> set[str]:
-        """The exports that are polled now, and those that were running when they were last polled, not long ago."""
+        """The exports that have a slot: those that are polled now, and those that were running at a recent poll."""
         oldest = self._clock.now() - SLOT_KEPT_FOR
         return {
             *self._polled,

@@ -28,11 +28,12 @@ P = TypeVar("P")
 
 FIELDS_VERSION = 1
 """The version of the lists of fields in `_key_of` and `_fingerprint`."""
-MAX_DIGITS = 3
-"""Decimals that count in a fingerprint. Percentages are fractions of 255, written with more digits than they have."""
+DECIMALS = 3
+"""The decimals that a fingerprint contains. Percentages are fractions of 255: further decimals are not significant."""
 
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _MISSING = -(2**63)
+"""Stands for null in a key."""
 
 
 class Viewer(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -90,7 +91,7 @@ class LocatedViewer(Struct, frozen=True, gc=False):
 
 
 class ExportResponse(Struct, frozen=True):
-    """Any response of `/data/`. An error has a message, and a number as `error`."""
+    """Any response of `/data/`. An error has a number as `error`, and a message, which is not decoded."""
 
     state: str | None = None
     data: Raw = Raw()
@@ -130,7 +131,7 @@ _decode_place = msgspec.json.Decoder(_Place).decode
 
 
 def decode_export(body: bytes) -> ExportResponse:
-    """Raises msgspec.DecodeError when the body is not a response of the API."""
+    """Decode a response of `/data/`. Raises msgspec.DecodeError."""
     return decode_response(body, _decode_export)
 
 
@@ -162,8 +163,8 @@ def read_each(
 ) -> Iterator[Record[P] | Reject]:
     """Decode the rows, without placeholders."""
     for row in raw:
-        if (found := read_one(bytes(row), zone)) is not None:
-            yield found
+        if (decoded := read_one(bytes(row), zone)) is not None:
+            yield decoded
 
 
 def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[LocatedViewer] | Reject | None:
@@ -196,7 +197,7 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[LocatedViewer] | Reject | 
 
 
 def _key_of(row: Viewer, local_ms: int) -> bytes:
-    """Only fields that every version of the API sends of every viewer, whatever the box and the licence."""
+    """The key: only fields that every version of the API sends for every viewer, whatever the box and the licence."""
     fields = (row.gender, row.age, row.dwell_ms, row.attention_ms)
     parts = (_MISSING if each is None else each for each in fields)
     return b"quividi.viewer" + _key.pack(row.location_id, local_ms, *parts)
@@ -211,7 +212,7 @@ def _fingerprint(row: Viewer, footfall_local: datetime | None) -> bytes:
 
 def comparable(number: Number | None) -> float | None:
     """A number as fingerprints contain it: 19 and 19.0 are equal, and so are 0.0 and -0.0."""
-    return None if number is None else round(float(number), MAX_DIGITS) + 0.0
+    return None if number is None else round(float(number), DECIMALS) + 0.0
 
 
 def parse_local(text: str, field: str) -> datetime:
@@ -228,7 +229,7 @@ def parse_local(text: str, field: str) -> datetime:
 
 
 def _instant(local: datetime, zone: ZoneInfo, field: str) -> Instant:
-    """Raises ValueError naming the field."""
+    """The instant of a local time. Raises ValueError that names the field, outside the years 1 to 9999."""
     try:
         return instant(local, zone)
     except OverflowError:
@@ -236,7 +237,7 @@ def _instant(local: datetime, zone: ZoneInfo, field: str) -> Instant:
 
 
 def _ms(*tenths: Number | None) -> int | None:
-    """The first value that is not null."""
+    """The first value that is not null, in milliseconds; None if all are null."""
     return next((round(each * 100) for each in tenths if each is not None), None)
 
 

@@ -22,7 +22,7 @@ class Instant(Struct, frozen=True, gc=False):
     utc: datetime
     offset: timedelta
     ambiguous: bool
-    """The local time occurs twice, at the change to winter time. `utc` is the first occurrence."""
+    """Whether the local time occurs twice, at the change to winter time. `utc` is the first occurrence."""
 
 
 def instant(local: datetime, zone: ZoneInfo) -> Instant:
@@ -36,7 +36,7 @@ def instant(local: datetime, zone: ZoneInfo) -> Instant:
 
 
 def earliest(local: datetime, zone: ZoneInfo) -> datetime:
-    """The earliest instant that this local time, or this last bound of a window, may stand for."""
+    """The earliest instant that this local time may stand for, also if it is the last of the `bounds` of a window."""
     before = local - min(MAX_STEP_BACK, local - datetime.min)  # noqa: DTZ901 - local
     offsets = (each.replace(tzinfo=zone, fold=0).utcoffset() or timedelta(0) for each in (before, local))
     return (local - max(offsets)).replace(tzinfo=UTC)
@@ -48,10 +48,10 @@ def local(instant: datetime, zone: ZoneInfo) -> datetime:
 
 
 def bounds(window: Window, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """The first and the last local second of a window, both inclusive. They cover the hour that may occur twice in it.
+    """The first and the last local second of a window, both inclusive. All local times in the window are between them.
 
-    Where the clock is set back in the window, the local time of the window's start is not the earliest in it, or that
-    of its end not the latest. So the offsets a while after the start and a while before the end are considered too.
+    If the clock is set back within the window, the local time at its start may not be the earliest in it, or the local
+    time at its end the latest. The offsets some hours after the start and before the end are therefore considered too.
     """
     last = max(window.start, window.end - SECOND)
     after_start, before_end = min(window.start + MAX_STEP_BACK, last), max(last - MAX_STEP_BACK, window.start)

@@ -1,7 +1,8 @@
 """Views as a tree, with the levels that the configuration names: the response and an event for each node.
 
 Source: the vendor's document, "Unified device statistics request". A node without views has no children, and the vendor
-omits groups without data: a missing node is not a measured zero. Nodes below ages, genders and emotions have no OTS.
+omits groups without data: a missing node is not a measured zero. Nodes at and below ages, genders and emotions have no
+opportunities to see (OTS).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, Sou
 from collector.vendors.leniency import decode_record, decode_response
 from collector.vendors.seemetrix.wire import Integer
 
-Levels = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
+LevelName = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
+"""A level in a request."""
 DateFormat = Literal["YYYY-MM-DD HH", "YYYY-MM-DD", "YYYY-MM", "YYYY", "MM", "DD", "HH"]
 LEVEL_OF: Mapping[str, "Level"] = {
     "devices": "device",
@@ -27,8 +29,9 @@ LEVEL_OF: Mapping[str, "Level"] = {
     "genders": "gender",
     "emotions": "emotion",
 }
-"""The vendor's type of the nodes of each level, the field `t`."""
+"""The type of the nodes of each level, which is their field `t`."""
 Level = Literal["device", "movie", "date", "age", "gender", "emotion"]
+"""The type of the nodes of a level."""
 CYCLIC = frozenset({"MM", "DD", "HH"})
 """Formats of dates that recur: months of the year, days of the week, hours of the day."""
 PAGED = frozenset({"devices", "movies"})
@@ -48,7 +51,11 @@ _VOCABULARY: Mapping[str, Mapping[str, str]] = {
 
 
 class Node(Struct, frozen=True):
-    """A node and its subtree. `o` is a list or an object by name, depending on the argument `to_object`."""
+    """A node and its subtree.
+
+    `n` is its name, `t` its type, `v` its number of views and `vd` their duration in milliseconds; `ots` and `otsd` are
+    the same of OTS. `o` contains its children: a list, or an object by name, depending on the argument `to_object`.
+    """
 
     n: str | Integer
     v: Number
@@ -82,7 +89,7 @@ class Step(Struct, frozen=True):
         str, Meta(description="The vendor's name of the group: an id, a date in the format `date_format`, or a word.")
     ]
     value: Annotated[
-        str, Meta(description="The name in the vocabulary of the events; equal to `name` where it has no other word.")
+        str, Meta(description="The name in the vocabulary of events, such as `young_adult`; else equal to `name`.")
     ]
 
 
@@ -176,14 +183,15 @@ def read(
             yield from (_record(group, period) for group in nodes)
 
 
-def _walk(node: Node, levels: Sequence[str], device_id: int | None, above: tuple[Step, ...]) -> Iterator[Group]:
+def _walk(node: Node, levels: Sequence[str], device_id: int | None, parents: tuple[Step, ...]) -> Iterator[Group]:
+    """Yield the node, then those below it. `levels` are the requested ones from this node down. Raises ValueError."""
     if not levels:
         raise ValueError("More levels than requested - at `$.o`")
     level = LEVEL_OF[levels[0]]
     if node.t not in (None, level):
         raise ValueError(f"Expected a {level}, got {node.t!r} - at `$.t`")
     name = str(node.n)
-    path = (*above, Step(level, name, _VOCABULARY.get(level, {}).get(name, name)))
+    path = (*parents, Step(level, name, _VOCABULARY.get(level, {}).get(name, name)))
     yield Group(device_id, path, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
     for child in (node.o.values() if isinstance(node.o, dict) else node.o) or ():
         yield from _walk(child, levels[1:], device_id, path)
@@ -206,8 +214,8 @@ def _record(group: Group, period: Window) -> Record[Group]:
     )
 
 
-class Common(NamedTuple):
-    """The values that are equal in all events of a stream."""
+class SharedFields(NamedTuple):
+    """The fields that are equal in all events of a stream."""
 
     source: str
     user_id: int
@@ -215,7 +223,7 @@ class Common(NamedTuple):
     date_format: str | None
 
 
-def explode(record: Record[Group], digest: str, revision: int, common: Common) -> Iterator[Event]:
+def explode(record: Record[Group], digest: str, revision: int, common: SharedFields) -> Iterator[Event]:
     """Yield the node's event. Its Kafka key is the device's number if the node belongs to one, else the user's."""
     group = record.payload
     event_id, start = f"{digest}/breakdown/0", format_ms(record.start_ms)

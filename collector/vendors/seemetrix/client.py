@@ -20,7 +20,7 @@ T = TypeVar("T")
 RAW_DATA = "/statistics/user/{user_id}/raw/data/"
 DEVICES = "/user/{user_id}/devices/"
 COUNTERS = ("/user/{user_id}/counters", "/user/{user_id}/counters/")
-"""As the document writes it, and with the slash that all other paths have."""
+"""The path as the document writes it, and with the slash that all other paths have."""
 STATISTICS_OF_USER = "/statistics/user/{user_id}/"
 STATISTICS_OF_DEVICE = "/statistics/device/{device_id}/"
 BREAKDOWN = "/v2/statistics/user/{user_id}/"
@@ -45,7 +45,7 @@ class Client:
         self.selection = "every device" if ids is None else f"devices {digest}"
 
     async def get(self, path: str, query: dict[str, str]) -> Response:
-        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does."""
+        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does; Park also for an unreadable key."""
         try:
             key = self.settings.user_key.reveal()
         except UserError as error:

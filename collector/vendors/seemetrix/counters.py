@@ -18,8 +18,8 @@ from collector.vendors.seemetrix.wire import Integer
 FIELDS_VERSION = 1
 """The version of the list of fields in the fingerprint: all fields of `Counters`."""
 _KEY = bytes(8)
-"""A stream has only one record."""
-_GAUGES = {
+"""The stream has only one record."""
+_WIRE_FIELDS = {
     "devices": "dev_num",
     "devices_online": "online_device_num",
     "movies": "movies_num",
@@ -29,6 +29,7 @@ _GAUGES = {
     "visits_total": "usr_num",
     "average_visit_seconds": "avg_duration",
 }
+"""The field of each counter, by the value of the metric's label `counter`."""
 
 
 class Counters(Struct, frozen=True):
@@ -73,7 +74,7 @@ _decode = msgspec.json.Decoder(Counters).decode
 
 
 def read(body: bytes, seen_ms: int) -> Record[Counters]:
-    """Decode the response received at `seen_ms`. Raises msgspec.DecodeError."""
+    """Decode the response to a request at `seen_ms`, Unix time in milliseconds. Raises msgspec.DecodeError."""
     counters = decode_response(body, lambda whole: decode_record(whole, _decode, Counters))
     return Record(
         key=_KEY,
@@ -86,8 +87,8 @@ def read(body: bytes, seen_ms: int) -> Record[Counters]:
 
 
 def gauges(counters: Counters) -> dict[str, float]:
-    """The present counters by the name that the metric's label has."""
-    named = {name: getattr(counters, field) for name, field in _GAUGES.items()}
+    """The counters that the vendor sends, by the value of the metric's label `counter`."""
+    named = {name: getattr(counters, field) for name, field in _WIRE_FIELDS.items()}
     return {name: float(value) for name, value in named.items() if value is not None}
 
 

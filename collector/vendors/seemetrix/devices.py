@@ -31,7 +31,7 @@ _SECRET = ("k", "s", "ip", "acl")
 
 
 class Device(Struct, frozen=True):
-    """A row. The document does not explain `f`, `o`, `or` and `sid`."""
+    """A row. `d` is the device's number and `n` its name. The document does not explain `f`, `o`, `or` and `sid`."""
 
     d: Identifier
     n: str | None = None
@@ -118,7 +118,7 @@ def decode(body: bytes) -> Devices:
 
 
 def read(devices: Devices, seen_ms: int, *, include_private: bool) -> Iterator[Record[KnownDevice] | Reject]:
-    """Decode the rows of a response received at `seen_ms`."""
+    """Decode the rows of the response to a request at `seen_ms`, Unix time in milliseconds."""
     for state, rows, _ in devices.groups:
         for row in rows:
             yield _read(bytes(row), state, seen_ms, include_private=include_private)
@@ -170,6 +170,7 @@ def _parse_date(text: str | None, field: str) -> int | None:
 
 
 def _without_secrets(row: bytes) -> bytes:
+    """The row without its secret fields; the row itself if it is not an object."""
     decoded = _decode_any(row)
     if not isinstance(decoded, dict):
         return row
@@ -194,8 +195,8 @@ def explode(record: Record[KnownDevice], digest: str, revision: int, source: str
             device_id=known.device_id,
             state=known.state,
             name=known.name,
-            created=_format(known.created_ms),
-            modified=_format(known.modified_ms),
+            created=_timestamp(known.created_ms),
+            modified=_timestamp(known.modified_ms),
             ip=known.ip,
             acl=known.acl,
             seen_at=seen_at,
@@ -203,5 +204,5 @@ def explode(record: Record[KnownDevice], digest: str, revision: int, source: str
     )
 
 
-def _format(unix_ms: int | None) -> Timestamp | None:
+def _timestamp(unix_ms: int | None) -> Timestamp | None:
     return None if unix_ms is None else format_ms(unix_ms)

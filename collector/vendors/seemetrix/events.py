@@ -17,7 +17,7 @@ from collector.vendors.event_fields import (
     Revision,
     Source,
 )
-from collector.vendors.seemetrix.wire import Attention, Mood, Play, Session
+from collector.vendors.seemetrix.wire import AttentionInterval, EmotionInterval, Play, Session
 from collector.vendors.vocabulary import AgeGroup, Emotion, Gender
 
 # Source: the vendor's document, "Raw data". Gender: 0 female, 1 male. Age: 0 kid, 1 young, 2 adult, 3 old. Emotion:
@@ -74,7 +74,7 @@ class _IntervalV1(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AttentionV1(_IntervalV1, frozen=True, kw_only=True, gc=False):
-    """An interval of a session in which the person looked at the screen, or did not."""
+    """An interval of a session: the person looked at the screen for all of it, or for none of it."""
 
     looking: Annotated[bool, Meta(description="Whether the person looked at the screen.")]
 
@@ -163,7 +163,7 @@ def _session(parent: _Parent, revision: int) -> Event:
     return Event(SESSION, parent.event_id, parent.subject, parent.start, parent.key, data)
 
 
-def _attentions(parent: _Parent, attentions: Sequence[Attention]) -> Iterator[Event]:
+def _attentions(parent: _Parent, attentions: Sequence[AttentionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
     for index, attention in enumerate(attentions):
         event_id, end_ms = f"{parent.digest}/attention/{index}", end_ms + attention.d
@@ -186,10 +186,10 @@ def _attentions(parent: _Parent, attentions: Sequence[Attention]) -> Iterator[Ev
         start = end
 
 
-def _emotions(parent: _Parent, moods: Sequence[Mood]) -> Iterator[Event]:
+def _emotions(parent: _Parent, emotions: Sequence[EmotionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
-    for index, mood in enumerate(moods):
-        event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + mood.d
+    for index, emotion in enumerate(emotions):
+        event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + emotion.d
         end = format_ms(end_ms)
         data = EmotionV1(
             event_id=event_id,
@@ -200,11 +200,11 @@ def _emotions(parent: _Parent, moods: Sequence[Mood]) -> Iterator[Event]:
             index=index,
             start=start,
             end=end,
-            duration_ms=mood.d,
+            duration_ms=emotion.d,
             gender=parent.gender,
             age_group=parent.age_group,
-            emotion=_EMOTIONS.get(mood.e, "unknown"),
-            emotion_code=mood.e,
+            emotion=_EMOTIONS.get(emotion.e, "unknown"),
+            emotion_code=emotion.e,
         )
         yield Event(EMOTION, event_id, parent.subject, start, parent.key, data)
         start = end

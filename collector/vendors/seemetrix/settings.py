@@ -11,11 +11,11 @@ from collector.alignment import ANCHOR, ANCHOR_DAYS, Periods, periods
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count, Day, Switch
-from collector.vendors.seemetrix.breakdown import LEVEL_OF, DateFormat, Levels
+from collector.vendors.seemetrix.breakdown import LEVEL_OF, DateFormat, LevelName
 from collector.vendors.source import (
     ChosenStreams,
     HistorySettings,
-    Positive,
+    PositiveDuration,
     SnapshotSettings,
     SourceSettings,
     Span,
@@ -36,17 +36,17 @@ def _check_levels(levels: tuple[str, ...]) -> tuple[str, ...]:
 class SessionsSettings(HistorySettings):
     """`[sources.<name>.streams.sessions]`."""
 
-    interval: Positive = timedelta(seconds=60)
-    settle: Positive = timedelta(minutes=2)  # a session is uploaded within a minute or two of its end
-    allowed_lateness: Positive = timedelta(hours=24)  # a device that was offline for a day
-    sweep_every: Positive = timedelta(hours=6)
+    interval: PositiveDuration = timedelta(seconds=60)
+    settle: PositiveDuration = timedelta(minutes=2)  # a session is uploaded within a minute or two of its end
+    allowed_lateness: PositiveDuration = timedelta(hours=24)  # a device that was offline for a day
+    sweep_every: PositiveDuration = timedelta(hours=6)
     span: Span = timedelta(hours=6)
 
 
 class DevicesSettings(SnapshotSettings):
     """`[sources.<name>.streams.devices]`."""
 
-    interval: Positive = timedelta(minutes=5)
+    interval: PositiveDuration = timedelta(minutes=5)
     include_private: Switch = False
     """Whether events contain the devices' addresses, and the users who have access to them."""
 
@@ -54,16 +54,16 @@ class DevicesSettings(SnapshotSettings):
 class CountersSettings(SnapshotSettings):
     """`[sources.<name>.streams.counters]`."""
 
-    interval: Positive = timedelta(minutes=5)
+    interval: PositiveDuration = timedelta(minutes=5)
 
 
 class StatisticsSettings(HistorySettings):
     """`[sources.<name>.streams.statistics]`."""
 
-    interval: Positive = timedelta(minutes=15)
-    settle: Positive = timedelta(minutes=15)
-    allowed_lateness: Positive = timedelta(hours=24)  # as for sessions, which are counted here
-    sweep_every: Positive = timedelta(hours=6)
+    interval: PositiveDuration = timedelta(minutes=15)
+    settle: PositiveDuration = timedelta(minutes=15)
+    allowed_lateness: PositiveDuration = timedelta(hours=24)  # as for sessions, which are counted here
+    sweep_every: PositiveDuration = timedelta(hours=6)
     span: Span = timedelta(days=7)
     sex: Switch = False
     age: Switch = False
@@ -72,19 +72,19 @@ class StatisticsSettings(HistorySettings):
 
     @property
     def extras(self) -> Mapping[str, bool]:
-        """The optional arguments of the request."""
+        """Whether each optional argument of the request is sent, by its name."""
         return {"sex": self.sex, "age": self.age, "movies": self.movies, "intervals": self.intervals}
 
 
 class BreakdownSettings(HistorySettings):
     """`[sources.<name>.streams.breakdown]`."""
 
-    interval: Positive = timedelta(hours=1)
-    settle: Positive = timedelta(hours=1)
-    allowed_lateness: Positive = timedelta(hours=24)  # as for sessions, which are counted here
-    sweep_every: Positive = timedelta(hours=12)
+    interval: PositiveDuration = timedelta(hours=1)
+    settle: PositiveDuration = timedelta(hours=1)
+    allowed_lateness: PositiveDuration = timedelta(hours=24)  # as for sessions, which are counted here
+    sweep_every: PositiveDuration = timedelta(hours=12)
     span: Span = timedelta(days=7)
-    levels: Annotated[tuple[Levels, ...], Field(strict=False), AfterValidator(_check_levels)]
+    levels: Annotated[tuple[LevelName, ...], Field(strict=False), AfterValidator(_check_levels)]
     resolution: Literal["1h", "1d", "7d", "30d", "1M", "3M", "6M"] = "1d"  # the vendor accepts at most six months
     """The length of a period. Each period has a tree of its own."""
     anchor: Day = ANCHOR
@@ -125,7 +125,7 @@ class Streams(ChosenStreams):
 
 def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
     if not ids:
-        raise ValueError("expected at least one id, or no such key, which selects every device")
+        raise ValueError("expected at least one id; without this key, every device is selected")
     return ids
 
 

@@ -1,4 +1,4 @@
-"""Views by the hour: the response and the event of each hour.
+"""Views per hour: the response and the event of each hour.
 
 Source: the vendor's document, "Device statistics". Requests always have year, month, day and hour: alone, `day` would
 mean the weekday, and `hour` the hour of the day. The vendor omits hours without data. Such an hour has no event, since
@@ -39,7 +39,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "movies": ("v", "va"),
     "intervals": ("ia",),
 }
-"""The fields that each parameter adds. `sex` and `age` together also add the fields of both combined."""
+"""The fields that each optional argument adds. `sex` and `age` together also add the fields of both combined."""
 FIELDS_VERSION = 1
 """The version of the lists of fields: the key is device and hour, the fingerprint all counts of `Hour`."""
 
@@ -60,7 +60,11 @@ class HourOfYear(Struct, frozen=True):
 
 
 class Hour(Struct, frozen=True):
-    """A row: the counts of an hour."""
+    """A row: the views of an hour.
+
+    `t` counts all views; `fl`, `ml` and `us` those by gender (female, male, unknown); `k`, `m`, `m2`, `o` and `u` those
+    by age group (child, young adult, adult, senior, unknown). Fields such as `fm2` combine both: female adults.
+    """
 
     i: HourOfYear
     t: Integer
@@ -102,7 +106,7 @@ class Statistics(Struct, frozen=True):
 
 
 class DeviceHour(NamedTuple):
-    """The counts of an hour, of one device or of all."""
+    """The views of an hour, of one device or of all."""
 
     device_id: int | None
     hour: Hour
@@ -183,12 +187,12 @@ def decode(body: bytes) -> Statistics:
 
 
 def read(statistics: Statistics, window: Window, device_id: int | None) -> Iterator[Record[DeviceHour] | Reject]:
-    """Decode the hours that start in the window; drop others, which the window only covers in part."""
+    """Decode the hours that start in the window. Drop other hours: the window covers them only in part."""
     earliest, latest = _parse_time(statistics.min_date), _parse_time(statistics.max_date)
     for row in statistics.objects:
-        found = _read(bytes(row), device_id, earliest, latest)
-        if isinstance(found, Reject) or to_ms(window.start) <= found.start_ms < to_ms(window.end):
-            yield found
+        decoded = _read(bytes(row), device_id, earliest, latest)
+        if isinstance(decoded, Reject) or to_ms(window.start) <= decoded.start_ms < to_ms(window.end):
+            yield decoded
 
 
 def _read(
@@ -213,7 +217,7 @@ def _read(
 
 
 def _parse_time(text: str | None) -> datetime | None:
-    """The instant; None for one that is missing or malformed."""
+    """The time in UTC; None if it is missing or malformed."""
     try:
         return None if text is None else datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
@@ -254,11 +258,11 @@ def explode(record: Record[DeviceHour], digest: str, revision: int, source: str,
 
 
 def _demographics(hour: Hour) -> Sequence[DemographicsV1] | None:
-    """The counts that the response has for both gender and age."""
-    found = [
+    """The views by gender and age group; None if the response does not contain them."""
+    groups = [
         DemographicsV1(gender=gender, age_group=age_group, views=views)
         for letter, gender in _GENDERS.items()
         for letters, age_group in _AGE_GROUPS.items()
         if (views := getattr(hour, letter + letters)) is not None
     ]
-    return found or None
+    return groups or None

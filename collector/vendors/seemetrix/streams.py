@@ -38,7 +38,7 @@ P = TypeVar("P")
 
 
 class SeemetrixStream(Stream[P]):
-    """What all streams of Seemetrix share. The `name` of a subclass is that of its field in `settings.Streams`."""
+    """The base of all streams of Seemetrix. The `name` of a subclass is that of its field in `settings.Streams`."""
 
     selection = "every device"
     oversize_advice = "raise max_response_bytes, or split the source into several with device_ids"
@@ -138,7 +138,7 @@ class Counters(SeemetrixStream[counters.Counters]):
 
 
 class Statistics(SeemetrixStream[statistics.DeviceHour]):
-    """Views by the hour, of all devices together or of each of the device_ids."""
+    """Views per hour, of all devices together or of each of the device_ids."""
 
     name = "statistics"
     dedup_mode = DedupMode.VERSIONED
@@ -147,7 +147,7 @@ class Statistics(SeemetrixStream[statistics.DeviceHour]):
 
     def __init__(self, client: Client, settings: StatisticsSettings) -> None:
         super().__init__(client, settings, statistics.HOURS)
-        self._extras = {name: "1" for name, is_wanted in settings.extras.items() if is_wanted}
+        self._extras = {name: "1" for name, is_sent in settings.extras.items() if is_sent}
         self.selection = client.selection
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[statistics.DeviceHour], None]:
@@ -177,7 +177,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         self._levels = settings.levels
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
-        self._common = breakdown.Common(client.source, client.settings.user_id, settings.resolution, date_format)
+        self._common = breakdown.SharedFields(client.source, client.settings.user_id, settings.resolution, date_format)
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Group], None]:
@@ -190,6 +190,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
             start = period.end
 
     async def _tree(self, period: Window, device: int | None) -> FetchResult[breakdown.Group]:
+        """The tree of one period, from all its pages. Raises RetryLater, Park or Split."""
         path = BREAKDOWN + "".join(f"{level}/" for level in self._levels)
         query = _bounds(period.start, period.end - SECOND) | self._query
         if device is not None:
@@ -211,6 +212,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
             if size > max_bytes:
                 raise Split(f"the pages together exceed max_response_bytes ({max_bytes})", code="response_too_large")
             rows += nodes
+            # An empty page is the last one, whatever `pages_total` is.
             page, pages = page + 1, (tree.pages_total or 1) if is_paged and nodes else 0
         records = breakdown.read(rows, period, self._levels, device)
         return FetchResult(records, len(rows), size, took, vendor_now)
@@ -242,10 +244,10 @@ def _result(
 
 
 def _bounds(first: datetime, last: datetime) -> dict[str, str]:
-    """The arguments for a window. With `tzo=0`, the document's "local time" and UTC are the same."""
-    return {"b": _format(first), "e": _format(last), "tzo": "0"}
+    """The arguments that select a window. With `tzo=0`, the document's "local time" is UTC."""
+    return {"b": _format_time(first), "e": _format_time(last), "tzo": "0"}
 
 
-def _format(instant: datetime) -> str:
-    """As the vendor's document requires."""
+def _format_time(instant: datetime) -> str:
+    """A time in the format that the vendor's document requires."""
     return instant.strftime("%Y/%m/%d %H:%M:%S")

@@ -1,4 +1,4 @@
-"""The structs of Seemetrix's raw data. Each level has its own: `d`, `a`, `i`, `e`, `s`, `o` differ in meaning.
+"""The structs of Seemetrix's raw data. The meaning of `d`, `a`, `i`, `e`, `s` and `o` depends on the struct.
 
 Source of every field: the vendor's REST API document, "Raw data".
 """
@@ -24,22 +24,25 @@ FIELDS_VERSION = 1
 """The version of the lists of fields in the key and in `_fingerprint`."""
 
 
-class Attention(Struct, frozen=True, gc=False):
-    """An attention interval."""
+class AttentionInterval(Struct, frozen=True, gc=False):
+    """An attention interval. `a` is 1 if the person looked at the screen, else 0; `d` is the duration."""
 
     a: Annotated[int, Meta(ge=0, le=1)]
     d: Milliseconds
 
 
-class Mood(Struct, frozen=True, gc=False):
-    """An emotion interval."""
+class EmotionInterval(Struct, frozen=True, gc=False):
+    """An emotion interval. `d` is the duration, `e` the code of the emotion."""
 
     d: Milliseconds
     e: Integer | None = None
 
 
 class Play(Struct, frozen=True, gc=False):
-    """A movie that was played during the session; `s` is its start relative to that of the session."""
+    """A movie that was played during the session. `i` is its number, `d` the duration, `s` the start.
+
+    The start is in milliseconds, relative to the start of the session.
+    """
 
     d: Milliseconds
     i: Integer
@@ -47,7 +50,12 @@ class Play(Struct, frozen=True, gc=False):
 
 
 class Session(Struct, frozen=True, gc=False):
-    """From the detection of a face to its loss. Times are in UTC, since requests have `tzo=0`."""
+    """From the detection of a face to its loss.
+
+    `d` is the device's number, `o` the device's sequence number of the session, `b` its start and `e` its end, both in
+    UTC, since requests have `tzo=0`. `i` is the duration, `a` the code of the age group, `s` that of the gender. `at`,
+    `em` and `v` are the intervals of attention, emotion and movies.
+    """
 
     d: Identifier
     o: Identifier
@@ -56,8 +64,8 @@ class Session(Struct, frozen=True, gc=False):
     i: Milliseconds | None = None
     a: Integer | None = None
     s: Integer | None = None
-    at: tuple[Attention, ...] | None = None
-    em: tuple[Mood, ...] | None = None
+    at: tuple[AttentionInterval, ...] | None = None
+    em: tuple[EmotionInterval, ...] | None = None
     v: tuple[Play, ...] | None = None
 
 
@@ -89,7 +97,7 @@ _key = struct.Struct(">qqq")
 
 
 def rows(body: bytes) -> list[Raw]:
-    """The rows of a response, not decoded yet. Raises msgspec.DecodeError for a body that is not a response."""
+    """The rows of a response, not decoded yet. Raises msgspec.DecodeError if the response is malformed."""
     return decode_response(body, _decode_raw_data).objects
 
 
@@ -110,11 +118,11 @@ def read_session(row: bytes) -> Record[Session] | Reject:
     try:
         session = decode_record(row, _decode_session, Session)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        return Reject(row, str(error), _device(row))
+        return Reject(row, str(error), _device_of(row))
     start_ms, end_ms = to_ms(session.b), to_ms(session.e)
     if not MIN_MS <= end_ms <= MAX_MS:
         return Reject(row, "outside the years 1 to 9999 - at `$.e`", str(session.d))
-    if not _in_calendar(session, start_ms):
+    if not _is_in_calendar(session, start_ms):
         return Reject(row, "an interval is outside the years 1 to 9999 - at `$.b`", str(session.d))
     return Record(
         key=b"seemetrix.session" + _key.pack(session.d, session.o, _microseconds(session.b)),
@@ -134,27 +142,28 @@ def _fingerprint(session: Session, end_ms: int) -> bytes:
             session.a,
             session.s,
             [(attention.a, attention.d) for attention in session.at or ()],
-            [(mood.e, mood.d) for mood in session.em or ()],
+            [(emotion.e, emotion.d) for emotion in session.em or ()],
             [(play.i, play.s, play.d) for play in session.v or ()],
         )
     )
 
 
-def _in_calendar(session: Session, start_ms: int) -> bool:
+def _is_in_calendar(session: Session, start_ms: int) -> bool:
     """Whether all intervals are in the years 1 to 9999."""
-    attentions = sum(attention.d for attention in session.at or ())
-    moods = sum(mood.d for mood in session.em or ())
+    attention_ms = sum(attention.d for attention in session.at or ())
+    emotion_ms = sum(emotion.d for emotion in session.em or ())
     plays = session.v or ()
-    first = min((play.s for play in plays), default=0)
-    last = max((play.s + play.d for play in plays), default=0)
-    return start_ms + first >= MIN_MS and start_ms + max(attentions, moods, last) <= MAX_MS
+    first_ms = min((play.s for play in plays), default=0)
+    last_ms = max((play.s + play.d for play in plays), default=0)
+    return start_ms + first_ms >= MIN_MS and start_ms + max(attention_ms, emotion_ms, last_ms) <= MAX_MS
 
 
 def _microseconds(instant: datetime) -> int:
     return to_ms(instant) * 1000 + instant.microsecond % 1000
 
 
-def _device(row: bytes) -> str | None:
+def _device_of(row: bytes) -> str | None:
+    """The Kafka key of a malformed row; None if its device cannot be read."""
     try:
         return str(decode_record(row, _decode_named, _Named).d)
     except (msgspec.MsgspecError, RecursionError, ValueError):

@@ -47,7 +47,7 @@ EXAMPLES = (
         Origin("seemetrix", SOURCE, "breakdown"),
         DedupMode.VERSIONED,
         lambda: breakdown.read(breakdown.children(breakdown.decode(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
-        partial(breakdown.explode, common=breakdown.Common(SOURCE, USER, "6M", "MM")),
+        partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M", "MM")),
     ),
     Example(
         Origin("seemetrix", SOURCE, "sessions"),

@@ -10,11 +10,11 @@ from collector.vendors.quividi.export import (
     POLLS_S,
     REBUILD_INTERVAL,
     REBUILDS_S,
-    Call,
     Export,
     ExportStatus,
     GaveUp,
-    Take,
+    NextCall,
+    UseRows,
     abandoned,
     advance,
 )
@@ -29,10 +29,10 @@ def status(state: str, minute: float = 0, *, forced: bool = False, rows: bool = 
     return ExportStatus(state, START + minute * MINUTE, forced, rows and state == "finished", reason)
 
 
-def after(*statuses: ExportStatus, export: Export | None = None) -> tuple[Export, Call | Take]:
+def after(*statuses: ExportStatus, export: Export | None = None) -> tuple[Export, NextCall | UseRows]:
     """The state and the next step after these responses."""
     export = export or Export(ENDED)
-    step: Call | Take = Call()
+    step: NextCall | UseRows = NextCall()
     for each in statuses:
         export, step = advance(export, each)
     return export, step
@@ -52,43 +52,43 @@ def test_a_started_export_is_polled_without_force() -> None:
         export, step = advance(export, each)
         steps.append(step)
 
-    assert [Call(wait_s) for wait_s in (1, 1, 2, 3, 5, 8, 13, 20, 30, 30, 30, 30)] == steps
+    assert [NextCall(wait_s) for wait_s in (1, 1, 2, 3, 5, 8, 13, 20, 30, 30, 30, 30)] == steps
     assert export.is_running
 
 
 def test_a_started_export_contains_the_data_at_its_first_call() -> None:
     export, step = after(status("started", 0), status("in_progress", 1), status("finished", 2))
 
-    assert Take(START) == step
+    assert UseRows(START) == step
     assert not export.is_running
 
 
 def test_a_finished_first_response_is_rebuilt_once() -> None:
     old = after(status("finished"))
-    assert Call(force=True) == old[1]
+    assert NextCall(force=True) == old[1]
 
     forced = after(status("started", 1, forced=True), export=old[0])
-    assert Call(POLLS_S[0]) == forced[1]
+    assert NextCall(POLLS_S[0]) == forced[1]
 
     polled = after(status("in_progress", 2), status("in_progress", 3), export=forced[0])
-    assert Call(POLLS_S[2]) == polled[1]
+    assert NextCall(POLLS_S[2]) == polled[1]
 
-    assert Take(START + MINUTE) == after(status("finished", 4), export=polled[0])[1]
+    assert UseRows(START + MINUTE) == after(status("finished", 4), export=polled[0])[1]
 
 
 def test_an_export_that_finishes_in_the_forced_call_is_used() -> None:
-    assert Take(START + MINUTE) == after(status("finished"), status("finished", 1, forced=True))[1]
+    assert UseRows(START + MINUTE) == after(status("finished"), status("finished", 1, forced=True))[1]
 
 
 def test_an_export_in_progress_at_first_is_as_old_as_the_window_end() -> None:
     export, step = after(status("in_progress"))
-    assert (Call(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.is_running)
+    assert (NextCall(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.is_running)
 
-    assert Take(ENDED) == after(status("in_progress", 1), status("finished", 2), export=export)[1]
+    assert UseRows(ENDED) == after(status("in_progress", 1), status("finished", 2), export=export)[1]
 
 
 def test_a_second_started_response_keeps_the_first_request_time() -> None:
-    assert Take(START) == after(status("started"), status("started", 1), status("finished", 2))[1]
+    assert UseRows(START) == after(status("started"), status("started", 1), status("finished", 2))[1]
 
 
 @pytest.mark.parametrize("failure", [status("failed"), status("finished", rows=False)], ids=["failed", "no list"])
@@ -99,9 +99,9 @@ def test_a_failed_export_is_rebuilt_with_growing_waits(failure: ExportStatus) ->
         assert not export.is_running
         steps.append(step)
         export, step = advance(export, status("started", 1, forced=True))
-        assert Call(POLLS_S[0]) == step
+        assert NextCall(POLLS_S[0]) == step
 
-    assert [Call(wait_s, force=True) for wait_s in (10, 60, 300)] == steps
+    assert [NextCall(wait_s, force=True) for wait_s in (10, 60, 300)] == steps
     with pytest.raises(GaveUp) as raised:
         advance(export, failure)
     assert isinstance(raised.value.error, Park)
@@ -110,7 +110,7 @@ def test_a_failed_export_is_rebuilt_with_growing_waits(failure: ExportStatus) ->
 def test_a_successful_rebuild_resets_the_failures() -> None:
     export, step = after(status("failed"), status("started", 1, forced=True), status("finished", 2))
 
-    assert Take(START + MINUTE) == step
+    assert UseRows(START + MINUTE) == step
     assert 0 == export.rebuilds
 
 
@@ -118,7 +118,7 @@ def test_a_failed_export_loses_its_request_time() -> None:
     export, _ = after(status("started"), status("failed", 1))
 
     assert export.requested_at is None
-    assert Call(force=True) == after(status("finished", 2), export=export)[1]
+    assert NextCall(force=True) == after(status("finished", 2), export=export)[1]
 
 
 def test_the_vendors_reason_is_shown_truncated() -> None:
@@ -137,19 +137,19 @@ def test_a_parked_export_is_rebuilt_once_an_hour() -> None:
     parked = gave_up(*[status("failed")] * 4).export
     just_before = gave_up(status("failed", 59.9), export=parked)
     again = after(status("failed", 60), export=just_before.export)
-    assert Call(force=True) == again[1]
+    assert NextCall(force=True) == again[1]
 
     failed = gave_up(status("started", 60, forced=True), status("failed", 61), export=again[0])
     assert isinstance(failed.error, Park)
     assert isinstance(gave_up(status("failed", 119.9), export=failed.export).error, Park)
-    assert Call(force=True) == after(status("failed", 120), export=failed.export)[1]
+    assert NextCall(force=True) == after(status("failed", 120), export=failed.export)[1]
 
 
 def test_a_parked_export_that_recovers_is_used() -> None:
     parked = gave_up(*[status("failed")] * 4).export
 
     assert (
-        Take(START + 6 * MINUTE)
+        UseRows(START + 6 * MINUTE)
         == after(status("finished", 5), status("started", 6, forced=True), status("finished", 7), export=parked)[1]
     )
 
@@ -167,19 +167,19 @@ def test_an_undocumented_state_is_retried_later(state: str) -> None:
 def test_an_undocumented_state_keeps_the_request_time() -> None:
     export = gave_up(status("started"), status("queued", 1)).export
 
-    assert Take(START) == after(status("finished", 2), export=export)[1]
+    assert UseRows(START) == after(status("finished", 2), export=export)[1]
 
 
 def test_an_unconfirmed_rebuild_is_repeated() -> None:
     """After `{"state": "maintenance"}`, a finished export may be the old one."""
     export = gave_up(status("finished"), status("maintenance", 1, forced=True)).export
 
-    assert Call(force=True) == after(status("finished", 2), export=export)[1]
+    assert NextCall(force=True) == after(status("finished", 2), export=export)[1]
 
 
 def test_an_endless_export_is_given_up_with_a_narrower_window() -> None:
     polled, step = after(status("started"), *[status("in_progress", 1)] * (MAX_POLLS - 1))
-    assert Call(POLLS_S[-1]) == step
+    assert NextCall(POLLS_S[-1]) == step
 
     given_up = gave_up(status("in_progress", 60), export=polled)
     assert isinstance(given_up.error, RetryLater)
@@ -190,16 +190,16 @@ def test_an_endless_export_is_given_up_with_a_narrower_window() -> None:
 def test_a_given_up_export_can_be_polled_again() -> None:
     export = gave_up(status("started"), *[status("in_progress", 1)] * MAX_POLLS).export
 
-    assert Call(POLLS_S[0]) == after(status("in_progress", 61), export=export)[1]
-    assert Take(START) == after(status("finished", 62), export=export)[1]
+    assert NextCall(POLLS_S[0]) == after(status("in_progress", 61), export=export)[1]
+    assert UseRows(START) == after(status("finished", 62), export=export)[1]
 
 
 def test_an_abandoned_running_export_loses_its_request_time() -> None:
     export = abandoned(after(status("started"))[0])
 
     assert not export.is_running
-    assert Call(force=True) == after(status("finished", 20), export=export)[1]
-    assert Take(ENDED) == after(status("in_progress", 20), status("finished", 21), export=export)[1]
+    assert NextCall(force=True) == after(status("finished", 20), export=export)[1]
+    assert UseRows(ENDED) == after(status("in_progress", 20), status("finished", 21), export=export)[1]
 
 
 def test_an_abandoned_failed_export_keeps_its_failures() -> None:

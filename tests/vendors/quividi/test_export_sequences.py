@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from collector.vendors.quividi.export import Call, Export, ExportStatus, GaveUp, Take, abandoned, advance
+from collector.vendors.quividi.export import Export, ExportStatus, GaveUp, NextCall, UseRows, abandoned, advance
 from tests.simulated import START
 
 ENDED = START - timedelta(minutes=45)
@@ -79,27 +79,27 @@ def test_no_sequence_forces_two_rebuilds_in_a_row_or_overstates_the_age(
     # An export in progress started after the window's end; a finished one may be as old as the vendor's cache.
     started_at = ENDED + timedelta(seconds=started_s) if state == "in_progress" else ENDED - timedelta(hours=23)
     vendor = Model(START, started_at, state)
-    export, call, reported_since_forced = Export(ENDED), Call(), True
+    export, call, reported_since_forced = Export(ENDED), NextCall(), True
     for event in sequence:
         vendor.apply(event)
         if event.restarts:
-            export, call = Export(ENDED), Call()
-        if call == Call() and event.passes_s > 600:
+            export, call = Export(ENDED), NextCall()
+        if call == NextCall() and event.passes_s > 600:
             export = abandoned(export)
         assert reported_since_forced or not call.force
         state = "maintenance" if event.call == "undocumented response" else vendor.call(force=call.force)
         reported_since_forced = not call.force and (reported_since_forced or state in ("finished", "failed"))
         if event.call == "response lost":
-            call = Call()
+            call = NextCall()
             continue
         try:
             export, step = advance(export, ExportStatus(state, vendor.now, call.force, state == "finished"))
         except GaveUp as given_up:
-            export, call = given_up.export, Call()
+            export, call = given_up.export, NextCall()
             continue
-        if isinstance(step, Take):
+        if isinstance(step, UseRows):
             assert vendor.started_at is not None
             assert step.requested_at <= vendor.started_at
-            export, call = Export(ENDED), Call()
+            export, call = Export(ENDED), NextCall()
         else:
             call = step

@@ -144,8 +144,8 @@ def test_proof_of_play_by_site_accepts_sites_and_site_tags(tmp_path: Path, place
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("[]", "content_ids: expected at least one id, or no such key"),
-        ('["a", ""]', "content_ids: expected at least one id, or no such key"),
+        ("[]", "content_ids: expected at least one id; without this key, all contents are selected"),
+        ('["a", ""]', "content_ids: expected at least one id; without this key, all contents are selected"),
         ('["a,b"]', "content_ids: expected ids without a comma"),
         ('"a"', "content_ids: expected an array, got a string"),
         ("[1]", "content_ids.0: expected a string, got an integer"),

@@ -13,8 +13,8 @@ from msgspec import Struct, structs
 from collector.model import FetchResult, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry, standalone_telemetry
 from collector.vendors.http import Http, http
-from collector.vendors.quividi.client import ExportStream, streams
 from collector.vendors.quividi.settings import QuividiSource
+from collector.vendors.quividi.streams import ExportStream, streams
 from collector.vendors.quividi.wire import LocatedViewer
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import assert_no_key, serving, yield_to_others

@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from collector.model import Record
-from collector.vendors.seemetrix.wire import Attention, Mood, Play, device_ids, read, read_session, rows
+from collector.vendors.seemetrix.wire import (
+    AttentionInterval,
+    EmotionInterval,
+    Play,
+    device_ids,
+    read,
+    read_session,
+    rows,
+)
 from tests.vendors.seemetrix.example import ABSENT, DEVICES, RAW_DATA, SESSION, record, row
 
 START_MS = 1561979767052  # 2019-07-01T11:16:07.052Z
@@ -23,19 +31,23 @@ def test_documented_raw_data() -> None:
     assert (1, 0) == (session.a, session.s)
     assert datetime(2019, 7, 1, 11, 16, 7, 52000, UTC) == session.b.replace(tzinfo=session.b.tzinfo or UTC)
     assert datetime(2019, 7, 1, 11, 16, 42, 283000, UTC) == session.e.replace(tzinfo=session.e.tzinfo or UTC)
-    assert (Attention(a=1, d=19334), Attention(a=0, d=1044), Attention(a=1, d=14853)) == session.at
     assert (
-        Mood(e=3, d=1458),
-        Mood(e=1, d=3948),
-        Mood(e=0, d=1221),
-        Mood(e=-1, d=1278),
-        Mood(e=0, d=8748),
-        Mood(e=3, d=1328),
-        Mood(e=0, d=2894),
-        Mood(e=3, d=1246),
-        Mood(e=0, d=6661),
-        Mood(e=-1, d=2020),
-        Mood(e=0, d=4429),
+        AttentionInterval(a=1, d=19334),
+        AttentionInterval(a=0, d=1044),
+        AttentionInterval(a=1, d=14853),
+    ) == session.at
+    assert (
+        EmotionInterval(e=3, d=1458),
+        EmotionInterval(e=1, d=3948),
+        EmotionInterval(e=0, d=1221),
+        EmotionInterval(e=-1, d=1278),
+        EmotionInterval(e=0, d=8748),
+        EmotionInterval(e=3, d=1328),
+        EmotionInterval(e=0, d=2894),
+        EmotionInterval(e=3, d=1246),
+        EmotionInterval(e=0, d=6661),
+        EmotionInterval(e=-1, d=2020),
+        EmotionInterval(e=0, d=4429),
     ) == session.em
     assert (Play(i=8482, s=0, d=35231), Play(i=9457, s=0, d=35231)) == session.v
 
@@ -103,7 +115,7 @@ def test_a_session_may_have_no_intervals(name: str, empty: object) -> None:
 
 
 def test_an_emotion_without_a_code_is_kept() -> None:
-    assert (Mood(d=5), Mood(d=6)) == record(em=[{"d": 5}, {"d": 6, "e": None}]).payload.em
+    assert (EmotionInterval(d=5), EmotionInterval(d=6)) == record(em=[{"d": 5}, {"d": 6, "e": None}]).payload.em
 
 
 def test_the_duration_may_differ_from_the_sum_of_intervals() -> None:

@@ -1,0 +1,120 @@
+"""The streams of a Quividi source. Each fetches exports of one type."""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from collector.errors import Split
+from collector.model import Event, FetchResult, Record, Window
+from collector.telemetry.vendor import VendorTelemetry
+from collector.vendors.base import Stream
+from collector.vendors.http import Http
+from collector.vendors.quividi import events, wire
+from collector.vendors.quividi.aggregates import Aggregates
+from collector.vendors.quividi.client import Client
+from collector.vendors.quividi.contents import read_viewer_apc
+from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS
+from collector.vendors.quividi.rows import FinestRows, Rows
+from collector.vendors.quividi.settings import AggregatedSettings, ExportSettings, QuividiSource, ViewersApcSettings
+from collector.vendors.quividi.zones import earliest
+
+P = TypeVar("P")
+
+MAX_IDS_BYTES = 6000
+"""The longest list of ids in one request: keeps the URL below 8 KiB."""
+
+
+class ExportStream(Stream[P]):
+    """The exports of one type."""
+
+    max_clock_offset = timedelta(days=1)
+    oversize_advice = "raise max_response_bytes, or split the source into several with fewer locations each"
+
+    def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
+        export_type = settings.export_type
+        selectors = client.settings.selectors
+        self._client = client
+        self._rows = rows
+        self._max_rows = export_type.max_rows
+        self.zone = self._zone = ZoneInfo(client.settings.timezone)
+        self._id_lists = tuple(_id_lists(selectors))
+        self._type_arguments = {"data_type": export_type.data_type, "time_resolution": settings.resolution}
+        self._options = settings.options
+        self.source = client.source
+        self.name = export_type.stream
+        self.account = client.settings.account
+        self.policy = settings.policy(client.settings.until, rows.alignment)
+        self.dedup_mode = rows.dedup_mode
+        self.fields_version = rows.fields_version
+        self.former = rows.former
+        self.event_types = export_type.events
+        options = {settings.resolution: "", **self._options} if export_type.is_aggregated else self._options
+        digest = blake2b((repr(selectors) + (repr(options) if options else "")).encode(), digest_size=8).hexdigest()
+        self.selection = f"{', '.join([*selectors, *options])} {digest}"
+
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
+        """Yield an export for each list of ids. The rows of a place repeat if two selectors select it."""
+        first, last = self._rows.bounds(window)
+        times = {"start": first.isoformat(), "end": last.isoformat()}
+        fetched_queries: list[dict[str, str]] = []
+        for selector, ids in self._id_lists:
+            if (rows := self._rows.min_rows(ids.count(",") + 1, first, last)) > self._max_rows:
+                raise Split(
+                    f"the export has {rows} rows; the vendor sends at most {self._max_rows}", code="too_many_rows"
+                )
+            query = {**self._type_arguments, **times, selector: ids, **self._options}
+            fetched_queries.append(query)
+            response, raw, requested_at = await self._client.export(query, earliest(last, self._zone))
+            with response:
+                if len(raw) >= self._max_rows:
+                    self._client.forget(query)
+                    raise Split(f"the export has {len(raw)} rows, the most that the vendor sends", code="too_many_rows")
+                yield FetchResult(
+                    records=self._rows.read(raw, first, last),
+                    rows=len(raw),
+                    size=len(response.body),
+                    took=response.took,
+                    vendor_now=requested_at,
+                )
+        # Only after all of them: when one export fails, the next attempt need not rebuild those before it.
+        for query in fetched_queries:
+            self._client.forget(query)
+
+    def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
+        return self._rows.explode(record, digest, number, self.source)
+
+
+def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
+    """The decoder of the rows of a stream's exports."""
+    match settings:
+        case AggregatedSettings():
+            is_grouped = GROUP_BY_DEMOGRAPHICS in settings.options
+            return Aggregates(settings.export_type, settings.resolution, settings.anchor, zone, is_grouped=is_grouped)
+        case ViewersApcSettings():
+            return FinestRows(zone, read_viewer_apc, events.explode_viewer_apc)
+        case _:
+            return FinestRows(zone, wire.read_viewer, events.explode_viewer)
+
+
+def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
+    """The configured streams of a source."""
+    client = Client(source, settings, http, telemetry)
+    zone = ZoneInfo(settings.timezone)
+    return [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
+
+
+def _id_lists(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
+    """Yield the selector and the ids of each request. There are as few requests as the length of a URL allows.
+
+    Each request has one selector: the vendor's document does not state how it combines two.
+    """
+    for selector, ids in selectors.items():
+        joined = ""
+        for number in map(str, ids):
+            if joined and len(joined) + 1 + len(number) > MAX_IDS_BYTES:
+                yield selector, joined
+                joined = ""
+            joined = f"{joined},{number}" if joined else number
+        yield selector, joined
