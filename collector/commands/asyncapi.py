@@ -126,6 +126,6 @@ def _key(kind: EventType) -> dict[str, str]:
         if any(kind in kinds for kinds in vendor.event_types.values()):
             return {
                 "type": "string",
-                "description": f"The key is {vendor.message_key}, in decimal digits. {_KEY_ORDER}",
+                "description": f"The key is {vendor.message_key}. {_KEY_ORDER}",
             }
     return {"type": "string", "description": _KEY_ORDER}
