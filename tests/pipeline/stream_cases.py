@@ -42,7 +42,7 @@ class StreamCase(Struct, frozen=True):
     explode: Callable[[Record[Any], str, int], Iterable[Event]]
     rows: Sequence[Row]
     revise: Callable[[Row], Row]
-    """The same key with another fingerprint."""
+    """The same key with another fingerprint, also without the fingerprint's last field, which some tests remove."""
     same_page: Callable[[Row], Row]
     """Another key on the same ledger page; of a LATEST stream, another key."""
     new_page: Callable[[Row], Row]
