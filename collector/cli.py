@@ -153,7 +153,9 @@ def preview(
 @app.command()
 def simulate(
     seed: Annotated[int, typer.Option(help="Selects the simulated history.")] = 1,
-    devices: Annotated[int, typer.Option(min=1, max=10_000, help="Number of devices, or locations of VidiCenter.")] = 3,
+    devices: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Number of simulated devices or locations of each vendor.")
+    ] = 3,
     rate: Annotated[float, typer.Option(min=0, help="Average number of visits per hour and device.")] = 60.0,
     listen: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1:8864",
     fast: Annotated[bool, typer.Option("--fast", help="Uploads and exports take a second or two.")] = False,

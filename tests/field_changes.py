@@ -103,14 +103,12 @@ class UpgradedStream(Stream[Any]):
 
 
 def field_lists(stream: str, dedup_mode: DedupMode, change: FieldChange) -> FieldLists:
-    """Return the field lists of a vendor's stream before and after a change.
+    """Return the field lists of a stream, `<vendor>.<stream>`, before and after a change.
 
     A longer key of viewers includes `glasses`, so rows that the previous release treats as equal may differ.
     """
-    parts = {"viewers": _glasses, "viewers_apc": lambda record: _glasses(record, record.payload.viewer)}
-    return FieldLists(
-        dedup_mode, change, PREVIOUS_FINGERPRINTS.get(stream, _aggregate), parts.get(stream, lambda _: b"/account")
-    )
+    parts = {"quividi.viewers": _glasses, "quividi.viewers_apc": lambda record: _glasses(record, record.payload.viewer)}
+    return FieldLists(dedup_mode, change, PREVIOUS_FINGERPRINTS[stream], parts.get(stream, lambda _: b"/account"))
 
 
 def _glasses(record: Record[Any], seen: LocatedViewer | None = None) -> bytes:
@@ -136,12 +134,17 @@ def _aggregate(record: Record[Any]) -> bytes:
 
 
 PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
-    "sessions": lambda record: seemetrix._fingerprint(record.payload, record.end_ms),
-    "devices": lambda record: msgspec.msgpack.encode(record.payload),
-    "counters": lambda record: msgspec.msgpack.encode(record.payload),
-    "statistics": lambda record: msgspec.msgpack.encode(structs.astuple(record.payload.hour)[1:]),
-    "breakdown": lambda record: msgspec.msgpack.encode(record.payload[2:]),
-    "viewers": lambda record: _viewer(record.payload),
-    "viewers_apc": _viewer_apc,
+    "seemetrix.sessions": lambda record: seemetrix._fingerprint(record.payload, record.end_ms),
+    "seemetrix.devices": lambda record: msgspec.msgpack.encode(record.payload),
+    "seemetrix.counters": lambda record: msgspec.msgpack.encode(record.payload),
+    "seemetrix.statistics": lambda record: msgspec.msgpack.encode(structs.astuple(record.payload.hour)[1:]),
+    "seemetrix.breakdown": lambda record: msgspec.msgpack.encode(record.payload[2:]),
+    "quividi.viewers": lambda record: _viewer(record.payload),
+    "quividi.viewers_apc": _viewer_apc,
+    "quividi.viewers_aggregated": _aggregate,
+    "quividi.ots": _aggregate,
+    "quividi.gate": _aggregate,
+    "quividi.proof_of_play_by_location": _aggregate,
+    "quividi.proof_of_play_by_site": _aggregate,
 }
-"""The fingerprints of field list version 1. Streams that are not listed are aggregates."""
+"""The fingerprints of field list version 1, by `<vendor>.<stream>`."""

@@ -126,6 +126,6 @@ def _key(event_type: EventType) -> dict[str, str]:
         if any(event_type in types for types in vendor.event_types.values()):
             return {
                 "type": "string",
-                "description": f"The key is {vendor.message_key}, in decimal digits. {_KEY_ORDER}",
+                "description": f"The key is {vendor.message_key}. {_KEY_ORDER}",
             }
     return {"type": "string", "description": _KEY_ORDER}

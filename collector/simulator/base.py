@@ -33,7 +33,7 @@ class SimulatedVendor(Protocol):
     base_path: ClassVar[str]
     """The path of `base_url`."""
     main_stream: ClassVar[str]
-    """The stream that a source without `streams` runs."""
+    """The stream that a source without `streams` runs. The demo requires a stream of history."""
     demo_interval: ClassVar[str]
     """`interval` of the main stream in the demo."""
 
@@ -49,6 +49,9 @@ class SimulatedVendor(Protocol):
 
     def expected_records(self, first_ms: int, last_ms: int) -> Counter[str]:
         """The records that the main stream must publish, by `<start> <record_id>` of their events.
+
+        Of the main stream's event types, those with a field `record_id` represent whole records: they need a field
+        `start`, and there is one for each record.
 
         Contains every record that starts in `[first_ms, last_ms)`, and may contain others.
         """

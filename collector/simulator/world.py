@@ -72,7 +72,10 @@ FAST = Pace(longest_s=10, upload_s=0.5, upload_every_s=2, late_s=15)
 
 
 class Visit(Struct, frozen=True):
-    """A person in front of a screen. Times are Unix time in milliseconds; codes are those of Seemetrix."""
+    """A person in front of a screen. Times are Unix time in milliseconds, codes are Seemetrix's.
+
+    A simulated vendor with other codes translates them, as `codes.py` does for VidiCenter.
+    """
 
     device: int
     number: int
@@ -80,16 +83,18 @@ class Visit(Struct, frozen=True):
     looks: tuple[tuple[int, int], ...]
     """Consecutive intervals: 1 if the person looked at the screen, else 0; and the length in milliseconds."""
     moods: tuple[tuple[int, int], ...]
-    """Consecutive intervals: the code of the emotion, and the length in milliseconds."""
+    """Consecutive intervals: emotion (-1 undefined, 0 neutral, 1 happy, 2 angry, 3 surprised), length in ms."""
     plays: tuple[tuple[int, int, int], ...]
     """The number of the movie, its start relative to that of the visit, and its length, both in milliseconds."""
     gender: int | None
+    """0 female, 1 male."""
     age: int | None
+    """0 child, 1 young adult, 2 adult, 3 senior."""
     years: int
     uploaded_ms: int
-    """When a Seemetrix device uploaded it."""
+    """When a device uploads it that uploads each visit at its end, as those of Seemetrix do."""
     box_uploaded_ms: int
-    """When a VidiCenter box uploaded it."""
+    """When a device uploads it that uploads at intervals, as the boxes of VidiCenter do."""
     has_twin: bool
     """A second person has exactly the same values, so that VidiCenter exports two equal rows."""
 

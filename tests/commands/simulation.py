@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from collector.simulator.vendors import VENDORS
 from tests.commands.harness import Completed, closed_port
 
-LAST_LINE = "timezone = "
-"""The start of the last line of the configuration."""
+TABLES = 1 + len(VENDORS)
+"""A comment and a table for each vendor. Each ends with an empty line."""
 
 
 @contextmanager
@@ -35,10 +36,11 @@ def simulating(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]
 
 
 def _configuration(lines: Iterator[str]) -> str:
-    printed = ""
+    printed, ended = "", 0
     for line in lines:
         printed += line
-        if line.startswith(LAST_LINE):
+        ended += line == "\n"
+        if ended == TABLES:
             break
     return printed
 

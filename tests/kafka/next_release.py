@@ -18,7 +18,10 @@ CHANGE = FIELD_CHANGES["longer key and more fields"]
 
 def changed(before: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
     def streams(*arguments: Any) -> Sequence[Any]:  # noqa: ANN401 - a vendor's
-        return [UpgradedStream(each, field_lists(each.name, each.dedup_mode, CHANGE)) for each in before(*arguments)]
+        return [
+            UpgradedStream(each, field_lists(f"{each.account.vendor}.{each.name}", each.dedup_mode, CHANGE))
+            for each in before(*arguments)
+        ]
 
     return streams
 

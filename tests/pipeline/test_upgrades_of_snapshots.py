@@ -13,7 +13,7 @@ from tests.field_changes import FIELD_CHANGES, FieldChange, FieldLists, field_li
 from tests.pipeline.release import CrashingRelease, ProcessDied, Release
 from tests.pipeline.stream_cases import STREAM_CASES, Row
 
-CASE = STREAM_CASES["devices"]
+CASE = STREAM_CASES["seemetrix.devices"]
 ROWS = CASE.rows
 ABSENT, *OTHERS = ROWS
 MALFORMED: Row = {"group": "online", "d": "no number"}
@@ -23,7 +23,7 @@ Topic = dict[str, bytes]
 @pytest.fixture(params=list(FIELD_CHANGES.values()), ids=list(FIELD_CHANGES))
 def lists(request: pytest.FixtureRequest) -> FieldLists:
     found: FieldChange = request.param
-    return field_lists("devices", DedupMode.LATEST, found)
+    return field_lists("seemetrix.devices", DedupMode.LATEST, found)
 
 
 def next_change(lists: FieldLists) -> FieldLists:
@@ -144,7 +144,7 @@ def test_a_migrated_page_is_deleted_under_its_previous_key() -> None:
     topic: Topic = {}
     run_first_release(topic, ROWS)
     before = set(topic) - {""}
-    Release(CASE, topic, field_lists("devices", DedupMode.LATEST, FIELD_CHANGES["longer key"])).publish(ROWS)
+    Release(CASE, topic, field_lists("seemetrix.devices", DedupMode.LATEST, FIELD_CHANGES["longer key"])).publish(ROWS)
 
     assert len(before) == len(set(topic) - {""})
     assert not before & set(topic)

@@ -1,11 +1,14 @@
 """Failing requests and malformed rows: the worker backs off or parks the stream, recovers and loses nothing."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
 
-from collector.errors import Park, RetryLater
-from collector.model import Window
+from collector.cloudevents import Message
+from collector.errors import EpochEnded, Park, RetryLater
+from collector.model import Checkpoint, DedupMode, Window
+from collector.pipeline.state import State, StateFormat
 from tests.simulated import at
 from tests.worker.harness import MALFORMED, VendorRow
 from tests.worker.scripted import HOUR, T0, Scenario, names, rows_each
@@ -121,3 +124,23 @@ async def test_a_few_malformed_rows_are_dead_letters_and_the_stream_continues() 
     letters = [message for message in scenario.sink.messages if message.topic == "collector.dead_letters"]
     assert len(bad) == len(letters)
     assert len(bad) == scenario.metric("collector_dead_letters_total", reason="malformed")
+
+
+async def test_a_failed_commit_leaves_the_state_in_memory_unchanged() -> None:
+    scenario = Scenario(rows_each(600), start_s=T0 + 2 * HOUR, final_s=T0 + 6 * HOUR)
+    state = State("test/1/list/things", StateFormat(DedupMode.VERSIONED, 1, timedelta(0)))
+    worker, attempts = scenario.worker(state), list[tuple[int, Checkpoint | None]]()
+
+    async def commit(messages: Sequence[Message], pairs: Mapping[bytes, bytes | None]) -> None:
+        attempts.append((len(state.ledger), state.durable))
+        if messages:
+            raise EpochEnded
+        await scenario.sink.commit(messages, pairs)
+
+    worker._commit = commit
+    with pytest.raises(EpochEnded):
+        await worker.run(at(T0))
+
+    first, *_, last = attempts
+    assert (0, None) == first
+    assert (0, last[1]) == (len(state.ledger), state.durable)

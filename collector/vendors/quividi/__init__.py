@@ -12,7 +12,7 @@ VENDOR = Vendor(
     streams=streams,
     probe=probe,
     title="Quividi",
-    message_key="the number of the location, or of the site for events about a whole site",
+    message_key="the number of the location, or of the site for events about a whole site, in decimal digits",
 )
 
 __all__ = ["VENDOR", "QuividiSource"]

@@ -12,7 +12,9 @@ VENDOR = Vendor(
     streams=streams,
     probe=probe,
     title="Seemetrix",
-    message_key="the number of the device, or of the user for events about all of the user's devices",
+    message_key=(
+        "the number of the device, or of the user for events about all of the user's devices, in decimal digits"
+    ),
 )
 
 __all__ = ["VENDOR", "SeemetrixSource"]
