@@ -20,19 +20,19 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DeadLetterV1(Struct, frozen=True, kw_only=True):
-    """A record that could not be published."""
+    """A row, or a record, that could not be published."""
 
     source: Annotated[str, Meta(description="The source's name in the configuration.")]
     stream: Annotated[str, Meta(description="The stream's name, e.g. `sessions`.")]
-    window_start: Annotated[Timestamp, Meta(description="Start of the window whose response contained the record.")]
+    window_start: Annotated[Timestamp, Meta(description="Start of the window whose response contained the row.")]
     window_end: Annotated[Timestamp, Meta(description="End of that window, exclusive.")]
     reason: Annotated[
         Literal["malformed", "too_large"],
         Meta(description="`malformed`: it could not be decoded. `too_large`: its messages exceed the size limits."),
     ]
-    error: Annotated[str, Meta(description="What is wrong, and where in the record.")]
-    payload: Annotated[str, Meta(description="The record as received, without secrets, truncated to 64 KiB.")]
-    seen_at: Annotated[Timestamp, Meta(description="When the collector requested it.")]
+    error: Annotated[str, Meta(description="What is wrong, and where in the row.")]
+    payload: Annotated[str, Meta(description="The row as received, without secrets, truncated to 64 KiB.")]
+    seen_at: Annotated[Timestamp, Meta(description="When the collector requested the window.")]
 
 
 DEAD_LETTER = EventType("collector.dead_letter.v1", "collector.dead_letters", DeadLetterV1)

@@ -145,7 +145,11 @@ class StreamTelemetry:
         if self._dead_letters and (
             self._dead_letters_logged_at is None or now - self._dead_letters_logged_at >= LOG_INTERVAL
         ):
-            self._log.error("dead_letters", **self._dead_letters, advice="see the topic collector.dead_letters")
+            self._log.error(
+                "dead_letters",
+                **self._dead_letters,
+                advice="read them in the topic collector.dead_letters, after kafka.topic_prefix",
+            )
             self._dead_letters.clear()
             self._dead_letters_logged_at = now
         if outside := tally.records.get("outside"):

@@ -131,7 +131,7 @@ async def test_notices_dead_letters_and_missing_records_are_shown_with_their_str
     async with open_page(browser, scenario) as page:
         notes = page.stream("arcade sessions")
         await expect(notes).to_contain_text(telemetry._status.notices[0])
-        await expect(notes).to_contain_text("3 dead letters: see the topic collector.dead_letters")
+        await expect(notes).to_contain_text("3 dead letters")
         await expect(notes).to_contain_text("2 numbered records")
 
 

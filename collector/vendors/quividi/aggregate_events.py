@@ -27,7 +27,7 @@ _DurationMs = Annotated[int | None, Meta(description="Duration of the observatio
 class _Identity(Struct, frozen=True, gc=False):
     """The first fields of every event of this module."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/<stream>/0`: unique and stable.")]
+    event_id: Annotated[str, Meta(description="`<digest>/<stream>/0`: unique, and never changes.")]
     record_id: str  # each subclass describes its own
     revision: Revision
     source: Source

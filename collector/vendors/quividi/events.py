@@ -32,7 +32,9 @@ T = TypeVar("T")
 
 _Percent = Annotated[
     Number | None,
-    Meta(description="Share of the time, in percent. The five add up to about 100. Null if the vendor sends none."),
+    Meta(
+        description="Percentage of the time in this mood. The five add up to about 100. Null if the vendor sends none."
+    ),
 ]
 
 
@@ -49,9 +51,13 @@ class Mood(Struct, frozen=True, kw_only=True, gc=False):
 class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
     """A person who was in front of the screen and looked at it."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/viewer/0`: unique and stable.")]
+    event_id: Annotated[str, Meta(description="`<digest>/viewer/0`: unique, and never changes.")]
     record_id: Annotated[
-        str, Meta(description="`<location>/<start_local>/<gender>-<age>-<dwell>-<attention>/<occurrence>`, with codes.")
+        str,
+        Meta(
+            description="`<location>/<start_local>/<gender>-<age>-<dwell>-<attention>/<occurrence>`, with the vendor's "
+            "codes and milliseconds."
+        ),
     ]
     source: Source
     location_id: LocationId
@@ -71,15 +77,16 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
     age_group: EstimatedAgeGroup
     age_code: AgeCode
     age_years: Annotated[Number | None, Meta(description="Age as estimated by the camera, in years.")]
-    mood: Annotated[Mood | None, Meta(description="Null if the licence does not include moods.")]
+    mood: Annotated[Mood | None, Meta(description="The person's moods; null if the licence does not include them.")]
     glasses: Annotated[
-        Glasses | None, Meta(description="Null if the licence or the version of the API does not include it.")
+        Glasses | None, Meta(description="Kind of glasses; null if the licence or the version of the API lacks it.")
     ]
     mustache: Annotated[
-        Mustache | None, Meta(description="Null if the licence or the version of the API does not include it.")
+        Mustache | None,
+        Meta(description="Whether there is one; null if the licence or the version of the API lacks it."),
     ]
     beard: Annotated[
-        Beard | None, Meta(description="Null if the licence or the version of the API does not include it.")
+        Beard | None, Meta(description="Whether there is one; null if the licence or the version of the API lacks it.")
     ]
     vr_id: Annotated[
         int | str | None, Meta(description="The number that the box gives the viewer; null if the vendor sends none.")
@@ -98,7 +105,7 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
 class ViewerApcV1(ViewerV1, frozen=True, kw_only=True, gc=False):
     """A person who was in front of the screen, with the contents that were played during that time."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/viewer_apc/0`: unique and stable.")]
+    event_id: Annotated[str, Meta(description="`<digest>/viewer_apc/0`: unique, and never changes.")]
     content_count: Annotated[
         int, Meta(description="Number of `quividi.viewer_content.v1` events of this viewer.", ge=0)
     ]
@@ -122,7 +129,7 @@ class ViewerContentV1(Struct, frozen=True, kw_only=True, gc=False):
 
     event_id: Annotated[
         str,
-        Meta(description="`<32 hex digits of the viewer's record's id>/viewer_content/<index>`: unique and stable."),
+        Meta(description="`<digest of the viewer>/viewer_content/<index>`: unique, and never changes."),
     ]
     viewer_event_id: Annotated[str, Meta(description="`event_id` of the viewer's event.")]
     source: Source
@@ -143,7 +150,9 @@ class ViewerContentV1(Struct, frozen=True, kw_only=True, gc=False):
         int | None,
         Meta(description="Time of looking at the screen while it was played, in milliseconds; may exceed `dwell_ms`."),
     ]
-    mood_ms: Annotated[MoodMs | None, Meta(description="Null if the licence does not include moods.")]
+    mood_ms: Annotated[
+        MoodMs | None, Meta(description="Time in each mood; null if the licence does not include moods.")
+    ]
     gender: EstimatedGender
     age_group: EstimatedAgeGroup
 

@@ -108,7 +108,7 @@ class Group(NamedTuple):
 class BreakdownV1(Struct, frozen=True, kw_only=True):
     """The views of one group in one period. Published after the period, and when they change later."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/breakdown/0`: unique and stable.")]
+    event_id: Annotated[str, Meta(description="`<digest>/breakdown/0`: unique, and never changes.")]
     record_id: Annotated[
         str,
         Meta(

@@ -48,7 +48,7 @@ class Counters(Struct, frozen=True):
 class CountersV1(Struct, frozen=True, kw_only=True):
     """The counters of the account's dashboard. Published when one of them changes."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/counters/0`: unique and stable.")]
+    event_id: Annotated[str, Meta(description="`<digest>/counters/0`: unique, and never changes.")]
     record_id: Annotated[str, Meta(description="`user/<user>`: equal for all revisions of the record.")]
     revision: Revision
     source: Source

@@ -84,7 +84,7 @@ class KnownDevice(Struct, frozen=True):
 class DeviceV1(Struct, frozen=True, kw_only=True):
     """The state of a device. Published when it is new or changes. The last event of a key is the present state."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/device/0`: unique and stable.")]
+    event_id: Annotated[str, Meta(description="`<digest>/device/0`: unique, and never changes.")]
     record_id: Annotated[str, Meta(description="`<device>`: equal for all revisions of the record.")]
     revision: Revision
     source: Source

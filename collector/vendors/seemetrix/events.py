@@ -26,9 +26,8 @@ _GENDERS: dict[int | None, Gender] = {0: "female", 1: "male"}
 _AGE_GROUPS: dict[int | None, AgeGroup] = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
 _EMOTIONS: dict[int | None, Emotion] = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
 
-_EventId = Annotated[str, Meta(description="`<32 hex digits of the record's id>/<kind>/<index>`: unique and stable.")]
+_EventId = Annotated[str, Meta(description="`<digest>/<kind>/<index>`: unique, and never changes.")]
 _SessionNumber = Annotated[int, Meta(description="The device's sequence number of the session.")]
-_Count = Annotated[int, Meta(description="Number of such events of this session.", ge=0)]
 
 
 class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
@@ -46,15 +45,15 @@ class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
         int, Meta(description="Duration as the vendor sends it, in milliseconds; `end` - `start` if it sends none.")
     ]
     attention_ms: Annotated[
-        int, Meta(description="Total time in which the person looked at the screen, in milliseconds.", ge=0)
+        int, Meta(description="Total time for which the person looked at the screen, in milliseconds.", ge=0)
     ]
     gender: EstimatedGender
     gender_code: GenderCode
     age_group: EstimatedAgeGroup
     age_code: AgeCode
-    attention_count: _Count
-    emotion_count: _Count
-    content_view_count: _Count
+    attention_count: Annotated[int, Meta(description="Number of attention events of this session.", ge=0)]
+    emotion_count: Annotated[int, Meta(description="Number of emotion events of this session.", ge=0)]
+    content_view_count: Annotated[int, Meta(description="Number of content view events of this session.", ge=0)]
 
 
 class _IntervalV1(Struct, frozen=True, kw_only=True, gc=False):
@@ -66,7 +65,9 @@ class _IntervalV1(Struct, frozen=True, kw_only=True, gc=False):
     device_id: DeviceId
     session_number: _SessionNumber
     index: Index
-    start: Annotated[Timestamp, Meta(description="Start of the session plus the previous intervals, in UTC.")]
+    start: Annotated[
+        Timestamp, Meta(description="Start of the session plus the durations of the previous intervals, in UTC.")
+    ]
     end: Annotated[Timestamp, Meta(description="`start` + `duration_ms`, in UTC.")]
     duration_ms: Annotated[int, Meta(description="Duration in milliseconds.", ge=0)]
     gender: EstimatedGender

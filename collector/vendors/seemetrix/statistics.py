@@ -126,7 +126,7 @@ _Views = Annotated[int | None, Meta(description="Number of views; null if not re
 class StatisticsV1(Struct, frozen=True, kw_only=True):
     """The views of one hour, of one device or of all devices. Published after the hour, and when they change later."""
 
-    event_id: Annotated[str, Meta(description="`<32 hex digits of the record's id>/statistics/0`: unique and stable.")]
+    event_id: Annotated[str, Meta(description="`<digest>/statistics/0`: unique, and never changes.")]
     record_id: Annotated[
         str,
         Meta(description="`user/<user>/<hour>` or `device/<device>/<hour>`: equal for all revisions of the record."),
