@@ -2,7 +2,9 @@
 
 import errno
 import os
+import select
 import signal
+import socket
 import sys
 from contextlib import suppress
 from traceback import format_exception
@@ -60,6 +62,23 @@ def print_error(text: str) -> None:
         stderr_console.print(text, soft_wrap=True)
     except OSError:
         _discard(sys.stderr)
+
+
+def read_line() -> str:
+    """A line from stdin; empty at its end. Raises KeyboardInterrupt for Ctrl-C, at whatever moment it arrives.
+
+    `input` misses a Ctrl-C that arrives just before it blocks: the interpreter acts on signals between two of its own
+    instructions only, and would wait for a line first. Here, the signal itself wakes the wait up.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)  # noqa: FBT003 - positional only
+        former = signal.set_wakeup_fd(writer.fileno())
+        try:
+            select.select([sys.stdin, reader], [], [])
+            return sys.stdin.readline()
+        finally:
+            signal.set_wakeup_fd(former)
 
 
 def _end_interrupted() -> NoReturn:

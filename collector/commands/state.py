@@ -10,7 +10,7 @@ import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
-from collector.commands.ending import print_error, stderr_console
+from collector.commands.ending import print_error, read_line, stderr_console
 from collector.commands.progress import Progress, progress
 from collector.commands.streams import select_stream
 from collector.config import Settings, load
@@ -87,11 +87,10 @@ def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[
 
 def confirmed(question: str) -> bool:
     """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
-    try:
-        return stderr_console.input(f"{question} (y/N) ").strip().lower() in ("y", "yes")
-    except EOFError:
+    stderr_console.print(f"{question} (y/N) ", end="")
+    if not (line := read_line()):
         print_error("stdin is not interactive: pass --yes to confirm")
-        return False
+    return line.strip().lower() in ("y", "yes")
 
 
 def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int]:
