@@ -51,9 +51,7 @@ def response(rows: list[bytes]) -> bytes:
 def messages(sessions: int) -> Iterator[Message]:
     """The encoded messages that the collector publishes for the first sessions."""
     rows = [session(number, SESSIONS)[1] for number in range(sessions)]
-    deduplicator: Deduplicator[Any] = Deduplicator(
-        Ledger(DedupMode.VERSIONED), since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
-    )
+    deduplicator: Deduplicator[Any] = Deduplicator.without_limits(Ledger(DedupMode.VERSIONED), requested_s=0)
     deduplicator.add(wire.read(wire.rows(response(rows))))
     origin = Origin("seemetrix", "mall", "sessions")
     context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, is_live=False)

@@ -56,9 +56,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
     count = len(records)
 
     def deduplicate() -> list[Any]:
-        deduplicator: Deduplicator[Any] = Deduplicator(
-            Ledger(DedupMode.VERSIONED), since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=0
-        )
+        deduplicator: Deduplicator[Any] = Deduplicator.without_limits(Ledger(DedupMode.VERSIONED), requested_s=0)
         deduplicator.add(records)
         return list(deduplicator.take_new())
 

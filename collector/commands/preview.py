@@ -86,9 +86,7 @@ async def _fetch(
     origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
     ledger = Ledger(stream.dedup_mode)
     async for result in stream.fetch(window):
-        deduplicator: Deduplicator[Any] = Deduplicator(
-            ledger, since_ms=-(1 << 62), until_ms=None, final_s=-(1 << 62), requested_s=to_ms(now) // 1000
-        )
+        deduplicator: Deduplicator[Any] = Deduplicator.without_limits(ledger, requested_s=to_ms(now) // 1000)
         deduplicator.add(result.records)
         context = Context(stream.dedup_mode, origin, window, now, window.start, is_live=False)
         with progress_line.paused():

@@ -1,13 +1,15 @@
 """The deduplicator: removes from one result the records that the ledger contains."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from collector.model import Record, Reject
 from collector.pipeline.ledger import PAGE_S, Ledger, NewRecords
 from collector.pipeline.page import ENTRY, NO_FINGERPRINT, Entry, digest
 
 P = TypeVar("P")
+_BEGINNING = -(1 << 62)
+"""Before every instant, in seconds and in milliseconds."""
 
 
 class Deduplicator(Generic[P]):
@@ -33,6 +35,11 @@ class Deduplicator(Generic[P]):
         """Rows that are already published. Until `take_new` is exhausted, it includes the rows not yet compared."""
         self.outside = 0
         """Rows that must not be published because of their time."""
+
+    @classmethod
+    def without_limits(cls, ledger: Ledger, *, requested_s: int) -> Self:
+        """A deduplicator for which no record is `outside`, whatever its time: for results that no stream owns."""
+        return cls(ledger, since_ms=_BEGINNING, until_ms=None, final_s=_BEGINNING, requested_s=requested_s)
 
     def add(self, rows: Iterable[Record[P] | Reject]) -> None:
         """Add rows of the result."""

@@ -8,6 +8,7 @@ use a proxy.
 import os
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
@@ -59,6 +60,7 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | 
     return None
 
 
+@lru_cache(maxsize=8)  # once, not for each request: learning a secret computes all its encodings
 def _parse(variable: str, value: str) -> Proxy:
     """The proxy in a variable. Its credentials become secrets of this process. Raises Park."""
     try:
