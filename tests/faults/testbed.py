@@ -160,8 +160,20 @@ class Testbed:
                 checkpoint is not None and checkpoint.final > instant for checkpoint in checkpoints.values()
             )
 
-        await until(are_final, "all streams are final", within_s=MAX_WAIT_S)
+        try:
+            await until(are_final, f"all streams are final after {instant:%H:%M:%S}", within_s=MAX_WAIT_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; they are {await self._progress()}") from None
         return checkpoints
+
+    async def _progress(self) -> list[dict[str, object]]:
+        """What each replica says of its streams: for the message of a failed test."""
+        shown = ("source", "state", "last_error", "notices", "since", "watermark", "final")
+        return [
+            {name: row.get(name) for name in shown}
+            for replica in self.replicas
+            for row in (await replica.streams()).values()
+        ]
 
 
 @asynccontextmanager
