@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from collector.cloudevents import Message
-from collector.model import DedupMode, Window
+from collector.model import Account, DedupMode, Window
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
@@ -53,11 +53,11 @@ def messages(sessions: int) -> Iterator[Message]:
     rows = [session(number, SESSIONS)[1] for number in range(sessions)]
     deduplicator: Deduplicator[Any] = Deduplicator.without_limits(Ledger(DedupMode.VERSIONED), requested_s=0)
     deduplicator.add(wire.read(wire.rows(response(rows))))
-    origin = Origin("seemetrix", "mall", "sessions")
+    origin = Origin(Account("seemetrix", "632"), "mall", "sessions")
     context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, is_live=False)
 
     def explode(record: Any, digest: str, number: int) -> Any:  # noqa: ANN401 - the signature of streams
-        return events.explode_session(record, digest, number, "mall")
+        return events.explode_session(record, digest, number, "mall", 632)
 
     for batch in batches(deduplicator, explode, context):
         yield from batch.messages

@@ -15,7 +15,7 @@ from collector.kafka.producer import MAX_BATCH_BYTES, Producer
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure_topics
 from collector.kafka.transaction import transact
-from collector.model import DedupMode, Window
+from collector.model import Account, DedupMode, Window
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin, event_message, record_digest
@@ -62,15 +62,17 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
 
     new, deduplicate_s = _best(deduplicate)
     records_to_publish = [each.record for new_records in new for each in new_records.records]
-    digests, digest_s = _best(lambda: [record_digest(DedupMode.VERSIONED, record, 0) for record in records_to_publish])
+    origin = Origin(Account("seemetrix", "632"), "mall", "sessions")
+    digests, digest_s = _best(
+        lambda: [record_digest(DedupMode.VERSIONED, record, 0, origin.account) for record in records_to_publish]
+    )
     exploded, explode_s = _best(
         lambda: [
             event
             for record, digest in zip(records_to_publish, digests, strict=True)
-            for event in events.explode_session(record, digest, 0, "mall")
+            for event in events.explode_session(record, digest, 0, "mall", 632)
         ]
     )
-    origin = Origin("seemetrix", "mall", "sessions")
     encoded, encode_s = _best(lambda: [event_message(event, origin) for event in exploded])
     cpu_by_stage |= {
         "fetch": fetch_s,

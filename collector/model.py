@@ -68,6 +68,9 @@ class Reject(Struct, frozen=True):
     """What is wrong, and where in the row."""
     key: str | None = None
     """The Kafka key that the record would have had, where it can be read."""
+    place: str = ""
+    """Where it was found, as far as that is not in the row itself: for example the device and the period of the
+    request. Equal rows of one place are one dead letter; so it must not depend on where windows are cut."""
 
 
 class FetchResult(Struct, Generic[P], frozen=True):
@@ -88,6 +91,9 @@ class FetchResult(Struct, Generic[P], frozen=True):
     the current or the former version of the field lists; the fingerprint must not depend on the version."""
     is_whole: bool = True
     """For LATEST streams: whether the result lists everything. Only then does a missing thing count as disappeared."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Side fields that could not be understood, and are null: the number of rows by the vendor's name of the field.
+    Complete once `records` has been iterated."""
 
 
 class DedupMode(Enum):

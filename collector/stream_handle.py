@@ -41,7 +41,7 @@ class StreamHandle:
         self._clock = clock
         self._random = random
         self._format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-        self._origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
+        self._origin = Origin(stream.account, stream.source, stream.name, redact)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0

@@ -193,6 +193,7 @@ class Worker(Generic[P]):
                         self._gaps.add(*sequence_of(row), row.start_ms)
             has_rejects |= self._reject_rate.add(rows_of_slice)
             await anyio.lowlevel.checkpoint()
+        self._telemetry.fields_ignored(result.ignored)
         if has_rejects and (excess := self._reject_rate.take_excess()) is not None:
             raise Park(
                 f"{excess[0]} of the last {excess[1]} rows are malformed, for example: {self._reject_rate.last_error}",

@@ -1,6 +1,6 @@
 """Streams as a next release may have them: with changed field lists of keys and fingerprints."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.vendors.base import Stream
+from collector.vendors.leniency import comparable
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.contents import ViewerWithContents
 from collector.vendors.quividi.wire import LocatedViewer
@@ -129,15 +130,19 @@ def _viewer_apc(record: Record[ViewerWithContents]) -> bytes:
     return msgspec.msgpack.encode((_viewer(record.payload.viewer), played))
 
 
+def _numbers(values: Sequence[float | None]) -> bytes:
+    return msgspec.msgpack.encode([comparable(value) for value in values])
+
+
 def _aggregate(record: Record[Any]) -> bytes:
-    return msgspec.msgpack.encode([quividi.comparable(each) for each in record.payload.metrics])
+    return _numbers(record.payload.metrics)
 
 
 PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "seemetrix.sessions": lambda record: seemetrix._fingerprint(record.payload, record.end_ms),
     "seemetrix.devices": lambda record: msgspec.msgpack.encode(record.payload),
-    "seemetrix.counters": lambda record: msgspec.msgpack.encode(record.payload),
-    "seemetrix.statistics": lambda record: msgspec.msgpack.encode(structs.astuple(record.payload.hour)[1:]),
+    "seemetrix.counters": lambda record: _numbers(structs.astuple(record.payload)),
+    "seemetrix.statistics": lambda record: _numbers(structs.astuple(record.payload.hour)[1:]),
     "seemetrix.breakdown": lambda record: msgspec.msgpack.encode(record.payload[2:]),
     "quividi.viewers": lambda record: _viewer(record.payload),
     "quividi.viewers_apc": _viewer_apc,
@@ -147,4 +152,4 @@ PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "quividi.proof_of_play_by_location": _aggregate,
     "quividi.proof_of_play_by_site": _aggregate,
 }
-"""The fingerprints of field list version 1, by `<vendor>.<stream>`."""
+"""The fingerprints of the present field lists, by `<vendor>.<stream>`."""

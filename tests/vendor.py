@@ -139,7 +139,9 @@ def written(instant: datetime) -> str:
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def expected_events(session: Session, revision: int = 0, source: str = "mall") -> list[tuple[str, str]]:
+def expected_events(
+    session: Session, revision: int = 0, source: str = "mall", user: int = USER
+) -> list[tuple[str, str]]:
     """Type and value of every event of a session, without ids. Computed independently of the collector."""
     genders = {0: "female", 1: "male"}
     ages = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
@@ -157,7 +159,7 @@ def expected_events(session: Session, revision: int = 0, source: str = "mall") -
             {
                 **who,
                 **person,
-                "record_id": f"{session['d']}/{session['o']}/{at(0)}",
+                "record_id": f"{user}/{session['d']}/{session['o']}/{at(0)}",
                 "revision": revision,
                 "start": at(0),
                 "end": datetime.fromisoformat(session["e"]).isoformat(timespec="milliseconds") + "Z",

@@ -83,7 +83,7 @@ def align(window: Window, alignment: Alignment) -> Window:
 async def _fetch(
     stream: Stream[Any], window: Window, printed: PrintedEvents, limit: int, now: datetime, progress_line: Progress
 ) -> None:
-    origin = Origin(stream.account.vendor, stream.source, stream.name, redact)
+    origin = Origin(stream.account, stream.source, stream.name, redact)
     ledger = Ledger(stream.dedup_mode)
     async for result in stream.fetch(window):
         deduplicator: Deduplicator[Any] = Deduplicator.without_limits(ledger, requested_s=to_ms(now) // 1000)

@@ -129,7 +129,7 @@ def _row(record: Record[P], number: int, explode: Explode[P], context: Context) 
     messages: list[Message] = []
     event_types: list[str] = []
     size, origin = 0, context.origin
-    for event in explode(record, record_digest(context.dedup_mode, record, number), number):
+    for event in explode(record, record_digest(context.dedup_mode, record, number, origin.account), number):
         message = event_message(event, origin)
         messages.append(message)
         event_types.append(event.type.name)

@@ -49,7 +49,7 @@ class Deduplicator(Generic[P]):
         for row in rows:
             self.duplicate += 1
             if isinstance(row, Reject):
-                self._rejects[digest(b"reject", row.payload)] = row
+                self._rejects[digest(b"reject", row.place.encode(), row.payload)] = row
             elif row.start_ms < since_ms or (until_ms is not None and row.start_ms >= until_ms) or row.last_s < final_s:
                 self.outside += 1
                 self.duplicate -= 1

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from collector.cloudevents import Envelope, Message
 from collector.instants import Timestamp, format_instant
-from collector.model import DedupMode, Event, EventType, Record, Reject, Window
+from collector.model import Account, DedupMode, Event, EventType, Record, Reject, Window
 
 MAX_PAYLOAD_BYTES = 64 << 10
 """The maximum payload of a dead letter: enough to find the error, and small enough to fit into any message."""
@@ -41,18 +41,31 @@ DEAD_LETTER = EventType("collector.dead_letter.v1", "collector.dead_letters", De
 class Origin(Struct, frozen=True):
     """The source and the stream of records, as their messages name them."""
 
-    vendor: str
+    account: Account
     source: str
     stream: str
     redact: Callable[[str], str] = str
     """Removes secrets from a text."""
 
 
-def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int) -> str:
-    """32 hex digits that identify a record and its number. Event ids contain them: their definition must not change."""
+def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int, account: Account) -> str:
+    """32 hex digits that identify a record and its number. Event ids contain them: their definition must not change.
+
+    Two sources of one account make equal ids of one record; two accounts never do.
+    """
     content = b"" if dedup_mode is DedupMode.MULTISET else record.fingerprint
-    parts = (len(record.key).to_bytes(4, "big"), record.key, content, number.to_bytes(8, "big"))
-    return blake2b(b"".join(parts), digest_size=16).hexdigest()
+    return _hexdigest(_account_bytes(account), record.key, content, number.to_bytes(8, "big"))
+
+
+@lru_cache(maxsize=256)
+def _account_bytes(account: Account) -> bytes:
+    return str(account).encode()
+
+
+def _hexdigest(*parts: bytes) -> str:
+    """A digest of the parts, and of where one ends and the next one begins."""
+    lengths = b"".join(len(part).to_bytes(4, "big") for part in parts)
+    return blake2b(lengths + b"".join(parts), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=256)
@@ -64,7 +77,7 @@ def event_message(event: Event, origin: Origin) -> Message:
     """The Kafka message of an event."""
     event_type = event.type
     return Message(
-        _envelope(origin.vendor, origin.source, event_type.topic, event_type.name),
+        _envelope(origin.account.vendor, origin.source, event_type.topic, event_type.name),
         event.key.encode(),
         _encode(event.data),
         event.id.encode(),
@@ -76,9 +89,9 @@ def event_message(event: Event, origin: Origin) -> Message:
 def dead_letter_message(
     reject: Reject, origin: Origin, *, window: Window, seen_at: datetime, reason: Literal["malformed", "too_large"]
 ) -> Message:
-    """The dead letter of a row. Its id depends on the payload alone, so the same row has the same id every time."""
-    identity = blake2b(reject.payload, digest_size=16, person=b"dead_letter").hexdigest()
+    """The dead letter of a row. Equal rows of one place in one stream have one id."""
     stream = f"{origin.source}/{origin.stream}"
+    identity = _hexdigest(_account_bytes(origin.account), stream.encode(), reject.place.encode(), reject.payload)
     letter = DeadLetterV1(
         source=origin.source,
         stream=origin.stream,

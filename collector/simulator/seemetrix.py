@@ -36,11 +36,11 @@ class Seemetrix:
         return {"vendor": self.vendor, "user_id": USER, "user_key": KEY}
 
     def expected_records(self, first_ms: int, last_ms: int) -> Counter[str]:
-        """One session for each visit. Its `record_id` is `<device>/<number>/<start>`."""
+        """One session for each visit. Its `record_id` is `<user>/<device>/<number>/<start>`."""
         records = Counter[str]()
         for visit in self._world.all_between(first_ms, last_ms):
             start = as_timestamp(visit.start_ms)
-            records[f"{start} {visit.device}/{visit.number}/{start}"] += 1
+            records[f"{start} {USER}/{visit.device}/{visit.number}/{start}"] += 1
         return records
 
     def routes(self) -> list[web.RouteDef]:

@@ -99,6 +99,11 @@ class Metrics:
         )
         self.dead_letters = counter("dead_letters_total", "Committed dead letters by reason.", (*_STREAM, "reason"))
 
+        self.fields_ignored = counter(
+            "fields_ignored_total",
+            "Received rows in which a field could not be understood and is null, by the vendor's name of the field.",
+            (*_STREAM, "field"),
+        )
         self.missing_records = gauge(
             "missing_records",
             "Records not received so far, counted from gaps in the vendor's sequence numbers.",

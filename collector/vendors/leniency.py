@@ -1,64 +1,168 @@
-"""Decodes JSON, including the deviations from JSON that vendors are known to send."""
+"""Decodes responses and their rows, including the deviations from JSON and from the document that vendors send.
 
+What is valid is decoded at once, by msgspec. Only what msgspec refuses takes a slower path, where a damaged row costs
+no other row (`damage.py`), and a side field that cannot be understood costs only itself. A row's identity, its times
+and its main numbers are never guessed: if one of them cannot be understood, the row is rejected.
+"""
+
+import json
 import re
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 import msgspec
+import msgspec.inspect
+from msgspec import Struct, structs
 
 from collector.errors import RetryLater
+from collector.vendors.damage import take_apart
 
 T = TypeVar("T")
 
-# A string, or a literal that Python's json module writes for a float that JSON cannot represent.
-_STRING_OR_NON_FINITE = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?\bInfinity\b|\bNaN\b')
+DECIMALS = 3
+"""The decimals that a fingerprint contains."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UNDECODABLE = re.compile("[\ud800-\udfff]")
+"""Half of a pair of surrogates, or a byte that is not UTF-8 (as `surrogateescape` represents it)."""
+_parse = json.JSONDecoder(strict=False, parse_constant=lambda _: None).decode
+"""Accepts control characters in strings, and half a pair of surrogates. Decodes NaN and Infinity as null."""
 
 
-def decode_response(body: bytes, decode: Callable[[bytes], T]) -> T:
-    """Decode the body of a response. A byte order mark is ignored; NaN and Infinity are decoded as null.
+class ResponseDecoder(Generic[T]):
+    """Decodes the bodies of one kind of response."""
 
-    Raises msgspec.DecodeError, also for JSON that is nested too deeply or is not in UTF-8.
-    """
-    body = body.removeprefix(b"\xef\xbb\xbf")
-    try:
+    def __init__(self, into: type[T], is_row: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> None:
+        """`into` holds the rows as `Raw`. `is_row` tells whether an object can be a row, and not a part of one."""
+        self._into = into
+        self._is_row = is_row
+        self._type = msgspec.inspect.type_info(into)
+        self._decode = msgspec.json.Decoder(into).decode
+
+    def __call__(self, body: bytes) -> T:
+        """Decode a body. A byte order mark is ignored, and an integer may be written as `64.0`.
+
+        A row that is not valid JSON is among the rows, unchanged: `RowDecoder` rejects it, or reads what it needs. Text
+        that cannot be decoded is replaced. Raises msgspec.DecodeError.
+        """
+        body = body.removeprefix(BYTE_ORDER_MARK)
         try:
-            return decode(body)
-        except msgspec.DecodeError as error:
-            if isinstance(error, msgspec.ValidationError) or (b"NaN" not in body and b"Infinity" not in body):
-                raise
-        return decode(_STRING_OR_NON_FINITE.sub(lambda match: match[0] if match[0][:1] == b'"' else b"null", body))
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError("not in UTF-8") from error
+            return self._decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            try:
+                found = next(take_apart(body, self._type, self._is_row), None)
+            except RecursionError:
+                found = None
+            if found is None:
+                raise msgspec.DecodeError(_reason(error)) from None
+        return msgspec.convert(_plain(found, replace=True), self._into)
+
+
+class RowDecoder(Generic[T]):
+    """Decodes single rows."""
+
+    def __init__(self, into: type[T], side: Iterable[str] = ()) -> None:
+        """`side` are the fields of `into` that may be null because they cannot be understood."""
+        self._into = into
+        self._decode = msgspec.json.Decoder(into).decode
+        types = {field.encode_name: field.type for field in structs.fields(into)} if side else {}  # type: ignore[arg-type]
+        self._side = {name: types[name] for name in side}
+        self.parts: dict[str, RowDecoder[Any]] = {}
+        """By field: the decoder of each of its items, which have side fields of their own."""
+
+    def __call__(self, row: bytes, ignored: Counter[str] | None = None) -> T:
+        """Decode a row. Counts each side field that is set to null in `ignored`, by name.
+
+        Raises MalformedRow, whose text names the field.
+        """
+        try:
+            return self._decode(row)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            reason = _reason(error)
+        try:
+            value = _plain(_parse(row.decode("utf-8", "surrogateescape")), replace=False)
+        except (ValueError, RecursionError):
+            raise MalformedRow(reason) from None
+        ignored_here = Counter[str]()
+        try:
+            decoded = msgspec.convert(self._without_ignored(value, ignored_here), self._into)
+        except msgspec.ValidationError as error:
+            raise MalformedRow(str(error)) from None
+        if ignored is not None:
+            ignored.update(ignored_here.keys())
+        return decoded
+
+    def _without_ignored(self, value: Any, ignored: Counter[str]) -> Any:  # noqa: ANN401 - any JSON
+        """The value with null for each side field that cannot be understood."""
+        if not isinstance(value, dict):
+            return value
+        value = dict(value)
+        for name in self._side.keys() & value.keys():
+            try:
+                msgspec.convert(value[name], self._side[name])
+            except msgspec.ValidationError:
+                value[name] = None
+                ignored[name] += 1
+        for name, part in self.parts.items():
+            items = value.get(name)
+            if isinstance(items, list):
+                value[name] = [part._without_ignored(item, ignored) for item in items]  # noqa: SLF001 - of this class
+            elif isinstance(items, dict):
+                value[name] = {key: part._without_ignored(item, ignored) for key, item in items.items()}  # noqa: SLF001
+        return value
+
+
+class MalformedRow(ValueError):  # noqa: N818 - named by what happened
+    """A row that cannot be decoded. The text says what is wrong, and where in the row."""
+
+
+class Undecodable(Struct, frozen=True):
+    """A text with a byte that is not UTF-8, or with half a pair of surrogates. No field accepts it."""
+
+
+_UNDECODABLE_TEXT = Undecodable()
+
+
+def understood(ignored: Counter[str] | None, name: str, read: Callable[[], T]) -> T | None:
+    """What `read` returns; None, counted in `ignored` under this name, if it raises ValueError: for a side field."""
+    try:
+        return read()
+    except ValueError:
+        if ignored is not None:
+            ignored[name] += 1
+        return None
+
+
+def comparable(number: float | None) -> float | None:
+    """A number as fingerprints contain it: 19 and 19.0 are equal, and so are 0.0 and -0.0.
+
+    Percentages of Quividi are fractions of 255: further decimals are not significant.
+    """
+    return None if number is None else round(float(number), DECIMALS) + 0.0
 
 
 def unexpected_response(body: bytes, error: msgspec.DecodeError, *, what: str = "the response") -> RetryLater:
-    """The error to raise for a body that `decode_response` cannot decode."""
+    """The error to raise for a body that a `ResponseDecoder` cannot decode."""
     advice = "if it persists, check host and path of base_url"
     if body.lstrip()[:1] == b"<":
         return RetryLater(f"{what} is an HTML page", code="response_is_html", advice=advice)
     return RetryLater(f"{what} is not as documented: {error}", code="response_undocumented", advice=advice)
 
 
-def decode_record(raw: bytes, decode: Callable[[bytes], T], into: type[T]) -> T:
-    """Decode one row; an integer may be written as `64.0`.
-
-    The caller rejects the row on msgspec.MsgspecError, whose text names the field; on RecursionError, for JSON that is
-    nested too deeply; and on ValueError, for text that is not in UTF-8.
-    """
-    try:
-        return decode(raw)
-    except msgspec.ValidationError:
-        return msgspec.convert(_whole_numbers(msgspec.json.decode(raw)), into)
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return "not in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def _whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """The value with its whole floats as integers, at any depth."""
+def _plain(value: Any, *, replace: bool) -> Any:  # noqa: ANN401 - any JSON
+    """The value with whole floats as integers, and with text that cannot be decoded replaced, or made `Undecodable`."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, str) and _UNDECODABLE.search(value):
+        return _UNDECODABLE.sub("\ufffd", value) if replace else _UNDECODABLE_TEXT
     if isinstance(value, list):
-        return [_whole_numbers(item) for item in value]
+        return [_plain(item, replace=replace) for item in value]
     if isinstance(value, dict):
-        return {key: _whole_numbers(item) for key, item in value.items()}
+        return {_UNDECODABLE.sub("\ufffd", key): _plain(item, replace=replace) for key, item in value.items()}
     return value

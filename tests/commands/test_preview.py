@@ -67,7 +67,7 @@ async def test_each_event_is_a_line_with_the_value_of_its_message(tmp_path: Path
         "emotion_count": 1,
         "content_view_count": 1,
     }
-    assert session["record_id"].startswith("3024/7/")
+    assert session["record_id"].startswith("864/3024/7/")
     assert printed[2]["value"] == {
         "event_id": f"{digest}/attention/1",
         "session_event_id": f"{digest}/session/0",

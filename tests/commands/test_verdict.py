@@ -11,8 +11,10 @@ from collector.kafka.reader import ConsumedMessage
 from collector.model import Checkpoint
 from collector.simulator.base import Simulation
 from collector.simulator.seemetrix import SOURCE as MALL
+from collector.simulator.seemetrix import USER
 from collector.simulator.vendors import VENDORS
 from collector.simulator.vidicenter import SOURCE as AIRPORT
+from collector.simulator.vidicenter import USERNAME
 from collector.simulator.world import FAST, Visit, World, as_datetime
 
 SINCE = datetime(2026, 11, 6, 12, tzinfo=UTC)
@@ -54,7 +56,7 @@ def sessions(visits: list[Visit]) -> list[ConsumedMessage]:
     for visit in visits:
         start, name = timestamp(visit.start_ms), f"{visit.device}/{visit.number}"
         found += [
-            message(MALL, "seemetrix.session.v1", f"s{name}", start=start, record_id=f"{name}/{start}"),
+            message(MALL, "seemetrix.session.v1", f"s{name}", start=start, record_id=f"{USER}/{name}/{start}"),
             message(MALL, "seemetrix.emotion.v1", f"e{name}", start=start, index=0),
         ]
     return found
@@ -70,7 +72,7 @@ def viewers(visits: list[Visit]) -> list[ConsumedMessage]:
         times = f"{visit.dwell_ms // 100 * 100}-{visit.attention_ms // 100 * 100}"
         name = f"{visit.device}/{local}/{genders[visit.gender]}-{ages[visit.age]}-{times}"
         for _ in range(2 if visit.has_twin else 1):
-            record = f"{name}/{occurrences[name]}"
+            record = f"{USERNAME}/{name}/{occurrences[name]}"
             start = timestamp(second_ms)
             found.append(message(AIRPORT, "quividi.viewer.v1", f"v{record}", start=start, record_id=record))
             occurrences[name] += 1

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from collector.commands.schema import event_types, json_schema
-from collector.model import DedupMode, Record, Reject, Window
+from collector.model import Account, DedupMode, Record, Reject, Window
 from collector.pipeline.message import Origin, dead_letter_message, record_digest
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.wire import read, rows
@@ -50,14 +50,14 @@ def example_events() -> list[tuple[str, Any]]:
     """The names of the types and the decoded values of the events of the documented session."""
     (session,) = read(rows(RAW_DATA))
     assert isinstance(session, Record)
-    digest = record_digest(DedupMode.VERSIONED, session, 0)
-    events = explode_session(session, digest, 0, "mall")
+    digest = record_digest(DedupMode.VERSIONED, session, 0, Account("seemetrix", "632"))
+    events = explode_session(session, digest, 0, "mall", 632)
     return [(event.type.name, msgspec.json.decode(msgspec.json.encode(event.data))) for event in events]
 
 
 def dead_letter() -> Any:  # noqa: ANN401 - JSON
     window = Window(at(1_561_979_700), at(1_561_980_600))
-    origin = Origin("seemetrix", "mall", "sessions")
+    origin = Origin(Account("seemetrix", "632"), "mall", "sessions")
     reject = Reject(b'{"d": 5315}', "Object missing required field `o`", "5315")
     message = dead_letter_message(reject, origin, window=window, seen_at=at(1_561_981_000), reason="malformed")
     return msgspec.json.decode(message.value)
@@ -140,7 +140,7 @@ def test_documented_session() -> None:
     assert 32 == len(digest) == len(bytes.fromhex(digest)) * 2
     assert session == {
         "event_id": f"{digest}/session/0",
-        "record_id": "5315/1331/2019-07-01T11:16:07.052Z",
+        "record_id": "632/5315/1331/2019-07-01T11:16:07.052Z",
         "revision": 0,
         "source": "mall",
         "device_id": 5315,

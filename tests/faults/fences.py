@@ -121,7 +121,7 @@ allowed_lateness = "1h"
         events = Counter[tuple[str, str]]()
         for name, user in self.users.items():
             for each in self.vendor.sessions[user]:
-                events.update(expected_events(each, source=name))
+                events.update(expected_events(each, source=name, user=user))
         return events
 
     def random_sources(self) -> list[str]:

@@ -113,7 +113,7 @@ def _assert_trees(found: list[dict[str, Any]], world: World, since: datetime, no
         for device in statistics.tree(
             _visits_between(world, day, day + timedelta(days=1)), ["devices", "genders"], "YYYY"
         ):
-            record_id = f"user/{seemetrix.USER}/1d/{day:%Y-%m-%dT%H:%M:%S}.000Z/device={device['n']}"
+            record_id = f"{seemetrix.USER}/all/devices+genders/1d/{day:%Y-%m-%dT%H:%M:%S}.000Z/device={device['n']}"
             expected[record_id] = (device["v"], device["vd"], device["otsd"])
             children: Any = device["o"]
             expected |= {f"{record_id}/gender={node['n']}": (node["v"], node["vd"], None) for node in children}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from collector.cloudevents import Message
-from collector.model import Checkpoint, Record, Reject, Window
+from collector.model import Account, Checkpoint, Record, Reject, Window
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.message import Origin
@@ -58,7 +58,12 @@ class Release:
         if gone is not None:
             deduplicator.find_missing(gone, is_whole=is_whole)
         context = Context(
-            case.dedup_mode, Origin("vendor", "mall", case.name), Window(START, END), END, END, is_live=True
+            case.dedup_mode,
+            Origin(Account("vendor", "632"), "mall", case.name),
+            Window(START, END),
+            END,
+            END,
+            is_live=True,
         )
         found: list[Message] = []
         for batch in batches(deduplicator, case.explode, context):

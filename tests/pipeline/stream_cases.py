@@ -19,7 +19,7 @@ from collector.vendors.quividi.rows import FinestRows, Rows
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
-from tests.contracts.examples.seemetrix import LEVELS, SOURCE, USER
+from tests.contracts.examples.seemetrix import REQUEST, SOURCE, USER
 from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
@@ -78,14 +78,14 @@ def _decode_counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 def _decode_statistics(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     for row in rows:
         response = statistics.decode(json.dumps({"objects": [row]}).encode())
-        yield from statistics.read(response, MONTH, row.get("device"))
+        yield from statistics.read(response, MONTH, row.get("device"), ())
 
 
 def _decode_breakdown(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     for row in rows:
         start = datetime.fromisoformat(row.get("begin", "2016-12-01T00:00:00Z"))
         period = Window(start, HALF_YEARS.after(start))
-        yield from breakdown.read([json.dumps(row).encode()], period, LEVELS, None)
+        yield from breakdown.read([json.dumps(row).encode()], period, REQUEST)
 
 
 def _decode_export(rows: Rows[Any], found: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
@@ -116,7 +116,7 @@ def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row],
         name,
         rows.dedup_mode,
         partial(_decode_export, rows),
-        partial(rows.explode, source=SOURCE),
+        partial(rows.explode, source=SOURCE, user=str(USER)),
         found,
         revise,
         same_page=lambda row: row | {place: row[place] + 1},
@@ -157,7 +157,7 @@ STREAM_CASES: Mapping[str, StreamCase] = {
             "seemetrix.sessions",
             DedupMode.VERSIONED,
             _decode_sessions,
-            partial(explode_session, source=SOURCE),
+            partial(explode_session, source=SOURCE, user=USER),
             json.loads(RAW_DATA)["objects"],
             _with(e="2019-07-01T11:16:43.000000", i=35948),
             _with(o=1332, b="2019-07-01T11:17:00.000000"),
@@ -169,7 +169,7 @@ STREAM_CASES: Mapping[str, StreamCase] = {
             "seemetrix.devices",
             DedupMode.LATEST,
             _decode_devices,
-            partial(devices.explode, source=SOURCE),
+            partial(devices.explode, source=SOURCE, user=USER),
             _devices_by_group(documented.DEVICES),
             _with(n="another name"),
             _with(d=4000),
@@ -207,7 +207,7 @@ STREAM_CASES: Mapping[str, StreamCase] = {
             "seemetrix.breakdown",
             DedupMode.VERSIONED,
             _decode_breakdown,
-            partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M", "MM")),
+            partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M")),
             _nodes_of_tree(documented.FULL_TREE),
             _with(v=64),
             _with(n="1843"),

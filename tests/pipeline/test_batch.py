@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from collector.model import DedupMode, Event, EventType, Record, Reject, Window
+from collector.model import Account, DedupMode, Event, EventType, Record, Reject, Window
 from collector.pipeline import batch as batch_module
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import MAX_PAYLOAD_BYTES, DeadLetterV1, Origin, record_digest
 
+ACCOUNT = Account("test", "632")
 T = datetime(2026, 11, 1, tzinfo=UTC)
 WINDOW = Window(T, T.replace(hour=1))
 
@@ -28,7 +29,7 @@ class Data(Struct, frozen=True):
 TYPE = EventType("test.thing.v1", "test.things", Data)
 CONTEXT = Context(
     DedupMode.VERSIONED,
-    Origin("test", "mall", "things", lambda text: text.replace("hush", "[secret]")),
+    Origin(ACCOUNT, "mall", "things", lambda text: text.replace("hush", "[secret]")),
     WINDOW,
     T,
     T,
@@ -64,7 +65,7 @@ def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
     assert b'{"text":"x"}' == message.value
     assert [
         ("ce_specversion", b"1.0"),
-        ("ce_id", record_digest(DedupMode.VERSIONED, row(1), 0).encode() + b"/thing/0"),
+        ("ce_id", record_digest(DedupMode.VERSIONED, row(1), 0, ACCOUNT).encode() + b"/thing/0"),
         ("ce_source", b"/test/mall"),
         ("ce_type", b"test.thing.v1"),
         ("ce_subject", b"thing/1"),
@@ -76,9 +77,11 @@ def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
 def test_ids_never_change() -> None:
     """If these digests changed, an upgrade would publish records again under new ids."""
     record = Record(b"key", b"fingerprint", 0, 0, 0, None)
-    assert "2e94c789b947561762507919821c8835" == record_digest(DedupMode.MULTISET, record, 0)
-    assert "88b0540bd2814759cd12546ca18208ff" == record_digest(DedupMode.VERSIONED, record, 0)
-    assert record_digest(DedupMode.MULTISET, record, 0) != record_digest(DedupMode.MULTISET, record, 1)
+    assert "68f09db84eefd0a2057fea31e6cc04fa" == record_digest(DedupMode.MULTISET, record, 0, ACCOUNT)
+    assert "77be9b7d91fdb3e797a940f1d17f7464" == record_digest(DedupMode.VERSIONED, record, 0, ACCOUNT)
+    assert record_digest(DedupMode.MULTISET, record, 0, ACCOUNT) != record_digest(
+        DedupMode.MULTISET, record, 1, ACCOUNT
+    )
 
 
 def test_all_messages_of_a_record_are_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
-from collector.model import Checkpoint, DedupMode, Record, Reject
+from collector.model import Account, Checkpoint, DedupMode, Record, Reject
 from collector.pipeline.batch import Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S, NewRecords
 from collector.pipeline.message import record_digest
 from collector.pipeline.state import State, StateFormat, load
 
+ACCOUNT = Account("test", "632")
 START = datetime(1970, 1, 1, tzinfo=UTC)
 FAR_FUTURE_S = 1 << 40
 
@@ -79,7 +80,8 @@ class Stream:
     def _commit(self, new_records: NewRecords[Row]) -> list[tuple[str, Row]]:
         self.write(Batch(entries=new_records.entries))
         return [
-            (record_digest(self.dedup_mode, new.record, new.number), new.record.payload) for new in new_records.records
+            (record_digest(self.dedup_mode, new.record, new.number, ACCOUNT), new.record.payload)
+            for new in new_records.records
         ]
 
     def write(self, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from collector.vendors.leniency import decode_record, decode_response
+from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 
 DEEP = b"[" * 1_000_000 + b"]" * 1_000_000  # Python 3.14 limits the depth by the size of the stack
 
@@ -28,8 +29,9 @@ class Row(Struct, frozen=True):
     share: float = 0.0
 
 
-anything = msgspec.json.Decoder().decode
-row = msgspec.json.Decoder(Row).decode
+decode_anything: ResponseDecoder[Any] = ResponseDecoder(Any)
+decode_response = ResponseDecoder(Row)
+decode_row = RowDecoder(Row)
 
 
 def finite_or_none(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -54,12 +56,12 @@ def finite_or_none(value: Any) -> Any:  # noqa: ANN401 - any JSON
     ],
 )
 def test_nan_and_infinity_are_null_except_inside_strings(body: bytes, expected: object) -> None:
-    assert expected == decode_response(body, anything)
+    assert expected == decode_anything(body)
 
 
 @given(JSON)
 def test_everything_that_python_encodes_is_decoded(value: object) -> None:
-    assert finite_or_none(value) == decode_response(json.dumps(value).encode(), anything)
+    assert finite_or_none(value) == decode_anything(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_everything_that_python_encodes_is_decoded(value: object) -> None:
 )
 def test_invalid_json_raises(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_response(body, anything)
+        decode_anything(body)
 
 
 @pytest.mark.parametrize(
@@ -77,24 +79,32 @@ def test_invalid_json_raises(body: bytes) -> None:
 )
 def test_deep_nesting_raises_a_decode_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_response(body, anything)
+        decode_anything(body)
 
 
-@pytest.mark.parametrize("body", [b'"\xff"', b'{"\xff": NaN}'])
-def test_a_body_that_is_not_in_utf_8_raises_a_decode_error(body: bytes) -> None:
-    with pytest.raises(msgspec.DecodeError, match="UTF-8"):
-        decode_response(body, msgspec.json.decode)
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'"caf\xe9"', "caf\ufffd"),
+        (b'{"\xff": NaN}', {"\ufffd": None}),
+        (rb'"half \ud83d"', "half \ufffd"),
+        (b'"line\nbreak \x01"', "line\nbreak \x01"),
+        (rb'"\ud83d\ude00"', "\U0001f600"),
+    ],
+)
+def test_text_that_cannot_be_decoded_is_replaced_in_a_response(body: bytes, expected: object) -> None:
+    assert expected == decode_anything(body)
 
 
 @pytest.mark.parametrize("body", [b'{"n":1}', b'{"n":1,"share":NaN}'])
 def test_a_byte_order_mark_is_ignored(body: bytes) -> None:
-    assert decode_response(body, anything) == decode_response(b"\xef\xbb\xbf" + body, anything)
+    assert decode_anything(body) == decode_anything(b"\xef\xbb\xbf" + body)
 
 
 @pytest.mark.parametrize("body", [b'{"n":1,"xs":[1,"NaN"]}', b'{"n":1,"xs":[1,NaN]}'])
 def test_a_validation_error_names_the_path(body: bytes) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"Expected `int`, got .* - at `\$\.xs\[1\]`"):
-        decode_response(body, row)
+        decode_response(body)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +121,7 @@ def test_a_validation_error_names_the_path(body: bytes) -> None:
     ],
 )
 def test_an_integer_may_be_written_as_a_float(raw: bytes, expected: Row) -> None:
-    got = decode_record(raw, row, Row)
+    got = decode_row(raw)
 
     assert expected == got
     assert [int, int] == [type(got.n), type(sum(got.xs))]
@@ -130,5 +140,56 @@ def test_an_integer_may_be_written_as_a_float(raw: bytes, expected: Row) -> None
     ],
 )
 def test_a_non_integer_is_rejected_with_its_path(raw: bytes, place: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match=place):
-        decode_record(raw, row, Row)
+    with pytest.raises(MalformedRow, match=place):
+        decode_row(raw)
+
+
+class Visit(Struct, frozen=True):
+    n: int
+    name: str | None = None
+    codes: tuple[int, ...] | None = None
+
+
+decode_visit = RowDecoder(Visit, side=("name", "codes"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected", "ignored"),
+    [
+        (b'{"n":1,"name":"Ann","codes":[1]}', Visit(1, "Ann", (1,)), {}),
+        (b'{"n":1,"name":5,"codes":[1]}', Visit(1, None, (1,)), {"name": 1}),
+        (b'{"n":1.0,"name":"Ann","codes":[1.0]}', Visit(1, "Ann", (1,)), {}),
+        (b'{"n":1,"name":[],"codes":"x"}', Visit(1), {"name": 1, "codes": 1}),
+        (b'{"n":1,"name":"caf\xe9"}', Visit(1), {"name": 1}),
+        (rb'{"n":1,"name":"half \ud83d"}', Visit(1), {"name": 1}),
+        (b'{"n":1,"name":"two\nlines"}', Visit(1, "two\nlines"), {}),
+        (b'{"n":1,"unread":"caf\xe9 \x01 \\ud83d"}', Visit(1), {}),
+        (b'{"n":1,"codes":[1,NaN]}', Visit(1), {"codes": 1}),
+        (b'{"n":1,"name":NaN}', Visit(1), {}),
+    ],
+)
+def test_a_side_field_that_cannot_be_understood_is_null_and_counted(
+    raw: bytes, expected: Visit, ignored: dict[str, int]
+) -> None:
+    counted = Counter[str]()
+
+    assert expected == decode_visit(raw, counted)
+    assert ignored == counted
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"n":"caf\xe9"}',
+        rb'{"n":"\ud83d"}',
+        b'{"n":NaN}',
+        b'{"name":"Ann"}',
+        b'{"n":1,"name":"Ann}',
+        b"5",
+        b"",
+        b'{"n":1,"unread":' + DEEP + b"}",
+    ],
+)
+def test_a_row_whose_main_fields_cannot_be_understood_is_malformed(raw: bytes) -> None:
+    with pytest.raises(MalformedRow):
+        decode_visit(raw)

@@ -239,7 +239,7 @@ async def run_with_restarts(
     Each process loads the state that the previous ones made durable.
     """
     while True:
-        origin = Origin("test", stream.source, stream.name)
+        origin = Origin(Account("test", "632"), stream.source, stream.name)
         prefix = "test/1/list/things"
         shape = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
         state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from collector.model import DedupMode, FetchResult, Policy, Reject, Window
+from collector.model import Account, DedupMode, FetchResult, Policy, Reject, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import State, StateFormat
 from collector.telemetry.metrics import Metrics
@@ -63,7 +63,7 @@ class Scenario:
             self.stream,
             state,
             self.sink.commit,
-            origin=Origin("test", "list", "things"),
+            origin=Origin(Account("test", "632"), "list", "things"),
             clock=self.clock,
             telemetry=self.telemetry,
             random=self.random,

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from collector.errors import Park, RetryLater
-from collector.model import DedupMode, FetchResult, Policy, Window
+from collector.model import Account, DedupMode, FetchResult, Policy, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import State, StateFormat
 from collector.telemetry.metrics import Metrics
@@ -80,7 +80,7 @@ async def polled(changes: list[tuple[int, str | None]], **attributes: object) ->
         stream,
         state,
         ListSink(random).commit,
-        origin=Origin("test", "list", "things"),
+        origin=Origin(Account("test", "632"), "list", "things"),
         clock=clock,
         telemetry=StreamTelemetry(Metrics(), StreamStatus("test", "list", "things"), [TYPE.name]),
         random=random,

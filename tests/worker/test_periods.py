@@ -181,7 +181,7 @@ async def test_a_stream_without_a_period_to_fetch_is_live_at_once() -> None:
         {},
     )
     telemetry = StreamTelemetry(Metrics(), status, [TYPE.name])
-    origin = Origin("test", "list", "things")
+    origin = Origin(Account("test", "632"), "list", "things")
     telemetry.owned(None, 0)
     assert "catching_up" == status.state
     with pytest.raises(SimulationOver):

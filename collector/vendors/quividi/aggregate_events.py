@@ -57,7 +57,7 @@ class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
 
 class _ByLocation(_Aggregate, frozen=True, gc=False):
     record_id: Annotated[
-        str, Meta(description="`<location>/<local start>/<resolution>`: equal for all revisions of the record.")
+        str, Meta(description="`<user>/<location>/<local start>/<resolution>`: equal for all revisions of the record.")
     ]
     location_id: LocationId
 
@@ -66,8 +66,8 @@ class _ByDemographics(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<location>/<local start>/<resolution>`, followed by `/<gender>-<age>` in codes if rows are "
-            "grouped by demographics: equal for all revisions of the record."
+            description="`<user>/<location>/<local start>/<resolution>`, followed by `/<gender>-<age>` in codes if "
+            "rows are grouped by demographics: equal for all revisions of the record."
         ),
     ]
     gender: Annotated[Gender | None, Meta(description="Gender of the group; null if not grouped by demographics.")]
@@ -99,7 +99,10 @@ class OtsV1(_ByLocation, frozen=True, kw_only=True, gc=False):
 
 class _ByGate(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
-        str, Meta(description="`<location>/<local start>/<resolution>/<gate>`: equal for all revisions of the record.")
+        str,
+        Meta(
+            description="`<user>/<location>/<local start>/<resolution>/<gate>`: equal for all revisions of the record."
+        ),
     ]
     gate_id: Annotated[int | None, Meta(description="The vendor's number of the gate; null if there is no data.")]
 
@@ -128,7 +131,10 @@ _WatchersOver2s = Annotated[int | None, Meta(description="Watchers who looked fo
 class _ByContentAtLocation(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
-        Meta(description="`<location>/<local start>/<resolution>/<content>`: equal for all revisions of the record."),
+        Meta(
+            description="`<user>/<location>/<local start>/<resolution>/<content>`: equal for all revisions of the "
+            "record."
+        ),
     ]
     content_id: _ContentId
 
@@ -147,7 +153,10 @@ class ProofOfPlayByLocationV1(_ByContentAtLocation, frozen=True, kw_only=True, g
 
 class _ByContentAtSite(_Aggregate, frozen=True, gc=False):
     record_id: Annotated[
-        str, Meta(description="`<site>/<local start>/<resolution>/<content>`: equal for all revisions of the record.")
+        str,
+        Meta(
+            description="`<user>/<site>/<local start>/<resolution>/<content>`: equal for all revisions of the record."
+        ),
     ]
     site_id: SiteId
     content_id: _ContentId

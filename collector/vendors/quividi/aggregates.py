@@ -4,6 +4,7 @@ A row whose metrics change is a revision. Where the vendor has no data, it sends
 ("Placeholder data and null values"); its event has the quality `no_data`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -16,10 +17,10 @@ from msgspec import Raw, Struct
 from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
-from collector.vendors.leniency import decode_record
+from collector.vendors.leniency import RowDecoder, comparable
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart
-from collector.vendors.quividi.wire import Number, comparable, parse_local, place_of
+from collector.vendors.quividi.wire import Number, parse_local, place_of
 from collector.vendors.quividi.zones import instant, local
 
 DEMOGRAPHIC_GROUPS = 15
@@ -60,7 +61,7 @@ class Aggregates:
         by_demographics = GROUP_BY_DEMOGRAPHICS in export_type.options
         self._key_parts = () if by_demographics and not is_grouped else export_type.key_parts
         self._wire = _wire_struct(export_type, self._key_parts)
-        self._decode = msgspec.json.Decoder(self._wire).decode
+        self._decode = RowDecoder(self._wire)
         self.alignment = periods(resolution, anchor, zone)
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
@@ -81,20 +82,24 @@ class Aggregates:
         count = (last - first) // RESOLUTIONS[self._resolution].max_length + 1
         return places * count * (DEMOGRAPHIC_GROUPS if self._is_grouped else 1)
 
-    def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:
+    def read(
+        self, raw: Sequence[Raw], first: datetime, last: datetime, ignored: Counter[str] | None = None
+    ) -> Iterator[Record[Aggregate] | Reject]:
         """Decode the rows of periods that start from `first` to `last`, in local time; drop all others."""
         for row in raw:
-            if (decoded := self.read_row(bytes(row), first, last)) is not None:
+            if (decoded := self.read_row(bytes(row), first, last, ignored)) is not None:
                 yield decoded
 
-    def read_row(self, raw: bytes, first: datetime, last: datetime) -> Record[Aggregate] | Reject | None:
+    def read_row(
+        self, raw: bytes, first: datetime, last: datetime, ignored: Counter[str] | None = None
+    ) -> Record[Aggregate] | Reject | None:
         """Decode one row. Return None for a period that does not start from `first` to `last`."""
         try:
-            row: Any = decode_record(raw, self._decode, self._wire)
+            row: Any = self._decode(raw, ignored)
             text = _start_text(row)
             start = parse_local(text, "period_start")
             return self._record(row, text, start) if first <= start <= last else None
-        except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:
             return Reject(raw, str(error), place_of(raw, self._type.place))
 
     def _record(self, row: Any, text: str, start: datetime) -> Record[Aggregate]:  # noqa: ANN401 - of `_wire_struct`
@@ -126,7 +131,7 @@ class Aggregates:
             payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics),
         )
 
-    def explode(self, record: Record[Aggregate], digest: str, revision: int, source: str) -> Iterator[Event]:
+    def explode(self, record: Record[Aggregate], digest: str, revision: int, source: str, user: str) -> Iterator[Event]:
         """Yield the row's event."""
         export_type, row = self._type, record.payload
         (event_type,) = export_type.events
@@ -140,7 +145,7 @@ class Aggregates:
             place,
             event_type.data(
                 event_id=event_id,
-                record_id=row.name,
+                record_id=f"{quote(user, safe='')}/{row.name}",
                 revision=revision,
                 source=source,
                 **{export_type.place: row.place},

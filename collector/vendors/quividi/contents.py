@@ -4,15 +4,16 @@ Source: the vendor's document, "Finest viewers APC export". All times of a conte
 field has the name of a viewer's field in tenths of seconds.
 """
 
+from collections import Counter
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.model import Record, Reject
-from collector.vendors.leniency import decode_record
-from collector.vendors.quividi.wire import Integer, LocatedViewer, place_of, read_viewer
+from collector.vendors.leniency import MalformedRow, RowDecoder
+from collector.vendors.quividi.wire import ABSENT, Integer, LocatedViewer, place_of, read_viewer
 
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 
@@ -23,15 +24,21 @@ class Content(Struct, frozen=True, gc=False, omit_defaults=True):
     content_id: str | Integer
     campaign_id: str | Integer | None = None
     app_id: str | Integer | None = None
-    dwell_time: Milliseconds | None = None
-    dwell_time_in_milliseconds: Milliseconds | None = None
-    attention_time: Milliseconds | None = None
-    attention_time_in_milliseconds: Milliseconds | None = None
+    dwell_time: Milliseconds | None = ABSENT
+    dwell_time_in_milliseconds: Milliseconds | None = ABSENT
+    attention_time: Milliseconds | None = ABSENT
+    attention_time_in_milliseconds: Milliseconds | None = ABSENT
     very_happy_time: Milliseconds | None = None
     happy_time: Milliseconds | None = None
     neutral_time: Milliseconds | None = None
     unhappy_time: Milliseconds | None = None
     very_unhappy_time: Milliseconds | None = None
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the row has one of its times, be it null."""
+        times = (self.dwell_time, self.dwell_time_in_milliseconds, self.attention_time)
+        return any(time != ABSENT for time in (*times, self.attention_time_in_milliseconds))
 
     @property
     def dwell_ms(self) -> int | None:
@@ -58,20 +65,39 @@ class ViewerWithContents(Struct, frozen=True, gc=False):
 class _Row(Struct, frozen=True):
     """The fields of a row beyond those of a viewer."""
 
-    contents: tuple[Content, ...] | None = None
+    contents: tuple[Content, ...] | UnsetType | None = UNSET
 
 
-_decode_row = msgspec.json.Decoder(_Row).decode
+_decode_row = RowDecoder(_Row)
+_decode_row.parts["contents"] = RowDecoder(
+    Content,
+    side=(
+        "campaign_id",
+        "app_id",
+        "very_happy_time",
+        "happy_time",
+        "neutral_time",
+        "unhappy_time",
+        "very_unhappy_time",
+    ),
+)
 
 
-def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[ViewerWithContents] | Reject | None:
+def read_viewer_apc(
+    raw: bytes, zone: ZoneInfo, ignored: Counter[str] | None = None
+) -> Record[ViewerWithContents] | Reject | None:
     """Decode one row. Return None for a placeholder, which the vendor sends where it has no data."""
-    viewer = read_viewer(raw, zone)
+    viewer = read_viewer(raw, zone, ignored)
     if isinstance(viewer, Reject):
         return viewer
     try:
-        contents = decode_record(raw, _decode_row, _Row).contents or ()
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        contents = _decode_row(raw, ignored).contents
+        if viewer is not None and isinstance(contents, UnsetType):
+            raise MalformedRow("Object missing required field `contents`")  # noqa: TRY301 - one way to reject a row
+        contents = contents or ()
+        if not all(content.has_times for content in contents):
+            raise MalformedRow("Object missing required field `dwell_time_in_milliseconds` - at `$.contents[...]`")  # noqa: TRY301
+    except MalformedRow as error:
         return Reject(raw, str(error), place_of(raw))
     if viewer is None:
         return Reject(raw, "Contents in a placeholder row", place_of(raw)) if contents else None
@@ -90,5 +116,5 @@ def read_viewer_apc(raw: bytes, zone: ZoneInfo) -> Record[ViewerWithContents] | 
 
 
 def _ms(*values: float | None) -> int | None:
-    """The first value that is not null, rounded; None if all are null."""
-    return next((round(each) for each in values if each is not None), None)
+    """The first value that is neither null nor absent, rounded; None if there is none."""
+    return next((round(each) for each in values if each is not None and each != ABSENT), None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
 
 from msgspec import Meta, Struct, structs
 
@@ -55,8 +56,8 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<location>/<start_local>/<gender>-<age>-<dwell>-<attention>/<occurrence>`, with the vendor's "
-            "codes and milliseconds."
+            description="`<user>/<location>/<start_local>/<gender>-<age>-<dwell>-<attention>/<occurrence>`, with the "
+            "vendor's codes and milliseconds."
         ),
     ]
     source: Source
@@ -162,19 +163,21 @@ VIEWER_APC = EventType("quividi.viewer_apc.v1", "quividi.viewers_apc", ViewerApc
 VIEWER_CONTENT = EventType("quividi.viewer_content.v1", "quividi.viewer_contents", ViewerContentV1)
 
 
-def explode_viewer(record: Record[LocatedViewer], digest: str, occurrence: int, source: str) -> Iterator[Event]:
+def explode_viewer(
+    record: Record[LocatedViewer], digest: str, occurrence: int, source: str, user: str
+) -> Iterator[Event]:
     """Yield the viewer's event."""
-    viewer = _viewer(record, record.payload, f"{digest}/viewer/0", occurrence, source)
+    viewer = _viewer(record, record.payload, f"{digest}/viewer/0", occurrence, source, user)
     key = str(viewer.location_id)
     yield Event(VIEWER, viewer.event_id, f"location/{key}/viewer/{digest}", viewer.start, key, viewer)
 
 
 def explode_viewer_apc(
-    record: Record[ViewerWithContents], digest: str, occurrence: int, source: str
+    record: Record[ViewerWithContents], digest: str, occurrence: int, source: str, user: str
 ) -> Iterator[Event]:
     """Yield the viewer's event, then those of its contents in the vendor's order."""
     contents = record.payload.contents
-    viewer = _viewer(record, record.payload.viewer, f"{digest}/viewer_apc/0", occurrence, source)
+    viewer = _viewer(record, record.payload.viewer, f"{digest}/viewer_apc/0", occurrence, source, user)
     key, subject = str(viewer.location_id), f"location/{viewer.location_id}/viewer_apc/{digest}"
     viewer_apc = ViewerApcV1(**structs.asdict(viewer), content_count=len(contents))
     yield Event(VIEWER_APC, viewer.event_id, subject, viewer.start, key, viewer_apc)
@@ -199,13 +202,16 @@ def explode_viewer_apc(
         yield Event(VIEWER_CONTENT, event_id, f"{subject}/content/{index}", viewer.start, key, data)
 
 
-def _viewer(record: Record[Any], located: LocatedViewer, event_id: str, occurrence: int, source: str) -> ViewerV1:
+def _viewer(
+    record: Record[Any], located: LocatedViewer, event_id: str, occurrence: int, source: str, user: str
+) -> ViewerV1:
     row, footfall_ms = located.row, located.footfall_ms
     fields = (row.gender, row.age, row.dwell_ms, row.attention_ms)
     key = "-".join("" if each is None else str(each) for each in fields)
+    start_local = located.start_local.replace(" ", "T", 1)
     return ViewerV1(
         event_id=event_id,
-        record_id=f"{row.location_id}/{located.start_local.replace(' ', 'T', 1)}/{key}/{occurrence}",
+        record_id="/".join((quote(user, safe=""), str(row.location_id), start_local, key, str(occurrence))),
         source=source,
         location_id=row.location_id,
         start=format_ms(record.start_ms),

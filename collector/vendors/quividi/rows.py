@@ -1,5 +1,6 @@
 """Decoders of the rows of exports: the protocol, and the decoder of rows of single viewers."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -35,11 +36,16 @@ class Rows(Protocol[P]):
         """The least number of rows in an export of this number of places; 0 if it cannot be predicted."""
         ...
 
-    def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[P] | Reject]:
-        """Decode the rows of the response to a request with these bounds."""
+    def read(
+        self, raw: Sequence[Raw], first: datetime, last: datetime, ignored: Counter[str] | None = None
+    ) -> Iterator[Record[P] | Reject]:
+        """Decode the rows of the response to a request with these bounds.
+
+        Counts side fields that cannot be understood in `ignored`.
+        """
         ...
 
-    def explode(self, record: Record[P], digest: str, number: int, source: str) -> Iterator[Event]:
+    def explode(self, record: Record[P], digest: str, number: int, source: str, user: str) -> Iterator[Event]:
         """Yield the events of a record. Pure."""
         ...
 
@@ -55,8 +61,8 @@ class FinestRows(Generic[P]):
     def __init__(
         self,
         zone: ZoneInfo,
-        read: Callable[[bytes, ZoneInfo], Record[P] | Reject | None],
-        explode: Callable[[Record[P], str, int, str], Iterator[Event]],
+        read: Callable[[bytes, ZoneInfo, Counter[str] | None], Record[P] | Reject | None],
+        explode: Callable[[Record[P], str, int, str, str], Iterator[Event]],
     ) -> None:
         self._zone = zone
         self._read = read
@@ -68,6 +74,12 @@ class FinestRows(Generic[P]):
     def min_rows(self, places: int, first: datetime, last: datetime) -> int:  # noqa: ARG002 - of the protocol
         return 0
 
-    def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[P] | Reject]:  # noqa: ARG002
+    def read(
+        self,
+        raw: Sequence[Raw],
+        first: datetime,  # noqa: ARG002 - of the protocol
+        last: datetime,  # noqa: ARG002
+        ignored: Counter[str] | None = None,
+    ) -> Iterator[Record[P] | Reject]:
         """Decode all rows, whatever their start: the vendor's document does not state which rows a window selects."""
-        return wire.read_each(raw, self._zone, self._read)
+        return wire.read_each(raw, self._zone, self._read, ignored)

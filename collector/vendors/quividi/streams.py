@@ -1,5 +1,6 @@
 """The streams of a Quividi source. Each fetches exports of one type."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
@@ -71,19 +72,21 @@ class ExportStream(Stream[P]):
                 if len(raw) >= self._max_rows:
                     self._client.forget(query)
                     raise Split(f"the export has {len(raw)} rows, the most that the vendor sends", code="too_many_rows")
+                ignored = Counter[str]()
                 yield FetchResult(
-                    records=self._rows.read(raw, first, last),
+                    records=self._rows.read(raw, first, last, ignored),
                     rows=len(raw),
                     size=len(response.body),
                     took=response.took,
                     vendor_now=requested_at,
+                    ignored=ignored,
                 )
         # Only after all of them: when one export fails, the next attempt need not rebuild those before it.
         for query in fetched_queries:
             self._client.forget(query)
 
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
-        return self._rows.explode(record, digest, number, self.source)
+        return self._rows.explode(record, digest, number, self.source, self.account.user)
 
 
 def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:

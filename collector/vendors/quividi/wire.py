@@ -6,8 +6,10 @@ newer versions of VidiCenter. The vendor may add fields without warning: unknown
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -16,7 +18,7 @@ from msgspec import Meta, Raw, Struct
 
 from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
-from collector.vendors.leniency import decode_record, decode_response
+from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder, comparable, understood
 from collector.vendors.quividi.zones import Instant, instant
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -28,12 +30,11 @@ P = TypeVar("P")
 
 FIELDS_VERSION = 1
 """The version of the lists of fields in `_key_of` and `_fingerprint`."""
-DECIMALS = 3
-"""The decimals that a fingerprint contains. Percentages are fractions of 255: further decimals are not significant."""
+ABSENT = -(2**63)
+"""The default of the fields without which a row is malformed: another version of the API may have renamed them. An
+explicit null is a value."""
 
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
-_MISSING = -(2**63)
-"""Stands for null in a key."""
 
 
 class Viewer(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -42,12 +43,12 @@ class Viewer(Struct, frozen=True, gc=False, omit_defaults=True):
     location_id: Identifier
     period_start: str | None = None
     start_time: str | None = None
-    gender: Integer | None = None
-    age: Integer | None = None
-    dwell_time: Tenths | None = None
-    dwell_time_in_tenths_of_sec: Tenths | None = None
-    attention_time: Tenths | None = None
-    attention_time_in_tenths_of_sec: Tenths | None = None
+    gender: Integer | None = ABSENT
+    age: Integer | None = ABSENT
+    dwell_time: Tenths | None = ABSENT
+    dwell_time_in_tenths_of_sec: Tenths | None = ABSENT
+    attention_time: Tenths | None = ABSENT
+    attention_time_in_tenths_of_sec: Tenths | None = ABSENT
     age_value: Number | None = None
     very_happy: Number | None = None
     happy: Number | None = None
@@ -74,6 +75,19 @@ class Viewer(Struct, frozen=True, gc=False, omit_defaults=True):
         return self.very_happy, self.happy, self.neutral, self.unhappy, self.very_unhappy
 
     @property
+    def lacking(self) -> str | None:
+        """The name of a field without which the row is malformed; None if it has all of them."""
+        if self.gender == ABSENT:
+            return "gender"
+        if self.age == ABSENT:
+            return "age"
+        if self.dwell_time == self.dwell_time_in_tenths_of_sec == ABSENT:
+            return "dwell_time_in_tenths_of_sec"
+        if self.attention_time == self.attention_time_in_tenths_of_sec == ABSENT:
+            return "attention_time_in_tenths_of_sec"
+        return None
+
+    @property
     def is_placeholder(self) -> bool:
         """Whether the row only marks that the vendor has no data ("Placeholder data and null values")."""
         return self.gender is None and self.age is None and self.dwell_ms is None and self.attention_ms is None
@@ -94,7 +108,7 @@ class ExportResponse(Struct, frozen=True):
     """Any response of `/data/`. An error has a number as `error`, and a message, which is not decoded."""
 
     state: str | None = None
-    data: Raw = Raw()
+    data: list[Raw] | dict[str, Raw] | str | float | bool | None = None
     fail_reason: str | None = None
     error: Integer | str | None = None
 
@@ -112,11 +126,16 @@ class Location(Struct, frozen=True):
     site_id: Identifier | None = None
 
 
-_decode_export = msgspec.json.Decoder(ExportResponse).decode
-_decode_rows = msgspec.json.Decoder(list[Raw]).decode
-_decode_viewer = msgspec.json.Decoder(Viewer).decode
-_decode_whoami = msgspec.json.Decoder(Whoami).decode
-_decode_locations = msgspec.json.Decoder(list[Location]).decode
+_decode_export = ResponseDecoder(ExportResponse, lambda row: "location_id" in row or "site_id" in row)
+_decode_viewer = RowDecoder(
+    Viewer,
+    side=[
+        *("age_value", "very_happy", "happy", "neutral", "unhappy", "very_unhappy"),
+        *("glasses", "mustache", "beard", "vr_id", "footfall_id", "footfall_start"),
+    ],
+)
+_decode_whoami = ResponseDecoder(Whoami)
+_decode_locations = ResponseDecoder(list[Location])
 _key = struct.Struct(">qqqqqq")
 
 
@@ -127,59 +146,67 @@ class _Place(Struct, frozen=True):
     site_id: Identifier | None = None
 
 
-_decode_place = msgspec.json.Decoder(_Place).decode
+_decode_place = RowDecoder(_Place)
 
 
 def decode_export(body: bytes) -> ExportResponse:
     """Decode a response of `/data/`. Raises msgspec.DecodeError."""
-    return decode_response(body, _decode_export)
+    return _decode_export(body)
 
 
 def rows(export: ExportResponse) -> list[Raw] | None:
     """The rows of a finished export, not decoded yet; None if the response has no list of rows."""
-    try:
-        return _decode_rows(export.data)
-    except msgspec.DecodeError:
-        return None
+    return export.data if isinstance(export.data, list) else None
 
 
 def username(body: bytes) -> str:
     """The name of the token's user. Raises msgspec.DecodeError."""
-    return decode_response(body, _decode_whoami).username
+    return _decode_whoami(body).username
 
 
 def locations(body: bytes) -> list[Location]:
     """The account's locations. Raises msgspec.DecodeError."""
-    return decode_response(body, _decode_locations)
+    return _decode_locations(body)
 
 
-def read(raw: Iterable[Raw], zone: ZoneInfo) -> Iterator[Record[LocatedViewer] | Reject]:
-    """Decode the rows of an export of finest viewers, without placeholders."""
-    return read_each(raw, zone, read_viewer)
+def read(
+    raw: Iterable[Raw], zone: ZoneInfo, ignored: Counter[str] | None = None
+) -> Iterator[Record[LocatedViewer] | Reject]:
+    """Decode the rows of an export of finest viewers, as `read_each` does."""
+    return read_each(raw, zone, read_viewer, ignored)
 
 
 def read_each(
-    raw: Iterable[Raw], zone: ZoneInfo, read_one: Callable[[bytes, ZoneInfo], Record[P] | Reject | None]
+    raw: Iterable[Raw],
+    zone: ZoneInfo,
+    read_one: Callable[[bytes, ZoneInfo, Counter[str] | None], Record[P] | Reject | None],
+    ignored: Counter[str] | None = None,
 ) -> Iterator[Record[P] | Reject]:
-    """Decode the rows, without placeholders."""
+    """Decode the rows, without placeholders. Counts side fields that cannot be understood in `ignored`."""
     for row in raw:
-        if (decoded := read_one(bytes(row), zone)) is not None:
+        if (decoded := read_one(bytes(row), zone, ignored)) is not None:
             yield decoded
 
 
-def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[LocatedViewer] | Reject | None:
+def read_viewer(
+    raw: bytes, zone: ZoneInfo, ignored: Counter[str] | None = None
+) -> Record[LocatedViewer] | Reject | None:
     """Decode one row. Return None for a placeholder, which the vendor sends where it has no data."""
     try:
-        row = decode_record(raw, _decode_viewer, Viewer)
+        row = _decode_viewer(raw, ignored)
+        if row.lacking:
+            raise MalformedRow(f"Object missing required field `{row.lacking}`")
         text = row.period_start or row.start_time
         if text is None:
-            raise ValueError("Object missing required field `period_start`")  # noqa: TRY301 - one way to reject a row
+            raise MalformedRow("Object missing required field `period_start`")
         local = parse_local(text, "period_start")
         start = _instant(local, zone, "period_start")
-        footfall_local = None if row.footfall_start is None else parse_local(row.footfall_start, "footfall_start")
-        footfall = None if footfall_local is None else _instant(footfall_local, zone, "footfall_start")
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+    except ValueError as error:
         return Reject(raw, str(error), place_of(raw))
+    footfall_local = footfall = None
+    if row.footfall_start is not None:
+        footfall_local = understood(ignored, "footfall_start", partial(_footfall_start, row.footfall_start, zone))
+        footfall = None if footfall_local is None else instant(footfall_local, zone)
     if row.is_placeholder:
         return None
     start_ms, dwell_ms = to_ms(start.utc), row.dwell_ms or 0
@@ -199,7 +226,7 @@ def read_viewer(raw: bytes, zone: ZoneInfo) -> Record[LocatedViewer] | Reject | 
 def _key_of(row: Viewer, local_ms: int) -> bytes:
     """The key: only fields that every version of the API sends for every viewer, whatever the box and the licence."""
     fields = (row.gender, row.age, row.dwell_ms, row.attention_ms)
-    parts = (_MISSING if each is None else each for each in fields)
+    parts = (ABSENT if each is None else each for each in fields)
     return b"quividi.viewer" + _key.pack(row.location_id, local_ms, *parts)
 
 
@@ -210,9 +237,11 @@ def _fingerprint(row: Viewer, footfall_local: datetime | None) -> bytes:
     return msgspec.msgpack.encode((*fields, *moods))
 
 
-def comparable(number: Number | None) -> float | None:
-    """A number as fingerprints contain it: 19 and 19.0 are equal, and so are 0.0 and -0.0."""
-    return None if number is None else round(float(number), DECIMALS) + 0.0
+def _footfall_start(text: str, zone: ZoneInfo) -> datetime:
+    """The local time. Raises ValueError if it is none, or outside the calendar."""
+    local = parse_local(text, "footfall_start")
+    _instant(local, zone, "footfall_start")
+    return local
 
 
 def parse_local(text: str, field: str) -> datetime:
@@ -237,14 +266,14 @@ def _instant(local: datetime, zone: ZoneInfo, field: str) -> Instant:
 
 
 def _ms(*tenths: Number | None) -> int | None:
-    """The first value that is not null, in milliseconds; None if all are null."""
-    return next((round(each * 100) for each in tenths if each is not None), None)
+    """The first value that is neither null nor absent, in milliseconds; None if there is none."""
+    return next((round(each * 100) for each in tenths if each is not None and each != ABSENT), None)
 
 
 def place_of(raw: bytes, field: str = "location_id") -> str | None:
     """The Kafka key of a malformed row; None where its place cannot be read."""
     try:
-        place = getattr(decode_record(raw, _decode_place, _Place), field)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
+        place = getattr(_decode_place(raw), field)
+    except MalformedRow:
         return None
     return None if place is None else str(place)

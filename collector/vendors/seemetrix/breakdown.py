@@ -5,17 +5,18 @@ omits groups without data: a missing node is not a measured zero. Nodes at and b
 opportunities to see (OTS).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, structs
 
 from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
 from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, Source, UserId
-from collector.vendors.leniency import decode_record, decode_response
+from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 from collector.vendors.seemetrix.wire import Integer
 
 LevelName = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
@@ -37,7 +38,7 @@ CYCLIC = frozenset({"MM", "DD", "HH"})
 PAGED = frozenset({"devices", "movies"})
 """First levels whose nodes the vendor sends in pages."""
 
-FIELDS_VERSION = 1
+FIELDS_VERSION = 2
 """The version of the lists of fields in keys and fingerprints."""
 
 Number = Integer | float
@@ -64,6 +65,12 @@ class Node(Struct, frozen=True):
     ots: Number | None = None
     otsd: Number | None = None
     o: list["Node"] | dict[str, "Node"] | None = None
+
+
+class _Named(Struct, frozen=True):
+    """The part of a node that names it."""
+
+    n: str | Integer
 
 
 class Root(Struct, frozen=True):
@@ -93,11 +100,21 @@ class Step(Struct, frozen=True):
     ]
 
 
+class Request(NamedTuple):
+    """What decides, beside its own path, what a node is about."""
+
+    levels: tuple[str, ...]
+    """The levels of the request, from the outermost one."""
+    date_format: str | None
+    """The format of the level `dates`; None without that level."""
+    device_id: int | None
+    """The device that is selected; None for all."""
+
+
 class Group(NamedTuple):
     """A node without its subtree."""
 
-    device_id: int | None
-    """The device of the request, if it selects one."""
+    request: Request
     path: tuple[Step, ...]
     views: int
     views_ms: int
@@ -112,8 +129,9 @@ class BreakdownV1(Struct, frozen=True, kw_only=True):
     record_id: Annotated[
         str,
         Meta(
-            description="`<owner>/<resolution>/<period_start>/<path>`: equal for all revisions of the record. Owner: "
-            "`user/<user>`, or `device/<device>` if the request selects a device."
+            description="`<user>/<device>/<levels>/<resolution>/<period_start>/<path>`: equal for all revisions of the "
+            "record. Device: `all`, or the one that the request selects. Levels: those of the request, with the format "
+            "of dates, for example `devices+dates:HH`."
         ),
     ]
     revision: Revision
@@ -148,13 +166,15 @@ class BreakdownV1(Struct, frozen=True, kw_only=True):
 BREAKDOWN = EventType("seemetrix.breakdown.v1", "seemetrix.breakdown", BreakdownV1)
 TYPES = (BREAKDOWN,)
 
-_decode_tree = msgspec.json.Decoder(Tree).decode
-_decode_node = msgspec.json.Decoder(Node).decode
+_decode_tree = ResponseDecoder(Tree, {"n", "t", "v", "vd"}.issubset)
+_decode_node = RowDecoder(Node, side=("ots", "otsd"))
+_decode_node.parts["o"] = _decode_node
+_decode_name = RowDecoder(_Named)
 
 
 def decode(body: bytes) -> Tree:
     """Decode a page. Raises msgspec.DecodeError, also if the response reports a failure."""
-    tree = decode_response(body, _decode_tree)
+    tree = _decode_tree(body)
     if tree.ok != 1:
         raise msgspec.DecodeError(f"`ok` is {msgspec.json.encode(tree.ok).decode()} instead of 1")
     if tree.data is None:
@@ -170,20 +190,33 @@ def children(tree: Tree) -> list[bytes]:
     return [bytes(node) for node in (nodes.values() if isinstance(nodes, dict) else nodes)]
 
 
+def name_of(row: bytes) -> bytes:
+    """Identifies a node of the first level: its name, or the whole row if it has none."""
+    try:
+        return str(_decode_name(row).n).encode()
+    except MalformedRow:
+        return row
+
+
 def read(
-    rows: Sequence[bytes], period: Window, levels: Sequence[str], device_id: int | None
+    rows: Iterable[bytes], period: Window, request: Request, ignored: Counter[str] | None = None
 ) -> Iterator[Record[Group] | Reject]:
-    """Yield a record for each node, parents before children. A malformed subtree of the first level is one reject."""
+    """Yield a record for each node, parents before children. A malformed subtree of the first level is one reject.
+
+    Counts side fields that cannot be understood in `ignored`.
+    """
     for row in rows:
         try:
-            nodes = list(_walk(decode_record(row, _decode_node, Node), levels, device_id, ()))
-        except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
-            yield Reject(row, str(error), None if device_id is None else str(device_id))
+            nodes = list(_walk(_decode_node(row, ignored), request, request.levels, ()))
+        except (ValueError, OverflowError) as error:
+            device = None if request.device_id is None else str(request.device_id)
+            place = f"{device}/{format_ms(to_ms(period.start))}"
+            yield Reject(row, str(error), device, place)
         else:
             yield from (_record(group, period) for group in nodes)
 
 
-def _walk(node: Node, levels: Sequence[str], device_id: int | None, parents: tuple[Step, ...]) -> Iterator[Group]:
+def _walk(node: Node, request: Request, levels: Sequence[str], parents: tuple[Step, ...]) -> Iterator[Group]:
     """Yield the node, then those below it. `levels` are the requested ones from this node down. Raises ValueError."""
     if not levels:
         raise ValueError("More levels than requested - at `$.o`")
@@ -192,9 +225,9 @@ def _walk(node: Node, levels: Sequence[str], device_id: int | None, parents: tup
         raise ValueError(f"Expected a {level}, got {node.t!r} - at `$.t`")
     name = str(node.n)
     path = (*parents, Step(level, name, _VOCABULARY.get(level, {}).get(name, name)))
-    yield Group(device_id, path, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
+    yield Group(request, path, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
     for child in (node.o.values() if isinstance(node.o, dict) else node.o) or ():
-        yield from _walk(child, levels[1:], device_id, path)
+        yield from _walk(child, request, levels[1:], path)
 
 
 def _rounded(number: float | None) -> int | None:
@@ -203,9 +236,8 @@ def _rounded(number: float | None) -> int | None:
 
 def _record(group: Group, period: Window) -> Record[Group]:
     start_ms, end_ms = to_ms(period.start), to_ms(period.end)
-    path = [(step.level, step.name) for step in group.path]
     return Record(
-        key=b"seemetrix.breakdown" + msgspec.msgpack.encode((group.device_id, start_ms, end_ms, path)),
+        key=_key_of(group, start_ms, end_ms) + msgspec.msgpack.encode(group.request[:2]),
         fingerprint=msgspec.msgpack.encode(group[2:]),
         start_ms=start_ms,
         end_ms=end_ms,
@@ -214,36 +246,50 @@ def _record(group: Group, period: Window) -> Record[Group]:
     )
 
 
+def former(record: Record[Group]) -> Record[Group]:
+    """The record with the key of version 1. The fingerprint is the same."""
+    return structs.replace(record, key=_key_of(record.payload, record.start_ms, record.end_ms))
+
+
+def _key_of(group: Group, start_ms: int, end_ms: int) -> bytes:
+    path = [(step.level, step.name) for step in group.path]
+    return b"seemetrix.breakdown" + msgspec.msgpack.encode((group.request.device_id, start_ms, end_ms, path))
+
+
 class SharedFields(NamedTuple):
     """The fields that are equal in all events of a stream."""
 
     source: str
     user_id: int
     resolution: str
-    date_format: str | None
 
 
 def explode(record: Record[Group], digest: str, revision: int, common: SharedFields) -> Iterator[Event]:
     """Yield the node's event. Its Kafka key is the device's number if the node belongs to one, else the user's."""
     group = record.payload
+    selected, date_format = group.request.device_id, group.request.date_format
     event_id, start = f"{digest}/breakdown/0", format_ms(record.start_ms)
     path = "/".join(f"{step.level}={quote(step.name, safe=':')}" for step in group.path)
-    owner = f"user/{common.user_id}" if group.device_id is None else f"device/{group.device_id}"
-    device = next((step.name for step in group.path if step.level == "device"), group.device_id)
+    levels = "+".join(
+        f"dates:{quote(date_format)}" if date_format and each == "dates" else each for each in group.request.levels
+    )
+    place = "all" if selected is None else str(selected)
+    owner = f"user/{common.user_id}" if selected is None else f"device/{selected}"
+    device = next((step.name for step in group.path if step.level == "device"), selected)
     data = BreakdownV1(
         event_id=event_id,
-        record_id=f"{owner}/{common.resolution}/{start}/{path}",
+        record_id=f"{common.user_id}/{place}/{levels}/{common.resolution}/{start}/{path}",
         revision=revision,
         source=common.source,
         user_id=common.user_id,
-        device_id=group.device_id,
+        device_id=selected,
         period_start=start,
         period_end=format_ms(record.end_ms),
         resolution=common.resolution,
         level=group.path[-1].level,
         path=group.path,
-        date_format=common.date_format,
-        cyclic=common.date_format in CYCLIC,
+        date_format=date_format,
+        cyclic=date_format in CYCLIC,
         views=group.views,
         views_ms=group.views_ms,
         ots=group.ots,

@@ -3,20 +3,21 @@
 Source: the vendor's document, "Status counters".
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from collector.instants import Timestamp, format_ms
 from collector.model import Event, EventType, Record
 from collector.vendors.event_fields import Revision, Source, UserId
-from collector.vendors.leniency import decode_record, decode_response
+from collector.vendors.leniency import BYTE_ORDER_MARK, MalformedRow, RowDecoder, comparable
 from collector.vendors.seemetrix.wire import Integer
 
-FIELDS_VERSION = 1
-"""The version of the list of fields in the fingerprint: all fields of `Counters`."""
+FIELDS_VERSION = 2
+"""The version of the list of fields in the fingerprint: all fields of `Counters`, whatever their form."""
 _KEY = bytes(8)
 """The stream has only one record."""
 _WIRE_FIELDS = {
@@ -49,7 +50,7 @@ class CountersV1(Struct, frozen=True, kw_only=True):
     """The counters of the account's dashboard. Published when one of them changes."""
 
     event_id: Annotated[str, Meta(description="`<digest>/counters/0`: unique, and never changes.")]
-    record_id: Annotated[str, Meta(description="`user/<user>`: equal for all revisions of the record.")]
+    record_id: Annotated[str, Meta(description="`<user>`: equal for all revisions of the record.")]
     revision: Revision
     source: Source
     user_id: UserId
@@ -70,20 +71,31 @@ class CountersV1(Struct, frozen=True, kw_only=True):
 COUNTERS = EventType("seemetrix.counters.v1", "seemetrix.counters", CountersV1)
 TYPES = (COUNTERS,)
 
-_decode = msgspec.json.Decoder(Counters).decode
+_decode = RowDecoder(Counters, side=[name for name in Counters.__struct_fields__ if name != "usr_num"])
 
 
-def read(body: bytes, seen_ms: int) -> Record[Counters]:
-    """Decode the response to a request at `seen_ms`, Unix time in milliseconds. Raises msgspec.DecodeError."""
-    counters = decode_response(body, lambda whole: decode_record(whole, _decode, Counters))
+def read(body: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> Record[Counters]:
+    """Decode the response to a request at `seen_ms`, Unix time in milliseconds.
+
+    Counts counters that cannot be understood in `ignored`, except for the total. Raises msgspec.DecodeError.
+    """
+    try:
+        counters = _decode(body.removeprefix(BYTE_ORDER_MARK), ignored)
+    except MalformedRow as error:
+        raise msgspec.DecodeError(str(error)) from error
     return Record(
         key=_KEY,
-        fingerprint=msgspec.msgpack.encode(counters),
+        fingerprint=msgspec.msgpack.encode([comparable(value) for value in structs.astuple(counters)]),
         start_ms=seen_ms,
         end_ms=seen_ms,
         vendor_local_s=seen_ms // 1000,
         payload=counters,
     )
+
+
+def former(record: Record[Counters]) -> Record[Counters]:
+    """The record with the fingerprint of version 1."""
+    return structs.replace(record, fingerprint=msgspec.msgpack.encode(record.payload))
 
 
 def gauges(counters: Counters) -> dict[str, float]:
@@ -98,7 +110,7 @@ def explode(record: Record[Counters], digest: str, revision: int, source: str, u
     counters = record.payload
     data = CountersV1(
         event_id=event_id,
-        record_id=f"user/{key}",
+        record_id=key,
         revision=revision,
         source=source,
         user_id=user,
@@ -112,4 +124,4 @@ def explode(record: Record[Counters], digest: str, revision: int, source: str, u
         visits_total=counters.usr_num,
         average_visit_ms=None if counters.avg_duration is None else round(counters.avg_duration * 1000),
     )
-    yield Event(COUNTERS, event_id, data.record_id, seen_at, key, data)
+    yield Event(COUNTERS, event_id, f"user/{key}", seen_at, key, data)

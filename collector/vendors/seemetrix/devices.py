@@ -5,10 +5,10 @@ and an address and a list of users (`ip`, `acl`), which are only read with `incl
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -16,7 +16,7 @@ from msgspec import Meta, Raw, Struct
 from collector.instants import Timestamp, format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject
 from collector.vendors.event_fields import DeviceId, Revision, Source
-from collector.vendors.leniency import decode_record, decode_response
+from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder, understood
 from collector.vendors.seemetrix.wire import Identifier, Integer
 
 State = Literal["online", "offline", "frozen", "gone"]
@@ -85,7 +85,7 @@ class DeviceV1(Struct, frozen=True, kw_only=True):
     """The state of a device. Published when it is new or changes. The last event of a key is the present state."""
 
     event_id: Annotated[str, Meta(description="`<digest>/device/0`: unique, and never changes.")]
-    record_id: Annotated[str, Meta(description="`<device>`: equal for all revisions of the record.")]
+    record_id: Annotated[str, Meta(description="`<user>/<device>`: equal for all revisions of the record.")]
     revision: Revision
     source: Source
     device_id: DeviceId
@@ -107,21 +107,26 @@ class DeviceV1(Struct, frozen=True, kw_only=True):
 DEVICE = EventType("seemetrix.device.v1", "seemetrix.devices", DeviceV1, compacted=True)
 TYPES = (DEVICE,)
 
-_decode_devices = msgspec.json.Decoder(Devices).decode
-_decode_device = msgspec.json.Decoder(Device).decode
-_decode_any = msgspec.json.Decoder().decode
+_decode_devices = ResponseDecoder(Devices, {"d"}.issubset)
+_decode_device = RowDecoder(Device, side=("n", "created", "modified", "ip", "acl"))
+_decode_object = RowDecoder(dict[str, Any])
 
 
 def decode(body: bytes) -> Devices:
     """Decode the response; its rows are not decoded yet. Raises msgspec.DecodeError."""
-    return decode_response(body, _decode_devices)
+    return _decode_devices(body)
 
 
-def read(devices: Devices, seen_ms: int, *, include_private: bool) -> Iterator[Record[KnownDevice] | Reject]:
-    """Decode the rows of the response to a request at `seen_ms`, Unix time in milliseconds."""
+def read(
+    devices: Devices, seen_ms: int, ignored: Counter[str] | None = None, *, include_private: bool
+) -> Iterator[Record[KnownDevice] | Reject]:
+    """Decode the rows of the response to a request at `seen_ms`, Unix time in milliseconds.
+
+    Counts side fields that cannot be understood in `ignored`.
+    """
     for state, rows, _ in devices.groups:
         for row in rows:
-            yield _read(bytes(row), state, seen_ms, include_private=include_private)
+            yield _read(bytes(row), state, seen_ms, ignored, include_private=include_private)
 
 
 def gone(key: bytes, seen_ms: int) -> Record[KnownDevice]:
@@ -130,20 +135,22 @@ def gone(key: bytes, seen_ms: int) -> Record[KnownDevice]:
     return _record(KnownDevice(device_id, "gone"), _GONE, seen_ms)
 
 
-def _read(row: bytes, state: State, seen_ms: int, *, include_private: bool) -> Record[KnownDevice] | Reject:
+def _read(
+    row: bytes, state: State, seen_ms: int, ignored: Counter[str] | None, *, include_private: bool
+) -> Record[KnownDevice] | Reject:
     try:
-        device = decode_record(row, _decode_device, Device)
-        known = KnownDevice(
-            device.d,
-            state,
-            device.n,
-            _parse_date(device.created, "created"),
-            _parse_date(device.modified, "modified"),
-            device.ip if include_private else None,
-            tuple(sorted(device.acl)) if include_private and device.acl is not None else None,
-        )
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        device = _decode_device(row, ignored)
+    except MalformedRow as error:
         return Reject(_without_secrets(row), str(error))
+    known = KnownDevice(
+        device.d,
+        state,
+        device.n,
+        understood(ignored, "created", lambda: _parse_date(device.created)),
+        understood(ignored, "modified", lambda: _parse_date(device.modified)),
+        device.ip if include_private else None,
+        tuple(sorted(device.acl)) if include_private and device.acl is not None else None,
+    )
     return _record(known, msgspec.msgpack.encode(known), seen_ms)
 
 
@@ -158,38 +165,38 @@ def _record(known: KnownDevice, fingerprint: bytes, seen_ms: int) -> Record[Know
     )
 
 
-def _parse_date(text: str | None, field: str) -> int | None:
-    """Unix time in milliseconds of a date in HTTP's format. Raises ValueError naming the field."""
+def _parse_date(text: str | None) -> int | None:
+    """Unix time in milliseconds of a date in HTTP's format. Raises ValueError."""
     if text is None:
         return None
     try:
-        instant: datetime = parsedate_to_datetime(text)
-        return to_ms(instant)
-    except (ValueError, OverflowError):
-        raise ValueError(f"Expected a date such as `Fri, 15 Sep 2017 07:36:38 GMT` - at `$.{field}`") from None
+        return to_ms(parsedate_to_datetime(text))
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
 
 
 def _without_secrets(row: bytes) -> bytes:
-    """The row without its secret fields; the row itself if it is not an object."""
-    decoded = _decode_any(row)
-    if not isinstance(decoded, dict):
-        return row
+    """The row without its secret fields; nothing of a row that is not an object: it may contain them anywhere."""
+    try:
+        decoded = _decode_object(row)
+    except MalformedRow:
+        return b""
     return msgspec.json.encode({name: value for name, value in decoded.items() if name not in _SECRET})
 
 
-def explode(record: Record[KnownDevice], digest: str, revision: int, source: str) -> Iterator[Event]:
-    """Yield the device's event."""
+def explode(record: Record[KnownDevice], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
+    """Yield the device's event. Its Kafka key names the user: a device may disappear from one user's list only."""
     known, seen_at = record.payload, format_ms(record.start_ms)
-    key, event_id = str(known.device_id), f"{digest}/device/0"
+    event_id = f"{digest}/device/0"
     yield Event(
         DEVICE,
         event_id,
-        f"device/{key}",
+        f"device/{known.device_id}",
         seen_at,
-        key,
+        f"user/{user}/device/{known.device_id}",
         DeviceV1(
             event_id=event_id,
-            record_id=key,
+            record_id=f"{user}/{known.device_id}",
             revision=revision,
             source=source,
             device_id=known.device_id,

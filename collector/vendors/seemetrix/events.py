@@ -34,7 +34,9 @@ class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
     """A face was in front of the screen, from its detection to its loss."""
 
     event_id: _EventId
-    record_id: Annotated[str, Meta(description="`<device>/<number>/<start>`: equal for all revisions of the record.")]
+    record_id: Annotated[
+        str, Meta(description="`<user>/<device>/<number>/<start>`: equal for all revisions of the record.")
+    ]
     revision: Revision
     source: Source
     device_id: DeviceId
@@ -45,7 +47,11 @@ class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
         int, Meta(description="Duration as the vendor sends it, in milliseconds; `end` - `start` if it sends none.")
     ]
     attention_ms: Annotated[
-        int, Meta(description="Total time for which the person looked at the screen, in milliseconds.", ge=0)
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="Total time for which the person looked at the screen, in milliseconds; null if the vendor "
+            "sends no attention."
+        ),
     ]
     gender: EstimatedGender
     gender_code: GenderCode
@@ -107,6 +113,7 @@ class _Parent(NamedTuple):
     record: Record[Session]
     digest: str
     source: str
+    user_id: int
     gender: Gender
     age_group: AgeGroup
     start: Timestamp
@@ -115,7 +122,7 @@ class _Parent(NamedTuple):
     event_id: str
 
 
-def explode_session(record: Record[Session], digest: str, revision: int, source: str) -> Iterator[Event]:
+def explode_session(record: Record[Session], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
     """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
 
     Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
@@ -126,6 +133,7 @@ def explode_session(record: Record[Session], digest: str, revision: int, source:
         record=record,
         digest=digest,
         source=source,
+        user_id=user,
         gender=_GENDERS.get(session.s, "unknown"),
         age_group=_AGE_GROUPS.get(session.a, "unknown"),
         start=format_ms(record.start_ms),
@@ -144,7 +152,7 @@ def _session(parent: _Parent, revision: int) -> Event:
     attentions = session.at or ()
     data = SessionV1(
         event_id=parent.event_id,
-        record_id=f"{parent.key}/{session.o}/{parent.start}",
+        record_id=f"{parent.user_id}/{parent.key}/{session.o}/{parent.start}",
         revision=revision,
         source=parent.source,
         device_id=session.d,
@@ -152,7 +160,7 @@ def _session(parent: _Parent, revision: int) -> Event:
         start=parent.start,
         end=format_ms(record.end_ms),
         duration_ms=record.end_ms - record.start_ms if session.i is None else session.i,
-        attention_ms=sum(attention.d for attention in attentions if attention.a),
+        attention_ms=None if session.at is None else sum(attention.d for attention in attentions if attention.a),
         gender=parent.gender,
         gender_code=session.s,
         age_group=parent.age_group,

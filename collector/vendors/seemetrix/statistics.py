@@ -6,6 +6,7 @@ a missing row is not a measured zero.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
@@ -26,7 +27,7 @@ from collector.vendors.event_fields import (
     Source,
     UserId,
 )
-from collector.vendors.leniency import decode_record, decode_response
+from collector.vendors.leniency import ResponseDecoder, RowDecoder, comparable
 from collector.vendors.seemetrix.wire import Integer
 from collector.vendors.vocabulary import AgeGroup, Gender
 
@@ -40,12 +41,11 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "intervals": ("ia",),
 }
 """The fields that each optional argument adds. `sex` and `age` together also add the fields of both combined."""
-FIELDS_VERSION = 1
-"""The version of the lists of fields: the key is device and hour, the fingerprint all counts of `Hour`."""
+FIELDS_VERSION = 2
+"""The version of the lists of fields: the key is extras, device and hour, the fingerprint all counts of `Hour`."""
 
 Number = Integer | float
 
-_TIME_FORMAT = "%Y/%m/%d %H:%M:%S"
 _key = struct.Struct(">qq")
 _EVERY_DEVICE = -1
 
@@ -101,8 +101,6 @@ class Statistics(Struct, frozen=True):
 
     objects: list[Raw]
     total: Integer | None = None
-    min_date: str | None = None
-    max_date: str | None = None
 
 
 class DeviceHour(NamedTuple):
@@ -110,6 +108,8 @@ class DeviceHour(NamedTuple):
 
     device_id: int | None
     hour: Hour
+    extras: tuple[str, ...]
+    """The optional arguments of the request, which decide what the row contains."""
 
 
 class DemographicsV1(Struct, frozen=True, kw_only=True):
@@ -129,7 +129,10 @@ class StatisticsV1(Struct, frozen=True, kw_only=True):
     event_id: Annotated[str, Meta(description="`<digest>/statistics/0`: unique, and never changes.")]
     record_id: Annotated[
         str,
-        Meta(description="`user/<user>/<hour>` or `device/<device>/<hour>`: equal for all revisions of the record."),
+        Meta(
+            description="`<user>/<device>/<extras>/<hour>`: equal for all revisions of the record. Device: `all`, or "
+            "its number. Extras: `views`, then the extras of the source, for example `views+age+sex`."
+        ),
     ]
     revision: Revision
     source: Source
@@ -171,67 +174,76 @@ TYPES = (STATISTICS,)
 _GENDERS: Mapping[str, Gender] = {"f": "female", "m": "male", "u": "unknown"}
 _AGE_GROUPS: Mapping[str, AgeGroup] = {"k": "child", "m": "young_adult", "m2": "adult", "o": "senior", "u": "unknown"}
 
-_decode_statistics = msgspec.json.Decoder(Statistics).decode
-_decode_hour = msgspec.json.Decoder(Hour).decode
+_decode_statistics = ResponseDecoder(Statistics, {"i", "t"}.issubset)
+_decode_hour = RowDecoder(Hour, side=[name for name in Hour.__struct_fields__ if name not in ("i", "t")])
 
 
 def decode(body: bytes) -> Statistics:
     """Decode the response; its rows are not decoded yet.
 
-    Raises msgspec.DecodeError, also if the response does not have as many rows as its total states.
+    Raises msgspec.DecodeError, also if the response has fewer rows than its total states.
     """
-    statistics = decode_response(body, _decode_statistics)
-    if statistics.total is not None and statistics.total != len(statistics.objects):
+    statistics = _decode_statistics(body)
+    if statistics.total is not None and statistics.total > len(statistics.objects):
         raise msgspec.DecodeError(f"`total` is {statistics.total}, but there are {len(statistics.objects)} objects")
     return statistics
 
 
-def read(statistics: Statistics, window: Window, device_id: int | None) -> Iterator[Record[DeviceHour] | Reject]:
-    """Decode the hours that start in the window. Drop other hours: the window covers them only in part."""
-    earliest, latest = _parse_time(statistics.min_date), _parse_time(statistics.max_date)
+def read(
+    statistics: Statistics,
+    window: Window,
+    device_id: int | None,
+    extras: tuple[str, ...],
+    ignored: Counter[str] | None = None,
+) -> Iterator[Record[DeviceHour] | Reject]:
+    """Decode the hours that start in the window. Drop other hours: the window covers them only in part.
+
+    `device_id` and `extras` are those of the request. Counts side fields that cannot be understood in `ignored`.
+    """
     for row in statistics.objects:
-        decoded = _read(bytes(row), device_id, earliest, latest)
+        decoded = _read(bytes(row), device_id, extras, ignored)
         if isinstance(decoded, Reject) or to_ms(window.start) <= decoded.start_ms < to_ms(window.end):
             yield decoded
 
 
 def _read(
-    row: bytes, device_id: int | None, earliest: datetime | None, latest: datetime | None
+    row: bytes, device_id: int | None, extras: tuple[str, ...], ignored: Counter[str] | None
 ) -> Record[DeviceHour] | Reject:
     try:
-        hour = decode_record(row, _decode_hour, Hour)
+        hour = _decode_hour(row, ignored)
         start = datetime(hour.i.y, hour.i.m, hour.i.d, hour.i.h, tzinfo=UTC)
-        if (earliest is not None and start + HOUR <= earliest) or (latest is not None and start > latest):
-            raise ValueError("Outside min_date and max_date of the response - at `$.i`")  # noqa: TRY301
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        return Reject(row, str(error), None if device_id is None else str(device_id))
+    except ValueError as error:
+        device = None if device_id is None else str(device_id)
+        return Reject(row, str(error), device, place=device or "")
     start_ms = to_ms(start)
     return Record(
-        key=b"seemetrix.statistics" + _key.pack(_EVERY_DEVICE if device_id is None else device_id, start_ms),
-        fingerprint=msgspec.msgpack.encode(structs.astuple(hour)[1:]),
+        key=_key_of(device_id, start_ms) + "+".join(extras).encode(),
+        fingerprint=msgspec.msgpack.encode([comparable(number) for number in structs.astuple(hour)[1:]]),
         start_ms=start_ms,
         end_ms=start_ms + HOUR // timedelta(milliseconds=1),
         vendor_local_s=start_ms // 1000,
-        payload=DeviceHour(device_id, hour),
+        payload=DeviceHour(device_id, hour, extras),
     )
 
 
-def _parse_time(text: str | None) -> datetime | None:
-    """The time in UTC; None if it is missing or malformed."""
-    try:
-        return None if text is None else datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+def former(record: Record[DeviceHour]) -> Record[DeviceHour]:
+    """The record with the key and the fingerprint of version 1."""
+    fingerprint = msgspec.msgpack.encode(structs.astuple(record.payload.hour)[1:])
+    return structs.replace(record, key=_key_of(record.payload.device_id, record.start_ms), fingerprint=fingerprint)
+
+
+def _key_of(device_id: int | None, start_ms: int) -> bytes:
+    return b"seemetrix.statistics" + _key.pack(_EVERY_DEVICE if device_id is None else device_id, start_ms)
 
 
 def explode(record: Record[DeviceHour], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
     """Yield the hour's event."""
-    device_id, hour = record.payload
+    device_id, hour, extras = record.payload
     event_id, start = f"{digest}/statistics/0", format_ms(record.start_ms)
     owner = f"user/{user}" if device_id is None else f"device/{device_id}"
     data = StatisticsV1(
         event_id=event_id,
-        record_id=f"{owner}/{start}",
+        record_id=f"{user}/{'all' if device_id is None else device_id}/{'+'.join(('views', *extras))}/{start}",
         revision=revision,
         source=source,
         user_id=user,

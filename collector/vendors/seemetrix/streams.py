@@ -1,5 +1,6 @@
 """The streams of a Seemetrix source: the requests of each. The module of the same name decodes its responses."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 
 from collector.alignment import Alignment
 from collector.errors import NotFound, RetryLater, Split
-from collector.instants import SECOND, to_ms
+from collector.instants import to_ms
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
@@ -36,6 +37,11 @@ from collector.vendors.source import StreamSettings
 
 P = TypeVar("P")
 
+MAX_PASSES = 4
+"""How often the pages of a tree are read, until a reading finds no further node."""
+MAX_EMPTY_PAGES = 10
+"""More empty pages in a row, although the vendor says that there are further pages, are an error."""
+
 
 class SeemetrixStream(Stream[P]):
     """The base of all streams of Seemetrix. The `name` of a subclass is that of its field in `settings.Streams`."""
@@ -47,6 +53,7 @@ class SeemetrixStream(Stream[P]):
         self._client = client
         self.source = client.source
         self.account = client.settings.account
+        self._user = client.settings.user_id
         self.policy = settings.policy(client.settings.until, alignment)
 
 
@@ -73,11 +80,11 @@ class Sessions(SeemetrixStream[wire.Session]):
             if device is not None:
                 query["device_id"] = str(device)
             with await self._client.get(RAW_DATA, query) as response:
-                raw = decode_body(response, wire.rows)
-                yield _result(response, wire.read(raw), len(raw))
+                raw, ignored = decode_body(response, wire.rows), Counter[str]()
+                yield _result(response, wire.read(raw, ignored), len(raw), ignored)
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
-        return events.explode_session(record, digest, number, self.source)
+        return events.explode_session(record, digest, number, self.source, self._user)
 
 
 class Devices(SeemetrixStream[devices.KnownDevice]):
@@ -96,13 +103,13 @@ class Devices(SeemetrixStream[devices.KnownDevice]):
         """Yield the list; its devices are seen at the end of the window."""
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
-            listed = decode_body(response, devices.decode)
-            records = devices.read(listed, seen_ms, include_private=self._include_private)
+            listed, ignored = decode_body(response, devices.decode), Counter[str]()
+            records = devices.read(listed, seen_ms, ignored, include_private=self._include_private)
             gone = partial(devices.gone, seen_ms=seen_ms)
-            yield _result(response, records, listed.rows, gone, is_whole=listed.is_whole)
+            yield _result(response, records, listed.rows, ignored, gone, is_whole=listed.is_whole)
 
     def explode(self, record: Record[devices.KnownDevice], digest: str, number: int) -> Iterator[Event]:
-        return devices.explode(record, digest, number, self.source)
+        return devices.explode(record, digest, number, self.source, self._user)
 
 
 class Counters(SeemetrixStream[counters.Counters]):
@@ -112,6 +119,7 @@ class Counters(SeemetrixStream[counters.Counters]):
     dedup_mode = DedupMode.LATEST
     fields_version = counters.FIELDS_VERSION
     event_types = counters.TYPES
+    former = staticmethod(counters.former)
 
     def __init__(self, client: Client, settings: CountersSettings) -> None:
         super().__init__(client, settings)
@@ -120,9 +128,10 @@ class Counters(SeemetrixStream[counters.Counters]):
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[counters.Counters], None]:
         """Yield the counters; they are seen at the end of the window."""
         with await self._get() as response:
-            record = decode_body(response, lambda body: counters.read(body, to_ms(window.end)))
+            ignored = Counter[str]()
+            record = decode_body(response, lambda body: counters.read(body, to_ms(window.end), ignored))
             self._client.telemetry.counters(counters.gauges(record.payload))
-            yield _result(response, (record,), 1)
+            yield _result(response, (record,), 1, ignored)
 
     async def _get(self) -> Response:
         """Only this path is documented without a trailing slash. If it is not found, try it with one."""
@@ -134,7 +143,7 @@ class Counters(SeemetrixStream[counters.Counters]):
             return response
 
     def explode(self, record: Record[counters.Counters], digest: str, number: int) -> Iterator[Event]:
-        return counters.explode(record, digest, number, self.source, self._client.settings.user_id)
+        return counters.explode(record, digest, number, self.source, self._user)
 
 
 class Statistics(SeemetrixStream[statistics.DeviceHour]):
@@ -144,23 +153,29 @@ class Statistics(SeemetrixStream[statistics.DeviceHour]):
     dedup_mode = DedupMode.VERSIONED
     fields_version = statistics.FIELDS_VERSION
     event_types = statistics.TYPES
+    former = staticmethod(statistics.former)
 
     def __init__(self, client: Client, settings: StatisticsSettings) -> None:
         super().__init__(client, settings, statistics.HOURS)
-        self._extras = {name: "1" for name, is_sent in settings.extras.items() if is_sent}
+        self._extras = tuple(sorted(name for name, is_sent in settings.extras.items() if is_sent))
         self.selection = client.selection
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[statistics.DeviceHour], None]:
-        """Yield a result for each device."""
-        query = {**_bounds(window.start, window.end - SECOND), **statistics.GROUPING, **self._extras}
+        """Yield a result for each device.
+
+        The request ends with the first instant of the next hour: what happens in the last second belongs to the window.
+        The row of the next hour is dropped.
+        """
+        query = {**_bounds(window.start, window.end), **statistics.GROUPING, **dict.fromkeys(self._extras, "1")}
         for device in self._client.devices:
             path = STATISTICS_OF_USER if device is None else STATISTICS_OF_DEVICE.format(device_id=device)
             with await self._client.get(path, query) as response:
-                decoded = decode_body(response, statistics.decode)
-                yield _result(response, statistics.read(decoded, window, device), len(decoded.objects))
+                decoded, ignored = decode_body(response, statistics.decode), Counter[str]()
+                records = statistics.read(decoded, window, device, self._extras, ignored)
+                yield _result(response, records, len(decoded.objects), ignored)
 
     def explode(self, record: Record[statistics.DeviceHour], digest: str, number: int) -> Iterator[Event]:
-        return statistics.explode(record, digest, number, self.source, self._client.settings.user_id)
+        return statistics.explode(record, digest, number, self.source, self._user)
 
 
 class Breakdown(SeemetrixStream[breakdown.Group]):
@@ -170,6 +185,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
     dedup_mode = DedupMode.VERSIONED
     fields_version = breakdown.FIELDS_VERSION
     event_types = breakdown.TYPES
+    former = staticmethod(breakdown.former)
 
     def __init__(self, client: Client, settings: BreakdownSettings) -> None:
         self._alignment = settings.alignment
@@ -177,11 +193,12 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         self._levels = settings.levels
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
-        self._common = breakdown.SharedFields(client.source, client.settings.user_id, settings.resolution, date_format)
+        self._date_format = date_format
+        self._common = breakdown.SharedFields(client.source, self._user, settings.resolution)
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Group], None]:
-        """Yield a result for each period and device, with the rows of all its pages."""
+        """Yield a result for each period and device, with the nodes of all its pages."""
         start = window.start
         while start < window.end:
             period = Window(start, self._alignment.after(start))
@@ -190,35 +207,75 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
             start = period.end
 
     async def _tree(self, period: Window, device: int | None) -> FetchResult[breakdown.Group]:
-        """The tree of one period, from all its pages. Raises RetryLater, Park or Split."""
+        """The tree of one period, from all its pages. Raises RetryLater, Park or Split.
+
+        Where there are several pages, their content may shift while they are read, and a node may be on none of them.
+        They are therefore read until a pass finds no further node.
+        """
+        tree, ignored = _Tree(self._client.settings.max_response_bytes), Counter[str]()
+        for _ in range(MAX_PASSES):
+            before = len(tree.nodes)
+            pages = await self._read_pages(tree, period, device)
+            if pages <= 1 or len(tree.nodes) == before:
+                break
+        else:
+            raise RetryLater(f"other nodes in each of {MAX_PASSES} readings of its pages", code="pages_shift")
+        request = breakdown.Request(self._levels, self._date_format, device)
+        records = breakdown.read(tree.nodes.values(), period, request, ignored)
+        return FetchResult(records, len(tree.nodes), tree.size, tree.took, tree.vendor_now, ignored=ignored)
+
+    async def _read_pages(self, tree: "_Tree", period: Window, device: int | None) -> int:
+        """Add the nodes of all pages to the tree. Returns the number of pages.
+
+        The request ends with the first instant of the next period. The document does not state whether `e` is
+        inclusive: if it is, a view at exactly this instant is counted in both periods; with an earlier `e`, every view
+        of the last second would be counted in none.
+        """
         path = BREAKDOWN + "".join(f"{level}/" for level in self._levels)
-        query = _bounds(period.start, period.end - SECOND) | self._query
+        query = _bounds(period.start, period.end) | self._query
         if device is not None:
             query["d"] = str(device)
         is_paged = self._levels[0] in breakdown.PAGED
-        max_bytes = self._client.settings.max_response_bytes
-        rows: list[bytes] = []
-        size, took, vendor_now, page, pages = 0, timedelta(0), None, 0, 1
+        page, pages, empty = 0, 1, 0
         while page < pages:
             if is_paged:
                 query |= {"page": str(page), "obj_in_page": str(OBJECTS_PER_PAGE)}
             with await self._client.get(path, query) as response:
-                tree = decode_body(response, breakdown.decode)
-                size, took = size + len(response.body), took + response.took
-                vendor_now = vendor_now or response.vendor_now
-                nodes = breakdown.children(tree)
-            if tree.page not in (None, page):
-                raise RetryLater(f"page {tree.page} was sent instead of page {page}", code="wrong_page")
-            if size > max_bytes:
-                raise Split(f"the pages together exceed max_response_bytes ({max_bytes})", code="response_too_large")
-            rows += nodes
-            # An empty page is the last one, whatever `pages_total` is.
-            page, pages = page + 1, (tree.pages_total or 1) if is_paged and nodes else 0
-        records = breakdown.read(rows, period, self._levels, device)
-        return FetchResult(records, len(rows), size, took, vendor_now)
+                decoded = decode_body(response, breakdown.decode)
+                nodes = breakdown.children(decoded)
+                tree.add(response, nodes)
+            if decoded.page not in (None, page):
+                raise RetryLater(f"page {decoded.page} was sent instead of page {page}", code="wrong_page")
+            empty = 0 if nodes else empty + 1
+            if empty > MAX_EMPTY_PAGES:
+                raise RetryLater(f"{empty} empty pages in a row, of {decoded.pages_total}", code="pages_empty")
+            page, pages = page + 1, (decoded.pages_total or 1) if is_paged else 1
+        return pages
 
     def explode(self, record: Record[breakdown.Group], digest: str, number: int) -> Iterator[Event]:
         return breakdown.explode(record, digest, number, self._common)
+
+
+class _Tree:
+    """What was read of a tree so far."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.nodes: dict[bytes, bytes] = {}
+        """The nodes of the first level by name, not decoded yet."""
+        self.size = 0
+        """Bytes of the nodes."""
+        self.took = timedelta(0)
+        self.vendor_now: datetime | None = None
+        self._max_bytes = max_bytes
+
+    def add(self, response: Response, nodes: Iterable[bytes]) -> None:
+        """Add a page. Raises Split if the nodes are too large together."""
+        self.nodes |= {breakdown.name_of(node): node for node in nodes}
+        self.size, self.took = sum(map(len, self.nodes.values())), self.took + response.took
+        self.vendor_now = self.vendor_now or response.vendor_now
+        if self.size > self._max_bytes:
+            reason = f"the pages together exceed max_response_bytes ({self._max_bytes})"
+            raise Split(reason, code="response_too_large")
 
 
 STREAMS: Mapping[str, type[SeemetrixStream[Any]]] = {each.name: each for each in SeemetrixStream.__subclasses__()}
@@ -235,12 +292,13 @@ def _result(
     response: Response,
     records: Iterable[Record[P] | Reject],
     rows: int,
+    ignored: Counter[str],
     gone: Callable[[bytes], Record[P]] | None = None,
     *,
     is_whole: bool = True,
 ) -> FetchResult[P]:
     """The result of one response."""
-    return FetchResult(records, rows, len(response.body), response.took, response.vendor_now, gone, is_whole)
+    return FetchResult(records, rows, len(response.body), response.took, response.vendor_now, gone, is_whole, ignored)
 
 
 def _bounds(first: datetime, last: datetime) -> dict[str, str]:

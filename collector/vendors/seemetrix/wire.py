@@ -4,6 +4,7 @@ Source of every field: the vendor's REST API document, "Raw data".
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
@@ -13,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
-from collector.vendors.leniency import decode_record, decode_response
+from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -84,40 +85,46 @@ class _Named(Struct, frozen=True):
 class Devices(Struct, frozen=True):
     """The part of the response of `/user/<id>/devices/` that names the devices."""
 
-    online: tuple[_Named, ...]
-    offline: tuple[_Named, ...]
-    frozen: tuple[_Named, ...]
+    online: list[Raw]
+    offline: list[Raw]
+    frozen: list[Raw]
 
 
-_decode_raw_data = msgspec.json.Decoder(RawData).decode
-_decode_named = msgspec.json.Decoder(_Named).decode
-_decode_devices = msgspec.json.Decoder(Devices).decode
-_decode_session = msgspec.json.Decoder(Session).decode
+_decode_raw_data = ResponseDecoder(RawData, {"d", "o", "b"}.issubset)
+_decode_named = RowDecoder(_Named)
+_decode_devices = ResponseDecoder(Devices, {"d"}.issubset)
+_decode_session = RowDecoder(Session, side=("a", "s"))
+_decode_session.parts["em"] = RowDecoder(EmotionInterval, side=("e",))
 _key = struct.Struct(">qqq")
 
 
 def rows(body: bytes) -> list[Raw]:
     """The rows of a response, not decoded yet. Raises msgspec.DecodeError if the response is malformed."""
-    return decode_response(body, _decode_raw_data).objects
+    return _decode_raw_data(body).objects
 
 
 def device_ids(body: bytes) -> set[int]:
     """The ids of all devices of the account. Raises msgspec.DecodeError."""
-    devices = decode_response(body, _decode_devices)
-    return {device.d for group in (devices.online, devices.offline, devices.frozen) for device in group}
+    devices = _decode_devices(body)
+    try:
+        return {
+            _decode_named(bytes(row)).d for rows in (devices.online, devices.offline, devices.frozen) for row in rows
+        }
+    except MalformedRow as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
-def read(raw: list[Raw]) -> Iterator[Record[Session] | Reject]:
-    """Decode the rows; a malformed one is a reject."""
+def read(raw: list[Raw], ignored: Counter[str] | None = None) -> Iterator[Record[Session] | Reject]:
+    """Decode the rows; a malformed one is a reject. Counts side fields that cannot be understood in `ignored`."""
     for row in raw:
-        yield read_session(bytes(row))
+        yield read_session(bytes(row), ignored)
 
 
-def read_session(row: bytes) -> Record[Session] | Reject:
+def read_session(row: bytes, ignored: Counter[str] | None = None) -> Record[Session] | Reject:
     """Decode one row."""
     try:
-        session = decode_record(row, _decode_session, Session)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        session = _decode_session(row, ignored)
+    except MalformedRow as error:
         return Reject(row, str(error), _device_of(row))
     start_ms, end_ms = to_ms(session.b), to_ms(session.e)
     if not MIN_MS <= end_ms <= MAX_MS:
@@ -165,6 +172,6 @@ def _microseconds(instant: datetime) -> int:
 def _device_of(row: bytes) -> str | None:
     """The Kafka key of a malformed row; None if its device cannot be read."""
     try:
-        return str(decode_record(row, _decode_named, _Named).d)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return str(_decode_named(row).d)
+    except MalformedRow:
         return None

@@ -30,5 +30,5 @@ def published(example: Example) -> Iterator[Message]:
         if isinstance(record, Reject):
             yield dead_letter_message(record, origin, window=WINDOW, seen_at=REQUESTED_AT, reason="malformed")
         else:
-            digest = record_digest(example.dedup_mode, record, 0)
+            digest = record_digest(example.dedup_mode, record, 0, origin.account)
             yield from (event_message(event, origin) for event in example.explode(record, digest, 0))

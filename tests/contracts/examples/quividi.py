@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from collector.model import Account
 from collector.pipeline.message import Origin
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.contents import read_viewer_apc
@@ -12,15 +13,15 @@ from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
 
-SOURCE = "airport"
+SOURCE, USER = "airport", "acme"
 
 
 def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
     return Example(
-        Origin("quividi", SOURCE, stream),
+        Origin(Account("quividi", USER), SOURCE, stream),
         rows.dedup_mode,
         lambda: rows.read(wire.rows(wire.decode_export(response)) or (), *aggregated.YEAR),
-        partial(rows.explode, source=SOURCE),
+        partial(rows.explode, source=SOURCE, user=USER),
     )
 
 

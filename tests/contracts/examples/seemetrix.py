@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from collector.instants import to_ms
-from collector.model import DedupMode, Window
+from collector.model import Account, DedupMode, Window
 from collector.pipeline.message import Origin
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
@@ -13,46 +13,47 @@ from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA, row
 
 SOURCE, USER = "mall", 371
+ACCOUNT = Account("seemetrix", str(USER))
 SEEN_MS = to_ms(REQUESTED_AT)
 HALF_A_YEAR = Window(datetime(2016, 12, 1, tzinfo=UTC), datetime(2017, 6, 1, tzinfo=UTC))
 TWO_DAYS = Window(datetime(2017, 9, 12, 12, tzinfo=UTC), datetime(2017, 9, 14, 12, tzinfo=UTC))
-LEVELS = ("devices", "dates", "emotions")
+REQUEST = breakdown.Request(("devices", "dates", "emotions"), "MM", None)
 
 EXAMPLES = (
     Example(
-        Origin("seemetrix", SOURCE, "sessions"),
+        Origin(ACCOUNT, SOURCE, "sessions"),
         DedupMode.VERSIONED,
         lambda: wire.read(wire.rows(RAW_DATA)),
-        partial(explode_session, source=SOURCE),
+        partial(explode_session, source=SOURCE, user=USER),
     ),
     Example(
-        Origin("seemetrix", SOURCE, "devices"),
+        Origin(ACCOUNT, SOURCE, "devices"),
         DedupMode.LATEST,
         lambda: devices.read(devices.decode(documented.DEVICES), SEEN_MS, include_private=False),
-        partial(devices.explode, source=SOURCE),
+        partial(devices.explode, source=SOURCE, user=USER),
     ),
     Example(
-        Origin("seemetrix", SOURCE, "counters"),
+        Origin(ACCOUNT, SOURCE, "counters"),
         DedupMode.LATEST,
         lambda: [counters.read(documented.COUNTERS, SEEN_MS)],
         partial(counters.explode, source=SOURCE, user=USER),
     ),
     Example(
-        Origin("seemetrix", SOURCE, "statistics"),
+        Origin(ACCOUNT, SOURCE, "statistics"),
         DedupMode.VERSIONED,
-        lambda: statistics.read(statistics.decode(documented.USER_STATISTICS), TWO_DAYS, None),
+        lambda: statistics.read(statistics.decode(documented.USER_STATISTICS), TWO_DAYS, None, ()),
         partial(statistics.explode, source=SOURCE, user=USER),
     ),
     Example(
-        Origin("seemetrix", SOURCE, "breakdown"),
+        Origin(ACCOUNT, SOURCE, "breakdown"),
         DedupMode.VERSIONED,
-        lambda: breakdown.read(breakdown.children(breakdown.decode(documented.FULL_TREE)), HALF_A_YEAR, LEVELS, None),
-        partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M", "MM")),
+        lambda: breakdown.read(breakdown.children(breakdown.decode(documented.FULL_TREE)), HALF_A_YEAR, REQUEST),
+        partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M")),
     ),
     Example(
-        Origin("seemetrix", SOURCE, "sessions"),
+        Origin(ACCOUNT, SOURCE, "sessions"),
         DedupMode.VERSIONED,
         lambda: [wire.read_session(row(o="1331st", at=[], em=[], v=[]))],
-        partial(explode_session, source=SOURCE),
+        partial(explode_session, source=SOURCE, user=USER),
     ),
 )

@@ -174,7 +174,9 @@ def found(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEA
 def events(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Event]:
     records = found(rows, body, bounds)
     assert [] == [one for one in records if isinstance(one, Reject)]
-    return [event for one in records if isinstance(one, Record) for event in rows.explode(one, DIGEST, 0, "mall")]
+    return [
+        event for one in records if isinstance(one, Record) for event in rows.explode(one, DIGEST, 0, "mall", "acme")
+    ]
 
 
 def value(event: Event) -> dict[str, Any]:
@@ -209,5 +211,5 @@ def event_value(stream: str, **changes: object) -> dict[str, Any]:
 
 
 def value_of(rows: Aggregates, raw: bytes) -> dict[str, Any]:
-    [event] = rows.explode(record(rows, raw), DIGEST, 0, "mall")
+    [event] = rows.explode(record(rows, raw), DIGEST, 0, "mall", "acme")
     return value(event)

@@ -133,7 +133,7 @@ def test_ungrouped_rows_have_no_demographics() -> None:
 def test_a_numeric_content_id_is_a_string() -> None:
     got = event_value("proof_of_play_by_location", content_id=8001)
 
-    assert ("8001", "4636/2018-01-29T02:00:00/1h/8001") == (got["content_id"], got["record_id"])
+    assert ("8001", "acme/4636/2018-01-29T02:00:00/1h/8001") == (got["content_id"], got["record_id"])
 
 
 def test_content_ids_with_special_characters_identify_records() -> None:
@@ -171,7 +171,7 @@ def test_all_forms_of_a_period_start_are_accepted(stream: str, fields: dict[str,
     expected = fields.get("period_start")
     if not isinstance(expected, str):
         expected = f"2018-01-29T{fields['period_start_time']}"
-    [event] = rows.explode(got, DIGEST, 0, "mall")
+    [event] = rows.explode(got, DIGEST, 0, "mall", "acme")
     assert (expected, "2018-01-29T01:00:00.000Z") == (value(event)["period_start_local"], value(event)["period_start"])
 
 
@@ -240,8 +240,8 @@ def test_a_changed_metric_is_a_revision_of_the_record(stream: str) -> None:
         after = record(rows, row(stream, **{name: 77}))
         assert before.key == after.key
         assert before.fingerprint != after.fingerprint
-    [revised] = rows.explode(before, DIGEST, 3, "mall")
-    assert (3, before.payload.name) == (value(revised)["revision"], value(revised)["record_id"])
+    [revised] = rows.explode(before, DIGEST, 3, "mall", "acme")
+    assert (3, f"acme/{before.payload.name}") == (value(revised)["revision"], value(revised)["record_id"])
 
 
 def test_resolution_and_grouping_are_part_of_the_key() -> None:
@@ -275,7 +275,7 @@ def check(rows: Aggregates, raw: bytes) -> None:
     """The row is a reject with a reason, an event valid by its schema, or outside the window."""
     got = rows.read_row(raw, *YEAR)
     if isinstance(got, Record):
-        [event] = rows.explode(got, DIGEST, 0, "mall")
+        [event] = rows.explode(got, DIGEST, 0, "mall", "acme")
         assert value(event)
     elif got is not None:
         assert got.error

@@ -28,7 +28,7 @@ def of_hour(stream: str, place: dict[str, int], start: str, more: str = "", **fi
     day, hour = start.split(" ")
     return {
         "event_id": f"{DIGEST}/{stream}/0",
-        "record_id": f"{number}/{day}T{hour}/1h{more}",
+        "record_id": f"acme/{number}/{day}T{hour}/1h{more}",
         **HOUR,
         **place,
         "period_start": f"{day}T{int(hour[:2]) - 1:02d}:00:00.000Z",
@@ -122,7 +122,7 @@ def test_documented_ots() -> None:
         midnight["period_start"],
         midnight["period_end"],
     )
-    assert ("1467/2018-01-29T00:00:00/1h", 4, 3) == (
+    assert ("acme/1467/2018-01-29T00:00:00/1h", 4, 3) == (
         midnight["record_id"],
         midnight["ots_count"],
         midnight["watcher_count"],
@@ -218,7 +218,7 @@ def test_documented_placeholder_and_day_in_summer_time() -> None:
     common |= {"utc_offset_s": 7200, "ambiguous": False}
     assert {
         **common,
-        "record_id": "1234/2016-04-29T00:00:00/1d",
+        "record_id": "acme/1234/2016-04-29T00:00:00/1d",
         "period_start": "2016-04-28T22:00:00.000Z",
         "period_end": "2016-04-29T22:00:00.000Z",
         "period_start_local": "2016-04-29 00:00:00",
@@ -229,7 +229,7 @@ def test_documented_placeholder_and_day_in_summer_time() -> None:
     } == day
     assert {
         **common,
-        "record_id": "1234/2016-04-30T00:00:00/1d",
+        "record_id": "acme/1234/2016-04-30T00:00:00/1d",
         "period_start": "2016-04-29T22:00:00.000Z",
         "period_end": "2016-04-30T22:00:00.000Z",
         "period_start_local": "2016-04-30 00:00:00",

@@ -1,5 +1,6 @@
 """Viewers with contents: one event for the viewer, and one for each content."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -49,7 +50,7 @@ COMMON_TO_CONTENTS = {
 FIRST_EVENTS = [
     {
         "event_id": f"{DIGEST}/viewer_apc/0",
-        "record_id": "38918/2018-01-14T09:29:10/2-1-2900-1200/0",
+        "record_id": "acme/38918/2018-01-14T09:29:10/2-1-2900-1200/0",
         "source": "mall",
         "location_id": 38918,
         "start": "2018-01-14T08:29:10.000Z",
@@ -118,7 +119,7 @@ def value(event: Event) -> dict[str, Any]:
 
 
 def exploded(raw: bytes, occurrence: int = 0) -> list[Event]:
-    return list(explode_viewer_apc(record(raw), DIGEST, occurrence, "mall"))
+    return list(explode_viewer_apc(record(raw), DIGEST, occurrence, "mall", "acme"))
 
 
 def viewer(**changes: object) -> bytes:
@@ -154,7 +155,7 @@ def test_documented_first_viewer_with_two_contents() -> None:
 def test_documented_second_viewer_with_attention_above_dwell() -> None:
     whole, played = (value(event) for event in exploded(APC))
 
-    expected = {"record_id": "38918/2018-01-14T09:21:54/2-3-1000-500/0", "age_years": 40, "content_count": 1}
+    expected = {"record_id": "acme/38918/2018-01-14T09:21:54/2-3-1000-500/0", "age_years": 40, "content_count": 1}
     assert expected.items() <= whole.items()
     assert {
         "event_id": f"{DIGEST}/viewer_content/0",
@@ -186,7 +187,7 @@ def test_keys_and_types_differ_from_those_of_viewers_without_contents() -> None:
 
     assert (apc.start_ms, apc.end_ms, apc.vendor_local_s) == (plain.start_ms, plain.end_ms, plain.vendor_local_s)
     assert apc.key != plain.key
-    [event] = explode_viewer(plain, DIGEST, 0, "mall")
+    [event] = explode_viewer(plain, DIGEST, 0, "mall", "acme")
     assert (VIEWER_APC, VIEWER_CONTENT, VIEWER_CONTENT) == tuple(each.type for each in exploded(TWO_CONTENTS))
     assert event.id not in {each.id for each in exploded(TWO_CONTENTS)}
     expected = value(event) | {"event_id": f"{DIGEST}/viewer_apc/0", "content_count": 2}
@@ -212,7 +213,7 @@ def test_missing_fields_of_a_content_are_null() -> None:
     names = ("dwell_time", "attention_time", "campaign_id", "app_id")
     moods = ("very_happy_time", "happy_time", "neutral_time", "unhappy_time", "very_unhappy_time")
     for empty in (None, ABSENT):
-        got = event_value(**dict.fromkeys([*names, *moods], empty))
+        got = event_value(**dict.fromkeys(names, None) | dict.fromkeys(["campaign_id", "app_id", *moods], empty))
         assert [None] * 5 == [got[name] for name in ("dwell_ms", "attention_ms", "campaign_id", "app_id", "mood_ms")]
     assert {**dict.fromkeys(NO_MOOD_MS), "happy": 0} == event_value(**dict.fromkeys(moods, None) | {"happy_time": 0})[
         "mood_ms"
@@ -235,7 +236,7 @@ def test_contents_are_part_of_the_fingerprint_but_not_of_the_key() -> None:
 
 
 def test_a_viewer_without_contents_is_an_event() -> None:
-    for empty in ([], None, ABSENT):
+    for empty in (None, list[object]()):
         [event] = exploded(viewer(contents=empty))
         assert 0 == value(event)["content_count"]
 
@@ -257,8 +258,7 @@ def test_a_placeholder_is_dropped_unless_it_has_contents() -> None:
         ({"content_id": 1.5}, "$.contents[0].content_id"),
         ({"dwell_time": -1}, "$.contents[0].dwell_time"),
         ({"dwell_time": "928"}, "$.contents[0].dwell_time"),
-        ({"happy_time": []}, "$.contents[0].happy_time"),
-        ({"campaign_id": {}}, "$.contents[0].campaign_id"),
+        ({"dwell_time": ABSENT, "attention_time": ABSENT}, "$.contents"),
     ],
 )
 def test_an_invalid_content_is_a_reject_with_its_path(changes: dict[str, object], place: str) -> None:
@@ -269,6 +269,19 @@ def test_an_invalid_content_is_a_reject_with_its_path(changes: dict[str, object]
     assert "38918" == got.key
 
 
-@pytest.mark.parametrize("raw", [b"null", b"[]", b"1", viewer(contents="none"), viewer(start_time="never")])
+@pytest.mark.parametrize(("name", "value"), [("happy_time", []), ("campaign_id", {}), ("app_id", 1.5)])
+def test_a_side_field_of_a_content_that_cannot_be_understood_is_null_and_counted(name: str, value: object) -> None:
+    ignored = Counter[str]()
+    got = read_viewer_apc(content(**{name: value}), PARIS, ignored)
+
+    assert isinstance(got, Record)
+    assert record(content(**{name: None})).fingerprint == got.fingerprint
+    assert {name: 1} == ignored
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"null", b"[]", b"1", viewer(contents="none"), viewer(contents=ABSENT), viewer(start_time="never")],
+)
 def test_a_malformed_row_is_a_reject(raw: bytes) -> None:
     assert isinstance(read_viewer_apc(raw, PARIS), Reject)

@@ -17,7 +17,7 @@ SCHEMA = Draft202012Validator(json_schema(VIEWER), format_checker=Draft202012Val
 
 THE_PRO_VIEWER = {
     "event_id": f"{DIGEST}/viewer/0",
-    "record_id": "8264/2018-01-29T00:00:27/1-3-4100-1600/0",
+    "record_id": "acme/8264/2018-01-29T00:00:27/1-3-4100-1600/0",
     "source": "mall",
     "location_id": 8264,
     "start": "2018-01-28T23:00:27.000Z",
@@ -44,7 +44,7 @@ THE_PRO_VIEWER = {
 
 THE_EXPERT_VIEWER = {
     "event_id": f"{DIGEST}/viewer/0",
-    "record_id": "8866/2018-01-29T00:25:18/1-3-3700-300/0",
+    "record_id": "acme/8866/2018-01-29T00:25:18/1-3-3700-300/0",
     "source": "mall",
     "location_id": 8866,
     "start": "2018-01-28T23:25:18.000Z",
@@ -77,7 +77,7 @@ THE_EXPERT_VIEWER = {
 
 
 def exploded(raw: bytes, zone: ZoneInfo = PARIS) -> Event:
-    [event] = explode_viewer(record_of(raw, zone), DIGEST, 0, "mall")
+    [event] = explode_viewer(record_of(raw, zone), DIGEST, 0, "mall", "acme")
     return event
 
 
@@ -164,8 +164,8 @@ def test_glasses_mustache_and_beard_become_words_or_null(name: str, words: list[
 
 
 def test_missing_measurements_are_null_and_not_zero() -> None:
-    names = ("gender", "age", "attention_time", "age_value", "happy", "neutral", "very_happy", "unhappy")
-    got = viewer(**dict.fromkeys(names, ABSENT), very_unhappy=None)
+    nulls = dict.fromkeys(("gender", "age", "attention_time", "very_unhappy"))
+    got = viewer(**nulls, **dict.fromkeys(("age_value", "happy", "neutral", "very_happy", "unhappy"), ABSENT))
 
     assert (None, None, None, None, None) == (
         got["gender_code"],
@@ -174,7 +174,7 @@ def test_missing_measurements_are_null_and_not_zero() -> None:
         got["age_years"],
         got["mood"],
     )
-    assert "8866/2018-01-29T01:28:52/--2400-/0" == got["record_id"]
+    assert "acme/8866/2018-01-29T01:28:52/--2400-/0" == got["record_id"]
 
 
 def test_a_partial_mood_keeps_nulls_and_a_zero_mood_is_kept() -> None:
@@ -199,7 +199,10 @@ def test_fields_of_the_newer_api_are_passed_on() -> None:
 def test_the_record_id_normalises_the_local_start() -> None:
     got = viewer(period_start="2018-01-29 01:28:52")
 
-    assert ("8866/2018-01-29T01:28:52/2-2-2400-800/0", "2018-01-29 01:28:52") == (got["record_id"], got["start_local"])
+    assert ("acme/8866/2018-01-29T01:28:52/2-2-2400-800/0", "2018-01-29 01:28:52") == (
+        got["record_id"],
+        got["start_local"],
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from collector.model import DedupMode, Window
+from collector.model import Account, DedupMode, Window
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
@@ -19,7 +19,9 @@ from collector.vendors.quividi.wire import LocatedViewer, read
 from tests.vendors.quividi.example import ABSENT, EXPERT, PARIS, PRO, row
 
 HOUR = Window(datetime(2018, 1, 29, 0, tzinfo=UTC), datetime(2018, 1, 29, 1, tzinfo=UTC))
-CONTEXT = Context(DedupMode.MULTISET, Origin("quividi", "mall", "viewers"), HOUR, HOUR.end, HOUR.start, is_live=True)
+CONTEXT = Context(
+    DedupMode.MULTISET, Origin(Account("quividi", "632"), "mall", "viewers"), HOUR, HOUR.end, HOUR.start, is_live=True
+)
 
 
 class CommittingStream:
@@ -37,7 +39,7 @@ class CommittingStream:
         return list(self._published(deduplicator))
 
     def _published(self, deduplicator: Deduplicator[LocatedViewer]) -> Iterator[dict[str, Any]]:
-        for batch in batches(deduplicator, partial(explode_viewer, source="mall"), CONTEXT):
+        for batch in batches(deduplicator, partial(explode_viewer, source="mall", user="acme"), CONTEXT):
             yield from (msgspec.json.decode(message.value) for message in batch.messages)
             for page, chunk in chunks_by_page(batch.entries).items():
                 self.ledger.add(page, chunk)
@@ -87,6 +89,6 @@ def test_ids_do_not_depend_on_order_names_or_zone() -> None:
 
 def test_ids_are_stable_across_releases() -> None:
     """A change would publish all history again with new ids."""
-    assert ["1cdbabae122a8a16553b52abb760ed64/viewer/0"] == [
+    assert ["da79ec9f95f15b5959072a804a887ae9/viewer/0"] == [
         event["event_id"] for event in CommittingStream().publish(PRO[0])
     ]

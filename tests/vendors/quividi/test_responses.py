@@ -31,7 +31,7 @@ DEEP = b"[" * 1_000_000 + b"]" * 1_000_000  # Python 3.14 limits the depth by th
         (b"[]", "response_undocumented"),
         (b"null", "response_undocumented"),
         (b"", "response_undocumented"),
-        (b'{"state": "finished", "data": [NaN, ' + DEEP + b"]}", "response_undocumented"),
+        (b'{"state": "finished", "creation_date": ' + DEEP + b', "data": []}', "response_undocumented"),
     ],
     ids=[
         "html",

@@ -57,7 +57,7 @@ async def events(
         async for result in stream.fetch(window):
             for row in result.records:
                 assert isinstance(row, Record), row
-                digest = record_digest(stream.dedup_mode, row, 0)
+                digest = record_digest(stream.dedup_mode, row, 0, stream.account)
                 for event in stream.explode(row, digest, 0):
                     value = msgspec.json.decode(msgspec.json.encode(event.data))
                     assert event.id == value.pop("event_id")

@@ -46,7 +46,7 @@ async def test_documented_tree_as_list_and_as_object(body: bytes) -> None:
             "key": "1842",
             "subject": f"user/632/breakdown/1d/{start}/device=1842",
             "time": start,
-            "record_id": f"user/632/1d/{start}/device=1842",
+            "record_id": f"632/all/devices/1d/{start}/device=1842",
             "revision": 0,
             "source": "lobby",
             "user_id": 632,
@@ -134,7 +134,7 @@ async def test_each_period_has_a_request_as_documented() -> None:
         _ = [result async for result in stream.fetch(week)]
     assert ["/api/v2/statistics/user/632/movies/dates/"] * 2 == [path.partition("?")[0] for path in seen]
     assert [
-        f"b=2017/06/0{n}%2000:00:00&e=2017/06/0{n}%2023:59:59&tzo=0&to_object=0&dt_format=HH&page=0&obj_in_page=100"
+        f"b=2017/06/0{n}%2000:00:00&e=2017/06/0{n + 1}%2000:00:00&tzo=0&to_object=0&dt_format=HH&page=0&obj_in_page=100"
         for n in (7, 8)
     ] == [path.partition("&")[2] for path in seen]
 
@@ -168,15 +168,56 @@ def paging(pages: list[list[str]], seen: list[str]) -> Handler:
 
 async def test_all_pages_are_one_result() -> None:
     seen: list[str] = []
-    pages = [["1", "2"], ["3", "4"], ["5"]]
+    pages = [["1", "2"], [], ["3", "4"], ["5"]]
     async with (
         serving(paging(pages, seen)) as url,
         stream_of(url, "breakdown", levels("devices")) as stream,
     ):
         [result] = [result async for result in stream.fetch(DAY)]
         rows = list(result.records)
-    assert ["0", "1", "2"] == seen
+    assert ["0", "1", "2", "3"] * 2 == seen, "a second reading shows that nothing has shifted"
     assert ["1", "2", "3", "4", "5"] == [row.payload.path[0].name for row in rows if isinstance(row, Record)]
+
+
+async def test_a_page_that_shifts_while_it_is_read_costs_no_node() -> None:
+    """Node 1 disappears after the first page was read, so that node 3 moves to it."""
+    readings = [[["1", "2"], ["3", "4"]], [["2", "3"], ["4"]], [["2", "3"], ["4"]]]
+    seen: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        reading = readings[min((len(seen) + 1) // 2, 2)]
+        return await paging(reading, seen)(request)
+
+    async with serving(handler) as url, stream_of(url, "breakdown", levels("devices")) as stream:
+        [result] = [result async for result in stream.fetch(DAY)]
+        rows = list(result.records)
+    assert ["1", "2", "3", "4"] == sorted(row.payload.path[0].name for row in rows if isinstance(row, Record))
+
+
+async def test_pages_that_never_agree_raise_retry_later() -> None:
+    seen: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return await paging([[f"{len(seen)}"], ["1"]], seen)(request)
+
+    async with serving(handler) as url, stream_of(url, "breakdown", levels("devices")) as stream:
+        with pytest.raises(RetryLater) as raised:
+            _ = [result async for result in stream.fetch(DAY)]
+    assert "pages_shift" == raised.value.code
+
+
+async def test_pages_that_stay_empty_raise_retry_later() -> None:
+    with pytest.raises(RetryLater) as raised:
+        await fetched(paging([[]] * 1000, []), "breakdown", DAY, levels("devices"))
+
+    assert "pages_empty" == raised.value.code
+
+
+@pytest.mark.parametrize(("page", "pages", "ok"), [(b"0.0", b"1.0", b"1.0"), (b"0", b"1.0", b"1")])
+async def test_numbers_about_pages_may_be_written_as_floats(page: bytes, pages: bytes, ok: bytes) -> None:
+    body = tree(DEVICE_NODES, page=page, pages_total=pages).replace(b'"ok": 1', b'"ok": ' + ok)
+
+    assert 4 == len(await fetched(body, "breakdown", DAY, levels("devices")))
 
 
 async def test_a_wrong_page_raises_retry_later() -> None:

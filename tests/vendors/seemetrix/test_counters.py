@@ -33,7 +33,7 @@ async def test_documented_example() -> None:
             "key": "632",
             "subject": "user/632",
             "time": "2026-11-01T12:00:00.000Z",
-            "record_id": "user/632",
+            "record_id": "632",
             "revision": 0,
             "source": "lobby",
             "user_id": 632,

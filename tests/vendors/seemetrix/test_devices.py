@@ -18,7 +18,8 @@ SEEN = {"source": "lobby", "revision": 0, "seen_at": "2026-11-01T12:00:00.000Z",
 
 
 def row(device: int, **fields: object) -> dict[str, object]:
-    names = {"key": str(device), "record_id": str(device), "subject": f"device/{device}", "device_id": device}
+    key = f"user/632/device/{device}"
+    names = {"key": key, "record_id": f"632/{device}", "subject": f"device/{device}", "device_id": device}
     return {**SEEN, **names, "ip": None, "acl": None, **fields}
 
 
@@ -64,12 +65,40 @@ async def test_the_order_of_users_does_not_matter() -> None:
 
 
 async def test_rejects_do_not_contain_a_devices_keys() -> None:
-    broken = DEVICES.replace(b"Thu, 07 Sep 2017 10:40:21 GMT", b"yesterday")
+    broken = DEVICES.replace(b'"d": 3024', b'"d": "3024"')
     rejects = [each for each in await fetched(broken, "devices", MINUTE) if isinstance(each, Reject)]
-    assert ["Expected a date such as `Fri, 15 Sep 2017 07:36:38 GMT` - at `$.created`"] == [r.error for r in rejects]
+    assert ["Expected `int`, got `str` - at `$.d`"] == [each.error for each in rejects]
     for secret in (b"23f69c44cd964dcc9caac2d08217705d", b"ca514a44ddc4a77afff71541564fd958", b"87.249", b"436"):
         assert secret not in rejects[0].payload
     assert b'"n":"Device #3"' in rejects[0].payload
+
+
+async def test_a_damaged_row_contains_nothing_of_the_vendor() -> None:
+    """Its keys may be anywhere in it."""
+    broken = DEVICES.replace(b'"d": 3024, "f"', b'"d": 3024, f')
+    [reject] = [each for each in await fetched(broken, "devices", MINUTE) if isinstance(each, Reject)]
+
+    assert b"" == reject.payload
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        (b'"Device #3"', b'"caf\xe9"', "name"),
+        (b'"Device #3"', b'"\\ud83d"', "name"),
+        (b'"Device #3"', b"3", "name"),
+        (b'"Thu, 07 Sep 2017 10:40:21 GMT"', b'"yesterday"', "created"),
+        (b'"Fri, 15 Sep 2017 07:24:12 GMT"', b"1505460252", "modified"),
+    ],
+)
+async def test_a_side_field_that_cannot_be_understood_is_null_and_counted(old: bytes, new: bytes, field: str) -> None:
+    async with serving(responding(DEVICES.replace(old, new))) as url, stream_of(url, "devices", {}) as stream:
+        [result] = [result async for result in stream.fetch(MINUTE)]
+        found = [each for each in result.records if isinstance(each, Record)]
+        [event] = stream.explode(found[0], "0" * 32, 0)
+    assert 3 == len(found)
+    assert getattr(event.data, field) is None
+    assert [1] == list(result.ignored.values())
 
 
 async def test_events_do_not_contain_a_devices_keys() -> None:

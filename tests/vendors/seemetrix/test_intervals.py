@@ -29,7 +29,7 @@ Sent = dict[str, Any]
 
 
 def explode(session: Sent) -> list[Event]:
-    return list(explode_session(record(**session), "f" * 32, 0, "lobby"))
+    return list(explode_session(record(**session), "f" * 32, 0, "lobby", 632))
 
 
 def values(kind: str, events: list[Event]) -> list[Sent]:

@@ -1,0 +1,169 @@
+"""Takes apart a response that is not valid JSON as a whole, so that a damaged row costs no other row.
+
+The text around the rows must be valid. Within the rows, JSON is read value by value. Where a value cannot be read, the
+search continues at the next object that can be a row; what lies between is one damaged row. If there is none, it was
+the last row, and the rows end at the first bracket after which the rest of the response is valid.
+
+Nothing is guessed about the text around the rows: a response that was cut off is not accepted.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Raw, inspect
+
+IsRow = Callable[[Mapping[str, Any]], bool]
+MAX_ATTEMPTS = 10_000
+"""The most places of one response at which the next row is searched for. Bounds the time, as `MAX_ENDS` does."""
+MAX_ENDS = 10_000
+"""The most brackets of one response that are tried as the end of the rows."""
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_AFTER_MEMBER = re.compile(r"[ \t\n\r]*(?:,|(?=\}))")
+_BETWEEN_ROWS = re.compile(r"[ \t\n\r,]*")
+_ROW = re.compile(r"(?=\{)")
+_NAME = re.compile(r'"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*')
+_read = json.JSONDecoder(strict=False, parse_constant=lambda _: None).raw_decode
+
+
+def take_apart(body: bytes, into: inspect.Type, is_row: IsRow) -> Iterator[Any]:
+    """Yield the ways to read the body, the most likely one first: dicts as msgspec.convert accepts them.
+
+    The rows, which are of the type `Raw`, are the vendor's bytes. Text that is not UTF-8 has the form of
+    `surrogateescape`.
+    """
+    text = body.decode("utf-8", "surrogateescape")
+    for value, end in _Reader(text, is_row).values(0, into):
+        if _SPACE.fullmatch(text, end):
+            yield value
+
+
+class _Reader:
+    """Reads one text. Each method yields the ways to read a value at a position, with the position of its end."""
+
+    def __init__(self, text: str, is_row: IsRow) -> None:
+        self._text = text
+        self._is_row = is_row
+        self._attempts = self._ends = 0
+
+    def values(self, at: int, expected: inspect.Type) -> Iterator[tuple[Any, int]]:
+        at = self._after_space(at)
+        for each in expected.types if isinstance(expected, inspect.UnionType) else (expected,):
+            if isinstance(each, inspect.StructType) and self._text[at : at + 1] == "{":
+                yield from self._members(at + 1, each, {})
+                return
+            if isinstance(each, inspect.ListType) and _is_raw(each.item_type) and self._text[at : at + 1] == "[":
+                yield from self._rows(at + 1, _ROW, "]")
+                return
+            if isinstance(each, inspect.DictType) and _is_raw(each.value_type) and self._text[at : at + 1] == "{":
+                for rows, end in self._rows(at + 1, _NAME, "}"):
+                    yield {str(number): row for number, row in enumerate(rows)}, end
+                return
+        value = self._read(at)
+        if value is not None:
+            yield value
+
+    def _members(self, at: int, of: inspect.StructType, found: dict[str, Any]) -> Iterator[tuple[Any, int]]:
+        """The members of an object from this position on, with those that were found before it."""
+        while True:
+            at = self._after_space(at)
+            if self._text[at : at + 1] == "}" and all(each.encode_name in found for each in of.fields if each.required):
+                yield found, at + 1
+                return
+            name = _NAME.match(self._text, at)
+            if name is None:
+                return
+            field = next((each for each in of.fields if name[0].startswith(f'"{each.encode_name}"')), None)
+            if field is not None and field.encode_name in found:
+                return
+            if field is not None:
+                for value, end in self.values(name.end(), field.type):
+                    if (after := _AFTER_MEMBER.match(self._text, end)) is not None:
+                        yield from self._members(after.end(), of, {**found, field.encode_name: value})
+                return
+            unknown = self._read(name.end())
+            after = None if unknown is None else _AFTER_MEMBER.match(self._text, unknown[1])
+            if after is None:
+                return
+            at = after.end()
+
+    def _rows(self, at: int, before: re.Pattern[str], close: str) -> Iterator[tuple[list[Raw], int]]:
+        """The rows of a list or of an object. `before` matches what precedes a row, `close` ends the rows."""
+        rows: list[Raw] = []
+        damaged: list[tuple[int, int]] = []
+        while True:
+            at = self._after(_BETWEEN_ROWS, at)
+            if self._text[at : at + 1] == close:
+                yield list(rows), at + 1
+            row = self._object(at, before)
+            if row is not None:
+                rows.append(self._raw(*row))
+                at = row[1]
+                continue
+            damaged.append((len(rows), at))
+            following = self._next_row(at + 1, before)
+            if following is None:
+                break
+            rows.append(self._raw(at, following))
+            at = following
+        for count, start in reversed(damaged):
+            for end in self._ends_of_rows(start, close):
+                yield [*rows[:count], self._raw(start, end)], end + 1
+
+    def _object(self, at: int, before: re.Pattern[str]) -> tuple[int, int] | None:
+        """The start and the end of the object that is the row at a position; None if there is none."""
+        found = before.match(self._text, at)
+        value = None if found is None else self._read(found.end())
+        return None if found is None or value is None or not isinstance(value[0], dict) else (found.end(), value[1])
+
+    def _ends_of_rows(self, start: int, close: str) -> Iterator[int]:
+        """Where the rows may end, after a last row that is damaged and starts at `start`.
+
+        A response that was cut off inside a row may end like a whole one. Then at least two of the row's braces are not
+        closed, its own and the one that seems to close the response, nor is the bracket between them.
+        """
+        braces, brackets, counted = 0, 0, start
+        for found in re.compile(rf"\{close}(?=[ \t\n\r]*[,}}])").finditer(self._text, start):
+            end = found.start()
+            braces += self._text.count("{", counted, end) - self._text.count("}", counted, end)
+            brackets += self._text.count("[", counted, end) - self._text.count("]", counted, end)
+            counted = end
+            self._ends += 1
+            if self._ends > MAX_ENDS:
+                return
+            if braces <= 1 or (braces == 2 and brackets == 0):  # noqa: PLR2004 - see above
+                yield end
+
+    def _next_row(self, at: int, before: re.Pattern[str]) -> int | None:
+        """Where the next row begins, with what precedes it; None without one."""
+        found = before.search(self._text, at)
+        while found is not None and self._attempts < MAX_ATTEMPTS:
+            self._attempts += 1
+            value = self._read(found.end())
+            if value is not None and isinstance(value[0], dict) and self._is_row(value[0]):
+                return found.start()
+            found = before.search(self._text, found.start() + 1)
+        return None
+
+    def _read(self, at: int) -> tuple[Any, int] | None:
+        """The value at a position and its end; None if there is no valid one."""
+        try:
+            return _read(self._text, at)
+        except (ValueError, RecursionError):
+            return None
+
+    def _raw(self, start: int, end: int) -> Raw:
+        return Raw(self._text[start:end].rstrip(" \t\n\r,").encode("utf-8", "surrogateescape"))
+
+    def _after_space(self, at: int) -> int:
+        return self._after(_SPACE, at)
+
+    def _after(self, pattern: re.Pattern[str], at: int) -> int:
+        found = pattern.match(self._text, at)
+        return at if found is None else found.end()
+
+
+def _is_raw(expected: inspect.Type) -> bool:
+    return isinstance(expected, inspect.RawType)

@@ -1,0 +1,155 @@
+"""Damage of one row costs that row. Tested on the bytes of the documents' examples."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.vendors.quividi import wire as quividi
+from collector.vendors.seemetrix import breakdown, devices, statistics, wire
+from tests.vendors.quividi import aggregated
+from tests.vendors.quividi.example import EXPERT_RESPONSE, PRO_RESPONSE
+from tests.vendors.quividi.test_contents import APC_RESPONSE
+from tests.vendors.seemetrix import documented
+from tests.vendors.seemetrix.example import RAW_DATA
+
+Rows = Callable[[bytes], Sequence[bytes]]
+"""Returns the rows of a response, as the vendor's bytes."""
+
+
+def session_rows(body: bytes) -> list[bytes]:
+    return [bytes(row) for row in wire.rows(body)]
+
+
+def device_rows(body: bytes) -> list[bytes]:
+    return [bytes(row) for _, rows, _ in devices.decode(body).groups for row in rows]
+
+
+def hour_rows(body: bytes) -> list[bytes]:
+    return [bytes(row) for row in statistics.decode(body).objects]
+
+
+def node_rows(body: bytes) -> list[bytes]:
+    return breakdown.children(breakdown.decode(body))
+
+
+def export_rows(body: bytes) -> list[bytes]:
+    rows = quividi.rows(quividi.decode_export(body))
+    assert rows is not None
+    return [bytes(row) for row in rows]
+
+
+def three_sessions() -> bytes:
+    [session] = json.loads(RAW_DATA)["objects"]
+    return json.dumps({"objects": [session | {"o": number} for number in range(3)]}).encode()
+
+
+def three_nodes(*, as_objects: bool) -> bytes:
+    tree = json.loads(documented.FULL_TREE)
+    [node] = tree["data"]["o"]
+    nodes = [node | {"n": str(number)} for number in (1842, 1843, 1844)]
+    tree["data"]["o"] = {node["n"]: node for node in nodes} if as_objects else nodes
+    return json.dumps(tree).encode()
+
+
+RESPONSES: dict[str, tuple[bytes, Rows]] = {
+    "sessions": (three_sessions(), session_rows),
+    "devices": (documented.DEVICES, device_rows),
+    "statistics": (documented.USER_STATISTICS, hour_rows),
+    "nodes": (three_nodes(as_objects=False), node_rows),
+    "nodes by name": (three_nodes(as_objects=True), node_rows),
+    "viewers": (EXPERT_RESPONSE, export_rows),
+    "viewers (PRO)": (PRO_RESPONSE, export_rows),
+    "viewers_apc": (APC_RESPONSE, export_rows),
+    **{stream: (response, export_rows) for stream, response in aggregated.EXAMPLES.items()},
+}
+
+
+def places(body: bytes, rows: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """The first byte of each row, and the byte after it."""
+    for row in rows:
+        at = body.index(row)
+        yield at, at + len(row)
+
+
+def values(rows: Sequence[bytes]) -> list[Any]:
+    """What the rows contain; the row itself where it is not JSON."""
+    found = []
+    for row in rows:
+        try:
+            found.append(msgspec.json.decode(row))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found.append(row)
+    return found
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+@pytest.mark.parametrize("damage", [b"x", b'"', b"}", b"]", b"{", b"[", b",", b"\\", b"\xe9", b"\x01", b" "])
+def test_a_damaged_byte_of_a_row_costs_that_row_alone(name: str, damage: bytes) -> None:
+    if name == "nodes by name" and damage == b" ":
+        pytest.skip("without the brace at its end, a node contains the next ones, which is valid")
+    body, rows_of = RESPONSES[name]
+    rows = rows_of(body)
+    for number, (first, end) in enumerate(places(body, rows)):
+        neighbours = values([*rows[:number], *rows[number + 1 :]])
+        for at in range(first, end, 1 if damage in MOST_HARMFUL else 11):
+            got = values(rows_of(body[:at] + damage + body[at + 1 :]))
+            assert [] == [each for each in neighbours if each not in got], (number, at - first)
+
+
+MOST_HARMFUL = (b'"', b"}")
+
+BAD_ROWS = (
+    b"null",
+    b"5",
+    b'"text"',
+    b"[]",
+    b"{}",
+    b'{"n":"caf\xe9"}',
+    rb'{"n":"half \ud83d"}',
+    rb'{"n":"\q"}',
+    b'{"n":"\x01"}',
+    b'{"n":NaN}',
+    b'{"n":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"n":' + b'{"n":' * 5000 + b"1" + b"}" * 5000 + b"}",
+    b'{"n":1',
+    b'{"n":1}}',
+    b'{"n":[1}',
+)
+
+
+@pytest.mark.parametrize("name", [name for name in RESPONSES if name != "nodes by name"])
+@given(row=st.sampled_from(BAD_ROWS) | st.binary(min_size=1, max_size=20), which=st.integers(0, 100))
+def test_any_bytes_instead_of_a_row_cost_that_row_alone(name: str, row: bytes, which: int) -> None:
+    body, rows_of = RESPONSES[name]
+    rows = rows_of(body)
+    number = which % len(rows)
+    first, end = list(places(body, rows))[number]
+    got = values(rows_of(body[:first] + row + body[end:]))
+    assert [] == [each for each in values([*rows[:number], *rows[number + 1 :]]) if each not in got]
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_a_response_that_was_cut_off_is_not_accepted(name: str) -> None:
+    body, rows_of = RESPONSES[name]
+    for end in range(len(body.rstrip()) - 1):
+        with pytest.raises((msgspec.DecodeError, AssertionError)):
+            rows_of(body[:end])
+
+
+def test_a_damaged_row_keeps_the_bytes_of_the_vendor() -> None:
+    row = b'{"d":1,"o":2,"b":"2019-07-01T11:16:07","n":"caf\xe9", x}'
+    body = b'{"objects":[{"d":1,"o":1,"b":"x"}, ' + row + b' ,{"d":1,"o":3,"b":"x"}]}'
+
+    assert [b'{"d":1,"o":1,"b":"x"}', row, b'{"d":1,"o":3,"b":"x"}'] == session_rows(body)
+
+
+def test_damage_in_many_places_is_found_in_bounded_time() -> None:
+    body = b'{"objects":[' + b'{"a":' * 200_000 + b"]}"
+
+    with pytest.raises(msgspec.DecodeError):
+        wire.rows(body)
