@@ -23,7 +23,7 @@ FROM ${BASE}
 RUN python3 -m compileall -q -x 'site-packages|/tests?/' "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 COPY --from=build /opt/collector /opt/collector
 WORKDIR /etc/collector
-ENV PATH=/opt/collector/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 COLLECTOR__HTTP__LISTEN=0.0.0.0:9464
+ENV PATH=/opt/collector/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 COLLECTOR__HTTP__LISTEN=[::]:9464
 USER 10001:10001
 EXPOSE 9464
 STOPSIGNAL SIGTERM

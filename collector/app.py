@@ -31,6 +31,7 @@ from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors import VENDORS
 from collector.vendors.http import Http, http
+from collector.vendors.proxy import proxy_name
 from collector.web.server import serve_http
 
 STOP_S = 25.0
@@ -94,7 +95,8 @@ class Daemon:
         handles: dict[int, list[StreamHandle]] = defaultdict(list)
         for name, source in self._settings.sources.items():
             vendor = VENDORS[source.vendor]
-            self.process_status.sources.append(source_status := SourceStatus(vendor.name, name))
+            source_status = SourceStatus(vendor.name, name, proxy_name(source.base_url))
+            self.process_status.sources.append(source_status)
             for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, source_status)):
                 stream_status = StreamStatus(vendor.name, name, stream.name)
                 self.process_status.streams.append(stream_status)

@@ -12,7 +12,8 @@ from collector.web.settings import HttpSettings
 PATH = "/healthz"
 TIMEOUT_S = 3.0
 """A running event loop responds within milliseconds. Containers commonly stop a health check after five seconds."""
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a server on all addresses is reachable on loopback
+_LOOPBACK = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}  # noqa: S104 - nothing listens here
+"""Where a server on all addresses is reachable. One on `::` also listens on IPv4, and only there without IPv6."""
 
 
 def health(path: Path) -> None:
@@ -21,7 +22,19 @@ def health(path: Path) -> None:
     Raises Failed when it does not, and UserError when `http.listen` is invalid or the configuration cannot be read.
     """
     host, port = _address(path)
-    host = _LOOPBACK.get(host, host)
+    failures = []
+    for each in _LOOPBACK.get(host, (host,)):
+        try:
+            return _request(each, port)
+        except Failed as error:
+            if error.code != "no_response":
+                raise
+            failures.append(error)
+    raise failures[0]
+
+
+def _request(host: str, port: int) -> None:
+    """Return when the server at this address responds with the status 200. Raises Failed when it does not."""
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}"
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)  # does not use proxies
     try:

@@ -134,6 +134,8 @@ class SourceStatus(Struct):
 
     vendor: str
     source: str
+    proxy: str | None = None
+    """The proxy of its requests: address and environment variable, without credentials; None if they are direct."""
     exports_in_flight: int = 0
     max_exports: int | None = None
     """How many exports of the account the vendor builds at a time; None if it builds none."""
@@ -143,6 +145,7 @@ class SourceStatus(Struct):
         return {
             "vendor": self.vendor,
             "source": self.source,
+            "proxy": self.proxy,
             "exports": self.max_exports and {"in_flight": self.exports_in_flight, "at_once": self.max_exports},
         }
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from collector.errors import NotFound, Park, RetryLater, Split
+from collector.vendors.encodings import EncodingError
 from collector.vendors.proxy import Proxy
 
 CONNECT_TIMEOUT_S = 10
@@ -26,7 +27,6 @@ MAX_HEADERS = 1000
 _INVALID_RESPONSES = {
     "Got more than": ("response_headers", f"its status line or a header exceeds {MAX_HEADER_BYTES} bytes"),
     "Too many headers": ("response_headers", f"it has more than {MAX_HEADERS} headers"),
-    "Can not decode content-encoding": ("response_encoding", "its content encoding is neither gzip nor deflate"),
     "Transfer-Encoding can't be present": ("response_length", "it has both Content-Length and Transfer-Encoding"),
 }
 """Code and reason by the start of aiohttp's message, which may contain text of the vendor and is not shown."""
@@ -79,7 +79,7 @@ def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
 def translate(  # noqa: PLR0911 - a table
     error: Exception, url: str, timeout_s: float, proxy: Proxy | None = None
 ) -> RetryLater | Park:
-    """The error to raise in place of one of aiohttp or the system. Its text names the host, but not the URL."""
+    """The error to raise in place of one of aiohttp, the system or a decoder. Its text names the host, not the URL."""
     host = urlsplit(url).hostname or "the vendor"
     match error:
         case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
@@ -104,17 +104,20 @@ def translate(  # noqa: PLR0911 - a table
             return RetryLater(reason, code="connect_failed", advice=_UNREACHABLE)
         case aiohttp.ClientPayloadError():
             return RetryLater(f"{host} closed the connection during its response", code="response_incomplete")
-        case aiohttp.ClientResponseError():
+        case aiohttp.ClientResponseError() | EncodingError():
             return _invalid_response(error, host)
         case _:
             return RetryLater(f"no response from {host}: {type(error).__name__}", code="no_response")
 
 
-def _invalid_response(error: aiohttp.ClientResponseError, host: str) -> RetryLater:
-    """The error for a response that aiohttp rejects."""
-    default = "response_invalid", "it is not valid HTTP"
-    matches = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
-    code, reason = next(matches, default)
+def _invalid_response(error: aiohttp.ClientResponseError | EncodingError, host: str) -> RetryLater:
+    """The error for a response that aiohttp rejects, or that cannot be decoded."""
+    if isinstance(error, EncodingError):
+        code, reason = "response_encoding", str(error)
+    else:
+        default = "response_invalid", "it is not valid HTTP"
+        matches = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
+        code, reason = next(matches, default)
     return RetryLater(f"the response of {host} cannot be read: {reason}", code=code, advice=_UNREADABLE)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 from msgspec import Struct
 from pydantic import BaseModel, Field
 from yarl import URL
@@ -22,6 +23,7 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
+from collector.vendors.encodings import ACCEPTED, EncodingError, decoder_of
 from collector.vendors.failures import (
     CONNECT_TIMEOUT_S,
     MAX_HEADER_BYTES,
@@ -161,8 +163,8 @@ class Http:
                         status, vendor_now = str(response.status), _date(response)
                         raise_for_status(response, self.clock.now(), proxy)
                         body = await _read(response, limits.max_response_bytes, share, scope)
-            except (aiohttp.ClientError, OSError) as error:
-                # Raised below: here, its context would be the original error, which contains the URL.
+            except (aiohttp.ClientError, EncodingError, OSError) as error:
+                # Raised below: here, its context would be the original error, which may contain the URL.
                 failure = translate(error, url, timeout_s, proxy)
             except BaseException:
                 share.release()
@@ -199,11 +201,12 @@ async def http(clock: Clock) -> AsyncIterator[Http]:
     It reads only the proxy from the environment, and no credentials from a `.netrc` file.
     """
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
-    headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json"}
+    headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json", "Accept-Encoding": ACCEPTED}
     async with aiohttp.ClientSession(
         connector=connector,
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
         max_headers=MAX_HEADERS,
@@ -222,21 +225,26 @@ def can_carry_secrets(base_url: str, *, insecure_http: bool) -> bool:
 async def _read(
     response: aiohttp.ClientResponse, limit: int, share: _MemoryShare, deadline: anyio.CancelScope
 ) -> bytes:
-    """The decompressed body, read in chunks, so that a body that is too large is never in memory as a whole.
+    """The decompressed body, read in parts, so that a body that is too large is never in memory as a whole.
 
-    Raises Split when the body exceeds the limit.
+    Raises Split when the body exceeds the limit, compressed or not, and EncodingError when it cannot be decoded.
     """
+    decoder = decoder_of(response.headers.getall("Content-Encoding", ()))
     parts: list[bytes] = []
-    size = 0
+    received, size = 0, 0
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-        size += len(chunk)
-        if size > MAX_SMALL_BYTES and not share.is_held:
-            left_s, deadline.deadline = deadline.deadline - anyio.current_time(), inf
-            await share.acquire()  # does not count towards the deadline: the vendor does not cause this wait
-            deadline.deadline = anyio.current_time() + left_s
-        if size > limit:
-            raise Split(f"the response exceeds max_response_bytes ({limit})", code="response_too_large")
-        parts.append(chunk)
+        received += len(chunk)
+        for part in decoder.decode(chunk):
+            size += len(part)
+            if size > MAX_SMALL_BYTES and not share.is_held:
+                left_s, deadline.deadline = deadline.deadline - anyio.current_time(), inf
+                await share.acquire()  # does not count towards the deadline: the vendor does not cause this wait
+                deadline.deadline = anyio.current_time() + left_s
+            if max(size, received) > limit:
+                raise Split(f"the response exceeds max_response_bytes ({limit})", code="response_too_large")
+            parts.append(part)
+            await anyio.lowlevel.checkpoint()  # a chunk may decode to a thousand parts
+    decoder.end()
     return b"".join(parts)
 
 

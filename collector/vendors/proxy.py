@@ -41,8 +41,13 @@ class Proxy(Struct, frozen=True):
         """The headers that the proxy requires."""
         return {"Proxy-Authorization": self.authorization} if self.authorization else {}
 
+    @property
+    def name(self) -> str:
+        """Address and variable, without credentials: `proxy.example:3128 (HTTPS_PROXY)`."""
+        return f"{self.address} ({self.variable})"
+
     def __str__(self) -> str:
-        return f"the proxy {self.address} ({self.variable})"
+        return f"the proxy {self.name}"
 
 
 def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | None:
@@ -60,6 +65,18 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | 
     return None
 
 
+def proxy_name(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The name of the proxy for this URL, which contains no credentials; None if requests are sent directly.
+
+    Also None for a variable that is not the URL of a proxy: nothing is sent then, and each request raises the reason.
+    """
+    try:
+        proxy = proxy_for(url, environment)
+    except Park:
+        return None
+    return proxy.name if proxy else None
+
+
 @lru_cache(maxsize=8)  # once, not for each request: learning a secret computes all its encodings
 def _parse(variable: str, value: str) -> Proxy:
     """The proxy in a variable. Its credentials become secrets of this process. Raises Park."""
@@ -68,11 +85,13 @@ def _parse(variable: str, value: str) -> Proxy:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0 or any(map(str.isspace, value)):
+    is_cut = "@" in f"{parts.path}{parts.query}{parts.fragment}"  # by a "/", "?" or "#" in the password
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0 or is_cut or any(map(str.isspace, value)):
         raise Park(
             f"the environment variable {variable} is not the URL of an HTTP proxy",
             code="proxy_invalid",
-            advice=f"set {variable} to a URL such as http://proxy.example:3128, or unset it; SOCKS is not supported",
+            advice=f"set {variable} to a URL such as http://proxy.example:3128, or unset it; SOCKS is not supported, "
+            "and special characters of a password must be percent-encoded",
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     address = f"{host}:{port or _DEFAULT_PORTS[parts.scheme]}"

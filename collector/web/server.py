@@ -13,6 +13,7 @@ from collector.errors import UserError
 from collector.secrets import redact, redacted
 from collector.telemetry.status import ProcessStatus
 from collector.web import static
+from collector.web.listening import listening_sockets
 
 
 @asynccontextmanager
@@ -53,7 +54,8 @@ async def serve_http(
     try:
         host, port = address
         try:
-            await web.TCPSite(runner, host, port).start()
+            for each in await listening_sockets(host, port):
+                await web.SockSite(runner, each).start()
         except OSError as error:
             advice = "configure another address, or stop the process that listens there"
             text = f"http.listen = {host}:{port}: {error.strerror or error}: {advice}"

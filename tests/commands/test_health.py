@@ -13,7 +13,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
 from collector.web.server import serve_http
 from tests.commands.harness import closed_port, collector
-from tests.needs import need
+from tests.needs import need, no_ipv6
 from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio
@@ -68,19 +68,19 @@ async def test_a_daemon_that_responds_is_healthy(config: Path, host: str) -> Non
 
 @pytest.mark.parametrize("host", ["[::1]", "[::]"])
 async def test_a_daemon_on_ipv6_is_healthy(config: Path, host: str) -> None:
-    need("IPV6", _no_ipv6())
+    need("IPV6", no_ipv6())
     async with daemon("::1") as port:
         result = await collector(*arguments(config, f"{host}:{port}"))
 
     assert (0, "", "") == (result.code, result.out, result.err)
 
 
-def _no_ipv6() -> str:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError as error:
-        return f"no IPv6 on loopback: {error.strerror}"
-    return ""
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+async def test_a_daemon_on_all_addresses_is_healthy_with_and_without_ipv6(config: Path, host: str) -> None:
+    async with daemon(host) as port:
+        result = await collector(*arguments(config, f"[::]:{port}"))
+
+    assert (0, "", "") == (result.code, result.out, result.err)
 
 
 async def test_other_keys_and_secrets_are_not_validated(config: Path) -> None:
@@ -110,10 +110,11 @@ async def test_the_default_address(config: Path) -> None:
     assert result.code == 0 or result.err.startswith("http://127.0.0.1:9464/healthz ")
 
 
-async def test_a_daemon_that_does_not_run_is_a_failure(config: Path) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])  # noqa: S104 - only configured
+async def test_a_daemon_that_does_not_run_is_a_failure(config: Path, host: str) -> None:
     port = closed_port()
 
-    result = await collector(*arguments(config, f"0.0.0.0:{port}"))
+    result = await collector(*arguments(config, f"{host}:{port}"))
 
     assert (1, "") == (result.code, result.out)
     facts = (f"http://127.0.0.1:{port}/healthz ", "Connection refused", "http.listen")

@@ -168,15 +168,23 @@ def size_mb(image: Image) -> float:
 def running(image: Image, etc: Path, port: int) -> AbstractContextManager[Process]:
     """Run the image's own command until the end of the block, as `docker run IMAGE` does."""
     command = [*image.config["Entrypoint"], *image.config["Cmd"]]
-    return image.process(command, {"/etc/collector": etc}, COLLECTOR__HTTP__LISTEN=f"127.0.0.1:{port}")
+    return image.process(command, {"/etc/collector": etc}, COLLECTOR__HTTP__LISTEN=listen(image, port))
 
 
 def health(image: Image, port: int) -> tuple[int, str]:
     """Return exit code and output of the image's health check for a port."""
     form, *command = image.config["Healthcheck"]["Test"]
     assert "CMD" == form
-    with image.process(command, COLLECTOR__HTTP__LISTEN=f"127.0.0.1:{port}") as process:
+    with image.process(command, COLLECTOR__HTTP__LISTEN=listen(image, port)) as process:
         return process.ended()
+
+
+def listen(image: Image, port: int) -> str:
+    """Return the image's own `http.listen`, with another port."""
+    (found,) = (each for each in image.config["Env"] if each.startswith("COLLECTOR__HTTP__LISTEN="))
+    host, _, own_port = found.partition("=")[2].rpartition(":")
+    assert "9464" == own_port
+    return f"{host}:{port}"
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

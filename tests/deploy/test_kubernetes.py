@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
 
 import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]
@@ -11,6 +12,7 @@ import yaml
 
 from collector import __version__
 from collector.app import STOP_S
+from collector.web.listening import ALL_ADDRESSES
 from collector.web.settings import HttpSettings
 from tests.commands.harness import collector
 from tests.deploy.compose import image
@@ -109,7 +111,7 @@ def test_the_service_monitor_selects_the_service_and_names_the_job_of_the_rules(
 
 def test_ports_are_named_and_match_the_image() -> None:
     ((name, port),) = ((each["name"], each["containerPort"]) for each in CONTAINER["ports"])
-    assert HttpSettings(listen=dict(_environment())["COLLECTOR__HTTP__LISTEN"]).address == ("0.0.0.0", port)  # noqa: S104
+    assert (ALL_ADDRESSES, port) == HttpSettings(listen=dict(_environment())["COLLECTOR__HTTP__LISTEN"]).address
     assert str(port) == image("EXPOSE")
     probes = [CONTAINER[each]["httpGet"] for each in ("startupProbe", "livenessProbe", "readinessProbe")]
     assert [("/healthz", name), ("/healthz", name), ("/readyz", name)] == [(it["path"], it["port"]) for it in probes]
@@ -149,6 +151,34 @@ def test_the_network_policy_allows_the_port_of_kafka() -> None:
     (servers,) = re.findall(r'bootstrap_servers = "(.*)"', OBJECTS["ConfigMap"]["data"]["config.toml"])
     ports = [port["port"] for rule in OBJECTS["NetworkPolicy"]["spec"]["egress"] for port in rule["ports"]]
     assert [53, 53, int(servers.rpartition(":")[2]), 443] == ports
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("169.254.169.254", False),
+        ("fe80::a9fe:a9fe", False),
+        ("fd00:ec2::254", False),  # Amazon
+        ("fd20:ce::254", False),  # Google
+        ("fd00:c1::a9fe:a9fe", False),  # Oracle
+    ],
+)
+def test_the_network_policy_allows_vendors_but_no_metadata_services_in_both_families(
+    address: str, expected: bool
+) -> None:
+    blocks = [
+        each["ipBlock"]
+        for rule in OBJECTS["NetworkPolicy"]["spec"]["egress"]
+        for each in rule["to"]
+        if "ipBlock" in each
+    ]
+
+    def contains(network: str) -> bool:
+        return ip_address(address) in ip_network(network)
+
+    assert expected == any(contains(each["cidr"]) and not any(map(contains, each["except"])) for each in blocks)
 
 
 def test_the_pod_is_restricted() -> None:

@@ -55,9 +55,8 @@ GZIP = b"Content-Encoding: gzip\r\n"
         sends(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"obj'),
         sends(HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"obj\r\n'),
         of_length(len(PACKED), PACKED[:-20], GZIP),
-        of_length(10, b"not gzip!!", GZIP),
     ],
-    ids=["length", "in a chunk", "between chunks", "packed", "not packed"],
+    ids=["length", "in a chunk", "between chunks", "packed"],
 )
 async def test_an_incomplete_body_raises_retry_later(converse: Conversation) -> None:
     async with tcp_server(converse) as url:
@@ -138,11 +137,10 @@ LENGTH = b"Content-Length: 2\r\n"
         (b"HTTP/1.1 200 OK\r\nContent-Length: some\r\n\r\n", "response_invalid"),
         (HEAD + b"X-Endless: " + b"x" * 100_000 + b"\r\n\r\n", "response_headers"),
         (HEAD + b"X-A: 1\r\n" * 1001 + b"\r\n", "response_headers"),
-        (HEAD + LENGTH + b"Content-Encoding: br\r\n\r\n{}", "response_encoding"),
-        (HEAD + LENGTH + b"Content-Encoding: zstd\r\n\r\n{}", "response_encoding"),
+        (HEAD + LENGTH + b"Content-Encoding: xxx\r\n\r\n{}", "response_encoding"),
         (HEAD + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "response_length"),
     ],
-    ids=["not HTTP", "bad length", "endless header", "endless headers", "br", "zstd", "two lengths"],
+    ids=["not HTTP", "bad length", "endless header", "endless headers", "encoding", "two lengths"],
 )
 async def test_a_response_that_cannot_be_read_is_reported_as_what_it_is(response: bytes, code: str) -> None:
     async with tcp_server(sends(response)) as url:

@@ -9,7 +9,7 @@ from aiohttp import web
 from collector.errors import CollectorError, Park, RetryLater
 from collector.secrets import redact
 from collector.vendors.http import http
-from collector.vendors.proxy import proxy_for
+from collector.vendors.proxy import proxy_for, proxy_name
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import failure, get, responding, sends, serving, tcp_server
 
@@ -64,7 +64,17 @@ def test_no_proxy_is_read_as_curl_reads_it_and_this_machine_is_always_direct(
 
 
 @pytest.mark.parametrize(
-    "value", ["socks5://proxy.example:1080", "http://", "http://proxy.example:port", "http://a b:1", "http://proxy:0"]
+    "value",
+    [
+        "socks5://proxy.example:1080",
+        "http://",
+        "http://proxy.example:port",
+        "http://a b:1",
+        "http://proxy:0",
+        "http://me:42/0123@proxy.example:3128",
+        "me:42?0123@proxy.example:3128",
+        "http://me:42#0123@proxy.example:3128",
+    ],
 )
 def test_a_variable_that_is_not_the_url_of_a_proxy_parks_and_is_named(value: str) -> None:
     with pytest.raises(Park) as raised:
@@ -79,6 +89,19 @@ def test_the_credentials_of_a_proxy_are_redacted_and_not_part_of_its_name() -> N
     assert found is not None
     assert ("[fd00::1]:80", False) == (found.address, "the-proxy-password" in str(found))
     assert "the-proxy-password" not in redact(f"{found.authorization} the-proxy-password")
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://me:the-proxy-password@proxy.example:3128"}, "proxy.example:3128 (HTTPS_PROXY)"),
+        ({"all_proxy": "https://proxy.example"}, "proxy.example:443 (all_proxy)"),
+        ({"HTTPS_PROXY": "socks5://proxy.example"}, None),
+    ],
+)
+def test_the_name_of_a_proxy_is_its_address_and_its_variable(environment: dict[str, str], name: str | None) -> None:
+    assert name == proxy_name(VENDOR, environment)
 
 
 def proxied(monkeypatch: pytest.MonkeyPatch, variable: str, url: str) -> None:

@@ -135,6 +135,27 @@ async def test_notices_dead_letters_and_missing_records_are_shown_with_their_str
         await expect(notes).to_contain_text("2 numbered records")
 
 
+async def test_the_proxy_of_a_source_is_shown_beside_its_name(browser: Browser) -> None:
+    scenario = scenarios.ten_healthy()
+    long = f"proxy_of_the_{'very_' * 20}large_shopping_centre.example:3128 (HTTPS_PROXY)"
+    scenario.exports("<b>museum</b>", 0, long)
+    scenario.exports("library", 0, "proxy.example:3128 (HTTPS_PROXY)")
+    async with open_page(browser, scenario, PHONE) as page:
+        await expect(page.section("proxies").get_by_role("listitem")).to_have_count(2)
+        library = page.section("proxies").get_by_role("listitem").filter(has_text="library")
+        await expect(library).to_have_text("library proxy.example:3128 (HTTPS_PROXY)")
+        await expect(page.section("proxies")).to_contain_text("<b>museum</b>")
+        for size in SIZES:
+            await page.resize(size)
+            assert size[0] == await page.width()
+            await page.screenshot(f"proxies-{size[0]}-light")
+
+
+async def test_without_a_proxy_none_is_shown(browser: Browser) -> None:
+    async with open_page(browser, scenarios.ten_healthy()) as page:
+        await expect(page.section("proxies")).to_be_hidden()
+
+
 async def test_without_streams_the_page_shows_how_to_add_one(browser: Browser) -> None:
     async with open_page(browser, Scenario().connected()) as page:
         await page.expect_summary("no_streams")

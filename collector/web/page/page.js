@@ -61,6 +61,7 @@ function showStatus(now) {
   showNotOwned(status.streams.filter((stream) => stream.state === "not_owned"));
   showKafka(now);
   showExports(status.sources.filter((source) => source.exports));
+  showProxies(status.sources.filter((source) => source.proxy));
 }
 
 const SECTIONS = {
@@ -135,6 +136,12 @@ function showExports(sources) {
     return html("li", "", html("b", "", source), " ", slots, ` ${running} of ${max} running`);
   });
   byId("exports").querySelector("ul").replaceChildren(...elements);
+}
+
+function showProxies(sources) {
+  byId("proxies").hidden = !sources.length;
+  const elements = sources.map(({ source, proxy }) => html("li", "", html("b", "", source), ` ${proxy}`));
+  byId("proxies").querySelector("ul").replaceChildren(...elements);
 }
 
 /** Make these elements the children of the list, in this order. Moves only what it must: a moved element loses focus. */
