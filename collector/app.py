@@ -115,7 +115,7 @@ class Daemon:
                 stream_status = StreamStatus(vendor.name, name, stream.name)
                 self.process_status.streams.append(stream_status)
                 telemetry = StreamTelemetry(self._metrics, stream_status, [kind.name for kind in stream.event_types])
-                telemetry.configured(stream.policy.max_poll_interval)
+                telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit)
                 handles[partition].append(handle)
