@@ -73,6 +73,8 @@ class Response(Struct, frozen=True):
     release: Callable[[], None]
     date: datetime | None = None
     """The header `Date`, whether that clock is right or not; None without that header."""
+    status: int = 200
+    """200, 202, 203 or 204."""
 
     def __enter__(self) -> Self:
         return self
@@ -148,10 +150,11 @@ class Http:
         redact: Callable[[bytes], bytes] = bytes,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request; return its complete response, which has the status 200. `redact` is applied to the body.
+        """Send a request; return its complete response. `redact` is applied to the body.
 
-        Calls `on_request` with the status (or `error`), the seconds and the bytes of every request. Raises RetryLater,
-        Park or Split. Their texts contain neither the query, nor headers, nor any text that the vendor sends.
+        The status of the response is 200, 202, 203 or 204. Calls `on_request` with the status (or `error`), the seconds
+        and the bytes of every request. Raises RetryLater, Park or Split. Their texts contain neither the query, nor
+        headers, nor any text that the vendor sends.
         """
         encoded_query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in query.items())
         target = URL(f"{url}?{encoded_query}", encoded=True)
@@ -189,7 +192,8 @@ class Http:
         if failure is not None:
             share.release()
             raise failure
-        return Response(redact(body), timedelta(seconds=monotonic() - started_s), vendor_now, share.release, date)
+        took = timedelta(seconds=monotonic() - started_s)
+        return Response(redact(body), took, vendor_now, share.release, date, int(status))
 
     def _vendor_now(self, host: str, date: datetime | None, age: timedelta, took: timedelta) -> datetime | None:
         """When the vendor had what the response contains; None if that is not known.

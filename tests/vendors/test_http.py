@@ -213,14 +213,21 @@ async def test_status_413_raises_split() -> None:
         (400, "settings"),
         (405, "settings"),
         (410, "settings"),
-        (204, "settings"),
     ],
 )
 async def test_a_permanent_status_raises_park_with_advice(status: int, key: str) -> None:
-    error = await parked(responding(f"no, {KEY}".encode() if status != 204 else b"", status=status))
+    error = await parked(responding(f"no, {KEY}".encode(), status=status))
 
     assert (f"http_{status}", f"HTTP {status}") == (error.code, str(error))
     assert key in error.advice
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"{}"), (202, b"{}"), (203, b"{}"), (204, b"")])
+async def test_a_status_of_success_is_passed_to_the_caller(status: int, body: bytes) -> None:
+    async with serving(responding(body, status=status)) as url, http(SimulatedClock()) as client:
+        response = await get(client, url)
+
+    assert (status, body) == (response.status, response.body)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

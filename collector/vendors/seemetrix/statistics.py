@@ -186,6 +186,11 @@ def decode(body: bytes) -> Statistics:
     return statistics
 
 
+def count(statistics: Statistics) -> int:
+    """The number of rows."""
+    return len(statistics.objects)
+
+
 def read(statistics: Statistics, window: Window, device_id: int | None) -> Iterator[Record[DeviceHour] | Reject]:
     """Decode the hours that start in the window. Drop other hours: the window covers them only in part."""
     earliest, latest = _parse_time(statistics.min_date), _parse_time(statistics.max_date)

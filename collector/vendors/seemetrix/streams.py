@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from msgspec import Raw
 
 from collector.alignment import Alignment
 from collector.errors import NotFound, RetryLater, Split
@@ -11,6 +13,7 @@ from collector.instants import SECOND, to_ms
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
+from collector.vendors.empties import Empties, Request, has_undocumented_form, undocumented
 from collector.vendors.http import Http, Response
 from collector.vendors.seemetrix import breakdown, counters, devices, events, statistics, wire
 from collector.vendors.seemetrix.client import (
@@ -35,6 +38,7 @@ from collector.vendors.seemetrix.settings import (
 from collector.vendors.source import StreamSettings
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 
 class SeemetrixStream(Stream[P]):
@@ -48,6 +52,42 @@ class SeemetrixStream(Stream[P]):
         self.source = client.source
         self.account = client.settings.account
         self.policy = settings.policy(client.settings.until, alignment)
+        self._empties = Empties()
+
+    async def _request(
+        self, request: Request, decode: Callable[[bytes], T], count: Callable[[T], int], empty: T
+    ) -> "Decoded[T]":
+        """Send a request, and decode its response. `empty` replaces a response that means no data in another form.
+
+        Raises RetryLater, Park or Split.
+        """
+        response = await self._client.get(request.path, dict(request.query))
+        try:
+            if has_undocumented_form(response.body, response.status):
+                if (proof := self._empties.judge(request)) is not None:
+                    await self._prove(proof, decode, count)
+                return Decoded(response, empty)
+            decoded = decode_body(response, decode)
+            self._empties.received(request, count(decoded))
+        except BaseException:
+            response.release()
+            raise
+        return Decoded(response, decoded)
+
+    async def _prove(self, request: Request, decode: Callable[[bytes], T], count: Callable[[T], int]) -> None:
+        """Repeat a request that received rows. Raises RetryLater if it does not receive any now."""
+        with await self._client.get(request.path, dict(request.query)) as response:
+            rows = count(decode_body(response, decode))
+        if not rows:
+            raise undocumented()
+        self._empties.received(request, rows)
+
+
+class Decoded(NamedTuple, Generic[T]):
+    """A response, and its contents."""
+
+    response: Response
+    decoded: T
 
 
 class Sessions(SeemetrixStream[wire.Session]):
@@ -72,8 +112,9 @@ class Sessions(SeemetrixStream[wire.Session]):
             query = _bounds(window.start, window.end)
             if device is not None:
                 query["device_id"] = str(device)
-            with await self._client.get(RAW_DATA, query) as response:
-                raw = decode_body(response, wire.rows)
+            request = Request(RAW_DATA, query, window, device)
+            response, raw = await self._request(request, wire.rows, len, list[Raw]())
+            with response:
                 yield _result(response, wire.read(raw), len(raw))
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
@@ -97,9 +138,20 @@ class Devices(SeemetrixStream[devices.KnownDevice]):
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
             listed = decode_body(response, devices.decode)
+            self._check_lists(listed, window)
             records = devices.read(listed, seen_ms, include_private=self._include_private)
             gone = partial(devices.gone, seen_ms=seen_ms)
             yield _result(response, records, listed.rows, gone, is_whole=listed.is_whole)
+
+    def _check_lists(self, listed: devices.Devices, window: Window) -> None:
+        """Raise RetryLater if a list is null and nothing shows that it is empty. Such a response is never whole."""
+        request, had_proof = Request(DEVICES, {}, window), self._empties.has_proof
+        if listed.rows or listed.has_every_list:
+            self._empties.received(request, listed.rows)
+        if listed.has_every_list:
+            return
+        if not had_proof or (not listed.rows and self._empties.judge(request) is not None):
+            raise undocumented()
 
     def explode(self, record: Record[devices.KnownDevice], digest: str, number: int) -> Iterator[Event]:
         return devices.explode(record, digest, number, self.source)
@@ -155,8 +207,10 @@ class Statistics(SeemetrixStream[statistics.DeviceHour]):
         query = {**_bounds(window.start, window.end - SECOND), **statistics.GROUPING, **self._extras}
         for device in self._client.devices:
             path = STATISTICS_OF_USER if device is None else STATISTICS_OF_DEVICE.format(device_id=device)
-            with await self._client.get(path, query) as response:
-                decoded = decode_body(response, statistics.decode)
+            response, decoded = await self._request(
+                Request(path, query, window, device), statistics.decode, statistics.count, statistics.Statistics([])
+            )
+            with response:
                 yield _result(response, statistics.read(decoded, window, device), len(decoded.objects))
 
     def explode(self, record: Record[statistics.DeviceHour], digest: str, number: int) -> Iterator[Event]:
@@ -202,8 +256,10 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         while page < pages:
             if is_paged:
                 query |= {"page": str(page), "obj_in_page": str(OBJECTS_PER_PAGE)}
-            with await self._client.get(path, query) as response:
-                tree = decode_body(response, breakdown.decode)
+            response, tree = await self._request(
+                Request(path, dict(query), period, device), breakdown.decode, breakdown.count, breakdown.Tree(ok=1)
+            )
+            with response:
                 size, took = size + len(response.body), took + response.took
                 vendor_now = vendor_now or response.vendor_now
                 nodes = breakdown.children(tree)
