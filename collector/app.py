@@ -5,6 +5,7 @@ import signal
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from random import Random
 
 import anyio
@@ -28,8 +29,9 @@ from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
-from collector.telemetry.vendor import VendorTelemetry
+from collector.telemetry.vendor import ClockTelemetry, VendorTelemetry
 from collector.vendors import VENDORS
+from collector.vendors.clocks import ClockNotice
 from collector.vendors.http import Http, http
 from collector.vendors.proxy import proxy_name
 from collector.web.server import serve_http
@@ -52,6 +54,9 @@ class Daemon:
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
         self._claim_lock = anyio.Lock()
+        self._clocks = ClockTelemetry(self.process_status)
+        self._max_ahead: timedelta | None = None
+        """How far Kafka lets timestamps be ahead; None if that is not known, or not limited."""
         self._random = Random()  # noqa: S311 - jitter needs no cryptographic randomness
 
     async def run(self) -> None:
@@ -67,12 +72,18 @@ class Daemon:
             if not listen.is_loopback:
                 advice = "this address is reachable from other machines and has no password; it exposes no secrets"
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
-            client = await stack.enter_async_context(http(self._clock))
+            client = await stack.enter_async_context(http(self._clock, self._clock_changed))
             partitions = self._partitions(client)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._availability.watch)
                 await self._prepare_topics()
                 await self._run_partitions(partitions)
+
+    def _clock_changed(self, host: str, notice: ClockNotice | None) -> None:
+        if notice is None:
+            self._clocks.agrees(host)
+        else:
+            self._clocks.doubted(host, notice.code, notice.reason, notice.advice)
 
     async def _run_partitions(self, partitions: Sequence[Partition]) -> None:
         """Stay a member of the consumer group and run the partitions that it assigns. Never returns."""
@@ -93,17 +104,22 @@ class Daemon:
     def _partitions(self, client: Http) -> Sequence[Partition]:
         """The state partitions with configured streams. All streams of an account are in the same partition."""
         handles: dict[int, list[StreamHandle]] = defaultdict(list)
+
+        def on_commit() -> None:
+            if self._max_ahead is not None:
+                client.kafka_accepted(self._max_ahead)
+
         for name, source in self._settings.sources.items():
             vendor = VENDORS[source.vendor]
-            source_status = SourceStatus(vendor.name, name, proxy_name(source.base_url))
+            source_status = SourceStatus(vendor.name, name, source.host, proxy_name(source.base_url))
             self.process_status.sources.append(source_status)
             for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, source_status)):
                 stream_status = StreamStatus(vendor.name, name, stream.name)
                 self.process_status.streams.append(stream_status)
                 telemetry = StreamTelemetry(self._metrics, stream_status, [kind.name for kind in stream.event_types])
-                telemetry.configured(stream.policy.max_poll_interval)
+                telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
-                handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random)
+                handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit)
                 handles[partition].append(handle)
         restores = anyio.Semaphore(MAX_RESTORES)
         return [
@@ -127,7 +143,7 @@ class Daemon:
         names, compacted = self._settings.topics(), self._settings.compacted_topics()
         while True:
             try:
-                await ensure_topics(self._settings.kafka, names, compacted)
+                self._max_ahead = await ensure_topics(self._settings.kafka, names, compacted)
             except KafkaMisconfigured as error:
                 self._kafka.topics_refused(str(error), error.advice)
             except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon

@@ -1,6 +1,7 @@
 """The clock, passed as an argument: the system's clock in production, a simulated one in tests."""
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Protocol
 
 import anyio
@@ -12,6 +13,10 @@ MAX_SLEEP_S = 60.0
 class Clock(Protocol):
     def now(self) -> datetime:
         """The current time in UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds since an unknown instant. They pass as time passes, also while the clock is set."""
         ...
 
     async def until(self, instant: datetime) -> None:
@@ -27,6 +32,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return monotonic()
 
     async def until(self, instant: datetime) -> None:
         deadline = anyio.current_time() + (instant - self.now()).total_seconds()

@@ -85,7 +85,7 @@ class FetchResult(Struct, Generic[P], frozen=True):
     took: timedelta
     """Time from the request to the end of the response."""
     vendor_now: datetime | None
-    """The vendor's clock at the time of the response; None where the vendor does not report it."""
+    """When the vendor had what the response contains; None if it does not report that, or its clock cannot be right."""
     gone: "Callable[[bytes], Record[P]] | None" = None
     """For LATEST streams: returns the record to publish when the thing with this key has disappeared. The key may be of
     the current or the former version of the field lists; the fingerprint must not depend on the version."""

@@ -1,6 +1,6 @@
 """A configured stream, and what it keeps from one epoch to the next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -32,7 +32,13 @@ class StreamHandle:
     """Runs its stream in each epoch of the stream's partition."""
 
     def __init__(
-        self, stream: Stream[Any], settings: Settings, telemetry: StreamTelemetry, clock: Clock, random: Random
+        self,
+        stream: Stream[Any],
+        settings: Settings,
+        telemetry: StreamTelemetry,
+        clock: Clock,
+        random: Random,
+        on_commit: Callable[[], None],
     ) -> None:
         self.stream = stream
         self.telemetry = telemetry
@@ -40,6 +46,7 @@ class StreamHandle:
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
+        self._on_commit = on_commit
         self._format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
         self._origin = Origin(stream.account, stream.source, stream.name, redact)
         self._topic_error: KafkaMisconfigured | None = None
@@ -79,6 +86,7 @@ class StreamHandle:
                     self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
                 raise
             self._topic_error, self._topic_failures, self._failures = None, 0, []
+            self._on_commit()
 
         worker: Worker[Any] = Worker(
             self.stream,

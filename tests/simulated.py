@@ -23,6 +23,9 @@ class SimulatedClock:
     def now(self) -> datetime:
         return self._now
 
+    def monotonic_s(self) -> float:
+        return (self._now - UNIX_EPOCH).total_seconds()
+
     async def until(self, instant: datetime) -> None:
         await anyio.lowlevel.checkpoint()
         self._now = max(self._now, instant)

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 from msgspec import Struct
@@ -124,7 +123,7 @@ def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:
         clock_skew_s: how far the vendor's clock is ahead; negative when it is behind, None when it is unknown.
 
     """
-    what = f"clock of {urlsplit(source.base_url).netloc}"
+    what = f"clock of {source.host}"
     if clock_skew_s is None:
         text = "not reported by the vendor: keep this machine's clock synchronized by NTP"
         return Finding(what, ok=True, text=text)

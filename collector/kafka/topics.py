@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import anyio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -21,6 +22,9 @@ from collector.kafka.requests import (
     UNKNOWN_TOPIC,
 )
 from collector.kafka.settings import KafkaSettings
+
+MAX_AHEAD_MS = 366 * 86_400_000
+"""A higher limit of timestamps is none."""
 
 
 class Topic(Struct, frozen=True):
@@ -48,14 +52,19 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
             await client.close()
 
 
-async def ensure_topics(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()) -> None:
+async def ensure_topics(
+    settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()
+) -> timedelta | None:
     """Create the topics that are missing, and verify all. `compacted` names the event topics that must be compacted.
+
+    Returns how far the timestamp of a message in the state topic may be ahead of the brokers' clocks; None if it is not
+    known, or not limited.
 
     Raises KafkaMisconfigured for what an operator must change; KafkaError, OSError or TimeoutError when the brokers
     cannot be used.
     """
     if settings.is_mock:
-        return
+        return None
     events = [settings.topic_prefix + name for name in sorted(event_topics)]
     compacted_names = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
@@ -71,6 +80,7 @@ async def ensure_topics(settings: KafkaSettings, event_topics: Iterable[str], co
     for name in events:
         verify_events(name, topics[name], is_compacted=name in compacted_names)
     verify_state(settings, topics[settings.state_topic])
+    return max_ahead(topics[settings.state_topic])
 
 
 async def is_usable(settings: KafkaSettings, topic: str) -> bool:
@@ -172,6 +182,17 @@ def verify_state(settings: KafkaSettings, topic: Topic) -> None:
     if (policy := topic.configs.get("cleanup.policy", "compact")) != "compact":
         raise causes.cleanup_policy(settings.state_topic, policy, must_be="compact")
     _verify_size(settings.state_topic, topic)
+
+
+def max_ahead(topic: Topic) -> timedelta | None:
+    """How far a message's timestamp may be ahead of the brokers' clocks; None if it is not known, or not limited.
+
+    The default of brokers is an hour since Kafka 4.0 (KIP-1030), and no limit before.
+    """
+    value = topic.configs.get("message.timestamp.after.max.ms")
+    if value is None or topic.configs.get("message.timestamp.type") != "CreateTime" or int(value) > MAX_AHEAD_MS:
+        return None
+    return timedelta(milliseconds=int(value))
 
 
 def _verify_size(name: str, topic: Topic) -> None:

@@ -1,7 +1,7 @@
 """All simulated vendors at one address."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import TypeVar
@@ -47,8 +47,11 @@ async def serving(
     rules: Rules | None = None,
     faults: Faults | None = None,
     clock_offset_s: int = 0,
+    date_s: Callable[[int], int] = int,
 ) -> AsyncIterator[Simulated]:
     """Serve until the end of the block. The vendors' clock is ahead of this machine's by `clock_offset_s`.
+
+    `date_s` returns the time of the header `Date`, given that of the vendors' clock, both in Unix seconds.
 
     Port 0 selects a free port. Raises OSError when the server cannot listen at the address.
     """
@@ -57,7 +60,7 @@ async def serving(
         return time.time_ns() // 1_000_000 + clock_offset_s * 1000
 
     async def set_date(_: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = formatdate(now_ms() // 1000, usegmt=True)
+        response.headers["Date"] = formatdate(date_s(now_ms() // 1000), usegmt=True)
 
     simulation = Simulation(world, now_ms, rules or Rules(), faults or Faults())
     vendors = tuple(kind(simulation) for kind in VENDORS)

@@ -69,6 +69,9 @@ class Metrics:
             "Longest time between two polls of a healthy stream: its interval, or the length of its periods.",
             _STREAM,
         )
+        self.stream_until = gauge(
+            "stream_until_timestamp_seconds", "Where a bounded stream ends: its watermark stands after that.", _STREAM
+        )
         self.watermark = gauge(
             "watermark_timestamp_seconds", "All data that the vendor had before this time is published.", _STREAM
         )

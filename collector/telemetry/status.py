@@ -93,8 +93,8 @@ class StreamStatus(Struct):
         interrupted = self.interruption is not None and self.state in ("live", "catching_up", "restoring")
         return "backing_off" if interrupted else self.state
 
-    def as_json(self, now: datetime) -> dict[str, object]:
-        """The stream's object in /api/status."""
+    def as_json(self, now: datetime, shared_notices: Sequence[str] = ()) -> dict[str, object]:
+        """The stream's object in /api/status. `shared_notices` are those of its source."""
         checkpoint, window = self.checkpoint, self.last_window
         error = self.interruption if self.shown_state != self.state else self.last_error
         return {
@@ -116,7 +116,7 @@ class StreamStatus(Struct):
                 "at": _formatted(error.at),
                 "retry_at": _formatted(error.retry_at),
             },
-            "notices": self.notices,
+            "notices": [*self.notices, *shared_notices],
             "missing": self.missing,
             "counts": {
                 "records": dict(self.records),
@@ -134,6 +134,8 @@ class SourceStatus(Struct):
 
     vendor: str
     source: str
+    host: str = ""
+    """The host of `base_url`, with its port if the URL has one."""
     proxy: str | None = None
     """The proxy of its requests: address and environment variable, without credentials; None if they are direct."""
     exports_in_flight: int = 0
@@ -179,6 +181,8 @@ class ProcessStatus(Struct):
     changed: datetime | None = None
     """When the process became ready, or ceased to be."""
     last_commit: datetime | None = None
+    clock_notices: dict[str, str] = field(default_factory=dict)
+    """What operators should know about the clocks of vendors' hosts, by host."""
 
     def kafka_problem(self) -> ReadinessProblem | None:
         """Why the process cannot use Kafka; None if it can. Ignores single partitions that cannot be taken over."""
@@ -211,8 +215,15 @@ class ProcessStatus(Struct):
             },
             "owned_partitions": list(self.owned_partitions),
             "sources": [source.as_json() for source in self.sources],
-            "streams": [stream.as_json(now) for stream in self.streams],
+            "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.streams],
         }
+
+    def _shared_notices(self, stream: StreamStatus) -> Sequence[str]:
+        """The notices of a stream's source, while this process runs the stream."""
+        if stream.state == "not_owned":
+            return ()
+        hosts = {source.host for source in self.sources if source.source == stream.source}
+        return [notice for host, notice in self.clock_notices.items() if host in hosts]
 
 
 def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:

@@ -43,8 +43,13 @@ class StreamTelemetry:
         self._is_owned = False
         self._set_state("not_owned")
 
-    def configured(self, max_poll_interval: timedelta) -> None:
-        """Export how often the stream is polled, whether this process owns it or not: alerts depend on it."""
+    def configured(self, max_poll_interval: timedelta, until: datetime | None = None) -> None:
+        """Export how often the stream is polled and where it ends, whether this process owns it or not.
+
+        Alerts depend on it.
+        """
+        if until is not None:
+            self._metrics.stream_until.labels(*self._labels).set(until.timestamp())
         self._metrics.stream_interval.labels(*self._labels).set(max_poll_interval.total_seconds())
 
     def restoring(self, share: float) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+import structlog
+
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import SourceStatus
+from collector.telemetry.status import ProcessStatus, SourceStatus
 
 
 class VendorTelemetry:
@@ -69,3 +71,21 @@ class VendorTelemetry:
 def standalone_telemetry(on_progress: Callable[[str], None] | None = None) -> VendorTelemetry:
     """For commands that request data from a vendor without exposing metrics."""
     return VendorTelemetry(Metrics(), "", on_progress=on_progress)
+
+
+class ClockTelemetry:
+    """Records which clocks of vendors' hosts differ from this machine's."""
+
+    def __init__(self, status: ProcessStatus) -> None:
+        self._status = status
+        self._log = structlog.get_logger()
+
+    def doubted(self, host: str, code: str, reason: str, advice: str) -> None:
+        """One of the two clocks must be wrong. `code` names which, as far as it is known."""
+        self._status.clock_notices[host] = f"{reason}: {advice}"
+        self._log.warning("clocks_differ", host=host, code=code, reason=reason, advice=advice)
+
+    def agrees(self, host: str) -> None:
+        """The clock of a host is no longer doubted."""
+        self._status.clock_notices.pop(host, None)
+        self._log.info("clocks_agree", host=host)

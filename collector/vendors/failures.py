@@ -33,14 +33,19 @@ _INVALID_RESPONSES = {
 _UNREADABLE = "check base_url: does this port serve the vendor's API?"
 _UNREACHABLE = "check base_url, and whether this machine may connect to it"
 _NOT_FOUND, _PROXY_AUTHENTICATION, _TOO_LARGE, _TOO_MANY = 404, 407, 413, 429
+_READABLE = frozenset({200, 202, 203, 204})
 _TRANSIENT = frozenset({408, 425, _TOO_MANY})
 
 
 def raise_for_status(response: aiohttp.ClientResponse, now: datetime, proxy: Proxy | None = None) -> None:
-    """Return for the status 200; raise RetryLater, Split, Park or NotFound for others. Error codes: `http_<status>`."""
+    """Return for a status with a response to read; raise RetryLater, Split, Park or NotFound for others.
+
+    Error codes: `http_<status>`. The caller distinguishes 202 (accepted, but not finished) and 204 (no content). 203
+    is a 200 that a proxy has changed (RFC 9110, 15.3).
+    """
     status = response.status
     reason, code = f"HTTP {status}", f"http_{status}"
-    if status == 200:  # noqa: PLR2004 - the only status with a body to use
+    if status in _READABLE:
         return
     if status == _PROXY_AUTHENTICATION:
         raise _proxy_error(status, proxy)

@@ -23,6 +23,7 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
+from collector.vendors.clocks import Clocks, Moment, OnChange, least_difference
 from collector.vendors.encodings import ACCEPTED, EncodingError, decoder_of
 from collector.vendors.failures import (
     CONNECT_TIMEOUT_S,
@@ -45,6 +46,9 @@ MAX_SMALL_BYTES = 256 << 10
 """A body up to this size does not count as large, so that current data waits neither for backfills nor for a response
 that trickles."""
 
+MAX_AGE_S = 365 * 86_400.0
+"""A longer `Age` is shortened: no cache keeps a response for years."""
+
 
 class Limits(BaseModel):
     """The limits of requests to a vendor. Sources of one account must have equal ones."""
@@ -64,8 +68,15 @@ class Response(Struct, frozen=True):
     body: bytes
     took: timedelta
     vendor_now: datetime | None
-    """The time in the header `Date`; None without that header."""
+    """The instant at which the vendor had what the response contains, from its header `Date`.
+
+    None without that header, and if the clock of the vendor's host cannot be right.
+    """
     release: Callable[[], None]
+    date: datetime | None = None
+    """The header `Date`, whether that clock is right or not; None without that header."""
+    status: int = 200
+    """200, 202, 203 or 204."""
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +115,9 @@ class Limiter:
 class Http:
     """The HTTP client of the process, for all vendors."""
 
-    def __init__(self, clock: Clock, session: aiohttp.ClientSession) -> None:
+    def __init__(self, clock: Clock, session: aiohttp.ClientSession, clocks: Clocks) -> None:
         self.clock = clock
+        self._clocks = clocks
         self._session = session
         self._shared: dict[tuple[str, str], Any] = {}
         self._large_responses = anyio.Semaphore(MAX_LARGE_RESPONSES)
@@ -125,6 +137,10 @@ class Http:
         """The semaphore that bounds concurrent requests to a host. All accounts share it."""
         return self.shared("host", urlsplit(base_url).netloc, lambda: anyio.Semaphore(connections))
 
+    def kafka_accepted(self, max_ahead: timedelta) -> None:
+        """Kafka accepted timestamps of this machine's clock, which is therefore not further ahead than `max_ahead`."""
+        self._clocks.kafka_accepted(self._moment(), max_ahead)
+
     async def get(
         self,
         url: str,
@@ -136,10 +152,11 @@ class Http:
         redact: Callable[[bytes], bytes] = bytes,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request; return its complete response, which has the status 200. `redact` is applied to the body.
+        """Send a request; return its complete response. `redact` is applied to the body.
 
-        Calls `on_request` with the status (or `error`), the seconds and the bytes of every request. Raises RetryLater,
-        Park or Split. Their texts contain neither the query, nor headers, nor any text that the vendor sends.
+        The status of the response is 200, 202, 203 or 204. Calls `on_request` with the status (or `error`), the seconds
+        and the bytes of every request. Raises RetryLater, Park or Split. Their texts contain neither the query, nor
+        headers, nor any text that the vendor sends.
         """
         encoded_query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in query.items())
         target = URL(f"{url}?{encoded_query}", encoded=True)
@@ -149,7 +166,7 @@ class Http:
         share = _MemoryShare(self._large_responses)
         failure: RetryLater | Park | None = None
         async with limiter.slot():
-            started_s, status, body, vendor_now = monotonic(), "error", b"", None
+            started_s, status, body, vendor_now, date = monotonic(), "error", b"", None, None
             try:
                 with anyio.fail_after(MAX_RESPONSE_TIMEOUTS * timeout_s) as scope:
                     async with self._session.get(
@@ -160,8 +177,11 @@ class Http:
                         proxy=proxy.url if proxy else None,
                         proxy_headers=proxy.headers if proxy else None,  # of the request CONNECT, for https
                     ) as response:
-                        status, vendor_now = str(response.status), _date(response)
+                        status = str(response.status)
                         raise_for_status(response, self.clock.now(), proxy)
+                        date = parse_http_date(response.headers.get("Date", ""))
+                        took = timedelta(seconds=monotonic() - started_s)
+                        vendor_now = self._vendor_now(urlsplit(url).netloc, date, _age(response), took)
                         body = await _read(response, limits.max_response_bytes, share, scope)
             except (aiohttp.ClientError, EncodingError, OSError) as error:
                 # Raised below: here, its context would be the original error, which may contain the URL.
@@ -174,7 +194,27 @@ class Http:
         if failure is not None:
             share.release()
             raise failure
-        return Response(redact(body), timedelta(seconds=monotonic() - started_s), vendor_now, share.release)
+        took = timedelta(seconds=monotonic() - started_s)
+        return Response(redact(body), took, vendor_now, share.release, date, int(status))
+
+    def _vendor_now(self, host: str, date: datetime | None, age: timedelta, took: timedelta) -> datetime | None:
+        """When the vendor had what the response contains; None if that is not known.
+
+        A cache sends the date at which the vendor responded, and the `Age` of its copy (RFC 9111, 5.1).
+        """
+        if date is None:
+            return None
+        at = self._moment()
+        try:
+            reading = date + age
+        except OverflowError:
+            reading = date
+        if self._clocks.observe(host, reading, took, at):
+            return date
+        return at.now - age if age else None
+
+    def _moment(self) -> Moment:
+        return Moment(self.clock.now(), self.clock.monotonic_s())
 
 
 class _MemoryShare:
@@ -195,10 +235,11 @@ class _MemoryShare:
 
 
 @asynccontextmanager
-async def http(clock: Clock) -> AsyncIterator[Http]:
+async def http(clock: Clock, on_clock_change: OnChange = lambda _host, _notice: None) -> AsyncIterator[Http]:
     """The HTTP client of the process; its connections are closed at the end.
 
-    It reads only the proxy from the environment, and no credentials from a `.netrc` file.
+    It reads only the proxy from the environment, and no credentials from a `.netrc` file. `on_clock_change` is called
+    when a notice about the clock of a vendor's host begins, changes or ends.
     """
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
     headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json", "Accept-Encoding": ACCEPTED}
@@ -211,7 +252,7 @@ async def http(clock: Clock) -> AsyncIterator[Http]:
         max_field_size=MAX_HEADER_BYTES,
         max_headers=MAX_HEADERS,
     ) as session:
-        yield Http(clock, session)
+        yield Http(clock, session, Clocks(on_clock_change))
 
 
 def can_carry_secrets(base_url: str, *, insecure_http: bool) -> bool:
@@ -251,15 +292,14 @@ async def _read(
 def clock_skew_s(response: Response, received_at: datetime) -> float | None:
     """The least difference, in seconds, between the vendor's clock and this machine's; negative when it is behind.
 
-    The vendor writes the date in whole seconds, at an unknown instant between the request and the end of the response:
-    0 means that the clocks may agree. None if the response has no date.
+    None if the response has no date.
     """
-    if response.vendor_now is None:
+    if response.date is None:
         return None
-    least_s = (response.vendor_now - received_at).total_seconds()
-    most_s = least_s + 1 + response.took.total_seconds()
-    return max(least_s, 0.0) + min(most_s, 0.0)
+    return least_difference(response.date, received_at, response.took).total_seconds()
 
 
-def _date(response: aiohttp.ClientResponse) -> datetime | None:
-    return parse_http_date(response.headers.get("Date", ""))
+def _age(response: aiohttp.ClientResponse) -> timedelta:
+    """How long a cache has kept the response; 0 if it comes from the vendor itself."""
+    header = response.headers.get("Age", "").strip()
+    return timedelta(seconds=min(float(header[:20]), MAX_AGE_S)) if header.isdecimal() else timedelta(0)

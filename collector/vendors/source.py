@@ -138,6 +138,11 @@ class SourceSettings(Limits):
         return self
 
     @property
+    def host(self) -> str:
+        """The host of `base_url`, with its port if the URL has one."""
+        return urlsplit(self.base_url).netloc
+
+    @property
     def secrets(self) -> Mapping[str, Secret]:
         """The credentials, by their key in the source's table."""
         values = {name: getattr(self, name) for name in type(self).model_fields}

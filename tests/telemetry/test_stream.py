@@ -160,11 +160,18 @@ def test_a_stream_is_in_exactly_one_state(recorder: Recorder) -> None:
 def test_the_poll_interval_is_exported_whether_or_not_the_stream_is_owned(recorder: Recorder) -> None:
     recorder.telemetry.configured(timedelta(minutes=15))
     assert recorder.value("collector_stream_interval_seconds") == 900
+    assert recorder.value("collector_stream_until_timestamp_seconds") is None
 
     recorder.telemetry.owned(CHECKPOINT, 0)
     recorder.telemetry.released()
 
     assert recorder.value("collector_stream_interval_seconds") == 900
+
+
+def test_the_end_of_a_bounded_stream_is_exported(recorder: Recorder) -> None:
+    recorder.telemetry.configured(timedelta(minutes=15), START)
+
+    assert recorder.value("collector_stream_until_timestamp_seconds") == START.timestamp()
 
 
 def test_gauges_exist_only_while_their_values_are_known_and_the_stream_is_owned(recorder: Recorder) -> None:

@@ -82,6 +82,54 @@ async def test_an_invalid_date_header_is_ignored(date: str) -> None:
     assert response.vendor_now is None
 
 
+@pytest.mark.parametrize("date", ["Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"])
+async def test_a_date_that_cannot_be_right_is_reported_and_not_used(date: str) -> None:
+    changes: list[tuple[str, str | None]] = []
+    dated = responding(headers={"Date": date})
+    async with (
+        serving(dated) as url,
+        http(
+            SimulatedClock(), lambda host, notice: changes.append((host, None if notice is None else notice.code))
+        ) as client,
+    ):
+        responses = [await get(client, url) for _ in range(3)]
+
+    assert [None] * 3 == [each.vendor_now for each in responses]
+    assert [(url.removeprefix("http://"), "vendor_clock_wrong")] == changes
+    assert all(each.date is not None for each in responses)
+
+
+async def test_the_date_of_an_error_is_not_judged() -> None:
+    """A proxy or a gateway sends it, and not the vendor."""
+    changes: list[str] = []
+    dated = responding(status=503, headers={"Date": "Thu, 01 Jan 1970 00:00:00 GMT"})
+    async with serving(dated) as url, http(SimulatedClock(), lambda host, _: changes.append(host)) as client:
+        with pytest.raises(RetryLater):
+            await get(client, url)
+
+    assert [] == changes
+
+
+@pytest.mark.parametrize(
+    ("date", "age", "vendor_now"),
+    [
+        ("Sat, 31 Oct 2026 23:00:00 GMT", "3600", START - timedelta(hours=1)),
+        ("Sat, 31 Oct 2026 23:00:00 GMT", "yesterday", START - timedelta(hours=1)),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", "3600", START - timedelta(hours=1)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "3600", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+    ids=["cached for an hour", "without an age", "cached, and the vendor's clock is wrong", "end of the calendar"],
+)
+async def test_a_response_of_a_cache_is_as_old_as_its_date(date: str, age: str, vendor_now: datetime) -> None:
+    changes: list[str] = []
+    cached = responding(headers={"Date": date, "Age": age})
+    async with serving(cached) as url, http(SimulatedClock(), lambda host, _: changes.append(host)) as client:
+        response = await get(client, url)
+
+    assert vendor_now == response.vendor_now
+    assert bool(changes) == (not (age == "3600" and date.startswith("Sat")))
+
+
 async def test_a_compressed_body_is_decompressed() -> None:
     body, requests = b'{"objects":[1,2,3]}' * 1000, Requests()
     handler = responding(gzip.compress(body), headers={"Content-Encoding": "gzip"})
@@ -134,14 +182,21 @@ async def test_status_413_raises_split() -> None:
         (400, "settings"),
         (405, "settings"),
         (410, "settings"),
-        (204, "settings"),
     ],
 )
 async def test_a_permanent_status_raises_park_with_advice(status: int, key: str) -> None:
-    error = await parked(responding(f"no, {KEY}".encode() if status != 204 else b"", status=status))
+    error = await parked(responding(f"no, {KEY}".encode(), status=status))
 
     assert (f"http_{status}", f"HTTP {status}") == (error.code, str(error))
     assert key in error.advice
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"{}"), (202, b"{}"), (203, b"{}"), (204, b"")])
+async def test_a_status_of_success_is_passed_to_the_caller(status: int, body: bytes) -> None:
+    async with serving(responding(body, status=status)) as url, http(SimulatedClock()) as client:
+        response = await get(client, url)
+
+    assert (status, body) == (response.status, response.body)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

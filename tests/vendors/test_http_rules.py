@@ -104,6 +104,6 @@ def test_other_schemes_are_rejected() -> None:
     ],
 )
 def test_clock_skew_is_the_least_possible_one(date: datetime | None, took_s: int, skew_s: float | None) -> None:
-    response = Response(b"", timedelta(seconds=took_s), date, lambda: None)
+    response = Response(b"", timedelta(seconds=took_s), None, lambda: None, date)
 
     assert skew_s == clock_skew_s(response, received_at=START)

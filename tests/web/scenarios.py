@@ -134,7 +134,7 @@ class Scenario:
         self.streams[name].retrying(window, error, failures=3, delay_s=55, now=NOW - timedelta(seconds=20))
 
     def exports(self, source: str, in_flight: int, proxy: str | None = None) -> None:
-        row = SourceStatus("quividi", source, proxy)
+        row = SourceStatus("quividi", source, proxy=proxy)
         self.process_status.sources.append(row)
         telemetry = VendorTelemetry(self.metrics, source, row)
         telemetry.set_export_limit(3)

@@ -44,6 +44,9 @@ class SkewedClock(EndingClock):
             self._now += min(left, timedelta(minutes=1))
         self._check_end()
 
+    def monotonic_s(self) -> float:
+        return self._now.timestamp()
+
     def true_time(self) -> datetime:
         return self._now
 

@@ -182,6 +182,11 @@ def decode(body: bytes) -> Tree:
     return tree
 
 
+def count(tree: Tree) -> int:
+    """The number of nodes of the first level."""
+    return 0 if tree.data is None else len(tree.data.o)
+
+
 def children(tree: Tree) -> list[bytes]:
     """The nodes of the first level, not decoded yet."""
     if tree.data is None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from collector.errors import Park, UserError
+from collector.errors import Park, RetryLater, UserError
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http, Limiter, Response, clock_skew_s
@@ -25,6 +25,7 @@ STATISTICS_OF_USER = "/statistics/user/{user_id}/"
 STATISTICS_OF_DEVICE = "/statistics/device/{device_id}/"
 BREAKDOWN = "/v2/statistics/user/{user_id}/"
 """Each level is appended, with a slash."""
+ACCEPTED = 202
 OBJECTS_PER_PAGE = 100
 """The vendor's default of ten would take ten times as many requests."""
 
@@ -51,7 +52,7 @@ class Client:
         except UserError as error:
             reason, advice = f"the user_key is not available: {error}", f"provide sources.{self.source}.user_key"
             raise Park(reason, code="secret_unavailable", advice=advice) from error
-        return await self._http.get(
+        response = await self._http.get(
             self.settings.base_url + path.format(user_id=self.settings.user_id),
             {"key": key, **query},
             limits=self.settings,
@@ -59,6 +60,10 @@ class Client:
             on_request=self.telemetry.request_completed,
             redact=self.settings.user_key.redact,
         )
+        if response.status == ACCEPTED:
+            response.release()
+            raise RetryLater("HTTP 202: the vendor has not finished the response", code="http_202")
+        return response
 
 
 def decode_body(response: Response, decode: Callable[[bytes], T]) -> T:

@@ -44,9 +44,9 @@ class Device(Struct, frozen=True):
 class Devices(Struct, frozen=True):
     """The response of `/user/<id>/devices/`."""
 
-    online: list[Raw]
-    offline: list[Raw]
-    frozen: list[Raw]
+    online: list[Raw] | None
+    offline: list[Raw] | None
+    frozen: list[Raw] | None
     online_total: Integer | None = None
     offline_total: Integer | None = None
     frozen_total: Integer | None = None
@@ -54,9 +54,9 @@ class Devices(Struct, frozen=True):
     @property
     def groups(self) -> Sequence[tuple[State, list[Raw], int | None]]:
         return (
-            ("online", self.online, self.online_total),
-            ("offline", self.offline, self.offline_total),
-            ("frozen", self.frozen, self.frozen_total),
+            ("online", self.online or [], self.online_total),
+            ("offline", self.offline or [], self.offline_total),
+            ("frozen", self.frozen or [], self.frozen_total),
         )
 
     @property
@@ -64,9 +64,14 @@ class Devices(Struct, frozen=True):
         return sum(len(rows) for _, rows, _ in self.groups)
 
     @property
+    def has_every_list(self) -> bool:
+        """Whether no list is null, which is not documented."""
+        return None not in (self.online, self.offline, self.frozen)
+
+    @property
     def is_whole(self) -> bool:
-        """Whether the response has as many rows as its totals state."""
-        return all(total is None or total == len(rows) for _, rows, total in self.groups)
+        """Whether the response has every list, and as many rows as its totals state."""
+        return self.has_every_list and all(total is None or total == len(rows) for _, rows, total in self.groups)
 
 
 class KnownDevice(Struct, frozen=True):

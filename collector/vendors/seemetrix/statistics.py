@@ -189,6 +189,11 @@ def decode(body: bytes) -> Statistics:
     return statistics
 
 
+def count(statistics: Statistics) -> int:
+    """The number of rows."""
+    return len(statistics.objects)
+
+
 def read(
     statistics: Statistics,
     window: Window,

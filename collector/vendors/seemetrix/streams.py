@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from msgspec import Raw
 
 from collector.alignment import Alignment
 from collector.errors import NotFound, RetryLater, Split
@@ -12,6 +14,7 @@ from collector.instants import to_ms
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
+from collector.vendors.empties import Empties, Request, has_undocumented_form, undocumented
 from collector.vendors.http import Http, Response
 from collector.vendors.seemetrix import breakdown, counters, devices, events, statistics, wire
 from collector.vendors.seemetrix.client import (
@@ -36,6 +39,7 @@ from collector.vendors.seemetrix.settings import (
 from collector.vendors.source import StreamSettings
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 MAX_PASSES = 4
 """How often the pages of a tree are read, until a reading finds no further node."""
@@ -55,6 +59,42 @@ class SeemetrixStream(Stream[P]):
         self.account = client.settings.account
         self._user = client.settings.user_id
         self.policy = settings.policy(client.settings.until, alignment)
+        self._empties = Empties()
+
+    async def _request(
+        self, request: Request, decode: Callable[[bytes], T], count: Callable[[T], int], empty: T
+    ) -> "Decoded[T]":
+        """Send a request, and decode its response. `empty` replaces a response that means no data in another form.
+
+        Raises RetryLater, Park or Split.
+        """
+        response = await self._client.get(request.path, dict(request.query))
+        try:
+            if has_undocumented_form(response.body, response.status):
+                if (proof := self._empties.judge(request)) is not None:
+                    await self._prove(proof, decode, count)
+                return Decoded(response, empty)
+            decoded = decode_body(response, decode)
+            self._empties.received(request, count(decoded))
+        except BaseException:
+            response.release()
+            raise
+        return Decoded(response, decoded)
+
+    async def _prove(self, request: Request, decode: Callable[[bytes], T], count: Callable[[T], int]) -> None:
+        """Repeat a request that received rows. Raises RetryLater if it does not receive any now."""
+        with await self._client.get(request.path, dict(request.query)) as response:
+            rows = count(decode_body(response, decode))
+        if not rows:
+            raise undocumented()
+        self._empties.received(request, rows)
+
+
+class Decoded(NamedTuple, Generic[T]):
+    """A response, and its contents."""
+
+    response: Response
+    decoded: T
 
 
 class Sessions(SeemetrixStream[wire.Session]):
@@ -79,8 +119,9 @@ class Sessions(SeemetrixStream[wire.Session]):
             query = _bounds(window.start, window.end)
             if device is not None:
                 query["device_id"] = str(device)
-            with await self._client.get(RAW_DATA, query) as response:
-                raw, ignored = decode_body(response, wire.rows), Counter[str]()
+            request, ignored = Request(RAW_DATA, query, window, device), Counter[str]()
+            response, raw = await self._request(request, wire.rows, len, list[Raw]())
+            with response:
                 yield _result(response, wire.read(raw, ignored), len(raw), ignored)
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
@@ -104,9 +145,20 @@ class Devices(SeemetrixStream[devices.KnownDevice]):
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
             listed, ignored = decode_body(response, devices.decode), Counter[str]()
+            self._check_lists(listed, window)
             records = devices.read(listed, seen_ms, ignored, include_private=self._include_private)
             gone = partial(devices.gone, seen_ms=seen_ms)
             yield _result(response, records, listed.rows, ignored, gone, is_whole=listed.is_whole)
+
+    def _check_lists(self, listed: devices.Devices, window: Window) -> None:
+        """Raise RetryLater if a list is null and nothing shows that it is empty. Such a response is never whole."""
+        request, had_proof = Request(DEVICES, {}, window), self._empties.has_proof
+        if listed.rows or listed.has_every_list:
+            self._empties.received(request, listed.rows)
+        if listed.has_every_list:
+            return
+        if not had_proof or (not listed.rows and self._empties.judge(request) is not None):
+            raise undocumented()
 
     def explode(self, record: Record[devices.KnownDevice], digest: str, number: int) -> Iterator[Event]:
         return devices.explode(record, digest, number, self.source, self._user)
@@ -169,8 +221,11 @@ class Statistics(SeemetrixStream[statistics.DeviceHour]):
         query = {**_bounds(window.start, window.end), **statistics.GROUPING, **dict.fromkeys(self._extras, "1")}
         for device in self._client.devices:
             path = STATISTICS_OF_USER if device is None else STATISTICS_OF_DEVICE.format(device_id=device)
-            with await self._client.get(path, query) as response:
-                decoded, ignored = decode_body(response, statistics.decode), Counter[str]()
+            response, decoded = await self._request(
+                Request(path, query, window, device), statistics.decode, statistics.count, statistics.Statistics([])
+            )
+            with response:
+                ignored = Counter[str]()
                 records = statistics.read(decoded, window, device, self._extras, ignored)
                 yield _result(response, records, len(decoded.objects), ignored)
 
@@ -240,8 +295,10 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         while page < pages:
             if is_paged:
                 query |= {"page": str(page), "obj_in_page": str(OBJECTS_PER_PAGE)}
-            with await self._client.get(path, query) as response:
-                decoded = decode_body(response, breakdown.decode)
+            response, decoded = await self._request(
+                Request(path, dict(query), period, device), breakdown.decode, breakdown.count, breakdown.Tree(ok=1)
+            )
+            with response:
                 nodes = breakdown.children(decoded)
                 tree.add(response, nodes)
             if decoded.page not in (None, page):

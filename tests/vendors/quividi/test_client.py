@@ -151,7 +151,9 @@ async def test_each_selector_has_a_result_of_its_own() -> None:
     ]
 
 
-@pytest.mark.parametrize(("skew_s", "expected_s"), [(0, 0), (3600, 0), (-40, -40)])
+@pytest.mark.parametrize(
+    ("skew_s", "expected_s"), [(0, 0), (3600, 0), (-40, -40), (-3600, -3600), (-60 * 365 * 86400, 0)]
+)
 async def test_vendor_now_is_the_time_of_the_request(skew_s: int, expected_s: int) -> None:
     vendor = VidiCenter(builds_for=timedelta(minutes=7))
     vendor.skew = timedelta(seconds=skew_s)

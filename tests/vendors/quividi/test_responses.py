@@ -113,3 +113,36 @@ async def test_all_responses_free_their_share_of_memory(
         await fetch_all(lobby, HOUR)
 
         assert MAX_LARGE_RESPONSES == client._large_responses.value
+
+
+@pytest.mark.parametrize("status", [202, 203])
+async def test_a_state_counts_whatever_the_status_of_success_is(status: int) -> None:
+    vendor = VidiCenter()
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        response = await vendor.handle(request)
+        response.set_status(status)
+        return response
+
+    async with serving(handler) as url, http(vendor.clock) as client:
+        [result] = await fetch_all(stream(url, client, None), HOUR)
+
+    assert 0 == result.rows
+    assert len(vendor.calls) > 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (202, b"", "response_undocumented"),
+        (202, b"{}", "export_state_missing"),
+        (204, b"", "response_undocumented"),
+        (200, b"{}", "export_state_missing"),
+    ],
+)
+async def test_without_a_state_a_status_of_success_is_no_response(status: int, body: bytes, code: str) -> None:
+    async with serving(responding(body, status=status)) as url, http(SimulatedClock()) as client:
+        with pytest.raises(RetryLater) as raised:
+            await fetch_all(stream(url, client, None), HOUR)
+
+    assert code == raised.value.code

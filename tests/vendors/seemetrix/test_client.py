@@ -92,14 +92,14 @@ async def test_a_trailing_slash_of_base_url_is_ignored() -> None:
 
 async def test_rows_are_decoded_into_records_and_rejects() -> None:
     body = b'{"objects": [' + SESSION + b"," + row(o=None) + b"]}"
-    dated = responding(body, headers={"Date": "Mon, 01 Jul 2019 12:05:00 GMT"})
+    dated = responding(body, headers={"Date": "Wed, 01 Jul 2026 12:05:00 GMT"})
     async with serving(dated) as url, sessions(url) as stream, aclosing(stream.fetch(HOUR)) as results:
         result = await anext(results)
         rows = list(result.records)
 
     assert [Record, Reject] == [type(one) for one in rows]
     assert (2, len(body)) == (result.rows, result.size)
-    assert datetime(2019, 7, 1, 12, 5, tzinfo=UTC) == result.vendor_now
+    assert datetime(2026, 7, 1, 12, 5, tzinfo=UTC) == result.vendor_now
 
 
 async def test_sessions_outside_the_window_are_kept() -> None:
