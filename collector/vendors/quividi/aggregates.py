@@ -1,7 +1,8 @@
 """The rows of aggregated exports: the metrics of a place in a period. Their fields depend on the export type.
 
 A row whose metrics change is a revision. Where the vendor has no data, it sends a row in which all metrics are null
-("Placeholder data and null values"); its event has the quality `no_data`.
+("Placeholder data and null values"); its event has the quality `no_data`. A row that lacks a main metric is no such
+placeholder but malformed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,14 +12,14 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.leniency import decode_record
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart
+from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart, Metric
 from collector.vendors.quividi.wire import Number, comparable, parse_local, place_of
 from collector.vendors.quividi.zones import instant, local
 
@@ -104,8 +105,8 @@ class Aggregates:
                 f"No period of {self._resolution} starts at {text}: set `anchor` in the stream's table to a day on "
                 "which one starts - at `$.period_start`"
             )
-        metrics = tuple(_first(row, metric.wire_names, metric.unit.convert) for metric in self._type.metrics)
-        key_values = tuple(_first(row, (part.name,), part.unit.convert) for part in self._key_parts)
+        metrics = tuple(_metric(row, metric) for metric in self._type.metrics)
+        key_values = tuple(_value(row, (part.name,), part.unit.convert) for part in self._key_parts)
         if any(each is not None for each in metrics):
             for part, value in zip(self._key_parts, key_values, strict=True):
                 if part.is_required and value is None:
@@ -174,9 +175,13 @@ def _wire_struct(export_type: ExportType, key_parts: Sequence[KeyPart]) -> type[
     """The struct of this type's rows. The vendor may add fields without warning: unknown ones are ignored."""
     wire = dict.fromkeys(("period_start", "period_start_date", "period_start_time"), str)
     wire |= {part.name: part.unit.wire for part in key_parts}
-    wire |= {name: metric.unit.wire for metric in export_type.metrics for name in metric.wire_names}
-    fields = [(name, each | None, None) for name, each in wire.items()]
-    return msgspec.defstruct("Row", [(export_type.place, NUMBER.wire), *fields], frozen=True, gc=False)
+    metrics = {name: metric.unit.wire for metric in export_type.metrics for name in metric.wire_names}
+    fields: list[tuple[str, Any, Any] | tuple[str, Any]] = [
+        (export_type.place, NUMBER.wire),
+        *((name, each | None, None) for name, each in wire.items()),
+        *((name, each | None | UnsetType, UNSET) for name, each in metrics.items()),
+    ]
+    return msgspec.defstruct("Row", fields, frozen=True, gc=False)
 
 
 def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
@@ -188,6 +193,21 @@ def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
     return f"{row.period_start_date}T{row.period_start_time}"
 
 
-def _first(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_struct`
-    """The converted value of the first field that is present and not null; None without one."""
-    return next((convert(value) for value in (getattr(row, name) for name in names) if value is not None), None)
+def _metric(row: Any, metric: Metric) -> Number | None:  # noqa: ANN401 - of `_wire_struct`
+    """The row's value of a metric. Raises ValueError for a main metric that is absent under all of its names."""
+    if (value := _value(row, metric.wire_names, metric.unit.convert)) is UNSET:
+        if metric.is_main:
+            raise ValueError(f"Object missing required field `{metric.wire_names[0]}`")
+        return None
+    return value  # type: ignore[no-any-return]
+
+
+def _value(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_struct`
+    """The converted value of the first field that is not null. Without one, None if a field is null, else UNSET."""
+    found: Any = UNSET
+    for name in names:
+        if (value := getattr(row, name)) is None:
+            found = None
+        elif value is not UNSET:
+            return convert(value)
+    return found

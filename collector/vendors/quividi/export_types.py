@@ -48,7 +48,10 @@ class Metric(Struct, frozen=True):
     """The event's field, with its unit."""
     unit: Unit
     wire_names: tuple[str, ...]
-    """The vendor's fields; the first one present is used."""
+    """The vendor's fields; the first one that is not null is used."""
+    is_main: bool = False
+    """Whether every row must have one of the fields, with a number or with null. A row without it is malformed: the
+    vendor has renamed the field. Other metrics may be absent, which is the same as null."""
 
 
 class KeyPart(Struct, frozen=True):
@@ -67,9 +70,9 @@ _GATE, _CONTENT = KeyPart("gate_id", NUMBER), KeyPart("content_id", TEXT)
 _PROOF_OF_PLAY = (
     Metric("content_duration_ms", SECONDS, ("content_duration",)),
     _DURATION,
-    Metric("impressions", ESTIMATE, ("impressions",)),
+    Metric("impressions", ESTIMATE, ("impressions",), is_main=True),
     Metric("estimated_ots", ESTIMATE, ("estimated_ots",)),
-    Metric("play_count", COUNT, ("play_count",)),
+    Metric("play_count", COUNT, ("play_count",), is_main=True),
     Metric("watchers", COUNT, ("watchers",)),
     Metric("watchers_over_2s", COUNT, ("watchers_2sec",)),
 )
@@ -126,7 +129,7 @@ VIEWERS_AGGREGATED = ExportType(
     options=frozenset({GROUP_BY_DEMOGRAPHICS}),
     key_parts=(_GENDER, _AGE),
     metrics=(
-        _WATCHERS,
+        Metric("watcher_count", COUNT, ("watcher_count",), is_main=True),
         Metric("dwell_ms", TENTHS, ("dwell_time_in_tenths_of_sec", "dwell_time")),
         Metric("attention_ms", TENTHS, ("attention_time_in_tenths_of_sec", "attention_time")),
         Metric("conversion_percent", PERCENT, ("conversion_ratio",)),
@@ -137,7 +140,7 @@ OTS = ExportType(
     data_type="ots",
     events=(aggregate_events.OTS,),
     resolution_hint="VidiCenter only exports aggregates of OTS",
-    metrics=(Metric("ots_count", COUNT, ("ots_count",)), _WATCHERS, _DURATION),
+    metrics=(Metric("ots_count", COUNT, ("ots_count",), is_main=True), _WATCHERS, _DURATION),
 )
 GATE = ExportType(
     stream="gate",
@@ -146,8 +149,8 @@ GATE = ExportType(
     resolution_hint="VidiCenter only exports aggregates of gates",
     key_parts=(_GATE,),
     metrics=(
-        Metric("in_count", COUNT, ("in_count",)),
-        Metric("out_count", COUNT, ("out_count",)),
+        Metric("in_count", COUNT, ("in_count",), is_main=True),
+        Metric("out_count", COUNT, ("out_count",), is_main=True),
         _DURATION,
     ),
 )

@@ -35,6 +35,13 @@ METRICS = {
         *("play_count", "watchers", "watchers_2sec"),
     ),
 }
+MAIN = {
+    "viewers_aggregated": ("watcher_count",),
+    "ots": ("ots_count",),
+    "gate": ("in_count", "out_count"),
+    "proof_of_play_by_location": ("play_count", "impressions"),
+    "proof_of_play_by_site": ("play_count", "impressions"),
+}
 METRICS["proof_of_play_by_site"] = METRICS["proof_of_play_by_location"]
 PLACES = dict.fromkeys(METRICS, "location_id") | {"proof_of_play_by_site": "site_id"}
 
@@ -84,9 +91,29 @@ def test_a_conversion_ratio_is_a_percentage() -> None:
 
 @pytest.mark.parametrize("stream", AGGREGATED)
 def test_a_row_without_metrics_has_no_data(stream: str) -> None:
-    for empty in (None, ABSENT):
-        got = event_value(stream, **dict.fromkeys(METRICS[stream], empty))
-        assert "no_data" == got["quality"]
+    assert "no_data" == event_value(stream, **dict.fromkeys(METRICS[stream]))["quality"]
+    side = [name for name in METRICS[stream] if name not in MAIN[stream]]
+    assert "no_data" == event_value(stream, **dict.fromkeys(MAIN[stream]), **dict.fromkeys(side, ABSENT))["quality"]
+
+
+@pytest.mark.parametrize("stream", AGGREGATED)
+def test_a_row_that_lacks_a_main_metric_is_malformed(stream: str) -> None:
+    """The vendor has renamed the field: a row without numbers would replace the published ones."""
+    for name in MAIN[stream]:
+        got = reject(aggregates(stream), row(stream, **{name: ABSENT}))
+        assert f"Object missing required field `{name}`" == got.error
+    renamed = {f"new_{name}": 4 for name in METRICS[stream]}
+    got = reject(aggregates(stream), row(stream, **dict.fromkeys(METRICS[stream], ABSENT), **renamed))
+    assert "Object missing required field" in got.error
+
+
+@pytest.mark.parametrize("stream", AGGREGATED)
+def test_an_absent_metric_that_is_not_a_main_one_is_null(stream: str) -> None:
+    rows = aggregates(stream)
+    for name in METRICS[stream]:
+        if name not in MAIN[stream]:
+            absent, null = (record(rows, row(stream, **{name: each})) for each in (ABSENT, None))
+            assert (null.payload, null.fingerprint) == (absent.payload, absent.fingerprint)
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)
