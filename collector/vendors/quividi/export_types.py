@@ -36,7 +36,8 @@ CODE = Unit(Integer, int)
 NUMBER = Unit(Identifier, int)
 TEXT = Unit(str | Integer, str)
 COUNT = Unit(_Count, int)
-ESTIMATE = PERCENT = Unit(_Amount, lambda amount: amount)
+ESTIMATE = PERCENT = Unit(_Amount, lambda amount: float(amount) + 0.0)
+"""Always a fraction in the event, and never -0.0: the vendor writes 3 in one export and 3.0 in the next."""
 SECONDS = Unit(_TotalDuration, lambda seconds: round(seconds * 1000))
 TENTHS = Unit(_TotalDuration, lambda tenths: round(tenths * 100))
 

@@ -117,6 +117,18 @@ def test_an_absent_metric_that_is_not_a_main_one_is_null(stream: str) -> None:
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)
+def test_numbers_that_differ_only_in_form_give_the_same_record_and_event(stream: str) -> None:
+    """The vendor writes 3600 in one row and 86400.0 in the next."""
+    rows = aggregates(stream)
+    for name in METRICS[stream]:
+        for number in (0, 3, 86_400):
+            whole, fraction = (record(rows, row(stream, **{name: form(number)})) for form in (int, float))
+            assert (whole.key, whole.fingerprint) == (fraction.key, fraction.fingerprint)
+            [one], [other] = (rows.explode(each, DIGEST, 0, "mall") for each in (whole, fraction))
+            assert msgspec.json.encode(one.data) == msgspec.json.encode(other.data)
+
+
+@pytest.mark.parametrize("stream", AGGREGATED)
 def test_a_row_with_one_zero_metric_is_observed(stream: str) -> None:
     for name in METRICS[stream]:
         got = event_value(stream, **{each: 0 if each == name else None for each in METRICS[stream]})
