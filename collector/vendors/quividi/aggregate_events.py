@@ -46,7 +46,10 @@ class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
     ]
     ambiguous: Annotated[
         bool,
-        Meta(description="Whether the local start occurs twice, at the end of summer time. The first one is used."),
+        Meta(
+            description="Whether the local start occurs twice, at the end of summer time. The first one is used, and "
+            "the numbers are those of both."
+        ),
     ]
     quality: Annotated[
         Quality,

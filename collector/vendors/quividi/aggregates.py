@@ -5,14 +5,14 @@ A row whose metrics change is a revision. Where the vendor has no data, it sends
 placeholder but malformed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
@@ -20,6 +20,7 @@ from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.leniency import decode_record
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart, Metric
+from collector.vendors.quividi.sums import added
 from collector.vendors.quividi.wire import Number, comparable, parse_local, place_of
 from collector.vendors.quividi.zones import instant, local
 
@@ -83,10 +84,26 @@ class Aggregates:
         return places * count * (DEMOGRAPHIC_GROUPS if self._is_grouped else 1)
 
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:
-        """Decode the rows of periods that start from `first` to `last`, in local time; drop all others."""
+        """Decode the rows of periods that start from `first` to `last`, in local time; drop all others.
+
+        The hour that the change to winter time repeats may have two rows, one for each pass: their sum is one record.
+        """
+        repeated: dict[bytes, list[Record[Aggregate]]] = {}
         for row in raw:
-            if (decoded := self.read_row(bytes(row), first, last)) is not None:
+            decoded = self.read_row(bytes(row), first, last)
+            if isinstance(decoded, Record) and decoded.payload.ambiguous:
+                repeated.setdefault(decoded.key, []).append(decoded)
+            elif decoded is not None:
                 yield decoded
+        yield from map(self._sum, repeated.values())
+
+    def _sum(self, records: Sequence[Record[Aggregate]]) -> Record[Aggregate]:
+        """The record of a period, from its rows of one response."""
+        if len(records) == 1:
+            return records[0]
+        metrics = added(self._type.metrics, [record.payload.metrics for record in records])
+        payload = structs.replace(records[0].payload, metrics=metrics)
+        return structs.replace(records[0], fingerprint=_fingerprint(metrics), payload=payload)
 
     def read_row(self, raw: bytes, first: datetime, last: datetime) -> Record[Aggregate] | Reject | None:
         """Decode one row. Return None for a period that does not start from `first` to `last`."""
@@ -119,7 +136,7 @@ class Aggregates:
         start_ms = to_ms(first.utc)
         return Record(
             key=f"quividi.{self._type.stream}/{name}".encode(),
-            fingerprint=msgspec.msgpack.encode([comparable(each) for each in metrics]),
+            fingerprint=_fingerprint(metrics),
             start_ms=start_ms,
             # A period whose local start is skipped in spring may end before it starts.
             end_ms=max(start_ms, to_ms(end.utc)),
@@ -191,6 +208,10 @@ def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
     if row.period_start_date is None or row.period_start_time is None:
         raise ValueError("Object missing required field `period_start`")
     return f"{row.period_start_date}T{row.period_start_time}"
+
+
+def _fingerprint(metrics: Iterable[Number | None]) -> bytes:
+    return msgspec.msgpack.encode([comparable(each) for each in metrics])
 
 
 def _metric(row: Any, metric: Metric) -> Number | None:  # noqa: ANN401 - of `_wire_struct`

@@ -5,6 +5,7 @@ observed in newer versions of VidiCenter. A new aggregated type is an `ExportTyp
 """
 
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -27,7 +28,8 @@ class Unit(Struct, frozen=True):
     convert: Callable[[Any], Any]
 
 
-_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Count = Annotated[int, Meta(ge=0, le=10**15)]
+"""The bound is above any real value. Sums of counts still fit into 64 bits."""
 _Amount = _Count | Annotated[float, Meta(ge=0, le=1e15)]
 _TotalDuration = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[float, Meta(ge=0, le=1e12)]
 """The sum of many durations. The bound is above any real value, and in milliseconds still fits into 64 bits."""
@@ -42,6 +44,16 @@ SECONDS = Unit(_TotalDuration, lambda seconds: round(seconds * 1000))
 TENTHS = Unit(_TotalDuration, lambda tenths: round(tenths * 100))
 
 
+class Addition(Enum):
+    """How the values of two rows become that of the time that both describe together."""
+
+    SUM = auto()
+    CONVERSION = auto()
+    """A percentage that watchers are of OTS: computed from the sums of both."""
+    RATIO = auto()
+    """Any other average, rate or share: unknown, unless both rows have the same one."""
+
+
 class Metric(Struct, frozen=True):
     """A measured value of a row."""
 
@@ -53,6 +65,7 @@ class Metric(Struct, frozen=True):
     is_main: bool = False
     """Whether every row must have one of the fields, with a number or with null. A row without it is malformed: the
     vendor has renamed the field. Other metrics may be absent, which is the same as null."""
+    addition: Addition = Addition.SUM
 
 
 class KeyPart(Struct, frozen=True):
@@ -133,7 +146,7 @@ VIEWERS_AGGREGATED = ExportType(
         Metric("watcher_count", COUNT, ("watcher_count",), is_main=True),
         Metric("dwell_ms", TENTHS, ("dwell_time_in_tenths_of_sec", "dwell_time")),
         Metric("attention_ms", TENTHS, ("attention_time_in_tenths_of_sec", "attention_time")),
-        Metric("conversion_percent", PERCENT, ("conversion_ratio",)),
+        Metric("conversion_percent", PERCENT, ("conversion_ratio",), addition=Addition.CONVERSION),
     ),
 )
 OTS = ExportType(
