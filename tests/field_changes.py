@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
 from collector.vendors.base import Stream
 from collector.vendors.quividi import wire as quividi
+from collector.vendors.quividi.aggregates import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
 from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
@@ -130,7 +131,8 @@ def _viewer_apc(record: Record[ViewerWithContents]) -> bytes:
 
 
 def _aggregate(record: Record[Any]) -> bytes:
-    return msgspec.msgpack.encode([quividi.comparable(each) for each in record.payload.metrics])
+    withdrawn = [WITHDRAWN] if record.only_if_known else []
+    return msgspec.msgpack.encode([*(quividi.comparable(each) for each in record.payload.metrics), *withdrawn])
 
 
 PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {

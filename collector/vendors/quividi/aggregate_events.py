@@ -53,7 +53,11 @@ class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
     ]
     quality: Annotated[
         Quality,
-        Meta(description="`no_data`: the vendor has no data, and all metrics are null. A zero is a measured zero."),
+        Meta(
+            description="`no_data`: the vendor has no data, and all metrics are null. A zero is a measured zero. When "
+            "the vendor sends rows of gates, contents or demographic groups for the period later, the record without "
+            "one gets a revision: `observed`, with all metrics still null."
+        ),
     ]
 
 

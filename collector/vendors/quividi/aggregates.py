@@ -18,6 +18,7 @@ from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.leniency import decode_record
+from collector.vendors.quividi.aggregate_events import Quality
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart, Metric
 from collector.vendors.quividi.sums import added
@@ -28,6 +29,8 @@ DEMOGRAPHIC_GROUPS = 15
 """Three genders times five ages."""
 FIELDS_VERSION = 1
 """The version of the lists of fields in `Aggregate.name` and in the fingerprint."""
+WITHDRAWN = "withdrawn"
+"""The last value of the fingerprint of a withdrawn placeholder."""
 
 
 class Aggregate(Struct, frozen=True, gc=False):
@@ -43,6 +46,7 @@ class Aggregate(Struct, frozen=True, gc=False):
     """In the order of the key parts."""
     metrics: tuple[Number | None, ...]
     """In the order of the export type's metrics."""
+    quality: Quality
 
 
 class Aggregates:
@@ -86,6 +90,54 @@ class Aggregates:
     def read(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:
         """Decode the rows of periods that start from `first` to `last`, in local time; drop all others.
 
+        A placeholder of a place and period of which there are other rows in the response is dropped. It is withdrawn if
+        it was published before.
+        """
+        records = self._records(raw, first, last)
+        return self._without_placeholders(records) if self._key_parts else records
+
+    def _without_placeholders(
+        self, records: Iterable[Record[Aggregate] | Reject]
+    ) -> Iterator[Record[Aggregate] | Reject]:
+        """The records without placeholders of places and periods that have other rows, and with their withdrawals.
+
+        Only for types with key parts: without them, the other row has the identity of the placeholder and replaces it.
+        """
+        placeholders: dict[tuple[int, int], Record[Aggregate]] = {}
+        parts: dict[tuple[int, int], Record[Aggregate]] = {}
+        wholes: set[tuple[int, int]] = set()
+        """The periods that have a row with the identity of the placeholder, but with a metric."""
+        for record in records:
+            if isinstance(record, Reject):
+                yield record
+                continue
+            row, period = record.payload, (record.payload.place, record.vendor_local_s)
+            if any(each is not None for each in row.key_values):
+                parts.setdefault(period, record)
+            elif row.quality == "no_data":
+                placeholders[period] = record
+                continue
+            else:
+                wholes.add(period)
+            yield record
+        yield from (record for period, record in placeholders.items() if period not in parts and period not in wholes)
+        yield from (self._withdrawal(record.payload) for period, record in parts.items() if period not in wholes)
+
+    def _withdrawal(self, part: Aggregate) -> Record[Aggregate]:
+        """The revision that withdraws the placeholder of the row's place and period, if it was published."""
+        nulls = {name: None for metric in self._type.metrics for name in metric.wire_names}
+        row = self._wire(**{self._type.place: part.place}, **nulls)
+        placeholder = self._record(row, part.start_local, parse_local(part.start_local, "period_start"))
+        return structs.replace(
+            placeholder,
+            fingerprint=_fingerprint(placeholder.payload.metrics, WITHDRAWN),
+            payload=structs.replace(placeholder.payload, quality="observed"),
+            only_if_known=True,
+        )
+
+    def _records(self, raw: Sequence[Raw], first: datetime, last: datetime) -> Iterator[Record[Aggregate] | Reject]:
+        """The records of all rows.
+
         The hour that the change to winter time repeats may have two rows, one for each pass: their sum is one record.
         """
         repeated: dict[bytes, list[Record[Aggregate]]] = {}
@@ -102,7 +154,7 @@ class Aggregates:
         if len(records) == 1:
             return records[0]
         metrics = added(self._type.metrics, [record.payload.metrics for record in records])
-        payload = structs.replace(records[0].payload, metrics=metrics)
+        payload = structs.replace(records[0].payload, metrics=metrics, quality=_quality(metrics))
         return structs.replace(records[0], fingerprint=_fingerprint(metrics), payload=payload)
 
     def read_row(self, raw: bytes, first: datetime, last: datetime) -> Record[Aggregate] | Reject | None:
@@ -141,7 +193,7 @@ class Aggregates:
             # A period whose local start is skipped in spring may end before it starts.
             end_ms=max(start_ms, to_ms(end.utc)),
             vendor_local_s=to_ms(start) // 1000,
-            payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics),
+            payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics, _quality(metrics)),
         )
 
     def explode(self, record: Record[Aggregate], digest: str, revision: int, source: str) -> Iterator[Event]:
@@ -169,7 +221,7 @@ class Aggregates:
                 period_start_local=row.start_local,
                 utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
                 ambiguous=row.ambiguous,
-                quality="no_data" if all(each is None for each in row.metrics) else "observed",
+                quality=row.quality,
                 **{metric.name: value for metric, value in zip(export_type.metrics, row.metrics, strict=True)},
             ),
         )
@@ -210,8 +262,12 @@ def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
     return f"{row.period_start_date}T{row.period_start_time}"
 
 
-def _fingerprint(metrics: Iterable[Number | None]) -> bytes:
-    return msgspec.msgpack.encode([comparable(each) for each in metrics])
+def _quality(metrics: Iterable[Number | None]) -> Quality:
+    return "no_data" if all(each is None for each in metrics) else "observed"
+
+
+def _fingerprint(metrics: Iterable[Number | None], *more: str) -> bytes:
+    return msgspec.msgpack.encode([*(comparable(each) for each in metrics), *more])
 
 
 def _metric(row: Any, metric: Metric) -> Number | None:  # noqa: ANN401 - of `_wire_struct`
