@@ -133,7 +133,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     interval: timedelta
     """Time between the starts of two live passes."""
     settle: timedelta
-    """How far the watermark stays behind now: the vendor usually has a record after this time."""
+    """How far the watermark stays behind now: the vendor usually has a record after this time. With an exact alignment,
+    a period is first fetched this long after its end."""
     allowed_lateness: timedelta
     """How far `final` stays behind now: a record that appears this late after its start is still published."""
     sweep_every: timedelta
