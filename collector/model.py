@@ -53,6 +53,9 @@ class Record(Struct, Generic[P], frozen=True, gc=False):
     vendor_local_s: int
     """The start in seconds on the vendor's own clock, which selects the ledger page. Part of the key."""
     payload: P
+    only_if_known: bool = False
+    """For VERSIONED streams: publish it only as a revision of a record that is already published. It is made by the
+    collector and is no row of the vendor, so it is not counted as a duplicate."""
 
     @property
     def last_s(self) -> int:
@@ -136,7 +139,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     interval: timedelta
     """Time between the starts of two live passes."""
     settle: timedelta
-    """How far the watermark stays behind now: the vendor usually has a record after this time."""
+    """How far the watermark stays behind now: the vendor usually has a record after this time. With an exact alignment,
+    a period is first fetched this long after its end."""
     allowed_lateness: timedelta
     """How far `final` stays behind now: a record that appears this late after its start is still published."""
     sweep_every: timedelta

@@ -10,6 +10,7 @@ from collector.model import DedupMode, Event, FetchResult, Record, Reject, Windo
 from collector.vendors.base import Stream
 from collector.vendors.leniency import comparable
 from collector.vendors.quividi import wire as quividi
+from collector.vendors.quividi.aggregates import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
 from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
@@ -135,7 +136,8 @@ def _numbers(values: Sequence[float | None]) -> bytes:
 
 
 def _aggregate(record: Record[Any]) -> bytes:
-    return _numbers(record.payload.metrics)
+    withdrawn = [WITHDRAWN] if record.only_if_known else []
+    return msgspec.msgpack.encode([*map(comparable, record.payload.metrics), *withdrawn])
 
 
 PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {

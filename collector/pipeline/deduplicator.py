@@ -47,13 +47,13 @@ class Deduplicator(Generic[P]):
         if self._ledger.has_former:
             rows = map(self._in_page_version, rows)
         for row in rows:
-            self.duplicate += 1
             if isinstance(row, Reject):
+                self.duplicate += 1
                 self._rejects[digest(b"reject", row.place.encode(), row.payload)] = row
             elif row.start_ms < since_ms or (until_ms is not None and row.start_ms >= until_ms) or row.last_s < final_s:
-                self.outside += 1
-                self.duplicate -= 1
+                self.outside += not row.only_if_known
             else:
+                self.duplicate += not row.only_if_known
                 self._by_key.setdefault(row.key, []).append(row)
 
     def _in_page_version(self, row: Record[P] | Reject) -> Record[P] | Reject:
@@ -80,7 +80,7 @@ class Deduplicator(Generic[P]):
         for key in sorted(by_key, key=lambda key: (by_key[key][0].start_ms, key)):
             new_records = self._ledger.new_of(key, by_key.pop(key), self._in_current_version.pop(key, None))
             if new_records is not None:
-                self.duplicate -= len(new_records.records)
+                self.duplicate -= sum(not new.record.only_if_known for new in new_records.records)
                 yield new_records
         yield from self._missing
         for reject_digest, reject in self._rejects.items():

@@ -130,6 +130,8 @@ class Ledger:
             numbered = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
             stored = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
         else:
+            if number < 0:
+                fingerprints = [item for item in fingerprints if not item[1].only_if_known]
             distinct: dict[bytes, Record[P]] = {}
             for fingerprint, record in fingerprints:  # in the vendor's order: what it reports last is the newest
                 distinct.pop(fingerprint, None)

@@ -7,13 +7,16 @@
 Late records are found because `final` moves only past instants that were fetched after their allowed lateness, and
 every sweep starts at `final`. This holds however long a step takes and however often the process ends: all that must
 survive is in the checkpoint, and the cursors may be lost at any time.
+
+With an exact alignment, a live pass fetches only periods that ended `settle` ago. The watermark then moves to the end
+of the window, and no live pass requests a period twice. See docs/decisions/0022.
 """
 
 from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from collector.alignment import MIN_SPAN, Alignment
+from collector.alignment import MIN_SPAN, NO_TIME, Alignment
 from collector.instants import SECOND, floor_second
 from collector.model import Checkpoint, Policy, Window
 
@@ -21,6 +24,9 @@ TARGET_RESPONSE_BYTES = 4 << 20
 """The response size to aim for: large enough that requests do not dominate, decoded in a tenth of a second."""
 FAST_S = 10.0
 """Windows do not grow when a response took longer than this."""
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""How far the vendor's clock may be behind without a period being fetched twice. Clocks that are set by NTP differ by
+less than a second, but vendors write theirs in whole seconds."""
 
 
 class Pass(Struct, frozen=True):
@@ -29,6 +35,8 @@ class Pass(Struct, frozen=True):
     next: datetime
     end: datetime
     started_at: datetime
+    is_sweep_too: bool = False
+    """A live pass that starts at `final` fetches all that a sweep would fetch."""
 
 
 class Cursors(Struct, frozen=True):
@@ -96,13 +104,16 @@ def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: dat
     last = last_instant(policy)
     if last is not None and _is_complete(checkpoint, policy, last):
         return Done()
-    target = alignment.floor(now) if last is None else min(alignment.floor(now), last)
+    settle = policy.settle if alignment.is_exact else NO_TIME
+    target = alignment.floor(now - settle) if last is None else min(alignment.floor(now - settle), last)
     # A due time more than an interval away was planned while the clock was ahead.
     cursors = structs.replace(cursors, due=min(cursors.due, now + policy.interval))
     live, sweep = cursors.live, cursors.sweep
     if live is None and now >= cursors.due and checkpoint.watermark < target:
-        live = Pass(checkpoint.watermark, target, now)
-    if sweep is None and now - checkpoint.swept_at >= policy.sweep_every and checkpoint.final < checkpoint.watermark:
+        is_sweep_too = alignment.is_exact and checkpoint.watermark == checkpoint.final
+        live = Pass(checkpoint.watermark, target, now, is_sweep_too)
+    is_sweep_due = now - checkpoint.swept_at >= policy.sweep_every and not (live is not None and live.is_sweep_too)
+    if sweep is None and is_sweep_due and checkpoint.final < checkpoint.watermark:
         sweep = Pass(checkpoint.final, checkpoint.watermark, now)
     cursors = structs.replace(cursors, live=live, sweep=sweep)
     if sweep is not None and (live is None or cursors.sweep_is_next):
@@ -113,9 +124,9 @@ def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: dat
         )
     if live is not None:
         return Fetch(_window(live.next, checkpoint, alignment, live), is_live=True, cursors=cursors)
-    due_times = (
-        [max(cursors.due, alignment.after(checkpoint.watermark))] if last is None or checkpoint.watermark < last else []
-    )
+    due_times = []
+    if last is None or checkpoint.watermark < last:
+        due_times.append(max(cursors.due, alignment.after(checkpoint.watermark) + settle))
     if checkpoint.final < checkpoint.watermark:
         due_times.append(checkpoint.swept_at + policy.sweep_every)
     return Wait(max(min(due_times, default=now), now + SECOND), cursors)
@@ -149,16 +160,18 @@ def request_window(window: Window, checkpoint: Checkpoint, policy: Policy) -> Wi
 def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: datetime) -> tuple[Checkpoint, Cursors]:
     """The checkpoint and the cursors after the window was requested at `requested_at` and published completely."""
     window, alignment = step.window, policy.alignment
-    margin = timedelta(0) if alignment.is_exact else SECOND
+    margin = NO_TIME if alignment.is_exact else SECOND
+    settle = max(NO_TIME, policy.settle - CLOCK_TOLERANCE) if alignment.is_exact else policy.settle
     watermark, final = checkpoint.watermark, checkpoint.final
     if step.is_live:
-        watermark = max(watermark, min(window.end, alignment.floor(requested_at - policy.settle)))
+        watermark = max(watermark, min(window.end, alignment.floor(requested_at - settle)))
     if window.start - margin <= final:
         final = max(final, min(window.end - margin, alignment.floor(requested_at - policy.allowed_lateness)))
     checkpoint = structs.replace(checkpoint, watermark=watermark, final=min(final, watermark))
     live, sweep, due, swept_at = step.cursors.live, step.cursors.sweep, step.cursors.due, checkpoint.swept_at
     if step.is_live and live is not None:
         if window.end >= live.end:
+            swept_at = live.started_at if live.is_sweep_too else swept_at
             due, live = live.started_at + policy.interval, None
         else:
             live = structs.replace(live, next=window.end)

@@ -6,6 +6,7 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from collector.model import DedupMode, Record, Reject
 from collector.pipeline import ledger as ledger_module
@@ -71,6 +72,29 @@ def test_each_change_of_a_versioned_row_is_a_revision_even_back_to_earlier_conte
     assert [("a:that", 1)] == publish(ledger, [row("a", "that")])
     assert [] == publish(ledger, [row("a", "that")])
     assert [("a:this", 2)] == publish(ledger, [row("a", "this")])
+
+
+def test_a_record_that_is_published_only_if_known_is_a_revision_or_nothing() -> None:
+    ledger, withdrawn = Ledger(DedupMode.VERSIONED), structs.replace(row("a", "withdrawn"), only_if_known=True)
+    assert [] == publish(ledger, [withdrawn])
+    assert 0 == len(ledger)
+    assert [("a:this", 0)] == publish(ledger, [withdrawn, row("a", "this")])
+    assert [("a:withdrawn", 1)] == publish(ledger, [withdrawn])
+    assert [] == publish(ledger, [withdrawn])
+    assert [("a:this", 2)] == publish(ledger, [row("a", "this")])
+
+
+def test_a_record_that_is_published_only_if_known_is_not_counted_as_a_row() -> None:
+    ledger, withdrawn = Ledger(DedupMode.VERSIONED), structs.replace(row("a", "withdrawn"), only_if_known=True)
+    for found_number, final_s in ((0, 0), (0, 5000)):
+        found, deduplicator = new_records(ledger, [withdrawn], final_s=final_s)
+        assert (found_number, 0, 0) == (len(found), deduplicator.outside, deduplicator.duplicate)
+    publish(ledger, [row("a", "this")])
+    found, deduplicator = new_records(ledger, [withdrawn, row("b")])
+    assert (2, 0, 0) == (len(found), deduplicator.outside, deduplicator.duplicate)
+    publish(ledger, [withdrawn])
+    found, deduplicator = new_records(ledger, [withdrawn, row("a", "withdrawn")])
+    assert (0, 0, 1) == (len(found), deduplicator.outside, deduplicator.duplicate)
 
 
 def test_a_row_that_ends_before_final_is_outside() -> None:

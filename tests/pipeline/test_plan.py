@@ -1,13 +1,17 @@
 """The planner: every instant is requested, and requested again after its allowed lateness."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from collector.alignment import Periods
 from collector.model import Checkpoint, Policy, Window
 from collector.pipeline import plan
 from collector.pipeline.plan import (
+    CLOCK_TOLERANCE,
     Cursors,
     Done,
     Fetch,
@@ -152,6 +156,128 @@ def test_a_bounded_stream_is_done_once_no_record_of_it_can_end_or_appear_later()
     for incomplete in ({"watermark": end - SECOND}, {"final": T + 9 * HOUR}, {"swept_at": end - SECOND}):
         earlier = checkpoint(**{"watermark": end, "final": T + 20 * HOUR, "swept_at": now, **incomplete})
         assert not isinstance(next_step(earlier, bounded, Cursors(due=now), now), Done)
+
+
+HOURS = Periods(ZoneInfo("Europe/Paris"), datetime(2018, 1, 1), HOUR)  # noqa: DTZ001 - local
+HOURLY = Policy(
+    interval=HOUR / 2,
+    settle=45 * MINUTE,
+    allowed_lateness=24 * HOUR,
+    sweep_every=6 * HOUR,
+    span=48 * HOUR,
+    alignment=HOURS,
+)
+
+
+def test_a_period_is_fetched_once_when_it_has_settled() -> None:
+    at = checkpoint()
+    due = T + HOUR + HOURLY.settle
+    early = next_step(at, HOURLY, Cursors(due=T), due - SECOND)
+    assert isinstance(early, Wait)
+    assert due == early.until
+    step = next_step(at, HOURLY, early.cursors, due)
+    assert isinstance(step, Fetch)
+    assert Window(T, T + HOUR) == step.window
+    after, cursors = advanced(at, step, HOURLY, due)
+    assert T + HOUR == after.watermark
+    following = next_step(after, HOURLY, cursors, due)
+    assert isinstance(following, Wait)
+    assert due + HOUR == following.until
+
+
+def test_a_vendor_whose_clock_is_slightly_behind_does_not_delay_the_watermark() -> None:
+    due = T + HOUR + HOURLY.settle
+    step = next_step(checkpoint(), HOURLY, Cursors(due=T), due)
+    assert isinstance(step, Fetch)
+    for behind, watermark in ((CLOCK_TOLERANCE, T + HOUR), (CLOCK_TOLERANCE + SECOND, T)):
+        assert watermark == advanced(checkpoint(), step, HOURLY, due - behind)[0].watermark
+
+
+def test_the_tolerance_for_clocks_never_exceeds_the_vendors_time() -> None:
+    """A period that is not over on the vendor's clock is not complete, however short `settle` is."""
+    policy = structs.replace(HOURLY, settle=SECOND)
+    step = next_step(checkpoint(), policy, Cursors(due=T), T + HOUR + SECOND)
+    assert isinstance(step, Fetch)
+    assert T == advanced(checkpoint(), step, policy, T + HOUR - SECOND)[0].watermark
+    assert T + HOUR == advanced(checkpoint(), step, policy, T + HOUR)[0].watermark
+
+
+def test_periods_that_ended_during_a_downtime_are_fetched_in_one_pass_to_the_last_settled_one() -> None:
+    now = T + 10 * HOUR + 20 * MINUTE
+    step = next_step(checkpoint(span=48 * HOUR), HOURLY, Cursors(due=now), now)
+    assert isinstance(step, Fetch)
+    assert Window(T, T + 9 * HOUR) == step.window
+
+
+def test_a_live_pass_of_periods_from_final_counts_as_a_sweep() -> None:
+    now = T + 20 * HOUR
+    at, cursors, windows = checkpoint(span=4 * HOUR), Cursors(due=now), []
+    while isinstance(step := next_step(at, HOURLY, cursors, now), Fetch):
+        windows.append((step.is_live, step.window.start))
+        at, cursors = advanced(at, step, HOURLY, now)
+    assert [(True, T + n * HOUR) for n in range(0, 19, 4)] == windows
+    assert (T, now) == (at.final, at.swept_at)
+    later = next_step(at, HOURLY, cursors, now + HOURLY.sweep_every)
+    assert isinstance(later, Fetch)
+    assert later.cursors.sweep is not None
+
+
+def test_a_bounded_stream_of_periods_ends_with_the_period_that_contains_its_end() -> None:
+    policy = structs.replace(HOURLY, until=T + 2 * HOUR + MINUTE)
+    at, now = checkpoint(watermark=T + 2 * HOUR, final=T), T + 3 * HOUR + HOURLY.settle
+    waiting = next_step(at, policy, Cursors(due=T), now - SECOND)
+    assert isinstance(waiting, Wait)
+    assert now == waiting.until
+    step = next_step(at, policy, waiting.cursors, now)
+    assert isinstance(step, Fetch)
+    at, cursors = advanced(at, step, policy, now)
+    assert T + 3 * HOUR == at.watermark
+    final_from = T + 3 * HOUR + policy.allowed_lateness
+    while isinstance(step := next_step(at, policy, cursors, now), Wait | Fetch):
+        if isinstance(step, Wait):
+            cursors, now = step.cursors, step.until
+        else:
+            at, cursors = advanced(at, step, policy, now)
+    assert now >= final_from
+    assert T + 3 * HOUR == at.final
+
+
+@given(
+    length=st.sampled_from([HOUR / 12, HOUR, 24 * HOUR]),
+    interval=st.sampled_from([MINUTE, 30 * MINUTE, 2 * HOUR]),
+    settle=st.sampled_from([SECOND, 45 * MINUTE, 3 * HOUR]),
+    age=st.integers(0, 10**6),
+    took=st.lists(st.integers(0, 300), min_size=30, max_size=100),
+)
+def test_each_period_is_fetched_once_by_live_passes_and_again_after_its_lateness(
+    length: timedelta, interval: timedelta, settle: timedelta, age: int, took: list[int]
+) -> None:
+    alignment = Periods(ZoneInfo("Europe/Paris"), datetime(2018, 1, 1), length)  # noqa: DTZ001 - local
+    policy = structs.replace(HOURLY, interval=interval, settle=settle, alignment=alignment)
+    at, now = first_checkpoint(T, policy), T + age * SECOND
+    cursors, since, fetched_at = Cursors(due=now), at.since, dict[datetime, datetime]()
+    for seconds in took:
+        step = next_step(at, policy, cursors, now)
+        if isinstance(step, Wait):
+            assert step.until > now
+            cursors, now = step.cursors, step.until
+            continue
+        assert isinstance(step, Fetch)
+        assert step.window.end + settle <= now
+        if step.is_live:
+            assert step.window.start == at.watermark, "no live pass fetches a period again"
+        start = step.window.start
+        while start < step.window.end:
+            fetched_at[start] = now
+            start = alignment.after(start)
+        at, cursors = advanced(at, step, policy, now)
+        now += timedelta(seconds=seconds)
+    start = since
+    while start < at.watermark:
+        assert start in fetched_at
+        if start < at.final:
+            assert fetched_at[start] - policy.allowed_lateness >= alignment.after(start)
+        start = alignment.after(start)
 
 
 _seconds = st.integers(1, 40_000).map(lambda value: timedelta(seconds=value))

@@ -123,7 +123,7 @@ def test_every_stream_has_a_case_and_recorded_digests() -> None:
 @pytest.mark.parametrize("case", STREAM_CASES.values(), ids=STREAM_CASES)
 def test_no_list_changes_without_its_version(case: StreamCase) -> None:
     """If this fails, see docs/adding-a-stream.md on changes of field lists."""
-    records = [each for each in case.decode(case.rows) if isinstance(each, Record)]
+    records = [each for each in case.decode(case.rows) if isinstance(each, Record) and not each.only_if_known]
 
     known, found = LISTS.get(case.name, {}).get(str(case.fields_version), []), digests(records)
     assert known == found, f"the digests of {case.name} are {json.dumps(found)}"

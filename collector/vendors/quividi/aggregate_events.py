@@ -15,7 +15,6 @@ from collector.vendors.event_fields import (
     SiteId,
     Source,
 )
-from collector.vendors.quividi.wire import Number
 from collector.vendors.vocabulary import AgeGroup, Gender
 
 Quality = Literal["observed", "no_data"]
@@ -47,11 +46,18 @@ class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
     ]
     ambiguous: Annotated[
         bool,
-        Meta(description="Whether the local start occurs twice, at the end of summer time. The first one is used."),
+        Meta(
+            description="Whether the local start occurs twice, at the end of summer time. The first one is used, and "
+            "the numbers are those of both."
+        ),
     ]
     quality: Annotated[
         Quality,
-        Meta(description="`no_data`: the vendor has no data, and all metrics are null. A zero is a measured zero."),
+        Meta(
+            description="`no_data`: the vendor has no data, and all metrics are null. A zero is a measured zero. When "
+            "the vendor sends rows of gates, contents or demographic groups for the period later, the record without "
+            "one gets a revision: `observed`, with all metrics still null."
+        ),
     ]
 
 
@@ -85,7 +91,7 @@ class ViewersAggregatedV1(_ByDemographics, frozen=True, kw_only=True, gc=False):
     dwell_ms: Annotated[int | None, Meta(description="Total time in front of the screen, in milliseconds.")]
     attention_ms: Annotated[int | None, Meta(description="Total time of looking at the screen, in milliseconds.")]
     conversion_percent: Annotated[
-        Number | None, Meta(description="Watchers as a percentage of OTS; null if grouped by demographics.")
+        float | None, Meta(description="Watchers as a percentage of OTS; null if grouped by demographics.")
     ]
 
 
@@ -118,10 +124,10 @@ class GateV1(_ByGate, frozen=True, kw_only=True, gc=False):
 _ContentId = Annotated[str | None, Meta(description="The content's id in the player; null if there is no data.")]
 _ContentDurationMs = Annotated[int | None, Meta(description="Time for which the content was played, in milliseconds.")]
 _Impressions = Annotated[
-    Number | None, Meta(description="Views of the content, as estimated by the vendor from its conversion ratio.")
+    float | None, Meta(description="Views of the content, as estimated by the vendor from its conversion ratio.")
 ]
 _EstimatedOts = Annotated[
-    Number | None, Meta(description="Deprecated by the vendor in favour of `impressions`; null if it sends none.")
+    float | None, Meta(description="Deprecated by the vendor in favour of `impressions`; null if it sends none.")
 ]
 _PlayCount = Annotated[int | None, Meta(description="Number of times that the content was played.")]
 _Watchers = Annotated[int | None, Meta(description="People who looked at the screen while the content was played.")]

@@ -1,25 +1,28 @@
 """The rows of aggregated exports: the metrics of a place in a period. Their fields depend on the export type.
 
 A row whose metrics change is a revision. Where the vendor has no data, it sends a row in which all metrics are null
-("Placeholder data and null values"); its event has the quality `no_data`.
+("Placeholder data and null values"); its event has the quality `no_data`. A row that lacks a main metric is no such
+placeholder but malformed.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.leniency import RowDecoder, comparable
+from collector.vendors.quividi.aggregate_events import Quality
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart
+from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart, Metric
+from collector.vendors.quividi.sums import added
 from collector.vendors.quividi.wire import Number, parse_local, place_of
 from collector.vendors.quividi.zones import instant, local
 
@@ -27,6 +30,8 @@ DEMOGRAPHIC_GROUPS = 15
 """Three genders times five ages."""
 FIELDS_VERSION = 1
 """The version of the lists of fields in `Aggregate.name` and in the fingerprint."""
+WITHDRAWN = "withdrawn"
+"""The last value of the fingerprint of a withdrawn placeholder."""
 
 
 class Aggregate(Struct, frozen=True, gc=False):
@@ -42,6 +47,7 @@ class Aggregate(Struct, frozen=True, gc=False):
     """In the order of the key parts."""
     metrics: tuple[Number | None, ...]
     """In the order of the export type's metrics."""
+    quality: Quality
 
 
 class Aggregates:
@@ -61,7 +67,7 @@ class Aggregates:
         by_demographics = GROUP_BY_DEMOGRAPHICS in export_type.options
         self._key_parts = () if by_demographics and not is_grouped else export_type.key_parts
         self._wire = _wire_struct(export_type, self._key_parts)
-        self._decode = RowDecoder(self._wire)
+        self._decode = RowDecoder(self._wire, side=_side_fields(export_type))
         self.alignment = periods(resolution, anchor, zone)
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
@@ -85,10 +91,76 @@ class Aggregates:
     def read(
         self, raw: Sequence[Raw], first: datetime, last: datetime, ignored: Counter[str] | None = None
     ) -> Iterator[Record[Aggregate] | Reject]:
-        """Decode the rows of periods that start from `first` to `last`, in local time; drop all others."""
+        """Decode the rows of periods that start from `first` to `last`, in local time; drop all others.
+
+        A placeholder of a place and period of which there are other rows in the response is dropped. It is withdrawn if
+        it was published before. Counts side fields that cannot be understood in `ignored`.
+        """
+        records = self._records(raw, first, last, ignored)
+        return self._without_placeholders(records) if self._key_parts else records
+
+    def _without_placeholders(
+        self, records: Iterable[Record[Aggregate] | Reject]
+    ) -> Iterator[Record[Aggregate] | Reject]:
+        """The records without placeholders of places and periods that have other rows, and with their withdrawals.
+
+        Only for types with key parts: without them, the other row has the identity of the placeholder and replaces it.
+        """
+        placeholders: dict[tuple[int, int], Record[Aggregate]] = {}
+        parts: dict[tuple[int, int], Record[Aggregate]] = {}
+        wholes: set[tuple[int, int]] = set()
+        """The periods that have a row with the identity of the placeholder, but with a metric."""
+        for record in records:
+            if isinstance(record, Reject):
+                yield record
+                continue
+            row, period = record.payload, (record.payload.place, record.vendor_local_s)
+            if any(each is not None for each in row.key_values):
+                parts.setdefault(period, record)
+            elif row.quality == "no_data":
+                placeholders[period] = record
+                continue
+            else:
+                wholes.add(period)
+            yield record
+        yield from (record for period, record in placeholders.items() if period not in parts and period not in wholes)
+        yield from (self._withdrawal(record.payload) for period, record in parts.items() if period not in wholes)
+
+    def _withdrawal(self, part: Aggregate) -> Record[Aggregate]:
+        """The revision that withdraws the placeholder of the row's place and period, if it was published."""
+        nulls = {name: None for metric in self._type.metrics for name in metric.wire_names}
+        row = self._wire(**{self._type.place: part.place}, **nulls)
+        placeholder = self._record(row, part.start_local, parse_local(part.start_local, "period_start"))
+        return structs.replace(
+            placeholder,
+            fingerprint=_fingerprint(placeholder.payload.metrics, WITHDRAWN),
+            payload=structs.replace(placeholder.payload, quality="observed"),
+            only_if_known=True,
+        )
+
+    def _records(
+        self, raw: Sequence[Raw], first: datetime, last: datetime, ignored: Counter[str] | None
+    ) -> Iterator[Record[Aggregate] | Reject]:
+        """The records of all rows.
+
+        The hour that the change to winter time repeats may have two rows, one for each pass: their sum is one record.
+        """
+        repeated: dict[bytes, list[Record[Aggregate]]] = {}
         for row in raw:
-            if (decoded := self.read_row(bytes(row), first, last, ignored)) is not None:
+            decoded = self.read_row(bytes(row), first, last, ignored)
+            if isinstance(decoded, Record) and decoded.payload.ambiguous:
+                repeated.setdefault(decoded.key, []).append(decoded)
+            elif decoded is not None:
                 yield decoded
+        yield from map(self._sum, repeated.values())
+
+    def _sum(self, records: Sequence[Record[Aggregate]]) -> Record[Aggregate]:
+        """The record of a period, from its rows of one response."""
+        if len(records) == 1:
+            return records[0]
+        metrics = added(self._type.metrics, [record.payload.metrics for record in records])
+        payload = structs.replace(records[0].payload, metrics=metrics, quality=_quality(metrics))
+        return structs.replace(records[0], fingerprint=_fingerprint(metrics), payload=payload)
 
     def read_row(
         self, raw: bytes, first: datetime, last: datetime, ignored: Counter[str] | None = None
@@ -109,8 +181,8 @@ class Aggregates:
                 f"No period of {self._resolution} starts at {text}: set `anchor` in the stream's table to a day on "
                 "which one starts - at `$.period_start`"
             )
-        metrics = tuple(_first(row, metric.wire_names, metric.unit.convert) for metric in self._type.metrics)
-        key_values = tuple(_first(row, (part.name,), part.unit.convert) for part in self._key_parts)
+        metrics = tuple(_metric(row, metric) for metric in self._type.metrics)
+        key_values = tuple(_value(row, (part.name,), part.unit.convert) for part in self._key_parts)
         if any(each is not None for each in metrics):
             for part, value in zip(self._key_parts, key_values, strict=True):
                 if part.is_required and value is None:
@@ -123,12 +195,12 @@ class Aggregates:
         start_ms = to_ms(first.utc)
         return Record(
             key=f"quividi.{self._type.stream}/{name}".encode(),
-            fingerprint=msgspec.msgpack.encode([comparable(each) for each in metrics]),
+            fingerprint=_fingerprint(metrics),
             start_ms=start_ms,
             # A period whose local start is skipped in spring may end before it starts.
             end_ms=max(start_ms, to_ms(end.utc)),
             vendor_local_s=to_ms(start) // 1000,
-            payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics),
+            payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics, _quality(metrics)),
         )
 
     def explode(self, record: Record[Aggregate], digest: str, revision: int, source: str, user: str) -> Iterator[Event]:
@@ -156,7 +228,7 @@ class Aggregates:
                 period_start_local=row.start_local,
                 utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
                 ambiguous=row.ambiguous,
-                quality="no_data" if all(each is None for each in row.metrics) else "observed",
+                quality=row.quality,
                 **{metric.name: value for metric, value in zip(export_type.metrics, row.metrics, strict=True)},
             ),
         )
@@ -175,13 +247,22 @@ class Aggregates:
         }
 
 
+def _side_fields(export_type: ExportType) -> Sequence[str]:
+    """The fields of a row without which it is still published."""
+    return [name for metric in export_type.metrics if not metric.is_main for name in metric.wire_names]
+
+
 def _wire_struct(export_type: ExportType, key_parts: Sequence[KeyPart]) -> type[Struct]:
     """The struct of this type's rows. The vendor may add fields without warning: unknown ones are ignored."""
     wire = dict.fromkeys(("period_start", "period_start_date", "period_start_time"), str)
     wire |= {part.name: part.unit.wire for part in key_parts}
-    wire |= {name: metric.unit.wire for metric in export_type.metrics for name in metric.wire_names}
-    fields = [(name, each | None, None) for name, each in wire.items()]
-    return msgspec.defstruct("Row", [(export_type.place, NUMBER.wire), *fields], frozen=True, gc=False)
+    metrics = {name: metric.unit.wire for metric in export_type.metrics for name in metric.wire_names}
+    fields: list[tuple[str, Any, Any] | tuple[str, Any]] = [
+        (export_type.place, NUMBER.wire),
+        *((name, each | None, None) for name, each in wire.items()),
+        *((name, each | None | UnsetType, UNSET) for name, each in metrics.items()),
+    ]
+    return msgspec.defstruct("Row", fields, frozen=True, gc=False)
 
 
 def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
@@ -193,6 +274,29 @@ def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
     return f"{row.period_start_date}T{row.period_start_time}"
 
 
-def _first(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_struct`
-    """The converted value of the first field that is present and not null; None without one."""
-    return next((convert(value) for value in (getattr(row, name) for name in names) if value is not None), None)
+def _quality(metrics: Iterable[Number | None]) -> Quality:
+    return "no_data" if all(each is None for each in metrics) else "observed"
+
+
+def _fingerprint(metrics: Iterable[Number | None], *more: str) -> bytes:
+    return msgspec.msgpack.encode([*(comparable(each) for each in metrics), *more])
+
+
+def _metric(row: Any, metric: Metric) -> Number | None:  # noqa: ANN401 - of `_wire_struct`
+    """The row's value of a metric. Raises ValueError for a main metric that is absent under all of its names."""
+    if (value := _value(row, metric.wire_names, metric.unit.convert)) is UNSET:
+        if metric.is_main:
+            raise ValueError(f"Object missing required field `{metric.wire_names[0]}`")
+        return None
+    return value  # type: ignore[no-any-return]
+
+
+def _value(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_struct`
+    """The converted value of the first field that is not null. Without one, None if a field is null, else UNSET."""
+    found: Any = UNSET
+    for name in names:
+        if (value := getattr(row, name)) is None:
+            found = None
+        elif value is not UNSET:
+            return convert(value)
+    return found

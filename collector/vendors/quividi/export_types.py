@@ -5,6 +5,7 @@ observed in newer versions of VidiCenter. A new aggregated type is an `ExportTyp
 """
 
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -27,7 +28,8 @@ class Unit(Struct, frozen=True):
     convert: Callable[[Any], Any]
 
 
-_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Count = Annotated[int, Meta(ge=0, le=10**15)]
+"""The bound is above any real value. Sums of counts still fit into 64 bits."""
 _Amount = _Count | Annotated[float, Meta(ge=0, le=1e15)]
 _TotalDuration = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[float, Meta(ge=0, le=1e12)]
 """The sum of many durations. The bound is above any real value, and in milliseconds still fits into 64 bits."""
@@ -36,9 +38,20 @@ CODE = Unit(Integer, int)
 NUMBER = Unit(Identifier, int)
 TEXT = Unit(str | Integer, str)
 COUNT = Unit(_Count, int)
-ESTIMATE = PERCENT = Unit(_Amount, lambda amount: amount)
+ESTIMATE = PERCENT = Unit(_Amount, lambda amount: float(amount) + 0.0)
+"""Always a fraction in the event, and never -0.0: the vendor writes 3 in one export and 3.0 in the next."""
 SECONDS = Unit(_TotalDuration, lambda seconds: round(seconds * 1000))
 TENTHS = Unit(_TotalDuration, lambda tenths: round(tenths * 100))
+
+
+class Addition(Enum):
+    """How the values of two rows become that of the time that both describe together."""
+
+    SUM = auto()
+    CONVERSION = auto()
+    """A percentage that watchers are of OTS: computed from the sums of both."""
+    RATIO = auto()
+    """Any other average, rate or share: unknown, unless both rows have the same one."""
 
 
 class Metric(Struct, frozen=True):
@@ -48,7 +61,11 @@ class Metric(Struct, frozen=True):
     """The event's field, with its unit."""
     unit: Unit
     wire_names: tuple[str, ...]
-    """The vendor's fields; the first one present is used."""
+    """The vendor's fields; the first one that is not null is used."""
+    is_main: bool = False
+    """Whether every row must have one of the fields, with a number or with null. A row without it is malformed: the
+    vendor has renamed the field. Other metrics may be absent, which is the same as null."""
+    addition: Addition = Addition.SUM
 
 
 class KeyPart(Struct, frozen=True):
@@ -67,9 +84,9 @@ _GATE, _CONTENT = KeyPart("gate_id", NUMBER), KeyPart("content_id", TEXT)
 _PROOF_OF_PLAY = (
     Metric("content_duration_ms", SECONDS, ("content_duration",)),
     _DURATION,
-    Metric("impressions", ESTIMATE, ("impressions",)),
+    Metric("impressions", ESTIMATE, ("impressions",), is_main=True),
     Metric("estimated_ots", ESTIMATE, ("estimated_ots",)),
-    Metric("play_count", COUNT, ("play_count",)),
+    Metric("play_count", COUNT, ("play_count",), is_main=True),
     Metric("watchers", COUNT, ("watchers",)),
     Metric("watchers_over_2s", COUNT, ("watchers_2sec",)),
 )
@@ -126,10 +143,10 @@ VIEWERS_AGGREGATED = ExportType(
     options=frozenset({GROUP_BY_DEMOGRAPHICS}),
     key_parts=(_GENDER, _AGE),
     metrics=(
-        _WATCHERS,
+        Metric("watcher_count", COUNT, ("watcher_count",), is_main=True),
         Metric("dwell_ms", TENTHS, ("dwell_time_in_tenths_of_sec", "dwell_time")),
         Metric("attention_ms", TENTHS, ("attention_time_in_tenths_of_sec", "attention_time")),
-        Metric("conversion_percent", PERCENT, ("conversion_ratio",)),
+        Metric("conversion_percent", PERCENT, ("conversion_ratio",), addition=Addition.CONVERSION),
     ),
 )
 OTS = ExportType(
@@ -137,7 +154,7 @@ OTS = ExportType(
     data_type="ots",
     events=(aggregate_events.OTS,),
     resolution_hint="VidiCenter only exports aggregates of OTS",
-    metrics=(Metric("ots_count", COUNT, ("ots_count",)), _WATCHERS, _DURATION),
+    metrics=(Metric("ots_count", COUNT, ("ots_count",), is_main=True), _WATCHERS, _DURATION),
 )
 GATE = ExportType(
     stream="gate",
@@ -146,8 +163,8 @@ GATE = ExportType(
     resolution_hint="VidiCenter only exports aggregates of gates",
     key_parts=(_GATE,),
     metrics=(
-        Metric("in_count", COUNT, ("in_count",)),
-        Metric("out_count", COUNT, ("out_count",)),
+        Metric("in_count", COUNT, ("in_count",), is_main=True),
+        Metric("out_count", COUNT, ("out_count",), is_main=True),
         _DURATION,
     ),
 )

@@ -168,6 +168,12 @@ def aggregates(
 
 
 def found(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
+    """The records of a response that are published in any case, and its rejects."""
+    return [one for one in read(rows, body, bounds) if isinstance(one, Reject) or not one.only_if_known]
+
+
+def read(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
+    """All records of a response, also those that are only published as revisions, and its rejects."""
     return list(rows.read(wire.rows(wire.decode_export(body)) or (), *bounds))
 
 

@@ -26,6 +26,7 @@ HOUR = Window(datetime(2018, 1, 29, 0, tzinfo=UTC), datetime(2018, 1, 29, 1, tzi
 BASIC = b64encode(f"{USER}:{TOKEN}".encode()).decode()
 
 MAX_RUNNING = 3
+CACHED_FOR = timedelta(hours=24)
 MakeRows = Callable[[Mapping[str, str]], bytes]
 Override = Callable[[], web.Response]
 
@@ -122,6 +123,8 @@ class VidiCenter:
         if not {"data_type", "time_resolution", "start", "end"} < query.keys() or query["start"] > query["end"]:
             return json_response(400, {"message": "Bad Request", "error": 400})
         known = self.exports.get((user, text))
+        if known is not None and self.clock.now() - known.started_at > CACHED_FOR:
+            known = None
         if known is None or "force_rebuild" in request.query:
             if self.running(user) >= MAX_RUNNING:
                 self.rejected += 1
