@@ -53,6 +53,9 @@ class Record(Struct, Generic[P], frozen=True, gc=False):
     vendor_local_s: int
     """The start in seconds on the vendor's own clock, which selects the ledger page. Part of the key."""
     payload: P
+    parts: Sequence[bytes] = ()
+    """MULTISET streams: identifies each part of the record that has an event of its own, and may come later than the
+    record. Equal parts are counted."""
     only_if_known: bool = False
     """For VERSIONED streams: publish it only as a revision of a record that is already published. It is made by the
     collector and is no row of the vendor, so it is not counted as a duplicate."""

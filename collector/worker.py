@@ -176,7 +176,7 @@ class Worker(Generic[P]):
         watermark = self._checkpoint.watermark
         context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live)
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
-        for batch in batches(deduplicator, self._stream.explode, context):
+        for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
             await anyio.lowlevel.checkpoint()
             await self._save(batch)
 

@@ -1,7 +1,7 @@
 """Batches: the messages, ledger entries and checkpoint that one transaction commits."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypeVar
 
@@ -12,13 +12,16 @@ from collector.cloudevents import Message
 from collector.instants import to_ms
 from collector.model import Checkpoint, DedupMode, Event, Record, Reject, Tally, Window
 from collector.pipeline.deduplicator import Deduplicator
-from collector.pipeline.ledger import NewRecords
+from collector.pipeline.ledger import NewRecords, NumberedRecord
 from collector.pipeline.message import Origin, dead_letter_message, event_message, record_digest
 from collector.pipeline.page import Entry
 
 P = TypeVar("P")
 Explode = Callable[[Record[P], str, int], Iterable[Event]]
 """Returns the events of a record, given the digest for their ids and the record's number."""
+
+OnlyParts = Callable[[Record[P], Mapping[int, int]], Record[P]]
+"""Returns a record of which only these parts are published, by index, with the position of each."""
 
 MAX_TRANSACTION_BYTES = 4 << 20
 """Bytes of the messages of one transaction: enough to spread its fixed cost, few enough to be encoded in 0.1 s."""
@@ -100,14 +103,17 @@ class _EncodedRow(Struct, frozen=True):
     """From when the event delay is measured, in Unix milliseconds; None where it is not measured."""
 
 
-def batches(deduplicator: Deduplicator[P], explode: Explode[P], context: Context) -> Iterator[Batch]:
+def batches(
+    deduplicator: Deduplicator[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None = None
+) -> Iterator[Batch]:
     """Explode and encode what is new, and divide it into transactions by size.
 
-    Lazy: the messages of only one transaction are in memory at a time. The last batch also counts the duplicates.
+    `only_parts` is that of the stream. Lazy: the messages of only one transaction are in memory at a time. The last
+    batch also counts the duplicates.
     """
     builder = _BatchBuilder()
     for new_records in deduplicator.take_new():
-        rows = _rows(new_records, explode, context)
+        rows = _rows(new_records, explode, context, only_parts)
         if builder.entries and not builder.has_room(sum(row.size for row in rows), len(new_records.entries)):
             yield builder.build()
             builder = _BatchBuilder()
@@ -119,13 +125,18 @@ def batches(deduplicator: Deduplicator[P], explode: Explode[P], context: Context
         yield builder.build()
 
 
-def _rows(new_records: NewRecords[P], explode: Explode[P], context: Context) -> list[_EncodedRow]:
+def _rows(
+    new_records: NewRecords[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None
+) -> list[_EncodedRow]:
     if new_records.reject is not None:
         return [_dead_letter(new_records.reject, "malformed", context)]
-    return [_row(new.record, new.number, explode, context) for new in new_records.records]
+    return [_row(new, explode, context, only_parts) for new in new_records.records]
 
 
-def _row(record: Record[P], number: int, explode: Explode[P], context: Context) -> _EncodedRow:
+def _row(new: NumberedRecord[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None) -> _EncodedRow:
+    record, number = new.record, new.number
+    if new.parts is not None and only_parts is not None:
+        record = only_parts(record, new.parts)
     messages: list[Message] = []
     event_types: list[str] = []
     size, origin = 0, context.origin
@@ -142,7 +153,7 @@ def _row(record: Record[P], number: int, explode: Explode[P], context: Context) 
                 else f"its messages have more than {MAX_RECORD_BYTES} bytes in total"
             )
             return _dead_letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
-    if context.dedup_mode is not DedupMode.MULTISET and number:
+    if new.parts is not None or (context.dedup_mode is not DedupMode.MULTISET and number):
         return _EncodedRow(messages, event_types, size, "revision")
     if record.end_ms < to_ms(context.watermark):
         return _EncodedRow(messages, event_types, size, "late")

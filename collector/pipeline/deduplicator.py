@@ -69,7 +69,13 @@ class Deduplicator(Generic[P]):
         `gone` and `is_whole` are those of the result.
         """
         is_whole = is_whole and not self._rejects  # a reject may be the thing that seems to be missing
-        self._missing = list(self._ledger.missing(self._by_key.keys(), gone, is_whole=is_whole))
+        missing = self._ledger.missing(self._by_key.keys(), gone, is_whole=is_whole)
+        # A list that was requested after the end of the stream seems to be empty, because its things are outside.
+        self._missing = [new for new in missing if not any(self._is_outside(each.record) for each in new.records)]
+
+    def _is_outside(self, record: Record[P]) -> bool:
+        is_after_end = self._until_ms is not None and record.start_ms >= self._until_ms
+        return is_after_end or record.start_ms < self._since_ms or record.last_s < self._final_s
 
     def take_new(self) -> Iterator[NewRecords[P]]:
         """Yield what is new: records by start and key, then things that have disappeared, then rejects.

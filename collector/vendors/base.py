@@ -41,6 +41,9 @@ class Stream(ABC, Generic[P]):
     None while no state of that version can exist. Must not change the times of a record. It changes the payload only
     where `explode` makes ids, subjects or message keys of a field that has changed.
     """
+    only_parts: Callable[[Record[Any], Mapping[int, int]], Record[Any]] | None = None
+    """For records with `parts`: returns the record of which `explode` yields only these parts, by their index in
+    `parts`, each with the given position instead of its index. Pure."""
     max_clock_offset: timedelta = timedelta(0)
     """The largest offset from UTC of the vendor's clock in `Record.vendor_local_s`. The ledger keeps records that much
     longer."""

@@ -14,8 +14,7 @@ from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.pipeline.ledger import Former
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
-from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.rows import FinestRows, Rows
+from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
@@ -136,7 +135,7 @@ _EXPORTS = (
     ),
     _export(
         "quividi.viewers_apc",
-        FinestRows(PARIS, read_viewer_apc, quividi_events.explode_viewer_apc),
+        ViewersApcRows(PARIS),
         APC_RESPONSE,
         _with(beard=3),
     ),

@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from collector.alignment import Snapshot
 from collector.instants import format_ms, to_ms
@@ -112,6 +113,17 @@ async def test_a_thing_missing_from_fewer_responses_is_not_gone() -> None:
     empty: list[Shown | None] = [{}] * (GONE_AFTER - 1)
     events, _ = await published([{7: "on"}, *empty, {7: "on"}, *empty, {7: "on"}])
     assert [Data("7", "on", 0)] == events
+
+
+@pytest.mark.parametrize("last", [{7: "on"}, {7: "off"}, {}], ids=["the same", "changed", "empty"])
+async def test_lists_that_are_requested_after_the_end_of_the_stream_change_nothing(last: Shown) -> None:
+    """The last windows of a bounded stream end after `until`, by the allowed lateness."""
+    stream, random = SnapshotStream([{7: "on"}, {7: "on"}, last]), Random(1)
+    stream.policy = structs.replace(stream.policy, until=START + 2 * MINUTE, allowed_lateness=(GONE_AFTER + 3) * MINUTE)
+    sink = ListSink(random, 0.0)
+    await run_with_restarts(stream, sink, EndingClock(START, START + 12 * MINUTE), START, random)
+    assert len(stream.windows) > GONE_AFTER
+    assert [Data("7", "on", 0)] == sink.published()
 
 
 async def test_a_response_with_a_malformed_row_proves_nothing_missing() -> None:

@@ -138,8 +138,8 @@ class _ByContentAtLocation(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<location>/<local start>/<resolution>/<content>`: equal for all revisions of the "
-            "record."
+            description="`<user>/<location>/<local start>/<resolution>/<content>`, followed by "
+            "`/content_ids=<digest>` if the source selects contents: equal for all revisions of the record."
         ),
     ]
     content_id: _ContentId

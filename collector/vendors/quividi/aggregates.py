@@ -28,7 +28,7 @@ from collector.vendors.quividi.zones import instant, local
 
 DEMOGRAPHIC_GROUPS = 15
 """Three genders times five ages."""
-FIELDS_VERSION = 1
+FIELDS_VERSION = 2
 """The version of the lists of fields in `Aggregate.name` and in the fingerprint."""
 WITHDRAWN = "withdrawn"
 """The last value of the fingerprint of a withdrawn placeholder."""
@@ -38,7 +38,8 @@ class Aggregate(Struct, frozen=True, gc=False):
     """A decoded row."""
 
     name: str
-    """`<place>/<local start>/<resolution>`, then the key parts, if there are any: equal for all revisions."""
+    """`<place>/<local start>/<resolution>`, then the key parts and the selection of contents, if there are any: equal
+    for all revisions."""
     place: int
     start_local: str
     """As the vendor wrote it."""
@@ -55,15 +56,24 @@ class Aggregates:
 
     dedup_mode = DedupMode.VERSIONED
     fields_version = FIELDS_VERSION
-    former = None
+    only_parts = None
 
     def __init__(
-        self, export_type: ExportType, resolution: str, anchor: date, zone: ZoneInfo, *, is_grouped: bool
+        self,
+        export_type: ExportType,
+        resolution: str,
+        anchor: date,
+        zone: ZoneInfo,
+        *,
+        is_grouped: bool,
+        selection: str = "",
     ) -> None:
+        """`selection` describes the contents to which exports are limited; empty for all contents."""
         self._type = export_type
         self._resolution = resolution
         self._zone = zone
         self._is_grouped = is_grouped
+        self._selection = selection
         by_demographics = GROUP_BY_DEMOGRAPHICS in export_type.options
         self._key_parts = () if by_demographics and not is_grouped else export_type.key_parts
         self._wire = _wire_struct(export_type, self._key_parts)
@@ -191,6 +201,7 @@ class Aggregates:
         name = f"{place}/{start.isoformat()}/{self._resolution}"
         if key_values:
             name += "/" + "-".join("" if each is None else quote(str(each), safe="") for each in key_values)
+        name += self._selection
         first, end = instant(start, self._zone), instant(self.alignment.end_of(start), self._zone)
         start_ms = to_ms(first.utc)
         return Record(
@@ -202,6 +213,10 @@ class Aggregates:
             vendor_local_s=to_ms(start) // 1000,
             payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics, _quality(metrics)),
         )
+
+    def former(self, record: Record[Aggregate]) -> Record[Aggregate]:
+        """The record with the key of version 1. The fingerprint is the same."""
+        return structs.replace(record, key=record.key[: len(record.key) - len(self._selection.encode())])
 
     def explode(self, record: Record[Aggregate], digest: str, revision: int, source: str, user: str) -> Iterator[Event]:
         """Yield the row's event."""

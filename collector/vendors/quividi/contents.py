@@ -5,15 +5,19 @@ field has the name of a viewer's field in tenths of seconds.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from collector.model import Record, Reject
 from collector.vendors.leniency import MalformedRow, RowDecoder
 from collector.vendors.quividi.wire import ABSENT, Integer, LocatedViewer, place_of, read_viewer
+
+FIELDS_VERSION = 2
+"""The version of the lists of fields in the key and the fingerprint."""
 
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 
@@ -60,6 +64,10 @@ class ViewerWithContents(Struct, frozen=True, gc=False):
 
     viewer: LocatedViewer
     contents: tuple[Content, ...]
+    selection: str
+    """Describes the contents that the export is limited to; empty for all."""
+    positions: Mapping[int, int] | None = None
+    """The contents to publish, by index, with their positions; None for the viewer with all contents."""
 
 
 class _Row(Struct, frozen=True):
@@ -84,9 +92,12 @@ _decode_row.parts["contents"] = RowDecoder(
 
 
 def read_viewer_apc(
-    raw: bytes, zone: ZoneInfo, ignored: Counter[str] | None = None
+    raw: bytes, zone: ZoneInfo, ignored: Counter[str] | None = None, selection: str = ""
 ) -> Record[ViewerWithContents] | Reject | None:
-    """Decode one row. Return None for a placeholder, which the vendor sends where it has no data."""
+    """Decode one row. Return None for a placeholder, which the vendor sends where it has no data.
+
+    `selection` describes the contents that the export is limited to; empty for all.
+    """
     viewer = read_viewer(raw, zone, ignored)
     if isinstance(viewer, Reject):
         return viewer
@@ -106,13 +117,29 @@ def read_viewer_apc(
         for each in contents
     ]
     return Record(
-        key=b"quividi.viewer_apc" + viewer.key,
+        key=_key_of(viewer.key) + selection.encode(),
         fingerprint=msgspec.msgpack.encode((viewer.fingerprint, played)),
         start_ms=viewer.start_ms,
         end_ms=viewer.end_ms,
         vendor_local_s=viewer.vendor_local_s,
-        payload=ViewerWithContents(viewer.payload, contents),
+        payload=ViewerWithContents(viewer.payload, contents, selection),
+        parts=[str(each.content_id).encode() for each in contents],
     )
+
+
+def former(record: Record[ViewerWithContents]) -> Record[ViewerWithContents]:
+    """The record with the key of version 1. The fingerprint is the same."""
+    length = len(record.key) - len(record.payload.selection.encode())
+    return structs.replace(record, key=record.key[:length])
+
+
+def only_contents(record: Record[ViewerWithContents], positions: Mapping[int, int]) -> Record[ViewerWithContents]:
+    """The record of which only these contents are published, by index, with their positions."""
+    return structs.replace(record, payload=structs.replace(record.payload, positions=positions))
+
+
+def _key_of(viewer_key: bytes) -> bytes:
+    return b"quividi.viewer_apc" + viewer_key
 
 
 def _ms(*values: float | None) -> int | None:

@@ -107,8 +107,18 @@ class ViewerApcV1(ViewerV1, frozen=True, kw_only=True, gc=False):
     """A person who was in front of the screen, with the contents that were played during that time."""
 
     event_id: Annotated[str, Meta(description="`<digest>/viewer_apc/0`: unique, and never changes.")]
+    record_id: Annotated[
+        str,
+        Meta(
+            description="As of `quividi.viewer.v1`, followed by `/content_ids=<digest>` if the source selects contents."
+        ),
+    ]
     content_count: Annotated[
-        int, Meta(description="Number of `quividi.viewer_content.v1` events of this viewer.", ge=0)
+        int,
+        Meta(
+            description="Number of `quividi.viewer_content.v1` events published with the viewer. More may follow.",
+            ge=0,
+        ),
     ]
 
 
@@ -126,7 +136,10 @@ class MoodMs(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ViewerContentV1(Struct, frozen=True, kw_only=True, gc=False):
-    """A content that was played while a person was in front of the screen."""
+    """A content that was played while a person was in front of the screen.
+
+    The vendor may report it later than the viewer. It is published then, with the next `index` of the viewer.
+    """
 
     event_id: Annotated[
         str,
@@ -175,20 +188,26 @@ def explode_viewer(
 def explode_viewer_apc(
     record: Record[ViewerWithContents], digest: str, occurrence: int, source: str, user: str
 ) -> Iterator[Event]:
-    """Yield the viewer's event, then those of its contents in the vendor's order."""
-    contents = record.payload.contents
+    """Yield the viewer's event, then those of its contents in the vendor's order.
+
+    If only some contents are published, because they came later than the viewer, yield their events alone.
+    """
+    contents, positions = record.payload.contents, record.payload.positions
     viewer = _viewer(record, record.payload.viewer, f"{digest}/viewer_apc/0", occurrence, source, user)
     key, subject = str(viewer.location_id), f"location/{viewer.location_id}/viewer_apc/{digest}"
-    viewer_apc = ViewerApcV1(**structs.asdict(viewer), content_count=len(contents))
-    yield Event(VIEWER_APC, viewer.event_id, subject, viewer.start, key, viewer_apc)
-    for index, content in enumerate(contents):
-        event_id = f"{digest}/viewer_content/{index}"
+    if positions is None:
+        viewer = structs.replace(viewer, record_id=viewer.record_id + record.payload.selection)
+        viewer_apc = ViewerApcV1(**structs.asdict(viewer), content_count=len(contents))
+        yield Event(VIEWER_APC, viewer.event_id, subject, viewer.start, key, viewer_apc)
+        positions = {index: index for index in range(len(contents))}
+    for index, position in positions.items():
+        content, event_id = contents[index], f"{digest}/viewer_content/{position}"
         data = ViewerContentV1(
             event_id=event_id,
             viewer_event_id=viewer.event_id,
             source=source,
             location_id=viewer.location_id,
-            index=index,
+            index=position,
             start=viewer.start,
             content_id=str(content.content_id),
             campaign_id=_text(content.campaign_id),
@@ -199,7 +218,7 @@ def explode_viewer_apc(
             gender=viewer.gender,
             age_group=viewer.age_group,
         )
-        yield Event(VIEWER_CONTENT, event_id, f"{subject}/content/{index}", viewer.start, key, data)
+        yield Event(VIEWER_CONTENT, event_id, f"{subject}/content/{position}", viewer.start, key, data)
 
 
 def _viewer(

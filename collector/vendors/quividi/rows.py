@@ -1,8 +1,9 @@
 """Decoders of the rows of exports: the protocol, and the decoder of rows of single viewers."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,9 @@ from msgspec import Raw
 
 from collector.alignment import Alignment, AnySecond
 from collector.model import DedupMode, Event, Record, Reject, Window
-from collector.vendors.quividi import wire
+from collector.vendors.quividi import contents, wire
+from collector.vendors.quividi.contents import ViewerWithContents
+from collector.vendors.quividi.events import explode_viewer_apc
 from collector.vendors.quividi.zones import bounds
 
 P = TypeVar("P")
@@ -25,6 +28,8 @@ class Rows(Protocol[P]):
     def fields_version(self) -> int: ...
     @property
     def former(self) -> Callable[[Record[P]], Record[P]] | None: ...
+    @property
+    def only_parts(self) -> Callable[[Record[P], Mapping[int, int]], Record[P]] | None: ...
     @property
     def alignment(self) -> Alignment: ...
 
@@ -56,6 +61,7 @@ class FinestRows(Generic[P]):
     dedup_mode = DedupMode.MULTISET
     fields_version = wire.FIELDS_VERSION
     former: Callable[[Record[P]], Record[P]] | None = None
+    only_parts: Callable[[Record[P], Mapping[int, int]], Record[P]] | None = None
     alignment: Alignment = AnySecond()
 
     def __init__(
@@ -83,3 +89,14 @@ class FinestRows(Generic[P]):
     ) -> Iterator[Record[P] | Reject]:
         """Decode all rows, whatever their start: the vendor's document does not state which rows a window selects."""
         return wire.read_each(raw, self._zone, self._read, ignored)
+
+
+class ViewersApcRows(FinestRows[ViewerWithContents]):
+    """Decodes rows of single viewers with their contents. `selection` describes the contents in the export."""
+
+    fields_version = contents.FIELDS_VERSION
+    former = staticmethod(contents.former)
+    only_parts = staticmethod(contents.only_contents)
+
+    def __init__(self, zone: ZoneInfo, selection: str = "") -> None:
+        super().__init__(zone, partial(contents.read_viewer_apc, selection=selection), explode_viewer_apc)

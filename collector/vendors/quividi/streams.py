@@ -15,9 +15,8 @@ from collector.vendors.http import Http
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.client import Client
-from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS
-from collector.vendors.quividi.rows import FinestRows, Rows
+from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
+from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from collector.vendors.quividi.settings import AggregatedSettings, ExportSettings, QuividiSource, ViewersApcSettings
 from collector.vendors.quividi.zones import earliest
 
@@ -50,6 +49,7 @@ class ExportStream(Stream[P]):
         self.dedup_mode = rows.dedup_mode
         self.fields_version = rows.fields_version
         self.former = rows.former
+        self.only_parts = rows.only_parts
         self.event_types = export_type.events
         options = {settings.resolution: "", **self._options} if export_type.is_aggregated else self._options
         digest = blake2b((repr(selectors) + (repr(options) if options else "")).encode(), digest_size=8).hexdigest()
@@ -94,11 +94,26 @@ def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
     match settings:
         case AggregatedSettings():
             is_grouped = GROUP_BY_DEMOGRAPHICS in settings.options
-            return Aggregates(settings.export_type, settings.resolution, settings.anchor, zone, is_grouped=is_grouped)
+            return Aggregates(
+                settings.export_type,
+                settings.resolution,
+                settings.anchor,
+                zone,
+                is_grouped=is_grouped,
+                selection=_selected_contents(settings.options),
+            )
         case ViewersApcSettings():
-            return FinestRows(zone, read_viewer_apc, events.explode_viewer_apc)
+            return ViewersApcRows(zone, _selected_contents(settings.options))
         case _:
             return FinestRows(zone, wire.read_viewer, events.explode_viewer)
+
+
+def _selected_contents(options: Mapping[str, str]) -> str:
+    """Describes the contents to which exports are limited, as identities contain it; empty for all contents."""
+    if CONTENT_IDS not in options:
+        return ""
+    ids = sorted(options[CONTENT_IDS].split(","))
+    return f"/content_ids={blake2b(','.join(ids).encode(), digest_size=8).hexdigest()}"
 
 
 def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:

@@ -6,8 +6,7 @@ from typing import Any
 from collector.model import Account
 from collector.pipeline.message import Origin
 from collector.vendors.quividi import events, wire
-from collector.vendors.quividi.contents import read_viewer_apc
-from collector.vendors.quividi.rows import FinestRows, Rows
+from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from tests.contracts.examples.example import Example
 from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
@@ -27,6 +26,6 @@ def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
 
 EXAMPLES = (
     example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_RESPONSE),
-    example("viewers_apc", FinestRows(PARIS, read_viewer_apc, events.explode_viewer_apc), APC_RESPONSE),
+    example("viewers_apc", ViewersApcRows(PARIS), APC_RESPONSE),
     *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
 )

@@ -107,6 +107,32 @@ async def test_documented_responses_become_events_of_the_declared_type(stream: s
     assert {*EXPORT_TYPES[stream].events} == {event.type for event in found}
 
 
+@pytest.mark.parametrize("stream", ["viewers_apc", "proof_of_play_by_location"])
+async def test_the_selected_contents_are_part_of_identities_and_their_order_is_not(stream: str) -> None:
+    names: list[tuple[str, bytes]] = []
+    year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
+    data = {
+        "viewers_apc": b"[" + TWO_CONTENTS + b"]",
+        "proof_of_play_by_location": msgspec.json.encode(
+            msgspec.json.decode(EXAMPLES["proof_of_play_by_location"])["data"][:1]
+        ),
+    }[stream]
+    for table in ({}, {"content_ids": ["a", "b"]}, {"content_ids": ["b", "a"]}, {"content_ids": ["a"]}):
+        vendor = VidiCenter()
+        vendor.data = lambda _: data
+        async with lobby(vendor, {stream: table}) as [one]:
+            [[record, *_]] = [tuple(each.records) async for each in one.fetch(year)]
+            assert isinstance(record, Record)
+            assert one.former is not None
+            names.append((next(one.explode(record, "f" * 32, 0)).data.record_id, one.former(record).key))  # type: ignore[attr-defined]
+
+    ids = [name for name, _ in names]
+    assert ids[1] == ids[2]
+    assert 3 == len(set(ids))
+    assert all(each.startswith(f"{ids[0]}/content_ids=") for each in ids[1:])
+    assert 1 == len({key for _, key in names}), "the previous release had the same key for all"
+
+
 async def test_viewers_with_contents_become_events_of_two_types() -> None:
     vendor = VidiCenter()
     vendor.data = lambda _: b"[" + TWO_CONTENTS + b"]"
