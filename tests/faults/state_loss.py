@@ -121,6 +121,7 @@ async def _damage_and_assert_refused(testbed: Testbed, sources: Sequence[str], d
     _start_replicas(testbed)
     await _assert_stay_refused(testbed, sources)
     await _stop_replicas(testbed)
+    await testbed.read_to_the_end()  # the caller, too, needs to know all that was published
     assert [] == _published(testbed, sources, damaged_ms), "a refused source has published messages"
     return finals
 
