@@ -60,6 +60,7 @@ def freshness() -> Sequence[Builder[Panel]]:
 def throughput() -> Sequence[Builder[Panel]]:
     polls = stream("collector_polls_total")
     dead_letters = increase(stream("collector_dead_letters_total"), "$__rate_interval")
+    ignored = increase(stream("collector_fields_ignored_total"), "$__rate_interval")
     return (
         line_panel(
             "Events",
@@ -113,7 +114,13 @@ def throughput() -> Sequence[Builder[Panel]]:
             "arrive late, or when no more are expected: the log event records_missing then names them.",
             {NAME: max_by(BY_STREAM, stream("collector:missing_records"))},
             unit="short",
-            width=12,
+        ),
+        line_panel(
+            "Ignored fields",
+            "Received rows in which a field could not be understood: it is null in the events. The field has the "
+            "vendor's name. A new one usually means that the vendor changed its format.",
+            {f"{NAME} {{{{field}}}}": sum_by(f"{BY_STREAM}, field", ignored)},
+            unit="short",
         ),
         line_panel(
             "Ledger entries",
@@ -121,7 +128,6 @@ def throughput() -> Sequence[Builder[Panel]]:
             "allowed_lateness. If it only grows, final does not advance.",
             {NAME: max_by(BY_STREAM, stream("collector_ledger_entries"))},
             unit="short",
-            width=12,
         ),
     )
 

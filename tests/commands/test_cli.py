@@ -83,7 +83,7 @@ async def test_a_port_in_use_is_an_error_of_one_line_with_its_key(tmp_path: Path
     assert (2, "") == (result.code, result.out)
     (line,) = result.err.splitlines()
     assert line.startswith(f"http.listen = 127.0.0.1:{port}: ")
-    assert "address already in use" in line
+    assert "Address already in use" in line
 
 
 async def test_python_without_asserts_is_not_supported() -> None:

@@ -96,7 +96,7 @@ def latest(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def _assert_hours(found: list[dict[str, Any]], world: World, since: datetime, now: datetime) -> None:
     first, last = since.replace(minute=0, second=0) + HOUR, now.replace(minute=0, second=0)
     expected = {
-        f"user/{seemetrix.USER}/{_hour(row['i'])}": (row["t"], row["fl"], row["ml"], row["us"])
+        f"{seemetrix.USER}/all/views+sex/{_hour(row['i'])}": (row["t"], row["fl"], row["ml"], row["us"])
         for row in statistics.hours(_visits_between(world, first, last), ["sex"])
     }
     assert expected == {

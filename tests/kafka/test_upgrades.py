@@ -23,6 +23,7 @@ from tests.kafka.daemon import EVENTS, Received, reading, until
 from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, Replica, read_all, visits
 from tests.kafka.test_exports import COUNTED, SITE, Upload
 from tests.kafka.test_seemetrix_streams import TOPICS as SEEMETRIX_TOPICS
+from tests.pipeline.stream_cases import STREAM_CASES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -124,13 +125,20 @@ async def rows(daemon: Replica) -> list[dict[str, Any]]:
     return found
 
 
+CURRENT = {name.partition(".")[2]: case.fields_version for name, case in STREAM_CASES.items()}
+"""The version of the lists of fields in this release, by stream."""
+
+
 async def versions(kafka: str, prefix: str) -> dict[str, Counter[int]]:
-    """How many chunks of ledger pages have each version of the lists of fields, by stream."""
+    """How many chunks of ledger pages have each version of the lists of fields, by stream.
+
+    Version 1 is that of this release, and 2 that of the next one.
+    """
     settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=prefix, state_partitions=4)
     pairs = by_stream(await snapshot(settings, range(4), lambda *_: None))
     return {
-        name.rpartition("/")[2]: Counter(value[1] for key, value in of_stream.items() if key)
-        for name, of_stream in pairs.items()
+        name: Counter(value[1] - CURRENT[name] + 1 for key, value in of_stream.items() if key)
+        for name, of_stream in ((prefix.rpartition("/")[2], of_stream) for prefix, of_stream in pairs.items())
     }
 
 

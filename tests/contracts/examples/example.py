@@ -29,6 +29,6 @@ def published(example: Example) -> Iterator[Message]:
     for record in example.records():
         if isinstance(record, Reject):
             yield dead_letter_message(record, origin, window=WINDOW, seen_at=REQUESTED_AT, reason="malformed")
-        else:
+        elif not record.only_if_known:
             digest = record_digest(example.dedup_mode, record, 0, origin.account)
             yield from (event_message(event, origin) for event in example.explode(record, digest, 0))

@@ -12,7 +12,7 @@ from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
 
-SOURCE, USER = "airport", "acme"
+SOURCE, USER = "airport", "airport"
 
 
 def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
