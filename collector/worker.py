@@ -27,7 +27,7 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.gaps import Gaps
 from collector.pipeline.message import Origin
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
-from collector.pipeline.rejects import RejectRate
+from collector.pipeline.rejects import MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
@@ -74,6 +74,7 @@ class Worker(Generic[P]):
         self._credentials_used: object = None
         self._checkpoint_saved_at = clock.now()
         self._reject_rate = RejectRate()
+        self._dead_letter_cap = DeadLetterCap()
         self._gaps = Gaps()
         self._complete_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.watermark)
         """This worker has received every record that starts after this time: only there can a gap be recognized."""
@@ -178,28 +179,28 @@ class Worker(Generic[P]):
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
             await anyio.lowlevel.checkpoint()
+            if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
+                raise _format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour", self._reject_rate)
             await self._save(batch)
 
     async def _decode(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
         """Pass the rows to the deduplicator, slice by slice. Raises Park when too many of them cannot be decoded."""
         rows = iter(result.records)
         sequence_of = self._stream.sequence_of
-        has_rejects = False
+        rejects = 0
         while rows_of_slice := list(islice(rows, ROWS_PER_SLICE)):
             deduplicator.add(rows_of_slice)
             if sequence_of is not None:
                 for row in rows_of_slice:
                     if isinstance(row, Record):
                         self._gaps.add(*sequence_of(row), row.start_ms)
-            has_rejects |= self._reject_rate.add(rows_of_slice)
+            rejects += self._reject_rate.add(rows_of_slice)
+            if rejects > MAX_DEAD_LETTERS:
+                raise _format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed", self._reject_rate)
             await anyio.lowlevel.checkpoint()
         self._telemetry.fields_ignored(result.ignored)
-        if has_rejects and (excess := self._reject_rate.take_excess()) is not None:
-            raise Park(
-                f"{excess[0]} of the last {excess[1]} rows are malformed, for example: {self._reject_rate.last_error}",
-                code="format_changed",
-                advice="the vendor has probably changed its format: install a newer version of the collector",
-            )
+        if rejects and (excess := self._reject_rate.take_excess()) is not None:
+            raise _format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed", self._reject_rate)
 
     def _report_gaps(self, *, is_sweep_complete: bool) -> None:
         if is_sweep_complete:
@@ -273,3 +274,11 @@ class Worker(Generic[P]):
         if self._state.checkpoint is None:
             raise AssertionError("the first checkpoint is durable before anything is fetched")
         return self._state.checkpoint
+
+
+def _format_changed(reason: str, reject_rate: RejectRate) -> Park:
+    return Park(
+        f"{reason}, for example: {reject_rate.last_error}",
+        code="format_changed",
+        advice="the vendor has probably changed its format: install a newer version of the collector",
+    )

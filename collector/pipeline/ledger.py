@@ -69,6 +69,8 @@ class Ledger:
         self._pages: dict[int, Page] = {}
         self._former_pages: set[int] = set()
         """Pages of the former version. Pages of rejects do not depend on the version."""
+        self._reject_page: dict[bytes, int] = {}
+        """The last page that contains each reject, by the reject's digest."""
         self._opened: OrderedDict[int, Page] = OrderedDict()
         self._missed: Counter[bytes] = Counter()
         """LATEST streams: for each key, how many consecutive whole results lacked it."""
@@ -94,6 +96,8 @@ class Ledger:
             self._pages[number] = Page(number, chunk.version)
         page = self._pages[number]
         page.add(chunk, self._dedup_mode, nth)
+        if number < 0:
+            self._reject_page.update((reject, number) for reject, _, _ in ENTRY.iter_unpack(chunk.packed))
         if number >= 0 and page.version != self.version:
             self._former_pages.add(number)
         else:
@@ -108,6 +112,10 @@ class Ledger:
         del self._pages[page.number]
         self._former_pages.discard(page.number)
         self._opened.pop(page.number, None)
+        if page.number < 0:
+            for reject, _, _ in ENTRY.iter_unpack(page.entries):
+                if self._reject_page.get(reject) == page.number:
+                    del self._reject_page[reject]
 
     def as_former(self, record: Record[P]) -> Record[P] | None:
         """The record in the former version, if its page is of that version; else None."""
@@ -236,10 +244,10 @@ class Ledger:
     def last_stored_s(self, reject: bytes) -> int | None:
         """When the reject with this digest was last stored, in Unix seconds; None if it is new.
 
-        Rejects have pages of their own, with negative numbers. There are few, so all are searched.
+        Rejects have pages of their own, with negative numbers.
         """
-        pages = [page for number, page in self._pages.items() if number < 0]
-        return max((page.last_s for page in pages if reject in self._open(page.number)), default=None)
+        number = self._reject_page.get(reject)
+        return None if number is None else self._pages[number].last_s
 
     def _open(self, number: int) -> Known:
         """The unpacked entries of a page; empty if it does not exist. May pack the least recently used pages again."""

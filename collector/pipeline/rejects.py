@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from collector.model import Record, Reject
@@ -12,6 +13,26 @@ MIN_REJECTS = 20
 """Fewer rejects than this may be individual malformed rows, whatever their share."""
 
 
+MAX_DEAD_LETTERS = 10_000
+"""The most dead letters of a stream in one hour, and of one response."""
+
+
+class DeadLetterCap:
+    """Limits the dead letters of one stream in each hour."""
+
+    def __init__(self) -> None:
+        self._hour = 0
+        self._count = 0
+
+    def add(self, count: int, now: datetime) -> bool:
+        """Count dead letters. Returns whether there are too many in the present hour."""
+        hour = int(now.timestamp()) // 3600
+        if hour != self._hour:
+            self._hour, self._count = hour, 0
+        self._count += count
+        return self._count > MAX_DEAD_LETTERS
+
+
 class RejectRate:
     """The share of rejects among the last RECENT_ROWS rows of one stream."""
 
@@ -20,14 +41,14 @@ class RejectRate:
         self.last_error = ""
         """The error of the latest reject."""
 
-    def add(self, rows: Iterable[Record[Any] | Reject]) -> bool:
-        """Count the rows. Returns whether a reject is among them."""
-        has_reject = False
+    def add(self, rows: Iterable[Record[Any] | Reject]) -> int:
+        """Count the rows. Returns the number of rejects among them."""
+        rejects = 0
         for row in rows:
             self._recent.append(isinstance(row, Reject))
             if isinstance(row, Reject):
-                has_reject, self.last_error = True, row.error
-        return has_reject
+                rejects, self.last_error = rejects + 1, row.error
+        return rejects
 
     def take_excess(self) -> tuple[int, int] | None:
         """If there are too many rejects, return the numbers of rejects and of rows, and clear both; else None."""

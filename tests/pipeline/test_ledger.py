@@ -210,3 +210,28 @@ def test_each_change_is_one_revision_however_often_it_is_returned(versions: list
             found += publish(ledger, [row("a", content)])
     changes = [content for i, content in enumerate(versions) if i == 0 or versions[i - 1] != content]
     assert [(f"a:{content}", number) for number, content in enumerate(changes)] == found
+
+
+def test_looking_up_a_reject_opens_no_page() -> None:
+    """Rejects of many pages may be known: opening all of them for each lookup would take minutes."""
+    ledger = Ledger(DedupMode.VERSIONED)
+    rejects = [Reject(f"broken {number}".encode(), "malformed") for number in range(50)]
+    for nth, reject in enumerate(rejects):
+        publish(ledger, [reject], requested_s=5000 + nth * PAGE_S)
+    assert 50 == len(ledger.pages())
+
+    found, _ = new_records(ledger, [*rejects, Reject(b"another", "malformed")], requested_s=5000 + 50 * PAGE_S)
+
+    assert [b"another"] == [new.reject.payload for new in found if new.reject is not None]
+    assert {None} == {page.known for page in ledger.pages().values()}
+
+
+def test_a_reject_whose_pages_have_expired_is_new_again() -> None:
+    ledger = Ledger(DedupMode.VERSIONED)
+    reject = Reject(b"broken", "malformed")
+    publish(ledger, [reject], requested_s=5000)
+    [page] = ledger.pages().values()
+    ledger.forget(page)
+
+    found, _ = new_records(ledger, [reject], requested_s=5000 + PAGE_S)
+    assert [reject] == [new.reject for new in found]

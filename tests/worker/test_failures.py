@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
+from collector import worker as worker_module
 from collector.cloudevents import Message
 from collector.errors import EpochEnded, Park, RetryLater
 from collector.model import Checkpoint, DedupMode, Window
+from collector.pipeline import rejects
 from collector.pipeline.state import State, StateFormat
 from tests.simulated import at
 from tests.worker.harness import MALFORMED, VendorRow
-from tests.worker.scripted import HOUR, T0, Scenario, names, rows_each
+from tests.worker.scripted import HOUR, POLICY, T0, Scenario, names, rows_each
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +127,30 @@ async def test_a_few_malformed_rows_are_dead_letters_and_the_stream_continues() 
     letters = [message for message in scenario.sink.messages if message.topic == "collector.dead_letters"]
     assert len(bad) == len(letters)
     assert len(bad) == scenario.metric("collector_dead_letters_total", reason="malformed")
+
+
+async def test_more_dead_letters_in_an_hour_than_the_cap_park_the_stream_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Below the share that parks a stream at once, malformed rows may still be many."""
+    for module in (rejects, worker_module):
+        monkeypatch.setattr(module, "MAX_DEAD_LETTERS", 8)
+    good = rows_each(20)
+    bad = [VendorRow(t, t, f"bad {t}", MALFORMED, t) for t in range(T0, T0 + 6 * HOUR, 600)]
+    policy = structs.replace(POLICY, span=timedelta(hours=1))
+    scenario = Scenario(good, start_s=T0 + 48 * HOUR, final_s=T0 + 7 * HOUR, policy=policy)
+    parked: list[str] = []
+    scenario.stream.script = lambda window, found: [
+        *found,
+        *(row for row in bad if window.start <= at(row.start_s) < window.end),
+    ]
+    monkeypatch.setattr(scenario.telemetry, "parked", lambda _, error, **__: parked.append(error.code))
+    await scenario.run()
+
+    assert {"format_changed"} == set(parked)
+    assert {row.name for row in good} == names(scenario)
+    letters = [message for message in scenario.sink.messages if message.topic == "collector.dead_letters"]
+    assert len(bad) == len(letters) == len({message.id for message in letters})
 
 
 async def test_a_failed_commit_leaves_the_state_in_memory_unchanged() -> None:
