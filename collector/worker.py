@@ -13,6 +13,7 @@ from random import Random
 from typing import Generic, TypeVar
 
 import anyio
+import msgspec
 from msgspec import structs
 
 from collector.clock import Clock
@@ -20,7 +21,7 @@ from collector.cloudevents import Message
 from collector.errors import EpochEnded, Park, RetryLater, Split
 from collector.fetching import fetch_whole
 from collector.instants import floor_second, to_ms
-from collector.model import Checkpoint, FetchResult, Record, Window
+from collector.model import Checkpoint, FetchResult, Record, Reject, Window
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.deduplicator import Deduplicator
@@ -42,6 +43,8 @@ Raises EpochEnded when the outcome is unknown: the stream must then start again 
 
 ROWS_PER_SLICE = 500
 """Rows decoded before other tasks may run: about ten milliseconds, so that no response delays a heartbeat."""
+MAX_AHEAD = timedelta(days=1)
+"""How far ahead of both clocks a record may start. A later one would stay in the ledger until its time has come."""
 SAVE_INTERVAL = timedelta(minutes=2)
 """How often the checkpoint is committed although nothing is new. After a crash, at most that much is fetched again."""
 CREDENTIALS_CHECK_INTERVAL = timedelta(seconds=3)
@@ -187,8 +190,9 @@ class Worker(Generic[P]):
         """Pass the rows to the deduplicator, slice by slice. Raises Park when too many of them cannot be decoded."""
         rows = iter(result.records)
         sequence_of = self._stream.sequence_of
-        rejects = 0
-        while rows_of_slice := list(islice(rows, ROWS_PER_SLICE)):
+        rejects, now = 0, self._clock.now()
+        latest_ms = to_ms(max(now, result.vendor_now or now) + MAX_AHEAD)
+        while rows_of_slice := [_unless_far_ahead(row, latest_ms) for row in islice(rows, ROWS_PER_SLICE)]:
             deduplicator.add(rows_of_slice)
             if sequence_of is not None:
                 for row in rows_of_slice:
@@ -274,6 +278,13 @@ class Worker(Generic[P]):
         if self._state.checkpoint is None:
             raise AssertionError("the first checkpoint is durable before anything is fetched")
         return self._state.checkpoint
+
+
+def _unless_far_ahead(row: Record[P] | Reject, latest_ms: int) -> Record[P] | Reject:
+    """The row, or a reject if it is a record that starts after `latest_ms`, Unix time in milliseconds."""
+    if isinstance(row, Reject) or row.start_ms <= latest_ms:
+        return row
+    return Reject(msgspec.json.encode(row.payload), "it starts more than a day after the present time")
 
 
 def _format_changed(reason: str, reject_rate: RejectRate) -> Park:

@@ -129,6 +129,22 @@ async def test_a_few_malformed_rows_are_dead_letters_and_the_stream_continues() 
     assert len(bad) == scenario.metric("collector_dead_letters_total", reason="malformed")
 
 
+async def test_a_record_that_starts_more_than_a_day_ahead_is_a_dead_letter_and_not_remembered_until_then() -> None:
+    good, start_s = rows_each(600), T0 + 48 * HOUR
+    far = [VendorRow(start_s + 50 * HOUR + n, start_s + 50 * HOUR + n, f"far {n}", "hello", T0) for n in range(3)]
+    near = VendorRow(start_s + 20 * HOUR, start_s + 20 * HOUR, "near", "hello", T0)
+    scenario = Scenario(good, start_s=start_s, final_s=T0 + 7 * HOUR)
+    scenario.stream.script = lambda _, found: [*found, *far, near]
+    await scenario.run()
+
+    assert {*(row.name for row in good), "near"} == names(scenario)
+    letters = [message for message in scenario.sink.messages if message.topic == "collector.dead_letters"]
+    assert 3 == len(letters)
+    assert all(b"more than a day" in message.value for message in letters)
+    assert scenario.clock.state is not None
+    assert max(page.last_s for page in scenario.clock.state.ledger.pages().values()) <= near.start_s
+
+
 async def test_more_dead_letters_in_an_hour_than_the_cap_park_the_stream_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
