@@ -1,30 +1,64 @@
 """The HTTP server of the process. It serves metrics and status; secrets are redacted."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from typing import cast
 
 import orjson
 from aiohttp import web
+from anyio import to_thread
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from collector.clock import Clock
 from collector.errors import UserError
 from collector.secrets import redact, redacted
 from collector.telemetry.status import ProcessStatus
 from collector.web import static
+from collector.web.connections import HEADERS, Connection, Connections, Limits, max_connections
 from collector.web.listening import listening_sockets
+from collector.web.shared import MAX_AGE_S, Shared
+
+_FORMATS: Mapping[str, Callable[[CollectorRegistry], bytes]] = {
+    CONTENT_TYPE_PLAIN_0_0_4: generate_latest,
+    openmetrics.CONTENT_TYPE_LATEST: openmetrics.generate_latest,
+}
+"""The functions that render the metrics, by content type."""
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
 async def serve_http(
-    address: tuple[str, int], process_status: ProcessStatus, registry: CollectorRegistry, clock: Clock
+    address: tuple[str, int],
+    process_status: ProcessStatus,
+    registry: CollectorRegistry,
+    clock: Clock,
+    *,
+    limits: Limits | None = None,
+    max_age_s: float = MAX_AGE_S,
 ) -> AsyncIterator[None]:
-    """Serve until the end of the block. Raises UserError, on entry, if the server cannot listen on the address."""
+    """Serve until the end of the block. Raises UserError, on entry, if the server cannot listen on the address.
+
+    The metrics and the status are rendered at most once in `max_age_s` seconds.
+    """
+
+    async def render_metrics(content_type: str) -> bytes:
+        return await to_thread.run_sync(_FORMATS[content_type], registry)
+
+    async def render_status() -> tuple[bytes, bytes]:
+        snapshot = process_status.as_json(clock.now())  # here, because the status changes in this thread only
+        return await to_thread.run_sync(_encode_status, snapshot)
+
+    shared_status = Shared(render_status, clock, max_age_s)
+    shared_metrics = {each: Shared(partial(render_metrics, each), clock, max_age_s) for each in _FORMATS}
 
     async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+        content_type = _metrics_format(request.headers.get("Accept", ""))
+        return web.Response(body=await shared_metrics[content_type].get(), headers={"Content-Type": content_type})
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -33,13 +67,14 @@ async def serve_http(
         reason = process_status.not_ready_reason()
         return web.Response(status=503, text=f"{redact(reason)}\n") if reason else web.Response(text="ready\n")
 
-    async def status(_: web.Request) -> web.Response:
-        body = orjson.dumps(redacted(process_status.as_json(clock.now())))
-        response = web.Response(body=body, content_type="application/json", headers=static.HEADERS)
-        response.enable_compression()
-        return response
+    async def status(request: web.Request) -> web.Response:
+        plain, compressed = await shared_status.get()
+        headers = static.HEADERS | {"Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            plain, headers["Content-Encoding"] = compressed, "gzip"
+        return web.Response(body=plain, content_type="application/json", headers=headers)
 
-    app = web.Application()
+    app = web.Application(middlewares=[_restrict])
     app.add_routes(
         [
             web.get("/metrics", metrics),
@@ -49,17 +84,66 @@ async def serve_http(
             *static.routes(),
         ]
     )
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2)
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2)
     await runner.setup()
     try:
-        host, port = address
+        async with _listening(address, runner, limits or Limits(connections=max_connections())):
+            yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(address: tuple[str, int], runner: web.AppRunner, limits: Limits) -> AsyncIterator[None]:
+    """Accept connections until the end of the block. Raises UserError, on entry, if that is not possible."""
+    new = partial(Connections(limits).new, cast("web.Server", runner.server))  # which exists since the setup
+    loop = asyncio.get_running_loop()
+    host, port = address
+    with ExitStack() as stack:
         try:
             for each in await listening_sockets(host, port):
-                await web.SockSite(runner, each).start()
+                stack.callback((await loop.create_server(new, sock=each)).close)
         except OSError as error:
             advice = "configure another address, or stop the process that listens there"
             text = f"http.listen = {host}:{port}: {error.strerror or error}: {advice}"
             raise UserError(text, code="cannot_listen") from error
         yield
-    finally:
-        await runner.cleanup()
+
+
+@web.middleware
+async def _restrict(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Respond to requests without a body; close the connection after the response."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.is_waiting = False
+    try:
+        response = await handler(request) if not request.body_exists else _no_body()
+    except web.HTTPException as error:
+        _finish(error)
+        raise
+    _finish(response)
+    return response
+
+
+def _finish(response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+    response.force_close()
+
+
+def _no_body() -> web.Response:
+    return web.Response(status=413, text="a request to this server must have no body\n")
+
+
+def _metrics_format(accept: str) -> str:
+    """The content type of the metrics for this header. The client's version is not repeated: formats are shared."""
+    try:
+        _, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is not a number
+        return CONTENT_TYPE_PLAIN_0_0_4
+    is_openmetrics = content_type.startswith("application/openmetrics-text")
+    return openmetrics.CONTENT_TYPE_LATEST if is_openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+
+
+def _encode_status(snapshot: dict[str, object]) -> tuple[bytes, bytes]:
+    """The status as JSON without secrets, plain and compressed."""
+    body = orjson.dumps(redacted(snapshot))
+    return body, gzip.compress(body)

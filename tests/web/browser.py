@@ -157,7 +157,9 @@ async def open_page(
     """The status page of a scenario. Asserts that it logs no errors and sends no requests to other servers."""
     port = free_port()
     async with (
-        serve_http(("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock),
+        serve_http(
+            ("127.0.0.1", port), scenario.process_status, scenario.metrics.registry, scenario.clock, max_age_s=0
+        ),
         window(browser, f"http://127.0.0.1:{port}", size, scheme) as page,
     ):
         yield page

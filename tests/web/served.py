@@ -59,7 +59,7 @@ async def one_stream() -> AsyncIterator[Served]:
     stream.configured(timedelta(minutes=1))
     vendor = VendorTelemetry(metrics, "mall", source)
     async with (
-        serve_http(("127.0.0.1", port), process_status, metrics.registry, clock),
+        serve_http(("127.0.0.1", port), process_status, metrics.registry, clock, max_age_s=0),
         aiohttp.ClientSession() as session,
     ):
         yield Served(f"http://127.0.0.1:{port}", kafka, stream, vendor, clock, session)
