@@ -67,7 +67,9 @@ class Daemon:
         async with AsyncExitStack() as stack:
             listen = self._settings.http
             await stack.enter_async_context(
-                serve_http(listen.address, self.process_status, self._metrics.registry, self._clock)
+                serve_http(
+                    listen.address, self.process_status, self._metrics.registry, self._clock, hosts=listen.hosts or ()
+                )
             )
             if not listen.is_loopback:
                 advice = "this address is reachable from other machines and has no password; it exposes no secrets"

@@ -6,12 +6,15 @@ the process its file descriptors or its memory: Kafka and the vendors need them.
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import cast
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 from msgspec import Struct
+
+from collector.web.hosts import AcceptedHosts
 
 MAX_CONNECTIONS = 64
 """Far more than a browser, a few Prometheus servers and probes open at the same time."""
@@ -55,8 +58,9 @@ class Limits(Struct, frozen=True):
 class Connections:
     """The open connections, oldest first."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, hosts: AcceptedHosts | None) -> None:
         self._limits = limits
+        self._hosts = hosts
         self._open: dict[Connection, None] = {}
 
     def __len__(self) -> int:
@@ -64,7 +68,7 @@ class Connections:
 
     def new(self, server: web.Server) -> "Connection":
         """The protocol of a new connection."""
-        return Connection(server, self, self._limits)
+        return Connection(server, self, self._limits, self._hosts)
 
     def admit(self, connection: "Connection") -> bool:
         """Add a connection. If there are too many, the oldest without a complete request is aborted.
@@ -91,7 +95,9 @@ class Connection(web.RequestHandler):
     So an idle connection is one whose request is not complete, and what a client sends ahead is bounded.
     """
 
-    def __init__(self, server: web.Server, connections: Connections, limits: Limits) -> None:
+    def __init__(
+        self, server: web.Server, connections: Connections, limits: Limits, hosts: AcceptedHosts | None
+    ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -105,6 +111,7 @@ class Connection(web.RequestHandler):
         )
         self._connections = connections
         self._limits = limits
+        self._hosts = hosts
         self._received = 0
         self._own_transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -131,6 +138,10 @@ class Connection(web.RequestHandler):
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
+
+    def accepts_host(self, headers: Sequence[str]) -> bool:
+        """Whether a request with these headers `Host` is accepted. Browsers always send one; HTTP/1.0 needs none."""
+        return self._hosts is None or all(map(self._hosts.accepts, headers))
 
     def abort(self) -> None:
         """Close the connection at once. What has not been sent is discarded: its client may never receive it."""

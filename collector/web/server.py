@@ -2,9 +2,10 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import cast
 
 import orjson
@@ -20,6 +21,7 @@ from collector.secrets import redact, redacted
 from collector.telemetry.status import ProcessStatus
 from collector.web import static
 from collector.web.connections import HEADERS, Connection, Connections, Limits, max_connections
+from collector.web.hosts import accepted_hosts
 from collector.web.listening import listening_sockets
 from collector.web.shared import MAX_AGE_S, Shared
 
@@ -28,6 +30,8 @@ _FORMATS: Mapping[str, Callable[[CollectorRegistry], bytes]] = {
     openmetrics.CONTENT_TYPE_LATEST: openmetrics.generate_latest,
 }
 """The functions that render the metrics, by content type."""
+_WRONG_HOST = "this server does not accept requests for this host name: add it to http.hosts in the configuration\n"
+_NO_BODY = "a request to this server must have no body\n"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -38,12 +42,13 @@ async def serve_http(
     registry: CollectorRegistry,
     clock: Clock,
     *,
+    hosts: Sequence[str] = (),
     limits: Limits | None = None,
     max_age_s: float = MAX_AGE_S,
 ) -> AsyncIterator[None]:
     """Serve until the end of the block. Raises UserError, on entry, if the server cannot listen on the address.
 
-    The metrics and the status are rendered at most once in `max_age_s` seconds.
+    `hosts` is http.hosts. The metrics and the status are rendered at most once in `max_age_s` seconds.
     """
 
     async def render_metrics(content_type: str) -> bytes:
@@ -87,21 +92,26 @@ async def serve_http(
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2)
     await runner.setup()
     try:
-        async with _listening(address, runner, limits or Limits(connections=max_connections())):
+        async with _listening(address, hosts, runner, limits or Limits(connections=max_connections())):
             yield
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def _listening(address: tuple[str, int], runner: web.AppRunner, limits: Limits) -> AsyncIterator[None]:
+async def _listening(
+    address: tuple[str, int], hosts: Sequence[str], runner: web.AppRunner, limits: Limits
+) -> AsyncIterator[None]:
     """Accept connections until the end of the block. Raises UserError, on entry, if that is not possible."""
-    new = partial(Connections(limits).new, cast("web.Server", runner.server))  # which exists since the setup
+    server = cast("web.Server", runner.server)  # which exists since the setup
     loop = asyncio.get_running_loop()
     host, port = address
     with ExitStack() as stack:
         try:
-            for each in await listening_sockets(host, port):
+            sockets = await listening_sockets(host, port)
+            accepted = accepted_hosts(host, [each.getsockname()[0] for each in sockets], hosts)
+            new = partial(Connections(limits, accepted).new, server)
+            for each in sockets:
                 stack.callback((await loop.create_server(new, sock=each)).close)
         except OSError as error:
             advice = "configure another address, or stop the process that listens there"
@@ -112,11 +122,16 @@ async def _listening(address: tuple[str, int], runner: web.AppRunner, limits: Li
 
 @web.middleware
 async def _restrict(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Respond to requests without a body; close the connection after the response."""
-    if isinstance(request.protocol, Connection):
-        request.protocol.is_waiting = False
+    """Respond to requests for an accepted host and without a body; close the connection after the response."""
+    connection = cast("Connection", request.protocol)
+    connection.is_waiting = False
     try:
-        response = await handler(request) if not request.body_exists else _no_body()
+        if not connection.accepts_host(request.headers.getall("Host", ())):
+            response: web.StreamResponse = web.Response(status=HTTPStatus.MISDIRECTED_REQUEST, text=_WRONG_HOST)
+        elif request.body_exists:
+            response = web.Response(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text=_NO_BODY)
+        else:
+            response = await handler(request)
     except web.HTTPException as error:
         _finish(error)
         raise
@@ -127,10 +142,6 @@ async def _restrict(request: web.Request, handler: _Handler) -> web.StreamRespon
 def _finish(response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
     response.force_close()
-
-
-def _no_body() -> web.Response:
-    return web.Response(status=413, text="a request to this server must have no body\n")
 
 
 def _metrics_format(accept: str) -> str:

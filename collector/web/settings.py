@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 from collector.settings import STRICT, is_loopback
+from collector.web.hosts import normalized
 
 
 def _validate_address(text: str) -> str:
@@ -14,12 +15,17 @@ def _validate_address(text: str) -> str:
     return text
 
 
+def _validate_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(normalized, hosts))
+
+
 class HttpSettings(BaseModel):
     """The table `[http]`."""
 
     model_config = STRICT
 
     listen: Annotated[str, AfterValidator(_validate_address)] = "127.0.0.1:9464"
+    hosts: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_validate_hosts)] | None = None
 
     @property
     def address(self) -> tuple[str, int]:
