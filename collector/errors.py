@@ -4,9 +4,20 @@ Their texts are for operators: what failed, why as far as known, what to do. The
 error has a `code` that names it for programs and tests, so that its text can be improved.
 """
 
+import errno
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
+
+OUT_OF_FILES = "too_many_open_files"
+"""The code of errors that occur because no more files can be opened. They pass when other files are closed."""
+RAISE_FILE_LIMIT = "raise the limit of open files (ulimit -n)"
+"""The advice of these errors."""
+
+
+def is_out_of_files(error: BaseException | None) -> bool:
+    """Whether the system refused to open a file or a connection because too many are open."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 class CollectorError(Exception):

@@ -6,14 +6,16 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Any
 
-from collector.errors import UserError
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, UserError, is_out_of_files
 from collector.settings import EnvironmentValue
 
 PREFIX = "COLLECTOR__"
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """The contents of the file. Raises UserError when it cannot be read or is not TOML.
+    """The contents of the file.
+
+    Raises UserError when it cannot be read or is not TOML, and Failed when too many files are open.
 
     TOML is UTF-8; files with a byte-order mark of UTF-8 or UTF-16 are read too, because some editors write them.
     """
@@ -22,6 +24,8 @@ def load_file(path: Path) -> dict[str, Any]:
         encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
         return tomllib.loads(content.decode(encoding))
     except OSError as error:
+        if is_out_of_files(error):
+            raise Failed(f"{path}: {error.strerror}: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES) from error
         text = f"{path}: {error.strerror}: pass the path of the configuration with --config"
         raise UserError(text, code="config_unreadable") from error
     except UnicodeDecodeError as error:

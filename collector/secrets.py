@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
-from collector.errors import UserError
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, RetryLater, UserError, is_out_of_files
 
 REDACTED = "[secret]"
 MIN_LENGTH = 6
@@ -59,7 +59,8 @@ class Secret(BaseModel):
     def reveal(self) -> str:
         """The current value. A file is read at each call, so a change takes effect at once.
 
-        Raises UserError when the variable or the file is missing, unreadable, empty, or more than one line of text.
+        Raises UserError when the variable or the file is missing, unreadable, empty, or more than one line of text, and
+        RetryLater when the process cannot open another file.
         """
         if self.value is not None:
             return self.register(self.value)
@@ -82,7 +83,7 @@ class Secret(BaseModel):
         """The current value, or None when it cannot be read."""
         try:
             return self.reveal()
-        except UserError:
+        except (UserError, RetryLater):
             return None
 
     def register(self, text: str) -> str:
@@ -131,7 +132,10 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - any value may be logged or sh
 
 
 def _read(path: Path) -> str:
-    """The content of a secret file. Raises UserError when it cannot be a secret or cannot be read."""
+    """The content of a secret file.
+
+    Raises UserError when it cannot be a secret or cannot be read, RetryLater when too many files are open.
+    """
     where = f"the secret file {path}"
     try:
         if path.exists() and not path.is_file():  # reading a pipe would block
@@ -144,6 +148,9 @@ def _read(path: Path) -> str:
             raise UserError(text, code="secret_too_large")
         return content.decode("utf-8-sig")
     except OSError as error:
+        if is_out_of_files(error):
+            text = f"{where} cannot be read: {error.strerror}: {RAISE_FILE_LIMIT}"
+            raise RetryLater(text, code=OUT_OF_FILES) from None
         text = f"{where} cannot be read: {error.strerror}: write the secret to it"
         raise UserError(text, code="secret_unreadable") from None
     except UnicodeDecodeError:

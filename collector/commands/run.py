@@ -9,7 +9,7 @@ import structlog
 
 from collector import app
 from collector.config import Settings, load
-from collector.errors import InvalidConfiguration, Problem, UserError, leaves
+from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, UserError, leaves
 from collector.secrets import MIN_LENGTH, Secret
 from collector.telemetry.log import configure, redirect_stderr
 
@@ -41,7 +41,8 @@ def run(path: Path) -> None:
 def _reveal_all(settings: Settings) -> list[str]:
     """Read every secret once; return the configuration keys of those that are too short to be redacted.
 
-    Raises InvalidConfiguration when some cannot be read. A secret that goes missing later only parks its source.
+    Raises InvalidConfiguration when some cannot be read, and Failed when too many files are open. A secret that goes
+    missing later only parks its source.
     """
     problems, short = [], []
     for path, secret in _secrets(settings):
@@ -50,6 +51,8 @@ def _reveal_all(settings: Settings) -> list[str]:
                 short.append(path)
         except UserError as error:
             problems.append(Problem(path, error.code, str(error)))
+        except RetryLater as error:
+            raise Failed(f"{path}: {error}", code=error.code) from None
     if problems:
         raise InvalidConfiguration(problems)
     return short

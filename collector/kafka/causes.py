@@ -13,7 +13,7 @@ from socket import gaierror
 
 from aiokafka.errors import BrokerResponseError
 
-from collector.errors import KafkaMisconfigured
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, KafkaMisconfigured, is_out_of_files
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
 MIN_MAX_MESSAGE_BYTES = 1_000_000
@@ -59,7 +59,9 @@ def connection_failure(error: Exception) -> tuple[str, str]:
         return "no response in time", _CHECK_PROTOCOL
     # For a host with several addresses, asyncio raises one error that contains their numbers only in its text.
     if isinstance(error, OSError) and (number := error.errno or re.search(r"\[Errno (\d+)\]", str(error))):
-        return os.strerror(number if isinstance(number, int) else int(number[1])), _CHECK_ADDRESS
+        number = number if isinstance(number, int) else int(number[1])
+        is_passing = is_out_of_files(OSError(number, ""))
+        return os.strerror(number), RAISE_FILE_LIMIT if is_passing else _CHECK_ADDRESS
     return "the connection was closed", _CHECK_PROTOCOL
 
 
@@ -107,6 +109,8 @@ def tls_file(key: str, file: Path | None, error: OSError) -> KafkaMisconfigured:
         reason = (error.reason or "not PEM").replace("_", " ").lower()
         text, code = f"kafka.tls.{key} {file} cannot be used: {reason}", "tls_file_unusable"
         advice = "expected PEM; a key must have no password and belong to cert_file"
+    elif is_out_of_files(error):
+        return out_of_files(f"kafka.tls.{key} {file} cannot be read: {error.strerror}")
     else:
         text, code = f"kafka.tls.{key} {file} cannot be read: {error.strerror}", "tls_file_unreadable"
         advice = "create it, or correct its path; the collector must be allowed to read it"
@@ -134,6 +138,11 @@ def credentials_refused(broker: str, sasl: Sasl) -> KafkaMisconfigured:
         advice="correct kafka.sasl; a changed password is noticed without a restart",
         code="credentials_refused",
     )
+
+
+def out_of_files(reason: str) -> KafkaMisconfigured:
+    """The process cannot open another file. It retries, as after every other error."""
+    return KafkaMisconfigured(reason, advice=RAISE_FILE_LIMIT, code=OUT_OF_FILES)
 
 
 def password_unreadable(error: Exception) -> KafkaMisconfigured:

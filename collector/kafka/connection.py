@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from aiokafka.errors import KafkaError
 
-from collector.errors import UserError
+from collector.errors import RetryLater, UserError
 from collector.kafka import causes
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
@@ -101,6 +101,8 @@ def _password(sasl: Sasl) -> str:
         return sasl.password.reveal()
     except UserError as error:
         raise causes.password_unreadable(error) from error
+    except RetryLater as error:
+        raise causes.out_of_files(f"no Kafka password: {error}") from error
 
 
 def _ssl_context(tls: Tls) -> ssl.SSLContext:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from collector.errors import NotFound, Park, RetryLater, Split
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, NotFound, Park, RetryLater, Split, is_out_of_files
 from collector.vendors.encodings import EncodingError
 from collector.vendors.proxy import Proxy
 
@@ -81,7 +81,7 @@ def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
     return "", "check base_url: scheme, host and path"
 
 
-def translate(  # noqa: PLR0911 - a table
+def translate(  # noqa: C901, PLR0911 - a table
     error: Exception, url: str, timeout_s: float, proxy: Proxy | None = None
 ) -> RetryLater | Park:
     """The error to raise in place of one of aiohttp, the system or a decoder. Its text names the host, not the URL."""
@@ -104,6 +104,8 @@ def translate(  # noqa: PLR0911 - a table
             return RetryLater(f"the TLS handshake with {host}:{error.port} failed", code="tls_failed", advice=advice)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Park("base_url is not a valid URL", code="url_invalid", advice="check base_url")
+        case OSError() if is_out_of_files(error):  # after the errors of TLS, which have numbers of their own
+            return RetryLater(f"no connection to {host}: {_os_reason(error)}: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES)
         case aiohttp.ClientConnectorError():
             reason = f"no connection to {host}:{error.port}: {_os_reason(error.os_error)}"
             return RetryLater(reason, code="connect_failed", advice=_UNREACHABLE)
@@ -132,6 +134,8 @@ def _translate_proxy_error(
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_error(error.status, proxy)
     reason = f"no connection to {proxy or 'the proxy'}: {_os_reason(error.os_error)}"
+    if is_out_of_files(error.os_error):
+        return RetryLater(f"{reason}: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES)
     return RetryLater(reason, code="proxy_unreachable", advice=_check_variable(proxy))
 
 

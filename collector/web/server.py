@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encode
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from collector.clock import Clock
-from collector.errors import UserError
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, UserError, is_out_of_files
 from collector.secrets import redact, redacted
 from collector.telemetry.status import ProcessStatus
 from collector.web import static
@@ -102,7 +102,10 @@ async def serve_http(
 async def _listening(
     address: tuple[str, int], hosts: Sequence[str], runner: web.AppRunner, limits: Limits
 ) -> AsyncIterator[None]:
-    """Accept connections until the end of the block. Raises UserError, on entry, if that is not possible."""
+    """Accept connections until the end of the block.
+
+    Raises UserError, on entry, if that is not possible, and Failed if too many files are open.
+    """
     server = cast("web.Server", runner.server)  # which exists since the setup
     loop = asyncio.get_running_loop()
     host, port = address
@@ -114,6 +117,9 @@ async def _listening(
             for each in sockets:
                 stack.callback((await loop.create_server(new, sock=each)).close)
         except OSError as error:
+            if is_out_of_files(error):
+                text = f"http.listen = {host}:{port}: {error.strerror}: {RAISE_FILE_LIMIT}"
+                raise Failed(text, code=OUT_OF_FILES) from error
             advice = "configure another address, or stop the process that listens there"
             text = f"http.listen = {host}:{port}: {error.strerror or error}: {advice}"
             raise UserError(text, code="cannot_listen") from error

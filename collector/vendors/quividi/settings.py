@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from collector.alignment import ANCHOR, ANCHOR_DAYS
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, is_out_of_files
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count, Day, Switch
@@ -201,7 +202,9 @@ def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
 def _check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+    except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
+        if is_out_of_files(error):
+            raise Failed(f"the time zone {name} cannot be read: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES) from None
         raise ValueError("expected a time zone of the IANA database, such as Europe/Paris") from None
     return name
 

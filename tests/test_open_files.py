@@ -1,0 +1,112 @@
+"""Too many open files are passing trouble: reported as such, retried, and never taken for a wrong setting."""
+
+import errno
+import os
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, KafkaMisconfigured, RetryLater
+from collector.kafka import causes, connection
+from collector.kafka.settings import KafkaSettings
+from collector.raw_config import load_file
+from collector.secrets import Secret
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import ProcessStatus
+from collector.vendors.failures import translate
+from collector.vendors.quividi import settings as quividi
+from collector.web import listening
+from collector.web.server import serve_http
+from tests.simulated import SimulatedClock
+
+pytestmark = pytest.mark.anyio
+
+each_number = pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let no file be opened."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(quividi, "ZoneInfo", refuse)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_text("0123456789", "utf-8")
+    return path
+
+
+@each_number
+def test_a_secret_file_is_retried(monkeypatch: pytest.MonkeyPatch, file: Path, number: int) -> None:
+    secret = Secret.model_validate({"file": str(file)})
+    with monkeypatch.context() as patch:
+        refusing(patch, number)
+        with pytest.raises(RetryLater) as raised:
+            secret.reveal()
+        assert OUT_OF_FILES == raised.value.code
+        assert RAISE_FILE_LIMIT in str(raised.value)
+        assert secret.peek() is None
+    assert "0123456789" == secret.reveal()
+
+
+@each_number
+def test_the_configuration_and_time_zones(monkeypatch: pytest.MonkeyPatch, file: Path, number: int) -> None:
+    refusing(monkeypatch, number)
+    with pytest.raises(Failed) as raised:
+        load_file(file)
+    assert OUT_OF_FILES == raised.value.code
+    with pytest.raises(Failed) as raised:
+        quividi._check_zone("Europe/Paris")
+    assert OUT_OF_FILES == raised.value.code
+
+
+@each_number
+async def test_the_http_server(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(listening, "_listening", refuse)
+    with pytest.raises(Failed) as raised:
+        async with serve_http(("127.0.0.1", 9), ProcessStatus("1", "g"), Metrics().registry, SimulatedClock()):
+            pass
+    assert OUT_OF_FILES == raised.value.code
+
+
+@each_number
+def test_kafka_password_and_certificates(monkeypatch: pytest.MonkeyPatch, file: Path, number: int) -> None:
+    sasl = {"mechanism": "PLAIN", "username": "collector", "password": {"file": str(file)}}
+    tls = {"cert_file": str(file), "key_file": str(file)}
+    refusing(monkeypatch, number)
+    for more in ({"sasl": sasl}, {"tls": tls}):
+        settings = KafkaSettings.model_validate({"bootstrap_servers": "localhost:9092", **more}, strict=False)
+        with pytest.raises(KafkaMisconfigured) as raised:
+            connection.options(settings)
+        assert (OUT_OF_FILES, RAISE_FILE_LIMIT) == (raised.value.code, raised.value.advice)
+
+
+@each_number
+def test_a_connection_to_kafka(number: int) -> None:
+    reason, advice = causes.connection_failure(OSError(number, ""))
+    assert (os.strerror(number), RAISE_FILE_LIMIT) == (reason, advice)
+
+
+@each_number
+def test_a_request_to_a_vendor(number: int) -> None:
+    key = ConnectionKey(
+        "vendor.example", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
+    )
+    system = OSError(number, os.strerror(number))
+    errors = [aiohttp.ClientConnectorError(key, system), aiohttp.ClientProxyConnectionError(key, system), system]
+    for error in errors:
+        found = translate(error, "https://vendor.example/api", 60)
+        assert isinstance(found, RetryLater)
+        assert OUT_OF_FILES == found.code
+        assert RAISE_FILE_LIMIT in str(found)
