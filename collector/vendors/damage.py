@@ -15,16 +15,26 @@ from typing import Any
 from msgspec import Raw, inspect
 
 IsRow = Callable[[Mapping[str, Any]], bool]
-MAX_ATTEMPTS = 10_000
-"""The most places of one response at which the next row is searched for. Bounds the time, as `MAX_ENDS` does."""
-MAX_ENDS = 10_000
-"""The most brackets of one response that are tried as the end of the rows."""
+MAX_READINGS = 4
+"""How often, on average, each character of a large response may be read. Where a row is damaged, each level of it may
+be read once."""
+MIN_BUDGET = 64 << 20
+"""The characters that may be read of any response: about three seconds. Enough for all levels of a tree of 9 MiB."""
+READING = 512
+"""The characters that take as long as to begin a reading that fails."""
+NESTING = 8
+"""How much longer nested text takes than other text."""
+_PROBE = 4096
+"""The first length at which a text that is nested too deeply is read again."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _AFTER_MEMBER = re.compile(r"[ \t\n\r]*(?:,|(?=\}))")
 _BETWEEN_ROWS = re.compile(r"[ \t\n\r,]*")
 _ROW = re.compile(r"(?=\{)")
 _NAME = re.compile(r'"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*')
+_MEMBER = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
+_NESTED = re.compile(r'(?:[\[{][ \t\n\r]*(?:"[^"\\]*"[ \t\n\r]*:)?[ \t\n\r]*){100}')
+"""The start of what is nested too deeply to be a row. Only saves time: reading such a text at each level is slow."""
 _read = json.JSONDecoder(strict=False, parse_constant=lambda _: None).raw_decode
 
 
@@ -32,7 +42,7 @@ def take_apart(body: bytes, into: inspect.Type, is_row: IsRow) -> Iterator[Any]:
     """Yield the ways to read the body, the most likely one first: dicts as msgspec.convert accepts them.
 
     The rows, which are of the type `Raw`, are the vendor's bytes. Text that is not UTF-8 has the form of
-    `surrogateescape`.
+    `surrogateescape`. Raises ValueError if the search for the rows would take too long.
     """
     text = body.decode("utf-8", "surrogateescape")
     for value, end in _Reader(text, is_row).values(0, into):
@@ -46,7 +56,7 @@ class _Reader:
     def __init__(self, text: str, is_row: IsRow) -> None:
         self._text = text
         self._is_row = is_row
-        self._attempts = self._ends = 0
+        self._budget = max(MAX_READINGS * len(text), MIN_BUDGET)
 
     def values(self, at: int, expected: inspect.Type) -> Iterator[tuple[Any, int]]:
         at = self._after_space(at)
@@ -72,7 +82,7 @@ class _Reader:
             if self._text[at : at + 1] == "}" and all(each.encode_name in found for each in of.fields if each.required):
                 yield found, at + 1
                 return
-            name = _NAME.match(self._text, at)
+            name = _MEMBER.match(self._text, at)
             if name is None:
                 return
             field = next((each for each in of.fields if name[0].startswith(f'"{each.encode_name}"')), None)
@@ -96,6 +106,7 @@ class _Reader:
         while True:
             at = self._after(_BETWEEN_ROWS, at)
             if self._text[at : at + 1] == close:
+                self._spend(READING + len(rows))
                 yield list(rows), at + 1
             row = self._object(at, before)
             if row is not None:
@@ -110,6 +121,7 @@ class _Reader:
             at = following
         for count, start in reversed(damaged):
             for end in self._ends_of_rows(start, close):
+                self._spend(READING + count)
                 yield [*rows[:count], self._raw(start, end)], end + 1
 
     def _object(self, at: int, before: re.Pattern[str]) -> tuple[int, int] | None:
@@ -129,30 +141,58 @@ class _Reader:
             end = found.start()
             braces += self._text.count("{", counted, end) - self._text.count("}", counted, end)
             brackets += self._text.count("[", counted, end) - self._text.count("]", counted, end)
+            self._spend(end - counted)
             counted = end
-            self._ends += 1
-            if self._ends > MAX_ENDS:
-                return
             if braces <= 1 or (braces == 2 and brackets == 0):  # noqa: PLR2004 - see above
                 yield end
+        self._spend(len(self._text) - counted)
 
     def _next_row(self, at: int, before: re.Pattern[str]) -> int | None:
         """Where the next row begins, with what precedes it; None without one."""
-        found = before.search(self._text, at)
-        while found is not None and self._attempts < MAX_ATTEMPTS:
-            self._attempts += 1
-            value = self._read(found.end())
+        while (found := before.search(self._text, at)) is not None:
+            nested = _NESTED.match(self._text, found.end())
+            self._spend(READING + (found if nested is None else nested).end() - at)
+            value = self._read(found.end()) if nested is None else None
             if value is not None and isinstance(value[0], dict) and self._is_row(value[0]):
                 return found.start()
-            found = before.search(self._text, found.start() + 1)
+            at = found.start() + 1
+        self._spend(len(self._text) - at)
         return None
 
     def _read(self, at: int) -> tuple[Any, int] | None:
         """The value at a position and its end; None if there is no valid one."""
         try:
-            return _read(self._text, at)
-        except (ValueError, RecursionError):
-            return None
+            value, end = _read(self._text, at)
+        except json.JSONDecodeError as error:
+            is_in_string = error.msg.startswith("Unterminated string")  # then `pos` is the start of the string
+            self._spend(READING + (len(self._text) if is_in_string else error.pos) - at)
+        except ValueError:  # an integer of thousands of digits
+            self._spend(len(self._text) - at)
+        except RecursionError:
+            self._spend(NESTING * self._length_of_nesting(at))
+        else:
+            self._spend(end - at)
+            return value, end
+        return None
+
+    def _length_of_nesting(self, at: int) -> int:
+        """At least the number of characters until the text at a position is nested too deeply."""
+        length = _PROBE
+        while at + length < len(self._text):
+            try:
+                _read(self._text[at : at + length], 0)
+            except RecursionError:
+                break
+            except ValueError:
+                pass
+            length *= 2
+        return length
+
+    def _spend(self, characters: int) -> None:
+        """Count characters that were read. Raises ValueError if they are too many: the response was made to be slow."""
+        self._budget -= characters
+        if self._budget < 0:
+            raise ValueError("reading the rows takes too long")
 
     def _raw(self, start: int, end: int) -> Raw:
         return Raw(self._text[start:end].rstrip(" \t\n\r,").encode("utf-8", "surrogateescape"))

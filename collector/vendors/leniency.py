@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 DECIMALS = 3
 """The decimals that a fingerprint contains."""
+MAX_INTEGER = 2**63
+"""No field holds a larger integer. A larger number remains a float, as the strict decoder reads it."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 """Half of a pair of surrogates, or a byte that is not UTF-8 (as `surrogateescape` represents it)."""
@@ -50,12 +52,12 @@ class ResponseDecoder(Generic[T]):
             return self._decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             try:
-                found = next(take_apart(body, self._type, self._is_row), None)
-            except RecursionError:
-                found = None
-            if found is None:
+                found = next(take_apart(body, self._type, self._is_row))
+                return msgspec.convert(_plain(found, replace=True), self._into)
+            except msgspec.ValidationError:
+                raise
+            except (StopIteration, ValueError, RecursionError):
                 raise msgspec.DecodeError(_reason(error)) from None
-        return msgspec.convert(_plain(found, replace=True), self._into)
 
 
 class RowDecoder(Generic[T]):
@@ -141,6 +143,11 @@ def comparable(number: float | None) -> float | None:
     return None if number is None else round(float(number), DECIMALS) + 0.0
 
 
+def fraction(number: float | None) -> float | None:
+    """A number as events contain it where it may have decimals: 19 and 19.0 are written alike, as 19.0."""
+    return None if number is None else float(number) + 0.0
+
+
 def unexpected_response(body: bytes, error: msgspec.DecodeError, *, what: str = "the response") -> RetryLater:
     """The error to raise for a body that a `ResponseDecoder` cannot decode."""
     advice = "if it persists, check host and path of base_url"
@@ -157,7 +164,7 @@ def _reason(error: Exception) -> str:
 
 def _plain(value: Any, *, replace: bool) -> Any:  # noqa: ANN401 - any JSON
     """The value with whole floats as integers, and with text that cannot be decoded replaced, or made `Undecodable`."""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_INTEGER:
         return int(value)
     if isinstance(value, str) and _UNDECODABLE.search(value):
         return _UNDECODABLE.sub("\ufffd", value) if replace else _UNDECODABLE_TEXT

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.vendors import damage
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.seemetrix import breakdown, devices, statistics, wire
 from tests.vendors.quividi import aggregated
@@ -153,3 +155,56 @@ def test_damage_in_many_places_is_found_in_bounded_time() -> None:
 
     with pytest.raises(msgspec.DecodeError):
         wire.rows(body)
+
+
+DEEP = b'{"a":[' * 400
+SLOW = {
+    "braces": b'{"objects":[' + b"{" * 2_000_000,
+    "brackets": b'{"objects":[x' + b"]," * 1_000_000,
+    "long rows": b'{"objects":[x' + DEEP + b"0," * 1_000_000 + b"x",
+    "long objects that are no rows": b'{"objects":[x' + DEEP + b"0," * 1_000_000 + b"0" + b"]}" * 400 + b"]}",
+    "spread nesting": b'{"objects":[x' + (b'{"a":[' + b"0," * 1000) * 1000,
+    "rows, then ends": b'{"objects":[' + b'{"d":1,"o":2,"b":3},' * 50_000 + b"x" + b"]," * 500_000,
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_time_to_find_rows_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(damage, "MIN_BUDGET", 0)
+    body, spent, spend = SLOW[name], list[int](), damage._Reader._spend
+
+    def counted(reader: damage._Reader, characters: int) -> None:
+        spent.append(characters)
+        spend(reader, characters)
+
+    monkeypatch.setattr(damage._Reader, "_spend", counted)
+    with pytest.raises(msgspec.DecodeError):
+        wire.rows(body)
+    assert len(spent) < len(body) // 10
+    assert sum(spent) < 10 * damage.MAX_READINGS * len(body)
+
+
+def test_many_damaged_rows_cost_no_other_row() -> None:
+    good, bad = b'{"d":1,"o":2,"b":3}', b'x{"d":1,"o":2,"b'
+    rows = session_rows(b'{"objects":[' + b",".join([good, bad] * 12_000 + [good]) + b"]}")
+
+    assert 12_001 == rows.count(good)
+
+
+@pytest.mark.parametrize("text", [b"[" * 400 + b"]" * 400, b'{"a":1}', b"5", b'"caf\xe9"', b"null"])
+def test_the_reason_of_a_failure_may_be_anything(text: bytes) -> None:
+    export = quividi.decode_export(b'{"state":"failed","error":[],"fail_reason":%b}' % text)
+
+    assert ("failed", True) == (export.state, export.reason in ("", "caf\ufffd"))
+
+
+@pytest.mark.parametrize("depth", range(100, 1500, 100))
+def test_nesting_around_damaged_rows_is_no_other_error(depth: int) -> None:
+    body = b'{"state":"failed","x":"\xe9","fail_reason":' + b"[" * depth + b"]" * depth + b"}"
+
+    with suppress(msgspec.DecodeError):
+        assert "failed" == quividi.decode_export(body).state
+
+
+def test_a_name_with_an_escape_may_be_among_the_text_around_rows() -> None:
+    assert [b"{}", b'{"n":"\xe9"}'] == session_rows(b'{"caf\\u00e9 \\"":1,"objects":[{},{"n":"\xe9"}]}')

@@ -177,6 +177,20 @@ def test_a_side_field_that_cannot_be_understood_is_null_and_counted(
     assert ignored == counted
 
 
+class Measured(Struct, frozen=True):
+    n: int
+    amount: int | float | None = None
+    name: str | None = None
+
+
+@pytest.mark.parametrize("number", ["1e300", "-1e300", "1.5e19", "9223372036854775808.0"])
+def test_a_large_number_does_not_depend_on_another_field(number: str) -> None:
+    decode = RowDecoder(Measured, side=("amount", "name"))
+
+    assert float(number) == decode(b'{"n":1,"amount":%b}' % number.encode()).amount
+    assert float(number) == decode(b'{"n":1,"amount":%b,"name":5}' % number.encode()).amount
+
+
 @pytest.mark.parametrize(
     "raw",
     [

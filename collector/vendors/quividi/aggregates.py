@@ -192,11 +192,12 @@ class Aggregates:
                 "which one starts - at `$.period_start`"
             )
         metrics = tuple(_metric(row, metric) for metric in self._type.metrics)
-        key_values = tuple(_value(row, (part.name,), part.unit.convert) for part in self._key_parts)
+        found = [_value(row, (part.name,), part.unit.convert) for part in self._key_parts]
         if any(each is not None for each in metrics):
-            for part, value in zip(self._key_parts, key_values, strict=True):
-                if part.is_required and value is None:
+            for part, value in zip(self._key_parts, found, strict=True):
+                if value is UNSET or (part.is_required and value is None):
                     raise ValueError(f"Object missing required field `{part.name}`")
+        key_values = tuple(None if value is UNSET else value for value in found)
         place = getattr(row, self._type.place)
         name = f"{place}/{start.isoformat()}/{self._resolution}"
         if key_values:
@@ -269,13 +270,13 @@ def _side_fields(export_type: ExportType) -> Sequence[str]:
 
 def _wire_struct(export_type: ExportType, key_parts: Sequence[KeyPart]) -> type[Struct]:
     """The struct of this type's rows. The vendor may add fields without warning: unknown ones are ignored."""
-    wire = dict.fromkeys(("period_start", "period_start_date", "period_start_time"), str)
-    wire |= {part.name: part.unit.wire for part in key_parts}
+    times = ("period_start", "period_start_date", "period_start_time")
+    parts = {part.name: part.unit.wire for part in key_parts}
     metrics = {name: metric.unit.wire for metric in export_type.metrics for name in metric.wire_names}
     fields: list[tuple[str, Any, Any] | tuple[str, Any]] = [
         (export_type.place, NUMBER.wire),
-        *((name, each | None, None) for name, each in wire.items()),
-        *((name, each | None | UnsetType, UNSET) for name, each in metrics.items()),
+        *((name, str | None, None) for name in times),
+        *((name, each | None | UnsetType, UNSET) for name, each in (parts | metrics).items()),
     ]
     return msgspec.defstruct("Row", fields, frozen=True, gc=False)
 

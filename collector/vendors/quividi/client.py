@@ -115,7 +115,7 @@ class Client:
                     called_at=min(called_at, response.vendor_now or called_at),
                     forced=call.force,
                     has_rows=raw is not None,
-                    reason=self._without_user(decoded.fail_reason or ""),
+                    reason=self._without_user(decoded.reason),
                 )
                 export, step = advance(export, status)
             except BaseException:

@@ -17,6 +17,7 @@ from collector.vendors.event_fields import (
     LocationId,
     Source,
 )
+from collector.vendors.leniency import fraction
 from collector.vendors.quividi.contents import Content, ViewerWithContents
 from collector.vendors.quividi.wire import LocatedViewer, Number, Viewer
 from collector.vendors.vocabulary import AgeGroup, Beard, Gender, Glasses, Mustache
@@ -225,9 +226,10 @@ def _viewer(
     record: Record[Any], located: LocatedViewer, event_id: str, occurrence: int, source: str, user: str
 ) -> ViewerV1:
     row, footfall_ms = located.row, located.footfall_ms
+    utc_offset_s = record.vendor_local_s - record.start_ms // 1000
     fields = (row.gender, row.age, row.dwell_ms, row.attention_ms)
     key = "-".join("" if each is None else str(each) for each in fields)
-    start_local = located.start_local.replace(" ", "T", 1)
+    start_local = _format_local(record.start_ms + utc_offset_s * 1000)
     return ViewerV1(
         event_id=event_id,
         record_id="/".join((quote(user, safe=""), str(row.location_id), start_local, key, str(occurrence))),
@@ -235,7 +237,7 @@ def _viewer(
         location_id=row.location_id,
         start=format_ms(record.start_ms),
         start_local=located.start_local,
-        utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
+        utc_offset_s=utc_offset_s,
         ambiguous=located.ambiguous,
         end=format_ms(record.end_ms),
         dwell_ms=row.dwell_ms,
@@ -244,7 +246,7 @@ def _viewer(
         gender_code=row.gender,
         age_group=AGE_GROUPS.get(row.age, "unknown"),
         age_code=row.age,
-        age_years=row.age_value,
+        age_years=fraction(row.age_value),
         mood=_mood(row),
         glasses=_word(_GLASSES, row.glasses, "unknown"),
         mustache=_word(_MUSTACHES, row.mustache, "unknown"),
@@ -256,15 +258,23 @@ def _viewer(
     )
 
 
+def _format_local(local_ms: int) -> str:
+    """A local time in one form, however the vendor writes it: with T, with seconds, and milliseconds if there are any.
+
+    `local_ms` are milliseconds since 1970 on the local clock.
+    """
+    return format_ms(local_ms).removesuffix("Z").removesuffix(".000")
+
+
 def _mood(row: Viewer) -> Mood | None:
     if all(mood is None for mood in row.moods):
         return None
     return Mood(
-        very_happy=row.very_happy,
-        happy=row.happy,
-        neutral=row.neutral,
-        unhappy=row.unhappy,
-        very_unhappy=row.very_unhappy,
+        very_happy=fraction(row.very_happy),
+        happy=fraction(row.happy),
+        neutral=fraction(row.neutral),
+        unhappy=fraction(row.unhappy),
+        very_unhappy=fraction(row.very_unhappy),
     )
 
 

@@ -36,7 +36,8 @@ _TotalDuration = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[float, Meta(g
 
 CODE = Unit(Integer, int)
 NUMBER = Unit(Identifier, int)
-TEXT = Unit(str | Integer, str)
+TEXT = Unit(str | Integer, lambda text: str(text) or None)
+"""An empty text identifies nothing, as null."""
 COUNT = Unit(_Count, int)
 ESTIMATE = PERCENT = Unit(_Amount, lambda amount: float(amount) + 0.0)
 """Always a fraction in the event, and never -0.0: the vendor writes 3 in one export and 3.0 in the next."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -109,8 +109,13 @@ class ExportResponse(Struct, frozen=True):
 
     state: str | None = None
     data: list[Raw] | dict[str, Raw] | str | float | bool | None = None
-    fail_reason: str | None = None
-    error: Integer | str | None = None
+    fail_reason: Any = None
+    error: Any = None
+
+    @property
+    def reason(self) -> str:
+        """Why the export failed, in the vendor's words; empty if it does not send a text."""
+        return self.fail_reason if isinstance(self.fail_reason, str) else ""
 
 
 class Whoami(Struct, frozen=True):

@@ -41,7 +41,8 @@ PAGED = frozenset({"devices", "movies"})
 FIELDS_VERSION = 2
 """The version of the lists of fields in keys and fingerprints."""
 
-Number = Integer | float
+Number = Integer | Annotated[float, Meta(ge=-(2**63), lt=2**63)]
+"""Rounded, it is an integer of 64 bits."""
 
 # The vendor's names of groups that differ from the events' vocabulary.
 _VOCABULARY: Mapping[str, Mapping[str, str]] = {

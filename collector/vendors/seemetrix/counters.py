@@ -33,11 +33,15 @@ _WIRE_FIELDS = {
 """The field of each counter, by the value of the metric's label `counter`."""
 
 
+Seconds = Annotated[int, Meta(ge=-(10**15), le=10**15)] | Annotated[float, Meta(ge=-1e15, le=1e15)]
+"""The bound is above any real value, and in milliseconds still fits into 64 bits."""
+
+
 class Counters(Struct, frozen=True):
     """The response of `/user/<id>/counters`."""
 
     usr_num: Integer
-    avg_duration: Integer | float | None = None
+    avg_duration: Seconds | None = None
     dev_num: Integer | None = None
     movies_num: Integer | None = None
     online_device_num: Integer | None = None

@@ -27,7 +27,7 @@ from collector.vendors.event_fields import (
     Source,
     UserId,
 )
-from collector.vendors.leniency import ResponseDecoder, RowDecoder, comparable
+from collector.vendors.leniency import ResponseDecoder, RowDecoder, comparable, fraction
 from collector.vendors.seemetrix.wire import Integer
 from collector.vendors.vocabulary import AgeGroup, Gender
 
@@ -266,9 +266,9 @@ def explode(record: Record[DeviceHour], digest: str, revision: int, source: str,
         senior=hour.o,
         age_unknown=hour.u,
         demographics=_demographics(hour),
-        movie_views=hour.v,
-        movie_views_average=hour.va,
-        interval_average=hour.ia,
+        movie_views=fraction(hour.v),
+        movie_views_average=fraction(hour.va),
+        interval_average=fraction(hour.ia),
     )
     key = str(user if device_id is None else device_id)
     yield Event(STATISTICS, event_id, f"{owner}/statistics/{start}", start, key, data)

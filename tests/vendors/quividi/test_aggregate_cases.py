@@ -178,12 +178,26 @@ def test_a_numeric_content_id_is_a_string() -> None:
 
 def test_content_ids_with_special_characters_identify_records() -> None:
     rows = aggregates("proof_of_play_by_location")
-    names = ["a/b", "a%2Fb", "a", "", "a b", "a+b", "Aé", "a-b"]
+    names = ["a/b", "a%2Fb", "a", "a b", "a+b", "Aé", "a-b"]
     records = [record(rows, row("proof_of_play_by_location", content_id=name)) for name in names]
 
     assert len(names) == len({one.key for one in records})
     assert len(names) == len({one.payload.name for one in records})
     assert all(one.payload.name.isascii() and one.payload.name.count("/") == 3 for one in records)
+
+
+@pytest.mark.parametrize("content_id", ["", None, ABSENT])
+def test_a_content_without_an_id_is_malformed_and_not_taken_for_a_placeholder(content_id: object) -> None:
+    rows = aggregates("proof_of_play_by_location")
+
+    assert "content_id" in reject(rows, row("proof_of_play_by_location", content_id=content_id)).error
+
+
+@pytest.mark.parametrize("name", ["gender", "age"])
+def test_a_group_without_one_of_its_fields_is_malformed(name: str) -> None:
+    rows = aggregates("viewers_aggregated", is_grouped=True)
+
+    assert name in reject(rows, row("viewers_aggregated", **{"gender": 1, "age": 2, name: ABSENT})).error
 
 
 def test_missing_estimated_ots_is_null() -> None:

@@ -196,13 +196,30 @@ def test_fields_of_the_newer_api_are_passed_on() -> None:
     assert (17, "f-4", "2018-01-29T00:28:50.000Z") == (got["vr_id"], got["footfall_id"], got["footfall_start"])
 
 
-def test_the_record_id_normalises_the_local_start() -> None:
-    got = viewer(period_start="2018-01-29 01:28:52")
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("2018-01-29 01:28:52", "2018-01-29T01:28:52"),
+        ("2018-01-29T01:28:52.000000", "2018-01-29T01:28:52"),
+        ("2018-01-29 01:28", "2018-01-29T01:28:00"),
+        ("2018-01-29T01:28:52.5", "2018-01-29T01:28:52.500"),
+    ],
+)
+def test_the_record_id_normalises_the_local_start(text: str, normal: str) -> None:
+    got = viewer(period_start=text)
 
-    assert ("acme/8866/2018-01-29T01:28:52/2-2-2400-800/0", "2018-01-29 01:28:52") == (
-        got["record_id"],
-        got["start_local"],
-    )
+    assert (f"acme/8866/{normal}/2-2-2400-800/0", text) == (got["record_id"], got["start_local"])
+
+
+@pytest.mark.parametrize("form", ["19", "19.0", "1.9e1", "19.000"])
+@pytest.mark.parametrize("other", [b"", b', "unread":NaN'])
+def test_numbers_that_differ_only_in_form_make_equal_events(form: str, other: bytes) -> None:
+    raw = row(age_value=19, happy=19)
+    changed = raw.replace(b":19", b":" + form.encode())[:-1] + other + b"}"
+
+    assert raw != changed or form == "19"
+    assert exploded(raw) == exploded(changed)
+    assert msgspec.json.encode(exploded(raw).data) == msgspec.json.encode(exploded(changed).data)
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,8 @@ async def test_ok_other_than_1_raises_retry_later(ok: bytes) -> None:
     [
         (b'{"n": "9", "t": "movie", "v": 1, "vd": 1}', "Expected a device, got 'movie' - at `$.t`"),
         (b'{"n": "9", "t": "device", "v": -1, "vd": null}', "Expected `int | float`, got `null` - at `$.vd`"),
+        (b'{"n": "9", "t": "device", "v": 1e300, "vd": 1}', "Expected `float` < 9.2"),
+        (b'{"n": "9", "t": "device", "v": 1, "vd": 1e400}', "Expected `float` < 9.2"),
         (b'{"n": "9", "v": 1, "vd": 1, "o": [{"n": "1", "v": 1, "vd": 1}]}', "More levels than requested - at `$.o`"),
     ],
 )
@@ -256,6 +258,13 @@ async def test_a_malformed_subtree_is_one_reject(node: bytes, error: str) -> Non
     assert 4 == sum(isinstance(each, Record) for each in found)
     [reject] = [each for each in found if isinstance(each, Reject)]
     assert reject.error.startswith(error)
+
+
+async def test_ots_that_cannot_be_a_count_are_null() -> None:
+    node = b'[{"n": "9", "t": "device", "v": 1, "vd": 1, "ots": 1e300, "otsd": 5}]'
+
+    [event] = await events(tree(node), "breakdown", DAY, levels("devices"))
+    assert (1, None, 5) == (event["views"], event["ots"], event["ots_ms"])
 
 
 @pytest.mark.parametrize(

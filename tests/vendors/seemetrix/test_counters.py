@@ -50,6 +50,13 @@ async def test_documented_example() -> None:
     ] == await events(COUNTERS, "counters", MINUTE)
 
 
+@pytest.mark.parametrize("number", [b"1e300", b"1.7e308", b"1e400", b"1180591620717411303424"])
+async def test_an_average_that_is_no_time_is_null(number: bytes) -> None:
+    [event] = await events(COUNTERS.replace(b"6.38", number), "counters", MINUTE)
+
+    assert (324, None) == (event["visits_total"], event["average_visit_ms"])
+
+
 async def test_counters_are_exported_as_metrics() -> None:
     metrics = Metrics()
     await fetched(COUNTERS, "counters", MINUTE, None, metrics)

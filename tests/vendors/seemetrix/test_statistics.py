@@ -174,3 +174,12 @@ async def test_changed_counts_are_a_revision_of_the_hour() -> None:
     pairs = [(a, b) for a, b in zip(before, after, strict=True) if isinstance(a, Record) and isinstance(b, Record)]
     assert [a.key for a, _ in pairs] == [b.key for _, b in pairs]
     assert [6] == [n for n, (a, b) in enumerate(pairs) if a.fingerprint != b.fingerprint]
+
+
+@pytest.mark.parametrize("form", [b"3", b"3.0", b"0.3e1"])
+async def test_the_form_of_a_number_does_not_change_the_event(form: bytes) -> None:
+    body = b'{"objects": [{"i": {"y": 2017, "m": 9, "d": 15, "h": 8}, "t": 1, "va": %b, "ia": %b}]}' % (form, form)
+    window = Window(datetime(2017, 9, 15, 8, tzinfo=UTC), datetime(2017, 9, 15, 9, tzinfo=UTC))
+
+    [event] = await events(body, "statistics", window)
+    assert ["3.0", "3.0"] == [repr(event[name]) for name in ("movie_views_average", "interval_average")]
