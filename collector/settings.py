@@ -23,7 +23,7 @@ class EnvironmentValue(str):
 
 
 def _parse_int(given: Any) -> Any:  # noqa: ANN401 - any type is possible before validation
-    return int(given) if isinstance(given, EnvironmentValue) and re.fullmatch(r"-?\d+", given) else given
+    return int(given) if isinstance(given, EnvironmentValue) and re.fullmatch(r"-?[0-9]{1,18}", given) else given
 
 
 def _parse_bool(given: Any) -> Any:  # noqa: ANN401
