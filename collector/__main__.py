@@ -11,6 +11,8 @@ def main() -> None:
     """Run the command line. Ctrl-C ends it with code 130 at any moment, also while modules are imported."""
     try:
         _open_streams()
+        # Python would write the keys of TLS sessions to this file, which reveal secrets; and if it cannot, end.
+        os.environ.pop("SSLKEYLOGFILE", None)
         from collector import cli  # noqa: PLC0415 - imports take a while, and Ctrl-C must be handled meanwhile
 
         cli.main()

@@ -24,7 +24,8 @@ not change."""
 MAX_FILE_BYTES = 64 << 10
 """The largest file of a secret: a larger one is probably a wrong path."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 _ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 _known: list[str] = []
@@ -74,6 +75,8 @@ class Secret(BaseModel):
             secret = _read(Path(self.file or "")).strip()
         if not secret:
             raise UserError(f"{where} is empty: write the secret to it", code="secret_empty")
+        if _NOT_UTF8.search(secret):
+            raise UserError(f"{where} is not UTF-8: write the secret to it as text", code="secret_not_utf8")
         if _CONTROL.search(secret):
             text = f"{where} contains several lines or control characters: write only the secret to it"
             raise UserError(text, code="secret_not_one_line")

@@ -2,7 +2,8 @@
 
 import re
 from datetime import date, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from socket import inet_aton
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict
@@ -22,7 +23,7 @@ class EnvironmentValue(str):
 
 
 def _parse_int(given: Any) -> Any:  # noqa: ANN401 - any type is possible before validation
-    return int(given) if isinstance(given, EnvironmentValue) and re.fullmatch(r"-?\d+", given) else given
+    return int(given) if isinstance(given, EnvironmentValue) and re.fullmatch(r"-?[0-9]{1,18}", given) else given
 
 
 def _parse_bool(given: Any) -> Any:  # noqa: ANN401
@@ -61,10 +62,30 @@ def parse_duration(given: object) -> timedelta:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's loopback. Names other than localhost are not resolved."""
+    address = parse_address(host)
+    if address is None:
+        return host.lower().rstrip(".") == "localhost"
+    return address.is_loopback
+
+
+def parse_address(host: str) -> IPv4Address | IPv6Address | None:
+    """The address, in any form that the system accepts, such as `127.1` and `::ffff:127.0.0.1`; None for a name."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
-        return host == "localhost"
+        try:
+            return IPv4Address(inet_aton(host))
+        except (OSError, UnicodeError):
+            return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_host(name: str) -> bool:
+    """Whether a name or an address has the form of one: none of its labels is empty or too long."""
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _require_whole_seconds(instant: datetime) -> datetime:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from collector.secrets import Secret
-from collector.settings import STRICT, Count, Duration, Switch, at_least
+from collector.settings import STRICT, Count, Duration, Switch, at_least, is_host
 
 _NAME = r"^[a-zA-Z0-9._-]*$"
 _Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
@@ -19,7 +19,7 @@ _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(:([0-9]{1,5}))?")
 def _validate_servers(text: str) -> str:
     for server in text.split(","):
         match = _SERVER.fullmatch(server.strip())
-        if match is None or not 1 <= int(match[3] or 9092) <= 65535:  # noqa: PLR2004 - ports
+        if match is None or not is_host(match[1]) or not 1 <= int(match[3] or 9092) <= 65535:  # noqa: PLR2004 - ports
             raise ValueError("expected host:port, comma separated, such as kafka-1:9092,kafka-2:9092")
     return text
 

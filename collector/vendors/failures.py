@@ -10,10 +10,12 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, NotFound, Park, RetryLater, Split, is_out_of_files
+from collector.vendors.authorities import authority_advice
 from collector.vendors.encodings import EncodingError
-from collector.vendors.proxy import Proxy
+from collector.vendors.proxy import Proxy, invalid
 
 CONNECT_TIMEOUT_S = 10
 MAX_RETRY_AFTER_S = 3600.0
@@ -24,10 +26,18 @@ MAX_HEADER_BYTES = 64 << 10
 MAX_HEADERS = 1000
 """The most headers of a response."""
 
+_TWO_LENGTHS = "it has both Content-Length and Transfer-Encoding"
 _INVALID_RESPONSES = {
     "Got more than": ("response_headers", f"its status line or a header exceeds {MAX_HEADER_BYTES} bytes"),
     "Too many headers": ("response_headers", f"it has more than {MAX_HEADERS} headers"),
-    "Transfer-Encoding can't be present": ("response_length", "it has both Content-Length and Transfer-Encoding"),
+    "Transfer-Encoding can't be present": ("response_length", _TWO_LENGTHS),
+    "Content-Length can't be present": ("response_length", _TWO_LENGTHS),
+    "Duplicate Content-Length": ("response_length", "it has Content-Length twice"),
+    "Invalid character in Content-Length": ("response_length", "its Content-Length is not a number"),
+    "Invalid character in chunk size": ("response_length", "the size of a chunk is not a number"),
+    "Invalid header": ("response_headers", "a header is not valid HTTP"),
+    "Invalid HTTP header": ("response_headers", "a header is not valid HTTP"),
+    "Bad status line": ("response_invalid", "its status line is not valid, or its body exceeds Content-Length"),
 }
 """Code and reason by the start of aiohttp's message, which may contain text of the vendor and is not shown."""
 _UNREADABLE = "check base_url: does this port serve the vendor's API?"
@@ -45,6 +55,8 @@ def raise_for_status(response: aiohttp.ClientResponse, now: datetime, proxy: Pro
     """
     status = response.status
     reason, code = f"HTTP {status}", f"http_{status}"
+    if proxy is not None and response.url.scheme == "http":  # the status may be the proxy's own
+        reason += f" through {proxy}"
     if status in _READABLE:
         return
     if status == _PROXY_AUTHENTICATION:
@@ -82,22 +94,25 @@ def _redirect(response: aiohttp.ClientResponse) -> tuple[str, str]:
 
 
 def translate(  # noqa: C901, PLR0911 - a table
-    error: Exception, url: str, timeout_s: float, proxy: Proxy | None = None
+    error: Exception, url: str, timeout_s: float, proxy: Proxy | None = None, *, is_connected: bool = False
 ) -> RetryLater | Park:
-    """The error to raise in place of one of aiohttp, the system or a decoder. Its text names the host, not the URL."""
+    """The error to raise in place of one of aiohttp, the system or a decoder. Its text names the host, not the URL.
+
+    `is_connected` is whether there was a connection to the vendor, through the proxy if there is one.
+    """
     host = urlsplit(url).hostname or "the vendor"
+    if proxy is not None and _is_of_proxy(error, proxy, is_connected=is_connected):
+        return _translate_proxy_error(error, proxy, timeout_s)
     match error:
-        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
-            return _translate_proxy_error(error, proxy)
         case aiohttp.ConnectionTimeoutError():
-            reason = f"no connection to {proxy or host} within {CONNECT_TIMEOUT_S} s"
+            reason = f"no connection to {host} within {CONNECT_TIMEOUT_S} s"
             return RetryLater(reason, code="connect_timeout", advice=_UNREACHABLE)
         case TimeoutError():  # the response stalled, or takes too long in total: the next window is smaller
             reason = f"no response within the timeout of {timeout_s:g} s"
             return RetryLater(reason, code="response_timeout", narrower=True)
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
             reason = f"the certificate of {host} is not trusted{_verify_message(error)}"
-            advice = "check base_url and the machine's clock, or add the authority to the machine's certificates"
+            advice = f"check base_url and the machine's clock; {authority_advice()}"
             return Park(reason, code="certificate_untrusted", advice=advice)
         case aiohttp.ClientConnectorSSLError():
             advice = "check base_url: does this port use https?"
@@ -107,7 +122,8 @@ def translate(  # noqa: C901, PLR0911 - a table
         case OSError() if is_out_of_files(error):  # after the errors of TLS, which have numbers of their own
             return RetryLater(f"no connection to {host}: {_os_reason(error)}: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES)
         case aiohttp.ClientConnectorError():
-            reason = f"no connection to {host}:{error.port}: {_os_reason(error.os_error)}"
+            through = f" through {proxy}" if proxy else ""
+            reason = f"no connection to {host}:{error.port}{through}: {_os_reason(error.os_error)}"
             return RetryLater(reason, code="connect_failed", advice=_UNREACHABLE)
         case aiohttp.ClientPayloadError():
             return RetryLater(f"{host} closed the connection during its response", code="response_incomplete")
@@ -128,15 +144,45 @@ def _invalid_response(error: aiohttp.ClientResponseError | EncodingError, host: 
     return RetryLater(f"the response of {host} cannot be read: {reason}", code=code, advice=_UNREADABLE)
 
 
-def _translate_proxy_error(
-    error: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError, proxy: Proxy | None
+def _is_of_proxy(error: Exception, proxy: Proxy, *, is_connected: bool) -> bool:
+    """Whether a request failed between this machine and the proxy, and not behind it."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        address = URL(proxy.url)
+        return (error.host, error.port) == (address.raw_host, address.port)
+    return not is_connected
+
+
+def _translate_proxy_error(  # noqa: PLR0911 - a table
+    error: Exception, proxy: Proxy, timeout_s: float
 ) -> RetryLater | Park:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return _proxy_error(error.status, proxy)
-    reason = f"no connection to {proxy or 'the proxy'}: {_os_reason(error.os_error)}"
-    if is_out_of_files(error.os_error):
-        return RetryLater(f"{reason}: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES)
-    return RetryLater(reason, code="proxy_unreachable", advice=_check_variable(proxy))
+    """The error for a failure between this machine and the proxy, which names the proxy and its variable."""
+    advice = _check_variable(proxy)
+    match error:
+        case aiohttp.ClientHttpProxyError():
+            return _proxy_error(error.status, proxy)
+        case aiohttp.ConnectionTimeoutError():
+            reason = f"no connection to {proxy} within {CONNECT_TIMEOUT_S} s"
+            return RetryLater(reason, code="proxy_unreachable", advice=advice)
+        case TimeoutError():
+            reason = f"{proxy} does not respond within the timeout of {timeout_s:g} s"
+            return RetryLater(reason, code="proxy_timeout", advice=advice)
+        case aiohttp.ClientConnectorCertificateError():
+            reason = f"the certificate of {proxy} is not trusted{_verify_message(error)}"
+            return Park(reason, code="proxy_certificate", advice=f"{advice}; {authority_advice()}")
+        case aiohttp.ClientConnectorSSLError():
+            advice += ": most proxies have a URL with http, also for vendors with https"
+            return RetryLater(f"the TLS handshake with {proxy} failed", code="proxy_tls", advice=advice)
+        case aiohttp.InvalidURL():
+            return invalid(proxy.variable)
+        case OSError() if is_out_of_files(error):  # after the errors of TLS, which have numbers of their own
+            reason = f"no connection to {proxy}: {_os_reason(error)}: {RAISE_FILE_LIMIT}"
+            return RetryLater(reason, code=OUT_OF_FILES)
+        case aiohttp.ClientConnectorError():
+            reason = f"no connection to {proxy}: {_os_reason(error.os_error)}"
+            return RetryLater(reason, code="proxy_unreachable", advice=advice)
+        case _:
+            reason = f"{proxy} does not respond as an HTTP proxy does"
+            return RetryLater(reason, code="proxy_failed", advice=advice)
 
 
 def _proxy_error(status: int, proxy: Proxy | None) -> RetryLater | Park:
@@ -156,9 +202,10 @@ def _check_variable(proxy: Proxy | None) -> str:
     return f"check the environment variable {proxy.variable}" if proxy else "check the network: no proxy is configured"
 
 
-def _os_reason(error: OSError) -> str | None:
+def _os_reason(error: OSError) -> str:
     number = error.errno or 0  # errors of name resolution have negative numbers, and a text
-    return os.strerror(number) if number > 0 else error.strerror
+    text = os.strerror(number) if number > 0 else error.strerror
+    return text or "closed before the end of the TLS handshake"
 
 
 def _verify_message(error: Exception) -> str:

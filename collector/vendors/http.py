@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from math import inf
 from time import monotonic
+from types import SimpleNamespace
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -163,7 +164,7 @@ class Http:
         timeout_s = limits.timeout.total_seconds()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s)
         proxy = proxy_for(url)
-        share = _MemoryShare(self._large_responses)
+        share, attempt = _MemoryShare(self._large_responses), _Attempt()
         failure: RetryLater | Park | None = None
         async with limiter.slot():
             started_s, status, body, vendor_now, date = monotonic(), "error", b"", None, None
@@ -176,6 +177,7 @@ class Http:
                         timeout=timeout,
                         proxy=proxy.url if proxy else None,
                         proxy_headers=proxy.headers if proxy else None,  # of the request CONNECT, for https
+                        trace_request_ctx=attempt,
                     ) as response:
                         status = str(response.status)
                         raise_for_status(response, self.clock.now(), proxy)
@@ -185,7 +187,7 @@ class Http:
                         body = await _read(response, limits.max_response_bytes, share, scope)
             except (aiohttp.ClientError, EncodingError, OSError) as error:
                 # Raised below: here, its context would be the original error, which may contain the URL.
-                failure = translate(error, url, timeout_s, proxy)
+                failure = translate(error, url, timeout_s, proxy, is_connected=attempt.is_connected)
             except BaseException:
                 share.release()
                 raise
@@ -215,6 +217,25 @@ class Http:
 
     def _moment(self) -> Moment:
         return Moment(self.clock.now(), self.clock.monotonic_s())
+
+
+class _Attempt:
+    """What is known of a request while no response has arrived."""
+
+    is_connected = False
+    """Whether there is a connection to the vendor: directly, or through the tunnel of a proxy."""
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Records in the `_Attempt` of a request that there is a connection."""
+
+    async def connected(_session: aiohttp.ClientSession, request: SimpleNamespace, _: object) -> None:
+        request.trace_request_ctx.is_connected = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_end.append(connected)
+    tracing.on_connection_reuseconn.append(connected)
+    return tracing
 
 
 class _MemoryShare:
@@ -251,6 +272,7 @@ async def http(clock: Clock, on_clock_change: OnChange = lambda _host, _notice: 
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
         max_headers=MAX_HEADERS,
+        trace_configs=[_tracing()],
     ) as session:
         yield Http(clock, session, Clocks(on_clock_change))
 

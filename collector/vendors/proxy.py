@@ -1,24 +1,28 @@
 """Selects the HTTP proxy of a request, from the environment variables that curl reads.
 
-`https_proxy` or `HTTPS_PROXY` for https URLs, `http_proxy` or `HTTP_PROXY` for http URLs, `all_proxy` or `ALL_PROXY`
-for both, `no_proxy` or `NO_PROXY` for exceptions. The lower-case name takes precedence. Requests to this machine never
-use a proxy.
+`https_proxy` or `HTTPS_PROXY` for https URLs, `http_proxy` for http URLs, `all_proxy` or `ALL_PROXY` for both,
+`no_proxy` or `NO_PROXY` for exceptions. The lower-case name takes precedence. Requests to this machine never use a
+proxy.
 """
 
 import os
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
 from collector.errors import Park
 from collector.secrets import learn_secret
-from collector.settings import is_loopback
+from collector.settings import is_host, is_loopback, parse_address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_VARIABLES = {"http": ("http_proxy",), "https": ("https_proxy", "HTTPS_PROXY")}
+"""By scheme. `HTTP_PROXY` is not read, as in curl: in a CGI program, it is the header `Proxy` of a request."""
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing listens here
+"""Connections to these addresses are connections to this machine."""
 
 
 class Proxy(Struct, frozen=True):
@@ -57,9 +61,9 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | 
     """
     target = urlsplit(url)
     host = (target.hostname or "").rstrip(".")
-    if is_loopback(host) or _is_excluded(host, environment):
+    if is_loopback(host) or host in _ANY_ADDRESS or _is_excluded(host, environment):
         return None
-    for variable in (f"{target.scheme}_proxy", f"{target.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"):
+    for variable in (*_VARIABLES[target.scheme], "all_proxy", "ALL_PROXY"):
         if value := environment.get(variable, "").strip():
             return _parse(variable, value)
     return None
@@ -86,20 +90,26 @@ def _parse(variable: str, value: str) -> Proxy:
     except ValueError:
         parts, port = urlsplit(""), None
     is_cut = "@" in f"{parts.path}{parts.query}{parts.fragment}"  # by a "/", "?" or "#" in the password
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0 or is_cut or any(map(str.isspace, value)):
-        raise Park(
-            f"the environment variable {variable} is not the URL of an HTTP proxy",
-            code="proxy_invalid",
-            advice=f"set {variable} to a URL such as http://proxy.example:3128, or unset it; SOCKS is not supported, "
-            "and special characters of a password must be percent-encoded",
-        )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_text = value.isprintable() and " " not in value
+    if parts.scheme not in _DEFAULT_PORTS or not is_host(parts.hostname or "") or port == 0 or is_cut or not is_text:
+        raise invalid(variable)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     address = f"{host}:{port or _DEFAULT_PORTS[parts.scheme]}"
     if parts.username is None:
         return Proxy(variable, parts.scheme, address)
     password = learn_secret(unquote(parts.password or ""))
     basic = learn_secret(b64encode(f"{unquote(parts.username)}:{password}".encode()).decode())
     return Proxy(variable, parts.scheme, address, f"Basic {basic}")
+
+
+def invalid(variable: str) -> Park:
+    """The error for a variable that is not the URL of a proxy. Its text does not contain the value."""
+    return Park(
+        f"the environment variable {variable} is not the URL of an HTTP proxy",
+        code="proxy_invalid",
+        advice=f"set {variable} to a URL such as http://proxy.example:3128, or unset it; SOCKS is not supported, "
+        "and special characters of a password must be percent-encoded",
+    )
 
 
 def _is_excluded(host: str, environment: Mapping[str, str]) -> bool:
@@ -116,9 +126,10 @@ def _entries(names: str) -> Iterator[str]:
 
 def _matches(host: str, entry: str) -> bool:
     """Whether the entry is the host, a domain above it, or a network that contains it."""
-    if host == entry or host.endswith(f".{entry}"):
-        return True
+    address = parse_address(host)
+    if address is None:
+        return host == entry or host.endswith(f".{entry}")
     try:
-        return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
+        return address in ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         return False

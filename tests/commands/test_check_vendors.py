@@ -258,10 +258,10 @@ async def test_the_proxy_of_a_source_is_shown_unless_the_vendor_is_on_this_machi
 ) -> None:
     async with vendors() as running:
         proxy = running.url("quividi").removesuffix("/api/v1")
-        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
         remote = airport("http://vendor.example/api/v1", more="locations = [3024]\ninsecure_http = true")
         found = await findings(tmp_path, mall(running.url("seemetrix")), remote)
     assert found["sources.mall"].ok
-    assert "HTTP_PROXY" not in found["sources.mall"].text
+    assert "http_proxy" not in found["sources.mall"].text
     assert found["sources.airport"].ok, found["sources.airport"].text
-    assert f"the proxy {proxy.removeprefix('http://')} (HTTP_PROXY)" in found["sources.airport"].text
+    assert f"the proxy {proxy.removeprefix('http://')} (http_proxy)" in found["sources.airport"].text

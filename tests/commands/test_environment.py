@@ -1,14 +1,17 @@
 """The environment variable `COLLECTOR__A__B` overrides the key `a.b` of the file."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from collector import raw_config
 from collector.config import Settings, load
 from collector.errors import InvalidConfiguration, UserError
 from collector.vendors.seemetrix import SeemetrixSource
+from tests.commands.harness import closed_port, collector, write_config
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 MALL = """
@@ -104,6 +107,11 @@ def test_other_keys_keep_the_values_of_the_file(config: Path, monkeypatch: pytes
         ("SOURCES__MALL__NOPE", "1", "sources.mall.nope", "unknown_key"),
         ("SOURCES__MALL__STREAMS__VIEWERS__INTERVAL", "5s", "sources.mall.streams.viewers", "unknown_key"),
         ("KAFKA__PARTITIONS", "six", "kafka.partitions", "wrong_type"),
+        ("KAFKA__PARTITIONS", "6" * 5000, "kafka.partitions", "wrong_type"),
+        ("KAFKA__BOOTSTRAP_SERVERS", "kafka..example:9092", "kafka.bootstrap_servers", "invalid_value"),
+        ("KAFKA__BOOTSTRAP_SERVERS", f"{'k' * 64}:9092", "kafka.bootstrap_servers", "invalid_value"),
+        ("SOURCES__MALL__BASE_URL", "https://vendor..example/api", "sources.mall.base_url", "invalid_value"),
+        ("SOURCES__MALL__BASE_URL", "https://vendor\x01.example", "sources.mall.base_url", "invalid_value"),
         ("KAFKA__PARTITIONS", "6.0", "kafka.partitions", "wrong_type"),
         ("KAFKA__CREATE_TOPICS", "no", "kafka.create_topics", "wrong_type"),
         ("SOURCES__MALL__SINCE", "2026-11-01T00:00:00", "sources.mall.since", "missing_offset"),
@@ -131,6 +139,23 @@ def test_a_variable_that_names_no_key_is_an_error(config: Path, monkeypatch: pyt
         load(config)
 
     assert ("invalid_variable", True) == (raised.value.code, "COLLECTOR__" in str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("KAFKA__GROUP", "\udcff"), ("SOURCES__MALL__USER_KEY", "the-right\udcffkey"), ("SOURCES__M\udcff__USER_ID", "1")],
+)
+def test_a_variable_that_is_not_utf8_is_named(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"COLLECTOR__{name}", value)
+
+    with pytest.raises(UserError) as raised:
+        load(config)
+
+    assert "variable_not_utf8" == raised.value.code
+    assert str(raised.value).startswith(f"COLLECTOR__{name.replace(chr(0xDCFF), '?')}: ")
+    assert "the-right" not in str(raised.value)
 
 
 def test_a_variable_for_a_table_and_one_for_a_key_in_it_are_an_error(
@@ -175,3 +200,31 @@ def test_files_of_other_systems_are_read(tmp_path: Path, encoding: str, newline:
     with pytest.raises(InvalidConfiguration) as raised:
         load(path)
     assert ["kafka.group"] == [problem.path for problem in raised.value.problems], "the file is read, and validated"
+
+
+def test_a_configuration_is_read_from_a_pipe() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, MALL.encode())
+    os.close(writer)
+    try:
+        assert "from-the-file" == load(Path(f"/dev/fd/{reader}")).kafka.group
+    finally:
+        os.close(reader)
+
+
+def test_a_pipe_to_which_nothing_is_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_config, "PIPE_WAIT_S", 0.0)
+    os.mkfifo(tmp_path / "config.toml")
+
+    with pytest.raises(UserError) as raised:
+        load(tmp_path / "config.toml")
+
+    assert ("config_unreadable", True) == (raised.value.code, "pipe" in str(raised.value))
+
+
+@pytest.mark.anyio
+async def test_no_keys_of_tls_sessions_are_written(tmp_path: Path) -> None:
+    config = write_config(tmp_path, f"https://127.0.0.1:{closed_port()}/api")
+    found = await collector("check", "--config", config, env={"SSLKEYLOGFILE": str(tmp_path / "missing" / "keys")})
+
+    assert (1, "", True) == (found.code, found.err, "sources.mall" in found.out)

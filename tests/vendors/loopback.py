@@ -1,5 +1,6 @@
 """Vendors on the loopback interface: HTTP servers, and TCP servers for what no HTTP library would send."""
 
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -44,12 +45,12 @@ def responding(
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    """The URL of a server that passes every request to the handler."""
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The URL, with the scheme http, of a server that passes every request to the handler."""
     runner = web.ServerRunner(web.Server(handler))
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

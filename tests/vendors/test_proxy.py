@@ -1,17 +1,34 @@
 """Proxies: which one a request uses, and that their failures are reported as theirs."""
 
+import ssl
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import anyio
 import pytest
+import trustme
 from aiohttp import web
+from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.tls import TLSStream
 
 from collector.errors import CollectorError, Park, RetryLater
 from collector.secrets import redact
 from collector.vendors.http import http
 from collector.vendors.proxy import proxy_for, proxy_name
 from tests.simulated import SimulatedClock
-from tests.vendors.loopback import failure, get, responding, sends, serving, tcp_server
+from tests.vendors.loopback import (
+    SHORT_TIMEOUT,
+    Conversation,
+    failure,
+    get,
+    responding,
+    sends,
+    sends_then_stalls,
+    serving,
+    tcp_server,
+)
 
 VENDOR = "https://analytics.vendor.example/api"
 PROXY = "http://proxy.example:3128"
@@ -25,7 +42,7 @@ PROXY = "http://proxy.example:3128"
         ({"https_proxy": PROXY, "HTTPS_PROXY": "http://other.example"}, "https_proxy"),
         ({"ALL_PROXY": PROXY}, "ALL_PROXY"),
         ({"HTTPS_PROXY": "", "all_proxy": PROXY}, "all_proxy"),
-        ({"HTTP_PROXY": PROXY}, None),
+        ({"http_proxy": PROXY}, None),
         ({"HTTPS_PROXY": "proxy.example:3128"}, "HTTPS_PROXY"),
         ({"HTTPS_PROXY": f" {PROXY}\n"}, "HTTPS_PROXY"),
     ],
@@ -38,6 +55,13 @@ def test_the_variable_of_the_scheme_is_used_before_the_one_for_all(
     assert found is None or "proxy.example:3128" == found.address
 
 
+def test_a_proxy_of_plain_http_is_named_in_lower_case_only() -> None:
+    assert proxy_for("http://vendor.example", {"HTTP_PROXY": PROXY}) is None
+    found = proxy_for("http://vendor.example", {"HTTP_PROXY": PROXY, "ALL_PROXY": PROXY})
+    assert found is not None
+    assert "ALL_PROXY" == found.variable
+
+
 @pytest.mark.parametrize(
     ("host", "names", "is_direct"),
     [
@@ -48,13 +72,26 @@ def test_the_variable_of_the_scheme_is_used_before_the_one_for_all(
         ("analytics.vendor.example.", "vendor.example", True),
         ("analytics.vendor.example", "dor.example", False),
         ("analytics.vendor.example", "analytics", False),
+        ("analytics.vendor.example", "vendor.example:443", False),
+        ("analytics.vendor.example:8443", "vendor.example", True),
         ("10.1.2.3", "10.0.0.0/8", True),
         ("10.1.2.3", "10.1.2.3", True),
         ("11.1.2.3", "10.0.0.0/8 192.168.0.0/16", False),
+        ("10.1.2.3", "2.3", False),
         ("[fd00::1]", "fd00::/8", True),
+        ("[fd00::1]", "[fd00::1]", True),
         ("localhost", "", True),
+        ("localhost.", "", True),
         ("127.0.0.1", "", True),
+        ("127.1", "", True),
+        ("0x7f.1", "", True),
+        ("2130706433", "", True),
+        ("0.0.0.0", "", True),  # noqa: S104
         ("[::1]", "", True),
+        ("[0:0:0:0:0:0:0:1]", "", True),
+        ("[::ffff:127.0.0.1]", "", True),
+        ("127.1.example", "", False),
+        ("128.1", "", False),
     ],
 )
 def test_no_proxy_is_read_as_curl_reads_it_and_this_machine_is_always_direct(
@@ -74,6 +111,10 @@ def test_no_proxy_is_read_as_curl_reads_it_and_this_machine_is_always_direct(
         "http://me:42/0123@proxy.example:3128",
         "me:42?0123@proxy.example:3128",
         "http://me:42#0123@proxy.example:3128",
+        "http://m\udcff:password@proxy.example:3128",
+        "http://proxy\udcff.example:3128",
+        "http://proxy..example:3128",
+        f"http://{'p' * 64}.example:3128",
     ],
 )
 def test_a_variable_that_is_not_the_url_of_a_proxy_parks_and_is_named(value: str) -> None:
@@ -120,7 +161,7 @@ async def test_a_request_goes_through_the_proxy_with_its_credentials(monkeypatch
         return web.Response(body=b"{}")
 
     async with serving(handler) as url, http(SimulatedClock()) as client:
-        proxied(monkeypatch, "HTTP_PROXY", url.replace("http://", "http://me:pass%40word@"))
+        proxied(monkeypatch, "http_proxy", url.replace("http://", "http://me:pass%40word@"))
         with await get(client, "http://vendor.example") as response:
             assert b"{}" == response.body
     assert [("http://vendor.example/data/", f"Basic {b64encode(b'me:pass@word').decode()}")] == requests
@@ -157,8 +198,106 @@ async def test_a_proxy_that_is_unreachable_is_reported_with_its_variable(monkeyp
 
 
 @pytest.mark.anyio
+async def test_a_proxy_with_an_unknown_name_is_reported_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxied(monkeypatch, "HTTPS_PROXY", "http://proxy.invalid:3128")
+    error = await failure(RetryLater, "https://vendor.example")
+    assert "proxy_unreachable" == error.code
+    assert ("proxy.invalid:3128" in str(error), "vendor.example" in str(error)) == (True, False)
+
+
+@pytest.mark.anyio
+async def test_a_proxy_with_an_impossible_address_is_reported_as_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxied(monkeypatch, "HTTPS_PROXY", "http://256.1.1.1:3128")
+    error = await failure(Park, "https://vendor.example")
+    assert ("proxy_invalid", True) == (error.code, "HTTPS_PROXY" in str(error))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("converse", "scheme", "code"),
+    [
+        (sends(), "http", "proxy_failed"),
+        (sends(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "http", "proxy_failed"),
+        (sends_then_stalls(), "http", "proxy_timeout"),
+        (sends(b"HTTP/1.1 400 No TLS\r\nContent-Length: 0\r\n\r\n"), "https", "proxy_tls"),
+    ],
+    ids=["closed", "not HTTP", "silent", "not TLS"],
+)
+async def test_a_server_that_is_not_a_proxy_is_not_reported_as_the_vendor(
+    monkeypatch: pytest.MonkeyPatch, converse: Conversation, scheme: str, code: str
+) -> None:
+    async with at_once(converse) if scheme == "https" else tcp_server(converse) as url:
+        proxied(monkeypatch, "HTTPS_PROXY", url.replace("http://", f"{scheme}://"))
+        error = await failure(RetryLater, "https://vendor.example", limits=SHORT_TIMEOUT)
+    assert (code, False) == (error.code, error.narrower)
+    assert ("HTTPS_PROXY" in str(error), "vendor.example" in str(error)) == (True, False)
+    assert "HTTPS_PROXY" in error.advice
+
+
+@pytest.mark.anyio
+async def test_the_certificates_of_a_proxy_and_of_a_vendor_behind_one_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with tcp_server(handshake(b"HTTP/1.1 200 OK\r\n\r\n")) as url:
+        proxied(monkeypatch, "HTTPS_PROXY", url)
+        error = await failure(Park, "https://vendor.example")
+    assert ("certificate_untrusted", True) == (error.code, "vendor.example" in str(error))
+    async with at_once(handshake()) as url:
+        proxied(monkeypatch, "HTTPS_PROXY", url.replace("http://", "https://"))
+        error = await failure(Park, "https://vendor.example")
+    assert "proxy_certificate" == error.code
+    assert ("HTTPS_PROXY" in str(error), "vendor.example" in str(error)) == (True, False)
+
+
+@pytest.mark.anyio
+async def test_a_vendor_that_closes_the_handshake_behind_a_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with tcp_server(sends(b"HTTP/1.1 200 OK\r\n\r\n")) as url:
+        proxied(monkeypatch, "HTTPS_PROXY", url)
+        error = await failure(RetryLater, "https://vendor.example")
+    assert ("connect_failed", False) == (error.code, "None" in str(error))
+
+
+@pytest.mark.anyio
+async def test_a_status_of_plain_http_names_the_proxy_that_may_have_sent_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(responding(status=502)) as url:
+        proxied(monkeypatch, "http_proxy", url)
+        error = await failure(RetryLater, "http://vendor.example")
+    assert ("http_502", True) == (error.code, "http_proxy" in str(error))
+
+
+def handshake(*parts: bytes) -> Conversation:
+    """Send the bytes, then begin TLS with a certificate of an unknown authority."""
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("vendor.example", "127.0.0.1").configure_cert(server)
+
+    async def converse(stream: SocketStream) -> None:
+        await sends(*parts)(stream)
+        with suppress(ssl.SSLError, anyio.BrokenResourceError, anyio.EndOfStream):
+            await TLSStream.wrap(stream, server_side=True, ssl_context=server)
+
+    return converse
+
+
+@asynccontextmanager
+async def at_once(converse: Conversation) -> AsyncIterator[str]:
+    """The URL of a server that converses without waiting for a request."""
+
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            await converse(stream)
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, serve)
+        yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"  # noqa: S610 - of a socket
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
 async def test_a_vendor_on_this_machine_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    proxied(monkeypatch, "HTTP_PROXY", "http://127.0.0.1:1")
+    proxied(monkeypatch, "http_proxy", "http://127.0.0.1:1")
     async with serving(responding()) as url, http(SimulatedClock()) as client:
         with await get(client, url) as response:
             assert b"{}" == response.body
