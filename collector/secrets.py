@@ -1,19 +1,18 @@
 """Secrets: where they are read from, and how they are redacted from everything that is shown."""
 
-import html
-import json
 import os
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, RetryLater, UserError, is_out_of_files
+from collector.escapes import Escaped, kind_of, kind_of_bytes
 
 REDACTED = "[secret]"
 MIN_LENGTH = 6
@@ -26,9 +25,7 @@ MAX_FILE_BYTES = 64 << 10
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
-_PERCENT = re.compile("%[0-9A-F]{2}")
-_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
-_known: list[str] = []
+_known: list[Escaped] = []
 """Every form of every secret that this process has read, longest first."""
 
 
@@ -40,7 +37,7 @@ class Secret(BaseModel):
     value: str | None = None
     env: str | None = None
     file: Path | None = None
-    _forms: set[str] = PrivateAttr(default_factory=set)
+    _forms: set[Escaped] = PrivateAttr(default_factory=set)
     """Every form of every value that was read: a former value may still be in use."""
 
     @model_validator(mode="before")
@@ -99,9 +96,9 @@ class Secret(BaseModel):
 
         Short forms stay, and so do forms of digits only, which may be numbers in the data.
         """
-        for form in sorted(self._forms, key=len, reverse=True):
-            if len(form) >= MIN_LENGTH_IN_DATA and not form.isdecimal():
-                response = response.replace(form.encode(), REDACTED.encode())
+        kind = kind_of_bytes(response)
+        for form in sorted(self._forms, key=lambda form: len(form.text), reverse=True):
+            response = form.replace_bytes(response, _redacted_bytes, kind)
         return response
 
     def __repr__(self) -> str:
@@ -118,8 +115,9 @@ def learn_secret(text: str) -> str:
 
 def redact(text: str) -> str:
     """The text without any secret that this process has read. A safeguard: texts should not contain any."""
+    kind = kind_of(text)
     for form in tuple(_known):  # a copy: another thread may add a secret meanwhile
-        text = text.replace(form, REDACTED)
+        text = form.replace(text, lambda _: REDACTED, kind)
     return text
 
 
@@ -161,22 +159,29 @@ def _read(path: Path) -> str:
         raise UserError(text, code="secret_not_utf8") from None
 
 
-def _register(secret: str) -> set[str]:
+def _redacted_bytes(found: bytes) -> bytes:
+    """What replaces an occurrence of a secret in a response."""
+    text = found.decode(errors="replace")
+    return found if len(text) < MIN_LENGTH_IN_DATA or text.isdecimal() else REDACTED.encode()
+
+
+def _register(secret: str) -> set[Escaped]:
     """Redact a secret from all texts from now on, unless it is too short. Returns its forms."""
     forms = _forms(secret) if len(secret) >= MIN_LENGTH else set()
     if not forms.issubset(_known):
-        _known[:] = sorted({*_known, *forms}, key=len, reverse=True)
+        _known[:] = sorted({*_known, *forms}, key=lambda form: len(form.text), reverse=True)
     return forms
 
 
-def _forms(secret: str) -> set[str]:
-    """The encodings in which a text may contain the secret: plain, URL, HTML, base64; each also in JSON and `repr`."""
-    in_urls = {*(quote(secret, safe=safe) for safe in ("", "/", "/:,")), quote_plus(secret)}
-    in_urls |= {_PERCENT.sub(lambda octet: octet[0].lower(), form) for form in in_urls}
-    in_html = {html.escape(secret, quote=quotes) for quotes in (True, False)}
-    in_base64 = {encode(secret.encode()).decode() for encode in (b64encode, urlsafe_b64encode)}
-    plain = {secret, *in_urls, *in_html, *in_base64}
-    in_json = {json.dumps(form, ensure_ascii=ascii_)[1:-1] for form in plain for ascii_ in (True, False)}
-    in_json |= {_ESCAPED.sub(lambda letter: f"\\u{letter[1].upper()}", form) for form in in_json}
-    in_json |= {form.replace("/", "\\/") for form in in_json}
-    return plain | in_json | {repr(form)[1:-1] for form in plain}
+def _forms(secret: str) -> set[Escaped]:
+    """The encodings in which a text may contain the secret, apart from escapes: plain and base64."""
+    return {
+        _escaped(secret),
+        *(_escaped(encode(secret.encode()).decode()) for encode in (b64encode, urlsafe_b64encode)),
+    }
+
+
+@cache
+def _escaped(text: str) -> Escaped:
+    """One object for each text, so that forms can be compared."""
+    return Escaped(text)

@@ -34,12 +34,12 @@ def configure(level: Level, line_format: Literal["json", "console"], target: Log
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(_dumps)
+    render: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer(_dumps)]
         if line_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=target.is_terminal)
+        else [_escape, structlog.dev.ConsoleRenderer(colors=target.is_terminal)]
     )
-    final: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redact, render]
+    final: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redact, *render]
     wrapper = structlog.make_filtering_bound_logger(_LEVELS[level])
     with_context = [structlog.contextvars.merge_contextvars, *shared]
     lines = _Lines(target)
@@ -121,3 +121,33 @@ def _redacted(value: object) -> Any:  # noqa: ANN401 - any JSON value
         return redacted(value)
     except Exception:  # noqa: BLE001 - the value's own __repr__ may raise
         return f"<{type(value).__name__}>"
+
+
+class _Quoted:
+    """A value that the console format shows as a literal, with its control characters escaped."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return repr(self._text)
+
+
+def _escape(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape control characters for the console format, so that no value can add a line or command a terminal.
+
+    Only a traceback has several lines. They are indented, so that none of them looks like another event.
+    """
+    shown: structlog.typing.EventDict = {}
+    for name, value in line.items():
+        if not isinstance(value, str) or value.isprintable():
+            shown[_escaped(str(name))] = value
+        elif name == "exception":
+            shown[name] = "\n".join(f"    {_escaped(each)}" for each in value.split("\n"))
+        else:
+            shown[_escaped(str(name))] = _escaped(value) if name in {"event", "logger"} else _Quoted(value)
+    return shown
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -5,6 +5,7 @@ There is no thread and no buffer: a line is written before the call returns, so 
 
 import io
 import os
+import re
 import select
 import stat
 import time
@@ -19,6 +20,9 @@ MAX_WAIT_MS = 20.0
 """The longest wait for space in a full pipe: a healthy reader is scheduled within it, and it does not delay polls."""
 MAX_WAIT_SHARE = 0.02
 """The largest share of time spent on such waits: if the reader is always too slow, lines are dropped instead."""
+
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that programs treat as the end of a line, as a command to a terminal, or as a change of direction."""
 
 
 class LogTarget:
@@ -47,7 +51,11 @@ class LogTarget:
         self._is_busy = False
 
     def write(self, line: str) -> None:
-        """Write the line and a newline. Never raises; waits at most `MAX_WAIT_MS` for a slow reader."""
+        """Write the line and a newline. Never raises; waits at most `MAX_WAIT_MS` for a slow reader.
+
+        Line separators, C1 controls and controls of the direction of text are escaped, as JSON escapes them. Half of a
+        pair of surrogates becomes `?`.
+        """
         with self._lock:
             if self._is_busy:  # called by a finalizer that runs during this thread's own write
                 self.lose()
@@ -77,6 +85,7 @@ class LogTarget:
     def _put(self, line: str) -> bool:
         """Write the line. Returns whether it was written completely."""
         text = f"\n{line}\n" if self._is_truncated else f"{line}\n"
+        text = _UNSAFE.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
         unwritten = memoryview(text.encode(errors="replace"))
         try:
             # A pipe that is ready accepts PIPE_BUF bytes without blocking; more may block.

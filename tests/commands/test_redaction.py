@@ -5,11 +5,13 @@ import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html.entities import codepoint2name
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import orjson
-from hypothesis import example, given
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector import secrets
@@ -50,6 +52,7 @@ def known_secrets(*texts: str) -> Iterator[list[Secret]]:
         secrets._known[:] = before
 
 
+@settings(max_examples=30)
 @given(TEXTS, st.sampled_from(list(FORMS)))
 @example("a/b+c d\\e\"f'g&h%i", "in JSON, as PHP writes it")
 @example("naïve/ключ", "in a URL, in lower case")
@@ -67,6 +70,7 @@ def test_a_header_derived_from_a_secret_is_redacted_as_a_whole(user: str, token:
     assert f"<{REDACTED}>" == shown
 
 
+@settings(max_examples=50)
 @given(
     text=TEXTS,
     number=st.integers(),
@@ -107,6 +111,92 @@ def test_a_secret_that_is_too_short_is_not_redacted(text: str) -> None:
 
         assert shown == redact(shown)
         assert shown.encode() == secret.redact(shown.encode())
+
+
+JSON_ESCAPES: dict[str, Callable[[str], str]] = {
+    "lower case": lambda char: "".join(f"\\u{unit:04x}" for unit in _utf16(char)),
+    "upper case": lambda char: "".join(f"\\u{unit:04X}" for unit in _utf16(char)),
+    "by itself": lambda char: f"\\{char}" if char in '"\\/' else char,
+}
+HTML_ESCAPES: dict[str, Callable[[str], str]] = {
+    "decimal": lambda char: f"&#{ord(char)};",
+    "decimal, with zeros": lambda char: f"&#{ord(char):06};",
+    "hexadecimal": lambda char: f"&#x{ord(char):x};",
+    "hexadecimal, in upper case": lambda char: f"&#X{ord(char):X};",
+    "by name": lambda char: f"&{codepoint2name[ord(char)]};" if ord(char) in codepoint2name else char,
+}
+URL_ESCAPES: dict[str, Callable[[str], str]] = {
+    "in upper case": lambda char: "".join(f"%{octet:02X}" for octet in char.encode()),
+    "in lower case": lambda char: "".join(f"%{octet:02x}" for octet in char.encode()),
+    "as in forms": quote_plus,
+}
+ESCAPES: list[Callable[[str], str]] = [str, *JSON_ESCAPES.values(), *HTML_ESCAPES.values(), *URL_ESCAPES.values()]
+ENCODERS: list[Callable[[str], str]] = [str, *(FORMS[each] for each in FORMS if "base64" not in each)]
+SPACED = st.text(
+    st.characters(exclude_categories=("C", "Zl", "Zp"), exclude_characters="[]<>"), min_size=MIN_LENGTH, max_size=20
+).filter(lambda text: text not in REDACTED)
+
+
+def _utf16(char: str) -> list[int]:
+    octets = char.encode("utf-16-be")
+    return [int.from_bytes(octets[at : at + 2], "big") for at in range(0, len(octets), 2)]
+
+
+@settings(max_examples=50)
+@given(SPACED | st.text("=&<>/\\'\"+%#; ;ampux25", min_size=MIN_LENGTH, max_size=12), st.data())
+def test_no_mixture_of_escapes_hides_a_secret(text: str, data: st.DataObject) -> None:
+    mixed = "".join(data.draw(st.sampled_from(ESCAPES))(char) for char in text)
+    echoed = data.draw(st.sampled_from(ENCODERS))(mixed)
+    with known_secrets(text) as (secret,):
+        secret.reveal()
+        shown = redact(f"({echoed})")
+        body = secret.redact(f"({echoed})".encode()).decode()
+
+    assert f"({REDACTED})" == shown
+    assert body == (f"({echoed})" if len(echoed) < MIN_LENGTH_IN_DATA or echoed.isdecimal() else shown)
+
+
+@settings(max_examples=50)
+@given(SPACED, st.sampled_from(ENCODERS), st.sampled_from(ENCODERS))
+@example("abc=def&ghi/jkl", FORMS["in HTML"], FORMS["in JSON, as PHP writes it"])
+@example("abc=def&ghi'jkl", FORMS["in HTML"], FORMS["in a URL"])
+@example('abc=def&ghi"jkl', FORMS["in JSON"], FORMS["in JSON"])
+def test_no_secret_that_is_encoded_twice_is_shown(
+    text: str, first: Callable[[str], str], second: Callable[[str], str]
+) -> None:
+    with known_secrets(text):
+        assert f"({REDACTED})" == redact(f"({second(first(text))})")
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        r"abc\u003ddef\u0026ghi\u003cjkl",
+        r"abc\u003Ddef\u0026ghi\u003Cjkl",
+        "abc=def&amp;ghi&lt;jkl",
+        "abc&equals;def&amp;amp;ghi&#060;jkl",
+        "abc&#61;def&#x26;ghi&#x3C;jkl",
+        "abc%3ddef%26ghi%3cjkl",
+        "abc%253Ddef%2526ghi%253Cjkl",
+        r"abc\\u003ddef\\u0026ghi\\u003cjkl",
+        r"abc\x3ddef\x26ghi\u{3c}jkl",
+        r"\u0061bc=def\u0026amp;ghi<jkl",
+    ],
+)
+def test_what_vendors_echo_is_redacted(echo: str) -> None:
+    with known_secrets("abc=def&ghi<jkl") as (secret,):
+        secret.reveal()
+        assert f"key: {REDACTED}!" == redact(f"key: {echo}!")
+        assert f"key: {REDACTED}!".encode() == secret.redact(f"key: {echo}!".encode())
+
+
+@pytest.mark.parametrize("mark", ["\\", "%", "&amp;", "%25", "&", "+", r"\u005c", "&#"])
+def test_a_long_run_of_marks_is_searched_in_time(mark: str) -> None:
+    """Without bounds, the time would grow with the square of the length: here, hours."""
+    with known_secrets("abc=def&ghi<jkl") as (secret,):
+        secret.reveal()
+        text = mark * 20_000 + "abc=def&ghi<jkl"
+        assert f"{REDACTED}" in redact(text)
 
 
 JSON = st.recursive(

@@ -22,12 +22,18 @@ def rendered() -> list[Object]:
     resources = [
         object_ for name in base["resources"] for object_ in yaml.safe_load_all((FOLDER / name).read_text("utf-8"))
     ]
-    images = {each["name"]: f"{each['newName']}:{each['newTag']}" for each in base["images"]}
+    images = {each["name"]: _image(each) for each in base["images"]}
     for resource in resources:
         if resource["kind"] == "Deployment":
             for container in resource["spec"]["template"]["spec"]["containers"]:
                 container["image"] = images[container["image"]]
     return [*resources, *map(_config_map, base["configMapGenerator"])]
+
+
+def _image(override: Object) -> str:
+    """The reference of an image. With a tag and a digest, Kubernetes uses the digest."""
+    reference = f"{override['newName']}:{override['newTag']}"
+    return f"{reference}@{override['digest']}" if "digest" in override else reference
 
 
 def _config_map(generator: Object) -> Object:

@@ -158,27 +158,53 @@ def test_the_network_policy_allows_the_port_of_kafka() -> None:
     [
         ("93.184.216.34", True),
         ("2606:2800:220:1::1", True),
+        ("10.96.0.1", False),  # the usual address of the API of Kubernetes
+        ("172.20.0.1", False),
+        ("192.168.1.1", False),
+        ("100.64.0.1", False),
         ("169.254.169.254", False),
+        ("172.32.0.1", True),
+        ("192.169.1.1", True),
         ("fe80::a9fe:a9fe", False),
         ("fd00:ec2::254", False),  # Amazon
         ("fd20:ce::254", False),  # Google
         ("fd00:c1::a9fe:a9fe", False),  # Oracle
     ],
 )
-def test_the_network_policy_allows_vendors_but_no_metadata_services_in_both_families(
+def test_the_network_policy_allows_vendors_but_no_private_addresses_in_both_families(
     address: str, expected: bool
 ) -> None:
-    blocks = [
-        each["ipBlock"]
-        for rule in OBJECTS["NetworkPolicy"]["spec"]["egress"]
-        for each in rule["to"]
-        if "ipBlock" in each
-    ]
-
     def contains(network: str) -> bool:
         return ip_address(address) in ip_network(network)
 
+    blocks = _blocks(443)
     assert expected == any(contains(each["cidr"]) and not any(map(contains, each["except"])) for each in blocks)
+
+
+def test_the_network_policy_allows_the_dns_cache_of_the_node() -> None:
+    """Its address is in the documentation of Kubernetes, "Using NodeLocal DNSCache in Kubernetes Clusters"."""
+    assert [{"cidr": "169.254.20.10/32"}] == _blocks(53)
+
+
+@pytest.mark.parametrize("kept", range(2))
+def test_the_examples_of_the_network_policy_are_accepted(kept: int) -> None:
+    """With each commented rule in place."""
+    lines = (FOLDER / "networkpolicy.yaml").read_text("utf-8").splitlines()
+    examples = [at for at, line in enumerate(lines) if line == "    # - to:"]
+    assert 2 == len(examples)
+    at = examples[kept]
+    while at < len(lines) and re.match("    # ( |- to:)", lines[at]):
+        lines[at] = f"    {lines[at][6:]}"
+        at += 1
+    policy = yaml.safe_load("\n".join(lines))
+    assert len(OBJECTS["NetworkPolicy"]["spec"]["egress"]) + 1 == len(policy["spec"]["egress"])
+    kubernetes_validate.validate(policy, kubernetes_validate.latest_version(), strict=True)
+
+
+def _blocks(port: int) -> list[Object]:
+    rules = OBJECTS["NetworkPolicy"]["spec"]["egress"]
+    to = [each for rule in rules if port in [it["port"] for it in rule["ports"]] for each in rule["to"]]
+    return [each["ipBlock"] for each in to if "ipBlock" in each]
 
 
 def test_the_pod_is_restricted() -> None:
@@ -207,4 +233,4 @@ def test_the_pod_has_enough_time_to_stop() -> None:
 
 
 def test_the_image_has_this_version() -> None:
-    assert __version__ == CONTAINER["image"].rpartition(":")[2]
+    assert __version__ == CONTAINER["image"].partition("@")[0].rpartition(":")[2]

@@ -135,6 +135,45 @@ def is_redacted(captured: pytest.CaptureFixture[str]) -> bool:
     return out == "" and "ged" not in err and "-61" not in err
 
 
+UNSAFE = "\x7f\x85\x9b\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069"
+"""Ends of lines, commands to a terminal, and changes of the direction of text, which JSON allows in strings."""
+
+
+@pytest.mark.parametrize("char", [*UNSAFE, "\n", "\r", "\x1b", "\x0c", "\x00", "\ud83d"], ids=ascii)
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_character_ends_a_line_or_changes_how_it_is_shown(
+    capfd: pytest.CaptureFixture[str], form: Form, char: str
+) -> None:
+    configure("debug", form, LogTarget(STDERR_FD))
+    text = f"a{char}b"
+
+    structlog.get_logger().info(text, **{text: text, "list": [text], "error": ValueError(text)})
+    logging.getLogger(text).info(text)
+
+    err = capfd.readouterr().err
+    assert 2 == err.count("\n") == len(err.splitlines())
+    assert char == "\n" or char not in err
+
+
+@pytest.mark.parametrize("char", UNSAFE, ids=ascii)
+def test_escapes_are_those_of_json(capfd: pytest.CaptureFixture[str], char: str) -> None:
+    configure("info", "json", LogTarget(STDERR_FD))
+
+    structlog.get_logger().info("event", text=char)
+
+    assert [char] == [line["text"] for line in lines(capfd)]
+
+
+def test_no_line_of_a_traceback_looks_like_an_event(capfd: pytest.CaptureFixture[str]) -> None:
+    configure("info", "console", LogTarget(STDERR_FD))
+
+    structlog.get_logger().error("unexpected", exc_info=raised("broken\n2026-01-01T00:00:00Z [info] forged\x1b[31m"))
+
+    event, *traceback = capfd.readouterr().err.splitlines()
+    assert "unexpected" in event
+    assert all(line.startswith("    ") and "\x1b" not in line for line in traceback)
+
+
 def test_lines_of_libraries_are_written_at_debug_only(capfd: pytest.CaptureFixture[str]) -> None:
     configure("info", "json", LogTarget(STDERR_FD))
     logging.getLogger("library").error("connected")
