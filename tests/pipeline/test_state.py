@@ -12,6 +12,7 @@ from collector.model import Account, Checkpoint, DedupMode, Record
 from collector.pipeline.batch import Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S
+from collector.pipeline.page import ENTRY, NO_FINGERPRINT, Entry
 from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, stream_prefix
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -138,3 +139,17 @@ def test_any_checkpoint_round_trips(times: list[datetime], checkpoint: Checkpoin
     state = State(PREFIX, SHAPE)
     pairs = {key: value for key, value in state.pairs(Batch(checkpoint=checkpoint)).items() if value is not None}
     assert checkpoint == restored(pairs).checkpoint
+
+
+def test_a_reject_that_was_stored_twice_is_known_until_its_last_page_expires_also_after_a_restart() -> None:
+    state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
+    reject = b"a reject"
+    commit(state, topic, Batch(checkpoint=CHECKPOINT))
+    for requested_s in (START_S, START_S + 10 * PAGE_S):
+        entry = Entry(-1 - requested_s // PAGE_S, requested_s, ENTRY.pack(reject, NO_FINGERPRINT, 0), 1)
+        commit(state, topic, Batch(entries=[entry]))
+    again = restored(topic)
+    assert START_S + 10 * PAGE_S == again.ledger.last_stored_s(reject)
+    [expired] = again.ledger.expired(START_S + 1)
+    again.ledger.forget(expired)
+    assert START_S + 10 * PAGE_S == again.ledger.last_stored_s(reject)
