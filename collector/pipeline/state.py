@@ -4,7 +4,7 @@ Chunks are only appended. They are deleted in the transaction that moves `final`
 each thing has a page with a single chunk, which is overwritten and never deleted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import quote, unquote
 
@@ -15,7 +15,7 @@ from collector.instants import unix_s
 from collector.model import Account, Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import Former, Ledger
-from collector.pipeline.page import ENTRY, Page, chunks_by_page
+from collector.pipeline.page import ENTRY, Chunk, Page, chunks_by_page, split_chunk
 from collector.pipeline.state_records import (
     CHUNK_VERSION,
     chunk_key,
@@ -68,7 +68,8 @@ class State:
         """Apply a batch, after its commit is durable."""
         for number, chunk in chunks_by_page(batch.entries).items():
             if chunk.packed:
-                self.ledger.add(number, chunk)
+                for part in self._parts(number, chunk):
+                    self.ledger.add(number, part)
             else:
                 self.ledger.forget(self.ledger.pages()[number])
         if batch.checkpoint is not None:
@@ -81,14 +82,21 @@ class State:
         pairs: dict[bytes, bytes | None] = {}
         pages = self.ledger.pages()
         for number, chunk in chunks_by_page(batch.entries).items():
-            is_overwritten = self.format.dedup_mode is DedupMode.LATEST and number >= 0
-            nth = pages[number].chunks if number in pages and not is_overwritten else 0
-            pairs[chunk_key(self.prefix, number, nth)] = encode_chunk(chunk) if chunk.packed else None
+            first = pages[number].chunks if number in pages and not self._is_overwritten(number) else 0
+            for nth, part in enumerate(self._parts(number, chunk), first):
+                pairs[chunk_key(self.prefix, number, nth)] = encode_chunk(part) if part.packed else None
         if batch.checkpoint is not None:
             pairs[self.prefix.encode()] = encode_checkpoint(batch.checkpoint)
             for page in self.ledger.expired(unix_s(batch.checkpoint.final - self.format.max_clock_offset)):
                 pairs.update((chunk_key(self.prefix, page.number, nth), None) for nth in range(page.chunks))
         return pairs
+
+    def _is_overwritten(self, page: int) -> bool:
+        return self.format.dedup_mode is DedupMode.LATEST and page >= 0
+
+    def _parts(self, page: int, chunk: Chunk) -> Sequence[Chunk]:
+        """The chunks to write. The chunk of a LATEST thing replaces the previous one, so it is not split."""
+        return [chunk] if self._is_overwritten(page) else split_chunk(chunk)
 
 
 def stream_prefix(account: Account, source: str, stream: str) -> str:

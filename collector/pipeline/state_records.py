@@ -1,7 +1,7 @@
 """The encoding of the records of the state topic.
 
     <vendor>/<user>/<source>/<stream>              the checkpoint, as JSON
-    <vendor>/<user>/<source>/<stream>/<page>/<n>   the entries that the n-th commit added to a page
+    <vendor>/<user>/<source>/<stream>/<page>/<n>   the n-th chunk of entries that was added to a page
 
 Every decoder raises UnreadableState and nothing else: a record that cannot be read stops its own stream only.
 """

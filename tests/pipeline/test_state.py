@@ -9,10 +9,10 @@ from msgspec import structs
 
 from collector.errors import UnreadableState
 from collector.model import Account, Checkpoint, DedupMode, Record
-from collector.pipeline.batch import Batch
+from collector.pipeline.batch import MAX_MESSAGE_BYTES, Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S
-from collector.pipeline.page import ENTRY, NO_FINGERPRINT, Entry
+from collector.pipeline.page import ENTRY, MAX_CHUNK_ENTRIES, NO_FINGERPRINT, Entry
 from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, stream_prefix
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -153,3 +153,20 @@ def test_a_reject_that_was_stored_twice_is_known_until_its_last_page_expires_als
     [expired] = again.ledger.expired(START_S + 1)
     again.ledger.forget(expired)
     assert START_S + 10 * PAGE_S == again.ledger.last_stored_s(reject)
+
+
+def test_many_versions_of_one_key_are_split_over_several_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_CHUNK_ENTRIES * ENTRY.size < MAX_MESSAGE_BYTES / 2
+    monkeypatch.setattr("collector.pipeline.page.MAX_CHUNK_ENTRIES", 100)
+    state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
+    commit(state, topic, Batch(checkpoint=CHECKPOINT))
+    versions = [structs.replace(row(1, 90), fingerprint=b"%d" % number) for number in range(250)]
+    commit(state, topic, batch_of(state, versions))
+    assert 4 == len(topic), "a checkpoint and three chunks"
+    again = restored(topic)
+    assert 250 == len(again.ledger) == len(state.ledger)
+    assert [] == batch_of(again, versions).entries
+    commit(again, topic, batch_of(again, [row(2, 91)]))
+    assert 5 == len(topic)
+    commit(again, topic, Batch(checkpoint=structs.replace(CHECKPOINT, final=CHECKPOINT.watermark)))
+    assert [PREFIX.encode()] == list(topic)
