@@ -234,12 +234,14 @@ def state_show(
 
     Example: collector state show
     """
-    from collector.commands.state import as_dict, columns, show
+    from collector.commands.state import as_dict, columns, problems, show
 
     streams, now = show(config), datetime.now(UTC)
     in_json = [msgspec.json.encode(as_dict(each, now)).decode() for each in streams]
     for line in in_json if as_json else columns(streams, now):
         typer.echo(line)
+    for problem in problems(streams):
+        print_error(escape(problem))
     if not streams:
         print_error("no stream has started yet")
 

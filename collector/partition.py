@@ -15,12 +15,15 @@ from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.pipeline.state import by_stream
+from collector.pipeline.state_records import unnamed_keys
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.vendors import backoff
 
 RETRY_S = (0.5, 15.0)
 """First and longest wait, in seconds, after a failed epoch. It doubles while no epoch commits anything."""
+STABLE_S = 15.0
+"""After an unexpected error the partition is shown as blocked until an epoch has lasted this long, in seconds."""
 Claim = Callable[[HeaderMissing], Awaitable[Exception | None]]
 """Claims the state topic if nothing was ever published. Returns None on success, else why that was not possible."""
 
@@ -99,18 +102,21 @@ class Partition:
             await self._membership.until(can_start)
 
     def _block(self, error: Exception, failures: int, delay_s: float) -> None:
-        """Report that the partition cannot be taken over. A transient error is reported from its second occurrence on.
+        """Report that the partition cannot be run. A transient error is reported from its second occurrence on.
 
         An unusable event topic blocks only the streams that publish to it.
         """
         advice = error.advice if isinstance(error, KafkaMisconfigured) else None
         shared_topics = (None, self._settings.state_topic)
         affects_some_streams = isinstance(error, KafkaMisconfigured) and error.topic not in shared_topics
-        if affects_some_streams or (advice is None and failures == 1):
+        is_transient = isinstance(error, (EpochEnded, *UNAVAILABLE))
+        if affects_some_streams or (is_transient and failures == 1):
             return
-        self._telemetry.blocked(self._number, reason_of(error), advice)
+        is_unexpected = not is_transient and advice is None
+        reason = f"unexpected {type(error).__name__}: {reason_of(error)}" if is_unexpected else reason_of(error)
+        self._telemetry.blocked(self._number, reason, advice)
         for stream in self._streams:
-            stream.telemetry.blocked(reason_of(error), advice, delay_s, self._clock.now())
+            stream.telemetry.blocked(reason, advice, delay_s, self._clock.now())
 
     async def _run_epoch(self) -> tuple[Exception | None, int]:
         """Run one epoch. Returns the error that ended it (None after a reassignment) and the number of commits."""
@@ -129,10 +135,12 @@ class Partition:
             async with anyio.create_task_group() as ownership:
                 ownership.start_soon(self._until_reassigned, self._membership.assignment.member, ownership.cancel_scope)
                 async with taking_over as current, anyio.create_task_group() as running:
+                    self._telemetry.unnamed_records(self._number, unnamed_keys(current.pairs))
                     pairs, current.pairs = by_stream(current.pairs), {}  # large, and needed only here
                     for stream in self._streams:
                         running.start_soon(stream.run, current, pairs.pop(stream.prefix, {}))
                     del pairs
+                    running.start_soon(self._report_stable)
                     running.start_soon(anyio.sleep_forever)  # the epoch continues when every stream has returned
                 ownership.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - no failed epoch ends the process
@@ -141,11 +149,17 @@ class Partition:
                 cause = current.failure
             if not isinstance(cause, (EpochEnded, Fenced, KafkaMisconfigured, *UNAVAILABLE)):
                 self._telemetry.unexpected(self._number, error)
+                self._telemetry.epoch_failed(self._number)
         finally:
             if current is not None:
                 for stream in self._streams:
                     stream.telemetry.released()
         return cause, current.commits if current else 0
+
+    async def _report_stable(self) -> None:
+        """Report that the partition was taken over, once the epoch has lasted: its last one may have failed at once."""
+        await anyio.sleep(STABLE_S)
+        self._telemetry.unblocked(self._number)
 
     def _report_restore(self, done: int, total: int) -> None:
         self._telemetry.restoring(self._number, done, total)

@@ -67,7 +67,8 @@ class StreamHandle:
         try:
             state = load(self.prefix, self._format, pairs)
         except UnreadableState as error:
-            parked = Park(str(error), code=error.code, advice=error.advice)
+            reason = f"{error} (partition {epoch.partition} of {self._kafka.state_topic})"
+            parked = Park(reason, code=error.code, advice=error.advice)
             self.telemetry.parked(None, parked, failures=1, delay_s=0, now=self._clock.now())
             return
         self.telemetry.owned(state.checkpoint, len(state.ledger), self._timeline(state))

@@ -1,9 +1,10 @@
 """A partition runs one epoch after another; an epoch lasts until it is fenced or the partition is reassigned."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from random import Random
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -14,11 +15,13 @@ from collector.kafka.group import Assignment, Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
+from collector.model import Account, DedupMode
 from collector.partition import Partition
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import ProcessStatus
+from collector.telemetry.status import ProcessStatus, StreamStatus
+from collector.telemetry.stream import StreamTelemetry
 from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio
@@ -37,15 +40,51 @@ class EndedStream:
         await anyio.lowlevel.checkpoint()
 
 
+class FailingStream(EndedStream):
+    """A stream whose run fails in a way that nothing foresees."""
+
+    async def run(self, *_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise LookupError("no such thing")
+
+
+def handle_of(status: StreamStatus) -> StreamHandle:
+    """A stream of the account test/1."""
+    stream = SimpleNamespace(
+        account=Account("test", "1"),
+        source=status.source,
+        name=status.stream,
+        dedup_mode=DedupMode.VERSIONED,
+        fields_version=1,
+        max_clock_offset=timedelta(0),
+        former=None,
+        policy=None,
+        zone=None,
+    )
+    settings = SimpleNamespace(kafka=KafkaSettings(), sources={"mall": SimpleNamespace(since=None, secrets={})})
+    telemetry = StreamTelemetry(Metrics(), status, ["test.thing.v1"])
+    return StreamHandle(
+        cast("Any", stream), cast("Any", settings), telemetry, SimulatedClock(), Random(1), lambda: None
+    )
+
+
 class PartitionScenario:
     """A partition whose epochs are counted. `fails` returns the error that opening the n-th epoch raises."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], Exception | None] = lambda _: None
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        fails: Callable[[int], Exception | None] = lambda _: None,
+        *,
+        streams: Sequence[object] = (),
+        pairs: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         self.epochs = 0
         settings = KafkaSettings()
-        telemetry = KafkaTelemetry(Metrics(), ProcessStatus("1", "group"), SimulatedClock())
+        self.status = ProcessStatus("1", "group")
+        telemetry = KafkaTelemetry(Metrics(), self.status, SimulatedClock())
+        telemetry.topics_ready()
+        telemetry.available()
         self.membership = Membership(settings, telemetry, lambda: None)
 
         @asynccontextmanager
@@ -54,7 +93,7 @@ class PartitionScenario:
             await anyio.lowlevel.checkpoint()
             if (error := fails(self.epochs)) is not None:
                 raise error
-            yield SimpleNamespace(pairs={}, over=None, commits=0)
+            yield SimpleNamespace(partition=3, pairs=dict(pairs), failure=None, commits=0)
 
         async def claim(missing: HeaderMissing) -> Exception:
             return missing
@@ -63,7 +102,7 @@ class PartitionScenario:
         monkeypatch.setattr("collector.partition.RETRY_S", (0.0, 0.0))
         self.partition = Partition(
             3,
-            [cast("StreamHandle", EndedStream())],
+            [cast("StreamHandle", each) for each in streams or [EndedStream()]],
             settings,
             telemetry,
             self.membership,
@@ -117,3 +156,58 @@ async def test_after_a_fence_the_next_epoch_waits_until_a_heartbeat_confirms_the
     assert 1 == scenario.epochs, "the heartbeat was sent before the fence"
     await scenario.hold(lambda: scenario.membership.heartbeat_responded(anyio.current_time(), is_confirmed=True))
     assert 2 == scenario.epochs
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"test/1/mall/broken", b'{"version":1,"since":"2026-11-01T00:00:00"}'),
+        (b"test/1/mall/broken/\xff/0", b""),
+        (b"test/1/mall/broken/7/0", b"\1\1"),
+    ],
+    ids=["checkpoint", "bad UTF-8 in a key", "short chunk"],
+)
+async def test_a_damaged_record_parks_its_stream_and_its_neighbours_run(
+    monkeypatch: pytest.MonkeyPatch, key: bytes, value: bytes
+) -> None:
+    started = []
+
+    class RunningWorker:
+        def __init__(self, stream: Any, *_: object, **__: object) -> None:  # noqa: ANN401 - the stream is simulated
+            self._name = stream.name
+
+        async def run(self, _: object) -> None:
+            started.append(self._name)
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr("collector.stream_handle.Worker", RunningWorker)
+    statuses = [StreamStatus("test", "mall", name) for name in ("broken", "healthy")]
+    errors: list[str] = []
+    states: list[str] = []
+
+    def look() -> None:
+        states.extend(status.state for status in statuses)
+        errors.extend(status.last_error.error for status in statuses if status.last_error is not None)
+
+    scenario = PartitionScenario(
+        monkeypatch, streams=list(map(handle_of, statuses)), pairs={key: value, b"\xff": b"of no stream"}
+    )
+    scenario.assign(3)
+    await scenario.hold(look)
+    assert (1, ["healthy"]) == (scenario.epochs, started)
+    assert ["parked", "catching_up"] == states
+    assert 1 == len(errors)
+    assert "test/1/mall/broken" in errors[0]
+    assert "partition 3" in errors[0]
+
+
+async def test_a_replica_is_not_ready_while_an_assigned_partition_fails_unexpectedly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenario = PartitionScenario(monkeypatch, streams=[FailingStream()])
+    scenario.assign(3)
+    scenario.status.group_problem = None
+    reasons: list[str] = []
+    await scenario.hold(lambda: reasons.append(scenario.status.not_ready_reason()))
+    assert scenario.epochs > 1
+    assert "unexpected LookupError: no such thing" in reasons[0]

@@ -93,31 +93,50 @@ def confirmed(question: str) -> bool:
     return line.strip().lower() in ("y", "yes")
 
 
-def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int]:
+def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int | None]:
     """The fields of a stream's summary, for `--json`."""
-    checkpoint = of_stream.checkpoint
+    checkpoint, names = (
+        of_stream.checkpoint,
+        {
+            "source": of_stream.source,
+            "stream": of_stream.stream,
+            "vendor": of_stream.vendor,
+        },
+    )
+    if checkpoint is None:
+        unread = dict.fromkeys(("since", "watermark", "lag_s", "final", "ledger_entries"))
+        return {**names, **unread, "problem": str(of_stream.problem)}
     return {
-        "source": of_stream.source,
-        "stream": of_stream.stream,
-        "vendor": of_stream.vendor,
+        **names,
         "since": format_seconds(checkpoint.since),
         "watermark": format_seconds(checkpoint.watermark),
         "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
         "final": format_seconds(checkpoint.final),
         "ledger_entries": of_stream.entries,
+        "problem": None,
     }
 
 
 def columns(summaries: Sequence[Summary], now: datetime) -> list[str]:
-    """The lines of a table of the summaries, for people; none without summaries. Long values are not cut off."""
+    """The lines of a table of the summaries, for people; none without summaries. Long values are not cut off.
+
+    A stream whose state cannot be read has dashes instead of values: see `problems`.
+    """
     header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
-    rows = [header, *(list(map(_cell, as_dict(each, now).items())) for each in summaries)]
+    rows = [header, *(list(map(_cell, as_dict(each, now).items()))[: len(header)] for each in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if summaries else []
 
 
-def _cell(field: tuple[str, str | int]) -> str:
+def problems(summaries: Sequence[Summary]) -> list[str]:
+    """What is wrong with each stream whose state cannot be read, and what to do."""
+    return [f"{each.problem}: {each.problem.advice}" for each in summaries if each.problem is not None]
+
+
+def _cell(field: tuple[str, str | int | None]) -> str:
     name, value = field
+    if value is None:
+        return "-"
     return str(timedelta(seconds=int(value)) if name == "lag_s" else value)
 
 

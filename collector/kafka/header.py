@@ -76,7 +76,7 @@ def verify_header(settings: KafkaSettings, partition: int, pairs: Mapping[bytes,
         raise HeaderMissing(settings.state_topic, partition)
     try:
         header = msgspec.json.decode(encoded, type=Header)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # the last two: bad UTF-8, and nesting without end
         header = None
     if header is None or header != Header(VERSION, settings.group, settings.state_partitions, header.id):
         raise KafkaMisconfigured(

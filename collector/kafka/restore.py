@@ -72,8 +72,9 @@ async def search(
 
 def _apply(pairs: dict[bytes, bytes], record: ConsumerRecord) -> bool:
     """Apply a record as log compaction does; return True, to continue reading."""
+    key = record.key or b""  # a topic that was not compacted once may have records without a key
     if record.value is None:
-        pairs.pop(record.key, None)
+        pairs.pop(key, None)
     else:
-        pairs[record.key] = record.value
+        pairs[key] = record.value
     return True

@@ -26,7 +26,7 @@ OnlyParts = Callable[[Record[P], Mapping[int, int]], Record[P]]
 MAX_TRANSACTION_BYTES = 4 << 20
 """Bytes of the messages of one transaction: enough to spread its fixed cost, few enough to be encoded in 0.1 s."""
 MAX_TRANSACTION_ENTRIES = 20_000
-"""Ledger entries of one transaction: the chunk of a page stays below half the maximum message size."""
+"""Ledger entries of one transaction, unless a single key has more."""
 MAX_RECORD_BYTES = 8 << 20
 """Bytes of the messages of one record, which must be committed together."""
 MAX_MESSAGE_BYTES = 900_000

@@ -97,7 +97,8 @@ class Ledger:
         page = self._pages[number]
         page.add(chunk, self._dedup_mode, nth)
         if number < 0:
-            self._reject_page.update((reject, number) for reject, _, _ in ENTRY.iter_unpack(chunk.packed))
+            for reject, _, _ in ENTRY.iter_unpack(chunk.packed):  # the later a page, the smaller its number
+                self._reject_page[reject] = min(number, self._reject_page.get(reject, number))
         if number >= 0 and page.version != self.version:
             self._former_pages.add(number)
         else:

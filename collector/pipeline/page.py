@@ -2,7 +2,7 @@
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ ENTRY = struct.Struct(">8s8sI")
 A new revision of a key adds an entry for every current fingerprint, all with the new number. So the entries with the
 highest revision of a key are its current state.
 """
+MAX_CHUNK_ENTRIES = 20_000
+"""The most entries of one chunk of a page: 400 kB, below half the maximum message size."""
 NO_FINGERPRINT = bytes(8)
 """Stored instead of a fingerprint for a reject, and for a thing whose last record is not known."""
 Known = dict[bytes, tuple[int, tuple[bytes, ...]]]
@@ -35,7 +37,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Chunk(NamedTuple):
-    """The entries that one commit adds to a page."""
+    """Entries that one commit adds to a page. A commit with many entries adds several chunks."""
 
     packed: bytes
     """Entries in the format ENTRY."""
@@ -45,8 +47,15 @@ class Chunk(NamedTuple):
     """The version of the field lists."""
 
 
+def split_chunk(chunk: Chunk) -> Sequence[Chunk]:
+    """The chunk as chunks of at most MAX_CHUNK_ENTRIES entries, in order; the chunk itself if it is empty."""
+    size = MAX_CHUNK_ENTRIES * ENTRY.size
+    starts = range(0, max(1, len(chunk.packed)), size)
+    return [chunk._replace(packed=chunk.packed[start : start + size]) for start in starts]
+
+
 class Page:
-    """The entries of one page, packed. Each commit that adds to the page adds one chunk."""
+    """The entries of one page, packed. Each commit that adds to the page adds one or more chunks."""
 
     __slots__ = ("chunks", "entries", "known", "last_s", "number", "version")
 
@@ -91,7 +100,10 @@ def _unpack_into(known: Known, packed: bytes, dedup_mode: DedupMode) -> None:
 
 
 def chunks_by_page(entries: Iterable[Entry]) -> Mapping[int, Chunk]:
-    """The chunk that one commit adds to each page, by page number. All entries of a page have the same version."""
+    """The entries that one commit adds to each page, by page number, before they are split.
+
+    All entries of a page have the same version.
+    """
     packed: dict[int, list[bytes]] = defaultdict(list)
     last_s: dict[int, int] = {}
     version: dict[int, int] = {}

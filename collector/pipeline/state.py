@@ -1,18 +1,13 @@
-"""The state of a stream, and its format in the state topic.
-
-    <vendor>/<user>/<source>/<stream>              the checkpoint, as JSON
-    <vendor>/<user>/<source>/<stream>/<page>/<n>   the entries that the n-th commit added to a page
+"""The state of a stream, and how it is read from the state topic and written to it. See `state_records` for the format.
 
 Chunks are only appended. They are deleted in the transaction that moves `final` past their page. In a LATEST stream,
 each thing has a page with a single chunk, which is overwritten and never deleted.
 """
 
-import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import quote, unquote
 
-import msgspec
 from msgspec import Struct, structs
 
 from collector.errors import UnreadableState
@@ -20,26 +15,21 @@ from collector.instants import unix_s
 from collector.model import Account, Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import Former, Ledger
-from collector.pipeline.page import ENTRY, Chunk, Page, chunks_by_page
+from collector.pipeline.page import ENTRY, Chunk, Page, chunks_by_page, split_chunk
+from collector.pipeline.state_records import (
+    CHUNK_VERSION,
+    chunk_key,
+    decode_checkpoint,
+    decode_chunks,
+    encode_checkpoint,
+    encode_chunk,
+    split_key,
+    too_new,
+    verify_place,
+)
 
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic. None deletes a key."""
-
-_PREFIX_PARTS = 4
-CHECKPOINT_VERSION = 1
-CHUNK_VERSION = 1
-_CHUNK = struct.Struct(">BBq")
-"""Version of this format, version of the page's field lists, highest last second. The entries follow."""
-
-
-class _StoredCheckpoint(Struct, frozen=True):
-    version: int
-    since: datetime
-    watermark: datetime
-    final: datetime
-    span_s: int
-    swept_at: datetime
-    selection: str = ""
 
 
 class StateFormat(Struct, frozen=True):
@@ -78,7 +68,8 @@ class State:
         """Apply a batch, after its commit is durable."""
         for number, chunk in chunks_by_page(batch.entries).items():
             if chunk.packed:
-                self.ledger.add(number, chunk)
+                for part in self._parts(number, chunk):
+                    self.ledger.add(number, part)
             else:
                 self.ledger.forget(self.ledger.pages()[number])
         if batch.checkpoint is not None:
@@ -91,18 +82,21 @@ class State:
         pairs: dict[bytes, bytes | None] = {}
         pages = self.ledger.pages()
         for number, chunk in chunks_by_page(batch.entries).items():
-            is_overwritten = self.format.dedup_mode is DedupMode.LATEST and number >= 0
-            nth = pages[number].chunks if number in pages and not is_overwritten else 0
-            header = _CHUNK.pack(CHUNK_VERSION, chunk.version, chunk.last_s)
-            pairs[self._chunk_key(number, nth)] = header + chunk.packed if chunk.packed else None
+            first = pages[number].chunks if number in pages and not self._is_overwritten(number) else 0
+            for nth, part in enumerate(self._parts(number, chunk), first):
+                pairs[chunk_key(self.prefix, number, nth)] = encode_chunk(part) if part.packed else None
         if batch.checkpoint is not None:
-            pairs[self.prefix.encode()] = _encode_checkpoint(batch.checkpoint)
+            pairs[self.prefix.encode()] = encode_checkpoint(batch.checkpoint)
             for page in self.ledger.expired(unix_s(batch.checkpoint.final - self.format.max_clock_offset)):
-                pairs.update((self._chunk_key(page.number, chunk), None) for chunk in range(page.chunks))
+                pairs.update((chunk_key(self.prefix, page.number, nth), None) for nth in range(page.chunks))
         return pairs
 
-    def _chunk_key(self, page: int, chunk: int) -> bytes:
-        return f"{self.prefix}/{page}/{chunk}".encode()
+    def _is_overwritten(self, page: int) -> bool:
+        return self.format.dedup_mode is DedupMode.LATEST and page >= 0
+
+    def _parts(self, page: int, chunk: Chunk) -> Sequence[Chunk]:
+        """The chunks to write. The chunk of a LATEST thing replaces the previous one, so it is not split."""
+        return [chunk] if self._is_overwritten(page) else split_chunk(chunk)
 
 
 def stream_prefix(account: Account, source: str, stream: str) -> str:
@@ -111,12 +105,15 @@ def stream_prefix(account: Account, source: str, stream: str) -> str:
 
 
 def by_stream(pairs: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
-    """The pairs of a partition by stream prefix, and then by the rest of the key, which is empty for the checkpoint."""
+    """The pairs of a partition by stream prefix, and then by the rest of the key, which is empty for the checkpoint.
+
+    Pairs whose keys name no stream are left out.
+    """
     streams: dict[str, dict[str, bytes]] = {}
     for key, value in pairs.items():
-        parts = key.decode().split("/", _PREFIX_PARTS)
-        if len(parts) >= _PREFIX_PARTS:
-            streams.setdefault("/".join(parts[:_PREFIX_PARTS]), {})["".join(parts[_PREFIX_PARTS:])] = value
+        if (parts := split_key(key)) is not None:
+            prefix, rest = parts
+            streams.setdefault(prefix, {})[rest] = value
     return streams
 
 
@@ -127,18 +124,23 @@ class Summary(Struct, frozen=True):
     user: str
     source: str
     stream: str
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
+    """None if the state cannot be read."""
     entries: int
-    """The number of ledger entries."""
+    """The number of ledger entries that can be read."""
+    problem: UnreadableState | None = None
+    """Why the state cannot be read. Versions of field lists are not considered: they depend on the configuration."""
 
 
 def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
-    """The summary of a stream's pairs; None without a checkpoint. Raises UnreadableState for an unknown version."""
-    if "" not in pairs:
-        return None
+    """The summary of a stream's pairs; None without a checkpoint, if all else can be read."""
     vendor, user, source, stream = (unquote(part) for part in prefix.split("/"))
-    entries = sum((len(value) - _CHUNK.size) // ENTRY.size for suffix, value in pairs.items() if suffix)
-    return Summary(vendor, user, source, stream, _decode_checkpoint(prefix, pairs[""]), entries)
+    try:
+        entries = sum(len(stored.chunk.packed) // ENTRY.size for stored in decode_chunks(prefix, pairs))
+        checkpoint = decode_checkpoint(prefix, pairs[""]) if "" in pairs else None
+    except UnreadableState as error:
+        return Summary(vendor, user, source, stream, None, 0, error)
+    return None if checkpoint is None else Summary(vendor, user, source, stream, checkpoint, entries)
 
 
 def rewound(checkpoint: Checkpoint, to: datetime) -> Checkpoint:
@@ -149,66 +151,27 @@ def rewound(checkpoint: Checkpoint, to: datetime) -> Checkpoint:
 def load(prefix: str, state_format: StateFormat, pairs: Mapping[str, bytes]) -> State:
     """Read the state of one stream from its pairs, as `by_stream` returns them. A new stream has no checkpoint.
 
-    Raises UnreadableState for a version that is newer than the current one or older than the former one: the stream
-    must not run.
+    Raises UnreadableState, and nothing else, for a record that cannot be read, and for a version that is newer than the
+    current one or older than the former one: the stream must not run.
     """
-    state = State(prefix, state_format, _decode_checkpoint(prefix, pairs[""]) if "" in pairs else None)
+    state = State(prefix, state_format, decode_checkpoint(prefix, pairs[""]) if "" in pairs else None)
     state.durable = state.checkpoint
-    chunks: list[tuple[int, int, bytes]] = []
-    for suffix, value in pairs.items():
-        if suffix:
-            page, _, chunk = suffix.partition("/")
-            chunks.append((int(page), int(chunk), value))
-    for number, nth, value in sorted(chunks):
-        version, fields_version, last_s = _CHUNK.unpack_from(value)
-        if version != CHUNK_VERSION:
-            raise _unreadable(prefix, f"ledger version {version}")
-        if number >= 0:  # rejects do not depend on the field lists
-            _check_version(prefix, state_format, fields_version, state.ledger.pages().get(number))
-        state.ledger.add(number, Chunk(value[_CHUNK.size :], last_s, fields_version), nth)
+    for stored in decode_chunks(prefix, pairs):
+        if stored.page >= 0:  # rejects do not depend on the field lists
+            page = state.ledger.pages().get(stored.page)
+            _check_version(prefix, state_format, stored.chunk.version, page)
+        verify_place(prefix, state_format.dedup_mode, stored)
+        state.ledger.add(stored.page, stored.chunk, stored.nth)
     return state
 
 
 def _check_version(prefix: str, state_format: StateFormat, version: int, page: Page | None) -> None:
     """Raise UnreadableState for a chunk whose field lists are neither the current nor the former ones."""
     if version > state_format.fields_version or (page is not None and page.version != version):
-        raise _unreadable(prefix, f"ledger version {CHUNK_VERSION}.{version}")
+        raise too_new(prefix, f"ledger version {CHUNK_VERSION}.{version}")
     if version < state_format.fields_version - (state_format.former is not None):
         raise UnreadableState(
             f"the state of {prefix} has ledger version {CHUNK_VERSION}.{version}, which is too old to be read",
             code="state_too_old",
             advice="run the release before this one until the stream's final is a day after the start of that release",
         )
-
-
-def _encode_checkpoint(checkpoint: Checkpoint) -> bytes:
-    fields = structs.asdict(checkpoint)
-    span = fields.pop("span")
-    return msgspec.json.encode(
-        _StoredCheckpoint(version=CHECKPOINT_VERSION, span_s=span // timedelta(seconds=1), **fields)
-    )
-
-
-def _decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
-    try:
-        checkpoint = msgspec.json.decode(value, type=_StoredCheckpoint)
-    except msgspec.MsgspecError as error:
-        raise _unreadable(prefix, f"an unreadable checkpoint: {error}") from error
-    if checkpoint.version != CHECKPOINT_VERSION:
-        raise _unreadable(prefix, f"checkpoint version {checkpoint.version}")
-    return Checkpoint(
-        checkpoint.since,
-        checkpoint.watermark,
-        checkpoint.final,
-        timedelta(seconds=checkpoint.span_s),
-        checkpoint.swept_at,
-        checkpoint.selection,
-    )
-
-
-def _unreadable(prefix: str, what: str) -> UnreadableState:
-    return UnreadableState(
-        f"the state of {prefix} has {what}, which this version cannot read",
-        code="state_too_new",
-        advice="run the version of the collector that wrote it, or a newer one",
-    )

@@ -1,6 +1,6 @@
 """Telemetry of the Kafka connection: availability, group membership, epochs and transactions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 import structlog
@@ -9,6 +9,9 @@ from collector.clock import Clock, SystemClock
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import LastError, ProcessStatus, ReadinessProblem
 from collector.telemetry.stream import publish_state
+
+MAX_LOGGED_KEYS = 10
+"""The most keys in one log line."""
 
 
 class _DemotedLogger:
@@ -34,6 +37,10 @@ class KafkaTelemetry:
         """Reasons that were logged and still apply."""
         self._restores: dict[int, tuple[int, int]] = {}
         """For each partition that is being restored: the records read so far, and their total."""
+        self._failed: set[int] = set()
+        """Partitions whose last epoch ended with an unexpected error. They are not ready until an epoch has lasted."""
+        self._unnamed: dict[int, frozenset[str]] = {}
+        """For each partition: the keys that name no stream, as last logged."""
 
     def topics_ready(self) -> None:
         """Kafka is available and its topics are valid."""
@@ -92,6 +99,7 @@ class KafkaTelemetry:
 
     def unblocked(self, partition: int) -> None:
         """The partition was taken over, or is no longer assigned to this process."""
+        self._failed.discard(partition)
         if self._process_status.partitions.pop(partition, None) is None:
             return
         if not self._process_status.partitions:
@@ -146,7 +154,8 @@ class KafkaTelemetry:
         self._metrics.owned_partitions.set(len(self._process_status.owned_partitions))
         self._restores.pop(partition, None)
         self._update_restore_progress()
-        self.unblocked(partition)
+        if partition not in self._failed:
+            self.unblocked(partition)
         self._log.info("epoch_began", partition=partition, took_s=round(took_s, 3), pairs=pairs)
 
     def epoch_ended(self, partition: int, reason: str) -> None:
@@ -165,6 +174,25 @@ class KafkaTelemetry:
     def unexpected(self, partition: int | None, error: BaseException) -> None:
         """An unexpected error, which is a bug. The failed operation is retried; for a partition, a new epoch starts."""
         self._log.error("unexpected", partition=partition, exc_info=error)
+
+    def epoch_failed(self, partition: int) -> None:
+        """An unexpected error ended the epoch. The partition stays blocked after `epoch_began`, until `unblocked`."""
+        self._failed.add(partition)
+
+    def unnamed_records(self, partition: int, keys: Collection[str]) -> None:
+        """The state of the partition has records whose keys name no stream. Logged again only when the keys change."""
+        if frozenset(keys) == self._unnamed.get(partition, frozenset()):
+            return
+        self._unnamed[partition] = frozenset(keys)
+        if keys:
+            self._log.error(
+                "state_records_unnamed",
+                partition=partition,
+                count=len(keys),
+                keys=sorted(keys)[:MAX_LOGGED_KEYS],
+                advice="the collector does not write such keys: find out which program writes to the state topic, and "
+                "whether a stream has lost a record",
+            )
 
     def committed(self, took_s: float) -> None:
         """A transaction was committed, `took_s` seconds after it started."""

@@ -9,9 +9,10 @@ from msgspec import structs
 
 from collector.errors import UnreadableState
 from collector.model import Account, Checkpoint, DedupMode, Record
-from collector.pipeline.batch import Batch
+from collector.pipeline.batch import MAX_MESSAGE_BYTES, Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S
+from collector.pipeline.page import ENTRY, MAX_CHUNK_ENTRIES, NO_FINGERPRINT, Entry
 from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, stream_prefix
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -105,22 +106,23 @@ def test_streams_of_one_partition_are_kept_apart() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        (PREFIX, b"not json"),
         (PREFIX, b'{"version":2,"since":1}'),
-        (PREFIX + "/1/0", bytes([9, 1, *bytes(8)])),
-        (PREFIX + "/1/0", bytes([1, 2, *bytes(8)])),
+        (PREFIX + "/1/0", bytes([9, 1, *bytes(28)])),
+        (PREFIX + "/1/0", bytes([1, 2, *bytes(28)])),
     ],
 )
-def test_state_of_an_unknown_version_or_format_is_refused(key: str, value: bytes) -> None:
+def test_state_of_an_unknown_version_is_refused(key: str, value: bytes) -> None:
     with pytest.raises(UnreadableState) as refused:
         restored({key.encode(): value})
     assert "state_too_new" == refused.value.code
 
 
 _instants = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
+_ordered = st.tuples(_instants, _instants, _instants).map(sorted)
 
 
 @given(
+    times=_ordered,
     checkpoint=st.builds(
         Checkpoint,
         since=_instants,
@@ -129,9 +131,42 @@ _instants = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s
         span=st.integers(60, 10**6).map(lambda s: timedelta(seconds=s)),
         swept_at=_instants,
         selection=st.text(max_size=20),
-    )
+    ),
 )
-def test_any_checkpoint_round_trips(checkpoint: Checkpoint) -> None:
+def test_any_checkpoint_round_trips(times: list[datetime], checkpoint: Checkpoint) -> None:
+    since, final, watermark = times
+    checkpoint = structs.replace(checkpoint, since=since, final=final, watermark=watermark)
     state = State(PREFIX, SHAPE)
     pairs = {key: value for key, value in state.pairs(Batch(checkpoint=checkpoint)).items() if value is not None}
     assert checkpoint == restored(pairs).checkpoint
+
+
+def test_a_reject_that_was_stored_twice_is_known_until_its_last_page_expires_also_after_a_restart() -> None:
+    state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
+    reject = b"a reject"
+    commit(state, topic, Batch(checkpoint=CHECKPOINT))
+    for requested_s in (START_S, START_S + 10 * PAGE_S):
+        entry = Entry(-1 - requested_s // PAGE_S, requested_s, ENTRY.pack(reject, NO_FINGERPRINT, 0), 1)
+        commit(state, topic, Batch(entries=[entry]))
+    again = restored(topic)
+    assert START_S + 10 * PAGE_S == again.ledger.last_stored_s(reject)
+    [expired] = again.ledger.expired(START_S + 1)
+    again.ledger.forget(expired)
+    assert START_S + 10 * PAGE_S == again.ledger.last_stored_s(reject)
+
+
+def test_many_versions_of_one_key_are_split_over_several_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_CHUNK_ENTRIES * ENTRY.size < MAX_MESSAGE_BYTES / 2
+    monkeypatch.setattr("collector.pipeline.page.MAX_CHUNK_ENTRIES", 100)
+    state, topic = State(PREFIX, SHAPE), dict[bytes, bytes]()
+    commit(state, topic, Batch(checkpoint=CHECKPOINT))
+    versions = [structs.replace(row(1, 90), fingerprint=b"%d" % number) for number in range(250)]
+    commit(state, topic, batch_of(state, versions))
+    assert 4 == len(topic), "a checkpoint and three chunks"
+    again = restored(topic)
+    assert 250 == len(again.ledger) == len(state.ledger)
+    assert [] == batch_of(again, versions).entries
+    commit(again, topic, batch_of(again, [row(2, 91)]))
+    assert 5 == len(topic)
+    commit(again, topic, Batch(checkpoint=structs.replace(CHECKPOINT, final=CHECKPOINT.watermark)))
+    assert [PREFIX.encode()] == list(topic)

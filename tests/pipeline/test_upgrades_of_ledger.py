@@ -17,7 +17,7 @@ from collector.pipeline.state import State, StateFormat, load
 
 ACCOUNT = Account("test", "632")
 START = datetime(1970, 1, 1, tzinfo=UTC)
-FAR_FUTURE_S = 1 << 40
+FAR_FUTURE_S = 1 << 37
 
 
 class Row(Struct, frozen=True):

@@ -162,3 +162,20 @@ def test_the_progress_of_restores_is_exported(process: Process) -> None:
     process.run_stream()
     assert ("live", None) == (process.state, process.status.as_json(START)["restoring"])
     assert 1 == process.value("collector_state_restore_progress_ratio")
+
+
+def test_records_that_name_no_stream_are_logged_once_until_they_change(
+    process: Process, logged: list[dict[str, object]]
+) -> None:
+    for keys in (["a/b"], ["a/b"], [], ["c"]):
+        process.kafka.unnamed_records(3, keys)
+    assert [["a/b"], ["c"]] == [line["keys"] for line in logged if line["event"] == "state_records_unnamed"]
+
+
+def test_a_partition_that_failed_unexpectedly_is_ready_only_after_an_epoch_has_lasted(process: Process) -> None:
+    process.kafka.epoch_failed(3)
+    process.kafka.blocked(3, "unexpected LookupError")
+    process.kafka.epoch_began(3, 0.1, 1)
+    assert "state partition 3: unexpected LookupError" == process.process_status.not_ready_reason()
+    process.kafka.unblocked(3)
+    assert process.process_status.not_ready_reason() == ""
