@@ -177,7 +177,7 @@ def _numeric(hex_digits: str, decimal: str, depth: int) -> str:
 def _backslash(depth: int) -> str:
     """Backslashes before an escape: each time it is escaped, they are doubled."""
     one = f"{_escape(chr(92), depth)}|\\\\" if depth else "\\\\"
-    return f"(?:{one}){{1,8}}+"
+    return f"(?:{one}){{1,8}}"  # not possessive: the last one may itself be the escape of a backslash
 
 
 @cache

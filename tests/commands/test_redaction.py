@@ -190,6 +190,12 @@ def test_what_vendors_echo_is_redacted(echo: str) -> None:
         assert f"key: {REDACTED}!".encode() == secret.redact(f"key: {echo}!".encode())
 
 
+@pytest.mark.parametrize("escape", [r"\u005c", r"\x5C", "&#92;", "&bsol;", "%5c", r"\\u005c", r"\\", r"\\\\"])
+def test_a_backslash_in_a_secret_is_redacted_in_each_form(escape: str) -> None:
+    with known_secrets("abc\\def123456\\"):
+        assert f"({REDACTED})" == redact(f"(abc{escape}def123456{escape})")
+
+
 @pytest.mark.parametrize("mark", ["\\", "%", "&amp;", "%25", "&", "+", r"\u005c", "&#"])
 def test_a_long_run_of_marks_is_searched_in_time(mark: str) -> None:
     """Without bounds, the time would grow with the square of the length: here, hours."""
