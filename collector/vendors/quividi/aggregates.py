@@ -191,7 +191,7 @@ class Aggregates:
                 f"No period of {self._resolution} starts at {text}: set `anchor` in the stream's table to a day on "
                 "which one starts - at `$.period_start`"
             )
-        metrics = tuple(_metric(row, metric) for metric in self._type.metrics)
+        metrics = _metrics(row, self._type.metrics)
         found = [_value(row, (part.name,), part.unit.convert) for part in self._key_parts]
         if any(each is not None for each in metrics):
             for part, value in zip(self._key_parts, found, strict=True):
@@ -298,13 +298,14 @@ def _fingerprint(metrics: Iterable[Number | None], *more: str) -> bytes:
     return msgspec.msgpack.encode([*(comparable(each) for each in metrics), *more])
 
 
-def _metric(row: Any, metric: Metric) -> Number | None:  # noqa: ANN401 - of `_wire_struct`
-    """The row's value of a metric. Raises ValueError for a main metric that is absent under all of its names."""
-    if (value := _value(row, metric.wire_names, metric.unit.convert)) is UNSET:
-        if metric.is_main:
+def _metrics(row: Any, metrics: Sequence[Metric]) -> tuple[Number | None, ...]:  # noqa: ANN401 - of `_wire_struct`
+    """The row's values of the metrics. Raises ValueError for one that must not be absent under all of its names."""
+    values = [_value(row, metric.wire_names, metric.unit.convert) for metric in metrics]
+    has_numbers = any(value is not None and value is not UNSET for value in values)
+    for metric, value in zip(metrics, values, strict=True):
+        if value is UNSET and (metric.is_main or (has_numbers and not metric.may_be_absent)):
             raise ValueError(f"Object missing required field `{metric.wire_names[0]}`")
-        return None
-    return value  # type: ignore[no-any-return]
+    return tuple(None if value is UNSET else value for value in values)
 
 
 def _value(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_struct`

@@ -64,8 +64,11 @@ class Metric(Struct, frozen=True):
     wire_names: tuple[str, ...]
     """The vendor's fields; the first one that is not null is used."""
     is_main: bool = False
-    """Whether every row must have one of the fields, with a number or with null. A row without it is malformed: the
-    vendor has renamed the field. Other metrics may be absent, which is the same as null."""
+    """Whether the field must be understood: a row in which it is neither a number nor null is malformed. It must not be
+    absent either, also where all other metrics are null. Other metrics that cannot be understood are null."""
+    may_be_absent: bool = False
+    """Whether a row with numbers may lack all of the fields, which is the same as null. If not, such a row is
+    malformed: the vendor has renamed the field, and a revision with null would replace the published number."""
     addition: Addition = Addition.SUM
 
 
@@ -86,7 +89,7 @@ _PROOF_OF_PLAY = (
     Metric("content_duration_ms", SECONDS, ("content_duration",)),
     _DURATION,
     Metric("impressions", ESTIMATE, ("impressions",), is_main=True),
-    Metric("estimated_ots", ESTIMATE, ("estimated_ots",)),
+    Metric("estimated_ots", ESTIMATE, ("estimated_ots",), may_be_absent=True),
     Metric("play_count", COUNT, ("play_count",), is_main=True),
     Metric("watchers", COUNT, ("watchers",)),
     Metric("watchers_over_2s", COUNT, ("watchers_2sec",)),
@@ -147,7 +150,7 @@ VIEWERS_AGGREGATED = ExportType(
         Metric("watcher_count", COUNT, ("watcher_count",), is_main=True),
         Metric("dwell_ms", TENTHS, ("dwell_time_in_tenths_of_sec", "dwell_time")),
         Metric("attention_ms", TENTHS, ("attention_time_in_tenths_of_sec", "attention_time")),
-        Metric("conversion_percent", PERCENT, ("conversion_ratio",), addition=Addition.CONVERSION),
+        Metric("conversion_percent", PERCENT, ("conversion_ratio",), may_be_absent=True, addition=Addition.CONVERSION),
     ),
 )
 OTS = ExportType(

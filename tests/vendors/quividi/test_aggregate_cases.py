@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from collector.model import Record
 from collector.vendors.quividi.aggregates import Aggregates
+from collector.vendors.quividi.settings import EXPORT_TYPES
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
     DIGEST,
@@ -36,6 +37,8 @@ METRICS = {
         *("play_count", "watchers", "watchers_2sec"),
     ),
 }
+OPTIONAL = ("conversion_percent", "estimated_ots")
+"""Ratios are absent if grouped, and estimates of OTS in newer versions of the API."""
 MAIN = {
     "viewers_aggregated": ("watcher_count",),
     "ots": ("ots_count",),
@@ -109,10 +112,21 @@ def test_a_row_that_lacks_a_main_metric_is_malformed(stream: str) -> None:
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)
-def test_an_absent_metric_that_is_not_a_main_one_is_null(stream: str) -> None:
+def test_a_renamed_metric_does_not_replace_a_number_by_null(stream: str) -> None:
     rows = aggregates(stream)
-    for name in METRICS[stream]:
-        if name not in MAIN[stream]:
+    for metric in EXPORT_TYPES[stream].metrics:
+        absent_names = dict.fromkeys(metric.wire_names, ABSENT)
+        if metric.name not in OPTIONAL:
+            got = reject(rows, row(stream, **absent_names, renamed=4))
+            assert f"Object missing required field `{metric.wire_names[0]}`" == got.error
+
+
+@pytest.mark.parametrize("stream", AGGREGATED)
+def test_a_metric_that_not_every_version_sends_may_be_absent(stream: str) -> None:
+    rows = aggregates(stream)
+    for metric in EXPORT_TYPES[stream].metrics:
+        [name, *_] = metric.wire_names
+        if metric.name in OPTIONAL:
             absent, null = (record(rows, row(stream, **{name: each})) for each in (ABSENT, None))
             assert (null.payload, null.fingerprint) == (absent.payload, absent.fingerprint)
 

@@ -79,7 +79,13 @@ def test_no_row_is_lost_or_repeated_when_clocks_change(
         start = first - step
         raw = []
         while start <= last + step:
-            row = {"location_id": 1, "period_start": start.isoformat(), "ots_count": 1}
+            row = {
+                "location_id": 1,
+                "period_start": start.isoformat(),
+                "ots_count": 1,
+                "watcher_count": 1,
+                "duration": 1,
+            }
             raw.append(msgspec.Raw(msgspec.json.encode(row)))
             start += step
         got += [one.payload.start_local for one in rows.read(raw, first, last) if isinstance(one, Record)]
