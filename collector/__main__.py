@@ -1,5 +1,6 @@
 """The entry point of the program."""
 
+import io
 import os
 import sys
 
@@ -43,6 +44,8 @@ def _open_streams() -> None:
         if getattr(sys, name) is None:  # output is discarded, as by print() without a stdout
             stream = open(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
             setattr(sys, name, stream)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: the locale may not have every character
 
 
 if __name__ == "__main__":

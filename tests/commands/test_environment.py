@@ -228,3 +228,11 @@ async def test_no_keys_of_tls_sessions_are_written(tmp_path: Path) -> None:
     found = await collector("check", "--config", config, env={"SSLKEYLOGFILE": str(tmp_path / "missing" / "keys")})
 
     assert (1, "", True) == (found.code, found.err, "sources.mall" in found.out)
+
+
+@pytest.mark.anyio
+async def test_text_that_the_locale_does_not_have_is_printed_escaped(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "https://b\u00fccher.invalid/api")
+    found = await collector("check", "--config", config, env={"PYTHONIOENCODING": "ascii"})
+
+    assert (1, "", True) == (found.code, found.err, "no connection to b\\xfccher.invalid" in found.out)
