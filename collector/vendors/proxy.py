@@ -1,8 +1,8 @@
-"""Selects the HTTP proxy of a request, from the environment variables that curl reads.
+"""Selects the HTTP proxy of a request, from environment variables, which are read as curl reads them.
 
-`https_proxy` or `HTTPS_PROXY` for https URLs, `http_proxy` for http URLs, `all_proxy` or `ALL_PROXY` for both,
-`no_proxy` or `NO_PROXY` for exceptions. The lower-case name takes precedence. Requests to this machine never use a
-proxy.
+`https_proxy` or `HTTPS_PROXY` for https URLs, `http_proxy` or `HTTP_PROXY` for http URLs, `all_proxy` or `ALL_PROXY`
+for both, `no_proxy` or `NO_PROXY` for exceptions. The lower-case name takes precedence. Requests to this machine never
+use a proxy.
 """
 
 import os
@@ -19,8 +19,8 @@ from collector.secrets import learn_secret
 from collector.settings import is_host, is_loopback, parse_address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_VARIABLES = {"http": ("http_proxy",), "https": ("https_proxy", "HTTPS_PROXY")}
-"""By scheme. `HTTP_PROXY` is not read, as in curl: in a CGI program, it is the header `Proxy` of a request."""
+_VARIABLES = {"http": ("http_proxy", "HTTP_PROXY"), "https": ("https_proxy", "HTTPS_PROXY")}
+"""By scheme. curl does not read `HTTP_PROXY`, because it is a request's header in a CGI program, which this is not."""
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing listens here
 """Connections to these addresses are connections to this machine."""
 

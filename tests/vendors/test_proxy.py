@@ -55,11 +55,11 @@ def test_the_variable_of_the_scheme_is_used_before_the_one_for_all(
     assert found is None or "proxy.example:3128" == found.address
 
 
-def test_a_proxy_of_plain_http_is_named_in_lower_case_only() -> None:
-    assert proxy_for("http://vendor.example", {"HTTP_PROXY": PROXY}) is None
-    found = proxy_for("http://vendor.example", {"HTTP_PROXY": PROXY, "ALL_PROXY": PROXY})
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_a_proxy_of_plain_http_may_be_named_in_lower_and_in_upper_case(variable: str) -> None:
+    found = proxy_for("http://vendor.example", {variable: PROXY})
     assert found is not None
-    assert "ALL_PROXY" == found.variable
+    assert variable == found.variable
 
 
 @pytest.mark.parametrize(
