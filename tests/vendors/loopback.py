@@ -1,11 +1,12 @@
 """Vendors on the loopback interface: HTTP servers, and TCP servers for what no HTTP library would send."""
 
+import asyncio
 import ssl
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -49,11 +50,25 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
     """The URL, with the scheme http, of a server that passes every request to the handler."""
     runner = web.ServerRunner(web.Server(handler))
     await runner.setup()
+    loop = asyncio.get_running_loop()
+    handle = loop.get_exception_handler()
+
+    def ignore_handshakes(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """In its debug mode, asyncio reports a client that does not trust the certificate as an error of the server."""
+        if handle is not None and not isinstance(context.get("exception"), ConnectionError | ssl.SSLError):
+            handle(loop, context)
+
+    if tls is not None:
+        loop.set_exception_handler(ignore_handshakes)
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+        if tls is not None:
+            for _ in range(50):  # the end of a handshake is noticed a few turns of the loop after the client's
+                await anyio.lowlevel.checkpoint()
+        loop.set_exception_handler(handle)
 
 
 @asynccontextmanager
