@@ -176,7 +176,8 @@ class Ledger:
         entries: list[Entry] = []
         for number, (fingerprint, record) in _occurrences(records, known, published):
             before = published[number]
-            new = _surplus_parts([digest(part) for part in record.parts], before)
+            parts = [digest(part) for part in record.parts]
+            new = _surplus_parts(parts, before)
             if number >= len(known):
                 numbered.append(NumberedRecord(record, number))
                 entries.append(Entry(page, record.last_s, ENTRY.pack(digest(key), fingerprint, number), self.version))
@@ -184,7 +185,7 @@ class Ledger:
                 positions = {index: len(before) + nth for nth, index in enumerate(new)}
                 numbered.append(NumberedRecord(record, number, positions))
             for nth, index in enumerate(new, len(before)):
-                packed = ENTRY.pack(parts_keys[number], digest(record.parts[index]), nth)
+                packed = ENTRY.pack(parts_keys[number], parts[index], nth)
                 entries.append(Entry(page, record.last_s, packed, self.version))
         return NewRecords(numbered, None, entries) if numbered else None
 

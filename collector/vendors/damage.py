@@ -35,7 +35,9 @@ _NAME = re.compile(r'"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*')
 _MEMBER = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _NESTED = re.compile(r'(?:[\[{][ \t\n\r]*(?:"[^"\\]*"[ \t\n\r]*:)?[ \t\n\r]*){100}')
 """The start of what is nested too deeply to be a row. Only saves time: reading such a text at each level is slow."""
-_read = json.JSONDecoder(strict=False, parse_constant=lambda _: None).raw_decode
+LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
+"""Accepts control characters in strings, and half a pair of surrogates. Decodes NaN and Infinity as null."""
+_read = LENIENT.raw_decode
 
 
 def take_apart(body: bytes, into: inspect.Type, is_row: IsRow) -> Iterator[Any]:

@@ -5,7 +5,6 @@ no other row (`damage.py`), and a side field that cannot be understood costs onl
 and its main numbers are never guessed: if one of them cannot be understood, the row is rejected.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +15,7 @@ import msgspec.inspect
 from msgspec import Struct, structs
 
 from collector.errors import RetryLater
-from collector.vendors.damage import take_apart
+from collector.vendors.damage import LENIENT, take_apart
 
 T = TypeVar("T")
 
@@ -27,8 +26,6 @@ MAX_INTEGER = 2**63
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 """Half of a pair of surrogates, or a byte that is not UTF-8 (as `surrogateescape` represents it)."""
-_parse = json.JSONDecoder(strict=False, parse_constant=lambda _: None).decode
-"""Accepts control characters in strings, and half a pair of surrogates. Decodes NaN and Infinity as null."""
 
 
 class ResponseDecoder(Generic[T]):
@@ -82,7 +79,7 @@ class RowDecoder(Generic[T]):
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             reason = _reason(error)
         try:
-            value = _plain(_parse(row.decode("utf-8", "surrogateescape")), replace=False)
+            value = _plain(LENIENT.decode(row.decode("utf-8", "surrogateescape")), replace=False)
         except (ValueError, RecursionError):
             raise MalformedRow(reason) from None
         ignored_here = Counter[str]()
@@ -146,6 +143,11 @@ def comparable(number: float | None) -> float | None:
 def fraction(number: float | None) -> float | None:
     """A number as events contain it where it may have decimals: 19 and 19.0 are written alike, as 19.0."""
     return None if number is None else float(number) + 0.0
+
+
+def numbers_fingerprint(numbers: Iterable[float | None], *more: str) -> bytes:
+    """The fingerprint of a record that consists of numbers: their form does not matter."""
+    return msgspec.msgpack.encode([*(comparable(number) for number in numbers), *more])
 
 
 def unexpected_response(body: bytes, error: msgspec.DecodeError, *, what: str = "the response") -> RetryLater:

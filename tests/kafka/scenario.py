@@ -136,8 +136,8 @@ def _checkpoint(row: Mapping[str, Any]) -> Checkpoint | None:
     return Checkpoint(since, watermark, final, timedelta(hours=1), since)
 
 
-def seemetrix_source(vendors: Simulated, since: datetime) -> str:
-    """The configuration of a source of the simulated Seemetrix."""
+def seemetrix_table(vendors: Simulated, since: datetime) -> str:
+    """The table of a source of the simulated Seemetrix, without its streams."""
     return f"""
 [sources.{SEEMETRIX}]
 vendor = "seemetrix"
@@ -145,7 +145,12 @@ base_url = "{vendors.url("seemetrix")}"
 user_id = {seemetrix.USER}
 user_key = "{seemetrix.KEY}"
 since = {since.isoformat()}
-timeout = "5s"
+"""
+
+
+def seemetrix_source(vendors: Simulated, since: datetime) -> str:
+    """The configuration of a source of the simulated Seemetrix."""
+    return f"""{seemetrix_table(vendors, since)}timeout = "5s"
 [sources.{SEEMETRIX}.streams.sessions]
 interval = "1s"
 {TIMING}

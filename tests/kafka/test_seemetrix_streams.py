@@ -15,7 +15,7 @@ from collector.simulator import seemetrix, statistics
 from collector.simulator.server import serving
 from collector.simulator.world import FAST, World
 from tests.kafka.daemon import Received, reading, until
-from tests.kafka.scenario import DEVICES, Replica, read_all
+from tests.kafka.scenario import DEVICES, Replica, read_all, seemetrix_table
 
 pytestmark = pytest.mark.anyio
 
@@ -32,14 +32,7 @@ async def test_every_stream_publishes_the_vendors_numbers_once(kafka: str, prefi
         serving(world, host="127.0.0.1", port=0) as vendors,
         reading(kafka, [prefix + topic for topic in TOPICS]) as reader,
     ):
-        sources = f"""
-[sources.mall]
-vendor = "seemetrix"
-base_url = "{vendors.url("seemetrix")}"
-user_id = {seemetrix.USER}
-user_key = "{seemetrix.KEY}"
-since = {since.isoformat()}
-[sources.mall.streams.devices]
+        sources = f"""{seemetrix_table(vendors, since)}[sources.mall.streams.devices]
 interval = "1s"
 [sources.mall.streams.counters]
 interval = "1s"

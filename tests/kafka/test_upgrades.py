@@ -15,12 +15,12 @@ from collector.instants import floor_second
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.pipeline.state import by_stream
-from collector.simulator import seemetrix, vidicenter
+from collector.simulator import vidicenter
 from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, Visit, World
 from tests.kafka.daemon import EVENTS, Received, reading, until
-from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, Replica, read_all, visits
+from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, Replica, read_all, seemetrix_table, visits
 from tests.kafka.test_exports import COUNTED, SITE, Upload
 from tests.kafka.test_seemetrix_streams import TOPICS as SEEMETRIX_TOPICS
 from tests.pipeline.stream_cases import STREAM_CASES
@@ -91,14 +91,7 @@ timezone = "{ZONE}"
 since = {since.isoformat()}
 max_requests_per_minute = {MAX_CALLS}
 """
-    return f"""
-[sources.mall]
-vendor = "seemetrix"
-base_url = "{vendors.url("seemetrix")}"
-user_id = {seemetrix.USER}
-user_key = "{seemetrix.KEY}"
-since = {since.isoformat()}
-[sources.mall.streams.devices]
+    return f"""{seemetrix_table(vendors, since)}[sources.mall.streams.devices]
 interval = "1s"
 [sources.mall.streams.counters]
 interval = "1s"

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from collector.instants import floor_second
-from collector.simulator import seemetrix
 from collector.simulator.server import serving
 from collector.simulator.world import FAST, World
 from tests.kafka.daemon import until
-from tests.kafka.scenario import DEVICES, Replica
+from tests.kafka.scenario import DEVICES, Replica, seemetrix_table
 
 pytestmark = pytest.mark.anyio
 
@@ -23,14 +22,7 @@ async def test_a_clock_that_kafka_convicts_is_reported_and_does_not_delay_the_st
     since = floor_second(datetime.now(UTC)) - timedelta(hours=6)
     world = World(seed=5, devices=DEVICES, rate=20.0, pace=FAST)
     async with serving(world, host="127.0.0.1", port=0, date_s=lambda now_s: now_s - 7200) as vendors:
-        source = f"""
-[sources.mall]
-vendor = "seemetrix"
-base_url = "{vendors.url("seemetrix")}"
-user_id = {seemetrix.USER}
-user_key = "{seemetrix.KEY}"
-since = {since.isoformat()}
-[sources.mall.streams.sessions]
+        source = f"""{seemetrix_table(vendors, since)}[sources.mall.streams.sessions]
 interval = "1s"
 settle = "1s"
 allowed_lateness = "20s"

@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, structs
 from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
-from collector.vendors.leniency import RowDecoder, comparable
+from collector.vendors.leniency import RowDecoder, numbers_fingerprint
 from collector.vendors.quividi.aggregate_events import Quality
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart, Metric
@@ -143,7 +143,7 @@ class Aggregates:
         placeholder = self._record(row, part.start_local, parse_local(part.start_local, "period_start"))
         return structs.replace(
             placeholder,
-            fingerprint=_fingerprint(placeholder.payload.metrics, WITHDRAWN),
+            fingerprint=numbers_fingerprint(placeholder.payload.metrics, WITHDRAWN),
             payload=structs.replace(placeholder.payload, quality="observed"),
             only_if_known=True,
         )
@@ -170,7 +170,7 @@ class Aggregates:
             return records[0]
         metrics = added(self._type.metrics, [record.payload.metrics for record in records])
         payload = structs.replace(records[0].payload, metrics=metrics, quality=_quality(metrics))
-        return structs.replace(records[0], fingerprint=_fingerprint(metrics), payload=payload)
+        return structs.replace(records[0], fingerprint=numbers_fingerprint(metrics), payload=payload)
 
     def read_row(
         self, raw: bytes, first: datetime, last: datetime, ignored: Counter[str] | None = None
@@ -207,7 +207,7 @@ class Aggregates:
         start_ms = to_ms(first.utc)
         return Record(
             key=f"quividi.{self._type.stream}/{name}".encode(),
-            fingerprint=_fingerprint(metrics),
+            fingerprint=numbers_fingerprint(metrics),
             start_ms=start_ms,
             # A period whose local start is skipped in spring may end before it starts.
             end_ms=max(start_ms, to_ms(end.utc)),
@@ -292,10 +292,6 @@ def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
 
 def _quality(metrics: Iterable[Number | None]) -> Quality:
     return "no_data" if all(each is None for each in metrics) else "observed"
-
-
-def _fingerprint(metrics: Iterable[Number | None], *more: str) -> bytes:
-    return msgspec.msgpack.encode([*(comparable(each) for each in metrics), *more])
 
 
 def _metrics(row: Any, metrics: Sequence[Metric]) -> tuple[Number | None, ...]:  # noqa: ANN401 - of `_wire_struct`

@@ -1,7 +1,7 @@
 """The sum of rows that describe one period together: both passes of the hour that the change to winter time repeats.
 
 The vendor's document does not state whether that hour has one row or two. Both passes have the same local time, so two
-rows cannot be told apart: what both have together is published.
+rows cannot be assigned to them, and their sum is published.
 """
 
 from collections.abc import Sequence

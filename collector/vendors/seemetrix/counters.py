@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, structs
 from collector.instants import Timestamp, format_ms
 from collector.model import Event, EventType, Record
 from collector.vendors.event_fields import Revision, Source, UserId
-from collector.vendors.leniency import BYTE_ORDER_MARK, MalformedRow, RowDecoder, comparable
+from collector.vendors.leniency import BYTE_ORDER_MARK, MalformedRow, RowDecoder, numbers_fingerprint
 from collector.vendors.seemetrix.wire import Integer
 
 FIELDS_VERSION = 2
@@ -89,7 +89,7 @@ def read(body: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> Reco
         raise msgspec.DecodeError(str(error)) from error
     return Record(
         key=_KEY,
-        fingerprint=msgspec.msgpack.encode([comparable(value) for value in structs.astuple(counters)]),
+        fingerprint=numbers_fingerprint(structs.astuple(counters)),
         start_ms=seen_ms,
         end_ms=seen_ms,
         vendor_local_s=seen_ms // 1000,

@@ -27,7 +27,7 @@ from collector.vendors.event_fields import (
     Source,
     UserId,
 )
-from collector.vendors.leniency import ResponseDecoder, RowDecoder, comparable, fraction
+from collector.vendors.leniency import ResponseDecoder, RowDecoder, fraction, numbers_fingerprint
 from collector.vendors.seemetrix.wire import Integer
 from collector.vendors.vocabulary import AgeGroup, Gender
 
@@ -223,7 +223,7 @@ def _read(
     start_ms = to_ms(start)
     return Record(
         key=_key_of(device_id, start_ms) + "+".join(extras).encode(),
-        fingerprint=msgspec.msgpack.encode([comparable(number) for number in structs.astuple(hour)[1:]]),
+        fingerprint=numbers_fingerprint(structs.astuple(hour)[1:]),
         start_ms=start_ms,
         end_ms=start_ms + HOUR // timedelta(milliseconds=1),
         vendor_local_s=start_ms // 1000,
