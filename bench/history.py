@@ -12,6 +12,7 @@ from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin
+from collector.steps import at_once
 from collector.vendors.seemetrix import events, wire
 
 SESSIONS = 200_000
@@ -52,14 +53,14 @@ def messages(sessions: int) -> Iterator[Message]:
     """The encoded messages that the collector publishes for the first sessions."""
     rows = [session(number, SESSIONS)[1] for number in range(sessions)]
     deduplicator: Deduplicator[Any] = Deduplicator.without_limits(Ledger(DedupMode.VERSIONED), requested_s=0)
-    deduplicator.add(wire.read(wire.rows(response(rows))))
+    deduplicator.add(wire.read(at_once(wire.decode(response(rows)))))
     origin = Origin(Account("seemetrix", "632"), "mall", "sessions")
     context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, is_live=False)
 
     def explode(record: Any, digest: str, number: int) -> Any:  # noqa: ANN401 - the signature of streams
         return events.explode_session(record, digest, number, "mall", 632)
 
-    for batch in batches(deduplicator, explode, context):
+    for batch in filter(None, batches(deduplicator, explode, context)):
         yield from batch.messages
 
 

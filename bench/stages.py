@@ -19,6 +19,7 @@ from collector.model import Account, DedupMode, Window
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin, event_message, record_digest
+from collector.steps import at_once
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.seemetrix import events, wire
@@ -52,7 +53,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
                 return response.body
 
         body, fetch_s = await _best_async(fetch)
-    records, decode_s = _best(lambda: list(wire.read(wire.rows(body))))
+    records, decode_s = _best(lambda: list(wire.read(at_once(wire.decode(body)))))
     count = len(records)
 
     def deduplicate() -> list[Any]:

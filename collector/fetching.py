@@ -13,14 +13,13 @@ from msgspec import structs
 
 from collector.errors import Split
 from collector.instants import SECOND, floor_second
-from collector.model import FetchResult, Reject, Window
+from collector.model import FetchResult, Record, Reject, Window
 from collector.telemetry.stream import StreamTelemetry
-from collector.vendors.base import Stream
+from collector.turns import Turn
+from collector.vendors.base import Stream, max_rows
+from collector.vendors.raw_rows import MAX_ROWS, check_rows
 
 P = TypeVar("P")
-
-MAX_ROWS = 50_000
-"""The most rows of one response, whatever its size in bytes: decoding each row takes time and memory."""
 
 
 async def fetch_whole(
@@ -40,17 +39,19 @@ async def fetch_whole(
     suspects: list[FetchResult[P]] = []
     async with aclosing(stream.fetch(request)) as results:
         async for result in results:
-            if can_be_halved and result.rows > MAX_ROWS:
-                raise Split(f"a response of {result.rows} rows", code="too_many_rows")
+            check_rows(result.rows, max_rows(alignment, request))
             if alignment.is_exact or not looks_capped(result.rows):
                 yield result
             elif can_be_halved:
                 raise Split(f"exactly {result.rows} rows, which looks like a cap", code="capped")
             else:
-                suspects.append(_materialized(result))
+                suspects.append(await _materialized(result))
     for result in suspects:  # only after the loop: by then no other response of this stream occupies memory
-        halves = [half async for half in _halves(stream, request, telemetry)]
-        if _distinct_rows(halves) > _distinct_rows([result]):
+        halves: list[FetchResult[P]] = []
+        async for half in _halves(stream, request, telemetry):
+            halves.append(half)
+            check_rows(sum(each.rows for each in halves), MAX_ROWS)
+        if await _distinct_rows(halves) > await _distinct_rows([result]):
             for half in halves:
                 yield half
         else:
@@ -68,7 +69,7 @@ async def _halves(
     for half in (Window(request.start, middle), Window(middle - SECOND, request.end)):
         async with aclosing(fetch_whole(stream, half, telemetry)) as results:
             async for result in results:
-                yield _materialized(result)
+                yield await _materialized(result)
 
 
 def looks_capped(rows: int) -> bool:
@@ -76,10 +77,21 @@ def looks_capped(rows: int) -> bool:
     return rows >= 1000 and str(rows).rstrip("0") in ("1", "2", "5")  # noqa: PLR2004 - smaller ones occur by chance
 
 
-def _materialized(result: FetchResult[P]) -> FetchResult[P]:
+async def _materialized(result: FetchResult[P]) -> FetchResult[P]:
     """The result with all its rows decoded, so that they can be iterated more than once."""
-    return structs.replace(result, records=tuple(result.records))
+    turn, rows = Turn(), list[Record[P] | Reject]()
+    for row in result.records:
+        await turn.step()
+        if row is not None:
+            rows.append(row)
+    return structs.replace(result, records=rows)
 
 
-def _distinct_rows(results: Sequence[FetchResult[Any]]) -> int:
-    return len({row.payload if isinstance(row, Reject) else row.key for result in results for row in result.records})
+async def _distinct_rows(results: Sequence[FetchResult[Any]]) -> int:
+    turn, distinct = Turn(), set[bytes]()
+    for result in results:
+        for row in result.records:
+            await turn.step()
+            if row is not None:
+                distinct.add(row.payload if isinstance(row, Reject) else row.key)
+    return len(distinct)

@@ -82,8 +82,11 @@ class Reject(Struct, frozen=True):
 class FetchResult(Struct, Generic[P], frozen=True):
     """The response to a window or to a part of it. Rows of equal key are never split over two results of a window."""
 
-    records: Iterable[Record[P] | Reject]
-    """Decoded while it is iterated; can be iterated only once."""
+    records: Iterable[Record[P] | Reject | None]
+    """Decoded while it is iterated; can be iterated only once.
+
+    None stands for a row that is not published, and for any other short step of the work: other tasks may run then.
+    """
     rows: int
     """The number of rows in the response, including those that cannot be decoded."""
     size: int

@@ -8,7 +8,6 @@ recognized by the ledger and are not published twice.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
-from itertools import islice
 from random import Random
 from typing import Generic, TypeVar
 
@@ -31,6 +30,7 @@ from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
 from collector.pipeline.rejects import MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
+from collector.turns import Turn
 from collector.vendors import backoff
 from collector.vendors.base import Stream
 
@@ -41,8 +41,6 @@ Commit = Callable[[Sequence[Message], Mapping[bytes, bytes | None]], Awaitable[N
 Raises EpochEnded when the outcome is unknown: the stream must then start again from the durable state.
 """
 
-ROWS_PER_SLICE = 500
-"""Rows decoded before other tasks may run: about ten milliseconds, so that no response delays a heartbeat."""
 MAX_AHEAD = timedelta(days=1)
 """How far ahead of both clocks a record may start. A later one would stay in the ledger until its time has come."""
 SAVE_INTERVAL = timedelta(minutes=2)
@@ -180,28 +178,31 @@ class Worker(Generic[P]):
         watermark = self._checkpoint.watermark
         context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live)
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
+        turn = Turn()
         for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
-            await anyio.lowlevel.checkpoint()
+            if batch is None:
+                await turn.step()
+                continue
             if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
                 raise _format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour", self._reject_rate)
             await self._save(batch)
 
     async def _decode(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
-        """Pass the rows to the deduplicator, slice by slice. Raises Park when too many of them cannot be decoded."""
-        rows = iter(result.records)
+        """Pass the rows to the deduplicator. Raises Park when too many of them cannot be decoded."""
         sequence_of = self._stream.sequence_of
-        rejects, now = 0, self._clock.now()
+        rejects, now, turn = 0, self._clock.now(), Turn()
         latest_ms = to_ms(max(now, result.vendor_now or now) + MAX_AHEAD)
-        while rows_of_slice := [_unless_far_ahead(row, latest_ms) for row in islice(rows, ROWS_PER_SLICE)]:
-            deduplicator.add(rows_of_slice)
-            if sequence_of is not None:
-                for row in rows_of_slice:
-                    if isinstance(row, Record):
-                        self._gaps.add(*sequence_of(row), row.start_ms)
-            rejects += self._reject_rate.add(rows_of_slice)
+        for found in result.records:
+            await turn.step()
+            if found is None:
+                continue
+            row = _unless_far_ahead(found, latest_ms)
+            deduplicator.add_row(row)
+            if sequence_of is not None and isinstance(row, Record):
+                self._gaps.add(*sequence_of(row), row.start_ms)
+            rejects += self._reject_rate.add(row)
             if rejects > MAX_DEAD_LETTERS:
                 raise _format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed", self._reject_rate)
-            await anyio.lowlevel.checkpoint()
         self._telemetry.fields_ignored(result.ignored)
         if rejects and (excess := self._reject_rate.take_excess()) is not None:
             raise _format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed", self._reject_rate)
@@ -248,7 +249,9 @@ class Worker(Generic[P]):
                 self._state.checkpoint = narrower
                 self._telemetry.window_halved(window, str(error))
                 return failures
-            advice = self._stream.oversize_advice
+            advice = self._stream.narrowing_advice
+            if error.code != "too_many_rows":
+                advice = f"raise max_response_bytes, or {advice}"
             error = Park(f"the response to the smallest window is too large: {error}", code="too_large", advice=advice)
         elif isinstance(error, RetryLater) and error.narrower and narrower is not None:
             self._state.checkpoint = narrower

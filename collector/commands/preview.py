@@ -90,7 +90,7 @@ async def _fetch(
         deduplicator.add(result.records)
         context = Context(stream.dedup_mode, origin, window, now, window.start, is_live=False)
         with progress_line.paused():
-            for batch in batches(deduplicator, stream.explode, context):
+            for batch in filter(None, batches(deduplicator, stream.explode, context)):
                 for message in batch.messages[: limit - printed.events]:
                     _print(message, printed)
             sys.stdout.flush()

@@ -12,9 +12,10 @@ from collector.cloudevents import Message
 from collector.instants import to_ms
 from collector.model import Checkpoint, DedupMode, Event, Record, Reject, Tally, Window
 from collector.pipeline.deduplicator import Deduplicator
-from collector.pipeline.ledger import NewRecords, NumberedRecord
+from collector.pipeline.ledger import NewRecords, NumberedRecord, too_many_versions
 from collector.pipeline.message import Origin, dead_letter_message, event_message, record_digest
 from collector.pipeline.page import Entry
+from collector.steps import Steps
 
 P = TypeVar("P")
 Explode = Callable[[Record[P], str, int], Iterable[Event]]
@@ -29,6 +30,8 @@ MAX_TRANSACTION_ENTRIES = 20_000
 """Ledger entries of one transaction, unless a single key has more."""
 MAX_RECORD_BYTES = 8 << 20
 """Bytes of the messages of one record, which must be committed together."""
+MAX_KEY_BYTES = 32 << 20
+"""Bytes of the messages of one key, whose new records must be committed together."""
 MAX_MESSAGE_BYTES = 900_000
 """Bytes of one message with key and headers: below Kafka's default of 1 MiB for a batch, with room for its overhead."""
 
@@ -105,15 +108,18 @@ class _EncodedRow(Struct, frozen=True):
 
 def batches(
     deduplicator: Deduplicator[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None = None
-) -> Iterator[Batch]:
-    """Explode and encode what is new, and divide it into transactions by size.
+) -> Iterator[Batch | None]:
+    """Explode and encode what is new, and divide it into transactions by size. Yields None after each other step.
 
     `only_parts` is that of the stream. Lazy: the messages of only one transaction are in memory at a time. The last
-    batch also counts the duplicates.
+    batch also counts the duplicates. Raises Park if a single key has more messages than one transaction may have.
     """
     builder = _BatchBuilder()
     for new_records in deduplicator.take_new():
-        rows = _rows(new_records, explode, context, only_parts)
+        yield None
+        if new_records is None:
+            continue
+        rows = yield from _rows(new_records, explode, context, only_parts)
         if builder.entries and not builder.has_room(sum(row.size for row in rows), len(new_records.entries)):
             yield builder.build()
             builder = _BatchBuilder()
@@ -127,13 +133,23 @@ def batches(
 
 def _rows(
     new_records: NewRecords[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None
-) -> list[_EncodedRow]:
+) -> Steps[list[_EncodedRow]]:
     if new_records.reject is not None:
         return [_dead_letter(new_records.reject, "malformed", context)]
-    return [_row(new, explode, context, only_parts) for new in new_records.records]
+    rows: list[_EncodedRow] = []
+    size = 0
+    for new in new_records.records:
+        row = yield from _row(new, explode, context, only_parts)
+        rows.append(row)
+        size += row.size
+        if size > MAX_KEY_BYTES:
+            raise too_many_versions(f"the messages of a single key have more than {MAX_KEY_BYTES} bytes")
+    return rows
 
 
-def _row(new: NumberedRecord[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None) -> _EncodedRow:
+def _row(
+    new: NumberedRecord[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None
+) -> Steps[_EncodedRow]:
     record, number = new.record, new.number
     if new.parts is not None and only_parts is not None:
         record = only_parts(record, new.parts)
@@ -141,6 +157,7 @@ def _row(new: NumberedRecord[P], explode: Explode[P], context: Context, only_par
     event_types: list[str] = []
     size, origin = 0, context.origin
     for event in explode(record, record_digest(context.dedup_mode, record, number, origin.account), number):
+        yield
         message = event_message(event, origin)
         messages.append(message)
         event_types.append(event.type.name)

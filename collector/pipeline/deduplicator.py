@@ -1,6 +1,6 @@
 """The deduplicator: removes from one result the records that the ledger contains."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Self, TypeVar
 
 from collector.model import Record, Reject
@@ -30,7 +30,7 @@ class Deduplicator(Generic[P]):
         self._in_current_version: dict[bytes, list[Record[P]]] = {}
         """By former key: the records in the current version, if their page is of the former version."""
         self._rejects: dict[bytes, Reject] = {}
-        self._missing: Sequence[NewRecords[P]] = ()
+        self._missing: Iterator[NewRecords[P] | None] = iter(())
         self.duplicate = 0
         """Rows that are already published. Until `take_new` is exhausted, it includes the rows not yet compared."""
         self.outside = 0
@@ -41,26 +41,31 @@ class Deduplicator(Generic[P]):
         """A deduplicator for which no record is `outside`, whatever its time: for results that no stream owns."""
         return cls(ledger, since_ms=_BEGINNING, until_ms=None, final_s=_BEGINNING, requested_s=requested_s)
 
-    def add(self, rows: Iterable[Record[P] | Reject]) -> None:
-        """Add rows of the result."""
-        since_ms, until_ms, final_s = self._since_ms, self._until_ms, self._final_s
-        if self._ledger.has_former:
-            rows = map(self._in_page_version, rows)
+    def add(self, rows: Iterable[Record[P] | Reject | None]) -> None:
+        """Add rows of the result. None is ignored."""
         for row in rows:
-            if isinstance(row, Reject):
-                self.duplicate += 1
-                self._rejects[digest(b"reject", row.place.encode(), row.payload)] = row
-            elif row.start_ms < since_ms or (until_ms is not None and row.start_ms >= until_ms) or row.last_s < final_s:
-                self.outside += not row.only_if_known
-            else:
-                self.duplicate += not row.only_if_known
-                self._by_key.setdefault(row.key, []).append(row)
+            if row is not None:
+                self.add_row(row)
 
-    def _in_page_version(self, row: Record[P] | Reject) -> Record[P] | Reject:
-        """The row in the version of its page: records whose keys are equal in that version are compared together."""
-        if isinstance(row, Reject) or (former := self._ledger.as_former(row)) is None:
-            return row
-        self._in_current_version.setdefault(former.key, []).append(row)
+    def add_row(self, row: Record[P] | Reject) -> None:
+        """Add a row of the result."""
+        if isinstance(row, Reject):
+            self.duplicate += 1
+            self._rejects[digest(b"reject", row.place.encode(), row.payload)] = row
+            return
+        if self._ledger.has_former:
+            row = self._in_page_version(row)
+        if self._is_outside(row):
+            self.outside += not row.only_if_known
+        else:
+            self.duplicate += not row.only_if_known
+            self._by_key.setdefault(row.key, []).append(row)
+
+    def _in_page_version(self, record: Record[P]) -> Record[P]:
+        """The record in the version of its page: those whose keys are equal in that version are compared together."""
+        if (former := self._ledger.as_former(record)) is None:
+            return record
+        self._in_current_version.setdefault(former.key, []).append(record)
         return former
 
     def find_missing(self, gone: Callable[[bytes], Record[P]], *, is_whole: bool) -> None:
@@ -69,31 +74,34 @@ class Deduplicator(Generic[P]):
         `gone` and `is_whole` are those of the result.
         """
         is_whole = is_whole and not self._rejects  # a reject may be the thing that seems to be missing
-        missing = self._ledger.missing(self._by_key.keys(), gone, is_whole=is_whole)
-        # A list that was requested after the end of the stream seems to be empty, because its things are outside.
-        self._missing = [new for new in missing if not any(self._is_outside(each.record) for each in new.records)]
+        self._missing = self._ledger.missing(self._by_key.keys(), gone, is_whole=is_whole)
 
     def _is_outside(self, record: Record[P]) -> bool:
         is_after_end = self._until_ms is not None and record.start_ms >= self._until_ms
         return is_after_end or record.start_ms < self._since_ms or record.last_s < self._final_s
 
-    def take_new(self) -> Iterator[NewRecords[P]]:
+    def take_new(self) -> Iterator[NewRecords[P] | None]:
         """Yield what is new: records by start and key, then things that have disappeared, then rejects.
 
-        Each key is compared with the ledger when it is taken, and its records are then released.
+        Each key is compared with the ledger when it is taken, and its records are then released. Yields None for a key
+        of which nothing is new.
         """
         by_key = self._by_key
         for key in sorted(by_key, key=lambda key: (by_key[key][0].start_ms, key)):
             new_records = self._ledger.new_of(key, by_key.pop(key), self._in_current_version.pop(key, None))
             if new_records is not None:
                 self.duplicate -= sum(not new.record.only_if_known for new in new_records.records)
-                yield new_records
-        yield from self._missing
+            yield new_records
+        for missing in self._missing:
+            # A list that was requested after the end of the stream seems to be empty: its things are outside.
+            is_outside = missing is not None and any(self._is_outside(each.record) for each in missing.records)
+            yield None if is_outside else missing
         for reject_digest, reject in self._rejects.items():
             stored_s = self._ledger.last_stored_s(reject_digest)
             if stored_s is None:
                 self.duplicate -= 1
             elif stored_s >= (self._final_s + self._requested_s) // 2:
+                yield None
                 continue
             # A reject that keeps arriving is stored again before it expires, so it becomes a dead letter only once.
             packed = ENTRY.pack(reject_digest, NO_FINGERPRINT, 0)

@@ -16,6 +16,8 @@ from collector.model import Gap
 
 MAX_RUNS = 1000
 """Runs of one series. If there are more, the oldest gaps are dropped."""
+MAX_ALL_RUNS = 20_000
+"""Runs of all series. If there are more, the series that was received first is dropped: as if it were new."""
 
 
 class Run(Struct):
@@ -32,6 +34,8 @@ class Gaps:
 
     def __init__(self) -> None:
         self._runs: dict[int, list[Run]] = {}
+        self._count = 0
+        """The number of all runs."""
 
     def add(self, series: int, number: int, start_ms: int) -> None:
         """Add the number of a received record in its series, and the record's start in Unix milliseconds."""
@@ -49,11 +53,17 @@ class Gaps:
             if after is not None and number + 1 == after.first:
                 before.last, before.last_ms = after.last, after.last_ms
                 del runs[nth]
+                self._count -= 1
         elif after is not None and number + 1 == after.first:
             after.first, after.first_ms = number, start_ms
         else:
             runs.insert(nth, Run(number, number, start_ms, start_ms))
-            del runs[:-MAX_RUNS]
+            self._count += 1
+            if len(runs) > MAX_RUNS:
+                del runs[0]
+                self._count -= 1
+            if self._count > MAX_ALL_RUNS:
+                self._count -= len(self._runs.pop(next(iter(self._runs))))
 
     def count_open(self, from_ms: int, before_ms: int) -> int:
         """The number of missing records in gaps whose two neighbours start in `[from_ms, before_ms)`."""
@@ -78,6 +88,7 @@ class Gaps:
                     if from_ms <= gap.earlier_start_ms:
                         lost.append(gap)
                     kept[-1].last, kept[-1].last_ms = after.last, after.last_ms
+            self._count -= len(runs) - len(kept)
             runs[:] = kept
         return lost
 

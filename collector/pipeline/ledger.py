@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
 
+from collector.errors import Park
 from collector.model import DedupMode, Record, Reject
 from collector.pipeline.page import ENTRY, NO_FINGERPRINT, Chunk, Entry, Known, Page, digest
 
@@ -34,6 +35,13 @@ MAX_OPEN_ENTRIES = 100_000
 """The most entries in unpacked pages: about 30 MB, and more than the pages of one result contain."""
 FOREVER_S = 1 << 62
 """The last second of entries that never expire."""
+MAX_VERSIONS = 1000
+"""The most records of one key, or revisions of one record; for LATEST streams, those in one result. All new ones of a
+result are committed together."""
+MAX_OCCURRENCES = 200
+"""The same, of records with parts."""
+MAX_PAIRS = 1_000_000
+"""The most pairs of a known occurrence and a part with which it is compared: about a tenth of a second."""
 GONE_AFTER = 3
 """A thing has disappeared when this many consecutive whole results, fetched by one process, lack it: a single one may
 be an error of the vendor."""
@@ -153,6 +161,9 @@ class Ledger:
             chosen = [item for item in distinct.items() if item[0] not in known]
             numbered = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
             stored = [(fingerprint, number + len(chosen), record) for fingerprint, record in distinct.items()]
+        # A thing of a LATEST stream may change for years.
+        if max(len(stored), len(chosen) + (0 if is_latest else number + 1)) > MAX_VERSIONS:
+            raise too_many_versions(f"more than {MAX_VERSIONS} records or revisions have the same key")
         if is_latest and current is not None:
             pairs = [(record.key, digest(record.fingerprint)) for record in current]
             return NewRecords(numbered, None, self._migrated(page, pairs, number + len(chosen)))
@@ -170,6 +181,11 @@ class Ledger:
     ) -> NewRecords[P] | None:
         """As `new_of`, for MULTISET records with parts, which have entries of their own for each occurrence."""
         opened = self._open(page)
+        if (
+            len(known) + len(records) > MAX_OCCURRENCES
+            or len(known) * sum(len(each.parts) for _, each in records) > MAX_PAIRS
+        ):
+            raise too_many_versions(f"{len(records)} records with many parts have the same key")
         parts_keys = [_parts_key(key, number) for number in range(max(len(known), len(records)))]
         published = [opened.get(each, (-1, ()))[1] for each in parts_keys]
         numbered: list[NumberedRecord[P]] = []
@@ -203,8 +219,11 @@ class Ledger:
 
     def missing(
         self, keys: Collection[bytes], gone: Callable[[bytes], Record[P]], *, is_whole: bool
-    ) -> Iterator[NewRecords[P]]:
+    ) -> Iterator[NewRecords[P] | None]:
         """The records of things that have disappeared from a LATEST stream, given all keys of one result.
+
+        The things are determined at once. Each is compared with the ledger when it is taken; None stands for a thing
+        that has not disappeared yet.
 
         A thing has disappeared when GONE_AFTER consecutive whole results lacked it; `is_whole` is about this result.
         Also migrates pages of the former version: at once if the thing was already published as disappeared, else when
@@ -217,14 +236,13 @@ class Ledger:
         self._unseen = Counter(
             {key: self._unseen[key] + 1 for key in lacking if _latest_page(key) in self._former_pages}
         )
-        for key in lacking:
-            is_gone = is_whole and self._missed[key] >= GONE_AFTER
-            if key in self._unseen:
-                new_records = self._missing_on_former_page(key, gone(key), is_gone=is_gone, is_whole=is_whole)
-            else:
-                new_records = self.new_of(key, [gone(key)]) if is_gone else None
-            if new_records is not None:
-                yield new_records
+        return (self._missing(key, gone, is_whole=is_whole) for key in lacking)
+
+    def _missing(self, key: bytes, gone: Callable[[bytes], Record[P]], *, is_whole: bool) -> NewRecords[P] | None:
+        is_gone = is_whole and self._missed[key] >= GONE_AFTER
+        if key in self._unseen:
+            return self._missing_on_former_page(key, gone(key), is_gone=is_gone, is_whole=is_whole)
+        return self.new_of(key, [gone(key)]) if is_gone else None
 
     def _missing_on_former_page(
         self, key: bytes, last: Record[P], *, is_gone: bool, is_whole: bool
@@ -263,6 +281,15 @@ class Ledger:
         else:
             self._opened.move_to_end(number)
         return page.open(self._dedup_mode)
+
+
+def too_many_versions(reason: str) -> Park:
+    """The error for a key that cannot be what identifies a record."""
+    return Park(
+        f"{reason}, which cannot be true",
+        code="too_many_versions",
+        advice="contact the vendor: it repeats one record with ever other contents; the stream waits until it stops",
+    )
 
 
 def _surplus(records: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]) -> list[tuple[bytes, Record[P]]]:

@@ -20,7 +20,7 @@ MAX_CHUNK_ENTRIES = 20_000
 """The most entries of one chunk of a page: 400 kB, below half the maximum message size."""
 NO_FINGERPRINT = bytes(8)
 """Stored instead of a fingerprint for a reject, and for a thing whose last record is not known."""
-Known = dict[bytes, tuple[int, tuple[bytes, ...]]]
+Known = dict[bytes, tuple[int, Sequence[bytes]]]
 """An open page: by digest of the key, the highest number and the digests of the current fingerprints."""
 
 
@@ -95,8 +95,13 @@ class Page:
 def _unpack_into(known: Known, packed: bytes, dedup_mode: DedupMode) -> None:
     for key, fingerprint, number in ENTRY.iter_unpack(packed):
         newest, current = known.get(key, (-1, ()))
-        is_new_revision = dedup_mode is not DedupMode.MULTISET and number > newest
-        known[key] = max(number, newest), (fingerprint,) if is_new_revision else (*current, fingerprint)
+        if number > newest and dedup_mode is not DedupMode.MULTISET:
+            current = ()
+        if isinstance(current, list):
+            current.append(fingerprint)
+        else:  # nearly all keys have one fingerprint, and a tuple is smaller
+            current = [*current, fingerprint] if current else (fingerprint,)
+        known[key] = max(number, newest), current
 
 
 def chunks_by_page(entries: Iterable[Entry]) -> Mapping[int, Chunk]:

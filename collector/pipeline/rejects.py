@@ -1,7 +1,6 @@
 """Detects that a vendor has changed its format: too many of the most recent rows cannot be decoded."""
 
 from collections import deque
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -41,14 +40,13 @@ class RejectRate:
         self.last_error = ""
         """The error of the latest reject."""
 
-    def add(self, rows: Iterable[Record[Any] | Reject]) -> int:
-        """Count the rows. Returns the number of rejects among them."""
-        rejects = 0
-        for row in rows:
-            self._recent.append(isinstance(row, Reject))
-            if isinstance(row, Reject):
-                rejects, self.last_error = rejects + 1, row.error
-        return rejects
+    def add(self, row: Record[Any] | Reject) -> bool:
+        """Count a row. Returns whether it is a reject."""
+        is_reject = isinstance(row, Reject)
+        self._recent.append(is_reject)
+        if isinstance(row, Reject):
+            self.last_error = row.error
+        return is_reject
 
     def take_excess(self) -> tuple[int, int] | None:
         """If there are too many rejects, return the numbers of rejects and of rows, and clear both; else None."""

@@ -13,12 +13,20 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
+from collector.alignment import Alignment
 from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import Http
+from collector.vendors.raw_rows import MAX_ROWS, MAX_ROWS_OF_PERIOD
 from collector.vendors.source import SourceSettings
 
 P = TypeVar("P")
+
+
+def max_rows(alignment: Alignment, window: Window) -> int:
+    """The most rows in the response to a window."""
+    is_period = alignment.is_exact and alignment.min_end(window.start) >= window.end
+    return MAX_ROWS_OF_PERIOD if is_period else MAX_ROWS
 
 
 class Stream(ABC, Generic[P]):
@@ -52,8 +60,8 @@ class Stream(ABC, Generic[P]):
     sequence_of: Callable[[Record[Any]], tuple[int, int]] | None = None
     """Returns a record's device and its sequence number there, where devices number their records without gaps. Missing
     numbers are then reported."""
-    oversize_advice: str = "raise max_response_bytes"
-    """What an operator does when the response to the smallest window is too large."""
+    narrowing_advice: str = "contact the vendor"
+    """How an operator makes the responses smaller, if that to the smallest window has too many rows."""
 
     @abstractmethod
     def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:

@@ -14,6 +14,9 @@ from typing import Any
 
 from msgspec import Raw, inspect
 
+from collector.steps import Steps
+from collector.vendors.raw_rows import RawRows, check_rows
+
 IsRow = Callable[[Mapping[str, Any]], bool]
 MAX_READINGS = 4
 """How often, on average, each character of a large response may be read. Where a row is damaged, each level of it may
@@ -24,8 +27,12 @@ READING = 512
 """The characters that take as long as to begin a reading that fails."""
 NESTING = 8
 """How much longer nested text takes than other text."""
+MAX_VALUE = 2 << 20
+"""The most characters of one value. Read as a whole, a longer one could take a hundred times as many bytes."""
 _PROBE = 4096
-"""The first length at which a text that is nested too deeply is read again."""
+"""The first length of a text that is read."""
+_TOKEN = 16
+"""An error is not caused by the end of the text if at least so many characters follow it."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _AFTER_MEMBER = re.compile(r"[ \t\n\r]*(?:,|(?=\}))")
@@ -40,44 +47,56 @@ LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 _read = LENIENT.raw_decode
 
 
-def take_apart(body: bytes, into: inspect.Type, is_row: IsRow) -> Iterator[Any]:
-    """Yield the ways to read the body, the most likely one first: dicts as msgspec.convert accepts them.
+def take_apart(body: bytes, into: inspect.Type, is_row: IsRow, max_rows: int) -> Steps[Any]:
+    """Return the most likely way to read the body: a value as msgspec.convert accepts it.
 
-    The rows, which are of the type `Raw`, are the vendor's bytes. Text that is not UTF-8 has the form of
-    `surrogateescape`. Raises ValueError if the search for the rows would take too long.
+    Where `into` has `RawRows`, the value has a list, or a dict, of the vendor's bytes. Where it has `Raw`, so has the
+    value. Text that is not UTF-8 has the form of `surrogateescape`. Raises ValueError if there is no way, or if the
+    search for the rows would take too long, and Split if there are more than `max_rows`.
     """
     text = body.decode("utf-8", "surrogateescape")
-    for value, end in _Reader(text, is_row).values(0, into):
-        if _SPACE.fullmatch(text, end):
-            yield value
+    for found in _Reader(text, is_row, max_rows).values(0, into):
+        if found is None:
+            yield
+        elif _SPACE.fullmatch(text, found[1]):
+            return found[0]
+    raise ValueError("there is no way to read it")
 
 
 class _Reader:
-    """Reads one text. Each method yields the ways to read a value at a position, with the position of its end."""
+    """Reads one text.
 
-    def __init__(self, text: str, is_row: IsRow) -> None:
+    Iterators yield the ways to read a value at a position, with the position of its end, and None after each step.
+    """
+
+    def __init__(self, text: str, is_row: IsRow, max_rows: int) -> None:
         self._text = text
         self._is_row = is_row
+        self._max_rows = max_rows
         self._budget = max(MAX_READINGS * len(text), MIN_BUDGET)
 
-    def values(self, at: int, expected: inspect.Type) -> Iterator[tuple[Any, int]]:
+    def values(self, at: int, expected: inspect.Type) -> Iterator[tuple[Any, int] | None]:
         at = self._after_space(at)
         for each in expected.types if isinstance(expected, inspect.UnionType) else (expected,):
             if isinstance(each, inspect.StructType) and self._text[at : at + 1] == "{":
                 yield from self._members(at + 1, each, {})
                 return
-            if isinstance(each, inspect.ListType) and _is_raw(each.item_type) and self._text[at : at + 1] == "[":
+            if _is_rows(each) and self._text[at : at + 1] == "[":
                 yield from self._rows(at + 1, _ROW, "]")
                 return
-            if isinstance(each, inspect.DictType) and _is_raw(each.value_type) and self._text[at : at + 1] == "{":
-                for rows, end in self._rows(at + 1, _NAME, "}"):
-                    yield {str(number): row for number, row in enumerate(rows)}, end
+            if _is_rows(each) and self._text[at : at + 1] == "{":
+                for rows in self._rows(at + 1, _NAME, "}"):
+                    if rows is None:
+                        yield None
+                    else:
+                        yield {str(number): row for number, row in enumerate(rows[0])}, rows[1]
                 return
         value = self._read(at)
+        yield None
         if value is not None:
-            yield value
+            yield (self._raw(at, value[1]), value[1]) if isinstance(expected, inspect.RawType) else value
 
-    def _members(self, at: int, of: inspect.StructType, found: dict[str, Any]) -> Iterator[tuple[Any, int]]:
+    def _members(self, at: int, of: inspect.StructType, found: dict[str, Any]) -> Iterator[tuple[Any, int] | None]:
         """The members of an object from this position on, with those that were found before it."""
         while True:
             at = self._after_space(at)
@@ -91,40 +110,47 @@ class _Reader:
             if field is not None and field.encode_name in found:
                 return
             if field is not None:
-                for value, end in self.values(name.end(), field.type):
-                    if (after := _AFTER_MEMBER.match(self._text, end)) is not None:
-                        yield from self._members(after.end(), of, {**found, field.encode_name: value})
+                for way in self.values(name.end(), field.type):
+                    if way is None:
+                        yield None
+                    elif (after := _AFTER_MEMBER.match(self._text, way[1])) is not None:
+                        yield from self._members(after.end(), of, {**found, field.encode_name: way[0]})
                 return
             unknown = self._read(name.end())
+            yield None
             after = None if unknown is None else _AFTER_MEMBER.match(self._text, unknown[1])
             if after is None:
                 return
             at = after.end()
 
-    def _rows(self, at: int, before: re.Pattern[str], close: str) -> Iterator[tuple[list[Raw], int]]:
+    def _rows(self, at: int, before: re.Pattern[str], close: str) -> Iterator[tuple[list[bytes], int] | None]:
         """The rows of a list or of an object. `before` matches what precedes a row, `close` ends the rows."""
-        rows: list[Raw] = []
+        rows: list[bytes] = []
         damaged: list[tuple[int, int]] = []
         while True:
+            yield None
+            check_rows(len(rows), self._max_rows)
             at = self._after(_BETWEEN_ROWS, at)
             if self._text[at : at + 1] == close:
                 self._spend(READING + len(rows))
                 yield list(rows), at + 1
             row = self._object(at, before)
             if row is not None:
-                rows.append(self._raw(*row))
+                rows.append(self._bytes(*row))
                 at = row[1]
                 continue
             damaged.append((len(rows), at))
-            following = self._next_row(at + 1, before)
+            following = yield from self._next_row(at + 1, before)
             if following is None:
                 break
-            rows.append(self._raw(at, following))
+            rows.append(self._bytes(at, following))
             at = following
         for count, start in reversed(damaged):
             for end in self._ends_of_rows(start, close):
-                self._spend(READING + count)
-                yield [*rows[:count], self._raw(start, end)], end + 1
+                yield None
+                if end is not None:
+                    self._spend(READING + count)
+                    yield [*rows[:count], self._bytes(start, end)], end + 1
 
     def _object(self, at: int, before: re.Pattern[str]) -> tuple[int, int] | None:
         """The start and the end of the object that is the row at a position; None if there is none."""
@@ -132,14 +158,14 @@ class _Reader:
         value = None if found is None else self._read(found.end())
         return None if found is None or value is None or not isinstance(value[0], dict) else (found.end(), value[1])
 
-    def _ends_of_rows(self, start: int, close: str) -> Iterator[int]:
-        """Where the rows may end, after a last row that is damaged and starts at `start`.
+    def _ends_of_rows(self, start: int, close: str) -> Iterator[int | None]:
+        """Where the rows may end, after a last row that is damaged and starts at `start`; None after each other step.
 
         A response that was cut off inside a row may end like a whole one. Then at least two of the row's braces are not
         closed, its own and the one that seems to close the response, nor is the bracket between them.
         """
         braces, brackets, counted = 0, 0, start
-        for found in re.compile(rf"\{close}(?=[ \t\n\r]*[,}}])").finditer(self._text, start):
+        for found in re.compile(rf"\{close}(?=[ \t\n\r]*(?:[,}}]|\Z))").finditer(self._text, start):
             end = found.start()
             braces += self._text.count("{", counted, end) - self._text.count("}", counted, end)
             brackets += self._text.count("[", counted, end) - self._text.count("]", counted, end)
@@ -147,9 +173,11 @@ class _Reader:
             counted = end
             if braces <= 1 or (braces == 2 and brackets == 0):  # noqa: PLR2004 - see above
                 yield end
+            else:
+                yield None
         self._spend(len(self._text) - counted)
 
-    def _next_row(self, at: int, before: re.Pattern[str]) -> int | None:
+    def _next_row(self, at: int, before: re.Pattern[str]) -> Steps[int | None]:
         """Where the next row begins, with what precedes it; None without one."""
         while (found := before.search(self._text, at)) is not None:
             nested = _NESTED.match(self._text, found.end())
@@ -158,24 +186,35 @@ class _Reader:
             if value is not None and isinstance(value[0], dict) and self._is_row(value[0]):
                 return found.start()
             at = found.start() + 1
+            yield
         self._spend(len(self._text) - at)
         return None
 
     def _read(self, at: int) -> tuple[Any, int] | None:
-        """The value at a position and its end; None if there is no valid one."""
-        try:
-            value, end = _read(self._text, at)
-        except json.JSONDecodeError as error:
-            is_in_string = error.msg.startswith("Unterminated string")  # then `pos` is the start of the string
-            self._spend(READING + (len(self._text) if is_in_string else error.pos) - at)
-        except ValueError:  # an integer of thousands of digits
-            self._spend(len(self._text) - at)
-        except RecursionError:
-            self._spend(NESTING * self._length_of_nesting(at))
-        else:
-            self._spend(end - at)
-            return value, end
-        return None
+        """The value at a position and its end; None if there is no valid one of at most MAX_VALUE characters."""
+        length = _PROBE
+        while True:
+            text = self._text[at : at + length]
+            is_cut = at + length < len(self._text)
+            try:
+                value, end = _read(text, 0)
+            except json.JSONDecodeError as error:
+                is_in_string = error.msg.startswith("Unterminated string")  # then `pos` is the start of the string
+                is_cut = is_cut and (is_in_string or error.pos + _TOKEN > length)
+                self._spend(READING + (len(text) if is_in_string else error.pos))
+            except ValueError:  # an integer of thousands of digits
+                self._spend(len(text))
+                return None
+            except RecursionError:
+                self._spend(NESTING * self._length_of_nesting(at))
+                return None
+            else:
+                self._spend(end)
+                if end < length or not is_cut:
+                    return value, at + end
+            if not is_cut or length >= MAX_VALUE:
+                return None
+            length *= 4
 
     def _length_of_nesting(self, at: int) -> int:
         """At least the number of characters until the text at a position is nested too deeply."""
@@ -197,7 +236,10 @@ class _Reader:
             raise ValueError("reading the rows takes too long")
 
     def _raw(self, start: int, end: int) -> Raw:
-        return Raw(self._text[start:end].rstrip(" \t\n\r,").encode("utf-8", "surrogateescape"))
+        return Raw(self._bytes(start, end))
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        return self._text[start:end].rstrip(" \t\n\r,").encode("utf-8", "surrogateescape")
 
     def _after_space(self, at: int) -> int:
         return self._after(_SPACE, at)
@@ -207,5 +249,5 @@ class _Reader:
         return at if found is None else found.end()
 
 
-def _is_raw(expected: inspect.Type) -> bool:
-    return isinstance(expected, inspect.RawType)
+def _is_rows(expected: inspect.Type) -> bool:
+    return isinstance(expected, inspect.CustomType) and expected.cls is RawRows

@@ -12,10 +12,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 import msgspec.inspect
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 
 from collector.errors import RetryLater
+from collector.steps import Steps
 from collector.vendors.damage import LENIENT, take_apart
+from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, Form, RawRows, find_rows
 
 T = TypeVar("T")
 
@@ -23,6 +25,8 @@ DECIMALS = 3
 """The decimals that a fingerprint contains."""
 MAX_INTEGER = 2**63
 """No field holds a larger integer. A larger number remains a float, as the strict decoder reads it."""
+MAX_ROW_BYTES = 1 << 20
+"""The longest row, a thousand times the usual length: each is decoded in one step."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 """Half of a pair of surrogates, or a byte that is not UTF-8 (as `surrogateescape` represents it)."""
@@ -31,38 +35,79 @@ _UNDECODABLE = re.compile("[\ud800-\udfff]")
 class ResponseDecoder(Generic[T]):
     """Decodes the bodies of one kind of response."""
 
-    def __init__(self, into: type[T], is_row: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> None:
-        """`into` holds the rows as `Raw`. `is_row` tells whether an object can be a row, and not a part of one."""
+    def __init__(
+        self, wire: type, into: type[T], is_row: Callable[[Mapping[str, Any]], bool] = lambda _: False
+    ) -> None:
+        """`wire` has `Raw` where `into` has `RawRows`: for a generic struct, they are `Body[Raw]` and `Body[RawRows]`.
+
+        `is_row` tells whether an object can be a row, and not a part of one.
+        """
         self._into = into
         self._is_row = is_row
         self._type = msgspec.inspect.type_info(into)
-        self._decode = msgspec.json.Decoder(into).decode
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(wire).decode
 
-    def __call__(self, body: bytes) -> T:
+    def __call__(self, body: bytes, max_rows: int = MAX_ROWS) -> Steps[T]:
         """Decode a body. A byte order mark is ignored, and an integer may be written as `64.0`.
 
         A row that is not valid JSON is among the rows, unchanged: `RowDecoder` rejects it, or reads what it needs. Text
-        that cannot be decoded is replaced. Raises msgspec.DecodeError.
+        that cannot be decoded is replaced. Raises msgspec.DecodeError, and Split if there are more than `max_rows`.
         """
         body = body.removeprefix(BYTE_ORDER_MARK)
         try:
-            return self._decode(body)
+            decoded = self._decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            try:
-                found = next(take_apart(body, self._type, self._is_row))
-                return msgspec.convert(_plain(found, replace=True), self._into)
-            except msgspec.ValidationError:
-                raise
-            except (StopIteration, ValueError, RecursionError):
-                raise msgspec.DecodeError(_reason(error)) from None
+            reason = _reason(error)
+        else:
+            found: T = yield from _with_rows(decoded, self._type, max_rows)
+            return found
+        try:
+            value = yield from take_apart(body, self._type, self._is_row, max_rows)
+            return msgspec.convert(_plain(value, replace=True), self._into, dec_hook=_rows_of)
+        except msgspec.ValidationError:
+            raise
+        except (ValueError, RecursionError):
+            raise msgspec.DecodeError(reason) from None
+
+
+def _with_rows(value: Any, into: msgspec.inspect.Type, max_rows: int) -> Steps[Any]:  # noqa: ANN401 - any struct
+    """The value with the rows of each `Raw` for which `into` has `RawRows`."""
+    if isinstance(into, msgspec.inspect.UnionType):
+        into = next(each for each in into.types if not isinstance(each, msgspec.inspect.NoneType))
+    if isinstance(into, msgspec.inspect.CustomType) and isinstance(value, Raw):
+        rows = yield from find_rows(value, max_rows)
+        return rows
+    if isinstance(into, msgspec.inspect.StructType) and value is not None:
+        changed = {}
+        for field in into.fields:
+            changed[field.name] = yield from _with_rows(getattr(value, field.name), field.type, max_rows)
+        return structs.replace(value, **changed)
+    return value
+
+
+def _rows_of(_: type, value: object) -> RawRows:
+    """The rows that `take_apart` has found."""
+    match value:
+        case list():
+            return RawRows.of(value)
+        case dict():
+            return RawRows.of(value.values(), Form.OBJECT)
+        case None:
+            return NO_ROWS
+        case _:
+            return RawRows.of((), Form.OTHER)
 
 
 class RowDecoder(Generic[T]):
     """Decodes single rows."""
 
-    def __init__(self, into: type[T], side: Iterable[str] = ()) -> None:
-        """`side` are the fields of `into` that may be null because they cannot be understood."""
+    def __init__(self, into: type[T], side: Iterable[str] = (), *, is_tree: bool = False) -> None:
+        """`side` are the fields of `into` that may be null because they cannot be understood.
+
+        With `is_tree`, a row may exceed MAX_ROW_BYTES if it is valid.
+        """
         self._into = into
+        self._is_tree = is_tree
         self._decode = msgspec.json.Decoder(into).decode
         types = {field.encode_name: field.type for field in structs.fields(into)} if side else {}  # type: ignore[arg-type]
         self._side = {name: types[name] for name in side}
@@ -74,10 +119,15 @@ class RowDecoder(Generic[T]):
 
         Raises MalformedRow, whose text names the field.
         """
+        is_too_long = len(row) > MAX_ROW_BYTES
+        if is_too_long and not self._is_tree:
+            raise MalformedRow(f"longer than {MAX_ROW_BYTES} bytes")
         try:
             return self._decode(row)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             reason = _reason(error)
+        if is_too_long:
+            raise MalformedRow(reason)
         try:
             value = _plain(LENIENT.decode(row.decode("utf-8", "surrogateescape")), replace=False)
         except (ValueError, RecursionError):

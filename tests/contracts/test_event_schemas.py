@@ -13,7 +13,8 @@ from collector.commands.schema import event_types, json_schema
 from collector.model import Account, DedupMode, Record, Reject, Window
 from collector.pipeline.message import Origin, dead_letter_message, record_digest
 from collector.vendors.seemetrix.events import explode_session
-from collector.vendors.seemetrix.wire import read, rows
+from collector.vendors.seemetrix.wire import read
+from tests.rows import session_rows
 from tests.simulated import at
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -48,7 +49,7 @@ def is_timestamp(field: dict[str, Any]) -> bool:
 
 def example_events() -> list[tuple[str, Any]]:
     """The names of the types and the decoded values of the events of the documented session."""
-    (session,) = read(rows(RAW_DATA))
+    (session,) = read(session_rows(RAW_DATA))
     assert isinstance(session, Record)
     digest = record_digest(DedupMode.VERSIONED, session, 0, Account("seemetrix", "632"))
     events = explode_session(session, digest, 0, "mall", 632)

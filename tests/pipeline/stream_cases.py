@@ -12,6 +12,7 @@ from msgspec import Struct
 from collector.alignment import periods
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.pipeline.ledger import Former
+from collector.steps import at_once
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
@@ -19,6 +20,7 @@ from collector.vendors.seemetrix import breakdown, counters, devices, statistics
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import REQUEST, SOURCE, USER
+from tests.rows import export_rows, published_rows, session_rows
 from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
@@ -62,12 +64,12 @@ def _with(**changes: object) -> Callable[[Row], Row]:
 
 
 def _decode_sessions(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
-    return wire.read(wire.rows(json.dumps({"objects": rows}).encode()))
+    return wire.read(session_rows(json.dumps({"objects": rows}).encode()))
 
 
 def _decode_devices(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     response = {group: [row for row in rows if row["group"] == group] for group in ("online", "offline", "frozen")}
-    return devices.read(devices.decode(json.dumps(response).encode()), SEEN_MS, include_private=False)
+    return devices.read(at_once(devices.decode(json.dumps(response).encode())), SEEN_MS, include_private=False)
 
 
 def _decode_counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
@@ -76,20 +78,20 @@ def _decode_counters(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
 
 def _decode_statistics(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     for row in rows:
-        response = statistics.decode(json.dumps({"objects": [row]}).encode())
-        yield from statistics.read(response, MONTH, row.get("device"), ())
+        response = at_once(statistics.decode(json.dumps({"objects": [row]}).encode()))
+        yield from published_rows(statistics.read(response, MONTH, row.get("device"), ()))
 
 
 def _decode_breakdown(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     for row in rows:
         start = datetime.fromisoformat(row.get("begin", "2016-12-01T00:00:00Z"))
         period = Window(start, HALF_YEARS.after(start))
-        yield from breakdown.read([json.dumps(row).encode()], period, REQUEST)
+        yield from published_rows(breakdown.read([json.dumps(row).encode()], period, REQUEST))
 
 
 def _decode_export(rows: Rows[Any], found: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
-    response = quividi.decode_export(json.dumps({"state": "finished", "data": found}).encode())
-    return rows.read(quividi.rows(response) or (), *aggregated.YEAR)
+    raw = export_rows(json.dumps({"state": "finished", "data": found}).encode())
+    return published_rows(rows.read(raw or (), *aggregated.YEAR))
 
 
 def _rows_of_export(response: bytes) -> Sequence[Row]:

@@ -16,6 +16,7 @@ from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import MAX_PAYLOAD_BYTES, DeadLetterV1, Origin, record_digest
+from tests.rows import without_steps
 
 ACCOUNT = Account("test", "632")
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -54,7 +55,7 @@ def batches_of(rows: list[Record[int] | Reject]) -> list[batch_module.Batch]:
         Ledger(DedupMode.VERSIONED), since_ms=0, until_ms=None, final_s=0, requested_s=0
     )
     deduplicator.add(rows)
-    return list(batches(deduplicator, explode, CONTEXT))
+    return without_steps(batches(deduplicator, explode, CONTEXT))
 
 
 def test_a_message_is_a_cloudevent_in_binary_mode() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import Gap
-from collector.pipeline.gaps import MAX_RUNS, Gaps
+from collector.pipeline.gaps import MAX_ALL_RUNS, MAX_RUNS, Gaps
 
 
 def seen(*numbers: int, series: int = 7) -> Gaps:
@@ -92,3 +92,22 @@ def test_gaps_do_not_depend_on_order_or_duplicates(numbers: set[int], random: Ra
     random.shuffle(shuffled)
     missing = {n for gap in seen(*shuffled) for n in range(gap.first, gap.last + 1)}
     assert set(range(min(numbers), max(numbers))) - numbers == missing
+
+
+def test_series_without_end_take_a_bounded_number_of_runs() -> None:
+    gaps = Gaps()
+    for series in range(2 * MAX_ALL_RUNS):
+        gaps.add(series, 1, 0)
+    assert MAX_ALL_RUNS == sum(map(len, gaps._runs.values()))
+    gaps.add(2 * MAX_ALL_RUNS - 1, 3, 1)
+    assert [2] == [gap.first for gap in gaps], "the latest series are kept"
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12))))
+def test_runs_are_counted_exactly(numbers: list[tuple[int, int]]) -> None:
+    gaps = Gaps()
+    for nth, (series, number) in enumerate(numbers):
+        gaps.add(series, number, 1000 * number)
+        if nth % 5 == 0:
+            gaps.take_lost(0, 1000 * number)
+        assert gaps._count == sum(map(len, gaps._runs.values()))

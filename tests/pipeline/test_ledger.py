@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from collector.errors import Park
 from collector.model import DedupMode, Record, Reject
 from collector.pipeline import ledger as ledger_module
 from collector.pipeline.deduplicator import Deduplicator
-from collector.pipeline.ledger import PAGE_S, Ledger, NewRecords
-from collector.pipeline.page import ENTRY, chunks_by_page
+from collector.pipeline.ledger import MAX_VERSIONS, PAGE_S, Ledger, NewRecords
+from collector.pipeline.page import ENTRY, Chunk, Page, chunks_by_page
+from tests.rows import without_steps
 
 
 def row(key: str, content: str = "hello", *, start_s: int = 1000, end_s: int | None = None) -> Record[str]:
@@ -35,7 +38,7 @@ def new_records(
         ledger, since_ms=since_ms, until_ms=until_ms, final_s=final_s, requested_s=requested_s
     )
     deduplicator.add(rows)
-    return list(deduplicator.take_new()), deduplicator
+    return without_steps(deduplicator.take_new()), deduplicator
 
 
 def publish(
@@ -235,3 +238,39 @@ def test_a_reject_whose_pages_have_expired_is_new_again() -> None:
 
     found, _ = new_records(ledger, [reject], requested_s=5000 + PAGE_S)
     assert [reject] == [new.reject for new in found]
+
+
+def version(number: int) -> Record[str]:
+    return structs.replace(row("a", f"{number}"), key=b"8 bytes.")
+
+
+@pytest.mark.parametrize("mode", DedupMode)
+def test_a_key_has_at_most_so_many_versions_in_one_result(mode: DedupMode) -> None:
+    versions = [version(n) for n in range(MAX_VERSIONS + 1)]
+    ledger = Ledger(mode)
+    assert MAX_VERSIONS == len(publish(ledger, versions[1:]))
+    assert [] == publish(ledger, versions[1:])
+    with pytest.raises(Park) as raised:
+        publish(Ledger(mode), versions)
+    assert "too_many_versions" == raised.value.code
+
+
+@pytest.mark.parametrize("mode", DedupMode)
+def test_only_the_things_of_a_snapshot_may_change_for_ever(mode: DedupMode) -> None:
+    ledger = Ledger(mode)
+    publish(ledger, [version(n) for n in range(MAX_VERSIONS)])
+    found = [version(n) for n in range(MAX_VERSIONS)] if mode is DedupMode.MULTISET else []
+    if mode is DedupMode.LATEST:
+        assert [("a:-1", MAX_VERSIONS)] == publish(ledger, [version(-1)])
+    else:
+        with pytest.raises(Park):
+            publish(ledger, [*found, version(-1)])
+
+
+def test_a_page_with_a_million_versions_of_one_key_is_read_in_one_pass() -> None:
+    page = Page(0, 1)
+    packed = b"".join(ENTRY.pack(b"k" * 8, n.to_bytes(8, "big"), n) for n in range(10**6))
+    page.add(Chunk(packed, 0, 1), DedupMode.MULTISET)
+
+    [(number, fingerprints)] = page.open(DedupMode.MULTISET).values()
+    assert (10**6 - 1, 10**6) == (number, len(fingerprints))

@@ -14,6 +14,7 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, MAX_CHUNK_ENTRIES, NO_FINGERPRINT, Entry
 from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, stream_prefix
+from tests.rows import without_steps
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
 SHAPE = StateFormat(DedupMode.VERSIONED, 1, timedelta(0))
@@ -48,7 +49,7 @@ def batch_of(state: State, rows: list[Record[None]]) -> Batch:
         state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=START_S
     )
     deduplicator.add(rows)
-    return Batch(entries=[entry for new in deduplicator.take_new() for entry in new.entries])
+    return Batch(entries=[entry for new in without_steps(deduplicator.take_new()) for entry in new.entries])
 
 
 def test_the_key_of_a_stream_is_a_path_of_quoted_names() -> None:

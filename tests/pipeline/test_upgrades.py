@@ -22,10 +22,10 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import NewRecords
 from collector.pipeline.state import State, StateFormat, by_stream, load
 from collector.vendors import VENDORS
-from collector.vendors.quividi import wire as quividi
 from collector.vendors.seemetrix import wire as seemetrix
 from tests.field_changes import FIELD_CHANGES, PREVIOUS_FINGERPRINTS, FieldChange, FieldLists, field_lists
 from tests.pipeline.stream_cases import STREAM_CASES, StreamCase
+from tests.rows import export_rows, read_viewers, session_rows, without_steps
 
 WRITTEN = json.loads((Path(__file__).parent / "state" / "version_1.json").read_text("utf-8"))
 """The state topic as version 1 left it after the responses in the same file. Never regenerated."""
@@ -45,9 +45,8 @@ UNCHANGED = [name for name, state_format in FORMATS.items() if state_format.fiel
 
 def decode(stream: str, rows: list[dict[str, object]]) -> Iterable[Record[Any] | Reject]:
     if stream == "sessions":
-        return seemetrix.read(seemetrix.rows(json.dumps({"objects": rows}).encode()))
-    response = quividi.decode_export(json.dumps({"state": "finished", "data": rows}).encode())
-    return quividi.read(quividi.rows(response) or [], PARIS)
+        return seemetrix.read(session_rows(json.dumps({"objects": rows}).encode()))
+    return read_viewers(export_rows(json.dumps({"state": "finished", "data": rows}).encode()), PARIS)
 
 
 def state(stream: str, pairs: dict[str, str] | None = None, state_format: StateFormat | None = None) -> State:
@@ -65,7 +64,7 @@ def new_records(stream: str, rows: list[dict[str, object]], lists: FieldLists | 
     deduplicator.add(
         records if lists is None else (row if isinstance(row, Reject) else lists.upgraded(row) for row in records)
     )
-    return list(deduplicator.take_new())
+    return without_steps(deduplicator.take_new())
 
 
 def other_format(stream: str, version: int, lists: FieldLists | None) -> StateFormat:

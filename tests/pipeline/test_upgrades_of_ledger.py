@@ -14,6 +14,7 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S, NewRecords
 from collector.pipeline.message import record_digest
 from collector.pipeline.state import State, StateFormat, load
+from tests.rows import without_steps
 
 ACCOUNT = Account("test", "632")
 START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,7 +74,7 @@ class Stream:
             self.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
         deduplicator.add(map(self._decode, rows))
-        found = [each for new_records in deduplicator.take_new() for each in self._commit(new_records)]
+        found = [each for new_records in without_steps(deduplicator.take_new()) for each in self._commit(new_records)]
         self.published += found
         return [row for _, row in found]
 
@@ -152,7 +153,7 @@ def test_a_page_that_final_passes_while_a_response_is_published_may_start_again(
         checkpoint = Checkpoint(START, START, START, timedelta(hours=1), START)
         stream.write(Batch(checkpoint=checkpoint))
         assert not stream.state.ledger.pages()
-        for new_records in deduplicator.take_new():
+        for new_records in without_steps(deduplicator.take_new()):
             stream.write(Batch(entries=new_records.entries))
         assert [] == stream.publish(response)
         stream.start(upgraded=True)
@@ -168,7 +169,7 @@ def test_a_reject_is_one_dead_letter_across_upgrades() -> None:
             stream.state.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=FAR_FUTURE_S
         )
         deduplicator.add([Reject(b"?", "malformed")])
-        for new_records in deduplicator.take_new():
+        for new_records in without_steps(deduplicator.take_new()):
             stream.write(Batch(entries=new_records.entries))
             letters.append(new_records.reject)
     assert 1 == len(letters)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from collector.steps import at_once
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 
 DEEP = b"[" * 1_000_000 + b"]" * 1_000_000  # Python 3.14 limits the depth by the size of the stack
@@ -29,9 +30,17 @@ class Row(Struct, frozen=True):
     share: float = 0.0
 
 
-decode_anything: ResponseDecoder[Any] = ResponseDecoder(Any)
-decode_response = ResponseDecoder(Row)
 decode_row = RowDecoder(Row)
+anything: ResponseDecoder[Any] = ResponseDecoder(Any, Any)
+response = ResponseDecoder(Row, Row)
+
+
+def decode_anything(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    return at_once(anything(body))
+
+
+def decode_response(body: bytes) -> Row:
+    return at_once(response(body))
 
 
 def finite_or_none(value: Any) -> Any:  # noqa: ANN401 - any JSON

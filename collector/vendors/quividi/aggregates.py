@@ -13,7 +13,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
@@ -99,9 +99,9 @@ class Aggregates:
         return places * count * (DEMOGRAPHIC_GROUPS if self._is_grouped else 1)
 
     def read(
-        self, raw: Sequence[Raw], first: datetime, last: datetime, ignored: Counter[str] | None = None
-    ) -> Iterator[Record[Aggregate] | Reject]:
-        """Decode the rows of periods that start from `first` to `last`, in local time; drop all others.
+        self, raw: Iterable[bytes], first: datetime, last: datetime, ignored: Counter[str] | None = None
+    ) -> Iterator[Record[Aggregate] | Reject | None]:
+        """Decode the rows of periods that start from `first` to `last`, in local time. Yields None for all others.
 
         A placeholder of a place and period of which there are other rows in the response is dropped. It is withdrawn if
         it was published before. Counts side fields that cannot be understood in `ignored`.
@@ -110,8 +110,8 @@ class Aggregates:
         return self._without_placeholders(records) if self._key_parts else records
 
     def _without_placeholders(
-        self, records: Iterable[Record[Aggregate] | Reject]
-    ) -> Iterator[Record[Aggregate] | Reject]:
+        self, records: Iterable[Record[Aggregate] | Reject | None]
+    ) -> Iterator[Record[Aggregate] | Reject | None]:
         """The records without placeholders of places and periods that have other rows, and with their withdrawals.
 
         Only for types with key parts: without them, the other row has the identity of the placeholder and replaces it.
@@ -121,7 +121,7 @@ class Aggregates:
         wholes: set[tuple[int, int]] = set()
         """The periods that have a row with the identity of the placeholder, but with a metric."""
         for record in records:
-            if isinstance(record, Reject):
+            if record is None or isinstance(record, Reject):
                 yield record
                 continue
             row, period = record.payload, (record.payload.place, record.vendor_local_s)
@@ -129,12 +129,15 @@ class Aggregates:
                 parts.setdefault(period, record)
             elif row.quality == "no_data":
                 placeholders[period] = record
+                yield None
                 continue
             else:
                 wholes.add(period)
             yield record
-        yield from (record for period, record in placeholders.items() if period not in parts and period not in wholes)
-        yield from (self._withdrawal(record.payload) for period, record in parts.items() if period not in wholes)
+        for period, record in placeholders.items():
+            yield record if period not in parts and period not in wholes else None
+        for period, record in parts.items():
+            yield self._withdrawal(record.payload) if period not in wholes else None
 
     def _withdrawal(self, part: Aggregate) -> Record[Aggregate]:
         """The revision that withdraws the placeholder of the row's place and period, if it was published."""
@@ -149,19 +152,19 @@ class Aggregates:
         )
 
     def _records(
-        self, raw: Sequence[Raw], first: datetime, last: datetime, ignored: Counter[str] | None
-    ) -> Iterator[Record[Aggregate] | Reject]:
-        """The records of all rows.
+        self, raw: Iterable[bytes], first: datetime, last: datetime, ignored: Counter[str] | None
+    ) -> Iterator[Record[Aggregate] | Reject | None]:
+        """The records of all rows; None for a row of another period.
 
         The hour that the change to winter time repeats may have two rows, one for each pass: their sum is one record.
         """
         repeated: dict[bytes, list[Record[Aggregate]]] = {}
         for row in raw:
-            decoded = self.read_row(bytes(row), first, last, ignored)
+            decoded = self.read_row(row, first, last, ignored)
             if isinstance(decoded, Record) and decoded.payload.ambiguous:
                 repeated.setdefault(decoded.key, []).append(decoded)
-            elif decoded is not None:
-                yield decoded
+                decoded = None
+            yield decoded
         yield from map(self._sum, repeated.values())
 
     def _sum(self, records: Sequence[Record[Aggregate]]) -> Record[Aggregate]:

@@ -11,7 +11,9 @@ import msgspec
 
 from collector.errors import Park, RetryLater, Split, UserError
 from collector.secrets import redact
+from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
+from collector.turns import in_turns
 from collector.vendors import backoff
 from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http, Limiter, Response, clock_skew_s
@@ -28,6 +30,7 @@ from collector.vendors.quividi.export import (
 )
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.slots import Exports
+from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, RawRows
 
 DATA, WHOAMI, LOCATIONS = "/data/", "/whoami/", "/locations/"
 
@@ -74,8 +77,10 @@ class Client:
             headers={"Authorization": f"Basic {basic}"},
         )
 
-    async def export(self, query: Mapping[str, str], not_before: datetime) -> "FinishedExport":
-        """Have the vendor build an export, and fetch it. `not_before` is the end of the window.
+    async def export(
+        self, query: Mapping[str, str], not_before: datetime, max_rows: int = MAX_ROWS
+    ) -> "FinishedExport":
+        """Have the vendor build an export of at most `max_rows`, and fetch it. `not_before` is the end of the window.
 
         Raises RetryLater, Park or Split. When the caller tries again, it continues with the same export.
         """
@@ -83,7 +88,7 @@ class Client:
         async with self._exports.slot(name):
             self._telemetry.export_started()
             try:
-                export = await self._poll(name, query, self._exports.get(name, not_before))
+                export = await self._poll(name, query, self._exports.get(name, not_before), max_rows)
             except GaveUp as gave_up:
                 self._exports.put(name, gave_up.export)
                 raise gave_up.error from None
@@ -99,7 +104,7 @@ class Client:
         """Drop the state of an export, so that the next request rebuilds it: it may contain more rows by then."""
         self._exports.forget(urlencode(query))
 
-    async def _poll(self, name: str, query: Mapping[str, str], export: Export) -> "FinishedExport":
+    async def _poll(self, name: str, query: Mapping[str, str], export: Export, max_rows: int) -> "FinishedExport":
         """Call the vendor until the export is finished. Raises GaveUp, RetryLater, Park or Split."""
         call = NextCall()
         while True:
@@ -108,7 +113,7 @@ class Client:
             called_at = self.clock.now()
             response = await self._get_unthrottled(DATA, {**query, "force_rebuild": "1"} if call.force else query)
             try:
-                decoded = _decode_export(response.body)
+                decoded = await in_turns(_decode_export(response.body, max_rows))
                 raw = wire.rows(decoded) if decoded.state == "finished" else None
                 status = ExportStatus(
                     state=self._without_user(decoded.state or ""),
@@ -123,7 +128,7 @@ class Client:
                 raise
             self._exports.put(name, export)
             if isinstance(step, UseRows):
-                return FinishedExport(response, raw or (), step.requested_at)
+                return FinishedExport(response, raw or NO_ROWS, step.requested_at)
             response.release()
             call = step
 
@@ -152,7 +157,7 @@ class FinishedExport(NamedTuple):
     """The response, its rows, and the time of the request: the rows contain all data that the vendor had then."""
 
     response: Response
-    rows: Sequence[msgspec.Raw]
+    rows: RawRows
     requested_at: datetime
 
 
@@ -165,7 +170,7 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     with await client.get(WHOAMI, {}) as response:
         skew_s = clock_skew_s(response, http.clock.now())
         try:
-            username = wire.username(response.body)
+            username = await in_turns(wire.username(response.body))
         except msgspec.DecodeError as error:
             raise unexpected_response(response.body, error, what="the response of /whoami/") from None
     if username != settings.username:
@@ -173,12 +178,13 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
         raise Park("the token belongs to another user", code="wrong_user", advice=advice)
     with await client.get(LOCATIONS, {}) as response:
         try:
-            owned = wire.locations(response.body)
+            owned, are_all = await in_turns(wire.locations(response.body))
         except msgspec.DecodeError as error:
             raise unexpected_response(response.body, error, what="the response of /locations/") from None
-    _check_owned(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
+    if are_all:
+        _check_owned(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
     sites = {each.site_id for each in owned if each.site_id is not None}
-    if sites:  # otherwise the vendor does not report sites, and only the first export shows unknown ones
+    if are_all and sites:  # otherwise the vendor does not report sites, and only the first export shows unknown ones
         _check_owned(f"sources.{source}", "site", settings.sites, sites)
     tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
     unchecked = f"; {tags} cannot be checked" if tags else ""
@@ -192,13 +198,13 @@ def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collect
         raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", code="unknown_ids", advice=advice)
 
 
-def _decode_export(body: bytes) -> wire.ExportResponse:
+def _decode_export(body: bytes, max_rows: int) -> Steps[wire.ExportResponse[RawRows]]:
     """The decoded response. Raises RetryLater if it is malformed or reports an error."""
     try:
-        export = wire.decode_export(body)
+        export = yield from wire.decode_export(body, max_rows)
     except msgspec.DecodeError as error:
         raise unexpected_response(body, error) from None
     if export.state is None:
-        reason = f" but error {export.error}" if isinstance(export.error, int) else ""
+        reason = "" if export.error_number is None else f" but error {export.error_number}"
         raise RetryLater(f"the response has no state{reason}", code="export_state_missing")
     return export

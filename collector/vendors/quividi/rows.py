@@ -1,13 +1,11 @@
 """Decoders of the rows of exports: the protocol, and the decoder of rows of single viewers."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
-
-from msgspec import Raw
 
 from collector.alignment import Alignment, AnySecond
 from collector.model import DedupMode, Event, Record, Reject, Window
@@ -42,9 +40,9 @@ class Rows(Protocol[P]):
         ...
 
     def read(
-        self, raw: Sequence[Raw], first: datetime, last: datetime, ignored: Counter[str] | None = None
-    ) -> Iterator[Record[P] | Reject]:
-        """Decode the rows of the response to a request with these bounds.
+        self, raw: Iterable[bytes], first: datetime, last: datetime, ignored: Counter[str] | None = None
+    ) -> Iterator[Record[P] | Reject | None]:
+        """Decode the rows of the response to a request with these bounds. Yields None for a row that is not published.
 
         Counts side fields that cannot be understood in `ignored`.
         """
@@ -82,11 +80,11 @@ class FinestRows(Generic[P]):
 
     def read(
         self,
-        raw: Sequence[Raw],
+        raw: Iterable[bytes],
         first: datetime,  # noqa: ARG002 - of the protocol
         last: datetime,  # noqa: ARG002
         ignored: Counter[str] | None = None,
-    ) -> Iterator[Record[P] | Reject]:
+    ) -> Iterator[Record[P] | Reject | None]:
         """Decode all rows, whatever their start: the vendor's document does not state which rows a window selects."""
         return wire.read_each(raw, self._zone, self._read, ignored)
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from collector.errors import Split
 from collector.model import Event, FetchResult, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
-from collector.vendors.base import Stream
+from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Http
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
@@ -30,7 +30,7 @@ class ExportStream(Stream[P]):
     """The exports of one type."""
 
     max_clock_offset = timedelta(days=1)
-    oversize_advice = "raise max_response_bytes, or split the source into several with fewer locations each"
+    narrowing_advice = "split the source into several with fewer locations each"
 
     def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
         export_type = settings.export_type
@@ -59,6 +59,7 @@ class ExportStream(Stream[P]):
         """Yield an export for each list of ids. The rows of a place repeat if two selectors select it."""
         first, last = self._rows.bounds(window)
         times = {"start": first.isoformat(), "end": last.isoformat()}
+        limit = max_rows(self.policy.alignment, window)
         fetched_queries: list[dict[str, str]] = []
         for selector, ids in self._id_lists:
             if (rows := self._rows.min_rows(ids.count(",") + 1, first, last)) > self._max_rows:
@@ -67,7 +68,7 @@ class ExportStream(Stream[P]):
                 )
             query = {**self._type_arguments, **times, selector: ids, **self._options}
             fetched_queries.append(query)
-            response, raw, requested_at = await self._client.export(query, earliest(last, self._zone))
+            response, raw, requested_at = await self._client.export(query, earliest(last, self._zone), limit)
             with response:
                 if len(raw) >= self._max_rows:
                     self._client.forget(query)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,8 +18,10 @@ from msgspec import Meta, Raw, Struct
 
 from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
+from collector.steps import Steps
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder, comparable, understood
 from collector.vendors.quividi.zones import Instant, instant
+from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, Form, RawRows, as_list
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -27,6 +29,9 @@ Tenths = Annotated[int, Meta(ge=0, le=10 * 366 * 864_000)] | Annotated[float, Me
 """A duration in tenths of a second; at most ten years, so that no end exceeds the calendar."""
 Number = Integer | float
 P = TypeVar("P")
+R = TypeVar("R")
+"""What represents rows: `Raw` while the response is decoded, then `RawRows`."""
+NULL = Raw(b"null")
 
 FIELDS_VERSION = 1
 """The version of the lists of fields in `_key_of` and `_fingerprint`."""
@@ -104,18 +109,26 @@ class LocatedViewer(Struct, frozen=True, gc=False):
     """Unix time in milliseconds."""
 
 
-class ExportResponse(Struct, frozen=True):
+class ExportResponse(Struct, Generic[R], frozen=True):
     """Any response of `/data/`. An error has a number as `error`, and a message, which is not decoded."""
 
     state: str | None = None
-    data: list[Raw] | dict[str, Raw] | str | float | bool | None = None
-    fail_reason: Any = None
-    error: Any = None
+    data: R = NO_ROWS  # type: ignore[assignment]
+    fail_reason: Raw = NULL
+    error: Raw = NULL
 
     @property
     def reason(self) -> str:
         """Why the export failed, in the vendor's words; empty if it does not send a text."""
-        return self.fail_reason if isinstance(self.fail_reason, str) else ""
+        return _text(self.fail_reason) or ""
+
+    @property
+    def error_number(self) -> int | None:
+        """The number of the error; None if it does not send one."""
+        try:
+            return _decode_number(self.error)
+        except msgspec.DecodeError:
+            return None
 
 
 class Whoami(Struct, frozen=True):
@@ -131,7 +144,9 @@ class Location(Struct, frozen=True):
     site_id: Identifier | None = None
 
 
-_decode_export = ResponseDecoder(ExportResponse, lambda row: "location_id" in row or "site_id" in row)
+_decode_export = ResponseDecoder(
+    ExportResponse[Raw], ExportResponse[RawRows], lambda row: "location_id" in row or "site_id" in row
+)
 _decode_viewer = RowDecoder(
     Viewer,
     side=[
@@ -139,8 +154,11 @@ _decode_viewer = RowDecoder(
         *("glasses", "mustache", "beard", "vr_id", "footfall_id", "footfall_start"),
     ],
 )
-_decode_whoami = ResponseDecoder(Whoami)
-_decode_locations = ResponseDecoder(list[Location])
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_number = msgspec.json.Decoder(int).decode
+_decode_whoami = ResponseDecoder(Whoami, Whoami)
+_decode_locations = ResponseDecoder(Raw, RawRows, lambda row: "id" in row)
+_decode_location = RowDecoder(Location)
 _key = struct.Struct(">qqqqqq")
 
 
@@ -154,43 +172,48 @@ class _Place(Struct, frozen=True):
 _decode_place = RowDecoder(_Place)
 
 
-def decode_export(body: bytes) -> ExportResponse:
+def decode_export(body: bytes, max_rows: int = MAX_ROWS) -> Steps[ExportResponse[RawRows]]:
     """Decode a response of `/data/`. Raises msgspec.DecodeError."""
-    return _decode_export(body)
+    return _decode_export(body, max_rows)
 
 
-def rows(export: ExportResponse) -> list[Raw] | None:
+def rows(export: ExportResponse[RawRows]) -> RawRows | None:
     """The rows of a finished export, not decoded yet; None if the response has no list of rows."""
-    return export.data if isinstance(export.data, list) else None
+    return export.data if export.data.form is Form.LIST else None
 
 
-def username(body: bytes) -> str:
+def username(body: bytes) -> Steps[str]:
     """The name of the token's user. Raises msgspec.DecodeError."""
-    return _decode_whoami(body).username
+    return (yield from _decode_whoami(body)).username
 
 
-def locations(body: bytes) -> list[Location]:
-    """The account's locations. Raises msgspec.DecodeError."""
-    return _decode_locations(body)
+def locations(body: bytes) -> Steps[tuple[list[Location], bool]]:
+    """The account's locations, and whether they are all: a malformed row is skipped.
 
-
-def read(
-    raw: Iterable[Raw], zone: ZoneInfo, ignored: Counter[str] | None = None
-) -> Iterator[Record[LocatedViewer] | Reject]:
-    """Decode the rows of an export of finest viewers, as `read_each` does."""
-    return read_each(raw, zone, read_viewer, ignored)
+    Raises msgspec.DecodeError, also if all rows are malformed.
+    """
+    rows = as_list((yield from _decode_locations(body)))
+    found, reason = [], ""
+    for row in rows:
+        try:
+            found.append(_decode_location(row))
+        except MalformedRow as error:
+            reason = str(error)
+        yield
+    if reason and not found:
+        raise msgspec.DecodeError(reason)
+    return found, len(found) == len(rows)
 
 
 def read_each(
-    raw: Iterable[Raw],
+    raw: Iterable[bytes],
     zone: ZoneInfo,
     read_one: Callable[[bytes, ZoneInfo, Counter[str] | None], Record[P] | Reject | None],
     ignored: Counter[str] | None = None,
-) -> Iterator[Record[P] | Reject]:
-    """Decode the rows, without placeholders. Counts side fields that cannot be understood in `ignored`."""
+) -> Iterator[Record[P] | Reject | None]:
+    """Decode the rows. Yields None for a placeholder. Counts side fields that cannot be understood in `ignored`."""
     for row in raw:
-        if (decoded := read_one(bytes(row), zone, ignored)) is not None:
-            yield decoded
+        yield read_one(row, zone, ignored)
 
 
 def read_viewer(
@@ -273,6 +296,14 @@ def _instant(local: datetime, zone: ZoneInfo, field: str) -> Instant:
 def _ms(*tenths: Number | None) -> int | None:
     """The first value that is neither null nor absent, in milliseconds; None if there is none."""
     return next((round(each * 100) for each in tenths if each is not None and each != ABSENT), None)
+
+
+def _text(value: Raw) -> str | None:
+    """The text that the value is; None if it is no text."""
+    try:
+        return _decode_text(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def place_of(raw: bytes, field: str = "location_id") -> str | None:

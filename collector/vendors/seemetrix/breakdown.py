@@ -7,7 +7,7 @@ opportunities to see (OTS).
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -15,13 +15,18 @@ from msgspec import Meta, Raw, Struct, structs
 
 from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
+from collector.steps import Steps
 from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, Source, UserId
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
+from collector.vendors.raw_rows import MAX_ROWS, MAX_ROWS_OF_PERIOD, NO_ROWS, Form, RawRows, as_list, check_rows
 from collector.vendors.seemetrix.wire import Integer
 
 LevelName = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
 """A level in a request."""
 DateFormat = Literal["YYYY-MM-DD HH", "YYYY-MM-DD", "YYYY-MM", "YYYY", "MM", "DD", "HH"]
+R = TypeVar("R")
+"""What represents rows: `Raw` while the response is decoded, then `RawRows`."""
+
 LEVEL_OF: Mapping[str, "Level"] = {
     "devices": "device",
     "movies": "movie",
@@ -74,17 +79,17 @@ class _Named(Struct, frozen=True):
     n: str | Integer
 
 
-class Root(Struct, frozen=True):
+class Root(Struct, Generic[R], frozen=True):
     """The root. Its children are not decoded yet: a malformed one must not affect the others."""
 
-    o: list[Raw] | dict[str, Raw]
+    o: R
 
 
-class Tree(Struct, frozen=True):
+class Tree(Struct, Generic[R], frozen=True):
     """A page of the response."""
 
     ok: Integer | bool
-    data: Root | None = None
+    data: Root[R] | None = None
     page: Integer | None = None
     pages_total: Integer | None = None
 
@@ -167,33 +172,32 @@ class BreakdownV1(Struct, frozen=True, kw_only=True):
 BREAKDOWN = EventType("seemetrix.breakdown.v1", "seemetrix.breakdown", BreakdownV1)
 TYPES = (BREAKDOWN,)
 
-_decode_tree = ResponseDecoder(Tree, {"n", "t", "v", "vd"}.issubset)
-_decode_node = RowDecoder(Node, side=("ots", "otsd"))
+_decode_tree = ResponseDecoder(Tree[Raw], Tree[RawRows], {"n", "t", "v", "vd"}.issubset)
+_decode_node = RowDecoder(Node, side=("ots", "otsd"), is_tree=True)
 _decode_node.parts["o"] = _decode_node
-_decode_name = RowDecoder(_Named)
+_decode_name = RowDecoder(_Named, is_tree=True)
 
 
-def decode(body: bytes) -> Tree:
+def decode(body: bytes, max_rows: int = MAX_ROWS) -> Steps[Tree[RawRows]]:
     """Decode a page. Raises msgspec.DecodeError, also if the response reports a failure."""
-    tree = _decode_tree(body)
+    tree = yield from _decode_tree(body, max_rows)
     if tree.ok != 1:
         raise msgspec.DecodeError(f"`ok` is {msgspec.json.encode(tree.ok).decode()} instead of 1")
     if tree.data is None:
         raise msgspec.DecodeError("Object missing required field `data`")
+    if tree.data.o.form is not Form.OBJECT:
+        as_list(tree.data.o)
     return tree
 
 
-def count(tree: Tree) -> int:
+def count(tree: Tree[RawRows]) -> int:
     """The number of nodes of the first level."""
     return 0 if tree.data is None else len(tree.data.o)
 
 
-def children(tree: Tree) -> list[bytes]:
+def children(tree: Tree[RawRows]) -> RawRows:
     """The nodes of the first level, not decoded yet."""
-    if tree.data is None:
-        return []
-    nodes = tree.data.o
-    return [bytes(node) for node in (nodes.values() if isinstance(nodes, dict) else nodes)]
+    return NO_ROWS if tree.data is None else tree.data.o
 
 
 def name_of(row: bytes) -> bytes:
@@ -206,14 +210,21 @@ def name_of(row: bytes) -> bytes:
 
 def read(
     rows: Iterable[bytes], period: Window, request: Request, ignored: Counter[str] | None = None
-) -> Iterator[Record[Group] | Reject]:
+) -> Iterator[Record[Group] | Reject | None]:
     """Yield a record for each node, parents before children. A malformed subtree of the first level is one reject.
 
-    Counts side fields that cannot be understood in `ignored`.
+    Yields None after each other step. Counts side fields that cannot be understood in `ignored`. Raises Split if there
+    are more than MAX_ROWS_OF_PERIOD nodes.
     """
+    count = 0
     for row in rows:
+        nodes: list[Group] = []
         try:
-            nodes = list(_walk(_decode_node(row, ignored), request, request.levels, ()))
+            for group in _walk(_decode_node(row, ignored), request, request.levels, ()):
+                nodes.append(group)
+                check_rows(count + len(nodes), MAX_ROWS_OF_PERIOD)
+                yield None
+            count += len(nodes)
         except (ValueError, OverflowError) as error:
             device = None if request.device_id is None else str(request.device_id)
             place = f"{device}/{format_ms(to_ms(period.start))}"

@@ -7,11 +7,13 @@ from typing import TypeVar
 import msgspec
 
 from collector.errors import Park, RetryLater, UserError
+from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
+from collector.turns import in_turns
 from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http, Limiter, Response, clock_skew_s
 from collector.vendors.leniency import unexpected_response
-from collector.vendors.seemetrix import wire
+from collector.vendors.seemetrix import devices
 from collector.vendors.seemetrix.settings import SeemetrixSource
 
 T = TypeVar("T")
@@ -66,10 +68,10 @@ class Client:
         return response
 
 
-def decode_body(response: Response, decode: Callable[[bytes], T]) -> T:
-    """Decode a body. Raises RetryLater if it is not as the vendor's document describes it."""
+async def decode_body(response: Response, decode: Callable[[bytes], Steps[T]]) -> T:
+    """Decode a body in turns with other tasks. Raises RetryLater if it is not as the vendor's document describes it."""
     try:
-        return decode(response.body)
+        return await in_turns(decode(response.body))
     except msgspec.DecodeError as error:
         raise unexpected_response(response.body, error) from None
 
@@ -78,8 +80,8 @@ async def probe(source: str, settings: SeemetrixSource, http: Http, telemetry: V
     """List the account's devices. Raises RetryLater, Split, or Park: also for device_ids that it does not own."""
     with await Client(source, settings, http, telemetry).get(DEVICES, {}) as response:
         skew_s = clock_skew_s(response, http.clock.now())
-        owned = decode_body(response, wire.device_ids)
-    if foreign := sorted(set(settings.device_ids or ()) - owned):
+        owned, are_all = await decode_body(response, devices.decode_ids)
+    if are_all and (foreign := sorted(set(settings.device_ids or ()) - owned)):
         raise Park(
             f"the account has no device {', '.join(map(str, foreign))}",
             code="unknown_ids",

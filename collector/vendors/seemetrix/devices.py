@@ -8,17 +8,21 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from collector.instants import Timestamp, format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject
+from collector.steps import Steps
 from collector.vendors.event_fields import DeviceId, Revision, Source
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder, understood
-from collector.vendors.seemetrix.wire import Identifier, Integer
+from collector.vendors.raw_rows import MAX_ROWS, Form, RawRows, as_list, check_rows
+from collector.vendors.seemetrix.wire import Identifier, Integer, device_of
 
+R = TypeVar("R")
+"""What represents rows: `Raw` while the response is decoded, then `RawRows`."""
 State = Literal["online", "offline", "frozen", "gone"]
 
 FIELDS_VERSION = 1
@@ -41,35 +45,35 @@ class Device(Struct, frozen=True):
     acl: tuple[Integer, ...] | None = None
 
 
-class Devices(Struct, frozen=True):
+class Devices(Struct, Generic[R], frozen=True):
     """The response of `/user/<id>/devices/`."""
 
-    online: list[Raw] | None
-    offline: list[Raw] | None
-    frozen: list[Raw] | None
+    online: R
+    offline: R
+    frozen: R
     online_total: Integer | None = None
     offline_total: Integer | None = None
     frozen_total: Integer | None = None
 
     @property
-    def groups(self) -> Sequence[tuple[State, list[Raw], int | None]]:
+    def groups(self: "Devices[RawRows]") -> Sequence[tuple[State, RawRows, int | None]]:
         return (
-            ("online", self.online or [], self.online_total),
-            ("offline", self.offline or [], self.offline_total),
-            ("frozen", self.frozen or [], self.frozen_total),
+            ("online", self.online, self.online_total),
+            ("offline", self.offline, self.offline_total),
+            ("frozen", self.frozen, self.frozen_total),
         )
 
     @property
-    def rows(self) -> int:
+    def rows(self: "Devices[RawRows]") -> int:
         return sum(len(rows) for _, rows, _ in self.groups)
 
     @property
-    def has_every_list(self) -> bool:
+    def has_every_list(self: "Devices[RawRows]") -> bool:
         """Whether no list is null, which is not documented."""
-        return None not in (self.online, self.offline, self.frozen)
+        return all(rows.form is Form.LIST for _, rows, _ in self.groups)
 
     @property
-    def is_whole(self) -> bool:
+    def is_whole(self: "Devices[RawRows]") -> bool:
         """Whether the response has every list, and as many rows as its totals state."""
         return self.has_every_list and all(total is None or total == len(rows) for _, rows, total in self.groups)
 
@@ -112,18 +116,40 @@ class DeviceV1(Struct, frozen=True, kw_only=True):
 DEVICE = EventType("seemetrix.device.v1", "seemetrix.devices", DeviceV1, compacted=True)
 TYPES = (DEVICE,)
 
-_decode_devices = ResponseDecoder(Devices, {"d"}.issubset)
+_decode_devices = ResponseDecoder(Devices[Raw], Devices[RawRows], {"d"}.issubset)
 _decode_device = RowDecoder(Device, side=("n", "created", "modified", "ip", "acl"))
 _decode_object = RowDecoder(dict[str, Any])
 
 
-def decode(body: bytes) -> Devices:
+def decode(body: bytes, max_rows: int = MAX_ROWS) -> Steps[Devices[RawRows]]:
     """Decode the response; its rows are not decoded yet. Raises msgspec.DecodeError."""
-    return _decode_devices(body)
+    devices = yield from _decode_devices(body, max_rows)
+    for _, rows, _ in devices.groups:
+        if rows.form is not Form.NULL:
+            as_list(rows)
+    check_rows(devices.rows, max_rows)
+    return devices
+
+
+def decode_ids(body: bytes) -> Steps[tuple[set[int], bool]]:
+    """The ids of the devices in a response, and whether they are all.
+
+    They are not all if a list is null, or if the id of a device cannot be read. Raises msgspec.DecodeError, also if no
+    id can be read although there are devices.
+    """
+    devices = yield from decode(body)
+    found = set[int | None]()
+    for _, rows, _ in devices.groups:
+        for row in rows:
+            found.add(device_of(row))
+            yield
+    if found == {None}:
+        raise msgspec.DecodeError("no device has a number")
+    return {each for each in found if each is not None}, devices.has_every_list and None not in found
 
 
 def read(
-    devices: Devices, seen_ms: int, ignored: Counter[str] | None = None, *, include_private: bool
+    devices: Devices[RawRows], seen_ms: int, ignored: Counter[str] | None = None, *, include_private: bool
 ) -> Iterator[Record[KnownDevice] | Reject]:
     """Decode the rows of the response to a request at `seen_ms`, Unix time in milliseconds.
 
@@ -131,7 +157,7 @@ def read(
     """
     for state, rows, _ in devices.groups:
         for row in rows:
-            yield _read(bytes(row), state, seen_ms, ignored, include_private=include_private)
+            yield _read(row, state, seen_ms, ignored, include_private=include_private)
 
 
 def gone(key: bytes, seen_ms: int) -> Record[KnownDevice]:

@@ -9,7 +9,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NamedTuple
+from typing import Annotated, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec import Meta, Raw, Struct, structs
 from collector.alignment import Periods
 from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
+from collector.steps import Steps
 from collector.vendors.event_fields import (
     EstimatedAgeGroup,
     EstimatedGender,
@@ -28,8 +29,12 @@ from collector.vendors.event_fields import (
     UserId,
 )
 from collector.vendors.leniency import ResponseDecoder, RowDecoder, fraction, numbers_fingerprint
+from collector.vendors.raw_rows import MAX_ROWS, RawRows, as_list
 from collector.vendors.seemetrix.wire import Integer
 from collector.vendors.vocabulary import AgeGroup, Gender
+
+R = TypeVar("R")
+"""What represents rows: `Raw` while the response is decoded, then `RawRows`."""
 
 HOUR = timedelta(hours=1)
 HOURS = Periods(ZoneInfo("UTC"), datetime(1970, 1, 1), HOUR)  # noqa: DTZ001 - local, of UTC
@@ -96,10 +101,10 @@ class Hour(Struct, frozen=True):
     uu: Integer | None = None
 
 
-class Statistics(Struct, frozen=True):
+class Statistics(Struct, Generic[R], frozen=True):
     """The response of `/statistics/user/<id>/` and `/statistics/device/<id>/`."""
 
-    objects: list[Raw]
+    objects: R
     total: Integer | None = None
 
 
@@ -174,41 +179,42 @@ TYPES = (STATISTICS,)
 _GENDERS: Mapping[str, Gender] = {"f": "female", "m": "male", "u": "unknown"}
 _AGE_GROUPS: Mapping[str, AgeGroup] = {"k": "child", "m": "young_adult", "m2": "adult", "o": "senior", "u": "unknown"}
 
-_decode_statistics = ResponseDecoder(Statistics, {"i", "t"}.issubset)
+_decode_statistics = ResponseDecoder(Statistics[Raw], Statistics[RawRows], {"i", "t"}.issubset)
 _decode_hour = RowDecoder(Hour, side=[name for name in Hour.__struct_fields__ if name not in ("i", "t")])
 
 
-def decode(body: bytes) -> Statistics:
+def decode(body: bytes, max_rows: int = MAX_ROWS) -> Steps[Statistics[RawRows]]:
     """Decode the response; its rows are not decoded yet.
 
     Raises msgspec.DecodeError, also if the response has fewer rows than its total states.
     """
-    statistics = _decode_statistics(body)
+    statistics = yield from _decode_statistics(body, max_rows)
+    as_list(statistics.objects)
     if statistics.total is not None and statistics.total > len(statistics.objects):
         raise msgspec.DecodeError(f"`total` is {statistics.total}, but there are {len(statistics.objects)} objects")
     return statistics
 
 
-def count(statistics: Statistics) -> int:
+def count(statistics: Statistics[RawRows]) -> int:
     """The number of rows."""
     return len(statistics.objects)
 
 
 def read(
-    statistics: Statistics,
+    statistics: Statistics[RawRows],
     window: Window,
     device_id: int | None,
     extras: tuple[str, ...],
     ignored: Counter[str] | None = None,
-) -> Iterator[Record[DeviceHour] | Reject]:
-    """Decode the hours that start in the window. Drop other hours: the window covers them only in part.
+) -> Iterator[Record[DeviceHour] | Reject | None]:
+    """Decode the hours that start in the window. Yield None for other hours: the window covers them only in part.
 
     `device_id` and `extras` are those of the request. Counts side fields that cannot be understood in `ignored`.
     """
     for row in statistics.objects:
-        decoded = _read(bytes(row), device_id, extras, ignored)
-        if isinstance(decoded, Reject) or to_ms(window.start) <= decoded.start_ms < to_ms(window.end):
-            yield decoded
+        decoded = _read(row, device_id, extras, ignored)
+        is_selected = isinstance(decoded, Reject) or to_ms(window.start) <= decoded.start_ms < to_ms(window.end)
+        yield decoded if is_selected else None
 
 
 def _read(

@@ -4,18 +4,22 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from msgspec import Raw
+import msgspec
 
 from collector.alignment import Alignment
 from collector.errors import NotFound, RetryLater, Split
 from collector.instants import to_ms
 from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
+from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
-from collector.vendors.base import Stream
+from collector.turns import in_turns
+from collector.vendors.base import Stream, max_rows
 from collector.vendors.empties import Empties, Request, has_undocumented_form, undocumented
 from collector.vendors.http import Http, Response
+from collector.vendors.leniency import unexpected_response
+from collector.vendors.raw_rows import MAX_ROWS_OF_PERIOD, NO_ROWS, RawRows, check_rows
 from collector.vendors.seemetrix import breakdown, counters, devices, events, statistics, wire
 from collector.vendors.seemetrix.client import (
     BREAKDOWN,
@@ -40,18 +44,28 @@ from collector.vendors.source import StreamSettings
 
 P = TypeVar("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
+NO_TREE: breakdown.Tree[RawRows] = breakdown.Tree(ok=1)
 MAX_PASSES = 4
 """How often the pages of a tree are read, until a reading finds no further node."""
+MAX_PAGES = 5000
+"""The most pages of a tree. At ten nodes a page, they have MAX_ROWS nodes of the first level."""
 MAX_EMPTY_PAGES = 10
 """More empty pages in a row, although the vendor says that there are further pages, are an error."""
+
+
+class Decode(Protocol[T_co]):
+    """Decodes a body of at most `max_rows` rows."""
+
+    def __call__(self, body: bytes, max_rows: int) -> Steps[T_co]: ...
 
 
 class SeemetrixStream(Stream[P]):
     """The base of all streams of Seemetrix. The `name` of a subclass is that of its field in `settings.Streams`."""
 
     selection = "every device"
-    oversize_advice = "raise max_response_bytes, or split the source into several with device_ids"
+    narrowing_advice = "split the source into several with device_ids"
 
     def __init__(self, client: Client, settings: StreamSettings, alignment: Alignment | None = None) -> None:
         self._client = client
@@ -62,29 +76,30 @@ class SeemetrixStream(Stream[P]):
         self._empties = Empties()
 
     async def _request(
-        self, request: Request, decode: Callable[[bytes], T], count: Callable[[T], int], empty: T
+        self, request: Request, decode: "Decode[T]", count: Callable[[T], int], empty: T
     ) -> "Decoded[T]":
         """Send a request, and decode its response. `empty` replaces a response that means no data in another form.
 
-        Raises RetryLater, Park or Split.
+        `decode` receives the body, and the most rows that it may have. Raises RetryLater, Park or Split.
         """
+        decode_rows = partial(decode, max_rows=max_rows(self.policy.alignment, request.window))
         response = await self._client.get(request.path, dict(request.query))
         try:
             if has_undocumented_form(response.body, response.status):
                 if (proof := self._empties.judge(request)) is not None:
-                    await self._prove(proof, decode, count)
+                    await self._prove(proof, decode_rows, count)
                 return Decoded(response, empty)
-            decoded = decode_body(response, decode)
+            decoded = await decode_body(response, decode_rows)
             self._empties.received(request, count(decoded))
         except BaseException:
             response.release()
             raise
         return Decoded(response, decoded)
 
-    async def _prove(self, request: Request, decode: Callable[[bytes], T], count: Callable[[T], int]) -> None:
+    async def _prove(self, request: Request, decode: Callable[[bytes], Steps[T]], count: Callable[[T], int]) -> None:
         """Repeat a request that received rows. Raises RetryLater if it does not receive any now."""
         with await self._client.get(request.path, dict(request.query)) as response:
-            rows = count(decode_body(response, decode))
+            rows = count(await decode_body(response, decode))
         if not rows:
             raise undocumented()
         self._empties.received(request, rows)
@@ -120,7 +135,7 @@ class Sessions(SeemetrixStream[wire.Session]):
             if device is not None:
                 query["device_id"] = str(device)
             request, ignored = Request(RAW_DATA, query, window, device), Counter[str]()
-            response, raw = await self._request(request, wire.rows, len, list[Raw]())
+            response, raw = await self._request(request, wire.decode, len, NO_ROWS)
             with response:
                 yield _result(response, wire.read(raw, ignored), len(raw), ignored)
 
@@ -144,13 +159,13 @@ class Devices(SeemetrixStream[devices.KnownDevice]):
         """Yield the list; its devices are seen at the end of the window."""
         seen_ms = to_ms(window.end)
         with await self._client.get(DEVICES, {}) as response:
-            listed, ignored = decode_body(response, devices.decode), Counter[str]()
+            listed, ignored = await decode_body(response, devices.decode), Counter[str]()
             self._check_lists(listed, window)
             records = devices.read(listed, seen_ms, ignored, include_private=self._include_private)
             gone = partial(devices.gone, seen_ms=seen_ms)
             yield _result(response, records, listed.rows, ignored, gone, is_whole=listed.is_whole)
 
-    def _check_lists(self, listed: devices.Devices, window: Window) -> None:
+    def _check_lists(self, listed: devices.Devices[RawRows], window: Window) -> None:
         """Raise RetryLater if a list is null and nothing shows that it is empty. Such a response is never whole."""
         request, had_proof = Request(DEVICES, {}, window), self._empties.has_proof
         if listed.rows or listed.has_every_list:
@@ -181,9 +196,17 @@ class Counters(SeemetrixStream[counters.Counters]):
         """Yield the counters; they are seen at the end of the window."""
         with await self._get() as response:
             ignored = Counter[str]()
-            record = decode_body(response, lambda body: counters.read(body, to_ms(window.end), ignored))
+            record = self._read(response, to_ms(window.end), ignored)
             self._client.telemetry.counters(counters.gauges(record.payload))
             yield _result(response, (record,), 1, ignored)
+
+    @staticmethod
+    def _read(response: Response, seen_ms: int, ignored: Counter[str]) -> Record[counters.Counters]:
+        """The record of a response. Raises RetryLater if it is not as the vendor's document describes it."""
+        try:
+            return counters.read(response.body, seen_ms, ignored)
+        except msgspec.DecodeError as error:
+            raise unexpected_response(response.body, error) from None
 
     async def _get(self) -> Response:
         """Only this path is documented without a trailing slash. If it is not found, try it with one."""
@@ -222,7 +245,10 @@ class Statistics(SeemetrixStream[statistics.DeviceHour]):
         for device in self._client.devices:
             path = STATISTICS_OF_USER if device is None else STATISTICS_OF_DEVICE.format(device_id=device)
             response, decoded = await self._request(
-                Request(path, query, window, device), statistics.decode, statistics.count, statistics.Statistics([])
+                Request(path, query, window, device),
+                statistics.decode,
+                statistics.count,
+                statistics.Statistics(NO_ROWS),
             )
             with response:
                 ignored = Counter[str]()
@@ -296,17 +322,19 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
             if is_paged:
                 query |= {"page": str(page), "obj_in_page": str(OBJECTS_PER_PAGE)}
             response, decoded = await self._request(
-                Request(path, dict(query), period, device), breakdown.decode, breakdown.count, breakdown.Tree(ok=1)
+                Request(path, dict(query), period, device), breakdown.decode, breakdown.count, NO_TREE
             )
             with response:
                 nodes = breakdown.children(decoded)
-                tree.add(response, nodes)
+                await in_turns(tree.add(response, nodes))
             if decoded.page not in (None, page):
                 raise RetryLater(f"page {decoded.page} was sent instead of page {page}", code="wrong_page")
             empty = 0 if nodes else empty + 1
             if empty > MAX_EMPTY_PAGES:
                 raise RetryLater(f"{empty} empty pages in a row, of {decoded.pages_total}", code="pages_empty")
             page, pages = page + 1, (decoded.pages_total or 1) if is_paged else 1
+            if pages > MAX_PAGES:
+                raise Split(f"more than {MAX_PAGES} pages", code="too_many_rows")
         return pages
 
     def explode(self, record: Record[breakdown.Group], digest: str, number: int) -> Iterator[Event]:
@@ -325,9 +353,12 @@ class _Tree:
         self.vendor_now: datetime | None = None
         self._max_bytes = max_bytes
 
-    def add(self, response: Response, nodes: Iterable[bytes]) -> None:
-        """Add a page. Raises Split if the nodes are too large together."""
-        self.nodes |= {breakdown.name_of(node): node for node in nodes}
+    def add(self, response: Response, nodes: Iterable[bytes]) -> Steps[None]:
+        """Add a page. Raises Split if the nodes are too large together, or too many."""
+        for node in nodes:
+            self.nodes[breakdown.name_of(node)] = node
+            yield
+        check_rows(len(self.nodes), MAX_ROWS_OF_PERIOD)
         self.size, self.took = sum(map(len, self.nodes.values())), self.took + response.took
         self.vendor_now = self.vendor_now or response.vendor_now
         if self.size > self._max_bytes:
@@ -347,7 +378,7 @@ def streams(source: str, settings: SeemetrixSource, http: Http, telemetry: Vendo
 
 def _result(
     response: Response,
-    records: Iterable[Record[P] | Reject],
+    records: Iterable[Record[P] | Reject | None],
     rows: int,
     ignored: Counter[str],
     gone: Callable[[bytes], Record[P]] | None = None,

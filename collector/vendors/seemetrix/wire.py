@@ -5,21 +5,26 @@ Source of every field: the vendor's REST API document, "Raw data".
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
+from collector.steps import Steps
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
+from collector.vendors.raw_rows import MAX_ROWS, RawRows, as_list
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Milliseconds = Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)]
 """A duration; at most ten years, so that the sum of a record's durations does not exceed the calendar."""
+
+R = TypeVar("R")
+"""What represents rows: `Raw` while the response is decoded, then `RawRows`."""
 
 FIELDS_VERSION = 1
 """The version of the lists of fields in the key and in `_fingerprint`."""
@@ -70,10 +75,10 @@ class Session(Struct, frozen=True, gc=False):
     v: tuple[Play, ...] | None = None
 
 
-class RawData(Struct, frozen=True):
+class RawData(Struct, Generic[R], frozen=True):
     """The response of `/statistics/user/<id>/raw/data/`."""
 
-    objects: list[Raw]
+    objects: R
 
 
 class _Named(Struct, frozen=True):
@@ -82,42 +87,22 @@ class _Named(Struct, frozen=True):
     d: Identifier
 
 
-class Devices(Struct, frozen=True):
-    """The part of the response of `/user/<id>/devices/` that names the devices."""
-
-    online: list[Raw]
-    offline: list[Raw]
-    frozen: list[Raw]
-
-
-_decode_raw_data = ResponseDecoder(RawData, {"d", "o", "b"}.issubset)
+_decode_raw_data = ResponseDecoder(RawData[Raw], RawData[RawRows], {"d", "o", "b"}.issubset)
 _decode_named = RowDecoder(_Named)
-_decode_devices = ResponseDecoder(Devices, {"d"}.issubset)
 _decode_session = RowDecoder(Session, side=("a", "s"))
 _decode_session.parts["em"] = RowDecoder(EmotionInterval, side=("e",))
 _key = struct.Struct(">qqq")
 
 
-def rows(body: bytes) -> list[Raw]:
+def decode(body: bytes, max_rows: int = MAX_ROWS) -> Steps[RawRows]:
     """The rows of a response, not decoded yet. Raises msgspec.DecodeError if the response is malformed."""
-    return _decode_raw_data(body).objects
+    return as_list((yield from _decode_raw_data(body, max_rows)).objects)
 
 
-def device_ids(body: bytes) -> set[int]:
-    """The ids of all devices of the account. Raises msgspec.DecodeError."""
-    devices = _decode_devices(body)
-    try:
-        return {
-            _decode_named(bytes(row)).d for rows in (devices.online, devices.offline, devices.frozen) for row in rows
-        }
-    except MalformedRow as error:
-        raise msgspec.DecodeError(str(error)) from error
-
-
-def read(raw: list[Raw], ignored: Counter[str] | None = None) -> Iterator[Record[Session] | Reject]:
+def read(raw: Iterable[bytes], ignored: Counter[str] | None = None) -> Iterator[Record[Session] | Reject]:
     """Decode the rows; a malformed one is a reject. Counts side fields that cannot be understood in `ignored`."""
     for row in raw:
-        yield read_session(bytes(row), ignored)
+        yield read_session(row, ignored)
 
 
 def read_session(row: bytes, ignored: Counter[str] | None = None) -> Record[Session] | Reject:
@@ -125,7 +110,8 @@ def read_session(row: bytes, ignored: Counter[str] | None = None) -> Record[Sess
     try:
         session = _decode_session(row, ignored)
     except MalformedRow as error:
-        return Reject(row, str(error), _device_of(row))
+        device = device_of(row)
+        return Reject(row, str(error), None if device is None else str(device))
     start_ms, end_ms = to_ms(session.b), to_ms(session.e)
     if not MIN_MS <= end_ms <= MAX_MS:
         return Reject(row, "outside the years 1 to 9999 - at `$.e`", str(session.d))
@@ -169,9 +155,9 @@ def _microseconds(instant: datetime) -> int:
     return to_ms(instant) * 1000 + instant.microsecond % 1000
 
 
-def _device_of(row: bytes) -> str | None:
-    """The Kafka key of a malformed row; None if its device cannot be read."""
+def device_of(row: bytes) -> int | None:
+    """The device of a row that may be malformed; None if it cannot be read."""
     try:
-        return str(_decode_named(row).d)
+        return _decode_named(row).d
     except MalformedRow:
         return None

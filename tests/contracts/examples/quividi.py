@@ -8,6 +8,7 @@ from collector.pipeline.message import Origin
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from tests.contracts.examples.example import Example
+from tests.rows import export_rows
 from tests.vendors.quividi import aggregated
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
@@ -19,7 +20,7 @@ def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
     return Example(
         Origin(Account("quividi", USER), SOURCE, stream),
         rows.dedup_mode,
-        lambda: rows.read(wire.rows(wire.decode_export(response)) or (), *aggregated.YEAR),
+        lambda: rows.read(export_rows(response) or (), *aggregated.YEAR),
         partial(rows.explode, source=SOURCE, user=USER),
     )
 

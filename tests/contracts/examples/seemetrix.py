@@ -6,9 +6,11 @@ from functools import partial
 from collector.instants import to_ms
 from collector.model import Account, DedupMode, Window
 from collector.pipeline.message import Origin
+from collector.steps import at_once
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from tests.contracts.examples.example import REQUESTED_AT, Example
+from tests.rows import session_rows
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA, row
 
@@ -23,13 +25,13 @@ EXAMPLES = (
     Example(
         Origin(ACCOUNT, SOURCE, "sessions"),
         DedupMode.VERSIONED,
-        lambda: wire.read(wire.rows(RAW_DATA)),
+        lambda: wire.read(session_rows(RAW_DATA)),
         partial(explode_session, source=SOURCE, user=USER),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "devices"),
         DedupMode.LATEST,
-        lambda: devices.read(devices.decode(documented.DEVICES), SEEN_MS, include_private=False),
+        lambda: devices.read(at_once(devices.decode(documented.DEVICES)), SEEN_MS, include_private=False),
         partial(devices.explode, source=SOURCE, user=USER),
     ),
     Example(
@@ -41,13 +43,15 @@ EXAMPLES = (
     Example(
         Origin(ACCOUNT, SOURCE, "statistics"),
         DedupMode.VERSIONED,
-        lambda: statistics.read(statistics.decode(documented.USER_STATISTICS), TWO_DAYS, None, ()),
+        lambda: statistics.read(at_once(statistics.decode(documented.USER_STATISTICS)), TWO_DAYS, None, ()),
         partial(statistics.explode, source=SOURCE, user=USER),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "breakdown"),
         DedupMode.VERSIONED,
-        lambda: breakdown.read(breakdown.children(breakdown.decode(documented.FULL_TREE)), HALF_A_YEAR, REQUEST),
+        lambda: breakdown.read(
+            breakdown.children(at_once(breakdown.decode(documented.FULL_TREE))), HALF_A_YEAR, REQUEST
+        ),
         partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M")),
     ),
     Example(

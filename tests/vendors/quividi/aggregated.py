@@ -10,9 +10,9 @@ from jsonschema import Draft202012Validator
 from collector.alignment import ANCHOR
 from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
-from collector.vendors.quividi import wire
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates
 from collector.vendors.quividi.settings import EXPORT_TYPES
+from tests.rows import export_rows, published_rows
 from tests.vendors.quividi.example import ABSENT, PARIS
 
 DIGEST = "0123456789abcdef0123456789abcdef"
@@ -174,7 +174,7 @@ def found(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEA
 
 def read(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
     """All records of a response, also those that are only published as revisions, and its rejects."""
-    return list(rows.read(wire.rows(wire.decode_export(body)) or (), *bounds))
+    return published_rows(rows.read(export_rows(body) or (), *bounds))
 
 
 def events(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Event]:

@@ -11,6 +11,7 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.page import chunks_by_page
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates
+from tests.rows import without_steps
 from tests.vendors.quividi.aggregated import DIGEST, aggregates, found, read, row, value
 from tests.vendors.quividi.example import finished_export
 
@@ -34,7 +35,7 @@ class Vendor:
         """The new events of a response, and their revisions."""
         deduplicator: Deduplicator[Aggregate] = Deduplicator.without_limits(self._ledger, requested_s=0)
         deduplicator.add(read(self.rows, finished_export(*raw)))
-        new = list(deduplicator.take_new())
+        new = without_steps(deduplicator.take_new())
         for page, chunk in chunks_by_page(entry for each in new for entry in each.entries).items():
             self._ledger.add(page, chunk)
         return [

@@ -12,6 +12,7 @@ from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.contents import ViewerWithContents, read_viewer_apc
 from collector.vendors.quividi.events import VIEWER_APC, VIEWER_CONTENT, explode_viewer, explode_viewer_apc
+from tests.rows import export_rows
 from tests.vendors.quividi.example import ABSENT, APC, PARIS, record_of
 
 DIGEST = "0123456789abcdef0123456789abcdef"
@@ -176,7 +177,7 @@ def test_documented_second_viewer_with_attention_above_dwell() -> None:
 
 
 def test_the_documented_response_has_two_viewers() -> None:
-    raw = wire.rows(wire.decode_export(APC_RESPONSE)) or ()
+    raw = export_rows(APC_RESPONSE) or ()
 
     got = list(wire.read_each(raw, PARIS, read_viewer_apc))
     assert [2, 1] == [len(one.payload.contents) for one in got if isinstance(one, Record)]

@@ -21,6 +21,7 @@ from collector.vendors.quividi import contents as contents_module
 from collector.vendors.quividi.contents import FIELDS_VERSION, ViewerWithContents
 from collector.vendors.quividi.events import explode_viewer_apc
 from collector.vendors.quividi.rows import ViewersApcRows
+from tests.rows import without_steps
 from tests.vendors.quividi.example import PARIS
 from tests.vendors.quividi.test_contents import viewer
 
@@ -51,20 +52,21 @@ class CommittingStream:
         """Load the pages that the previous release left after these rows."""
         old: Ledger = Ledger(DedupMode.MULTISET, FIELDS_VERSION - 1)
         deduplicator: Deduplicator[ViewerWithContents] = Deduplicator.without_limits(old, requested_s=0)
-        for record in self._rows.read([msgspec.Raw(each) for each in rows], *CALENDAR):
+        for record in self._rows.read(rows, *CALENDAR):
             assert isinstance(record, Record)
             deduplicator.add([structs.replace(contents_module.former(record), parts=())])
-        for page, chunk in chunks_by_page(entry for new in deduplicator.take_new() for entry in new.entries).items():
+        for page, chunk in chunks_by_page(
+            entry for new in without_steps(deduplicator.take_new()) for entry in new.entries
+        ).items():
             self._ledger.add(page, chunk)
 
     def publish(self, *rows: bytes) -> list[dict[str, Any]]:
         """The published values of the events of one response."""
         deduplicator: Deduplicator[ViewerWithContents] = Deduplicator.without_limits(self._ledger, requested_s=0)
-        raw = [msgspec.Raw(each) for each in rows]
-        deduplicator.add(self._rows.read(raw, *CALENDAR))
+        deduplicator.add(self._rows.read(rows, *CALENDAR))
         found: list[dict[str, Any]] = []
         explode = partial(explode_viewer_apc, source="mall", user="acme")
-        for batch in batches(deduplicator, explode, CONTEXT, self._rows.only_parts):
+        for batch in without_steps(batches(deduplicator, explode, CONTEXT, self._rows.only_parts)):
             found += [msgspec.json.decode(message.value) for message in batch.messages]
             self.outcomes.update(batch.tally.records)
             for page, chunk in chunks_by_page(batch.entries).items():

@@ -15,7 +15,8 @@ from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin
 from collector.pipeline.page import chunks_by_page
 from collector.vendors.quividi.events import explode_viewer
-from collector.vendors.quividi.wire import LocatedViewer, read
+from collector.vendors.quividi.wire import LocatedViewer
+from tests.rows import read_viewers, without_steps
 from tests.vendors.quividi.example import ABSENT, EXPERT, PARIS, PRO, row
 
 HOUR = Window(datetime(2018, 1, 29, 0, tzinfo=UTC), datetime(2018, 1, 29, 1, tzinfo=UTC))
@@ -35,11 +36,11 @@ class CommittingStream:
         deduplicator: Deduplicator[LocatedViewer] = Deduplicator(
             self.ledger, since_ms=0, until_ms=None, final_s=0, requested_s=0
         )
-        deduplicator.add(read([msgspec.Raw(raw) for raw in rows], zone))
+        deduplicator.add(read_viewers(rows, zone))
         return list(self._published(deduplicator))
 
     def _published(self, deduplicator: Deduplicator[LocatedViewer]) -> Iterator[dict[str, Any]]:
-        for batch in batches(deduplicator, partial(explode_viewer, source="mall", user="acme"), CONTEXT):
+        for batch in without_steps(batches(deduplicator, partial(explode_viewer, source="mall", user="acme"), CONTEXT)):
             yield from (msgspec.json.decode(message.value) for message in batch.messages)
             for page, chunk in chunks_by_page(batch.entries).items():
                 self.ledger.add(page, chunk)

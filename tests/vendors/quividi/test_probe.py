@@ -89,6 +89,12 @@ async def test_sites_are_not_checked_if_locations_have_none() -> None:
     assert "1 location" == await probed(responses(locations=b'[{"id": 1056}]'), locations=None, sites=[9])
 
 
+async def test_a_malformed_location_does_not_fail_the_probe() -> None:
+    listed = b'[{"id": 1056, "site_id": 7}, {"id": "1057"}]'
+
+    assert "1 location" == await probed(responses(locations=listed), locations=[1057], sites=[8])
+
+
 async def test_the_probe_reports_that_tags_are_not_checked() -> None:
     text = await probed(responses(), locations=None, location_tags=[2], site_tags=[3])
 

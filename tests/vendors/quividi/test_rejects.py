@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from collector.model import Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.events import explode_viewer
-from collector.vendors.quividi.wire import read, read_viewer
+from collector.vendors.quividi.wire import read_viewer
+from tests.rows import export_rows, read_viewers
 from tests.vendors.quividi.example import ABSENT, EXPERT, PARIS, finished_export, record, reject, row
 
 DEEP = b"[" * 1_000_000 + b"]" * 1_000_000  # Python 3.14 limits the depth by the size of the stack
@@ -157,9 +158,9 @@ def test_a_viewer_whose_times_are_renamed_is_malformed() -> None:
 
 
 def test_a_deeply_nested_list_of_rows_is_a_reject() -> None:
-    rows = wire.rows(wire.decode_export(finished_export(DEEP)))
+    rows = export_rows(finished_export(DEEP))
 
-    assert [Reject] == [type(one) for one in read(rows or (), PARIS)]
+    assert [Reject] == [type(one) for one in read_viewers(rows, PARIS)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_times_outside_the_calendar_are_rejects(zone_time: str, dwell: int | Non
 def test_rejects_do_not_affect_other_rows() -> None:
     body = finished_export(row(dwell_time=1), b"null", row(gender="male"), b'"\xff"', row(dwell_time=3))
 
-    got = list(read(wire.rows(wire.decode_export(body)) or (), PARIS))
+    got = read_viewers(export_rows(body), PARIS)
 
     assert [Record, Reject, Reject, Reject, Record] == [type(one) for one in got]
     assert [1, 3] == [one.payload.row.dwell_time for one in got if isinstance(one, Record)]
@@ -191,7 +192,7 @@ def test_rejects_do_not_affect_other_rows() -> None:
 def test_nan_in_a_required_field_rejects_one_row() -> None:
     body = finished_export(row(), row().replace(b'"location_id":8866', b'"location_id":NaN'))
 
-    assert [Record, Reject] == [type(one) for one in read(wire.rows(wire.decode_export(body)) or (), PARIS)]
+    assert [Record, Reject] == [type(one) for one in read_viewers(export_rows(body), PARIS)]
 
 
 @pytest.mark.parametrize("changes", [{"gender": 2**67}, {"age": -(2**67)}, {"dwell_time": 2**64}])

@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 from collector.model import Record
+from collector.steps import at_once
 from collector.vendors.quividi import wire
-from collector.vendors.quividi.wire import Viewer, read, read_viewer
+from collector.vendors.quividi.wire import Viewer, read_viewer
+from tests.rows import export_rows, read_viewers
 from tests.vendors.quividi.example import (
     ABSENT,
     APC,
@@ -33,7 +35,7 @@ RENAMED = [("dwell_time", "dwell_time_in_tenths_of_sec"), ("attention_time", "at
 
 
 def test_documented_pro_response() -> None:
-    first, second = read(wire.rows(wire.decode_export(PRO_RESPONSE)) or (), PARIS)
+    first, second = read_viewers(export_rows(PRO_RESPONSE), PARIS)
 
     assert isinstance(first, Record)
     assert (1517180427000, 1517180431100, 1517184027) == (first.start_ms, first.end_ms, first.vendor_local_s)
@@ -50,7 +52,7 @@ def test_documented_pro_response() -> None:
 
 
 def test_documented_expert_response() -> None:
-    first, second = read(wire.rows(wire.decode_export(EXPERT_RESPONSE)) or (), PARIS)
+    first, second = read_viewers(export_rows(EXPERT_RESPONSE), PARIS)
 
     assert isinstance(first, Record)
     assert (START_MS, START_MS + 2400, LOCAL_S) == (first.start_ms, first.end_ms, first.vendor_local_s)
@@ -88,15 +90,17 @@ def test_a_viewer_with_contents_is_decoded_as_a_viewer() -> None:
     ("body", "state"), [(STARTED, "started"), (IN_PROGRESS, "in_progress"), (PRO_RESPONSE, "finished")]
 )
 def test_documented_responses_have_a_state(body: bytes, state: str) -> None:
-    assert state == wire.decode_export(body).state
+    assert state == at_once(wire.decode_export(body)).state
 
 
 @pytest.mark.parametrize("data", [ABSENT, None, {}, {"rows": []}, 1, "[]"])
 def test_a_response_without_a_list_of_rows_has_none(data: object) -> None:
     fields = {"state": "finished"} | ({} if data is ABSENT else {"data": data})
 
-    assert wire.rows(wire.decode_export(msgspec.json.encode(fields))) is None
-    assert [] == wire.rows(wire.decode_export(finished_export()))
+    assert export_rows(msgspec.json.encode(fields)) is None
+    none = export_rows(finished_export())
+    assert none is not None
+    assert not none
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED)
@@ -224,7 +228,7 @@ def test_nan_is_null() -> None:
     body = finished_export(
         row().replace(b'"age_value":19', b'"age_value":NaN').replace(b'"glasses":1', b'"glasses":-Infinity')
     )
-    [got] = read(wire.rows(wire.decode_export(body)) or (), PARIS)
+    [got] = read_viewers(export_rows(body), PARIS)
 
     assert record(age_value=None, glasses=None) == got
 
@@ -270,7 +274,7 @@ def test_a_placeholder_gives_no_record() -> None:
     placeholder = row(**PLACEHOLDER)
 
     assert read_viewer(placeholder, PARIS) is None
-    assert 2 == len(list(read([msgspec.Raw(raw) for raw in (EXPERT[0], placeholder, PRO[0])], PARIS)))
+    assert 2 == len(read_viewers([EXPERT[0], placeholder, PRO[0]], PARIS))
 
 
 @pytest.mark.parametrize("name", PLACEHOLDER)

@@ -16,6 +16,7 @@ from collector.vendors.http import Http, http
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.streams import ExportStream, streams
 from collector.vendors.quividi.wire import LocatedViewer
+from tests.rows import published_rows
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import assert_no_key, serving, yield_to_others
 
@@ -176,7 +177,7 @@ async def fetch_all(viewers: ExportStream[LocatedViewer], window: Window) -> lis
 
 
 def records(results: Sequence[FetchResult[LocatedViewer]]) -> list[Record[LocatedViewer] | Reject]:
-    return [record for result in results for record in result.records]
+    return [record for result in results for record in published_rows(result.records)]
 
 
 def assert_no_account(error: Exception) -> None:

@@ -14,6 +14,7 @@ from collector.vendors.base import Stream
 from collector.vendors.http import http
 from collector.vendors.seemetrix.settings import SeemetrixSource
 from collector.vendors.seemetrix.streams import streams
+from tests.rows import published_rows
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import KEY, Handler, responding, serving
 
@@ -40,7 +41,7 @@ async def fetched(
     """The rows of all results for a window."""
     served = responding(handler) if isinstance(handler, bytes) else handler
     async with serving(served) as url, stream_of(url, name, table or {}, metrics, **settings) as stream:
-        return [row async for result in stream.fetch(window) for row in result.records]
+        return [row async for result in stream.fetch(window) for row in published_rows(result.records)]
 
 
 async def events(
@@ -55,7 +56,7 @@ async def events(
     found = []
     async with serving(served) as url, stream_of(url, name, table or {}, None, **settings) as stream:
         async for result in stream.fetch(window):
-            for row in result.records:
+            for row in published_rows(result.records):
                 assert isinstance(row, Record), row
                 digest = record_digest(stream.dedup_mode, row, 0, stream.account)
                 for event in stream.explode(row, digest, 0):

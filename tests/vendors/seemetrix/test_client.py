@@ -17,6 +17,7 @@ from collector.vendors.http import http
 from collector.vendors.seemetrix.client import probe
 from collector.vendors.seemetrix.settings import SeemetrixSource
 from collector.vendors.seemetrix.streams import Sessions, streams
+from tests.rows import published_rows
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import KEY, Handler, assert_no_key, responding, serving
 from tests.vendors.seemetrix.example import DEVICES, RAW_DATA, SESSION, row
@@ -44,7 +45,7 @@ async def sessions(url: str, **settings: object) -> AsyncIterator[Sessions]:
 
 
 async def fetch_all(stream: Sessions, window: Window = HOUR) -> list[list[Record[seemetrix.wire.Session] | Reject]]:
-    return [list(result.records) async for result in stream.fetch(window)]
+    return [published_rows(result.records) async for result in stream.fetch(window)]
 
 
 async def probed(url: str, **settings: object) -> str:

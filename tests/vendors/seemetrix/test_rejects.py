@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from collector.model import Record, Reject
 from collector.vendors.seemetrix.events import explode_session
-from collector.vendors.seemetrix.wire import read, read_session, rows
+from collector.vendors.seemetrix.wire import read, read_session
+from tests.rows import session_rows
 from tests.vendors.seemetrix.example import ABSENT, SESSION, record, reject, row
 
 LONG_MS = 10 * 366 * 86_400_000
@@ -147,7 +148,7 @@ def test_intervals_of_many_years_are_rejects() -> None:
 def test_rejects_do_not_affect_other_rows() -> None:
     body = b'{"objects":[' + b",".join([row(o=1), b"null", row(o=2, at=1), b'"\xff"', row(o=3)]) + b"]}"
 
-    got = list(read(rows(body)))
+    got = list(read(session_rows(body)))
 
     assert [Record, Reject, Reject, Reject, Record] == [type(one) for one in got]
     assert [1, 3] == [one.payload.o for one in got if isinstance(one, Record)]
@@ -156,7 +157,7 @@ def test_rejects_do_not_affect_other_rows() -> None:
 def test_nan_rejects_one_row() -> None:
     body = b'{"objects":[' + row(o=1) + b"," + row(o=2, i=3).replace(b'"o":2', b'"o":NaN') + b"]}"
 
-    got = list(read(rows(body)))
+    got = list(read(session_rows(body)))
 
     assert [Record, Reject] == [type(one) for one in got]
 
@@ -164,7 +165,7 @@ def test_nan_rejects_one_row() -> None:
 def test_nan_in_an_optional_field_is_null() -> None:
     body = b'{"objects":[' + row().replace(b'"i":35231', b'"i":NaN') + b"]}"
 
-    [got] = read(rows(body))
+    [got] = read(session_rows(body))
 
     assert isinstance(got, Record)
     assert got.payload.i is None

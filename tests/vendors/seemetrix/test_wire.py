@@ -6,15 +6,16 @@ import msgspec
 import pytest
 
 from collector.model import Record
+from collector.steps import at_once
+from collector.vendors.seemetrix import devices
 from collector.vendors.seemetrix.wire import (
     AttentionInterval,
     EmotionInterval,
     Play,
-    device_ids,
     read,
     read_session,
-    rows,
 )
+from tests.rows import session_rows
 from tests.vendors.seemetrix.example import ABSENT, DEVICES, RAW_DATA, SESSION, record, row
 
 START_MS = 1561979767052  # 2019-07-01T11:16:07.052Z
@@ -22,7 +23,7 @@ END_MS = 1561979802283  # 2019-07-01T11:16:42.283Z
 
 
 def test_documented_raw_data() -> None:
-    [got] = read(rows(RAW_DATA))
+    [got] = read(session_rows(RAW_DATA))
 
     assert isinstance(got, Record)
     assert (START_MS, END_MS, 1561979767) == (got.start_ms, got.end_ms, got.vendor_local_s)
@@ -53,8 +54,8 @@ def test_documented_raw_data() -> None:
 
 
 def test_a_response_without_sessions_has_no_rows() -> None:
-    assert [] == rows(b'{"objects": []}')
-    assert [] == rows(b'{"objects": [], "new": {"objects": [1]}}')
+    assert [] == list(session_rows(b'{"objects": []}'))
+    assert [] == list(session_rows(b'{"objects": [], "new": {"objects": [1]}}'))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_response_without_sessions_has_no_rows() -> None:
 )
 def test_an_undocumented_response_raises(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        rows(body)
+        session_rows(body)
 
 
 @pytest.mark.parametrize(
@@ -211,13 +212,29 @@ def test_keys_hold_numbers_of_every_size() -> None:
 
 
 def test_device_ids_contain_every_group() -> None:
-    assert {2899, 3024, 3035} == device_ids(DEVICES)
+    assert ({2899, 3024, 3035}, True) == at_once(devices.decode_ids(DEVICES))
 
 
-@pytest.mark.parametrize("body", [b"[]", b'{"online": 1}', b'{"online": [{}]}', b'{"online": [{"d": "1"}]}', b"<html>"])
+@pytest.mark.parametrize("rows", ['[{"d": 5}, {}]', '[{"d": 5, "n": 7}, {"d": "6"}]', 'null, "new": [{"d": 5}]'])
+def test_ids_are_not_all_while_a_device_or_a_list_cannot_be_read(rows: str) -> None:
+    body = f'{{"online": {rows}, "offline": [], "frozen": [{{"d": 7}}]}}'.encode()
+
+    assert ({5, 7} - (set() if "[" == rows[0] else {5}), False) == at_once(devices.decode_ids(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b'{"online": 1}',
+        b'{"online": 1, "offline": [], "frozen": []}',
+        b'{"online": [{}], "offline": [], "frozen": []}',
+        b"<html>",
+    ],
+)
 def test_an_undocumented_list_of_devices_raises(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        device_ids(body)
+        at_once(devices.decode_ids(body))
 
 
 def test_whitespace_and_field_order_do_not_matter() -> None:
