@@ -8,14 +8,19 @@ RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/collector
 COPY requirements/build.txt requirements/run.txt requirements/
 RUN /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt \
     && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --require-hashes \
-        --only-binary :all: -r requirements/run.txt
+        --only-binary :all: --report locked.json -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
 # Image layers round file times, which invalidates bytecode that is validated by time. `unchecked-hash` bytecode is
 # never validated.
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
-    && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --no-deps --no-index dist/*.whl \
+    && /opt/build/bin/pip --python /opt/collector install --no-cache-dir --no-compile --no-deps --no-index \
+        --report own.json dist/*.whl \
     && /opt/collector/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/collector/lib
+# The SBOM and the texts of all licences. The reports of pip contain the hashes of the installed wheels.
+COPY deploy/inventory deploy/inventory
+RUN /opt/build/bin/python -m deploy.inventory /opt/collector/lib/python3*/site-packages /opt/collector/share \
+        locked.json own.json
 
 FROM ${BASE}
 # The official images contain no bytecode of the standard library, and a read-only root file system cannot store any.

@@ -8,7 +8,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format lint types imports schemas dashboards test unit faults demo bench soak lock image bump clean
+.PHONY: help setup format lint types imports schemas dashboards test unit faults demo bench soak audit lock image bump clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,12 @@ soak: setup ## repeat the faults of tests/faults at random; ARGS="--seconds 1800
 	$(BIN)/python -m tests.faults $(ARGS)
 
 test: lint types imports unit faults ## run every check and every test; ends with the reasons for skipped tests
+
+# Ids of advisories that do not concern the collector, each with its reason in a comment here.
+ACCEPTED_ADVISORIES :=
+AUDIT = $(BIN)/pip-audit --strict --disable-pip --vulnerability-service=osv --timeout=20 --progress-spinner=off
+audit: setup ## look up the packages of the image in the OSV database of known vulnerabilities, over the internet
+	$(AUDIT) --requirement=requirements/run.txt $(addprefix --ignore-vuln=,$(ACCEPTED_ADVISORIES)) $(ARGS)
 
 # Renovate runs the command in the header of each lock, in alphabetical order: docs/decisions/0020-dependency-updates.md.
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version=3.11 --generate-hashes

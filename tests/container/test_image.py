@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,6 +15,8 @@ from collector import __version__
 from tests.commands.harness import closed_port
 from tests.container import base
 from tests.container.image import BUILD_ARGS, Image, Process, built
+from tests.deploy import described
+from tests.deploy.run_lock import locked_for
 from tests.needs import need
 
 TIMEOUT_S = 60
@@ -80,6 +83,16 @@ def run_time_packages_are_installed_and_build_tools_are_not(image: Image, _: Pat
     assert not [path for path in (environment / "bin").iterdir() if path.name.startswith("pip")]
 
     assert size_mb(image) < MAX_ENVIRONMENT_MB
+
+
+def sbom_and_notices_describe_what_is_installed(image: Image, _: Path) -> None:
+    environment = image.root / "opt/collector"
+    installed = list((environment / "lib/python3.11/site-packages").glob("*.dist-info"))
+    expected = locked_for({"python_version": "3.11", "python_full_version": "3.11.0"})
+
+    described.check(environment / "share", expected)
+    assert len(installed) == len(expected) + 1
+    assert all(path.stat().st_mode & stat.S_IROTH for path in (environment / "share").iterdir())
 
 
 def version_is_printed(image: Image, _: Path) -> None:
@@ -149,6 +162,7 @@ def sigterm_during_the_start_ends_the_process(image: Image, etc: Path) -> None:
 CHECKS: tuple[Callable[[Image, Path], None], ...] = (
     labels_user_signal_port_and_command_are_set,
     run_time_packages_are_installed_and_build_tools_are_not,
+    sbom_and_notices_describe_what_is_installed,
     version_is_printed,
     file_system_is_read_only_and_user_unprivileged,
     no_shell_is_needed,

@@ -62,6 +62,13 @@ def test_ci_ends_with_the_target_that_runs_everything() -> None:
     assert "test" in make_targets()
 
 
+def test_known_vulnerabilities_are_always_looked_up() -> None:
+    """`.ci/run` also runs on machines that reach no database of them."""
+    (step,) = (step for step in STEPS if step.get("run") == ".ci/run")
+
+    assert {"REQUIRE_ADVISORIES": "1"} == step["env"]
+
+
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_may_only_read(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
