@@ -20,6 +20,9 @@ ACCEPTED = "gzip, deflate"
 """The value of Accept-Encoding. The other encodings are decoded too, for servers that send them without a request."""
 PART_BYTES = 64 << 10
 """The size of a decoded part. Parts of `br` may be half as large again."""
+MAX_MEMBERS = 4096
+"""The most members of a body. Programs that write several put at least 4 KiB into each, and 16 MiB is the default of
+`max_response_bytes`. An empty member has some bytes only, and takes as long as kilobytes of data."""
 MAX_ZSTD_WINDOW_LOG = 23
 """The largest window of `zstd`, 8 MiB: servers must not exceed it (RFC 9659)."""
 
@@ -88,12 +91,16 @@ class _Members:
         self._begin = begin
         self._is_repeatable = is_repeatable
         self._member: _Member | None = None
+        self._members = 0
 
     def decode(self, received: bytes) -> Iterator[bytes]:
         data, has_more = received, False
         while data or has_more:
             member = self._member
             if member is None or (data and member.is_complete and self._is_repeatable):
+                self._members += 1
+                if self._members > MAX_MEMBERS:
+                    raise EncodingError(f"its body has more than {MAX_MEMBERS} {self._name} members")
                 member = self._member = self._begin(data)
             try:
                 part, data, has_more = member.decode(data)

@@ -10,11 +10,14 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, NotFound, Park, RetryLater, Split, is_out_of_files
+from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, NotFound, Park, RetryLater, Split
 from collector.vendors.authorities import authority_advice
+from collector.vendors.budget import BudgetExceeded
 from collector.vendors.encodings import EncodingError
+from collector.vendors.open_files import error_numbers, lacking_files
 from collector.vendors.proxy import Proxy, invalid
 
 CONNECT_TIMEOUT_S = 10
@@ -101,7 +104,11 @@ def translate(  # noqa: C901, PLR0911 - a table
     `is_connected` is whether there was a connection to the vendor, through the proxy if there is one.
     """
     host = urlsplit(url).hostname or "the vendor"
-    if proxy is not None and _is_of_proxy(error, proxy, is_connected=is_connected):
+    is_of_proxy = proxy is not None and _is_of_proxy(error, proxy, is_connected=is_connected)
+    if number := lacking_files(error):
+        reason = f"no connection to {proxy if is_of_proxy else host}: {os.strerror(number)}: {RAISE_FILE_LIMIT}"
+        return RetryLater(reason, code=OUT_OF_FILES)
+    if proxy is not None and is_of_proxy:
         return _translate_proxy_error(error, proxy, timeout_s)
     match error:
         case aiohttp.ConnectionTimeoutError():
@@ -119,29 +126,34 @@ def translate(  # noqa: C901, PLR0911 - a table
             return RetryLater(f"the TLS handshake with {host}:{error.port} failed", code="tls_failed", advice=advice)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Park("base_url is not a valid URL", code="url_invalid", advice="check base_url")
-        case OSError() if is_out_of_files(error):  # after the errors of TLS, which have numbers of their own
-            return RetryLater(f"no connection to {host}: {_os_reason(error)}: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES)
         case aiohttp.ClientConnectorError():
             through = f" through {proxy}" if proxy else ""
             reason = f"no connection to {host}:{error.port}{through}: {_os_reason(error.os_error)}"
             return RetryLater(reason, code="connect_failed", advice=_UNREACHABLE)
         case aiohttp.ClientPayloadError():
             return RetryLater(f"{host} closed the connection during its response", code="response_incomplete")
-        case aiohttp.ClientResponseError() | EncodingError():
+        case aiohttp.ClientResponseError() | HttpProcessingError() | EncodingError() | BudgetExceeded():
             return _invalid_response(error, host)
         case _:
             return RetryLater(f"no response from {host}: {type(error).__name__}", code="no_response")
 
 
-def _invalid_response(error: aiohttp.ClientResponseError | EncodingError, host: str) -> RetryLater:
-    """The error for a response that aiohttp rejects, or that cannot be decoded."""
-    if isinstance(error, EncodingError):
-        code, reason = "response_encoding", str(error)
-    else:
-        default = "response_invalid", "it is not valid HTTP"
-        matches = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
-        code, reason = next(matches, default)
-    return RetryLater(f"the response of {host} cannot be read: {reason}", code=code, advice=_UNREADABLE)
+def _invalid_response(
+    error: aiohttp.ClientResponseError | HttpProcessingError | EncodingError | BudgetExceeded, host: str
+) -> RetryLater:
+    """The error for a response that aiohttp rejects, that exceeds its budget, or that cannot be decoded."""
+    match error:
+        case EncodingError():
+            code, reason = "response_encoding", str(error)
+        case BudgetExceeded():
+            code, reason = error.code, str(error)
+        case _:
+            default = "response_invalid", "it is not valid HTTP"
+            matches = (cause for start, cause in _INVALID_RESPONSES.items() if error.message.startswith(start))
+            code, reason = next(matches, default)
+    narrower = isinstance(error, BudgetExceeded) and error.narrower
+    reason = f"the response of {host} cannot be read: {reason}"
+    return RetryLater(reason, code=code, advice=_UNREADABLE, narrower=narrower)
 
 
 def _is_of_proxy(error: Exception, proxy: Proxy, *, is_connected: bool) -> bool:
@@ -174,12 +186,12 @@ def _translate_proxy_error(  # noqa: PLR0911 - a table
             return RetryLater(f"the TLS handshake with {proxy} failed", code="proxy_tls", advice=advice)
         case aiohttp.InvalidURL():
             return invalid(proxy.variable)
-        case OSError() if is_out_of_files(error):  # after the errors of TLS, which have numbers of their own
-            reason = f"no connection to {proxy}: {_os_reason(error)}: {RAISE_FILE_LIMIT}"
-            return RetryLater(reason, code=OUT_OF_FILES)
         case aiohttp.ClientConnectorError():
             reason = f"no connection to {proxy}: {_os_reason(error.os_error)}"
             return RetryLater(reason, code="proxy_unreachable", advice=advice)
+        case BudgetExceeded():
+            reason = f"the response of {proxy} cannot be read: {error}"
+            return RetryLater(reason, code="proxy_failed", advice=advice)
         case _:
             reason = f"{proxy} does not respond as an HTTP proxy does"
             return RetryLater(reason, code="proxy_failed", advice=advice)
@@ -203,9 +215,10 @@ def _check_variable(proxy: Proxy | None) -> str:
 
 
 def _os_reason(error: OSError) -> str:
-    number = error.errno or 0  # errors of name resolution have negative numbers, and a text
-    text = os.strerror(number) if number > 0 else error.strerror
-    return text or "closed before the end of the TLS handshake"
+    numbers = error_numbers(error)
+    if numbers and min(numbers) > 0:
+        return ", ".join(dict.fromkeys(map(os.strerror, numbers)))
+    return error.strerror or "closed before the end of the TLS handshake"  # name resolution has negative numbers
 
 
 def _verify_message(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """HTTP requests to vendors, with limits of rate, concurrency, time and size.
 
-The only module that uses aiohttp's client. `failures.py` translates failures.
+The only module that uses aiohttp's client, with `budget.py`, which bounds what its connections receive. `failures.py`
+translates failures.
 """
 
 from collections import deque
@@ -16,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import anyio
 import anyio.lowlevel
+from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 from pydantic import BaseModel, Field
 from yarl import URL
@@ -24,6 +26,7 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
+from collector.vendors.budget import BoundedConnector
 from collector.vendors.clocks import Clocks, Moment, OnChange, least_difference
 from collector.vendors.encodings import ACCEPTED, EncodingError, decoder_of
 from collector.vendors.failures import (
@@ -185,7 +188,7 @@ class Http:
                         took = timedelta(seconds=monotonic() - started_s)
                         vendor_now = self._vendor_now(urlsplit(url).netloc, date, _age(response), took)
                         body = await _read(response, limits.max_response_bytes, share, scope)
-            except (aiohttp.ClientError, EncodingError, OSError) as error:
+            except (aiohttp.ClientError, HttpProcessingError, EncodingError, OSError) as error:
                 # Raised below: here, its context would be the original error, which may contain the URL.
                 failure = translate(error, url, timeout_s, proxy, is_connected=attempt.is_connected)
             except BaseException:
@@ -262,13 +265,14 @@ async def http(clock: Clock, on_clock_change: OnChange = lambda _host, _notice: 
     It reads only the proxy from the environment, and no credentials from a `.netrc` file. `on_clock_change` is called
     when a notice about the clock of a vendor's host begins, changes or ends.
     """
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
+    connector = BoundedConnector(limit=0, limit_per_host=0, ttl_dns_cache=60)
     headers = {"User-Agent": f"collector/{__version__}", "Accept": "application/json", "Accept-Encoding": ACCEPTED}
     async with aiohttp.ClientSession(
         connector=connector,
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        read_bufsize=CHUNK_BYTES,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
         max_headers=MAX_HEADERS,
@@ -293,22 +297,22 @@ async def _read(
     Raises Split when the body exceeds the limit, compressed or not, and EncodingError when it cannot be decoded.
     """
     decoder = decoder_of(response.headers.getall("Content-Encoding", ()))
-    parts: list[bytes] = []
-    received, size = 0, 0
+    body = bytearray()  # a list of parts would take many times the memory, if each part has some bytes only
+    received = 0
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         received += len(chunk)
         for part in decoder.decode(chunk):
-            size += len(part)
+            size = len(body) + len(part)
             if size > MAX_SMALL_BYTES and not share.is_held:
                 left_s, deadline.deadline = deadline.deadline - anyio.current_time(), inf
                 await share.acquire()  # does not count towards the deadline: the vendor does not cause this wait
                 deadline.deadline = anyio.current_time() + left_s
             if max(size, received) > limit:
                 raise Split(f"the response exceeds max_response_bytes ({limit})", code="response_too_large")
-            parts.append(part)
+            body += part
             await anyio.lowlevel.checkpoint()  # a chunk may decode to a thousand parts
     decoder.end()
-    return b"".join(parts)
+    return bytes(body)
 
 
 def clock_skew_s(response: Response, received_at: datetime) -> float | None:

@@ -13,7 +13,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 from aiohttp import web
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSListener
 
 from collector.errors import Park
 from collector.telemetry.vendor import standalone_telemetry
@@ -29,7 +30,7 @@ UNREPORTED: OnRequest = standalone_telemetry().request_completed
 
 E = TypeVar("E", bound=Exception)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-Conversation = Callable[[SocketStream], Awaitable[None]]
+Conversation = Callable[[ByteStream], Awaitable[None]]
 
 
 def responding(
@@ -72,11 +73,11 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
 
 
 @asynccontextmanager
-async def tcp_server(converse: Conversation) -> AsyncIterator[str]:
+async def tcp_server(converse: Conversation, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The URL of a TCP server that reads a request and then passes the connection to `converse`."""
 
-    async def serve(stream: SocketStream) -> None:
-        with suppress(anyio.BrokenResourceError, anyio.EndOfStream):
+    async def serve(stream: ByteStream) -> None:
+        with suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
             async with stream:
                 request = b""
                 while b"\r\n\r\n" not in request:
@@ -87,18 +88,40 @@ async def tcp_server(converse: Conversation) -> AsyncIterator[str]:
         await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(listener.serve, serve)
+        tasks.start_soon((TLSListener(listener, tls, standard_compatible=False) if tls else listener).serve, serve)
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - of a socket, not of a database
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         tasks.cancel_scope.cancel()
 
 
 def sends(*parts: bytes) -> Conversation:
     """Send the bytes, then close the connection."""
 
-    async def converse(stream: SocketStream) -> None:
+    async def converse(stream: ByteStream) -> None:
         for part in parts:
             await stream.send(part)
+
+    return converse
+
+
+def sends_endlessly(first: bytes, part: bytes) -> Conversation:
+    """Send the first bytes, then the part again and again, until the client closes the connection."""
+
+    async def converse(stream: ByteStream) -> None:
+        await stream.send(first)
+        while True:
+            await stream.send(part)
+
+    return converse
+
+
+def sends_later(*parts: bytes) -> Conversation:
+    """Send each part when the client has received the one before, then close the connection."""
+
+    async def converse(stream: ByteStream) -> None:
+        for part in parts:
+            await stream.send(part)
+            await yield_to_others()
 
     return converse
 
@@ -106,7 +129,7 @@ def sends(*parts: bytes) -> Conversation:
 def sends_then_stalls(*parts: bytes) -> Conversation:
     """Send the bytes, then keep the connection open without sending more."""
 
-    async def converse(stream: SocketStream) -> None:
+    async def converse(stream: ByteStream) -> None:
         for part in parts:
             await stream.send(part)
         await anyio.sleep_forever()

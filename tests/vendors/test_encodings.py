@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import RetryLater, Split
-from collector.vendors.encodings import MAX_ZSTD_WINDOW_LOG, PART_BYTES, EncodingError, decoder_of
+from collector.vendors.encodings import MAX_MEMBERS, MAX_ZSTD_WINDOW_LOG, PART_BYTES, EncodingError, decoder_of
 from collector.vendors.http import Limits, http
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import failure, get, responding, sends, serving, tcp_server
@@ -135,6 +135,15 @@ def test_data_after_the_end_is_an_error(encoding: str, body: bytes, more: bytes,
 def test_several_members_are_one_body(encoding: str, bodies: list[bytes], places: list[int]) -> None:
     packed = b"".join(map(ENCODE[encoding], bodies))
     assert b"".join(bodies) == decoded(encoding, cut(packed, places))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_the_number_of_members_is_bounded(encoding: str) -> None:
+    """An empty member takes as long to decode as kilobytes of data."""
+    member = ENCODE[encoding](b"")
+    assert b"" == decoded(encoding, [member * MAX_MEMBERS])
+    with pytest.raises(EncodingError, match=encoding):
+        decoded(encoding, [member * (MAX_MEMBERS + 1)])
 
 
 @pytest.mark.anyio

@@ -5,7 +5,7 @@ import socket
 import struct
 
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute
 
 from collector.errors import RetryLater
 from collector.vendors.http import http
@@ -34,7 +34,7 @@ def of_length(length: int, body: bytes, encoding: bytes = b"") -> Conversation:
 
 
 def reset_after(*parts: bytes) -> Conversation:
-    async def converse(stream: SocketStream) -> None:
+    async def converse(stream: ByteStream) -> None:
         for part in parts:
             await stream.send(part)
         # With a linger time of zero, closing the connection resets it.

@@ -10,7 +10,7 @@ import anyio
 import pytest
 import trustme
 from aiohttp import web
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
 from collector.errors import CollectorError, Park, RetryLater
@@ -270,7 +270,7 @@ def handshake(*parts: bytes) -> Conversation:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("vendor.example", "127.0.0.1").configure_cert(server)
 
-    async def converse(stream: SocketStream) -> None:
+    async def converse(stream: ByteStream) -> None:
         await sends(*parts)(stream)
         with suppress(ssl.SSLError, anyio.BrokenResourceError, anyio.EndOfStream):
             await TLSStream.wrap(stream, server_side=True, ssl_context=server)
@@ -282,7 +282,7 @@ def handshake(*parts: bytes) -> Conversation:
 async def at_once(converse: Conversation) -> AsyncIterator[str]:
     """The URL of a server that converses without waiting for a request."""
 
-    async def serve(stream: SocketStream) -> None:
+    async def serve(stream: ByteStream) -> None:
         async with stream:
             await converse(stream)
 
