@@ -141,3 +141,16 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(each)
     else:
         yield error
+
+
+def release_frames(error: BaseException) -> None:
+    """Remove the tracebacks of an error and of those before it, for a caller that keeps the error while it waits.
+
+    A traceback keeps the variables of all functions that the error has passed: also the response in which it occurred.
+    """
+    errors: list[BaseException | None] = [error]
+    while errors:
+        each = errors.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            errors += [each.__cause__, each.__context__]

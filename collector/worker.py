@@ -17,7 +17,7 @@ from msgspec import structs
 
 from collector.clock import Clock
 from collector.cloudevents import Message
-from collector.errors import EpochEnded, Park, RetryLater, Split
+from collector.errors import EpochEnded, Park, RetryLater, Split, release_frames
 from collector.fetching import fetch_whole
 from collector.instants import floor_second, to_ms
 from collector.model import Checkpoint, FetchResult, Record, Reject, Window
@@ -115,13 +115,15 @@ class Worker(Generic[P]):
                     cursors = step.cursors
                     await self._wait(step)
                 case Fetch():
+                    failure: Exception | None = None
                     try:
                         cursors, failures = await self._process(step), 0
                     except EpochEnded:
                         raise
                     except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours
-                        cursors = step.cursors
-                        failures = await self._handle(error, step.window, failures)
+                        cursors, failure = step.cursors, error
+                    if failure is not None:
+                        failures = await self._handle(failure, step.window, failures)
         await self._save_checkpoint()
         self._telemetry.completed(self._checkpoint)
 
@@ -264,6 +266,7 @@ class Worker(Generic[P]):
         if isinstance(error, RetryLater):
             delay_s = backoff.delay_s(failures, backoff.TRANSIENT_DELAYS_S, random, at_least=error.after_s)
             self._telemetry.retrying(window, str(error), failures=failures, delay_s=delay_s, now=now)
+            release_frames(error)
             await self._clock.until(now + timedelta(seconds=delay_s))
             return
         delay_s = backoff.delay_s(failures, backoff.PARKED_DELAYS_S, random)
@@ -271,6 +274,7 @@ class Worker(Generic[P]):
             self._telemetry.parked(window, error, failures=failures, delay_s=delay_s, now=now)
         else:
             self._telemetry.failed(window, error, failures=failures, delay_s=delay_s, now=now)
+        release_frames(error)
         remaining = timedelta(seconds=delay_s)
         while remaining > timedelta(0) and self._credentials() == self._credentials_used:
             await self._clock.until(self._clock.now() + min(remaining, CREDENTIALS_CHECK_INTERVAL))

@@ -15,6 +15,8 @@ from collector.model import Account, DedupMode, Event, EventType, Record, Reject
 
 MAX_PAYLOAD_BYTES = 64 << 10
 """The maximum payload of a dead letter: enough to find the error, and small enough to fit into any message."""
+SECRET_BYTES = 512 << 10
+"""More than any secret in a payload: a secret has at most 64 KiB, and each byte may be escaped, as in `\\u003d`."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -99,7 +101,7 @@ def dead_letter_message(
         window_end=format_instant(window.end),
         reason=reason,
         error=origin.redact(reject.error),
-        payload=_truncated(origin.redact(reject.payload.decode("utf-8", "replace"))),
+        payload=_shown(reject.payload, origin.redact),
         seen_at=format_instant(seen_at),
     )
     subject = f"stream/{stream}"
@@ -108,6 +110,13 @@ def dead_letter_message(
     )
 
 
-def _truncated(text: str) -> str:
-    """At most MAX_PAYLOAD_BYTES of a text. Secrets must be removed first: half a secret would not be recognized."""
-    return text.encode()[:MAX_PAYLOAD_BYTES].decode("utf-8", "ignore")
+def _shown(payload: bytes, redact: Callable[[str], str]) -> str:
+    """The first MAX_PAYLOAD_BYTES of a payload without secrets.
+
+    Of a long payload, no more is searched than necessary: for a secret that begins in the part that is shown, the
+    payload is longer by more than any escaped secret. What is left of this margin, which may have half a secret at its
+    end, is removed.
+    """
+    is_cut = len(payload) > MAX_PAYLOAD_BYTES + SECRET_BYTES
+    text = redact(payload[: MAX_PAYLOAD_BYTES + SECRET_BYTES].decode("utf-8", "replace")).encode()
+    return (text[:-SECRET_BYTES] if is_cut else text)[:MAX_PAYLOAD_BYTES].decode("utf-8", "ignore")

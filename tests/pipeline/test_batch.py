@@ -15,7 +15,7 @@ from collector.pipeline import batch as batch_module
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
-from collector.pipeline.message import MAX_PAYLOAD_BYTES, DeadLetterV1, Origin, record_digest
+from collector.pipeline.message import MAX_PAYLOAD_BYTES, SECRET_BYTES, DeadLetterV1, Origin, record_digest
 from tests.rows import without_steps
 
 ACCOUNT = Account("test", "632")
@@ -124,6 +124,16 @@ def test_a_dead_letter_has_the_error_and_the_truncated_payload_without_secrets()
     assert len(letter.payload) <= MAX_PAYLOAD_BYTES + len("[secret]")
     assert ("mall", "things", "malformed") == (letter.source, letter.stream, letter.reason)
     assert ("2026-11-01T00:00:00.000Z", "2026-11-01T01:00:00.000Z") == (letter.window_start, letter.window_end)
+
+
+@pytest.mark.parametrize("before", [0, MAX_PAYLOAD_BYTES - 2, MAX_PAYLOAD_BYTES + SECRET_BYTES - 2])
+@pytest.mark.parametrize("secrets", [1, 200_000])
+def test_no_part_of_a_secret_is_in_a_long_dead_letter(before: int, secrets: int) -> None:
+    (batch,) = batches_of([Reject(b"x" * before + b"hush" * secrets + b"y" * 2_000_000, "malformed")])
+    payload = msgspec.json.decode(batch.messages[0].value, type=DeadLetterV1).payload
+
+    assert len(payload) <= MAX_PAYLOAD_BYTES
+    assert set(payload.replace("[secret]", "")) - set("[secret]") <= set("xy")
 
 
 def test_without_a_readable_key_a_dead_letter_is_keyed_by_its_stream() -> None:

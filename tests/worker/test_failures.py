@@ -1,7 +1,8 @@
 """Failing requests and malformed rows: the worker backs off or parks the stream, recovers and loses nothing."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from weakref import ReferenceType, ref
 
 import pytest
 from msgspec import structs
@@ -187,3 +188,39 @@ async def test_a_failed_commit_leaves_the_state_in_memory_unchanged() -> None:
     first, *_, last = attempts
     assert (0, None) == first
     assert (0, last[1]) == (len(state.ledger), state.durable)
+
+
+class Response:
+    """What a failing request has received."""
+
+
+@pytest.mark.parametrize(
+    "error", [Park("wrong", advice="correct it"), RetryLater("HTTP 503"), ValueError("unexpected")]
+)
+async def test_a_stream_that_waits_after_an_error_does_not_keep_the_response(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = Scenario([], start_s=T0 + 60, final_s=T0 + HOUR)
+    kept: list[ReferenceType[Response]] = []
+
+    def script(_: Window, found: list[VendorRow]) -> list[VendorRow]:
+        if not kept:
+            response = Response()
+            kept.append(ref(response))
+            try:
+                raise LookupError(str(response))  # noqa: TRY301 - the cause has frames of its own
+            except LookupError as cause:
+                raise error from cause
+        return found
+
+    until, is_kept = scenario.clock.until, list[bool]()
+
+    async def checked(instant: datetime) -> None:
+        is_kept.extend(each() is not None for each in kept)
+        await until(instant)
+
+    monkeypatch.setattr(scenario.clock, "until", checked)
+    scenario.stream.script = script
+    await scenario.run()
+    assert is_kept
+    assert not any(is_kept)

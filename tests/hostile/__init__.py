@@ -1,0 +1,1 @@
+"""A vendor that sends whatever may stop a client, beside a vendor that does not."""
