@@ -251,6 +251,7 @@ class Worker(Generic[P]):
                 self._state.checkpoint = narrower
                 self._telemetry.window_halved(window, str(error))
                 return failures
+            release_frames(error)
             advice = self._stream.narrowing_advice
             if error.code != "too_many_rows":
                 advice = f"raise max_response_bytes, or {advice}"

@@ -29,6 +29,8 @@ NESTING = 8
 """How much longer nested text takes than other text."""
 MAX_VALUE = 2 << 20
 """The most characters of one value. Read as a whole, a longer one could take a hundred times as many bytes."""
+STRIDE = 256 << 10
+"""The most characters that are searched in one step."""
 _PROBE = 4096
 """The first length of a text that is read."""
 _TOKEN = 16
@@ -37,6 +39,7 @@ _TOKEN = 16
 _SPACE = re.compile(r"[ \t\n\r]*")
 _AFTER_MEMBER = re.compile(r"[ \t\n\r]*(?:,|(?=\}))")
 _BETWEEN_ROWS = re.compile(r"[ \t\n\r,]*")
+_AFTER_ROWS = re.compile(r"[ \t\n\r]*(?:[,}]|\Z)")
 _ROW = re.compile(r"(?=\{)")
 _NAME = re.compile(r'"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*')
 _MEMBER = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
@@ -164,30 +167,33 @@ class _Reader:
         A response that was cut off inside a row may end like a whole one. Then at least two of the row's braces are not
         closed, its own and the one that seems to close the response, nor is the bracket between them.
         """
-        braces, brackets, counted = 0, 0, start
-        for found in re.compile(rf"\{close}(?=[ \t\n\r]*(?:[,}}]|\Z))").finditer(self._text, start):
-            end = found.start()
-            braces += self._text.count("{", counted, end) - self._text.count("}", counted, end)
-            brackets += self._text.count("[", counted, end) - self._text.count("]", counted, end)
-            self._spend(end - counted)
-            counted = end
-            if braces <= 1 or (braces == 2 and brackets == 0):  # noqa: PLR2004 - see above
-                yield end
-            else:
-                yield None
-        self._spend(len(self._text) - counted)
+        braces, brackets, at = 0, 0, start
+        while at < len(self._text):
+            end = self._text.find(close, at + 1, at + STRIDE)
+            following = at + STRIDE if end < 0 else end
+            braces += self._text.count("{", at, following) - self._text.count("}", at, following)
+            brackets += self._text.count("[", at, following) - self._text.count("]", at, following)
+            self._spend(following - at)
+            at = following
+            is_balanced = braces <= 1 or (braces == 2 and brackets == 0)  # noqa: PLR2004 - see above
+            yield end if end >= 0 and is_balanced and _AFTER_ROWS.match(self._text, end + 1) else None
 
     def _next_row(self, at: int, before: re.Pattern[str]) -> Steps[int | None]:
         """Where the next row begins, with what precedes it; None without one."""
-        while (found := before.search(self._text, at)) is not None:
+        first = '"' if before is _NAME else "{"
+        while at < len(self._text):
+            yield
+            start = self._text.find(first, at, at + STRIDE)
+            self._spend(READING + (STRIDE if start < 0 else start - at))
+            at = at + STRIDE if start < 0 else start + 1
+            found = None if start < 0 else before.match(self._text, start)
+            if found is None:
+                continue
             nested = _NESTED.match(self._text, found.end())
-            self._spend(READING + (found if nested is None else nested).end() - at)
+            self._spend((found if nested is None else nested).end() - start)
             value = self._read(found.end()) if nested is None else None
             if value is not None and isinstance(value[0], dict) and self._is_row(value[0]):
-                return found.start()
-            at = found.start() + 1
-            yield
-        self._spend(len(self._text) - at)
+                return start
         return None
 
     def _read(self, at: int) -> tuple[Any, int] | None:

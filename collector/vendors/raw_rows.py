@@ -20,9 +20,6 @@ MAX_ROWS = 50_000
 """The most rows of one response, whatever its size in bytes: each row takes time and memory once it is decoded."""
 MAX_ROWS_OF_PERIOD = 75_000
 """The same, where the window is a single period, which cannot be halved: a month of many places may have that many."""
-BYTES_PER_STEP = 256 << 10
-"""Bytes of rows that are skipped in one step: less than a millisecond."""
-ROWS_PER_STEP = 100
 
 _BEFORE_ROW = re.compile(rb"[ \t\n\r,]*")
 _NAME = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
@@ -93,7 +90,7 @@ def find_rows(value: Raw, max_rows: int) -> Steps[RawRows]:
     """
     text = bytes(value).strip(b" \t\n\r")
     form = _FORMS.get(text[:1], Form.OTHER)
-    places, view, at, step_ends = array("Q"), memoryview(text), 1, BYTES_PER_STEP
+    places, view, at = array("Q"), memoryview(text), 1
     last = len(text) - 1 if form in (Form.LIST, Form.OBJECT) else 0
     while (at := _end(_BEFORE_ROW, text, at)) < last:
         if form is Form.OBJECT:
@@ -103,9 +100,7 @@ def find_rows(value: Raw, max_rows: int) -> Steps[RawRows]:
         places.append(end)
         check_rows(len(places) // 2, max_rows)
         at = end
-        if at > step_ends or len(places) % (2 * ROWS_PER_STEP) == 0:
-            step_ends = at + BYTES_PER_STEP
-            yield
+        yield
     return RawRows(text, places, form)
 
 

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from collector import worker as worker_module
 from collector.cloudevents import Message
-from collector.errors import EpochEnded, Park, RetryLater
+from collector.errors import EpochEnded, Park, RetryLater, Split
 from collector.model import Checkpoint, DedupMode, Window
 from collector.pipeline import rejects
 from collector.pipeline.state import State, StateFormat
@@ -195,7 +195,7 @@ class Response:
 
 
 @pytest.mark.parametrize(
-    "error", [Park("wrong", advice="correct it"), RetryLater("HTTP 503"), ValueError("unexpected")]
+    "error", [Park("wrong", advice="correct it"), RetryLater("HTTP 503"), Split("large"), ValueError("wrong")]
 )
 async def test_a_stream_that_waits_after_an_error_does_not_keep_the_response(
     error: Exception, monkeypatch: pytest.MonkeyPatch

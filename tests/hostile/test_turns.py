@@ -1,0 +1,126 @@
+"""Whatever a vendor sends, little work is done between two moments at which other tasks may run. In simulated time."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from collector.cloudevents import Message
+from collector.errors import CollectorError
+from collector.pipeline import batch
+from collector.pipeline.deduplicator import Deduplicator
+from collector.pipeline.ledger import MAX_VERSIONS
+from collector.pipeline.message import Origin
+from collector.pipeline.state import State, StateFormat
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import StreamStatus
+from collector.telemetry.stream import StreamTelemetry
+from collector.turns import MAX_TURN_STEPS
+from collector.vendors import damage, raw_rows
+from collector.vendors.base import Stream
+from collector.vendors.http import http
+from collector.vendors.leniency import RowDecoder
+from collector.worker import Worker
+from tests.hostile.attacks import NOW, ROWS, body_of, slug
+from tests.simulated import SimulatedClock
+from tests.vendors.loopback import responding, serving
+from tests.vendors.quividi import vidicenter
+from tests.vendors.seemetrix.fetching import stream_of
+
+pytestmark = pytest.mark.anyio
+
+SCALE = 10
+"""Responses of a tenth of the size have many turns too."""
+STEPS_PER_ROW = 4
+"""A row may be found, decoded, compared and published in one step of the work."""
+
+
+class Work:
+    """Counts calls of the functions whose number depends on what a vendor sends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = self.most = self.all = 0
+        for owner, name in (
+            (raw_rows, "end_of_value"),
+            (damage._Reader, "_read"),
+            (RowDecoder, "__call__"),
+            (Deduplicator, "add_row"),
+            (batch, "event_message"),
+            (batch, "dead_letter_message"),
+        ):
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - of any function
+            self.count += 1
+            return function(*arguments, **named)
+
+        return counted
+
+    async def watch(self) -> None:
+        """Note the work of each turn."""
+        while True:
+            await anyio.lowlevel.checkpoint()
+            self.most, self.all, self.count = max(self.most, self.count), self.all + self.count, 0
+
+
+async def polled(stream: Stream[Any], work: Work) -> None:
+    """Poll the stream once with a worker, whatever comes of it."""
+    clock = SimulatedClock(NOW)
+    state = State("test", StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former))
+    telemetry = StreamTelemetry(Metrics(), StreamStatus(stream.source, stream.source, stream.name), [])
+
+    async def commit(messages: list[Message], pairs: object) -> None:
+        del messages, pairs
+        await anyio.lowlevel.checkpoint()
+
+    worker: Worker[Any] = Worker(
+        stream,
+        state,
+        commit,  # type: ignore[arg-type]
+        origin=Origin(stream.account, stream.source, stream.name, lambda text: text),
+        clock=clock,
+        telemetry=telemetry,
+        random=Random(1),
+    )
+    with anyio.move_on_after(60) as scope:
+        polls = 0
+        until = clock.until
+
+        async def ending(instant: Any) -> None:  # noqa: ANN401 - of the clock
+            nonlocal polls
+            polls += 1
+            if polls > 3:
+                scope.cancel()
+            await until(instant)
+
+        clock.until = ending  # type: ignore[method-assign]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work.watch)
+            try:
+                await worker.run(NOW - timedelta(seconds=30))
+            except CollectorError as error:
+                raise AssertionError(error) from error
+            tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("stream", ["sessions", "devices", "breakdown", "viewers"])
+async def test_the_work_of_one_turn_is_bounded(name: str, stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = {"sessions": "/raw/data/", "devices": "/devices/", "breakdown": "/v2/", "viewers": "/data/"}[stream]
+    body = body_of(slug(name), path, SCALE)
+    work = Work(monkeypatch)
+    async with serving(responding(body)) as url:
+        if stream == "viewers":
+            async with http(SimulatedClock(NOW)) as client:
+                await polled(vidicenter.stream(url, client, None, timezone="UTC"), work)
+        else:
+            table = {"levels": ["devices"]} if stream == "breakdown" else {}
+            async with stream_of(url, stream, table, max_response_bytes=1 << 30, timeout="60s") as polled_stream:
+                await polled(polled_stream, work)
+
+    assert work.most <= STEPS_PER_ROW * max(MAX_TURN_STEPS, MAX_VERSIONS)
