@@ -1,6 +1,7 @@
 # `make test` runs every check. Python 3.11 or newer is the only requirement; `make help` lists the targets.
 PYTHON ?= python3
 ENGINE ?= docker
+EXAMPLES ?= 2000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -8,7 +9,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format lint types imports schemas dashboards test unit faults demo bench soak audit lock image bump clean
+.PHONY: help setup format lint types imports schemas dashboards test unit faults fuzz demo bench soak audit lock image bump clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +44,11 @@ unit: setup ## run all tests but those in tests/faults; ARGS="-n 0 -k name" sele
 # Run separately: while other tests build images and start browsers, brokers miss the deadlines that are tested here.
 faults: setup ## run the fault tests, and print their table of results
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS)
+
+# What decodes foreign bytes: responses, state, secrets in any form, requests to the port.
+FUZZED = tests/hostile/test_fuzz_responses.py tests/vendors/test_damage.py tests/vendors/test_raw_rows.py tests/vendors/test_leniency.py tests/pipeline/test_damaged_state.py tests/commands/test_redaction.py tests/web/test_fuzz.py
+fuzz: setup ## search for bytes that break a decoder, with new random data each time; EXAMPLES=20000 searches longer
+	HYPOTHESIS_PROFILE=wide HYPOTHESIS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 $(FUZZED) $(ARGS)
 
 schemas: setup ## regenerate docs/schemas and docs/events.md from the code
 	$(BIN)/python -m tests.contracts

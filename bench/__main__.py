@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import stages
+from bench import attacks, stages
 from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, cpu_s, peak_mib
 from tests.kafka.broker import free_port, running
@@ -45,6 +45,7 @@ def main() -> None:
             measurements[what] = msgspec.json.decode(process.stdout, type=Measurement)
         out.print(_table(measurements))
         out.print(stages.table(url, broker.address))
+        out.print(attacks.table(broker.address, Path(name), list(attacks.ATTACKS)))
 
 
 def _run_collector(home: Path, kafka: str, url: str) -> tuple[Measurement, float]:

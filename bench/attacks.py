@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measurement import cpu_s, peak_mib
-from tests.hostile.attacks import ATTACKS, slug
+from tests.hostile.attacks import ATTACKS
 from tests.hostile.configuration import configuration
-from tests.hostile.server import hostile_vendor
+from tests.hostile.server import hostile_vendor, start_attack
 from tests.kafka.broker import free_port, running
 
 ATTACK_S = 8.0
@@ -48,7 +48,7 @@ def table(kafka: str, home: Path, attacks: Sequence[str]) -> Table:
             _longest_block_s(port, SETTLE_S)
             found.add_row("none", *_observed(port, process.pid))
             for name in attacks:
-                urllib.request.urlopen(f"{url}/start/{slug(name)}", timeout=10).close()  # noqa: S310 - of this program
+                start_attack(url, name)
                 row = _observed(port, process.pid)
                 sys.stderr.write(f"{name}: {', '.join(row)}\n")
                 found.add_row(name, *row)

@@ -19,7 +19,12 @@ from tests.kafka import broker
 from tests.needs import need
 
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("wide", deadline=None, max_examples=2000)
+settings.register_profile(
+    "wide",
+    deadline=None,
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 FAULT_ROWS = "fault_rows"

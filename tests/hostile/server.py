@@ -7,6 +7,7 @@ requested.
 import asyncio
 import gzip
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from tests.hostile.attacks import BY_SLUG, body_of, form_of
+from tests.hostile.attacks import BY_SLUG, body_of, form_of, slug
 
 DEVICE = 1
 _started = set[str]()
@@ -89,6 +90,11 @@ def hostile_vendor() -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def start_attack(url: str, name: str) -> None:
+    """Let the server at the URL begin an attack."""
+    urllib.request.urlopen(f"{url}/start/{slug(name)}", timeout=10).close()  # noqa: S310 - of this module
 
 
 async def _main() -> None:

@@ -119,7 +119,7 @@ async def test_the_work_of_one_turn_is_bounded(name: str, stream: str, monkeypat
             async with http(SimulatedClock(NOW)) as client:
                 await polled(vidicenter.stream(url, client, None, timezone="UTC"), work)
         else:
-            table = {"levels": ["devices"]} if stream == "breakdown" else {}
+            table: dict[str, object] = {"levels": ["devices"]} if stream == "breakdown" else {}
             async with stream_of(url, stream, table, max_response_bytes=1 << 30, timeout="60s") as polled_stream:
                 await polled(polled_stream, work)
 

@@ -1,6 +1,5 @@
 """A hostile vendor beside a good one, in one process: the good one's events come in time, in bounded memory."""
 
-import urllib.request
 from pathlib import Path
 from time import time
 
@@ -9,9 +8,9 @@ import anyio.to_thread
 import pytest
 
 from bench.measurement import peak_mib
-from tests.hostile.attacks import ATTACKS, slug
+from tests.hostile.attacks import ATTACKS
 from tests.hostile.configuration import INTERVAL_S, configuration
-from tests.hostile.server import hostile_vendor
+from tests.hostile.server import hostile_vendor, start_attack
 from tests.kafka.daemon import Daemon, Received, reading, until
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +33,7 @@ class Attacked(Daemon):
 
 def lag_s(message: Received) -> float:
     """From when a session was available, a second after its start, to when it was published."""
-    return message.published_ms / 1000 - (message.value["session_number"] + 1)
+    return float(message.published_ms / 1000 - (message.value["session_number"] + 1))
 
 
 @pytest.mark.timeout(400)
@@ -51,7 +50,7 @@ async def test_no_attack_delays_another_account_or_takes_the_memory(kafka: str, 
                 await until(is_polled, "the good source is polled")
                 started = time()
                 for name in ATTACKS:
-                    await anyio.to_thread.run_sync(urllib.request.urlopen, f"{url}/start/{slug(name)}")
+                    await anyio.to_thread.run_sync(start_attack, url, name)
                     await anyio.sleep(ATTACK_S)
                     await reader.poll()
                 peak = peak_mib(daemon.pid)
