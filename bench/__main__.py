@@ -18,6 +18,7 @@ from rich.table import Table
 from bench import attacks, stages
 from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, cpu_s, peak_mib
+from tests.hostile.attacks import ATTACKS
 from tests.kafka.broker import free_port, running
 
 EVENTS = SESSIONS * EVENTS_PER_SESSION
@@ -45,7 +46,7 @@ def main() -> None:
             measurements[what] = msgspec.json.decode(process.stdout, type=Measurement)
         out.print(_table(measurements))
         out.print(stages.table(url, broker.address))
-        out.print(attacks.table(broker.address, Path(name), list(attacks.ATTACKS)))
+        out.print(attacks.table(broker.address, Path(name), list(ATTACKS)))
 
 
 def _run_collector(home: Path, kafka: str, url: str) -> tuple[Measurement, float]:
