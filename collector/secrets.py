@@ -3,16 +3,17 @@
 import os
 import re
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, RetryLater, UserError, is_out_of_files
-from collector.escapes import Escaped, kind_of, kind_of_bytes
+from collector.occurrences import MAX_BLOCK, Escaped, Slices, finish, kind_of
 
 REDACTED = "[secret]"
 MIN_LENGTH = 6
@@ -96,9 +97,25 @@ class Secret(BaseModel):
 
         Short forms stay, and so do forms of digits only, which may be numbers in the data.
         """
-        kind = kind_of_bytes(response)
-        for form in sorted(self._forms, key=lambda form: len(form.text), reverse=True):
-            response = form.replace_bytes(response, _redacted_bytes, kind)
+        return finish(self._redact(response))
+
+    async def redact_body(self, response: bytes) -> bytes:
+        """As `redact`, for a response of any size and content: other tasks run every few milliseconds."""
+        slices = self._redact(response)
+        while True:
+            try:
+                next(slices)
+            except StopIteration as end:
+                result: bytes = end.value
+                return result
+            await anyio.lowlevel.checkpoint()
+
+    def _redact(self, response: bytes) -> Slices[bytes]:
+        """As `redact`, in slices."""
+        kind = yield from kind_of(response)
+        for form in _longest_first(self._forms):  # a copy: meanwhile, another task may add a form
+            if len(response) > MAX_BLOCK or form.may_occur(response, kind):
+                response = yield from form.replaced(response, _redacted_bytes, kind)
         return response
 
     def __repr__(self) -> str:
@@ -115,9 +132,10 @@ def learn_secret(text: str) -> str:
 
 def redact(text: str) -> str:
     """The text without any secret that this process has read. A safeguard: texts should not contain any."""
-    kind = kind_of(text)
+    kind = finish(kind_of(text))
     for form in tuple(_known):  # a copy: another thread may add a secret meanwhile
-        text = form.replace(text, lambda _: REDACTED, kind)
+        if form.may_occur(text, kind):
+            text = finish(form.replaced(text, lambda _: REDACTED, kind))
     return text
 
 
@@ -169,8 +187,12 @@ def _register(secret: str) -> set[Escaped]:
     """Redact a secret from all texts from now on, unless it is too short. Returns its forms."""
     forms = _forms(secret) if len(secret) >= MIN_LENGTH else set()
     if not forms.issubset(_known):
-        _known[:] = sorted({*_known, *forms}, key=lambda form: len(form.text), reverse=True)
+        _known[:] = _longest_first({*_known, *forms})
     return forms
+
+
+def _longest_first(forms: Iterable[Escaped]) -> list[Escaped]:
+    return sorted(forms, key=lambda form: len(form.text), reverse=True)
 
 
 def _forms(secret: str) -> set[Escaped]:

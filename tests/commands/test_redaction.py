@@ -158,6 +158,7 @@ def test_no_mixture_of_escapes_hides_a_secret(text: str, data: st.DataObject) ->
 
 @settings(max_examples=50)
 @given(SPACED, st.sampled_from(ENCODERS), st.sampled_from(ENCODERS))
+@example("00000Ã", str, FORMS["in a URL"])
 @example("abc=def&ghi/jkl", FORMS["in HTML"], FORMS["in JSON, as PHP writes it"])
 @example("abc=def&ghi'jkl", FORMS["in HTML"], FORMS["in a URL"])
 @example('abc=def&ghi"jkl', FORMS["in JSON"], FORMS["in JSON"])
