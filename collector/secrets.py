@@ -40,6 +40,8 @@ class Secret(BaseModel):
     file: Path | None = None
     _forms: set[Escaped] = PrivateAttr(default_factory=set)
     """Every form of every value that was read: a former value may still be in use."""
+    _last: str | None = PrivateAttr(default=None)
+    """What `peek` returned last."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,11 +83,14 @@ class Secret(BaseModel):
         return self.register(secret)
 
     def peek(self) -> str | None:
-        """The current value, or None when it cannot be read."""
+        """The current value, or None when it cannot be read. While too many files are open, the last one counts."""
         try:
-            return self.reveal()
-        except (UserError, RetryLater):
-            return None
+            self._last = self.reveal()
+        except UserError:
+            self._last = None
+        except RetryLater:
+            pass
+        return self._last
 
     def register(self, text: str) -> str:
         """Redact this text from now on: the value, or one derived from it, such as a header. Returns the text."""

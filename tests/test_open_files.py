@@ -2,6 +2,7 @@
 
 import errno
 import os
+import ssl
 from pathlib import Path
 
 import aiohttp
@@ -35,6 +36,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setattr(quividi, "ZoneInfo", refuse)
+    monkeypatch.setattr(ssl, "create_default_context", refuse)
 
 
 @pytest.fixture
@@ -69,6 +71,40 @@ def test_the_configuration_and_time_zones(monkeypatch: pytest.MonkeyPatch, file:
 
 
 @each_number
+def test_a_secret_counts_as_unchanged(monkeypatch: pytest.MonkeyPatch, file: Path, number: int) -> None:
+    """A parked stream would otherwise retry at once, although its secret has not changed."""
+    secret = Secret.model_validate({"file": str(file)})
+    assert "0123456789" == secret.peek()
+    with monkeypatch.context() as patch:
+        refusing(patch, number)
+        assert "0123456789" == secret.peek()
+    file.unlink()
+    assert secret.peek() is None
+
+
+@each_number
+def test_the_credentials_of_kafka_count_as_unchanged(monkeypatch: pytest.MonkeyPatch, file: Path, number: int) -> None:
+    """The group would otherwise be left, with the reason that the password or the certificates have changed."""
+    sasl = {"mechanism": "PLAIN", "username": "collector", "password": {"file": str(file)}}
+    tls = {"ca_file": str(file)}
+    for more in ({"sasl": sasl}, {"tls": tls}):
+        file.write_text("0123456789", "utf-8")
+        settings = KafkaSettings.model_validate({"bootstrap_servers": "localhost:9092", **more}, strict=False)
+        used = connection.credentials_digest(settings)
+        with monkeypatch.context() as patch:
+            refusing(patch, number)
+            assert not connection.have_credentials_changed(settings, used)
+            with pytest.raises(KafkaMisconfigured) as raised:
+                connection.credentials_digest(settings)
+            assert (OUT_OF_FILES, RAISE_FILE_LIMIT) == (raised.value.code, raised.value.advice)
+        assert not connection.have_credentials_changed(settings, used)
+        file.write_text("9876543210", "utf-8")
+        assert connection.have_credentials_changed(settings, used)
+        file.unlink()
+        assert connection.have_credentials_changed(settings, used), "a file that is missing is a change"
+
+
+@each_number
 async def test_the_http_server(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -85,7 +121,8 @@ def test_kafka_password_and_certificates(monkeypatch: pytest.MonkeyPatch, file: 
     sasl = {"mechanism": "PLAIN", "username": "collector", "password": {"file": str(file)}}
     tls = {"cert_file": str(file), "key_file": str(file)}
     refusing(monkeypatch, number)
-    for more in ({"sasl": sasl}, {"tls": tls}):
+    every: list[dict[str, object]] = [{"sasl": sasl}, {"tls": tls}, {"tls": {"ca_file": str(file)}}, {"tls": {}}]
+    for more in every:
         settings = KafkaSettings.model_validate({"bootstrap_servers": "localhost:9092", **more}, strict=False)
         with pytest.raises(KafkaMisconfigured) as raised:
             connection.options(settings)

@@ -1,6 +1,7 @@
 """How every client of this process connects to the brokers, and how it is started and closed."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from hashlib import blake2b
@@ -10,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from aiokafka.errors import KafkaError
 
-from collector.errors import RetryLater, UserError
+from collector.errors import OUT_OF_FILES, KafkaMisconfigured, RetryLater, UserError, is_out_of_files
 from collector.kafka import causes
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 
@@ -64,13 +65,29 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def credentials_digest(settings: KafkaSettings) -> bytes:
-    """A digest of the password and the certificate files as they are now: it changes when one of them changes."""
+    """A digest of the password and the certificate files as they are now: it changes when one of them changes.
+
+    Raises KafkaMisconfigured when the process cannot open another file.
+    """
     digest = blake2b(digest_size=16)
     if settings.sasl:
-        digest.update((settings.sasl.password.peek() or "").encode())
-    for file in (settings.tls.ca_file, settings.tls.cert_file, settings.tls.key_file) if settings.tls else ():
-        digest.update(b"\0" + (_content(file) if file else b""))
+        digest.update(_password_or_nothing(settings.sasl).encode())
+    tls = settings.tls
+    for key in ("ca_file", "cert_file", "key_file") if tls else ():
+        file: Path | None = getattr(tls, key)
+        digest.update(b"\0" + (_content(key, file) if file else b""))
     return digest.digest()
+
+
+def have_credentials_changed(settings: KafkaSettings, used: bytes) -> bool:
+    """Whether `credentials_digest` is another one than that of the credentials in use.
+
+    False while the process cannot open another file: that passes, and is reported by the connections that fail.
+    """
+    try:
+        return credentials_digest(settings) != used
+    except KafkaMisconfigured:
+        return False
 
 
 async def start_client(client: Client, timeout_s: float) -> None:
@@ -105,7 +122,19 @@ def _password(sasl: Sasl) -> str:
         raise causes.out_of_files(f"no Kafka password: {error}") from error
 
 
+def _password_or_nothing(sasl: Sasl) -> str:
+    """The password; empty if it cannot be read. Raises KafkaMisconfigured when too many files are open."""
+    try:
+        return _password(sasl)
+    except KafkaMisconfigured as error:
+        if error.code == OUT_OF_FILES:
+            raise
+        return ""
+
+
 def _ssl_context(tls: Tls) -> ssl.SSLContext:
+    if tls.ca_file is None:
+        _verify_files_can_be_opened()
     context = _load("ca_file", tls.ca_file, lambda: ssl.create_default_context(cafile=tls.ca_file))
     if tls.cert_file and tls.key_file:
         pair = tls.cert_file, tls.key_file
@@ -113,6 +142,17 @@ def _ssl_context(tls: Tls) -> ssl.SSLContext:
         # Without a callback for the password, OpenSSL would ask for one at the terminal.
         _load("key_file", tls.key_file, lambda: context.load_cert_chain(*pair, password=lambda: ""))
     return context
+
+
+def _verify_files_can_be_opened() -> None:
+    """Raise KafkaMisconfigured when too many files are open: OpenSSL would trust no authority, and report no error."""
+    try:
+        with Path(os.devnull).open("rb"):
+            pass
+    except OSError as error:
+        if is_out_of_files(error):
+            text = f"the certificate authorities of this machine cannot be read: {error.strerror}"
+            raise causes.out_of_files(text) from error
 
 
 def _load(key: str, file: Path | None, load: Callable[[], T]) -> T:
@@ -123,8 +163,11 @@ def _load(key: str, file: Path | None, load: Callable[[], T]) -> T:
         raise causes.tls_file(key, file, error) from error
 
 
-def _content(file: Path) -> bytes:
+def _content(key: str, file: Path) -> bytes:
+    """The content of a file; empty if it cannot be read. Raises KafkaMisconfigured when too many files are open."""
     try:
         return file.read_bytes()
-    except OSError:
+    except OSError as error:
+        if is_out_of_files(error):
+            raise causes.tls_file(key, file, error) from error
         return b""

@@ -11,7 +11,15 @@ from msgspec import Struct, structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes
-from collector.kafka.connection import UNAVAILABLE, credentials_digest, options, reason_of, start_client, stop_client
+from collector.kafka.connection import (
+    UNAVAILABLE,
+    credentials_digest,
+    have_credentials_changed,
+    options,
+    reason_of,
+    start_client,
+    stop_client,
+)
 from collector.kafka.header import state_topic_missing
 from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
 from collector.kafka.settings import KafkaSettings
@@ -124,7 +132,7 @@ class Membership:
                     self._suspect()
                 if is_known:
                     self._telemetry.coordinator_available()
-                elif credentials_digest(self._settings) != used_credentials:  # the brokers may refuse the ones in use
+                elif have_credentials_changed(self._settings, used_credentials):  # the brokers may refuse those in use
                     return "the password or the certificates have changed"
                 elif is_silent:
                     self._telemetry.coordinator_unavailable()
