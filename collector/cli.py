@@ -256,17 +256,16 @@ def state_rewind(
 ) -> None:
     """Move a stream back, so that it is fetched again.
 
-    The collector may run meanwhile. Records that the ledger contains are not published twice.
+    The collector may run meanwhile. Records that the ledger contains are not published twice. Damaged records of the
+    state are removed.
 
     Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
     """
     from collector.commands.state import confirmed, rewind
 
     def confirm(planned: "Rewind") -> bool:
-        if planned.republished:
-            print_error(
-                f"The ledger no longer contains {planned.republished}: they are published again, with equal ids."
-            )
+        for warning in planned.warnings:
+            print_error(warning)
         return yes or confirmed("Move the stream back?")
 
     if (done := rewind(config, source, stream, parse_instant("--to", to), confirm)) is None:

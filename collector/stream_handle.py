@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 
@@ -25,7 +25,7 @@ from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
-from collector.worker import Worker
+from collector.worker import SAVE_INTERVAL, Worker
 
 
 class StreamHandle:
@@ -61,8 +61,8 @@ class StreamHandle:
     async def run(self, epoch: Epoch, pairs: Mapping[str, bytes]) -> None:
         """Run the stream in an epoch until it is complete. `pairs` are its stored state, as `by_stream` returns them.
 
-        Raises EpochEnded when the epoch can commit nothing more: the next epoch runs the stream again. Returns early
-        when the stored state cannot be read: the stream is then parked for the rest of the epoch.
+        Raises EpochEnded when the epoch can commit nothing more: the next epoch runs the stream again. When the stored
+        state cannot be read, the stream is parked for the rest of the epoch, which ends when an operator repairs it.
         """
         try:
             state = load(self.prefix, self._format, pairs)
@@ -70,7 +70,7 @@ class StreamHandle:
             reason = f"{error} (partition {epoch.partition} of {self._kafka.state_topic})"
             parked = Park(reason, code=error.code, advice=error.advice)
             self.telemetry.parked(None, parked, failures=1, delay_s=0, now=self._clock.now())
-            return
+            await self._until_repaired(epoch)
         self.telemetry.owned(state.checkpoint, len(state.ledger), self._timeline(state))
         if len(self._failures) > 1:  # its commits keep failing, although its state can be read
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
@@ -100,6 +100,12 @@ class StreamHandle:
             credentials=lambda: [secret.peek() for secret in self._secrets],
         )
         await worker.run(self._since)
+
+    async def _until_repaired(self, epoch: Epoch) -> NoReturn:
+        """Commit a record regularly, which fails once an operator has repaired the state. Raises EpochEnded then."""
+        while True:
+            await self._clock.until(self._clock.now() + SAVE_INTERVAL)
+            await epoch.verify()
 
     def _timeline(self, state: State) -> TimelineFunction | None:
         """Return the function that computes the activity timeline; None for LATEST streams, which have no history."""

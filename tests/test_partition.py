@@ -10,6 +10,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from collector.errors import EpochEnded
 from collector.kafka.availability import Availability
 from collector.kafka.group import Assignment, Membership
 from collector.kafka.header import HeaderMissing
@@ -80,6 +81,8 @@ class PartitionScenario:
         pairs: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         self.epochs = 0
+        self.is_taken_over = False
+        """Whether an operator has repaired the state meanwhile, so that nothing more can be committed."""
         settings = KafkaSettings()
         self.status = ProcessStatus("1", "group")
         telemetry = KafkaTelemetry(Metrics(), self.status, SimulatedClock())
@@ -93,7 +96,7 @@ class PartitionScenario:
             await anyio.lowlevel.checkpoint()
             if (error := fails(self.epochs)) is not None:
                 raise error
-            yield SimpleNamespace(partition=3, pairs=dict(pairs), failure=None, commits=0)
+            yield SimpleNamespace(partition=3, pairs=dict(pairs), failure=None, commits=0, verify=self.verify)
 
         async def claim(missing: HeaderMissing) -> Exception:
             return missing
@@ -112,6 +115,12 @@ class PartitionScenario:
             clock=SimulatedClock(),
             random=Random(1),
         )
+
+    async def verify(self) -> None:
+        """As that of an epoch."""
+        await anyio.lowlevel.checkpoint()
+        if self.is_taken_over:
+            raise EpochEnded
 
     async def hold(self, halfway: Callable[[], None] = lambda: None) -> None:
         """Hold the partition for `STEPS`, and call `halfway` after half of them."""
@@ -199,6 +208,24 @@ async def test_a_damaged_record_parks_its_stream_and_its_neighbours_run(
     assert 1 == len(errors)
     assert "test/1/mall/broken" in errors[0]
     assert "partition 3" in errors[0]
+
+
+async def test_a_stream_whose_state_cannot_be_read_notices_that_it_has_been_repaired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also if no other stream of the partition commits anything."""
+    status = StreamStatus("test", "mall", "broken")
+    scenario = PartitionScenario(monkeypatch, streams=[handle_of(status)], pairs={b"test/1/mall/broken": b"damaged"})
+    scenario.assign(3)
+    epochs: list[int] = []
+
+    def repair() -> None:
+        epochs.append(scenario.epochs)
+        scenario.is_taken_over = True
+
+    await scenario.hold(repair)
+    assert [1] == epochs
+    assert scenario.epochs > 1
 
 
 async def test_a_replica_is_not_ready_while_an_assigned_partition_fails_unexpectedly(

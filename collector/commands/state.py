@@ -12,6 +12,7 @@ from msgspec import Struct
 from collector.clock import SystemClock
 from collector.commands.ending import print_error, read_line, stderr_console
 from collector.commands.progress import Progress, progress
+from collector.commands.repair import Readable, readable, replacement
 from collector.commands.streams import select_stream
 from collector.config import Settings, load
 from collector.errors import EpochEnded, Failed, NeedsOperator, UserError
@@ -26,8 +27,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure_topics
 from collector.model import Checkpoint
 from collector.pipeline.batch import Batch
-from collector.pipeline.state import State, StateFormat, Summary, by_stream, rewound, stream_prefix, summary
-from collector.pipeline.state import load as load_state
+from collector.pipeline.state import Summary, by_stream, rewound, summary
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
@@ -41,18 +41,39 @@ MAX_ATTEMPTS = 5
 RETRY_S = 1.0
 
 
+MAX_SHOWN = 10
+"""The most keys of damaged records that are shown."""
+
+
 class Rewind(Struct, frozen=True):
     """The checkpoint before and after a rewind."""
 
-    before: Checkpoint
+    before: Checkpoint | None
+    """None if it is damaged."""
     after: Checkpoint
+    damaged: tuple[str, ...] = ()
+    """The keys of the damaged records that are removed."""
 
     @property
-    def republished(self) -> str | None:
-        """Describes the records that are published again, because they are not in the ledger; None without any."""
-        if self.after.final >= self.before.final:
-            return None
-        return f"records that start from {format_seconds(self.after.final)} to {format_seconds(self.before.final)}"
+    def warnings(self) -> Sequence[str]:
+        """What the user confirms: which records are published again, and which records of the state are removed."""
+        start, found = format_seconds(self.after.final), []
+        if self.damaged:
+            number, more = len(self.damaged), len(self.damaged) - MAX_SHOWN
+            shown = ", ".join(self.damaged[:MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            what = "one damaged record" if number == 1 else f"{number} damaged records"
+            found.append(
+                f"This removes {what} from the state: {shown}. What the ledger then lacks is published again, with "
+                f"equal ids, if it starts after {start}."
+            )
+        if self.before is None:
+            found.append(f"The checkpoint is lost: records from {start} on that the ledger lacks are published again.")
+        elif self.after.final < self.before.final:
+            period = f"from {start} to {format_seconds(self.before.final)}"
+            found.append(
+                f"The ledger no longer contains records that start {period}: they are published again, with equal ids."
+            )
+        return found
 
 
 def init(path: Path) -> str:
@@ -73,7 +94,9 @@ def show(path: Path) -> list[Summary]:
 
 
 def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[Rewind], bool]) -> Rewind | None:
-    """Move a stream back, also while replicas run. Returns None, and changes nothing, if `confirm` returns False.
+    """Move a stream back, also while replicas run, and remove damaged records from its state.
+
+    Returns None, and changes nothing, if `confirm` returns False.
 
     Raises UserError for an unknown stream, one without state, or an instant before its start or in the future; Failed
     when Kafka cannot be used or the running collector fenced every attempt.
@@ -205,7 +228,8 @@ async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[An
 
 async def _plan(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _locate(settings, source, name)
-    return _validate(stream, _state(stream, await _snapshot(settings, progress_line, partition)), to)
+    found = readable(stream, await _snapshot(settings, progress_line, partition))
+    return _validate(stream, found, to, settings.sources[source].since)
 
 
 async def _rewind(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
@@ -215,9 +239,10 @@ async def _rewind(settings: Settings, progress_line: Progress, *, source: str, n
     for _ in range(MAX_ATTEMPTS):
         try:
             async with epoch(partition, kafka, _telemetry(kafka), lambda: True) as owned:
-                state = _state(stream, owned.pairs)
-                planned = _validate(stream, state, to)
-                await owned.commit((), state.pairs(Batch(checkpoint=planned.after)))
+                found = readable(stream, owned.pairs)
+                planned = _validate(stream, found, to, settings.sources[source].since)
+                changes = found.state.pairs(Batch(checkpoint=planned.after))
+                await owned.commit((), {**dict.fromkeys(found.damaged), **changes})
                 return planned
         except (EpochEnded, Fenced):
             await anyio.sleep(RETRY_S)
@@ -225,28 +250,25 @@ async def _rewind(settings: Settings, progress_line: Progress, *, source: str, n
     raise Failed(text, code="fenced")
 
 
-def _validate(stream: Stream[Any], state: State, to: datetime) -> Rewind:
+def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetime | None) -> Rewind:
     """The rewind to this instant. Raises UserError without a state, before the stream's start and in the future."""
     what = f"{stream.source} {stream.name}"
-    if state.checkpoint is None:
-        raise UserError(f"{what} has no state yet: there is nothing to rewind", code="no_state")
-    if to < state.checkpoint.since:
-        text = (
-            f"{what} started at {format_seconds(state.checkpoint.since)} and cannot be rewound to before that: "
-            "for older data add a separate source with since and until"
-        )
-        raise UserError(text, code="before_since")
     if to > SystemClock().now():
         text = f"{format_seconds(to)} is in the future: a stream can only be moved back"
         raise UserError(text, code="in_the_future")
+    before = found.state.checkpoint
+    if before is None:
+        if not found.damaged:
+            raise UserError(f"{what} has no state yet: there is nothing to rewind", code="no_state")
+        return Rewind(None, replacement(stream, to, since), found.names)
+    if to < before.since:
+        text = (
+            f"{what} started at {format_seconds(before.since)} and cannot be rewound to before that: "
+            "for older data add a separate source with since and until"
+        )
+        raise UserError(text, code="before_since")
     # The running owner may have fetched more than is durable. It restarts its epoch from the new checkpoint.
-    return Rewind(state.checkpoint, rewound(state.checkpoint, to))
-
-
-def _state(stream: Stream[Any], pairs: dict[bytes, bytes]) -> State:
-    prefix = stream_prefix(stream.account, stream.source, stream.name)
-    state_format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-    return load_state(prefix, state_format, by_stream(pairs).get(prefix, {}))
+    return Rewind(before, rewound(before, to), found.names)
 
 
 def _telemetry(kafka: KafkaSettings) -> KafkaTelemetry:

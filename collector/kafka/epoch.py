@@ -97,6 +97,10 @@ class Epoch:
             self.commits += 1
             self._telemetry.committed(monotonic() - started)
 
+    async def verify(self) -> None:
+        """Commit a record that means nothing. Raises as `commit`, if another process has taken over the partition."""
+        await self.commit((), {BARRIER: b""})
+
 
 @asynccontextmanager
 async def epoch(

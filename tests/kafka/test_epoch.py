@@ -109,6 +109,20 @@ async def test_a_new_epoch_fences_the_one_before(deployment: Deployment) -> None
     assert 1 == deployment.outcomes()["fenced"]
 
 
+async def test_an_epoch_without_changes_notices_that_it_is_fenced(deployment: Deployment) -> None:
+    async with deployment.epoch() as first:
+        await first.commit((), {b"k": b"1"})
+        await first.verify()
+        async with deployment.epoch() as second:
+            assert b"1" == second.pairs[b"k"]
+            with pytest.raises(EpochEnded):
+                await first.verify()
+            assert isinstance(first.failure, Fenced)
+            await second.verify()
+    async with deployment.epoch() as third:
+        assert b"1" == third.pairs[b"k"]
+
+
 async def test_a_failed_commit_ends_the_epoch(deployment: Deployment) -> None:
     async with deployment.epoch() as holding:
         with pytest.raises(KafkaMisconfigured) as error:
