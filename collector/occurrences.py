@@ -6,9 +6,9 @@ at which an occurrence may start: what starts in a slice is found as a whole, al
 """
 
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import AnyStr, TypeVar
+from typing import AnyStr
 
 from collector.escapes import (
     MARKS,
@@ -24,8 +24,7 @@ from collector.escapes import (
     pieces,
     spellings,
 )
-
-T = TypeVar("T")
+from collector.steps import Steps
 
 MAX_LITERAL_SLICE = 1 << 20
 """The most positions of a slice in which a fixed string is searched for: a fraction of a millisecond."""
@@ -39,21 +38,8 @@ MAX_REQUIRED = 8
 """The most characters of a text whose absence is looked for. Those that escapes consist of are looked for last."""
 _IN_ESCAPES = frozenset("0123456789ampuxAMPUXcC")
 
-Slices = Generator[None, None, T]
-"""Yields after each slice of work; returns the result."""
 
-
-def finish(slices: Slices[T]) -> T:
-    """The result, without a pause between slices."""
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-def kind_of(text: AnyStr) -> Slices[Kind]:
+def kind_of(text: AnyStr) -> Steps[Kind]:
     """The kind of a text: found out once, for all texts that are searched for in it."""
     start = 0
     while not _has_mark(text, start, start + MAX_LITERAL_SLICE):
@@ -96,7 +82,7 @@ class Escaped:
             return as_type(self.text, type(text)) in text
         return self._may_start(text, 0, len(text), kind)
 
-    def replaced(self, text: AnyStr, replacement: Callable[[AnyStr], AnyStr], kind: Kind) -> Slices[AnyStr]:
+    def replaced(self, text: AnyStr, replacement: Callable[[AnyStr], AnyStr], kind: Kind) -> Steps[AnyStr]:
         """`text` with each occurrence, however it is written, replaced by what `replacement` returns for it.
 
         `kind` is that of the text.

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import anyio.lowlevel
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, RetryLater, UserError, is_out_of_files
-from collector.occurrences import MAX_BLOCK, Escaped, Slices, finish, kind_of
+from collector.occurrences import MAX_BLOCK, Escaped, kind_of
+from collector.steps import Steps, at_once
 
 REDACTED = "[secret]"
 MIN_LENGTH = 6
@@ -97,26 +97,12 @@ class Secret(BaseModel):
         self._forms.update(_register(text))
         return text
 
-    def redact(self, response: bytes) -> bytes:
+    def redacted(self, response: bytes) -> Steps[bytes]:
         """A response without this secret: a vendor may repeat it, in an error or in a row.
 
-        Short forms stay, and so do forms of digits only, which may be numbers in the data.
+        Short forms stay, and so do forms of digits only, which may be numbers in the data. Each step is short, whatever
+        the response contains.
         """
-        return finish(self._redact(response))
-
-    async def redact_body(self, response: bytes) -> bytes:
-        """As `redact`, for a response of any size and content: other tasks run every few milliseconds."""
-        slices = self._redact(response)
-        while True:
-            try:
-                next(slices)
-            except StopIteration as end:
-                result: bytes = end.value
-                return result
-            await anyio.lowlevel.checkpoint()
-
-    def _redact(self, response: bytes) -> Slices[bytes]:
-        """As `redact`, in slices."""
         kind = yield from kind_of(response)
         for form in _longest_first(self._forms):  # a copy: meanwhile, another task may add a form
             if len(response) > MAX_BLOCK or form.may_occur(response, kind):
@@ -137,10 +123,10 @@ def learn_secret(text: str) -> str:
 
 def redact(text: str) -> str:
     """The text without any secret that this process has read. A safeguard: texts should not contain any."""
-    kind = finish(kind_of(text))
+    kind = at_once(kind_of(text))
     for form in tuple(_known):  # a copy: another thread may add a secret meanwhile
         if form.may_occur(text, kind):
-            text = finish(form.replaced(text, lambda _: REDACTED, kind))
+            text = at_once(form.replaced(text, lambda _: REDACTED, kind))
     return text
 
 

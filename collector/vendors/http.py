@@ -26,6 +26,8 @@ from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
 from collector.settings import STRICT, Count, Duration, at_least, is_loopback
+from collector.steps import Steps
+from collector.turns import in_turns
 from collector.vendors.budget import BoundedConnector
 from collector.vendors.clocks import Clocks, Moment, OnChange, least_difference
 from collector.vendors.encodings import ACCEPTED, EncodingError, decoder_of
@@ -153,7 +155,7 @@ class Http:
         limits: Limits,
         limiter: Limiter,
         on_request: Callable[[str, float, int], None],
-        redact: Callable[[bytes], bytes] = bytes,
+        redact: Callable[[bytes], Steps[bytes]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send a request; return its complete response. `redact` is applied to the body.
@@ -200,7 +202,12 @@ class Http:
             share.release()
             raise failure
         took = timedelta(seconds=monotonic() - started_s)
-        return Response(redact(body), took, vendor_now, share.release, date, int(status))
+        try:
+            body = body if redact is None else await in_turns(redact(body))
+        except BaseException:
+            share.release()
+            raise
+        return Response(body, took, vendor_now, share.release, date, int(status))
 
     def _vendor_now(self, host: str, date: datetime | None, age: timedelta, took: timedelta) -> datetime | None:
         """When the vendor had what the response contains; None if that is not known.

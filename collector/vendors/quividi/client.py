@@ -73,7 +73,7 @@ class Client:
             limits=self.settings,
             limiter=self._limiter,
             on_request=self._telemetry.request_completed,
-            redact=self.settings.token.redact,
+            redact=self.settings.token.redacted,
             headers={"Authorization": f"Basic {basic}"},
         )
 

@@ -60,7 +60,7 @@ class Client:
             limits=self.settings,
             limiter=self._limiter,
             on_request=self.telemetry.request_completed,
-            redact=self.settings.user_key.redact,
+            redact=self.settings.user_key.redacted,
         )
         if response.status == ACCEPTED:
             response.release()
