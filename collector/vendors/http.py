@@ -18,7 +18,7 @@ import aiohttp
 import anyio
 import anyio.lowlevel
 from aiohttp.http import HttpProcessingError
-from msgspec import Struct
+from msgspec import Struct, structs
 from pydantic import BaseModel, Field
 from yarl import URL
 
@@ -83,6 +83,12 @@ class Response(Struct, frozen=True):
     """The header `Date`, whether that clock is right or not; None without that header."""
     status: int = 200
     """200, 202, 203 or 204."""
+    size: int = 0
+    """Bytes of the body."""
+
+    def without_body(self) -> Self:
+        """The response once its body is decoded, which then takes no memory."""
+        return structs.replace(self, body=b"")
 
     def __enter__(self) -> Self:
         return self
@@ -207,7 +213,7 @@ class Http:
         except BaseException:
             share.release()
             raise
-        return Response(body, took, vendor_now, share.release, date, int(status))
+        return Response(body, took, vendor_now, share.release, date, int(status), len(body))
 
     def _vendor_now(self, host: str, date: datetime | None, age: timedelta, took: timedelta) -> datetime | None:
         """When the vendor had what the response contains; None if that is not known.

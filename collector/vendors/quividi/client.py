@@ -128,7 +128,7 @@ class Client:
                 raise
             self._exports.put(name, export)
             if isinstance(step, UseRows):
-                return FinishedExport(response, raw or NO_ROWS, step.requested_at)
+                return FinishedExport(response.without_body(), raw or NO_ROWS, step.requested_at)
             response.release()
             call = step
 

@@ -77,7 +77,7 @@ class ExportStream(Stream[P]):
                 yield FetchResult(
                     records=self._rows.read(raw, first, last, ignored),
                     rows=len(raw),
-                    size=len(response.body),
+                    size=response.size,
                     took=response.took,
                     vendor_now=requested_at,
                     ignored=ignored,

@@ -94,7 +94,7 @@ class SeemetrixStream(Stream[P]):
         except BaseException:
             response.release()
             raise
-        return Decoded(response, decoded)
+        return Decoded(response.without_body(), decoded)
 
     async def _prove(self, request: Request, decode: Callable[[bytes], Steps[T]], count: Callable[[T], int]) -> None:
         """Repeat a request that received rows. Raises RetryLater if it does not receive any now."""
@@ -386,7 +386,7 @@ def _result(
     is_whole: bool = True,
 ) -> FetchResult[P]:
     """The result of one response."""
-    return FetchResult(records, rows, len(response.body), response.took, response.vendor_now, gone, is_whole, ignored)
+    return FetchResult(records, rows, response.size, response.took, response.vendor_now, gone, is_whole, ignored)
 
 
 def _bounds(first: datetime, last: datetime) -> dict[str, str]:
