@@ -1,7 +1,6 @@
 """Measures what a hostile vendor costs its neighbours: run by `make bench`, or alone with `python -m bench.attacks`.
 
-A daemon polls a good vendor, and for each attack a hostile account at each vendor. The attacks start one after the
-other, and do not end.
+A daemon polls a good vendor, and for each attack a hostile account at each vendor. One attack follows the other.
 """
 
 import signal

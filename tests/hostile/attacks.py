@@ -1,4 +1,4 @@
-"""What a hostile vendor sends. Each attack is one account, so that one attack can follow another."""
+"""What a hostile vendor sends. Each attack has an account, so that one can follow another."""
 
 import gzip
 import json

@@ -1,7 +1,7 @@
-"""An HTTP server in a process of its own: a good vendor, and hostile ones, whose attacks start when they are told to.
+"""An HTTP server in a process of its own: a good vendor, and a hostile one with an account for each attack.
 
-`/good/api` is a Seemetrix with one session per second. `/<attack>/api` has no data until `/start/<attack>` is
-requested.
+`/good/api` is a Seemetrix with one session per second. `/<attack>/api` has no data, except from the request of
+`/start/<attack>` to that of the next attack.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ import msgspec
 from tests.hostile.attacks import BY_SLUG, body_of, form_of, slug
 
 DEVICE = 1
-_started = set[str]()
+_current = [""]
+"""The slug of the present attack."""
 
 
 def sessions(first: datetime, last: datetime) -> list[dict[str, object]]:
@@ -50,13 +51,13 @@ async def _respond(target: str, writer: asyncio.StreamWriter) -> None:
     path = urlsplit(target).path
     _, name, *_ = path.split("/")
     if name == "start":
-        _started.add(path.rpartition("/")[2])
+        _current[0] = path.rpartition("/")[2]
         body = b""
     elif name == "good":
         query = parse_qs(urlsplit(target).query)
         first, last = (datetime.strptime(query[key][0] + "+0000", "%Y/%m/%d %H:%M:%S%z") for key in ("b", "e"))
         body = msgspec.json.encode({"objects": sessions(first, last)})
-    elif name in _started:
+    elif name == _current[0]:
         attack = BY_SLUG[name]
         if attack.raw is not None:
             for part in attack.raw():
@@ -82,18 +83,17 @@ async def _send(writer: asyncio.StreamWriter, body: bytes, headers: str = "") ->
 @contextmanager
 def hostile_vendor() -> Iterator[str]:
     """The URL of the server, which runs until the end of the block."""
-    process = Popen([sys.executable, "-m", "tests.hostile.server"], stdout=PIPE, stdin=PIPE)
-    try:
-        if process.stdout is None:
-            raise AssertionError("stdout is a pipe")
-        yield process.stdout.readline().decode().strip()
-    finally:
-        process.kill()
-        process.wait()
+    with Popen([sys.executable, "-m", "tests.hostile.server"], stdout=PIPE) as process:
+        try:
+            if process.stdout is None:
+                raise AssertionError("stdout is a pipe")
+            yield process.stdout.readline().decode().strip()
+        finally:
+            process.kill()
 
 
 def start_attack(url: str, name: str) -> None:
-    """Let the server at the URL begin an attack."""
+    """Let the server at the URL begin an attack, and end the one before it."""
     urllib.request.urlopen(f"{url}/start/{slug(name)}", timeout=10).close()  # noqa: S310 - of this module
 
 

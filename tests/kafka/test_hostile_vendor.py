@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 MAX_MIB = 256
 ATTACK_S = 2
-"""How long each attack is observed before the next one begins beside it."""
+"""How long each attack lasts."""
 
 
 class Attacked(Daemon):
