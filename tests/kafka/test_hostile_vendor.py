@@ -1,5 +1,6 @@
 """A hostile vendor beside a good one, in one process: the good one's events come in time, in bounded memory."""
 
+import signal
 from pathlib import Path
 from time import time
 
@@ -8,6 +9,7 @@ import anyio.to_thread
 import pytest
 
 from bench.measurement import peak_mib
+from collector.app import STOP_S
 from tests.hostile.attacks import ATTACKS
 from tests.hostile.configuration import INTERVAL_S, configuration
 from tests.hostile.server import hostile_vendor, start_attack
@@ -55,7 +57,8 @@ async def test_no_attack_delays_another_account_or_takes_the_memory(kafka: str, 
                     await reader.poll()
                 peak = peak_mib(daemon.pid)
                 assert (200, "ready\n") == await daemon.get("/readyz")
-                daemon.stop()
+                daemon.send(signal.SIGTERM)
+                assert 0 == daemon.wait(STOP_S), "the last attack goes on"
             finally:
                 daemon.close()
             found = [each for each in await reader.to_the_end() if each.headers["ce_source"].endswith("/good")]
