@@ -26,15 +26,18 @@ from collector.vendors.http import http
 from collector.vendors.leniency import RowDecoder
 from collector.worker import Worker
 from tests.hostile.attacks import NOW, ROWS, body_of, slug
-from tests.simulated import SimulatedClock
+from tests.simulated import SimulatedClock, at
 from tests.vendors.loopback import responding, serving
 from tests.vendors.quividi import vidicenter
 from tests.vendors.seemetrix.fetching import stream_of
+from tests.worker.scripted import HOUR, T0, Scenario, names, rows_each
 
 pytestmark = pytest.mark.anyio
 
 SCALE = 10
 """Responses of a tenth of the size have many turns too."""
+TURNS_PER_POLL = 30
+"""A poll of the neighbour takes fewer turns than this."""
 STEPS_PER_ROW = 4
 """A row may be found, decoded, compared and published in one step of the work."""
 
@@ -43,7 +46,7 @@ class Work:
     """Counts calls of the functions whose number depends on what a vendor sends."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = self.most = self.all = 0
+        self.count = self.most = self.turns = 0
         for owner, name in (
             (raw_rows, "end_of_value"),
             (damage._Reader, "_read"),
@@ -65,11 +68,11 @@ class Work:
         """Note the work of each turn."""
         while True:
             await anyio.lowlevel.checkpoint()
-            self.most, self.all, self.count = max(self.most, self.count), self.all + self.count, 0
+            self.most, self.count, self.turns = max(self.most, self.count), 0, self.turns + 1
 
 
-async def polled(stream: Stream[Any], work: Work) -> None:
-    """Poll the stream once with a worker, whatever comes of it."""
+async def polled(stream: Stream[Any], work: Work, neighbour: Scenario) -> None:
+    """Poll the stream some times with a worker, whatever comes of it, beside another worker."""
     clock = SimulatedClock(NOW)
     state = State("test", StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former))
     telemetry = StreamTelemetry(Metrics(), StreamStatus(stream.source, stream.source, stream.name), [])
@@ -101,6 +104,7 @@ async def polled(stream: Stream[Any], work: Work) -> None:
         clock.until = ending  # type: ignore[method-assign]
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work.watch)
+            tasks.start_soon(neighbour.worker().run, at(T0))
             try:
                 await worker.run(NOW - timedelta(seconds=30))
             except CollectorError as error:
@@ -114,13 +118,16 @@ async def test_the_work_of_one_turn_is_bounded(name: str, stream: str, monkeypat
     path = {"sessions": "/raw/data/", "devices": "/devices/", "breakdown": "/v2/", "viewers": "/data/"}[stream]
     body = body_of(slug(name), path, SCALE)
     work = Work(monkeypatch)
+    neighbour = Scenario(rows_each(60), start_s=T0 + HOUR, final_s=T0 + 1_000_000 * HOUR)
     async with serving(responding(body)) as url:
         if stream == "viewers":
             async with http(SimulatedClock(NOW)) as client:
-                await polled(vidicenter.stream(url, client, None, timezone="UTC"), work)
+                await polled(vidicenter.stream(url, client, None, timezone="UTC"), work, neighbour)
         else:
             table: dict[str, object] = {"levels": ["devices"]} if stream == "breakdown" else {}
             async with stream_of(url, stream, table, max_response_bytes=1 << 30, timeout="60s") as polled_stream:
-                await polled(polled_stream, work)
+                await polled(polled_stream, work, neighbour)
 
     assert work.most <= STEPS_PER_ROW * max(MAX_TURN_STEPS, MAX_VERSIONS)
+    assert len(neighbour.stream.requests) >= work.turns // TURNS_PER_POLL
+    assert names(neighbour), "the neighbour's events are published meanwhile"
