@@ -36,8 +36,8 @@ pytestmark = pytest.mark.anyio
 
 SCALE = 10
 """Responses of a tenth of the size have many turns too."""
-TURNS_PER_POLL = 30
-"""A poll of the neighbour takes fewer turns than this."""
+TURNS_PER_POLL = 2
+"""A poll of the neighbour takes no more turns than this."""
 STEPS_PER_ROW = 4
 """A row may be found, decoded, compared and published in one step of the work."""
 
