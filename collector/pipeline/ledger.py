@@ -40,8 +40,14 @@ MAX_VERSIONS = 1000
 result are committed together."""
 MAX_OCCURRENCES = 200
 """The same, of records with parts."""
+MAX_PARTS = 20_000
+"""The most parts of all records of one key in one result."""
 MAX_PAIRS = 1_000_000
-"""The most pairs of a known occurrence and a part with which it is compared: about a tenth of a second."""
+"""The most pairs of an occurrence and a part with which it is compared: about a tenth of a second."""
+MAX_THINGS = 100_000
+"""The most things of a LATEST stream, whose pages are never removed: about 30 MB."""
+MAX_PAGE_ENTRIES = 200_000
+"""The most entries of one page, which is opened in one step. A million records a day have 7,000 in ten minutes."""
 GONE_AFTER = 3
 """A thing has disappeared when this many consecutive whole results, fetched by one process, lack it: a single one may
 be an error of the vendor."""
@@ -80,6 +86,8 @@ class Ledger:
         self._reject_page: dict[bytes, int] = {}
         """The last page that contains each reject, by the reject's digest."""
         self._opened: OrderedDict[int, Page] = OrderedDict()
+        self._open_entries = 0
+        """The number of entries in the opened pages."""
         self._missed: Counter[bytes] = Counter()
         """LATEST streams: for each key, how many consecutive whole results lacked it."""
         self._unseen: Counter[bytes] = Counter()
@@ -103,7 +111,12 @@ class Ledger:
         if number not in self._pages:
             self._pages[number] = Page(number, chunk.version)
         page = self._pages[number]
+        before = len(page)
         page.add(chunk, self._dedup_mode, nth)
+        if number in self._opened:
+            self._open_entries += len(page) - before
+            if page.known is None:  # it was replaced
+                self._open_entries -= len(self._opened.pop(number))
         if number < 0:
             for reject, _, _ in ENTRY.iter_unpack(chunk.packed):  # the later a page, the smaller its number
                 self._reject_page[reject] = min(number, self._reject_page.get(reject, number))
@@ -120,7 +133,8 @@ class Ledger:
         """Remove a page, after its deletion is durable."""
         del self._pages[page.number]
         self._former_pages.discard(page.number)
-        self._opened.pop(page.number, None)
+        if self._opened.pop(page.number, None) is not None:
+            self._open_entries -= len(page)
         if page.number < 0:
             for reject, _, _ in ENTRY.iter_unpack(page.entries):
                 if self._reject_page.get(reject) == page.number:
@@ -164,6 +178,7 @@ class Ledger:
         # A thing of a LATEST stream may change for years.
         if max(len(stored), len(chosen) + (0 if is_latest else number + 1)) > MAX_VERSIONS:
             raise too_many_versions(f"more than {MAX_VERSIONS} records or revisions have the same key")
+        self._check_size(page, is_new=bool(chosen), is_latest=is_latest)
         if is_latest and current is not None:
             pairs = [(record.key, digest(record.fingerprint)) for record in current]
             return NewRecords(numbered, None, self._migrated(page, pairs, number + len(chosen)))
@@ -181,13 +196,13 @@ class Ledger:
     ) -> NewRecords[P] | None:
         """As `new_of`, for MULTISET records with parts, which have entries of their own for each occurrence."""
         opened = self._open(page)
-        if (
-            len(known) + len(records) > MAX_OCCURRENCES
-            or len(known) * sum(len(each.parts) for _, each in records) > MAX_PAIRS
-        ):
-            raise too_many_versions(f"{len(records)} records with many parts have the same key")
+        count = len(known) + len(records)
         parts_keys = [_parts_key(key, number) for number in range(max(len(known), len(records)))]
         published = [opened.get(each, (-1, ()))[1] for each in parts_keys]
+        parts_received, parts_published = sum(len(each.parts) for _, each in records), sum(map(len, published))
+        pairs = len(known) * parts_received + len(records) * parts_published
+        if count > MAX_OCCURRENCES or parts_received > MAX_PARTS or pairs > MAX_PAIRS:
+            raise too_many_versions(f"{count} records with {parts_received} parts have the same key")
         numbered: list[NumberedRecord[P]] = []
         entries: list[Entry] = []
         for number, (fingerprint, record) in _occurrences(records, known, published):
@@ -203,7 +218,16 @@ class Ledger:
             for nth, index in enumerate(new, len(before)):
                 packed = ENTRY.pack(parts_keys[number], parts[index], nth)
                 entries.append(Entry(page, record.last_s, packed, self.version))
+        self._check_size(page, is_new=bool(entries), is_latest=False)
         return NewRecords(numbered, None, entries) if numbered else None
+
+    def _check_size(self, number: int, *, is_new: bool, is_latest: bool) -> None:
+        """Raise Park if the stream has so many records already that new ones must not be added."""
+        page = self._pages.get(number)
+        if is_new and is_latest and page is None and len(self._pages) >= MAX_THINGS:
+            raise _too_many(f"the stream has {MAX_THINGS} things")
+        if is_new and page is not None and len(page) >= MAX_PAGE_ENTRIES:
+            raise _too_many(f"more than {MAX_PAGE_ENTRIES} records start in the same ten minutes")
 
     def _migrated(self, page: int, fingerprints: Iterable[tuple[bytes, bytes]], number: int) -> Sequence[Entry]:
         """Entries that move a LATEST thing from its former page to the page of its current key.
@@ -276,11 +300,19 @@ class Ledger:
             return {}
         if page.known is None:
             self._opened[number] = page
-            while len(self._opened) > 1 and sum(map(len, self._opened.values())) > MAX_OPEN_ENTRIES:
-                self._opened.popitem(last=False)[1].known = None
+            self._open_entries += len(page)
+            while len(self._opened) > 1 and self._open_entries > MAX_OPEN_ENTRIES:
+                _, oldest = self._opened.popitem(last=False)
+                oldest.known = None
+                self._open_entries -= len(oldest)
         else:
             self._opened.move_to_end(number)
         return page.open(self._dedup_mode)
+
+
+def _too_many(reason: str) -> Park:
+    advice = "contact the vendor, or split the source into several: the stream waits until there is room"
+    return Park(reason, code="too_many_records", advice=advice)
 
 
 def too_many_versions(reason: str) -> Park:

@@ -15,6 +15,9 @@ from collector.model import Account, DedupMode, Event, EventType, Record, Reject
 
 MAX_PAYLOAD_BYTES = 64 << 10
 """The maximum payload of a dead letter: enough to find the error, and small enough to fit into any message."""
+MAX_ERROR_BYTES = 4 << 10
+MAX_KEY_CHARACTERS = 1000
+"""A key that is longer is not that of any event. The dead letter then has the key of its stream."""
 SECRET_BYTES = 512 << 10
 """More than any secret in a payload: a secret has at most 64 KiB, and each byte may be escaped, as in `\\u003d`."""
 
@@ -100,23 +103,22 @@ def dead_letter_message(
         window_start=format_instant(window.start),
         window_end=format_instant(window.end),
         reason=reason,
-        error=origin.redact(reject.error),
-        payload=_shown(reject.payload, origin.redact),
+        error=_shown(reject.error.encode("utf-8", "replace"), origin.redact, MAX_ERROR_BYTES),
+        payload=_shown(reject.payload, origin.redact, MAX_PAYLOAD_BYTES),
         seen_at=format_instant(seen_at),
     )
     subject = f"stream/{stream}"
-    return event_message(
-        Event(DEAD_LETTER, f"{identity}/dead_letter/0", subject, letter.seen_at, reject.key or stream, letter), origin
-    )
+    key = reject.key if reject.key and len(reject.key) <= MAX_KEY_CHARACTERS else stream
+    return event_message(Event(DEAD_LETTER, f"{identity}/dead_letter/0", subject, letter.seen_at, key, letter), origin)
 
 
-def _shown(payload: bytes, redact: Callable[[str], str]) -> str:
-    """The first MAX_PAYLOAD_BYTES of a payload without secrets.
+def _shown(text: bytes, redact: Callable[[str], str], max_bytes: int) -> str:
+    """The first `max_bytes` of a text without secrets.
 
-    Of a long payload, no more is searched than necessary: for a secret that begins in the part that is shown, the
-    payload is longer by more than any escaped secret. What is left of this margin, which may have half a secret at its
-    end, is removed.
+    Of a long text, no more is searched than necessary: for a secret that begins in the part that is shown, the text is
+    longer by more than any escaped secret. What is left of this margin, which may have half a secret at its end, is
+    removed.
     """
-    is_cut = len(payload) > MAX_PAYLOAD_BYTES + SECRET_BYTES
-    text = redact(payload[: MAX_PAYLOAD_BYTES + SECRET_BYTES].decode("utf-8", "replace")).encode()
-    return (text[:-SECRET_BYTES] if is_cut else text)[:MAX_PAYLOAD_BYTES].decode("utf-8", "ignore")
+    is_cut = len(text) > max_bytes + SECRET_BYTES
+    redacted = redact(text[: max_bytes + SECRET_BYTES].decode("utf-8", "replace")).encode()
+    return (redacted[:-SECRET_BYTES] if is_cut else redacted)[:max_bytes].decode("utf-8", "ignore")

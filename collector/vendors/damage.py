@@ -27,7 +27,7 @@ READING = 512
 """The characters that take as long as to begin a reading that fails."""
 NESTING = 8
 """How much longer nested text takes than other text."""
-MAX_VALUE = 2 << 20
+MAX_VALUE = 1 << 20
 """The most characters of one value. Read as a whole, a longer one could take a hundred times as many bytes."""
 STRIDE = 256 << 10
 """The most characters that are searched in one step."""
@@ -43,8 +43,10 @@ _AFTER_ROWS = re.compile(r"[ \t\n\r]*(?:[,}]|\Z)")
 _ROW = re.compile(r"(?=\{)")
 _NAME = re.compile(r'"[^"\\]*"[ \t\n\r]*:[ \t\n\r]*')
 _MEMBER = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
-_NESTED = re.compile(r'(?:[\[{][ \t\n\r]*(?:"[^"\\]*"[ \t\n\r]*:)?[ \t\n\r]*){100}')
-"""The start of what is nested too deeply to be a row. Only saves time: reading such a text at each level is slow."""
+_NESTED = re.compile(r'(?:[\[{][ \t\n\r]*+(?:"[^"\\]*+"[ \t\n\r]*+:[ \t\n\r]*+)?+){100}')
+"""The start of what is nested too deeply to be a row. Only saves time: reading such a text at each level is slow.
+
+Each part is possessive: otherwise there would be a multitude of ways to match the same spaces."""
 LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 """Accepts control characters in strings, and half a pair of surrogates. Decodes NaN and Infinity as null."""
 _read = LENIENT.raw_decode
@@ -220,7 +222,7 @@ class _Reader:
                     return value, at + end
             if not is_cut or length >= MAX_VALUE:
                 return None
-            length *= 4
+            length = min(4 * length, MAX_VALUE)
 
     def _length_of_nesting(self, at: int) -> int:
         """At least the number of characters until the text at a position is nested too deeply."""

@@ -85,6 +85,21 @@ ROWS: Mapping[str, Attack] = {
     "a row of lists": Attack(_constant(b'{"at":[%b[]]}' % (b"[]," * 5_000_000)), 1),
     "a deep tree": Attack(_constant(b'{"n":1,"v":1,"vd":1,"o":[' * 100_000), 1),
     "a wide tree": Attack(_constant(json.dumps(NODE | {"o": [NODE] * 300_000}).encode()), 1),
+    "spaces in nested objects": Attack(_constant(b"x" + b"{ " * 40 + b'"' + b"y" * 300), 1),
+    "long names in a tree": Attack(_constant(json.dumps(NODE | {"n": "x" * 800_000, "o": [NODE] * 1000}).encode()), 1),
+    "many nodes below a long name": Attack(
+        _constant(json.dumps(NODE | {"n": "x" * 999, "o": [NODE] * 70_000}).encode()), 1
+    ),
+    "lists in side fields": Attack(lambda number: _session(number, em=[{"e": []}] * 100_000), 15),
+    "a long name and a long type": Attack(
+        lambda number: json.dumps(NODE | {"n": f"{number}" + "x" * 900_000, "t": "y" * 2_000_000}).encode(), 5
+    ),
+    "devices at the end of the calendar": Attack(
+        lambda number: _row(number, created="Fri, 31 Dec 9999 23:59:59 -2300"), 2000
+    ),
+    "parts of one key": Attack(
+        _constant(_row(0, contents=[{"content_id": n, "dwell_time": 1, "attention_time": 1} for n in range(9000)])), 15
+    ),
     "the far future": Attack(lambda number: _session(number, b="2036-01-01T00:00:00", e="2036-01-01T00:00:01"), 50_000),
     "escaped percent signs": Attack(lambda number: _session(number, x="%25" * 300_000), 16),
     "escaped backslashes": Attack(lambda number: _session(number, x="\\" * 400_000), 16),
@@ -147,8 +162,8 @@ BY_SLUG = {slug(name): attack for name, attack in ATTACKS.items()}
 
 _FORMS = (
     ("/raw/data/", b'{"objects":[%b]}'),
-    ("/devices/", b'{"online":[%b],"offline":[],"frozen":[]}'),
     ("/v2/", b'{"ok":1,"data":{"o":[%b]}}'),
+    ("/devices/", b'{"online":[%b],"offline":[],"frozen":[]}'),
     ("/statistics/", b'{"objects":[%b]}'),
     ("/counters", b'{"usr_num":1,"x":[%b]}'),
     ("/data/", b'{"state":"finished","data":[%b]}'),

@@ -11,7 +11,9 @@ HOSTILE_INTERVAL_S = 2
 
 
 def configuration(kafka: str, prefix: str, port: int, url: str, attacks: Sequence[str]) -> str:
-    since = (datetime.now(UTC) - timedelta(seconds=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    since, earlier = (
+        (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%SZ") for age in (timedelta(seconds=30), timedelta(hours=2))
+    )
     head = f"""
 [kafka]
 bootstrap_servers = "{kafka}"
@@ -33,7 +35,7 @@ settle = "1s"
 allowed_lateness = "30s"
 sweep_every = "10s"
 """
-    return head + "".join(_hostile(url, number, name, since) for number, name in enumerate(attacks))
+    return head + "".join(_hostile(url, number, name, earlier) for number, name in enumerate(attacks))
 
 
 def _hostile(url: str, number: int, name: str, since: str) -> str:
@@ -52,7 +54,7 @@ interval = "{HOSTILE_INTERVAL_S}s"
 [sources.hostile_{number}.streams.counters]
 interval = "{HOSTILE_INTERVAL_S}s"
 [sources.hostile_{number}.streams.breakdown]
-levels = ["devices"]
+levels = ["devices", "ages"]
 resolution = "1h"
 interval = "{HOSTILE_INTERVAL_S}s"
 [sources.hostile_{number}_viewers]

@@ -148,3 +148,10 @@ def test_every_record_is_in_exactly_one_batch(numbers: list[int], max_bytes: int
         found = batches_of([row(number) for number in numbers])
     ids = [dict(message.headers)["ce_id"] for batch in found for message in batch.messages]
     assert len(ids) == len(set(ids)) == 2 * len(numbers)
+
+
+def test_a_dead_letter_is_small_whatever_the_row_contains() -> None:
+    (batch,) = batches_of([Reject(b"x" * 2_000_000, "wrong: " + "y" * 2_000_000, "k" * 2_000_000)])
+    (message,) = batch.messages
+    assert message.size < 200_000
+    assert b"mall/things" == message.key

@@ -274,3 +274,38 @@ def test_a_page_with_a_million_versions_of_one_key_is_read_in_one_pass() -> None
 
     [(number, fingerprints)] = page.open(DedupMode.MULTISET).values()
     assert (10**6 - 1, 10**6) == (number, len(fingerprints))
+
+
+def test_a_page_has_a_bounded_number_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_PAGE_ENTRIES", 3)
+    ledger = Ledger(DedupMode.VERSIONED)
+    publish(ledger, [row("a"), row("b"), row("c")])
+    assert [] == publish(ledger, [row("a"), row("c")])
+    with pytest.raises(Park) as raised:
+        publish(ledger, [row("d")])
+    assert "too_many_records" == raised.value.code
+    assert 1 == len(publish(ledger, [row("d", start_s=1000 + PAGE_S)])), "other pages are not affected"
+
+
+def test_a_snapshot_has_a_bounded_number_of_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_THINGS", 2)
+    things = [structs.replace(row("a", f"{n}"), key=n.to_bytes(8, "big")) for n in range(3)]
+    ledger = Ledger(DedupMode.LATEST)
+    publish(ledger, things[:2])
+    with pytest.raises(Park) as raised:
+        publish(ledger, things)
+    assert "too_many_records" == raised.value.code
+    assert 1 == len(publish(ledger, [structs.replace(things[0], fingerprint=b"new"), things[1]]))
+
+
+@pytest.mark.parametrize("mode", DedupMode)
+def test_the_entries_of_open_pages_are_counted_exactly(mode: DedupMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_OPEN_ENTRIES", 5)
+    ledger, random = Ledger(mode), Random(1)
+    for _ in range(300):
+        number = random.randrange(12)
+        key = structs.replace(row("a", f"{random.randrange(3)}"), key=number.to_bytes(8, "big"))
+        publish(ledger, [structs.replace(key, vendor_local_s=PAGE_S * number)])
+        if random.random() < 0.2 and (pages := list(ledger.pages().values())):
+            ledger.forget(random.choice(pages))
+        assert sum(map(len, ledger._opened.values())) == ledger._open_entries

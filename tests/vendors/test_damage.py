@@ -214,3 +214,12 @@ def test_nesting_around_damaged_rows_is_no_other_error(depth: int) -> None:
 
 def test_a_name_with_an_escape_may_be_among_the_text_around_rows() -> None:
     assert [b"{}", b'{"n":"\xe9"}'] == session_rows(b'{"caf\\u00e9 \\"":1,"objects":[{},{"n":"\xe9"}]}')
+
+
+@pytest.mark.parametrize("space", [b" ", b"\n\t", b'"" : '])
+def test_spaces_in_nested_objects_can_be_matched_in_one_way_only(space: bytes) -> None:
+    """With a second way at each level, this would take for ever."""
+    body = b'{"objects":[x' + (b"{" + space) * 200 + b'"' + b"y" * 300 + b"]}"
+
+    with suppress(msgspec.DecodeError):
+        session_rows(body)

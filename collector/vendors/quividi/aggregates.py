@@ -191,8 +191,8 @@ class Aggregates:
         """The record of a decoded row. Raises ValueError that names the field."""
         if not self.alignment.is_start(start):
             raise ValueError(
-                f"No period of {self._resolution} starts at {text}: set `anchor` in the stream's table to a day on "
-                "which one starts - at `$.period_start`"
+                f"No period of {self._resolution} starts at {text[:40]}: set `anchor` in the stream's table to a day "
+                "on which one starts - at `$.period_start`"
             )
         metrics = _metrics(row, self._type.metrics)
         found = [_value(row, (part.name,), part.unit.convert) for part in self._key_parts]

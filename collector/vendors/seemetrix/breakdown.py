@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Raw, Struct, structs
 
+from collector.errors import Split
 from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
 from collector.steps import Steps
@@ -46,6 +47,10 @@ PAGED = frozenset({"devices", "movies"})
 FIELDS_VERSION = 2
 """The version of the lists of fields in keys and fingerprints."""
 
+MAX_NAME = 1000
+"""The most characters of a node's name, which is in the key and the subject of all nodes below it."""
+MAX_PATHS = 8_000_000
+"""The most characters of the names in the paths of all nodes: a hundred for each, if there are as many as possible."""
 Number = Integer | Annotated[float, Meta(ge=-(2**63), lt=2**63)]
 """Rounded, it is an integer of 64 bits."""
 
@@ -216,13 +221,16 @@ def read(
     Yields None after each other step. Counts side fields that cannot be understood in `ignored`. Raises Split if there
     are more than MAX_ROWS_OF_PERIOD nodes.
     """
-    count = 0
+    count = path_length = 0
     for row in rows:
         nodes: list[Group] = []
         try:
             for group in _walk(_decode_node(row, ignored), request, request.levels, ()):
                 nodes.append(group)
                 check_rows(count + len(nodes), MAX_ROWS_OF_PERIOD)
+                path_length += sum(len(step.name) for step in group.path)
+                if path_length > MAX_PATHS:
+                    raise Split(f"the names in all paths have more than {MAX_PATHS} characters", code="too_many_rows")
                 yield None
             count += len(nodes)
         except (ValueError, OverflowError) as error:
@@ -239,8 +247,10 @@ def _walk(node: Node, request: Request, levels: Sequence[str], parents: tuple[St
         raise ValueError("More levels than requested - at `$.o`")
     level = LEVEL_OF[levels[0]]
     if node.t not in (None, level):
-        raise ValueError(f"Expected a {level}, got {node.t!r} - at `$.t`")
+        raise ValueError(f"Expected a {level}, got {node.t[:40]!r} - at `$.t`")
     name = str(node.n)
+    if len(name) > MAX_NAME:
+        raise ValueError(f"longer than {MAX_NAME} characters - at `$.n`")
     path = (*parents, Step(level, name, _VOCABULARY.get(level, {}).get(name, name)))
     yield Group(request, path, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
     for child in (node.o.values() if isinstance(node.o, dict) else node.o) or ():

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from collector.instants import Timestamp, format_ms, to_ms
+from collector.instants import MAX_MS, MIN_MS, Timestamp, format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject
 from collector.steps import Steps
 from collector.vendors.event_fields import DeviceId, Revision, Source
@@ -201,9 +201,12 @@ def _parse_date(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return to_ms(parsedate_to_datetime(text))
+        unix_ms = to_ms(parsedate_to_datetime(text))
     except OverflowError as error:
         raise ValueError(str(error)) from error
+    if not MIN_MS <= unix_ms <= MAX_MS:
+        raise ValueError("outside the years 1 to 9999")
+    return unix_ms
 
 
 def _without_secrets(row: bytes) -> bytes:

@@ -345,8 +345,9 @@ class _Tree:
     """What was read of a tree so far."""
 
     def __init__(self, max_bytes: int) -> None:
-        self.nodes: dict[bytes, bytes] = {}
-        """The nodes of the first level by name, not decoded yet."""
+        self.nodes: dict[tuple[bytes, int], bytes] = {}
+        """The nodes of the first level, not decoded yet: by name, and by their number among those of one page with this
+        name, since one of these may be malformed."""
         self.size = 0
         """Bytes of the nodes."""
         self.took = timedelta(0)
@@ -355,8 +356,11 @@ class _Tree:
 
     def add(self, response: Response, nodes: Iterable[bytes]) -> Steps[None]:
         """Add a page. Raises Split if the nodes are too large together, or too many."""
+        names = Counter[bytes]()
         for node in nodes:
-            self.nodes[breakdown.name_of(node)] = node
+            name = breakdown.name_of(node)
+            self.nodes[name, names[name]] = node
+            names[name] += 1
             yield
         check_rows(len(self.nodes), MAX_ROWS_OF_PERIOD)
         self.size, self.took = sum(map(len, self.nodes.values())), self.took + response.took

@@ -1,5 +1,6 @@
 """Breakdown: the documented trees in both shapes, requests and pages."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from collector.errors import RetryLater, Split
 from collector.model import Record, Reject, Window
+from collector.vendors.seemetrix import breakdown
 from tests.vendors.loopback import Handler, responding, serving
 from tests.vendors.seemetrix.documented import (
     AGES,
@@ -282,3 +284,28 @@ async def test_invalid_settings_are_rejected(table: dict[str, object], reason: s
     with pytest.raises(ValidationError, match=reason):
         async with stream_of("http://127.0.0.1:9", "breakdown", table):
             pass
+
+
+@pytest.mark.parametrize("change", [{"n": "x" * 1001}, {"t": "x" * 100_000}])
+async def test_a_node_with_a_long_name_or_type_is_a_small_reject(change: dict[str, str]) -> None:
+    node = {"n": "1", "t": "device", "v": 1, "vd": 5, "o": []}
+    [good, bad] = await fetched(
+        tree(json.dumps([node, node | {"n": "2"} | change]).encode()), "breakdown", DAY, levels("devices")
+    )
+    assert isinstance(good, Record)
+    assert isinstance(bad, Reject)
+    assert len(bad.error) < 200
+
+
+async def test_names_in_the_paths_of_all_nodes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breakdown, "MAX_PATHS", 1000)
+    leaf = {"n": "1", "t": "age", "v": 1, "vd": 5}
+    node = {"n": "x" * 100, "t": "device", "v": 1, "vd": 5, "o": [leaf] * 10}
+    with pytest.raises(Split):
+        await fetched(tree(json.dumps([node]).encode()), "breakdown", DAY, levels("devices", "ages"))
+
+
+async def test_a_malformed_node_does_not_replace_a_valid_one_of_the_same_name() -> None:
+    node = {"n": "7", "t": "device", "v": 1, "vd": 1}
+    found = await fetched(tree(json.dumps([node, node | {"v": "x"}]).encode()), "breakdown", DAY, levels("devices"))
+    assert [Record, Reject] == [type(row) for row in found]

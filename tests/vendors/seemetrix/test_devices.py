@@ -1,5 +1,6 @@
 """Devices: the documented example; secrets are in no event and no reject."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -131,3 +132,9 @@ async def test_event_of_a_device_that_is_gone() -> None:
         event.data.name,
         event.data.created,
     )
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Mon, 01 Jan 0001 00:00:00 +2300"])
+async def test_a_date_outside_the_calendar_costs_only_itself(date: str) -> None:
+    body = json.dumps({"online": [{"d": 1, "created": date}, {"d": 2}], "offline": [], "frozen": []}).encode()
+    assert [None, None] == [each["created"] for each in await events(body, "devices", MINUTE)]
