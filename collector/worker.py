@@ -266,7 +266,7 @@ class Worker(Generic[P]):
         now, random = self._clock.now(), self._random.random()
         if isinstance(error, RetryLater):
             delay_s = backoff.delay_s(failures, backoff.TRANSIENT_DELAYS_S, random, at_least=error.after_s)
-            self._telemetry.retrying(window, str(error), failures=failures, delay_s=delay_s, now=now)
+            self._telemetry.retrying(window, error, failures=failures, delay_s=delay_s, now=now)
             release_frames(error)
             await self._clock.until(now + timedelta(seconds=delay_s))
             return

@@ -29,6 +29,8 @@ class LastError(Struct, frozen=True):
     """When it last occurred."""
     retry_at: datetime | None = None
     """When the next attempt starts; None if it is not known."""
+    code: str | None = None
+    """Names the error of a stream, as in its log line; None if Kafka is the cause."""
 
 
 class EventsPerMinute(Struct):
@@ -111,6 +113,7 @@ class StreamStatus(Struct):
             "last_success": _formatted(self.last_success),
             "last_error": error
             and {
+                "code": error.code,
                 "error": error.error,
                 "advice": error.advice,
                 "at": _formatted(error.at),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from collector.errors import Park
+from collector.errors import Park, RetryLater
 from collector.instants import format_seconds
 from collector.model import Checkpoint, Gap, Tally, Window
 from collector.telemetry.metrics import Metrics
@@ -219,22 +219,22 @@ class StreamTelemetry:
             advice="no action needed: the halves of the window contain no further rows, so the response seems complete",
         )
 
-    def retrying(self, window: Window, reason: str, *, failures: int, delay_s: float, now: datetime) -> None:
+    def retrying(self, window: Window, error: RetryLater, *, failures: int, delay_s: float, now: datetime) -> None:
         """A temporary error. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "retry").inc()
-        self._failed("backing_off", reason, _RETRY_ADVICE, window, failures, delay_s, now)
+        self._failed("backing_off", error.code, str(error), _RETRY_ADVICE, window, failures, delay_s, now)
 
     def parked(self, window: Window | None, error: Park, *, failures: int, delay_s: float, now: datetime) -> None:
         """An error that an operator must fix. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "park").inc()
-        self._failed("parked", str(error), error.advice, window, failures, delay_s, now)
+        self._failed("parked", error.code, str(error), error.advice, window, failures, delay_s, now)
 
     def failed(self, window: Window | None, error: Exception, *, failures: int, delay_s: float, now: datetime) -> None:
         """An unexpected error, which is a bug. Nothing is lost, and other streams continue."""
         self._metrics.polls.labels(*self._labels, "park").inc()
         advice = "this is a bug in the collector: report it with the log"
         text = f"unexpected {type(error).__name__}: {error}"
-        self._failed("parked", text, advice, window, failures, delay_s, now, exception=error)
+        self._failed("parked", "unexpected", text, advice, window, failures, delay_s, now, exception=error)
 
     def completed(self, checkpoint: Checkpoint) -> None:
         """The stream has an `until`, and everything before it is published and final: nothing more is fetched."""
@@ -244,6 +244,7 @@ class StreamTelemetry:
     def _failed(
         self,
         state: StreamState,
+        code: str,
         error: str,
         advice: str,
         window: Window | None,
@@ -253,11 +254,12 @@ class StreamTelemetry:
         exception: Exception | None = None,
     ) -> None:
         self._set_state(state)
-        self._status.last_error = LastError(error, advice, now, now + timedelta(seconds=delay_s))
+        self._status.last_error = LastError(error, advice, now, now + timedelta(seconds=delay_s), code)
         if self._logged_error is None or self._logged_error[0] != error or now - self._logged_error[1] >= LOG_INTERVAL:
             self._logged_error = error, now
             location = _window_fields(window) if window else {}
-            log = self._log.bind(error=error, advice=advice, failures=failures, retry_in_s=round(delay_s), **location)
+            log = self._log.bind(code=code, error=error, advice=advice, **location)
+            log = log.bind(failures=failures, retry_in_s=round(delay_s))
             if state == "parked":
                 log.error("stream_parked", exc_info=exception)
             else:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from collector.errors import Park
+from collector.errors import Park, RetryLater
 from collector.model import Checkpoint, Tally, Window
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, StreamStatus
@@ -140,7 +140,7 @@ def test_a_stream_is_in_exactly_one_state(recorder: Recorder) -> None:
     recorder.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
     assert exactly("live") == recorder.states()
 
-    recorder.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
+    recorder.telemetry.retrying(WINDOW, RetryLater("HTTP 503"), failures=1, delay_s=1, now=START)
     assert exactly("backing_off") == recorder.states()
 
     recorder.telemetry.idle()
@@ -203,7 +203,7 @@ def test_a_stream_can_be_released_before_it_was_owned(recorder: Recorder) -> Non
 def test_a_persistent_error_is_logged_every_ten_minutes_and_always_counted(recorder: Recorder, logs: list[Any]) -> None:
     for minute in range(21):
         now = START + timedelta(minutes=minute)
-        recorder.telemetry.retrying(WINDOW, "HTTP 503", failures=minute + 1, delay_s=60, now=now)
+        recorder.telemetry.retrying(WINDOW, RetryLater("HTTP 503"), failures=minute + 1, delay_s=60, now=now)
 
     lines = [line for line in logs if line["event"] == "stream_backing_off"]
     assert [1, 11, 21] == [line["failures"] for line in lines]
@@ -216,10 +216,10 @@ def test_a_persistent_error_is_logged_every_ten_minutes_and_always_counted(recor
 def test_a_new_error_is_logged_at_once_and_so_is_the_same_error_after_a_recovery(
     recorder: Recorder, logs: list[Any]
 ) -> None:
-    recorder.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
-    recorder.telemetry.retrying(WINDOW, "HTTP 502", failures=2, delay_s=1, now=START)
+    recorder.telemetry.retrying(WINDOW, RetryLater("HTTP 503"), failures=1, delay_s=1, now=START)
+    recorder.telemetry.retrying(WINDOW, RetryLater("HTTP 502"), failures=2, delay_s=1, now=START)
     recorder.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
-    recorder.telemetry.retrying(WINDOW, "HTTP 502", failures=1, delay_s=1, now=START)
+    recorder.telemetry.retrying(WINDOW, RetryLater("HTTP 502"), failures=1, delay_s=1, now=START)
 
     expected = ["stream_backing_off", "stream_backing_off", "stream_recovered", "stream_backing_off"]
     assert expected == [line["event"] for line in logs if line["event"] != "polled"]
@@ -239,11 +239,13 @@ def test_a_temporary_error_is_a_warning_and_an_error_for_the_operator_is_an_erro
     recorder: Recorder, logs: list[Any], kind: str, level: str
 ) -> None:
     if kind == "retrying":
-        recorder.telemetry.retrying(WINDOW, "HTTP 503", failures=1, delay_s=1, now=START)
+        recorder.telemetry.retrying(WINDOW, RetryLater("a", code="code"), failures=1, delay_s=1, now=START)
     else:
-        recorder.telemetry.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
+        error = Park("a", advice="correct it", code="code")
+        recorder.telemetry.parked(WINDOW, error, failures=1, delay_s=1, now=START)
 
     (line,) = logs
+    assert line["code"] == "code"
     assert (level, "mall", "sessions") == (line["log_level"], line["source"], line["stream"])
     assert line["advice"]
     assert (line["window_start"], line["window_end"]) == ("2026-10-31T23:57:00Z", "2026-10-31T23:58:00Z")

@@ -8,7 +8,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from collector.alignment import Alignment, AnySecond, Periods
-from collector.errors import Park
+from collector.errors import Park, RetryLater
 from collector.instants import SECOND, UNIX_EPOCH_LOCAL, unix_s
 from collector.model import Checkpoint, DedupMode, Policy, Tally, Window
 from collector.pipeline.activity import activity_timeline
@@ -131,7 +131,7 @@ class Scenario:
     def back_off(self, name: str, error: str = "no response within the timeout of 60 s") -> None:
         checkpoint = self.checkpoints[name]
         window = Window(checkpoint.watermark, NOW)
-        self.streams[name].retrying(window, error, failures=3, delay_s=55, now=NOW - timedelta(seconds=20))
+        self.streams[name].retrying(window, RetryLater(error), failures=3, delay_s=55, now=NOW - timedelta(seconds=20))
 
     def exports(self, source: str, in_flight: int, proxy: str | None = None) -> None:
         row = SourceStatus("quividi", source, proxy=proxy)

@@ -153,12 +153,14 @@ async def test_the_timeline_ends_at_the_last_requested_window_and_is_removed_wit
 
 async def test_an_error_is_shown_with_its_advice(served: Served) -> None:
     served.stream.owned(CHECKPOINT, 0)
-    served.stream.parked(WINDOW, Park("HTTP 401", advice="correct the key"), failures=1, delay_s=90, now=START)
+    error = Park("HTTP 401", advice="correct the key", code="http_401")
+    served.stream.parked(WINDOW, error, failures=1, delay_s=90, now=START)
 
     (stream,) = (await served.status())["streams"]
 
     assert stream["state"] == "parked"
     assert stream["last_error"] == {
+        "code": "http_401",
         "error": "HTTP 401",
         "advice": "correct the key",
         "at": "2026-11-01T00:00:00Z",
