@@ -134,7 +134,7 @@ async def test_event_of_a_device_that_is_gone() -> None:
     )
 
 
-@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Mon, 01 Jan 0001 00:00:00 +2300"])
-async def test_a_date_outside_the_calendar_costs_only_itself(date: str) -> None:
-    body = json.dumps({"online": [{"d": 1, "created": date}, {"d": 2}], "offline": [], "frozen": []}).encode()
+async def test_a_date_outside_the_calendar_costs_only_itself() -> None:
+    late = {"d": 1, "created": "Fri, 31 Dec 9999 23:59:59 -2300"}
+    body = json.dumps({"online": [late, {"d": 2}], "offline": [], "frozen": []}).encode()
     assert [None, None] == [each["created"] for each in await events(body, "devices", MINUTE)]
