@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, structs
 
-from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
+from collector.model import DedupMode, Event, FetchResult, Record, Window
 from collector.vendors.base import Stream
 from collector.vendors.leniency import comparable
 from collector.vendors.quividi import wire as quividi
@@ -95,7 +95,7 @@ class UpgradedStream(Stream[Any]):
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[Any], None]:
         async for result in self._stream.fetch(window):
-            records = (row if isinstance(row, Reject) else self._lists.upgraded(row) for row in result.records)
+            records = (self._lists.upgraded(row) if isinstance(row, Record) else row for row in result.records)
             gone = None if result.gone is None else self._lists.gone(result.gone)
             yield structs.replace(result, records=records, gone=gone)
 

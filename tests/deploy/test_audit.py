@@ -72,7 +72,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 def command(*arguments: str) -> list[str]:
     """Return what `make audit` runs, with the programs of this environment."""
-    make = ["make", "--dry-run", "audit", f"ARGS={shlex.join(arguments)}"]
+    make = ["make", "--no-print-directory", "--dry-run", "audit", f"ARGS={shlex.join(arguments)}"]
     last = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
     program, *options = shlex.split(last)
     return [str(Path(sys.executable).with_name(Path(program).name)), *options]
