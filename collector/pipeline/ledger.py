@@ -16,7 +16,7 @@ Among records of equal key, known fingerprints are matched first and only the su
 records arrives late, it is recognized as the new one.
 """
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +24,7 @@ from msgspec import Struct, structs
 
 from collector.errors import Park
 from collector.model import DedupMode, Record, Reject
+from collector.pipeline.matching import occurrences, surplus, surplus_parts
 from collector.pipeline.page import ENTRY, NO_FINGERPRINT, Chunk, Entry, Known, Page, digest
 
 P = TypeVar("P")
@@ -162,7 +163,7 @@ class Ledger:
         if self._dedup_mode is DedupMode.MULTISET:
             if current is None and any(record.parts for record in records):
                 return self._new_with_parts(key, page, fingerprints, known)
-            chosen = _surplus(fingerprints, known)
+            chosen = surplus(fingerprints, known)
             numbered = [NumberedRecord(record, len(known) + i) for i, (_, record) in enumerate(chosen)]
             stored = [(fingerprint, len(known) + i, record) for i, (fingerprint, record) in enumerate(chosen)]
         else:
@@ -205,10 +206,10 @@ class Ledger:
             raise too_many_versions(f"{count} records with {parts_received} parts have the same key")
         numbered: list[NumberedRecord[P]] = []
         entries: list[Entry] = []
-        for number, (fingerprint, record) in _occurrences(records, known, published):
+        for number, (fingerprint, record) in occurrences(records, known, published):
             before = published[number]
             parts = [digest(part) for part in record.parts]
-            new = _surplus_parts(parts, before)
+            new = surplus_parts(parts, before)
             if number >= len(known):
                 numbered.append(NumberedRecord(record, number))
                 entries.append(Entry(page, record.last_s, ENTRY.pack(digest(key), fingerprint, number), self.version))
@@ -324,90 +325,9 @@ def too_many_versions(reason: str) -> Park:
     )
 
 
-def _surplus(records: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]) -> list[tuple[bytes, Record[P]]]:
-    """Of n records of one key, those beyond the number of known ones. Known fingerprints are matched first."""
-    left = Counter(known)
-    unmatched = []
-    for item in sorted(records, key=lambda item: item[0]):
-        if left[item[0]]:
-            left[item[0]] -= 1
-        else:
-            unmatched.append(item)
-    return unmatched[: max(0, len(records) - len(known))]
-
-
 def _parts_key(key: bytes, number: int) -> bytes:
     """The key digest of the entries of the published parts of an occurrence, which are in the order of publication."""
     return digest(b"parts", number.to_bytes(4, "big"), key)
-
-
-def _surplus_parts(parts: Sequence[bytes], published: Sequence[bytes]) -> list[int]:
-    """The indexes of the parts that are not published yet. Equal parts are counted."""
-    left = Counter(published)
-    new = []
-    for index, part in enumerate(parts):
-        if left[part]:
-            left[part] -= 1
-        else:
-            new.append(index)
-    return new
-
-
-def _occurrences(
-    records: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes], published: Sequence[Sequence[bytes]]
-) -> list[tuple[int, tuple[bytes, Record[P]]]]:
-    """Which occurrence each record of one key is; records that are left are new occurrences.
-
-    A record only gains parts. So first come records with the same parts, then those that have all published parts of an
-    occurrence; of several, one with the known fingerprint. A vendor that takes parts back leaves the rest to chance.
-    """
-    rows = dict(enumerate(sorted(records, key=lambda item: item[0])))
-    parts = {row: tuple(sorted(map(digest, record.parts))) for row, (_, record) in rows.items()}
-    before = {number: tuple(sorted(published[number])) for number in range(len(known))}
-    found: list[tuple[int, int]] = []
-
-    def take(pairs: Iterable[tuple[int, int]]) -> None:
-        for number, row in pairs:
-            found.append((number, row))
-            del before[number], parts[row]
-
-    take(
-        _equal(
-            {number: (known[number], each) for number, each in before.items()},
-            {row: (rows[row][0], each) for row, each in parts.items()},
-        )
-    )
-    take(_equal(before, parts))
-    counted = {row: Counter(each) for row, each in parts.items()}
-    take(_matched({n: [row for row in parts if Counter(each) <= counted[row]] for n, each in before.items()}))
-    take(list(zip(before, parts, strict=False)))
-    return [(number, rows[row]) for number, row in [*found, *enumerate(parts, len(known))]]
-
-
-def _equal(numbers: Mapping[int, object], rows: Mapping[int, object]) -> list[tuple[int, int]]:
-    """Pairs of a number and a row with equal values, each of both in one pair at most."""
-    free = defaultdict[object, list[int]](list)
-    for number in reversed(list(numbers)):
-        free[numbers[number]].append(number)
-    return [(free[value].pop(), row) for row, value in rows.items() if free[value]]
-
-
-def _matched(candidates: Mapping[int, Sequence[int]]) -> list[tuple[int, int]]:
-    """As many pairs of a number and one of its candidate rows as possible, each of both in one pair at most."""
-    number_of: dict[int, int] = {}
-
-    def has_pair(number: int, visited: set[int]) -> bool:
-        for row in candidates[number]:
-            if row not in visited:
-                visited.add(row)
-                if row not in number_of or has_pair(number_of[row], visited):
-                    number_of[row] = number
-                    return True
-        return False
-
-    for number in candidates:
-        has_pair(number, set())
-    return [(number, row) for row, number in number_of.items()]
 
 
 def _latest_page(key: bytes) -> int:
