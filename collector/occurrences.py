@@ -39,6 +39,17 @@ MAX_REQUIRED = 8
 _IN_ESCAPES = frozenset("0123456789ampuxAMPUXcC")
 
 
+def beginning(text: bytes, max_bytes: int, margin: int, redact: Callable[[str], str]) -> str:
+    """The first `max_bytes` of a text in UTF-8, without secrets.
+
+    Of a long text, no more is searched than necessary: `margin` bytes behind the part that is returned, which are more
+    than any escaped secret has. What is left of the margin, which may have half a secret at its end, is removed.
+    """
+    is_cut = len(text) > max_bytes + margin
+    redacted = redact(text[: max_bytes + margin].decode("utf-8", "replace")).encode()
+    return (redacted[:-margin] if is_cut else redacted)[:max_bytes].decode("utf-8", "ignore")
+
+
 def kind_of(text: AnyStr) -> Steps[Kind]:
     """The kind of a text: found out once, for all texts that are searched for in it."""
     start = 0

@@ -4,8 +4,8 @@ Whatever a vendor sends is decoded, compared and encoded by the process that als
 accounts. Such work is therefore divided into steps that are short whatever the data is.
 """
 
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -13,11 +13,21 @@ Steps = Generator[None, None, T]
 """Work that yields after each step, and returns its result."""
 
 
+class Running(Generic[T]):
+    """Work that is done by iterating: one step each time. It has a `result` after the last step."""
+
+    result: T
+
+    def __init__(self, steps: Steps[T]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[None]:
+        self.result = yield from self._steps
+
+
 def at_once(steps: Steps[T]) -> T:
     """Do the work without a pause. Returns its result, and raises what it raises."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    running = Running(steps)
+    for _ in running:
+        pass
+    return running.result

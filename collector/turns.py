@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import anyio.lowlevel
 
-from collector.steps import Steps
+from collector.steps import Running, Steps
 
 T = TypeVar("T")
 
@@ -35,11 +35,7 @@ class Turn:
 
 async def in_turns(steps: Steps[T]) -> T:
     """Do the work, and let other tasks run between its steps. Returns its result, and raises what it raises."""
-    turn = Turn()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    turn, running = Turn(), Running(steps)
+    for _ in running:
         await turn.step()
+    return running.result

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from collector.cloudevents import Envelope, Message
 from collector.instants import Timestamp, format_instant
 from collector.model import Account, DedupMode, Event, EventType, Record, Reject, Window
+from collector.occurrences import beginning
 
 MAX_PAYLOAD_BYTES = 64 << 10
 """The maximum payload of a dead letter: enough to find the error, and small enough to fit into any message."""
@@ -103,22 +104,10 @@ def dead_letter_message(
         window_start=format_instant(window.start),
         window_end=format_instant(window.end),
         reason=reason,
-        error=_shown(reject.error.encode("utf-8", "replace"), origin.redact, MAX_ERROR_BYTES),
-        payload=_shown(reject.payload, origin.redact, MAX_PAYLOAD_BYTES),
+        error=beginning(reject.error.encode("utf-8", "replace"), MAX_ERROR_BYTES, SECRET_BYTES, origin.redact),
+        payload=beginning(reject.payload, MAX_PAYLOAD_BYTES, SECRET_BYTES, origin.redact),
         seen_at=format_instant(seen_at),
     )
     subject = f"stream/{stream}"
     key = reject.key if reject.key and len(reject.key) <= MAX_KEY_CHARACTERS else stream
     return event_message(Event(DEAD_LETTER, f"{identity}/dead_letter/0", subject, letter.seen_at, key, letter), origin)
-
-
-def _shown(text: bytes, redact: Callable[[str], str], max_bytes: int) -> str:
-    """The first `max_bytes` of a text without secrets.
-
-    Of a long text, no more is searched than necessary: for a secret that begins in the part that is shown, the text is
-    longer by more than any escaped secret. What is left of this margin, which may have half a secret at its end, is
-    removed.
-    """
-    is_cut = len(text) > max_bytes + SECRET_BYTES
-    redacted = redact(text[: max_bytes + SECRET_BYTES].decode("utf-8", "replace")).encode()
-    return (redacted[:-SECRET_BYTES] if is_cut else redacted)[:max_bytes].decode("utf-8", "ignore")

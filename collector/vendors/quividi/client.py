@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from collector.errors import Park, RetryLater, Split, UserError
+from collector.occurrences import beginning
 from collector.secrets import redact
 from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
@@ -38,8 +39,8 @@ HOST_CONNECTIONS = 2
 """The most connections that VidiCenter accepts from one address."""
 THROTTLED_S = (2.0, 60.0)
 """The first and the longest wait while the vendor throttles: all slots are taken, or too many calls were made."""
-MAX_TEXT = 16 << 10
-"""The most characters of the vendor's own words that are searched for secrets: some hundred are shown."""
+MAX_TEXT_BYTES = 8 << 10
+"""The longest text of the vendor that is used: some hundred characters of it are shown."""
 MAX_THROTTLED = 30
 """After more consecutive throttled calls, about half an hour, the failure is reported to the caller."""
 
@@ -136,9 +137,8 @@ class Client:
 
     def _without_user(self, text: str) -> str:
         """The beginning of the vendor's text, without secrets and without the user's name, which it may contain."""
-        found = redact(text[:MAX_TEXT])
-        # The last part may have the beginning of a secret.
-        return (found[: -MAX_TEXT // 2] if len(text) > MAX_TEXT else found).replace(self.settings.username, "…")
+        found = beginning(text.encode("utf-8", "replace"), MAX_TEXT_BYTES, MAX_TEXT_BYTES, redact)
+        return found.replace(self.settings.username, "…")
 
     async def _get_unthrottled(self, path: str, query: Mapping[str, str]) -> Response:
         """Send a request; repeat it while the vendor throttles.
