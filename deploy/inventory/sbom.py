@@ -55,7 +55,7 @@ def _requirements(package: Package, extra: str) -> Iterator[tuple[str, set[str]]
 
 
 def _component(project: str, package: Package, sha256: str) -> Component:
-    """Return the component of a package. The project is in no package index, and its URL says so."""
+    """Return the component of a package. The package URL of the project is `generic`, because no index has it."""
     is_project = package.name == project
     declared = LicenseAcknowledgement.DECLARED
     return Component(

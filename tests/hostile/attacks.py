@@ -108,19 +108,22 @@ ROWS: Mapping[str, Attack] = {
 }
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
 def _informational() -> Iterator[bytes]:
     while True:
         yield b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 1000
 
 
 def _tiny_chunks() -> Iterator[bytes]:
-    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    yield HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     while True:
         yield b"1\r\n \r\n" * 10_000
 
 
 def _chunk_extensions() -> Iterator[bytes]:
-    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    yield HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     while True:
         yield (b"1;" + b"x" * 4000 + b"\r\n \r\n") * 10
 
@@ -132,13 +135,13 @@ def _headers() -> Iterator[bytes]:
 
 
 def _endless() -> Iterator[bytes]:
-    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"
+    yield HEAD + b"\r\n{"
     while True:
         yield b" " * 65536
 
 
 def _bomb() -> Iterator[bytes]:
-    yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\n"
+    yield HEAD + b"Content-Encoding: gzip\r\n\r\n"
     yield gzip.compress(b" " * 200_000_000, 1)
 
 

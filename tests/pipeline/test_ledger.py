@@ -256,7 +256,7 @@ def test_a_key_has_at_most_so_many_versions_in_one_result(mode: DedupMode) -> No
 
 
 @pytest.mark.parametrize("mode", DedupMode)
-def test_only_the_things_of_a_snapshot_may_change_for_ever(mode: DedupMode) -> None:
+def test_only_the_things_of_a_snapshot_may_change_without_a_limit(mode: DedupMode) -> None:
     ledger = Ledger(mode)
     publish(ledger, [version(n) for n in range(MAX_VERSIONS)])
     found = [version(n) for n in range(MAX_VERSIONS)] if mode is DedupMode.MULTISET else []

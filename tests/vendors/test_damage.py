@@ -218,7 +218,7 @@ def test_a_name_with_an_escape_may_be_among_the_text_around_rows() -> None:
 
 @pytest.mark.parametrize("space", [b" ", b"\n\t", b'"" : '])
 def test_spaces_in_nested_objects_can_be_matched_in_one_way_only(space: bytes) -> None:
-    """With a second way at each level, this would take for ever."""
+    """With a second way at each level, the time would double with each level."""
     body = b'{"objects":[x' + (b"{" + space) * 200 + b'"' + b"y" * 300 + b"]}"
 
     with suppress(msgspec.DecodeError):
