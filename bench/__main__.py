@@ -6,8 +6,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, cpu_s, peak_mib
 from tests.hostile.attacks import ATTACKS
 from tests.kafka.broker import free_port, running
+from tests.processes import running_module
 
 EVENTS = SESSIONS * EVENTS_PER_SESSION
 TOPICS = ("seemetrix.sessions", "seemetrix.attention", "seemetrix.emotions", "seemetrix.content_views")
@@ -28,7 +27,7 @@ TIMEOUT_S = 900
 
 def main() -> None:
     out = Console(highlight=False, width=110)
-    with tempfile.TemporaryDirectory() as name, running(Path(name)) as broker, _vendor() as url:
+    with tempfile.TemporaryDirectory() as name, running(Path(name)) as broker, running_module("bench.vendor") as url:
         collector, slowest_s = _run_collector(Path(name), broker.address, url)
         measurements = {"(a) collector run, default settings": collector}
         _print_summary(out, measurements, slowest_s, Path(name) / "data")
@@ -95,18 +94,6 @@ until = {UNTIL:%Y-%m-%dT%H:%M:%SZ}
     finally:
         process.terminate()
         process.wait(40)
-
-
-@contextmanager
-def _vendor() -> Iterator[str]:
-    process = subprocess.Popen([sys.executable, "-m", "bench.vendor"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        if process.stdout is None:
-            raise AssertionError("stdout is a pipe")
-        yield process.stdout.readline().decode().strip()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _create_topics(kafka: str, prefix: str) -> None:

@@ -8,16 +8,15 @@ import asyncio
 import gzip
 import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
-from subprocess import PIPE, Popen
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 from tests.hostile.attacks import BY_SLUG, body_of, form_of, slug
+from tests.processes import running_module
 
 DEVICE = 1
 _current = [""]
@@ -80,16 +79,9 @@ async def _send(writer: asyncio.StreamWriter, body: bytes, headers: str = "") ->
     await writer.drain()
 
 
-@contextmanager
-def hostile_vendor() -> Iterator[str]:
+def hostile_vendor() -> AbstractContextManager[str]:
     """The URL of the server, which runs until the end of the block."""
-    with Popen([sys.executable, "-m", "tests.hostile.server"], stdout=PIPE) as process:
-        try:
-            if process.stdout is None:
-                raise AssertionError("stdout is a pipe")
-            yield process.stdout.readline().decode().strip()
-        finally:
-            process.kill()
+    return running_module("tests.hostile.server")
 
 
 def start_attack(url: str, name: str) -> None:
