@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from collector import app
+from collector import allocator, app
 from collector.config import Settings, load
 from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, UserError, leaves
 from collector.secrets import MIN_LENGTH, Secret
@@ -27,6 +27,7 @@ def run(path: Path) -> None:
     if short:
         advice = f"use longer secrets: those below {MIN_LENGTH} characters are not redacted from logs and errors"
         structlog.get_logger().warning("secrets_not_concealed", keys=short, advice=advice)
+    allocator.return_large_blocks()
     # Values here are frozen and have no cycles: at its defaults, the search for cycles takes 40 % of a backfill's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
