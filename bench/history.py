@@ -58,7 +58,7 @@ def messages(sessions: int) -> Iterator[Message]:
     context = Context(DedupMode.VERSIONED, origin, Window(SINCE, UNTIL), UNTIL, SINCE, is_live=False)
 
     def explode(record: Any, digest: str, number: int) -> Any:  # noqa: ANN401 - the signature of streams
-        return events.explode_session(record, digest, number, "mall", 632)
+        return events.explode_session(record, digest, number, 632)
 
     for batch in filter(None, batches(deduplicator, explode, context)):
         yield from batch.messages

@@ -54,7 +54,7 @@ async def main(kafka: str, url: str, prefix: str) -> None:
 def _explode(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str, dict[str, Any]]]:
     start_at = datetime.fromisoformat(row["b"])
     start, end = _timestamp(start_at), _timestamp(datetime.fromisoformat(row["e"]))
-    record = f"{row['d']}/{row['o']}/{start}"
+    record = f"seemetrix/1/session/{row['d']}/{row['o']}/{start}"
     person = {"gender": _GENDERS.get(row["s"], "unknown"), "age_group": _AGES.get(row["a"], "unknown")}
     subject = f"device/{row['d']}/session/{row['o']}"
     counts = {
@@ -63,32 +63,33 @@ def _explode(row: dict[str, Any]) -> Iterator[tuple[str, str, str, str, dict[str
         "content_view_count": len(row["v"]),
     }
     identity = f"{record}/session/0"
-    whole = {"event_id": identity, "record_id": record, "revision": 0, "source": "mall", "device_id": row["d"]}
-    whole |= {"session_number": row["o"], "start": start, "end": end, "duration_ms": row["i"]}
+    origin = {"vendor": "seemetrix", "source": "mall", "record_id": record, "revision": 0}
+    whole = {"event_id": identity, "type": "seemetrix.session.v1", **origin, "device_id": row["d"]}
+    whole |= {"session_number": row["o"], "started_at": start, "ended_at": end, "duration_ms": row["i"]}
     whole |= {"attention_ms": sum(look["d"] for look in row["at"] if look["a"]), **person, **counts}
     whole |= {"gender_code": row["s"], "age_code": row["a"]}
     yield "seemetrix.session.v1", "seemetrix.sessions", subject, start, whole
 
     def part(kind: str, index: int, offset: int, duration: int, more: dict[str, Any]) -> dict[str, Any]:
-        data: dict[str, Any] = {"event_id": f"{record}/{kind}/{index}", "session_event_id": identity, "source": "mall"}
-        data |= {"device_id": row["d"], "session_number": row["o"], "index": index}
-        data |= {"start": _timestamp(start_at + timedelta(milliseconds=offset)), "duration_ms": duration}
-        return data | {"end": _timestamp(start_at + timedelta(milliseconds=offset + duration))} | person | more
+        data: dict[str, Any] = {"event_id": f"{record}/{kind}/{index}", "type": f"seemetrix.{kind}.v1", **origin}
+        data |= {"session_event_id": identity, "device_id": row["d"], "session_number": row["o"], "position": index}
+        data |= {"started_at": _timestamp(start_at + timedelta(milliseconds=offset)), "duration_ms": duration}
+        return data | {"ended_at": _timestamp(start_at + timedelta(milliseconds=offset + duration))} | person | more
 
     offset = 0
     for index, look in enumerate(row["at"]):
         data = part("attention", index, offset, look["d"], {"looking": look["a"] == 1})
-        yield "seemetrix.attention.v1", "seemetrix.attention", subject, data["start"], data
+        yield "seemetrix.attention.v1", "seemetrix.attention", subject, data["started_at"], data
         offset += look["d"]
     offset = 0
     for index, mood in enumerate(row["em"]):
         more = {"emotion": _EMOTIONS.get(mood["e"], "unknown"), "emotion_code": mood["e"]}
         data = part("emotion", index, offset, mood["d"], more)
-        yield "seemetrix.emotion.v1", "seemetrix.emotions", subject, data["start"], data
+        yield "seemetrix.emotion.v1", "seemetrix.emotions", subject, data["started_at"], data
         offset += mood["d"]
     for index, play in enumerate(row["v"]):
         data = part("content_view", index, play["s"], play["d"], {"movie_id": play["i"]})
-        yield "seemetrix.content_view.v1", "seemetrix.content_views", subject, data["start"], data
+        yield "seemetrix.content_view.v1", "seemetrix.content_views", subject, data["started_at"], data
 
 
 def _timestamp(instant: datetime) -> str:

@@ -71,7 +71,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
         lambda: [
             event
             for record, digest in zip(records_to_publish, digests, strict=True)
-            for event in events.explode_session(record, digest, 0, "mall", 632)
+            for event in events.explode_session(record, digest, 0, 632)
         ]
     )
     encoded, encode_s = _best(lambda: [event_message(event, origin) for event in exploded])

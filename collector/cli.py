@@ -280,6 +280,9 @@ def state_rewind(
 @app.command()
 def schema(
     name: Type = None,
+    draft_07: Annotated[
+        bool, typer.Option("--draft-07", help="Print JSON Schema draft-07 instead of 2020-12.")
+    ] = False,
     as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Print an AsyncAPI document of all topics.")] = False,
 ) -> None:
     """Print the JSON Schemas of the event types.
@@ -293,4 +296,4 @@ def schema(
 
     if as_asyncapi and name is not None:
         raise UserError("--asyncapi contains all types: do not name one", code="type_with_asyncapi")
-    typer.echo(asyncapi() if as_asyncapi else schema_(name))
+    typer.echo(asyncapi() if as_asyncapi else schema_(name, draft_07=draft_07))

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from collector.errors import InvalidConfiguration, Problem, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import EventType
-from collector.pipeline.message import DEAD_LETTER
+from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.raw_config import load_environment, load_file
 from collector.settings import STRICT, EnvironmentValue
 from collector.vendors import VENDORS, AnySource
@@ -60,12 +60,12 @@ class Settings(BaseSettings):
     sources: Annotated[dict[SourceName, AnySource], AfterValidator(_require_sources)]
 
     def topics(self) -> set[str]:
-        """The topics of the sources' streams and of dead letters, without the prefix."""
-        return {DEAD_LETTER.topic, *(kind.topic for kind in self._event_types())}
+        """The topics of the sources' streams, of dead letters and of progress, without the prefix."""
+        return {DEAD_LETTER.topic, PROGRESS.topic, *(kind.topic for kind in self._event_types())}
 
     def compacted_topics(self) -> set[str]:
         """The topics that keep only the last message of each key, without the prefix."""
-        return {kind.topic for kind in self._event_types() if kind.compacted}
+        return {PROGRESS.topic, *(kind.topic for kind in self._event_types() if kind.compacted)}
 
     def _event_types(self) -> Iterator[EventType]:
         for source in self.sources.values():

@@ -37,6 +37,14 @@ def format_instant(instant: datetime) -> Timestamp:
     return format_ms(to_ms(instant))
 
 
+def format_local(local_ms: int) -> str:
+    """A local time as `2019-07-01T13:16:07`, with milliseconds if there are any.
+
+    `local_ms` are milliseconds since 1970 on the local clock.
+    """
+    return format_ms(local_ms).removesuffix("Z").removesuffix(".000")
+
+
 def format_seconds(instant: datetime) -> str:
     """An instant in UTC as `2019-07-01T11:16:07Z`: for people, and for values that lie on whole seconds."""
     return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

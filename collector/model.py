@@ -124,6 +124,7 @@ class EventType(Struct, frozen=True):
     topic: str
     """Without the deployment's topic prefix."""
     data: type[Struct]
+    """The fields of its values after the common ones."""
     compacted: bool = False
     """Whether its topic keeps only the last message of each key."""
 
@@ -133,6 +134,7 @@ class Event(Struct, frozen=True, gc=False):
 
     type: EventType
     id: str
+    """`<digest>/<kind>/<number>`, only of characters that JSON does not escape."""
     subject: str
     time: str
     key: str

@@ -25,8 +25,9 @@ from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.gaps import Gaps
-from collector.pipeline.message import Origin
+from collector.pipeline.message import Origin, StreamProgress
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
+from collector.pipeline.progress import Progress
 from collector.pipeline.rejects import MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
@@ -76,6 +77,8 @@ class Worker(Generic[P]):
         self._checkpoint_saved_at = clock.now()
         self._reject_rate = RejectRate()
         self._dead_letter_cap = DeadLetterCap()
+        self._progress = Progress(origin, stream.policy)
+        self._progress_state: StreamProgress = "catching_up"
         self._gaps = Gaps()
         self._complete_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.watermark)
         """This worker has received every record that starts after this time: only there can a gap be recognized."""
@@ -124,6 +127,7 @@ class Worker(Generic[P]):
                         cursors, failure = step.cursors, error
                     if failure is not None:
                         failures = await self._handle(failure, step.window, failures)
+        self._progress_state = "complete"
         await self._save_checkpoint()
         self._telemetry.completed(self._checkpoint)
 
@@ -156,12 +160,13 @@ class Worker(Generic[P]):
         self._state.checkpoint = plan.with_fitted_span(
             checkpoint, step.window, stream.policy, largest_bytes=largest, slowest_s=slowest_s
         )
-        now = self._clock.now()
-        if now - self._checkpoint_saved_at >= SAVE_INTERVAL:
+        now, is_behind = self._clock.now(), cursors.live is not None
+        was_behind, self._progress_state = self._progress_state, "catching_up" if is_behind else "live"
+        if now - self._checkpoint_saved_at >= SAVE_INTERVAL or was_behind != "live" == self._progress_state:
             await self._save_checkpoint()
         if stream.sequence_of is not None:
             self._report_gaps(is_sweep_complete=not step.is_live and cursors.sweep is None)
-        took_s, is_behind = (now - started_at).total_seconds(), cursors.live is not None
+        took_s = (now - started_at).total_seconds()
         self._telemetry.polled(step.window, rows, took_s, self._checkpoint, behind=is_behind, now=now)
         return cursors
 
@@ -219,18 +224,22 @@ class Worker(Generic[P]):
     async def _save(self, batch: Batch) -> None:
         """Commit a batch.
 
-        1. Commit the messages together with the changes to the state.
+        1. Commit the messages together with the changes to the state, and with a progress message if one is due.
         2. Apply the same changes to the state in memory.
         3. Count the records and events.
         """
-        state = self._state
+        state, now = self._state, self._clock.now()
         if batch.checkpoint is None and batch.entries and state.checkpoint != state.durable:
             batch = structs.replace(batch, checkpoint=state.checkpoint)
         if batch.entries or batch.checkpoint is not None:
             # 1.
-            await self._commit(batch.messages, state.pairs(batch))
+            progress = batch.checkpoint and self._progress.message(batch.checkpoint, self._progress_state, now)
+            messages = [*batch.messages, progress] if progress else batch.messages
+            await self._commit(messages, state.pairs(batch))
             # 2.
             state.apply(batch)
+            if batch.checkpoint and progress:
+                self._progress.committed(batch.checkpoint, self._progress_state, now)
         # 3.
         now = self._clock.now()
         if batch.checkpoint is not None:
@@ -238,8 +247,11 @@ class Worker(Generic[P]):
         self._telemetry.committed(batch.tally, self._checkpoint, len(state.ledger), now)
 
     async def _save_checkpoint(self) -> None:
-        """Commit the checkpoint if it has advanced since it was last committed."""
-        if self._state.checkpoint != self._state.durable:
+        """Commit the checkpoint if it has advanced since it was last committed, or if consumers do not know the end."""
+        is_end_unknown = self._progress_state == "complete" and not self._progress.is_reported(
+            self._checkpoint, "complete"
+        )
+        if self._state.checkpoint != self._state.durable or is_end_unknown:
             await self._save(Batch(checkpoint=self._state.checkpoint))
         self._checkpoint_saved_at = self._clock.now()
 

@@ -1,10 +1,13 @@
-"""The rows of responses, and what is left of work in steps when its steps are done."""
+"""The rows of responses, what is left of work in steps when its steps are done, and the values of events."""
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from collector.model import Record, Reject
+import msgspec
+
+from collector.model import Account, Event, Record, Reject
+from collector.pipeline.message import Origin, event_message
 from collector.steps import at_once
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.wire import LocatedViewer
@@ -35,3 +38,10 @@ def export_rows(body: bytes) -> RawRows | None:
 
 def read_viewers(rows: Iterable[bytes] | None, zone: ZoneInfo) -> list[Record[LocatedViewer] | Reject]:
     return published_rows(quividi.read_each(rows or (), zone, quividi.read_viewer))
+
+
+def value_of(event: Event, source: str = "mall") -> dict[str, Any]:
+    """The decoded value of the message that the daemon publishes for an event."""
+    origin = Origin(Account(event.type.name.partition(".")[0], "account"), source, "stream")
+    decoded: dict[str, Any] = msgspec.json.decode(event_message(event, origin).value)
+    return decoded

@@ -152,17 +152,17 @@ def expected_events(
         return (start + timedelta(milliseconds=offset_ms)).isoformat(timespec="milliseconds") + "Z"
 
     person = {"gender": genders.get(session["s"], "unknown"), "age_group": ages.get(session["a"], "unknown")}
-    who = {"source": source, "device_id": session["d"], "session_number": session["o"]}
+    record_id = f"seemetrix/{user}/session/{session['d']}/{session['o']}/{at(0)}"
+    who = {"vendor": "seemetrix", "source": source, "record_id": record_id, "revision": revision}
+    who |= {"device_id": session["d"], "session_number": session["o"]}
     events: list[tuple[str, dict[str, object]]] = [
         (
             "seemetrix.session.v1",
             {
                 **who,
                 **person,
-                "record_id": f"{user}/{session['d']}/{session['o']}/{at(0)}",
-                "revision": revision,
-                "start": at(0),
-                "end": datetime.fromisoformat(session["e"]).isoformat(timespec="milliseconds") + "Z",
+                "started_at": at(0),
+                "ended_at": datetime.fromisoformat(session["e"]).isoformat(timespec="milliseconds") + "Z",
                 "duration_ms": session["i"],
                 "attention_ms": sum(attention["d"] for attention in session["at"] if attention["a"]),
                 "gender_code": session["s"],
@@ -175,9 +175,10 @@ def expected_events(
     ]
     for kind, field in (("attention", "at"), ("emotion", "em"), ("content_view", "v")):
         offset = 0
-        for index, row in enumerate(session[field]):
+        for position, row in enumerate(session[field]):
             offset_ms = row.get("s", offset)
-            part = {"index": index, "start": at(offset_ms), "end": at(offset_ms + row["d"]), "duration_ms": row["d"]}
+            part = {"position": position, "started_at": at(offset_ms), "ended_at": at(offset_ms + row["d"])}
+            part["duration_ms"] = row["d"]
             own = {
                 "at": {"looking": row.get("a") == 1},
                 "em": {"emotion": emotions.get(row.get("e"), "unknown"), "emotion_code": row.get("e")},
@@ -185,4 +186,4 @@ def expected_events(
             }[field]
             events.append((f"seemetrix.{kind}.v1", {**who, **person, **part, **own}))
             offset += row["d"]
-    return [(kind, json.dumps(data, sort_keys=True)) for kind, data in events]
+    return [(kind, json.dumps(data | {"type": kind}, sort_keys=True)) for kind, data in events]

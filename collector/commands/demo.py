@@ -237,7 +237,8 @@ def _line(message: ConsumedMessage) -> str:
     """A message as a line of the output, in rich's markup."""
     data: dict[str, Any] = msgspec.json.decode(message.value)
     event_type = message.headers["ce_type"]
-    colour = "red" if event_type.endswith(".dead_letter.v1") else "green" if "record_id" in data else "dim"
+    is_record = "record_id" in data and "position" not in data
+    colour = "red" if event_type.endswith(".dead_letter.v1") else "green" if is_record else "dim"
     facts = [str(data[name]) for name in ("gender", "age_group", "emotion", "error") if name in data]
     if "looking" in data:
         facts.append("looking" if data["looking"] else "not looking")

@@ -1,70 +1,144 @@
 """`collector schema`: the JSON Schemas of the event types."""
 
 import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
 from inspect import cleandoc
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from collector.errors import UserError, did_you_mean
 from collector.model import EventType
-from collector.pipeline.message import DEAD_LETTER
-from collector.vendors import VENDORS
+from collector.pipeline.message import DEAD_LETTER, PROGRESS, CommonFields
+from collector.vendors import VENDORS, vocabulary
+
+Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_UNITS = {"ms", "s"}
-_INITIALS = {"id", "utc"}
+DRAFT_07 = "http://json-schema.org/draft-07/schema#"
+EXAMPLES = "examples.json"
+"""The file with an example value of each type, beside this module. `make schemas` generates it."""
+_ENUMS: Mapping[frozenset[str], str] = {
+    frozenset(get_args(each)): name for name, each in vars(vocabulary).items() if get_args(each)
+}
+"""The names of the enumerations that types share, by their values."""
 
 
 def event_types() -> dict[str, EventType]:
     """Every type that the collector publishes, by name."""
     of_streams = (types for vendor in VENDORS.values() for types in vendor.event_types.values())
-    types = [*(event_type for of_stream in of_streams for event_type in of_stream), DEAD_LETTER]
+    types = [*(event_type for of_stream in of_streams for event_type in of_stream), DEAD_LETTER, PROGRESS]
     return {event_type.name: event_type for event_type in types}
 
 
-def json_schema(event_type: EventType) -> dict[str, Any]:
-    """The schema of a type's values."""
-    body, components = value_schemas(event_type, "#/$defs/{name}")
-    return {
-        "$schema": DIALECT,
+def json_schema(event_type: EventType, *, draft_07: bool = False) -> Schema:
+    """The schema of a type's values: JSON Schema 2020-12, or the same in draft-07."""
+    keyword = "definitions" if draft_07 else "$defs"
+    body, components = value_schemas(event_type, f"#/{keyword}/{{name}}")
+    whole = {
+        "$schema": DRAFT_07 if draft_07 else DIALECT,
         "$id": f"urn:collector:{event_type.name}",
         **body,
-        **({"$defs": components} if components else {}),
+        **({keyword: components} if components else {}),
     }
+    return _each(whole, _apart_from_reference) if draft_07 else whole
 
 
-def value_schemas(event_type: EventType, reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The schema of a type's values, and the schemas of the objects in them by name.
+def value_schemas(event_type: EventType, reference: str) -> tuple[Schema, dict[str, Schema]]:
+    """The schema of a type's values, and the schemas of the objects and enumerations in them by name.
 
     `reference` is the template of `$ref`, with a placeholder `{name}`.
     """
-    (root,), components = msgspec.json.schema_components([event_type.data], ref_template=reference)
-    for each in components.values():
-        if "description" in each:
-            each["description"] = cleandoc(each["description"])
-        for name, field in each.get("properties", {}).items():
-            field.setdefault("title", title(name))
-    body = components.pop(root["$ref"].removeprefix(reference.format(name="")))
-    return {**body, "title": event_type.name}, components
+    roots, found = msgspec.json.schema_components([CommonFields, event_type.data], ref_template=reference)
+    common, own = (found.pop(root["$ref"].removeprefix(reference.format(name=""))) for root in roots)
+    properties = common["properties"] | own["properties"]
+    properties["type"]["const"] = event_type.name
+    enums: dict[str, Schema] = {}
+
+    def in_style(part: Schema) -> Schema:
+        return _with_shared_enum(_with_list_of_types(_with_size(part)), enums, reference)
+
+    body = {
+        "title": type_name(event_type),
+        "description": cleandoc(own.get("description", "")),
+        "type": "object",
+        "properties": properties,
+        "required": common["required"] + own["required"],
+        **({"examples": [example]} if (example := _examples().get(event_type.name)) else {}),
+    }
+    components = {
+        name: {key: value for key, value in each.items() if key != "title"}
+        | {"description": cleandoc(each.get("description", ""))}
+        for name, each in found.items()
+    }
+    body = {key: value if key == "examples" else _each(value, in_style) for key, value in body.items()}
+    components = {name: _each(each, in_style) for name, each in components.items()}
+    return body, dict(sorted((components | enums).items()))
 
 
-def title(name: str) -> str:
-    """The title of a field: "UTC offset (s)" for `utc_offset_s`."""
-    *words, last = name.split("_")
-    words = [each.upper() if each in _INITIALS else each for each in (*words, last)]
-    if len(words) > 1 and last in _UNITS:
-        words[-1] = f"({last})"
-    text = " ".join(words)
-    return text[0].upper() + text[1:]
+def type_name(event_type: EventType) -> str:
+    """The name of a type in code: `SeemetrixSessionV1` for `seemetrix.session.v1`."""
+    return "".join(word.capitalize() for word in event_type.name.replace("_", ".").split("."))
 
 
-def schema(name: str | None) -> str:
+@cache
+def _examples() -> Mapping[str, Any]:
+    file = files(__package__) / EXAMPLES
+    found: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return found
+
+
+def _each(part: Any, change: Callable[[Schema], Schema]) -> Any:  # noqa: ANN401 - JSON
+    """A copy in which every object is changed, the innermost ones first."""
+    if isinstance(part, list):
+        return [_each(each, change) for each in part]
+    return change({name: _each(each, change) for name, each in part.items()}) if isinstance(part, dict) else part
+
+
+def _with_size(part: Schema) -> Schema:
+    """Every integer fits into 64 bits, and some, such as ids, do not fit into 32."""
+    return part | {"format": "int64"} if part.get("type") == "integer" else part
+
+
+def _with_list_of_types(part: Schema) -> Schema:
+    """A nullable scalar as a list of types instead of alternatives: generators of code make better types of it."""
+    match part.get("anyOf"):
+        case [{"type": "string" | "integer" | "number" | "boolean"} as scalar, {"type": "null"}] if (
+            "enum" not in scalar
+        ):
+            others = {name: value for name, value in part.items() if name != "anyOf"}
+            return {**scalar, "type": [scalar["type"], "null"], **others}
+    return part
+
+
+def _with_shared_enum(part: Schema, enums: dict[str, Schema], reference: str) -> Schema:
+    """An enumeration with its type; a shared one as a reference, and added to `enums`."""
+    if "enum" not in part:
+        return part
+    values = part["enum"]
+    others = {name: value for name, value in part.items() if name not in ("enum", "type")}
+    if (name := _ENUMS.get(frozenset(values))) is None:
+        return {"type": "string", "enum": values, **others}
+    enums[name] = {"type": "string", "enum": values}
+    return {"$ref": reference.format(name=name), **others}
+
+
+def _apart_from_reference(part: Schema) -> Schema:
+    """In draft-07, everything beside a `$ref` is ignored."""
+    if "$ref" not in part or len(part) == 1:
+        return part
+    return {"allOf": [{"$ref": part["$ref"]}], **{name: value for name, value in part.items() if name != "$ref"}}
+
+
+def schema(name: str | None, *, draft_07: bool = False) -> str:
     """The schema of a type, or an object with all schemas by name. Raises UserError for an unknown type."""
     types = event_types()
     if name is None:
-        return json.dumps({each: json_schema(event_type) for each, event_type in types.items()}, indent=2)
+        schemas = {each: json_schema(event_type, draft_07=draft_07) for each, event_type in types.items()}
+        return json.dumps(schemas, indent=2)
     if name not in types:
         text = f"no event type {name}{did_you_mean(name, types)}: the types are {', '.join(types)}"
         raise UserError(text, code="unknown_type")
-    return json.dumps(json_schema(types[name]), indent=2)
+    return json.dumps(json_schema(types[name], draft_07=draft_07), indent=2)

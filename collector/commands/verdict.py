@@ -18,13 +18,13 @@ class ReceivedEvents(Struct):
 
     ids: Counter[str] = field(default_factory=Counter)
     records: dict[str, Counter[str]] = field(default_factory=dict)
-    """By source: `<start> <record_id>` of the events that represent whole records."""
+    """By source: `<started_at> <record_id>` of the events that represent whole records."""
 
     def add(self, message: ConsumedMessage) -> None:
         source, data = message.headers["ce_source"].rpartition("/")[2], msgspec.json.decode(message.value)
         self.ids[message.headers["ce_id"]] += 1
-        if "record_id" in data:
-            self.records.setdefault(source, Counter())[f"{data['start']} {data['record_id']}"] += 1
+        if "record_id" in data and "position" not in data:
+            self.records.setdefault(source, Counter())[f"{data['started_at']} {data['record_id']}"] += 1
 
 
 class Verdict(Struct, frozen=True):

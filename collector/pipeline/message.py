@@ -25,11 +25,20 @@ SECRET_BYTES = 512 << 10
 _encode = msgspec.json.Encoder().encode
 
 
+class CommonFields(Struct, frozen=True, kw_only=True):
+    """The first fields of every value. They are written here for all types, before those of the type itself."""
+
+    event_id: Annotated[str, Meta(description="`<digest>/<kind>/<number>`: unique, and never changes.")]
+    type: Annotated[str, Meta(description="The type and its version.")]
+    vendor: Annotated[str, Meta(description="The vendor: `quividi` or `seemetrix`.")]
+    source: Annotated[str, Meta(description="The source's name in the collector's configuration.")]
+
+
 class DeadLetterV1(Struct, frozen=True, kw_only=True):
     """A row, or a record, that could not be published."""
 
-    source: Annotated[str, Meta(description="The source's name in the configuration.")]
     stream: Annotated[str, Meta(description="The stream's name, e.g. `sessions`.")]
+    seen_at: Annotated[Timestamp, Meta(description="When the collector requested the window.")]
     window_start: Annotated[Timestamp, Meta(description="Start of the window whose response contained the row.")]
     window_end: Annotated[Timestamp, Meta(description="End of that window, exclusive.")]
     reason: Annotated[
@@ -38,10 +47,48 @@ class DeadLetterV1(Struct, frozen=True, kw_only=True):
     ]
     error: Annotated[str, Meta(description="What is wrong, and where in the row.")]
     payload: Annotated[str, Meta(description="The row as received, without secrets, truncated to 64 KiB.")]
-    seen_at: Annotated[Timestamp, Meta(description="When the collector requested the window.")]
 
 
 DEAD_LETTER = EventType("collector.dead_letter.v1", "collector.dead_letters", DeadLetterV1)
+
+
+StreamProgress = Literal["live", "catching_up", "complete"]
+"""What a stream is doing, as `collector.progress` reports it."""
+
+
+class ProgressV1(Struct, frozen=True, kw_only=True):
+    """How far a stream is. Published when it changes, in the transaction that changes it.
+
+    Everything that the stream published before is in Kafka already: it is never ahead of the events.
+    """
+
+    stream: Annotated[str, Meta(description="The stream's name, e.g. `sessions`.")]
+    watermark: Annotated[
+        Timestamp,
+        Meta(
+            description="Every event that started before it is published, as far as the vendor had it when requested."
+        ),
+    ]
+    final: Annotated[
+        Timestamp,
+        Meta(
+            description="Every event that started before it is published, and nothing more is expected: all of it was "
+            "requested again after the allowed lateness. Moves back only when an operator rewinds the stream."
+        ),
+    ]
+    state: Annotated[
+        StreamProgress,
+        Meta(
+            description="`live`: every poll reaches the present. `catching_up`: older data is being fetched. "
+            "`complete`: the stream has an end, and everything before it is published."
+        ),
+    ]
+    committed_at: Annotated[
+        Timestamp, Meta(description="When the transaction was committed, by the collector's clock.")
+    ]
+
+
+PROGRESS = EventType("collector.progress.v1", "collector.progress", ProgressV1, compacted=True)
 
 
 class Origin(Struct, frozen=True):
@@ -75,18 +122,25 @@ def _hexdigest(*parts: bytes) -> str:
 
 
 @lru_cache(maxsize=256)
+def _common_fields(type_name: str, vendor: str, source: str) -> bytes:
+    """All common fields but the first, as they are in a value, with a comma at the end."""
+    return b'"type":%b,"vendor":%b,"source":%b,' % (_encode(type_name), _encode(vendor), _encode(source))
+
+
+@lru_cache(maxsize=256)
 def _envelope(vendor: str, source: str, topic: str, name: str) -> Envelope:
     return Envelope(topic, ("ce_source", f"/{vendor}/{source}".encode()), ("ce_type", name.encode()))
 
 
 def event_message(event: Event, origin: Origin) -> Message:
     """The Kafka message of an event."""
-    event_type = event.type
+    event_type, vendor, event_id = event.type, origin.account.vendor, event.id.encode()
+    common = _common_fields(event_type.name, vendor, origin.source)
     return Message(
-        _envelope(origin.account.vendor, origin.source, event_type.topic, event_type.name),
+        _envelope(vendor, origin.source, event_type.topic, event_type.name),
         event.key.encode(),
-        _encode(event.data),
-        event.id.encode(),
+        b'{"event_id":"%b",%b%b' % (event_id, common, _encode(event.data)[1:]),
+        event_id,
         event.subject.encode(),
         event.time.encode(),
     )
@@ -99,15 +153,34 @@ def dead_letter_message(
     stream = f"{origin.source}/{origin.stream}"
     identity = _hexdigest(_account_bytes(origin.account), stream.encode(), reject.place.encode(), reject.payload)
     letter = DeadLetterV1(
-        source=origin.source,
         stream=origin.stream,
+        seen_at=format_instant(seen_at),
         window_start=format_instant(window.start),
         window_end=format_instant(window.end),
         reason=reason,
         error=beginning(reject.error.encode("utf-8", "replace"), MAX_ERROR_BYTES, SECRET_BYTES, origin.redact),
         payload=beginning(reject.payload, MAX_PAYLOAD_BYTES, SECRET_BYTES, origin.redact),
-        seen_at=format_instant(seen_at),
     )
     subject = f"stream/{stream}"
     key = reject.key if reject.key and len(reject.key) <= MAX_KEY_CHARACTERS else stream
     return event_message(Event(DEAD_LETTER, f"{identity}/dead_letter/0", subject, letter.seen_at, key, letter), origin)
+
+
+def progress_message(
+    watermark: datetime, final: datetime, state: StreamProgress, origin: Origin, committed_at: datetime
+) -> Message:
+    """The message that tells consumers how far a stream is."""
+    stream = f"{origin.source}/{origin.stream}"
+    progress = ProgressV1(
+        stream=origin.stream,
+        watermark=format_instant(watermark),
+        final=format_instant(final),
+        state=state,
+        committed_at=format_instant(committed_at),
+    )
+    parts = (stream, progress.watermark, progress.final, state)
+    identity = _hexdigest(_account_bytes(origin.account), *(part.encode() for part in parts))
+    event = Event(
+        PROGRESS, f"{identity}/progress/0", f"stream/{stream}", progress.committed_at, key=stream, data=progress
+    )
+    return event_message(event, origin)

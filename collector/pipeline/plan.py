@@ -183,6 +183,19 @@ def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: 
     return structs.replace(checkpoint, swept_at=swept_at), Cursors(due, live, sweep, sweep_is_next=step.is_live)
 
 
+def complete_before(checkpoint: Checkpoint, policy: Policy) -> datetime:
+    """The instant before which every record has started and is published, whichever window selects it.
+
+    `final` is not that instant: the vendor may select a record by its end, up to the allowed lateness after its start.
+    A record is certain to be published if it was available when the last completed sweep started, and if all windows up
+    to its end have been fetched since. With an exact alignment, a period has only one window.
+    """
+    if policy.alignment.is_exact:
+        return checkpoint.final
+    fetched = min(checkpoint.watermark, checkpoint.swept_at) - policy.allowed_lateness
+    return max(checkpoint.since, min(checkpoint.final, fetched))
+
+
 def with_fitted_span(
     checkpoint: Checkpoint, window: Window, policy: Policy, *, largest_bytes: int, slowest_s: float
 ) -> Checkpoint:

@@ -48,10 +48,10 @@ class SimulatedVendor(Protocol):
         ...
 
     def expected_records(self, first_ms: int, last_ms: int) -> Counter[str]:
-        """The records that the main stream must publish, by `<start> <record_id>` of their events.
+        """The records that the main stream must publish, by `<started_at> <record_id>` of their events.
 
-        Of the main stream's event types, those with a field `record_id` represent whole records: they need a field
-        `start`, and there is one for each record.
+        Of the main stream's event types, those with a field `record_id` and none `position` represent whole records:
+        they need a field `started_at`, and there is one for each record.
 
         Contains every record that starts in `[first_ms, last_ms)`, and may contain others.
         """

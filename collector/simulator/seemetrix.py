@@ -36,11 +36,11 @@ class Seemetrix:
         return {"vendor": self.vendor, "user_id": USER, "user_key": KEY}
 
     def expected_records(self, first_ms: int, last_ms: int) -> Counter[str]:
-        """One session for each visit. Its `record_id` is `<user>/<device>/<number>/<start>`."""
+        """One session for each visit. Its `record_id` is `seemetrix/<user>/session/<device>/<number>/<start>`."""
         records = Counter[str]()
         for visit in self._world.all_between(first_ms, last_ms):
             start = as_timestamp(visit.start_ms)
-            records[f"{start} {USER}/{visit.device}/{visit.number}/{start}"] += 1
+            records[f"{start} seemetrix/{USER}/session/{visit.device}/{visit.number}/{start}"] += 1
         return records
 
     def routes(self) -> list[web.RouteDef]:
@@ -92,7 +92,7 @@ class Seemetrix:
         pages = -(-len(nodes) // size) if levels[0] in ("devices", "movies") else 1
         if levels[0] in ("devices", "movies"):
             nodes = nodes[page * size : (page + 1) * size]
-        views = {"v": len(visits), "vd": sum(visit.dwell_ms for visit in visits)}
+        views = statistics.totals(visits)
         children = {node["n"]: node for node in nodes} if query.get("to_object") == "1" else nodes
         return json_response(
             {"begin": first.strftime(_TIME_FORMAT), "end": last.strftime(_TIME_FORMAT), "levels": levels, "path": path}

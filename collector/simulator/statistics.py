@@ -95,3 +95,14 @@ def _groups(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
 def is_valid_request(levels: Sequence[str], dt_format: str) -> bool:
     """Whether all levels are known and distinct, and the date format is known."""
     return len(set(levels)) == len(levels) > 0 and set(levels) <= _NODE_TYPES.keys() and dt_format in _FORMATS
+
+
+def totals(visits: Sequence[Visit]) -> dict[str, object]:
+    """The numbers of the root of a tree."""
+    views_ms = sum(visit.dwell_ms for visit in visits)
+    return {
+        "v": float(len(visits)),
+        "vd": views_ms,
+        "ots": float(OTS_FACTOR * len(visits)),
+        "otsd": OTS_FACTOR * views_ms,
+    }

@@ -78,7 +78,8 @@ class VidiCenter:
             start = as_timestamp(visit.start_ms // 1000 * 1000)
             times = f"{visit.dwell_ms // 100 * 100}-{visit.attention_ms // 100 * 100}"
             for row in self.viewers(visit):
-                name = f"{start} {USERNAME}/{visit.device}/{row['period_start']}/{row['gender']}-{row['age']}-{times}"
+                about = f"{visit.device}/{row['period_start']}/{row['gender']}-{row['age']}-{times}"
+                name = f"{start} quividi/{USERNAME}/viewer/{about}"
                 records[f"{name}/{equal_rows[name]}"] += 1
                 equal_rows[name] += 1
         return records

@@ -7,7 +7,6 @@ from msgspec import Meta
 from collector.instants import Timestamp
 from collector.vendors.vocabulary import AgeGroup, Gender
 
-Source = Annotated[str, Meta(description="The source's name in the collector's configuration.")]
 Revision = Annotated[
     int, Meta(description="Revision of the record, from 0. The highest revision replaces the others.", ge=0)
 ]
@@ -19,6 +18,6 @@ EstimatedGender = Annotated[Gender, Meta(description="Gender as estimated by the
 GenderCode = Annotated[int | None, Meta(description="The vendor's code of the gender.")]
 EstimatedAgeGroup = Annotated[AgeGroup, Meta(description="Age group as estimated by the camera.")]
 AgeCode = Annotated[int | None, Meta(description="The vendor's code of the age group.")]
-Index = Annotated[int, Meta(description="Position in the vendor's array, from 0.", ge=0)]
+Position = Annotated[int, Meta(description="Position in the vendor's array, from 0.", ge=0)]
 PeriodStart = Annotated[Timestamp, Meta(description="Start of the period, in UTC.")]
 PeriodEnd = Annotated[Timestamp, Meta(description="End of the period, exclusive, in UTC.")]

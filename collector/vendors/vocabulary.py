@@ -5,6 +5,7 @@ from typing import Literal
 Gender = Literal["female", "male", "unknown"]
 AgeGroup = Literal["child", "young_adult", "adult", "senior", "unknown"]
 Emotion = Literal["neutral", "happy", "angry", "surprised", "unknown"]
+GroupLevel = Literal["device", "movie", "date", "age", "gender", "emotion"]
 Glasses = Literal["unknown", "none", "glasses", "sunglasses"]
 Mustache = Literal["unknown", "none", "mustache"]
 Beard = Literal["unknown", "none", "beard"]

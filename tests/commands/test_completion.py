@@ -69,7 +69,7 @@ def completed(line: str) -> Sequence[str]:
         ("collector preview nothing ", []),
         ("collector preview -c wrong.toml ", []),
         ("collector preview -c nowhere.toml ", []),
-        ("collector schema collector.", ["collector.dead_letter.v1"]),
+        ("collector schema collector.d", ["collector.dead_letter.v1"]),
     ],
 )
 def test_completions_of_a_word(

@@ -48,15 +48,15 @@ async def test_each_event_is_a_line_with_the_value_of_its_message(tmp_path: Path
     session = printed[0]["value"]
     digest, kind, index = session["event_id"].split("/")
     assert (32, "session", "0") == (len(digest), kind, index)
+    origin = {"vendor": "seemetrix", "source": "mall", "record_id": session["record_id"], "revision": 0}
     assert session == {
         "event_id": f"{digest}/session/0",
-        "record_id": session["record_id"],
-        "revision": 0,
-        "source": "mall",
+        "type": "seemetrix.session.v1",
+        **origin,
         "device_id": 3024,
         "session_number": 7,
-        "start": "2019-07-01T11:20:00.500Z",
-        "end": "2019-07-01T11:20:02.000Z",
+        "started_at": "2019-07-01T11:20:00.500Z",
+        "ended_at": "2019-07-01T11:20:02.000Z",
         "duration_ms": 1500,
         "attention_ms": 1000,
         "gender": "male",
@@ -67,23 +67,24 @@ async def test_each_event_is_a_line_with_the_value_of_its_message(tmp_path: Path
         "emotion_count": 1,
         "content_view_count": 1,
     }
-    assert session["record_id"].startswith("864/3024/7/")
+    assert session["record_id"].startswith("seemetrix/864/session/3024/7/")
     assert printed[2]["value"] == {
         "event_id": f"{digest}/attention/1",
+        "type": "seemetrix.attention.v1",
+        **origin,
         "session_event_id": f"{digest}/session/0",
-        "source": "mall",
         "device_id": 3024,
         "session_number": 7,
-        "index": 1,
-        "start": "2019-07-01T11:20:01.000Z",
-        "end": "2019-07-01T11:20:02.000Z",
+        "position": 1,
+        "started_at": "2019-07-01T11:20:01.000Z",
+        "ended_at": "2019-07-01T11:20:02.000Z",
         "duration_ms": 1000,
         "gender": "male",
         "age_group": "senior",
         "looking": True,
     }
     assert (printed[3]["value"]["emotion"], printed[3]["value"]["emotion_code"]) == ("unknown", -1)
-    assert (printed[4]["value"]["movie_id"], printed[4]["value"]["start"]) == (8482, "2019-07-01T11:20:01.100Z")
+    assert (printed[4]["value"]["movie_id"], printed[4]["value"]["started_at"]) == (8482, "2019-07-01T11:20:01.100Z")
     assert printed[5]["value"]["reason"] == "malformed"
 
 

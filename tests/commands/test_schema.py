@@ -25,7 +25,7 @@ async def test_without_a_type_every_schema_is_printed_by_name() -> None:
     assert (result.code, result.err) == (0, "")
     assert set(TYPES) <= printed.keys()
     assert event_types().keys() == printed.keys()
-    assert all(name == printed[name]["title"] for name in printed)
+    assert all(name == printed[name]["properties"]["type"]["const"] for name in printed)
 
 
 async def test_with_a_type_only_its_schema_is_printed() -> None:
@@ -35,6 +35,12 @@ async def test_with_a_type_only_its_schema_is_printed() -> None:
 
     assert (result.code, result.err) == (0, "")
     assert all_schemas["seemetrix.session.v1"] == json.loads(result.out)
+
+
+async def test_the_twin_in_draft_07_is_printed() -> None:
+    result = await collector("schema", "seemetrix.session.v1", "--draft-07")
+
+    assert "http://json-schema.org/draft-07/schema#" == json.loads(result.out)["$schema"]
 
 
 async def test_an_unknown_type_is_an_error_with_the_known_types() -> None:

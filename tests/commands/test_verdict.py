@@ -55,9 +55,16 @@ def sessions(visits: list[Visit]) -> list[ConsumedMessage]:
     found = []
     for visit in visits:
         start, name = timestamp(visit.start_ms), f"{visit.device}/{visit.number}"
+        record = f"seemetrix/{USER}/session/{name}/{start}"
         found += [
-            message(MALL, "seemetrix.session.v1", f"s{name}", start=start, record_id=f"{USER}/{name}/{start}"),
-            message(MALL, "seemetrix.emotion.v1", f"e{name}", start=start, index=0),
+            message(
+                MALL,
+                "seemetrix.session.v1",
+                f"s{name}",
+                started_at=start,
+                record_id=record,
+            ),
+            message(MALL, "seemetrix.emotion.v1", f"e{name}", started_at=start, position=0),
         ]
     return found
 
@@ -72,9 +79,9 @@ def viewers(visits: list[Visit]) -> list[ConsumedMessage]:
         times = f"{visit.dwell_ms // 100 * 100}-{visit.attention_ms // 100 * 100}"
         name = f"{visit.device}/{local}/{genders[visit.gender]}-{ages[visit.age]}-{times}"
         for _ in range(2 if visit.has_twin else 1):
-            record = f"{USERNAME}/{name}/{occurrences[name]}"
+            record = f"quividi/{USERNAME}/viewer/{name}/{occurrences[name]}"
             start = timestamp(second_ms)
-            found.append(message(AIRPORT, "quividi.viewer.v1", f"v{record}", start=start, record_id=record))
+            found.append(message(AIRPORT, "quividi.viewer.v1", f"v{record}", started_at=start, record_id=record))
             occurrences[name] += 1
     return found
 
@@ -102,7 +109,7 @@ def test_the_verdict_is_good_when_every_record_is_published_once() -> None:
 @pytest.mark.parametrize("source", [MALL, AIRPORT])
 def test_records_that_are_not_published_are_missing(source: str) -> None:
     messages = all_messages()
-    lost = [each for each in messages if source in each.headers["ce_source"] and b"record_id" in each.value][7:10]
+    lost = [each for each in messages if source in each.headers["ce_source"] and b"position" not in each.value][7:10]
     found = verdict([each for each in messages if each not in lost])
     assert (3, 0, False) == (found.missing, found.duplicated, found.is_good)
 
@@ -128,7 +135,7 @@ def test_a_record_that_is_published_again_with_another_id_is_duplicated() -> Non
 
 
 def test_a_record_that_was_not_simulated_is_duplicated() -> None:
-    invented = message(MALL, "seemetrix.session.v1", "x", start=timestamp(SINCE_MS), record_id="3001/0/invented")
+    invented = message(MALL, "seemetrix.session.v1", "x", started_at=timestamp(SINCE_MS), record_id="3001/0/invented")
     assert (0, 1) == (verdict([*all_messages(), invented]).missing, verdict([*all_messages(), invented]).duplicated)
 
 

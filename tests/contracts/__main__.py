@@ -2,7 +2,16 @@
 
 import sys
 
-from tests.contracts.committed import HOW_TO_ADD, SCHEMAS, breaking_changes, files, without_example
+from collector.commands import schema
+from tests.contracts.committed import (
+    EXAMPLES,
+    HOW_TO_ADD,
+    SCHEMAS,
+    breaking_changes,
+    example_values,
+    files,
+    without_example,
+)
 
 ADVICE = (
     "Only fields may be added. Any other change needs a new version. To change a type that has no consumers "
@@ -15,7 +24,9 @@ def main() -> None:
         sys.exit(f"no example for {', '.join(missing)}: {HOW_TO_ADD}")
     if changes := list(breaking_changes()):
         sys.exit("\n".join([*changes, ADVICE]))
-    SCHEMAS.mkdir(exist_ok=True)
+    EXAMPLES.write_text(example_values(), "utf-8")
+    schema._examples.cache_clear()
+    (SCHEMAS / "draft-07").mkdir(parents=True, exist_ok=True)
     for path, text in files().items():
         path.write_text(text, "utf-8")
 

@@ -1,11 +1,16 @@
-"""Compares two schemas of a type. Consumers rely on them, so a new release may only add fields."""
+"""Compares two schemas of a type. Consumers rely on them, so a new release may only add fields.
+
+An added field is not required, and may be null: the subjects of a schema registry then stay compatible.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
+from tests.contracts.fields import types_of
+
 Schema = dict[str, Any]
 
-_ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description"}
+_ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "examples"}
 """Keywords that do not restrict values."""
 _COMPARED_APART = {"properties", "required", "anyOf", "items"}
 """Keywords with a comparison of their own. All others must be equal."""
@@ -17,7 +22,7 @@ def breaking_changes(before: Schema, after: Schema) -> list[str]:
 
 
 def _resolved(part: Any, whole: Schema) -> Any:  # noqa: ANN401 - JSON
-    """The schema with references repathd by their targets, since an object may be renamed."""
+    """The schema with references replaced by their targets, since an object may be renamed."""
     if isinstance(part, list):
         return [_resolved(each, whole) for each in part]
     if not isinstance(part, dict):
@@ -49,6 +54,13 @@ def _changes_of_fields(path: str, before: Schema, after: Schema) -> Iterator[str
         yield from _changes(f"{path}.{name}", field, after["properties"][name])
         if name in before["required"] and name not in after["required"]:
             yield f"{path}.{name}: no longer required"
+    for name, field in after.get("properties", {}).items():
+        if name in before.get("properties", {}):
+            continue
+        if name in after["required"]:
+            yield f"{path}.{name}: added as a required field"
+        if "null" not in types_of(field):
+            yield f"{path}.{name}: added as a field that cannot be null"
 
 
 def _changes_of_alternatives(path: str, before: list[Schema], after: list[Schema]) -> Iterator[str]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from collector.commands import schema as schema_module
 from collector.commands.asyncapi import asyncapi
 from collector.commands.schema import event_types, json_schema, schema
 from tests.contracts.additions import breaking_changes as changes_between
@@ -12,8 +13,16 @@ from tests.contracts.markdown import events
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMAS = DOCS / "schemas"
+EXAMPLES = Path(schema_module.__file__).with_name(schema_module.EXAMPLES)
+"""The example values that the schemas contain."""
 HOW_TO_ADD = "add an entry to EXAMPLES of its vendor in tests/contracts/examples/"
 ASYNCAPI = SCHEMAS / "asyncapi.json"
+
+
+def example_values() -> str:
+    """The expected contents of the file of examples."""
+    found = {name: json.loads(message.value) for name, message in sorted(examples().items())}
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
 def files() -> dict[Path, str]:
@@ -21,9 +30,23 @@ def files() -> dict[Path, str]:
     kinds = event_types()
     return {
         **{SCHEMAS / f"{name}.json": schema(name) + "\n" for name in kinds},
+        **{SCHEMAS / "draft-07" / f"{name}.json": schema(name, draft_07=True) + "\n" for name in kinds},
         ASYNCAPI: asyncapi() + "\n",
         DOCS / "events.md": events(kinds.values(), examples()),
     }
+
+
+RELEASED = SCHEMAS / "released"
+"""The schemas of each released version, as `collector schema` printed them."""
+
+
+def breaking_changes_since_releases() -> Iterator[str]:
+    """The changes of released types that are not additions, and would break consumers of that release."""
+    kinds = event_types()
+    for path in sorted(RELEASED.glob("*.json")):
+        for name, released in json.loads(path.read_text("utf-8")).items():
+            found = changes_between(released, json_schema(kinds[name])) if name in kinds else ["removed"]
+            yield from (f"since {path.stem}: {name} {change}" for change in found)
 
 
 def breaking_changes() -> Iterator[str]:

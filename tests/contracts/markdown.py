@@ -58,10 +58,11 @@ def _rows(schema: Mapping[str, Any]) -> Iterator[str]:
 
 def _kind(field: Mapping[str, Any]) -> str:
     if "anyOf" in field:
-        kinds = dict.fromkeys(_kind(each) for each in field["anyOf"])
-        if "number" in kinds:
-            kinds.pop("integer", None)  # an integer is a number
-        return " or ".join(kinds)
+        return " or ".join(_kind(each) for each in field["anyOf"])
+    if isinstance(field.get("type"), list):
+        return " or ".join(_kind({**field, "type": each}) if each != "null" else each for each in field["type"])
+    if "const" in field:
+        return f"`{field['const']}`"
     if "enum" in field:
         return ", ".join(f"`{word}`" for word in field["enum"])
     if "items" in field:

@@ -7,6 +7,7 @@ import pytest
 from tests.contracts.additions import Schema, breaking_changes
 
 NUMBER, TEXT, NULL = {"type": "integer"}, {"type": "string"}, {"type": "null"}
+ADDED = {"type": ["string", "null"]}
 WORD = {"enum": ["child", "adult"]}
 
 
@@ -19,26 +20,26 @@ def any_of(*kinds: Schema) -> Schema:
     return {"anyOf": list(kinds)}
 
 
-def mood(**fields: Any) -> Schema:  # noqa: ANN401 - JSON
-    return schema(mood=any_of({"$ref": "#/$defs/Mood"}, NULL), defs={"Mood": schema(**fields)})
+def mood(required: list[str] | None = None, **fields: Any) -> Schema:  # noqa: ANN401 - JSON
+    return schema(mood=any_of({"$ref": "#/$defs/Mood"}, NULL), defs={"Mood": schema(required, **fields)})
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         (schema(dwell_ms=NUMBER), schema(dwell_ms=NUMBER)),
-        (schema(dwell_ms=NUMBER), schema(dwell_ms=NUMBER, source=TEXT)),
-        (schema(dwell_ms=NUMBER), schema(["dwell_ms"], dwell_ms=NUMBER, source=TEXT)),
+        (schema(dwell_ms=NUMBER), schema(["dwell_ms"], dwell_ms=NUMBER, source=ADDED)),
+        (schema(dwell_ms=NUMBER), schema(["dwell_ms"], dwell_ms=NUMBER, source=any_of(WORD, NULL))),
         (schema([], dwell_ms=NUMBER), schema(dwell_ms=NUMBER)),
         (schema(dwell_ms=NUMBER), schema(dwell_ms={**NUMBER, "title": "Dwell (ms)", "description": "How long."})),
         (schema(age=WORD), schema(age={"enum": ["adult", "child"]})),
         (schema(age=any_of(WORD, NULL)), schema(age=any_of(NULL, WORD))),
-        (mood(happy=NUMBER), mood(happy=NUMBER, angry=NUMBER)),
+        (mood(happy=NUMBER), mood(["happy"], happy=NUMBER, angry=ADDED)),
         (mood(happy=NUMBER), schema(mood=any_of(schema(happy=NUMBER), NULL))),
         (schema(parts={"type": "array", "items": schema(a=NUMBER)}),) * 2,
         (
             schema(parts={"type": "array", "items": schema(a=NUMBER)}),
-            schema(parts={"type": "array", "items": schema(a=NUMBER, b=TEXT)}),
+            schema(parts={"type": "array", "items": schema(["a"], a=NUMBER, b=ADDED)}),
         ),
     ],
 )
@@ -51,6 +52,9 @@ def test_additions_are_compatible(before: Schema, after: Schema) -> None:
     [
         (schema(dwell_ms=NUMBER, source=TEXT), schema(source=TEXT), "$.dwell_ms: removed"),
         (schema(dwell_ms=NUMBER), schema([], dwell_ms=NUMBER), "$.dwell_ms: no longer required"),
+        (schema(a=NUMBER), schema(a=NUMBER, source=ADDED), "$.source: added as a required field"),
+        (schema(a=NUMBER), schema(["a"], a=NUMBER, source=TEXT), "$.source: added as a field that cannot be null"),
+        (mood(happy=NUMBER), mood(happy=NUMBER, angry=ADDED), "$.mood: changed from {"),
         (schema(dwell_ms=NUMBER), schema(dwell_ms=TEXT), "$.dwell_ms: type changed from integer to string"),
         (
             schema(dwell_ms=NUMBER),

@@ -10,6 +10,7 @@ from msgspec import Struct
 from collector.commands.asyncapi import asyncapi, document
 from collector.commands.schema import event_types
 from collector.model import EventType
+from collector.pipeline.message import CommonFields
 from tests.contracts import specs
 from tests.needs import need
 
@@ -91,8 +92,9 @@ def test_every_type_is_a_message_of_its_topic(generated: Any) -> None:  # noqa: 
     for name, kind in event_types().items():
         message = resolve(generated, generated["channels"][kind.topic]["messages"][name]["$ref"])
         payload, headers = resolve(generated, message["payload"]["$ref"]), message["headers"]["properties"]
-        assert name == message["name"] == payload["title"] == headers["ce_type"]["const"]
-        assert payload["properties"].keys() == set(kind.data.__struct_fields__)
+        assert name == message["name"] == payload["properties"]["type"]["const"] == headers["ce_type"]["const"]
+        fields = (*CommonFields.__struct_fields__, *kind.data.__struct_fields__)
+        assert list(payload["properties"]) == list(fields)
         assert message["bindings"]["kafka"]["key"]["type"] == "string"
 
 

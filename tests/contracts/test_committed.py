@@ -6,7 +6,17 @@ import msgspec
 import pytest
 
 from collector.commands.schema import event_types
-from tests.contracts.committed import DOCS, HOW_TO_ADD, breaking_changes, files, without_example
+from tests.contracts.committed import (
+    DOCS,
+    EXAMPLES,
+    HOW_TO_ADD,
+    RELEASED,
+    breaking_changes,
+    breaking_changes_since_releases,
+    example_values,
+    files,
+    without_example,
+)
 from tests.contracts.examples import examples
 from tests.contracts.kept import check_message
 
@@ -19,6 +29,19 @@ def test_every_type_has_an_example() -> None:
 def test_committed_types_only_change_by_additions() -> None:
     changes = list(breaking_changes())
     assert not changes, "these changes need a new version of the type:\n" + "\n".join(changes)
+
+
+def test_the_examples_are_up_to_date() -> None:
+    assert example_values() == EXAMPLES.read_text("utf-8"), "run `make schemas`"
+
+
+def test_released_types_only_change_by_additions() -> None:
+    changes = list(breaking_changes_since_releases())
+    assert not changes, "these changes need a new version of the type:\n" + "\n".join(changes)
+
+
+def test_the_contract_of_0_2_0_is_released() -> None:
+    assert (RELEASED / "0.2.0.json").exists()
 
 
 @pytest.mark.parametrize("path", files() if not without_example() else (), ids=lambda path: str(path.relative_to(DOCS)))

@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from collector.commands.schema import event_types, json_schema
@@ -14,7 +15,8 @@ from collector.model import Account, DedupMode, Record, Reject, Window
 from collector.pipeline.message import Origin, dead_letter_message, record_digest
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.wire import read
-from tests.rows import session_rows
+from tests.contracts.fields import fields, types_of
+from tests.rows import session_rows, value_of
 from tests.simulated import at
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -24,7 +26,7 @@ VOCABULARY = {
     "emotion": {"neutral", "happy", "angry", "surprised", "unknown"},
 }
 """The values of enumerated fields of all vendors, by field name."""
-TIME_FIELD = re.compile(r"(.*_)?(start|end|at|created|modified)")
+TIME_FIELD = re.compile(r".*_(at|start|end)|watermark|final")
 
 each_type = pytest.mark.parametrize("name", event_types())
 
@@ -37,14 +39,8 @@ def validate(name: str, value: object) -> None:
     Draft202012Validator(schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
 
 
-def alternatives(field: dict[str, Any]) -> list[dict[str, Any]]:
-    """The alternative schemas of a field."""
-    found: list[dict[str, Any]] = field.get("anyOf", [field])
-    return found
-
-
 def is_timestamp(field: dict[str, Any]) -> bool:
-    return any(each.get("format") == "date-time" for each in alternatives(field))
+    return bool(field.get("format") == "date-time")
 
 
 def example_events() -> list[tuple[str, Any]]:
@@ -52,8 +48,8 @@ def example_events() -> list[tuple[str, Any]]:
     (session,) = read(session_rows(RAW_DATA))
     assert isinstance(session, Record)
     digest = record_digest(DedupMode.VERSIONED, session, 0, Account("seemetrix", "632"))
-    events = explode_session(session, digest, 0, "mall", 632)
-    return [(event.type.name, msgspec.json.decode(msgspec.json.encode(event.data))) for event in events]
+    events = explode_session(session, digest, 0, 632)
+    return [(event.type.name, value_of(event)) for event in events]
 
 
 def dead_letter() -> Any:  # noqa: ANN401 - JSON
@@ -69,16 +65,64 @@ def test_a_schema_is_valid_and_names_its_type(name: str) -> None:
     got = schema(name)
 
     Draft202012Validator.check_schema(got)
-    assert (got["$schema"], got["title"]) == ("https://json-schema.org/draft/2020-12/schema", name)
+    assert "https://json-schema.org/draft/2020-12/schema" == got["$schema"]
     assert name in got["$id"]
+    assert name.lower().replace(".", "").replace("_", "") == got["title"].lower()
     assert got["description"]
+    Draft202012Validator(got).validate(got["examples"][0])
 
 
 @each_type
-def test_every_field_is_required(name: str) -> None:
+def test_the_twin_in_draft_07_accepts_and_rejects_the_same(name: str) -> None:
+    twin = json_schema(event_types()[name], draft_07=True)
+
+    Draft7Validator.check_schema(twin)
+    validator, value = Draft7Validator(twin), schema(name)["examples"][0]
+    validator.validate(value)
+    for field in value:
+        assert not validator.is_valid({each: value[each] for each in value if each != field})
+        assert not validator.is_valid(value | {field: {"wrong": "type"}})
+    assert "$defs" not in twin
+
+
+@each_type
+def test_values_start_with_the_common_fields(name: str) -> None:
+    assert ["event_id", "type", "vendor", "source"] == list(schema(name)["properties"])[:4]
+
+
+@each_type
+def test_schemas_have_the_style_that_generators_of_code_need(name: str) -> None:
+    for each in parts_of({key: value for key, value in schema(name).items() if key not in ("examples", "title")}):
+        assert "title" not in each
+        if "enum" in each:
+            assert "string" == each["type"]
+        if "integer" in (kinds := types_of(each)):
+            assert "int64" == each["format"]
+        assert not {"integer", "number"} <= kinds
+        assert not {"integer", "string"} <= kinds
+        for one in each.get("anyOf", ()):
+            assert one.get("type") in (None, "null", "array"), "a nullable scalar is a list of types"
+
+
+def parts_of(part: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON
+    """Yield every schema in a schema."""
+    if isinstance(part, dict):
+        if "type" in part or "$ref" in part or "anyOf" in part:
+            yield part
+        for name, each in part.items():
+            if name not in ("required", "enum"):
+                yield from parts_of(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from parts_of(each)
+
+
+@each_type
+def test_a_field_is_required_or_may_be_null(name: str) -> None:
     whole = schema(name)
     for part in (whole, *whole.get("$defs", {}).values()):
-        assert list(part["properties"]) == part["required"]
+        optional = part.get("properties", {}).keys() - part.get("required", ())
+        assert all("null" in types_of(part["properties"][field]) for field in optional)
 
 
 @each_type
@@ -90,8 +134,8 @@ def test_time_fields_are_date_times_and_no_others(name: str) -> None:
 
 @each_type
 def test_enumerated_fields_use_the_vocabulary(name: str) -> None:
-    for field, kind in schema(name)["properties"].items():
-        for each in alternatives(kind):
+    for field, kind in fields(schema(name)):
+        for each in kind.get("anyOf", [kind]):
             if field in VOCABULARY and "enum" in each:
                 assert VOCABULARY[field] == set(each["enum"])
 
@@ -116,7 +160,13 @@ def test_a_dead_letter_is_valid() -> None:
 
 @pytest.mark.parametrize(
     ("field", "wrong"),
-    [("gender", "woman"), ("duration_ms", "35231"), ("revision", -1), ("start", 1561979767052), ("device_id", None)],
+    [
+        ("gender", "woman"),
+        ("duration_ms", "35231"),
+        ("revision", -1),
+        ("started_at", 1561979767052),
+        ("device_id", None),
+    ],
 )
 def test_a_schema_rejects_invalid_values(field: str, wrong: object) -> None:
     _, session = example_events()[0]
@@ -141,13 +191,15 @@ def test_documented_session() -> None:
     assert 32 == len(digest) == len(bytes.fromhex(digest)) * 2
     assert session == {
         "event_id": f"{digest}/session/0",
-        "record_id": "632/5315/1331/2019-07-01T11:16:07.052Z",
-        "revision": 0,
+        "type": "seemetrix.session.v1",
+        "vendor": "seemetrix",
         "source": "mall",
+        "record_id": "seemetrix/632/session/5315/1331/2019-07-01T11:16:07.052Z",
+        "revision": 0,
         "device_id": 5315,
         "session_number": 1331,
-        "start": "2019-07-01T11:16:07.052Z",
-        "end": "2019-07-01T11:16:42.283Z",
+        "started_at": "2019-07-01T11:16:07.052Z",
+        "ended_at": "2019-07-01T11:16:42.283Z",
         "duration_ms": 35_231,
         "attention_ms": 34_187,
         "gender": "female",

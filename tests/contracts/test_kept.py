@@ -15,7 +15,8 @@ class Data(Struct):
 
 
 TYPE = EventType("test.kept.v1", "test.kept", Data)
-VALUE = {"number": 7, "at": "2019-07-01T11:16:07.052Z"}
+COMMON = {"event_id": "0/kept/0", "type": "test.kept.v1", "vendor": "test", "source": "mall"}
+VALUE = COMMON | {"number": 7, "at": "2019-07-01T11:16:07.052Z"}
 HEADERS = {
     "ce_specversion": "1.0",
     "ce_id": "0123456789abcdef0123456789abcdef/kept/0",

@@ -5,22 +5,21 @@ from jsonschema import Draft202012Validator
 
 from collector.commands.schema import event_types, json_schema
 
+COMMON = "event_id type vendor source record_id"
+LOCAL = "started_local utc_offset_s ambiguous"
 VIEWER = (
-    "event_id record_id source location_id start start_local utc_offset_s ambiguous end dwell_ms attention_ms gender "
-    "gender_code age_group age_code age_years mood glasses mustache beard vr_id footfall_id footfall_start occurrence"
+    f"{COMMON} location_id started_at {LOCAL} ended_at dwell_ms attention_ms gender gender_code age_group age_code "
+    "age_years mood glasses mustache beard vr_id footfall_id footfall_started_at occurrence"
 )
-PERIOD = (
-    "event_id record_id revision source resolution period_start period_end period_start_local utc_offset_s ambiguous "
-    "quality"
-)
+PERIOD = f"{COMMON} revision resolution period_start period_end period_start_local utc_offset_s ambiguous quality"
 PLAYS = "content_id content_duration_ms duration_ms impressions estimated_ots play_count watchers watchers_over_2s"
 # Add new fields here.
 FIELDS = {
     "quividi.viewer.v1": VIEWER,
     "quividi.viewer_apc.v1": f"{VIEWER} content_count",
     "quividi.viewer_content.v1": (
-        "event_id viewer_event_id source location_id index start content_id campaign_id app_id dwell_ms attention_ms "
-        "mood_ms gender age_group"
+        f"{COMMON} viewer_event_id location_id position started_at {LOCAL} content_id campaign_id app_id dwell_ms "
+        "attention_ms mood_ms gender age_group"
     ),
     "quividi.viewers_aggregated.v1": (
         f"{PERIOD} location_id gender gender_code age_group age_code watcher_count dwell_ms attention_ms "

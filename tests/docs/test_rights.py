@@ -29,7 +29,7 @@ from confluent_kafka.admin import (
 from collector.config import Settings, load
 from collector.kafka.settings import STATE_TOPIC, KafkaSettings
 from collector.kafka.topics import ensure_topics
-from collector.pipeline.message import DEAD_LETTER
+from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from tests.commands.harness import collector
 from tests.docs.pages import DOCS, fenced
 from tests.kafka import strict_broker
@@ -139,7 +139,9 @@ async def test_the_rights_of_the_collector_are_sufficient(
         refused = await check()
         assert 1 == refused.code
         refused_topics = set(re.findall(r"^failed +topic ([^\s:]+)", refused.out, re.MULTILINE))
-        assert {prefix + topic for topic in (*EVENTS, STATE_TOPIC, DEAD_LETTER.topic)} == refused_topics, refused.out
+        assert {
+            prefix + topic for topic in (*EVENTS, STATE_TOPIC, DEAD_LETTER.topic, PROGRESS.topic)
+        } == refused_topics, refused.out
         for script in (ALWAYS, TO_CREATE) if creates else (ALWAYS,):
             granting = partial(allow, broker, script, tmp_path, user="User:collector", **names)
             await anyio.to_thread.run_sync(granting)

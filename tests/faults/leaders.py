@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 
 from collector.kafka.settings import STATE_TOPIC
+from collector.pipeline.message import PROGRESS
 from tests.faults.brokers import Cluster, ProxiedBroker
 from tests.faults.faults import Reset
 from tests.faults.forwarder import Forwarder
@@ -97,6 +98,7 @@ async def deposed_leader(testbed: Testbed, times: int) -> int:
     healthy, state = cluster.nodes[1], testbed.prefix + STATE_TOPIC
     await _create(healthy, [_topic(state, STATE_PARTITIONS, DEPOSED, _COMPACT)])
     await _create(healthy, [_topic(testbed.prefix + name, PARTITIONS, HEALTHY, {}) for name in ALL_TOPICS])
+    await _create(healthy, [_topic(testbed.prefix + PROGRESS.topic, PARTITIONS, HEALTHY, _COMPACT)])
     replica = testbed.replica(cluster.proxied_address)
     await testbed.wait_for_all_sources()
     for number in range(times):

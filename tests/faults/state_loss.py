@@ -196,7 +196,9 @@ def _published(testbed: Testbed, sources: Collection[str], since_ms: int) -> lis
 
 def _start_after_published(testbed: Testbed, source: str) -> datetime:
     """The first whole second after the start of every record that the source published."""
-    starts = [message.value["start"] for message in _published(testbed, [source], 0) if "record_id" in message.value]
+    starts = [
+        message.value["started_at"] for message in _published(testbed, [source], 0) if "record_id" in message.value
+    ]
     return floor_second(max(map(datetime.fromisoformat, starts))) + SECOND
 
 

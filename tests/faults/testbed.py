@@ -21,12 +21,14 @@ from collector.simulator.server import Simulated, serving
 from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from collector.simulator.world import FAST, World
 from tests.faults.brokers import Cluster
+from tests.faults.closing import ClosingConsumer, published_after_final
 from tests.faults.table import Row
 from tests.kafka.daemon import Received, TopicReader, reading, until
 from tests.kafka.log_targets import LogTarget, started
 from tests.kafka.scenario import (
     ALL_TOPICS,
     DEVICES,
+    EVENT_TOPICS,
     MAX_CALLS,
     ZONE,
     CountedFaults,
@@ -73,6 +75,7 @@ class Testbed:
         self.since = floor_second(datetime.now(UTC))
         self.received: list[Received] = []
         """The messages that the continuous reader has received."""
+        self.closing = ClosingConsumer(cluster.reader_address, prefix, EVENT_TOPICS)
         self.slowest_s = 0.0
         self.replicas: list[Replica] = []
         self.resources = AsyncExitStack()
@@ -196,6 +199,7 @@ async def testbed(home: Path, prefix: str, random: Random, cluster: Cluster) -> 
     ):
         found = Testbed(home, prefix, random, cluster, world, vendors, faults)
         tasks.start_soon(_follow, reader, found)
+        tasks.start_soon(found.closing.follow)
         async with found.resources:
             try:
                 yield found
@@ -236,8 +240,11 @@ async def verdict(found: Testbed, fault: str, times: int) -> Row:
     """Stop the replicas once all records up to now are final, and compare the messages with the simulated vendors."""
     checkpoints, messages = await stop_when_final(found)
     result = judge(found.vendors.vendors, found.since, checkpoints, verdict_reader(messages))
-    lost = result.missing + lacking_parts(messages)
-    return Row(fault, times, len(messages), lost, result.duplicated, disordered(found, messages), found.slowest_s)
+    lost, wrong = result.missing + lacking_parts(messages), disordered(found, messages)
+    if not found.closing.closed:
+        raise AssertionError("the closing consumer received no progress")
+    early = published_after_final(messages, found.closing.closed)
+    return Row(fault, times, len(messages), lost, result.duplicated, wrong, found.slowest_s, early)
 
 
 async def stop_when_final(found: Testbed) -> tuple[dict[str, Checkpoint | None], list[Received]]:
@@ -286,7 +293,7 @@ def disordered(found: Testbed, messages: list[Received]) -> int:
     if not messages:
         return 0
     visits = {}
-    last_ms = max(_ms(each.value["start"]) for each in messages if "start" in each.value)
+    last_ms = max(_ms(each.value["started_at"]) for each in messages if "started_at" in each.value)
     for device in found.world.devices:
         for visit in found.world.between(device, _ms_of(found.since), last_ms):
             visits[device, visit.number] = visit

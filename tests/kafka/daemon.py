@@ -38,6 +38,7 @@ class Received(Struct, frozen=True):
     value: Any
     published_ms: int
     received_ms: int
+    offset: int = -1
 
     @property
     def id(self) -> str:
@@ -234,7 +235,7 @@ def _received(record: Any) -> Received:  # noqa: ANN401 - aiokafka's
         value = json.loads(value)
         check(headers, value)
     now_ms = time.time_ns() // 1_000_000
-    return Received(record.topic, record.partition, record.key, headers, value, record.timestamp, now_ms)
+    return Received(record.topic, record.partition, record.key, headers, value, record.timestamp, now_ms, record.offset)
 
 
 def contents(messages: Sequence[Received]) -> Counter[tuple[str, str]]:

@@ -26,7 +26,9 @@ from tests.kafka.daemon import EVENTS, Daemon, Received, TopicReader
 DEVICES = (3001, 3002, 3003)
 """Ids of Seemetrix's devices, and of Quividi's locations."""
 ZONE = "Asia/Tokyo"  # without daylight saving time, so no local hour is repeated
-ALL_TOPICS = (*EVENTS, "quividi.viewers", "collector.dead_letters")
+EVENT_TOPICS = (*EVENTS, "quividi.viewers")
+ALL_TOPICS = (*EVENT_TOPICS, "collector.dead_letters")
+"""All topics but that of progress, which is not compared with the simulated vendors."""
 # A late record of this world is available 15 s after it started, and in a box two seconds after that.
 TIMING = 'settle = "2s"\nallowed_lateness = "20s"\nsweep_every = "4s"'
 LOOKAHEAD_MS = 15 * 60_000

@@ -101,7 +101,7 @@ async def _every_session_is_published_once(kafka: str, prefix: str, tmp_path: Pa
     for message in reader.received:
         assert str(message.value["device_id"]).encode() == message.key
         assert "/seemetrix/mall" == message.headers["ce_source"]
-        assert message.value["start"] == message.headers["ce_time"]
+        assert message.value["started_at"] == message.headers["ce_time"]
         device, number = message.value["device_id"], message.value["session_number"]
         assert f"device/{device}/session/{number}" == message.headers["ce_subject"]
     sessions = {message.id for message in reader.received if message.topic == prefix + EVENTS[0]}

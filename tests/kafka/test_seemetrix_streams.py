@@ -88,8 +88,14 @@ def latest(values: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _assert_hours(found: list[dict[str, Any]], world: World, since: datetime, now: datetime) -> None:
     first, last = since.replace(minute=0, second=0) + HOUR, now.replace(minute=0, second=0)
+    hours = f"seemetrix/{seemetrix.USER}/statistics/all/views+sex"
     expected = {
-        f"{seemetrix.USER}/all/views+sex/{_hour(row['i'])}": (row["t"], row["fl"], row["ml"], row["us"])
+        f"{hours}/{_hour(row['i'])}": (
+            row["t"],
+            row["fl"],
+            row["ml"],
+            row["us"],
+        )
         for row in statistics.hours(_visits_between(world, first, last), ["sex"])
     }
     assert expected == {
@@ -101,12 +107,13 @@ def _assert_hours(found: list[dict[str, Any]], world: World, since: datetime, no
 
 def _assert_trees(found: list[dict[str, Any]], world: World, since: datetime, now: datetime) -> None:
     day = since.replace(hour=0, minute=0, second=0) + timedelta(days=1)
-    expected = {}
+    expected: dict[str, tuple[Any, ...]] = {}
     while day + timedelta(days=1) <= now:
-        for device in statistics.tree(
-            _visits_between(world, day, day + timedelta(days=1)), ["devices", "genders"], "YYYY"
-        ):
-            record_id = f"{seemetrix.USER}/all/devices+genders/1d/{day:%Y-%m-%dT%H:%M:%S}.000Z/device={device['n']}"
+        devices = statistics.tree(_visits_between(world, day, day + timedelta(days=1)), ["devices", "genders"], "YYYY")
+        root_id = f"seemetrix/{seemetrix.USER}/breakdown/all/devices+genders/1d/{day:%Y-%m-%dT%H:%M:%S}.000Z"
+        expected[root_id] = tuple(sum(device[name] for device in devices) for name in ("v", "vd", "otsd"))
+        for device in devices:
+            record_id = f"{root_id}/device={device['n']}"
             expected[record_id] = (device["v"], device["vd"], device["otsd"])
             children: Any = device["o"]
             expected |= {f"{record_id}/gender={node['n']}": (node["v"], node["vd"], None) for node in children}

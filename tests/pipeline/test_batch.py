@@ -63,10 +63,12 @@ def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
     message = batch.messages[0]
     assert "test.things" == message.topic
     assert b"1" == message.key
-    assert b'{"text":"x"}' == message.value
+    digest = record_digest(DedupMode.VERSIONED, row(1), 0, ACCOUNT)
+    common = f'"event_id":"{digest}/thing/0","type":"test.thing.v1","vendor":"test","source":"mall"'
+    assert f'{{{common},"text":"x"}}' == message.value.decode()
     assert [
         ("ce_specversion", b"1.0"),
-        ("ce_id", record_digest(DedupMode.VERSIONED, row(1), 0, ACCOUNT).encode() + b"/thing/0"),
+        ("ce_id", f"{digest}/thing/0".encode()),
         ("ce_source", b"/test/mall"),
         ("ce_type", b"test.thing.v1"),
         ("ce_subject", b"thing/1"),
@@ -122,7 +124,11 @@ def test_a_dead_letter_has_the_error_and_the_truncated_payload_without_secrets()
     assert "wrong in [secret] - at `$.b`" == letter.error
     assert letter.payload.startswith('{"key":"[secret]"')
     assert len(letter.payload) <= MAX_PAYLOAD_BYTES + len("[secret]")
-    assert ("mall", "things", "malformed") == (letter.source, letter.stream, letter.reason)
+    assert ("mall", "things", "malformed") == (
+        msgspec.json.decode(message.value)["source"],
+        letter.stream,
+        letter.reason,
+    )
     assert ("2026-11-01T00:00:00.000Z", "2026-11-01T01:00:00.000Z") == (letter.window_start, letter.window_end)
 
 

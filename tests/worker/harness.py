@@ -15,7 +15,7 @@ from collector.errors import EpochEnded, RetryLater
 from collector.instants import format_ms, unix_s
 from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import Former
-from collector.pipeline.message import DEAD_LETTER, Origin
+from collector.pipeline.message import DEAD_LETTER, PROGRESS, Origin
 from collector.pipeline.state import State, StateFormat, by_stream, load
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
@@ -47,7 +47,7 @@ class Data(Struct, frozen=True):
 
 
 TYPE = EventType("test.thing.v1", "test.things", Data)
-TYPES = {each.topic: each for each in (TYPE, DEAD_LETTER)}
+TYPES = {each.topic: each for each in (TYPE, DEAD_LETTER, PROGRESS)}
 MALFORMED = "malformed"
 """The content of a row that the stream cannot decode."""
 
@@ -163,6 +163,9 @@ class ListSink:
 
     def __init__(self, random: Random, crash_rate: float = 0.0) -> None:
         self.messages: list[Message] = []
+        """Without progress."""
+        self.progress: list[tuple[int, dict[str, Any]]] = []
+        """The values of progress messages, each with the number of messages that were committed until then."""
         self.pairs: dict[bytes, bytes] = {}
         self.commits = 0
         self.crash_rate = crash_rate
@@ -173,7 +176,10 @@ class ListSink:
         for message in messages:
             check_message(message, TYPES[message.topic])
         self.commits += 1
-        self.messages += messages
+        self.messages += [each for each in messages if each.topic != PROGRESS.topic]
+        for each in messages:
+            if each.topic == PROGRESS.topic:
+                self.progress.append((len(self.messages), msgspec.json.decode(each.value)))
         for key, value in state.items():
             if value is None:
                 self.pairs.pop(key, None)
@@ -184,6 +190,18 @@ class ListSink:
     def _maybe_crash(self) -> None:
         if self._random.random() < self.crash_rate:
             raise Crash
+
+    def published_after_final(self) -> list[str]:
+        """The ids of the events that started before a `final`, by their `ce_time`, and were committed after it."""
+        found, final, progress = [], "", iter(self.progress)
+        until, report = next(progress, (len(self.messages), {}))
+        for position, message in enumerate(self.messages):
+            while until <= position and report:
+                final = max(final, report["final"])
+                until, report = next(progress, (len(self.messages), {}))
+            if message.topic == TYPE.topic and message.time.decode() < final:
+                found.append(message.id.decode())
+        return found
 
     def event_ids(self) -> Counter[str]:
         return Counter(dict(message.headers)["ce_id"].decode() for message in self.messages)

@@ -1,11 +1,13 @@
 """What the worker reports: outcomes are counted after the commit, ignored settings are noted."""
 
 import logging
+from collections.abc import Sequence
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from collector.cloudevents import Message
 from collector.errors import EpochEnded
 from tests.simulated import at
 from tests.worker.harness import TYPE, SimulationOver, VendorRow
@@ -35,9 +37,9 @@ async def test_outcomes_are_counted_after_the_commit() -> None:
 async def test_records_whose_commit_failed_are_not_counted() -> None:
     scenario = Scenario(rows_each(60, hours=1), start_s=T0 + HOUR, final_s=T0 + 6 * HOUR)
 
-    async def fence(messages: object, state: object) -> None:
+    async def fence(messages: Sequence[Message], state: object) -> None:
         del state
-        if messages:
+        if any(message.topic == TYPE.topic for message in messages):
             raise EpochEnded
 
     worker = scenario.worker()

@@ -114,6 +114,7 @@ async def test_every_record_is_published_once(
         await scenario.run()
         assert scenario.expected() == scenario.sink.contents(), f"seed {seed}"
         assert 1 == max(scenario.sink.event_ids().values()), f"seed {seed}"
+        assert [] == scenario.sink.published_after_final(), f"seed {seed}"
 
 
 @pytest.mark.parametrize("select", SELECTS)

@@ -13,11 +13,10 @@ from collector.vendors.event_fields import (
     PeriodStart,
     Revision,
     SiteId,
-    Source,
 )
 from collector.vendors.vocabulary import AgeGroup, Gender
 
-Quality = Literal["observed", "no_data"]
+Quality = Literal["observed", "no_data", "imputed", "extrapolated"]
 
 _WatcherCount = Annotated[int | None, Meta(description="People who looked at the screen.")]
 _DurationMs = Annotated[int | None, Meta(description="Duration of the observation, in milliseconds.")]
@@ -26,10 +25,8 @@ _DurationMs = Annotated[int | None, Meta(description="Duration of the observatio
 class _Identity(Struct, frozen=True, gc=False):
     """The first fields of every event of this module."""
 
-    event_id: Annotated[str, Meta(description="`<digest>/<stream>/0`: unique, and never changes.")]
     record_id: str  # each subclass describes its own
     revision: Revision
-    source: Source
 
 
 class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
@@ -39,7 +36,7 @@ class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
     period_start: PeriodStart
     period_end: PeriodEnd
     period_start_local: Annotated[
-        str, Meta(description="Start of the period as the vendor writes it: local time without a zone.")
+        str, Meta(description="Start of the period on the clock of the place: `2018-01-29T02:00:00`, without a zone.")
     ]
     utc_offset_s: Annotated[
         int, Meta(description="Local time minus UTC at the start of the period, in seconds, in the source's time zone.")
@@ -54,16 +51,21 @@ class _Aggregate(_Identity, frozen=True, kw_only=True, gc=False):
     quality: Annotated[
         Quality,
         Meta(
-            description="`no_data`: the vendor has no data, and all metrics are null. A zero is a measured zero. When "
-            "the vendor sends rows of gates, contents or demographic groups for the period later, the record without "
-            "one gets a revision: `observed`, with all metrics still null."
+            description="`observed`: measured; a zero is a measured zero. `imputed`: filled in by the vendor, from "
+            "other times or places. `extrapolated`: projected by the vendor, from a sample of places. `no_data`: the "
+            "vendor has no data, and all metrics are null. When it sends rows of gates, contents or demographic groups "
+            "for the period later, the record without one gets a revision: `observed`, with all metrics still null."
         ),
     ]
 
 
 class _ByLocation(_Aggregate, frozen=True, gc=False):
     record_id: Annotated[
-        str, Meta(description="`<user>/<location>/<local start>/<resolution>`: equal for all revisions of the record.")
+        str,
+        Meta(
+            description="`quividi/<user>/<stream>/<location>/<local start>/<resolution>`: equal for all revisions of "
+            "the record."
+        ),
     ]
     location_id: LocationId
 
@@ -72,8 +74,8 @@ class _ByDemographics(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<location>/<local start>/<resolution>`, followed by `/<gender>-<age>` in codes if "
-            "rows are grouped by demographics: equal for all revisions of the record."
+            description="`quividi/<user>/<stream>/<location>/<local start>/<resolution>`, followed by "
+            "`/<gender>-<age>` in codes if rows are grouped by demographics: equal for all revisions of the record."
         ),
     ]
     gender: Annotated[Gender | None, Meta(description="Gender of the group; null if not grouped by demographics.")]
@@ -107,7 +109,8 @@ class _ByGate(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<location>/<local start>/<resolution>/<gate>`: equal for all revisions of the record."
+            description="`quividi/<user>/<stream>/<location>/<local start>/<resolution>/<gate>`: equal for all "
+            "revisions of the record."
         ),
     ]
     gate_id: Annotated[int | None, Meta(description="The vendor's number of the gate; null if there is no data.")]
@@ -138,7 +141,7 @@ class _ByContentAtLocation(_ByLocation, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<location>/<local start>/<resolution>/<content>`, followed by "
+            description="`quividi/<user>/<stream>/<location>/<local start>/<resolution>/<content>`, followed by "
             "`/content_ids=<digest>` if the source selects contents: equal for all revisions of the record."
         ),
     ]
@@ -161,7 +164,8 @@ class _ByContentAtSite(_Aggregate, frozen=True, gc=False):
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<site>/<local start>/<resolution>/<content>`: equal for all revisions of the record."
+            description="`quividi/<user>/<stream>/<site>/<local start>/<resolution>/<content>`: equal for all "
+            "revisions of the record."
         ),
     ]
     site_id: SiteId

@@ -42,7 +42,7 @@ class Aggregate(Struct, frozen=True, gc=False):
     for all revisions."""
     place: int
     start_local: str
-    """As the vendor wrote it."""
+    """The local start of the period: `2018-01-29T02:00:00`."""
     ambiguous: bool
     key_values: tuple[int | str | None, ...]
     """In the order of the key parts."""
@@ -215,30 +215,28 @@ class Aggregates:
             # A period whose local start is skipped in spring may end before it starts.
             end_ms=max(start_ms, to_ms(end.utc)),
             vendor_local_s=to_ms(start) // 1000,
-            payload=Aggregate(name, place, text, first.ambiguous, key_values, metrics, _quality(metrics)),
+            payload=Aggregate(name, place, start.isoformat(), first.ambiguous, key_values, metrics, _quality(metrics)),
         )
 
     def former(self, record: Record[Aggregate]) -> Record[Aggregate]:
         """The record with the key of version 1. The fingerprint is the same."""
         return structs.replace(record, key=record.key[: len(record.key) - len(self._selection.encode())])
 
-    def explode(self, record: Record[Aggregate], digest: str, revision: int, source: str, user: str) -> Iterator[Event]:
+    def explode(self, record: Record[Aggregate], digest: str, revision: int, user: str) -> Iterator[Event]:
         """Yield the row's event."""
         export_type, row = self._type, record.payload
         (event_type,) = export_type.events
-        event_id, start = f"{digest}/{export_type.stream}/0", format_ms(record.start_ms)
+        start = format_ms(record.start_ms)
         place, _, rest = row.name.partition("/")
         yield Event(
             event_type,
-            event_id,
+            f"{digest}/{export_type.stream}/0",
             f"{export_type.place.removesuffix('_id')}/{place}/{export_type.stream}/{rest}",
             start,
             place,
             event_type.data(
-                event_id=event_id,
-                record_id=f"{quote(user, safe='')}/{row.name}",
+                record_id=f"quividi/{quote(user, safe='')}/{export_type.stream}/{row.name}",
                 revision=revision,
-                source=source,
                 **{export_type.place: row.place},
                 **self._key_fields(row),
                 resolution=self._resolution,

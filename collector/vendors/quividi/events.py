@@ -6,20 +6,18 @@ from urllib.parse import quote
 
 from msgspec import Meta, Struct, structs
 
-from collector.instants import Timestamp, format_ms
+from collector.instants import Timestamp, format_local, format_ms
 from collector.model import Event, EventType, Record
 from collector.vendors.event_fields import (
     AgeCode,
     EstimatedAgeGroup,
     EstimatedGender,
     GenderCode,
-    Index,
     LocationId,
-    Source,
 )
 from collector.vendors.leniency import fraction
 from collector.vendors.quividi.contents import Content, ViewerWithContents
-from collector.vendors.quividi.wire import LocatedViewer, Number, Viewer
+from collector.vendors.quividi.wire import LocatedViewer, Viewer
 from collector.vendors.vocabulary import AgeGroup, Beard, Gender, Glasses, Mustache
 
 # Source: the vendor's document, "Finest viewers export" and "Aggregated viewers export". Zero means unknown, as does a
@@ -33,10 +31,19 @@ _BEARDS: dict[int, Beard] = {0: "unknown", 1: "none", 2: "beard"}
 T = TypeVar("T")
 
 _Percent = Annotated[
-    Number | None,
+    float | None,
     Meta(
         description="Percentage of the time in this mood. The five add up to about 100. Null if the vendor sends none."
     ),
+]
+
+
+_StartedLocal = Annotated[
+    str, Meta(description="Arrival on the clock of the location: `2018-01-29T01:28:52`, without a zone.")
+]
+_UtcOffset = Annotated[int, Meta(description="Local time minus UTC, in seconds, in the source's time zone.")]
+_Ambiguous = Annotated[
+    bool, Meta(description="Whether the local time occurs twice, at the end of summer time. The first one is used.")
 ]
 
 
@@ -53,23 +60,21 @@ class Mood(Struct, frozen=True, kw_only=True, gc=False):
 class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
     """A person who was in front of the screen and looked at it."""
 
-    event_id: Annotated[str, Meta(description="`<digest>/viewer/0`: unique, and never changes.")]
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<location>/<start_local>/<gender>-<age>-<dwell>-<attention>/<occurrence>`, with the "
-            "vendor's codes and milliseconds."
+            description="`quividi/<user>/viewer/<location>/<started_local>/<gender>-<age>-<dwell>-<attention>/"
+            "<occurrence>`, with the vendor's codes and milliseconds."
         ),
     ]
-    source: Source
     location_id: LocationId
-    start: Annotated[Timestamp, Meta(description="Arrival of the person, in UTC.")]
-    start_local: Annotated[str, Meta(description="Arrival as the vendor writes it: local time without a zone.")]
-    utc_offset_s: Annotated[int, Meta(description="Local time minus UTC, in seconds, in the source's time zone.")]
-    ambiguous: Annotated[
-        bool, Meta(description="Whether the local time occurs twice, at the end of summer time. The first one is used.")
+    started_at: Annotated[Timestamp, Meta(description="Arrival of the person, in UTC.")]
+    started_local: _StartedLocal
+    utc_offset_s: _UtcOffset
+    ambiguous: _Ambiguous
+    ended_at: Annotated[
+        Timestamp | None, Meta(description="`started_at` + `dwell_ms`, in UTC; null without a dwell time.")
     ]
-    end: Annotated[Timestamp, Meta(description="`start` + `dwell_ms`, in UTC; equal to `start` without a dwell time.")]
     dwell_ms: Annotated[int | None, Meta(description="Time in front of the screen, in milliseconds.")]
     attention_ms: Annotated[
         int | None, Meta(description="Time of looking at the screen, in milliseconds; may exceed `dwell_ms`.")
@@ -78,7 +83,7 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
     gender_code: GenderCode
     age_group: EstimatedAgeGroup
     age_code: AgeCode
-    age_years: Annotated[Number | None, Meta(description="Age as estimated by the camera, in years.")]
+    age_years: Annotated[float | None, Meta(description="Age as estimated by the camera, in years.")]
     mood: Annotated[Mood | None, Meta(description="The person's moods; null if the licence does not include them.")]
     glasses: Annotated[
         Glasses | None, Meta(description="Kind of glasses; null if the licence or the version of the API lacks it.")
@@ -91,13 +96,13 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
         Beard | None, Meta(description="Whether there is one; null if the licence or the version of the API lacks it.")
     ]
     vr_id: Annotated[
-        int | str | None, Meta(description="The number that the box gives the viewer; null if the vendor sends none.")
+        str | None, Meta(description="The number that the box gives the viewer; null if the vendor sends none.")
     ]
     footfall_id: Annotated[
-        int | str | None,
+        str | None,
         Meta(description="The vendor's id of this person as a passer-by; null if the vendor sends none."),
     ]
-    footfall_start: Annotated[
+    footfall_started_at: Annotated[
         Timestamp | None,
         Meta(description="Arrival of the person as a passer-by, in UTC; null if the vendor sends none."),
     ]
@@ -107,11 +112,11 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
 class ViewerApcV1(ViewerV1, frozen=True, kw_only=True, gc=False):
     """A person who was in front of the screen, with the contents that were played during that time."""
 
-    event_id: Annotated[str, Meta(description="`<digest>/viewer_apc/0`: unique, and never changes.")]
     record_id: Annotated[
         str,
         Meta(
-            description="As of `quividi.viewer.v1`, followed by `/content_ids=<digest>` if the source selects contents."
+            description="As of `quividi.viewer.v1` with `viewer_apc` instead of `viewer`, followed by "
+            "`/content_ids=<digest>` if the source selects contents."
         ),
     ]
     content_count: Annotated[
@@ -139,20 +144,21 @@ class MoodMs(Struct, frozen=True, kw_only=True, gc=False):
 class ViewerContentV1(Struct, frozen=True, kw_only=True, gc=False):
     """A content that was played while a person was in front of the screen.
 
-    The vendor may report it later than the viewer. It is published then, with the next `index` of the viewer.
+    The vendor may report it later than the viewer. It is published then, with the next `position` of the viewer.
     """
 
-    event_id: Annotated[
-        str,
-        Meta(description="`<digest of the viewer>/viewer_content/<index>`: unique, and never changes."),
-    ]
+    record_id: Annotated[str, Meta(description="`record_id` of the viewer.")]
     viewer_event_id: Annotated[str, Meta(description="`event_id` of the viewer's event.")]
-    source: Source
     location_id: LocationId
-    index: Index
-    start: Annotated[
+    position: Annotated[
+        int, Meta(description="Position among the contents of the viewer, in the order of publication, from 0.", ge=0)
+    ]
+    started_at: Annotated[
         Timestamp, Meta(description="Arrival of the viewer, in UTC. The vendor does not send the start of the content.")
     ]
+    started_local: _StartedLocal
+    utc_offset_s: _UtcOffset
+    ambiguous: _Ambiguous
     content_id: Annotated[str, Meta(description="The content's id in the player.")]
     campaign_id: Annotated[str | None, Meta(description="The campaign's id in the player; null without a campaign.")]
     app_id: Annotated[
@@ -177,39 +183,38 @@ VIEWER_APC = EventType("quividi.viewer_apc.v1", "quividi.viewers_apc", ViewerApc
 VIEWER_CONTENT = EventType("quividi.viewer_content.v1", "quividi.viewer_contents", ViewerContentV1)
 
 
-def explode_viewer(
-    record: Record[LocatedViewer], digest: str, occurrence: int, source: str, user: str
-) -> Iterator[Event]:
+def explode_viewer(record: Record[LocatedViewer], digest: str, occurrence: int, user: str) -> Iterator[Event]:
     """Yield the viewer's event."""
-    viewer = _viewer(record, record.payload, f"{digest}/viewer/0", occurrence, source, user)
+    viewer = _viewer(record, record.payload, "viewer", occurrence, user)
     key = str(viewer.location_id)
-    yield Event(VIEWER, viewer.event_id, f"location/{key}/viewer/{digest}", viewer.start, key, viewer)
+    yield Event(VIEWER, f"{digest}/viewer/0", f"location/{key}/viewer/{digest}", viewer.started_at, key, viewer)
 
 
-def explode_viewer_apc(
-    record: Record[ViewerWithContents], digest: str, occurrence: int, source: str, user: str
-) -> Iterator[Event]:
+def explode_viewer_apc(record: Record[ViewerWithContents], digest: str, occurrence: int, user: str) -> Iterator[Event]:
     """Yield the viewer's event, then those of its contents in the vendor's order.
 
     If only some contents are published, because they came later than the viewer, yield their events alone.
     """
     contents, positions = record.payload.contents, record.payload.positions
-    viewer = _viewer(record, record.payload.viewer, f"{digest}/viewer_apc/0", occurrence, source, user)
+    viewer = _viewer(record, record.payload.viewer, "viewer_apc", occurrence, user)
+    record_id, viewer_event_id = viewer.record_id + record.payload.selection, f"{digest}/viewer_apc/0"
     key, subject = str(viewer.location_id), f"location/{viewer.location_id}/viewer_apc/{digest}"
     if positions is None:
-        viewer = structs.replace(viewer, record_id=viewer.record_id + record.payload.selection)
-        viewer_apc = ViewerApcV1(**structs.asdict(viewer), content_count=len(contents))
-        yield Event(VIEWER_APC, viewer.event_id, subject, viewer.start, key, viewer_apc)
+        fields = structs.asdict(viewer) | {"record_id": record_id}
+        viewer_apc = ViewerApcV1(**fields, content_count=len(contents))
+        yield Event(VIEWER_APC, viewer_event_id, subject, viewer.started_at, key, viewer_apc)
         positions = {index: index for index in range(len(contents))}
     for index, position in positions.items():
         content, event_id = contents[index], f"{digest}/viewer_content/{position}"
         data = ViewerContentV1(
-            event_id=event_id,
-            viewer_event_id=viewer.event_id,
-            source=source,
+            record_id=record_id,
+            viewer_event_id=viewer_event_id,
             location_id=viewer.location_id,
-            index=position,
-            start=viewer.start,
+            position=position,
+            started_at=viewer.started_at,
+            started_local=viewer.started_local,
+            utc_offset_s=viewer.utc_offset_s,
+            ambiguous=viewer.ambiguous,
             content_id=str(content.content_id),
             campaign_id=_text(content.campaign_id),
             app_id=_text(content.app_id),
@@ -219,27 +224,23 @@ def explode_viewer_apc(
             gender=viewer.gender,
             age_group=viewer.age_group,
         )
-        yield Event(VIEWER_CONTENT, event_id, f"{subject}/content/{position}", viewer.start, key, data)
+        yield Event(VIEWER_CONTENT, event_id, f"{subject}/content/{position}", viewer.started_at, key, data)
 
 
-def _viewer(
-    record: Record[Any], located: LocatedViewer, event_id: str, occurrence: int, source: str, user: str
-) -> ViewerV1:
+def _viewer(record: Record[Any], located: LocatedViewer, kind: str, occurrence: int, user: str) -> ViewerV1:
     row, footfall_ms = located.row, located.footfall_ms
     utc_offset_s = record.vendor_local_s - record.start_ms // 1000
     fields = (row.gender, row.age, row.dwell_ms, row.attention_ms)
     key = "-".join("" if each is None else str(each) for each in fields)
-    start_local = _format_local(record.start_ms + utc_offset_s * 1000)
+    started_local = format_local(record.start_ms + utc_offset_s * 1000)
     return ViewerV1(
-        event_id=event_id,
-        record_id="/".join((quote(user, safe=""), str(row.location_id), start_local, key, str(occurrence))),
-        source=source,
+        record_id=f"quividi/{quote(user, safe='')}/{kind}/{row.location_id}/{started_local}/{key}/{occurrence}",
         location_id=row.location_id,
-        start=format_ms(record.start_ms),
-        start_local=located.start_local,
+        started_at=format_ms(record.start_ms),
+        started_local=started_local,
         utc_offset_s=utc_offset_s,
         ambiguous=located.ambiguous,
-        end=format_ms(record.end_ms),
+        ended_at=None if row.dwell_ms is None else format_ms(record.end_ms),
         dwell_ms=row.dwell_ms,
         attention_ms=row.attention_ms,
         gender=GENDERS.get(row.gender, "unknown"),
@@ -251,19 +252,11 @@ def _viewer(
         glasses=_word(_GLASSES, row.glasses, "unknown"),
         mustache=_word(_MUSTACHES, row.mustache, "unknown"),
         beard=_word(_BEARDS, row.beard, "unknown"),
-        vr_id=row.vr_id,
-        footfall_id=row.footfall_id,
-        footfall_start=None if footfall_ms is None else format_ms(footfall_ms),
+        vr_id=_text(row.vr_id),
+        footfall_id=_text(row.footfall_id),
+        footfall_started_at=None if footfall_ms is None else format_ms(footfall_ms),
         occurrence=occurrence,
     )
-
-
-def _format_local(local_ms: int) -> str:
-    """A local time in one form, however the vendor writes it: with T, with seconds, and milliseconds if there are any.
-
-    `local_ms` are milliseconds since 1970 on the local clock.
-    """
-    return format_ms(local_ms).removesuffix("Z").removesuffix(".000")
 
 
 def _mood(row: Viewer) -> Mood | None:

@@ -48,7 +48,7 @@ class Rows(Protocol[P]):
         """
         ...
 
-    def explode(self, record: Record[P], digest: str, number: int, source: str, user: str) -> Iterator[Event]:
+    def explode(self, record: Record[P], digest: str, number: int, user: str) -> Iterator[Event]:
         """Yield the events of a record. Pure."""
         ...
 
@@ -66,7 +66,7 @@ class FinestRows(Generic[P]):
         self,
         zone: ZoneInfo,
         read: Callable[[bytes, ZoneInfo, Counter[str] | None], Record[P] | Reject | None],
-        explode: Callable[[Record[P], str, int, str, str], Iterator[Event]],
+        explode: Callable[[Record[P], str, int, str], Iterator[Event]],
     ) -> None:
         self._zone = zone
         self._read = read

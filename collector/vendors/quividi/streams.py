@@ -87,7 +87,7 @@ class ExportStream(Stream[P]):
             self._client.forget(query)
 
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
-        return self._rows.explode(record, digest, number, self.source, self.account.user)
+        return self._rows.explode(record, digest, number, self.account.user)
 
 
 def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:

@@ -102,8 +102,6 @@ class LocatedViewer(Struct, frozen=True, gc=False):
     """A viewer whose local time is converted."""
 
     row: Viewer
-    start_local: str
-    """As the vendor wrote it."""
     ambiguous: bool
     footfall_ms: int | None
     """Unix time in milliseconds."""
@@ -247,7 +245,7 @@ def read_viewer(
         start_ms=start_ms,
         end_ms=start_ms + dwell_ms,
         vendor_local_s=local_ms // 1000,
-        payload=LocatedViewer(row, text, start.ambiguous, None if footfall is None else to_ms(footfall.utc)),
+        payload=LocatedViewer(row, start.ambiguous, None if footfall is None else to_ms(footfall.utc)),
     )
 
 

@@ -17,10 +17,11 @@ from collector.errors import Split
 from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
 from collector.steps import Steps
-from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, Source, UserId
+from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, UserId
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 from collector.vendors.raw_rows import MAX_ROWS, MAX_ROWS_OF_PERIOD, NO_ROWS, Form, RawRows, as_list, check_rows
 from collector.vendors.seemetrix.wire import Integer
+from collector.vendors.vocabulary import GroupLevel
 
 LevelName = Literal["devices", "movies", "dates", "ages", "genders", "emotions"]
 """A level in a request."""
@@ -28,7 +29,7 @@ DateFormat = Literal["YYYY-MM-DD HH", "YYYY-MM-DD", "YYYY-MM", "YYYY", "MM", "DD
 R = TypeVar("R")
 """What represents rows: `Raw` while the response is decoded, then `RawRows`."""
 
-LEVEL_OF: Mapping[str, "Level"] = {
+LEVEL_OF: Mapping[str, GroupLevel] = {
     "devices": "device",
     "movies": "movie",
     "dates": "date",
@@ -37,18 +38,19 @@ LEVEL_OF: Mapping[str, "Level"] = {
     "emotions": "emotion",
 }
 """The type of the nodes of each level, which is their field `t`."""
-Level = Literal["device", "movie", "date", "age", "gender", "emotion"]
-"""The type of the nodes of a level."""
 CYCLIC = frozenset({"MM", "DD", "HH"})
 """Formats of dates that recur: months of the year, days of the week, hours of the day."""
 PAGED = frozenset({"devices", "movies"})
 """First levels whose nodes the vendor sends in pages."""
 
-FIELDS_VERSION = 2
+FIELDS_VERSION = 3
 """The version of the lists of fields in keys and fingerprints."""
 
+_NULL = Raw(b"null")
 MAX_NAME = 1000
 """The most characters of a node's name, which is in the key and the subject of all nodes below it."""
+MAX_DIGITS = 18
+"""The most digits of a number that is certain to fit into 64 bits."""
 MAX_PATHS = 8_000_000
 """The most characters of the names in the paths of all nodes: a hundred for each, if there are as many as possible."""
 Number = Integer | Annotated[float, Meta(ge=-(2**63), lt=2**63)]
@@ -85,9 +87,16 @@ class _Named(Struct, frozen=True):
 
 
 class Root(Struct, Generic[R], frozen=True):
-    """The root. Its children are not decoded yet: a malformed one must not affect the others."""
+    """The root. Its children are not decoded yet: a malformed one must not affect the others.
+
+    Nor are its totals, which may be absent.
+    """
 
     o: R
+    v: Raw = _NULL
+    vd: Raw = _NULL
+    ots: Raw = _NULL
+    otsd: Raw = _NULL
 
 
 class Tree(Struct, Generic[R], frozen=True):
@@ -102,7 +111,7 @@ class Tree(Struct, Generic[R], frozen=True):
 class Step(Struct, frozen=True):
     """One level of the path to a group."""
 
-    level: Annotated[Level, Meta(description="Kind of the group.")]
+    level: Annotated[GroupLevel, Meta(description="Kind of the group.")]
     name: Annotated[
         str, Meta(description="The vendor's name of the group: an id, a date in the format `date_format`, or a word.")
     ]
@@ -122,11 +131,23 @@ class Request(NamedTuple):
     """The device that is selected; None for all."""
 
 
+class Totals(NamedTuple):
+    """The numbers of a node."""
+
+    views: int
+    views_ms: int
+    ots: int | None
+    ots_ms: int | None
+
+
 class Group(NamedTuple):
     """A node without its subtree."""
 
     request: Request
     path: tuple[Step, ...]
+    """Empty for the root."""
+    is_leaf: bool
+    """Whether the response has no nodes below it."""
     views: int
     views_ms: int
     ots: int | None
@@ -136,26 +157,53 @@ class Group(NamedTuple):
 class BreakdownV1(Struct, frozen=True, kw_only=True):
     """The views of one group in one period. Published after the period, and when they change later."""
 
-    event_id: Annotated[str, Meta(description="`<digest>/breakdown/0`: unique, and never changes.")]
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<device>/<levels>/<resolution>/<period_start>/<path>`: equal for all revisions of the "
-            "record. Device: `all`, or the one that the request selects. Levels: those of the request, with the format "
-            "of dates, for example `devices+dates:HH`."
+            description="`seemetrix/<user>/breakdown/<device>/<levels>/<resolution>/<period_start>`, followed by "
+            "`/<path>` except for the root: equal for all revisions of the record. Device: `all`, or the one that the "
+            "request selects. Levels: those of the request, with the format of dates, for example `devices+dates:HH`."
         ),
     ]
     revision: Revision
-    source: Source
     user_id: UserId
     device_id: Annotated[
-        int | None, Meta(description="The device that the request selects, if the source has `device_ids`; else null.")
+        int | None,
+        Meta(
+            description="The device to which the group belongs: the one in `path`, or else the one that the request "
+            "selects, if the source has `device_ids`. Null for all devices."
+        ),
     ]
     period_start: PeriodStart
     period_end: PeriodEnd
     resolution: Annotated[str, Meta(description="Length of the period, for example `1d`. Days are UTC days.")]
-    level: Annotated[Level, Meta(description="Kind of the group: the level of the last step of `path`.")]
-    path: Annotated[Sequence[Step], Meta(description="The groups from the outermost one to this one.")]
+    depth: Annotated[
+        int,
+        Meta(
+            description="Number of steps in `path`; 0 for the root. **Every depth repeats the same views: add up rows "
+            "of one `depth` only.**",
+            ge=0,
+        ),
+    ]
+    is_leaf: Annotated[
+        bool,
+        Meta(description="Whether there are no groups below this one: it has no views, or is of the last level."),
+    ]
+    level: Annotated[
+        GroupLevel | None,
+        Meta(description="Kind of the group: the level of the last step of `path`; null for the root."),
+    ]
+    path: Annotated[
+        Sequence[Step], Meta(description="The groups from the outermost one to this one; empty for the root.")
+    ]
+    path_device: Annotated[str | None, Meta(description="Number of the device in `path`; null if there is none.")]
+    path_movie: Annotated[str | None, Meta(description="Number of the movie in `path`; null if there is none.")]
+    path_date: Annotated[
+        str | None, Meta(description="The date in `path`, in the format `date_format`; null if there is none.")
+    ]
+    path_gender: Annotated[str | None, Meta(description="The gender in `path`; null if there is none.")]
+    path_age: Annotated[str | None, Meta(description="The age group in `path`; null if there is none.")]
+    path_emotion: Annotated[str | None, Meta(description="The emotion in `path`; null if there is none.")]
     date_format: Annotated[str | None, Meta(description="Format of dates in `path`; null without the level `dates`.")]
     cyclic: Annotated[
         bool,
@@ -181,6 +229,7 @@ _decode_tree = ResponseDecoder(Tree[Raw], Tree[RawRows], {"n", "t", "v", "vd"}.i
 _decode_node = RowDecoder(Node, side=("ots", "otsd"), is_tree=True)
 _decode_node.parts["o"] = _decode_node
 _decode_name = RowDecoder(_Named, is_tree=True)
+_decode_number = msgspec.json.Decoder(Number).decode
 
 
 def decode(body: bytes, max_rows: int = MAX_ROWS) -> Steps[Tree[RawRows]]:
@@ -213,15 +262,39 @@ def name_of(row: bytes) -> bytes:
         return row
 
 
-def read(
-    rows: Iterable[bytes], period: Window, request: Request, ignored: Counter[str] | None = None
-) -> Iterator[Record[Group] | Reject | None]:
-    """Yield a record for each node, parents before children. A malformed subtree of the first level is one reject.
+def totals(tree: Tree[RawRows]) -> Totals | None:
+    """The totals of the root; None if it does not state its views and their duration."""
+    if tree.data is None:
+        return None
+    views, views_ms, ots, ots_ms = (_total(each) for each in (tree.data.v, tree.data.vd, tree.data.ots, tree.data.otsd))
+    return None if views is None or views_ms is None else Totals(views, views_ms, ots, ots_ms)
 
-    Yields None after each other step. Counts side fields that cannot be understood in `ignored`. Raises Split if there
-    are more than MAX_ROWS_OF_PERIOD nodes.
+
+def _total(raw: Raw) -> int | None:
+    try:
+        number: float = _decode_number(raw)
+    except msgspec.DecodeError:
+        return None
+    return round(number)
+
+
+def read(
+    rows: Iterable[bytes],
+    period: Window,
+    request: Request,
+    ignored: Counter[str] | None = None,
+    root: Totals | None = None,
+) -> Iterator[Record[Group] | Reject | None]:
+    """Yield a record for each node, parents before children and the root last.
+
+    A malformed subtree of the first level is one reject. `root` are the totals of the root. If they are not known, the
+    root is the sum of the first level, unless one of its nodes is malformed or there are none. Yields None after each
+    other step. Counts side fields that cannot be understood in `ignored`. Raises Split if there are more than
+    MAX_ROWS_OF_PERIOD nodes.
     """
     count = path_length = 0
+    first_level: list[Group] = []
+    has_rejects = False
     for row in rows:
         nodes: list[Group] = []
         try:
@@ -237,8 +310,29 @@ def read(
             device = None if request.device_id is None else str(request.device_id)
             place = f"{device}/{format_ms(to_ms(period.start))}"
             yield Reject(row, str(error), device, place)
+            has_rejects = True
         else:
+            first_level.append(nodes[0])
             yield from (_record(group, period) for group in nodes)
+    if root is None and first_level and not has_rejects:
+        root = _sum(first_level)
+    if root is not None:
+        yield _record(Group(request, (), not first_level and not has_rejects, *root), period)
+
+
+def _sum(groups: Sequence[Group]) -> Totals:
+    return Totals(
+        sum(group.views for group in groups),
+        sum(group.views_ms for group in groups),
+        _sum_of_known([group.ots for group in groups]),
+        _sum_of_known([group.ots_ms for group in groups]),
+    )
+
+
+def _sum_of_known(numbers: Sequence[int | None]) -> int | None:
+    """The sum; None if one of the numbers is not known."""
+    known = [each for each in numbers if each is not None]
+    return sum(known) if len(known) == len(numbers) else None
 
 
 def _walk(node: Node, request: Request, levels: Sequence[str], parents: tuple[Step, ...]) -> Iterator[Group]:
@@ -252,8 +346,9 @@ def _walk(node: Node, request: Request, levels: Sequence[str], parents: tuple[St
     if len(name) > MAX_NAME:
         raise ValueError(f"longer than {MAX_NAME} characters - at `$.n`")
     path = (*parents, Step(level, name, _VOCABULARY.get(level, {}).get(name, name)))
-    yield Group(request, path, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
-    for child in (node.o.values() if isinstance(node.o, dict) else node.o) or ():
+    children = tuple(node.o.values() if isinstance(node.o, dict) else node.o or ())
+    yield Group(request, path, not children, round(node.v), round(node.vd), _rounded(node.ots), _rounded(node.otsd))
+    for child in children:
         yield from _walk(child, request, levels[1:], path)
 
 
@@ -274,8 +369,8 @@ def _record(group: Group, period: Window) -> Record[Group]:
 
 
 def former(record: Record[Group]) -> Record[Group]:
-    """The record with the key of version 1. The fingerprint is the same."""
-    return structs.replace(record, key=_key_of(record.payload, record.start_ms, record.end_ms))
+    """The record with the fingerprint of version 2, which does not contain `is_leaf`. The key is the same."""
+    return structs.replace(record, fingerprint=msgspec.msgpack.encode(record.payload[3:]))
 
 
 def _key_of(group: Group, start_ms: int, end_ms: int) -> bytes:
@@ -286,7 +381,6 @@ def _key_of(group: Group, start_ms: int, end_ms: int) -> bytes:
 class SharedFields(NamedTuple):
     """The fields that are equal in all events of a stream."""
 
-    source: str
     user_id: int
     resolution: str
 
@@ -295,26 +389,31 @@ def explode(record: Record[Group], digest: str, revision: int, common: SharedFie
     """Yield the node's event. Its Kafka key is the device's number if the node belongs to one, else the user's."""
     group = record.payload
     selected, date_format = group.request.device_id, group.request.date_format
-    event_id, start = f"{digest}/breakdown/0", format_ms(record.start_ms)
-    path = "/".join(f"{step.level}={quote(step.name, safe=':')}" for step in group.path)
+    start, found = format_ms(record.start_ms), {step.level: step.value for step in group.path}
+    path = "".join(f"/{step.level}={quote(step.name, safe=':')}" for step in group.path)
     levels = "+".join(
         f"dates:{quote(date_format)}" if date_format and each == "dates" else each for each in group.request.levels
     )
-    place = "all" if selected is None else str(selected)
-    owner = f"user/{common.user_id}" if selected is None else f"device/{selected}"
-    device = next((step.name for step in group.path if step.level == "device"), selected)
+    user, place = f"user/{common.user_id}", "all" if selected is None else str(selected)
+    device = _identifier(found.get("device", place))
     data = BreakdownV1(
-        event_id=event_id,
-        record_id=f"{common.user_id}/{place}/{levels}/{common.resolution}/{start}/{path}",
+        record_id=f"seemetrix/{common.user_id}/breakdown/{place}/{levels}/{common.resolution}/{start}{path}",
         revision=revision,
-        source=common.source,
         user_id=common.user_id,
-        device_id=selected,
+        device_id=device,
         period_start=start,
         period_end=format_ms(record.end_ms),
         resolution=common.resolution,
-        level=group.path[-1].level,
+        depth=len(group.path),
+        is_leaf=group.is_leaf,
+        level=group.path[-1].level if group.path else None,
         path=group.path,
+        path_device=found.get("device"),
+        path_movie=found.get("movie"),
+        path_date=found.get("date"),
+        path_gender=found.get("gender"),
+        path_age=found.get("age"),
+        path_emotion=found.get("emotion"),
         date_format=date_format,
         cyclic=date_format in CYCLIC,
         views=group.views,
@@ -322,5 +421,12 @@ def explode(record: Record[Group], digest: str, revision: int, common: SharedFie
         ots=group.ots,
         ots_ms=group.ots_ms,
     )
-    key = str(common.user_id if device is None else device)
-    yield Event(BREAKDOWN, event_id, f"{owner}/breakdown/{common.resolution}/{start}/{path}", start, key, data)
+    owner = user if selected is None else f"device/{selected}"
+    key = user if device is None else str(device)
+    subject = f"{owner}/breakdown/{common.resolution}/{start}{path}"
+    yield Event(BREAKDOWN, f"{digest}/breakdown/0", subject, start, key, data)
+
+
+def _identifier(name: str) -> int | None:
+    """The number of a device, from its name in the tree; None if it is not a number."""
+    return int(name) if name.isascii() and name.isdecimal() and len(name) <= MAX_DIGITS else None

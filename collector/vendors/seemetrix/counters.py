@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, structs
 
 from collector.instants import Timestamp, format_ms
 from collector.model import Event, EventType, Record
-from collector.vendors.event_fields import Revision, Source, UserId
+from collector.vendors.event_fields import Revision, UserId
 from collector.vendors.leniency import BYTE_ORDER_MARK, MalformedRow, RowDecoder, numbers_fingerprint
 from collector.vendors.seemetrix.wire import Integer
 
@@ -53,10 +53,8 @@ class Counters(Struct, frozen=True):
 class CountersV1(Struct, frozen=True, kw_only=True):
     """The counters of the account's dashboard. Published when one of them changes."""
 
-    event_id: Annotated[str, Meta(description="`<digest>/counters/0`: unique, and never changes.")]
-    record_id: Annotated[str, Meta(description="`<user>`: equal for all revisions of the record.")]
+    record_id: Annotated[str, Meta(description="`seemetrix/<user>/counters`: equal for all revisions of the record.")]
     revision: Revision
-    source: Source
     user_id: UserId
     seen_at: Annotated[Timestamp, Meta(description="Time of the request, in UTC.")]
     device_count: Annotated[int | None, Meta(description="Registered devices.")]
@@ -108,15 +106,13 @@ def gauges(counters: Counters) -> dict[str, float]:
     return {name: float(value) for name, value in named.items() if value is not None}
 
 
-def explode(record: Record[Counters], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
+def explode(record: Record[Counters], digest: str, revision: int, user: int) -> Iterator[Event]:
     """Yield the event of the counters."""
-    key, event_id, seen_at = str(user), f"{digest}/counters/0", format_ms(record.start_ms)
+    key, seen_at = f"user/{user}", format_ms(record.start_ms)
     counters = record.payload
     data = CountersV1(
-        event_id=event_id,
-        record_id=key,
+        record_id=f"seemetrix/{user}/counters",
         revision=revision,
-        source=source,
         user_id=user,
         seen_at=seen_at,
         device_count=counters.dev_num,
@@ -128,4 +124,4 @@ def explode(record: Record[Counters], digest: str, revision: int, source: str, u
         visits_total=counters.usr_num,
         average_visit_ms=None if counters.avg_duration is None else round(counters.avg_duration * 1000),
     )
-    yield Event(COUNTERS, event_id, f"user/{key}", seen_at, key, data)
+    yield Event(COUNTERS, f"{digest}/counters/0", key, seen_at, key, data)

@@ -16,7 +16,7 @@ from msgspec import Meta, Raw, Struct
 from collector.instants import MAX_MS, MIN_MS, Timestamp, format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject
 from collector.steps import Steps
-from collector.vendors.event_fields import DeviceId, Revision, Source
+from collector.vendors.event_fields import DeviceId, Revision
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder, understood
 from collector.vendors.raw_rows import MAX_ROWS, Form, RawRows, as_list, check_rows
 from collector.vendors.seemetrix.wire import Identifier, Integer, device_of
@@ -93,24 +93,28 @@ class KnownDevice(Struct, frozen=True):
 class DeviceV1(Struct, frozen=True, kw_only=True):
     """The state of a device. Published when it is new or changes. The last event of a key is the present state."""
 
-    event_id: Annotated[str, Meta(description="`<digest>/device/0`: unique, and never changes.")]
-    record_id: Annotated[str, Meta(description="`<user>/<device>`: equal for all revisions of the record.")]
+    record_id: Annotated[
+        str, Meta(description="`seemetrix/<user>/device/<device>`: equal for all revisions of the record.")
+    ]
     revision: Revision
-    source: Source
     device_id: DeviceId
+    seen_at: Annotated[Timestamp, Meta(description="Time of the request for the list, in UTC.")]
     state: Annotated[
         State,
         Meta(description="The vendor's state; `gone` after several consecutive complete lists without the device."),
     ]
     name: Annotated[str | None, Meta(description="The user's name for the device; null when it is gone.")]
-    created: Annotated[Timestamp | None, Meta(description="Registration of the device, in UTC; null when it is gone.")]
-    modified: Annotated[Timestamp | None, Meta(description="Last change of the device, in UTC; null when it is gone.")]
+    created_at: Annotated[
+        Timestamp | None, Meta(description="Registration of the device, in UTC; null when it is gone.")
+    ]
+    modified_at: Annotated[
+        Timestamp | None, Meta(description="Last change of the device, in UTC; null when it is gone.")
+    ]
     ip: Annotated[str | None, Meta(description="IP address, if the source has `include_private = true`.")]
     acl: Annotated[
         Sequence[int] | None,
         Meta(description="Users with access to the device, if the source has `include_private = true`."),
     ]
-    seen_at: Annotated[Timestamp, Meta(description="Time of the request for the list, in UTC.")]
 
 
 DEVICE = EventType("seemetrix.device.v1", "seemetrix.devices", DeviceV1, compacted=True)
@@ -218,29 +222,26 @@ def _without_secrets(row: bytes) -> bytes:
     return msgspec.json.encode({name: value for name, value in decoded.items() if name not in _SECRET})
 
 
-def explode(record: Record[KnownDevice], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
+def explode(record: Record[KnownDevice], digest: str, revision: int, user: int) -> Iterator[Event]:
     """Yield the device's event. Its Kafka key names the user: a device may disappear from one user's list only."""
     known, seen_at = record.payload, format_ms(record.start_ms)
-    event_id = f"{digest}/device/0"
     yield Event(
         DEVICE,
-        event_id,
+        f"{digest}/device/0",
         f"device/{known.device_id}",
         seen_at,
         f"user/{user}/device/{known.device_id}",
         DeviceV1(
-            event_id=event_id,
-            record_id=f"{user}/{known.device_id}",
+            record_id=f"seemetrix/{user}/device/{known.device_id}",
             revision=revision,
-            source=source,
             device_id=known.device_id,
+            seen_at=seen_at,
             state=known.state,
             name=known.name,
-            created=_timestamp(known.created_ms),
-            modified=_timestamp(known.modified_ms),
+            created_at=_timestamp(known.created_ms),
+            modified_at=_timestamp(known.modified_ms),
             ip=known.ip,
             acl=known.acl,
-            seen_at=seen_at,
         ),
     )
 

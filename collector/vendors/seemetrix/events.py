@@ -13,9 +13,8 @@ from collector.vendors.event_fields import (
     EstimatedAgeGroup,
     EstimatedGender,
     GenderCode,
-    Index,
+    Position,
     Revision,
-    Source,
 )
 from collector.vendors.seemetrix.wire import AttentionInterval, EmotionInterval, Play, Session
 from collector.vendors.vocabulary import AgeGroup, Emotion, Gender
@@ -26,25 +25,29 @@ _GENDERS: dict[int | None, Gender] = {0: "female", 1: "male"}
 _AGE_GROUPS: dict[int | None, AgeGroup] = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
 _EMOTIONS: dict[int | None, Emotion] = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
 
-_EventId = Annotated[str, Meta(description="`<digest>/<kind>/<index>`: unique, and never changes.")]
 _SessionNumber = Annotated[int, Meta(description="The device's sequence number of the session.")]
 
 
 class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
     """A face was in front of the screen, from its detection to its loss."""
 
-    event_id: _EventId
     record_id: Annotated[
-        str, Meta(description="`<user>/<device>/<number>/<start>`: equal for all revisions of the record.")
+        str,
+        Meta(
+            description="`seemetrix/<user>/session/<device>/<number>/<started_at>`: equal for all revisions of the "
+            "record."
+        ),
     ]
     revision: Revision
-    source: Source
     device_id: DeviceId
     session_number: _SessionNumber
-    start: Annotated[Timestamp, Meta(description="Detection of the face, in UTC.")]
-    end: Annotated[Timestamp, Meta(description="Loss of the face, in UTC.")]
+    started_at: Annotated[Timestamp, Meta(description="Detection of the face, in UTC.")]
+    ended_at: Annotated[Timestamp, Meta(description="Loss of the face, in UTC.")]
     duration_ms: Annotated[
-        int, Meta(description="Duration as the vendor sends it, in milliseconds; `end` - `start` if it sends none.")
+        int,
+        Meta(
+            description="Duration as the vendor sends it, in milliseconds; `ended_at` - `started_at` if it sends none."
+        ),
     ]
     attention_ms: Annotated[
         Annotated[int, Meta(ge=0)] | None,
@@ -65,16 +68,23 @@ class SessionV1(Struct, frozen=True, kw_only=True, gc=False):
 class _IntervalV1(Struct, frozen=True, kw_only=True, gc=False):
     """The fields of all intervals of a session."""
 
-    event_id: _EventId
+    record_id: Annotated[str, Meta(description="`record_id` of the session.")]
+    revision: Annotated[
+        int,
+        Meta(
+            description="`revision` of the session. A newer one replaces all intervals of an older one, even if it has "
+            "fewer of them.",
+            ge=0,
+        ),
+    ]
     session_event_id: Annotated[str, Meta(description="`event_id` of the session's event.")]
-    source: Source
     device_id: DeviceId
     session_number: _SessionNumber
-    index: Index
-    start: Annotated[
+    position: Position
+    started_at: Annotated[
         Timestamp, Meta(description="Start of the session plus the durations of the previous intervals, in UTC.")
     ]
-    end: Annotated[Timestamp, Meta(description="`start` + `duration_ms`, in UTC.")]
+    ended_at: Annotated[Timestamp, Meta(description="`started_at` + `duration_ms`, in UTC.")]
     duration_ms: Annotated[int, Meta(description="Duration in milliseconds.", ge=0)]
     gender: EstimatedGender
     age_group: EstimatedAgeGroup
@@ -96,7 +106,7 @@ class EmotionV1(_IntervalV1, frozen=True, kw_only=True, gc=False):
 class ContentViewV1(_IntervalV1, frozen=True, kw_only=True, gc=False):
     """A movie that was played during a session. Movies may overlap."""
 
-    start: Annotated[Timestamp, Meta(description="Start of the movie during the session, in UTC.")]
+    started_at: Annotated[Timestamp, Meta(description="Start of the movie during the session, in UTC.")]
     movie_id: Annotated[int, Meta(description="The vendor's number of the movie.")]
 
 
@@ -112,8 +122,8 @@ class _Parent(NamedTuple):
 
     record: Record[Session]
     digest: str
-    source: str
-    user_id: int
+    record_id: str
+    revision: int
     gender: Gender
     age_group: AgeGroup
     start: Timestamp
@@ -122,43 +132,41 @@ class _Parent(NamedTuple):
     event_id: str
 
 
-def explode_session(record: Record[Session], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
+def explode_session(record: Record[Session], digest: str, revision: int, user: int) -> Iterator[Event]:
     """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
 
     Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
     """
     session = record.payload
-    key = str(session.d)
+    key, start = str(session.d), format_ms(record.start_ms)
     parent = _Parent(
         record=record,
         digest=digest,
-        source=source,
-        user_id=user,
+        record_id=f"seemetrix/{user}/session/{key}/{session.o}/{start}",
+        revision=revision,
         gender=_GENDERS.get(session.s, "unknown"),
         age_group=_AGE_GROUPS.get(session.a, "unknown"),
-        start=format_ms(record.start_ms),
+        start=start,
         key=key,
         subject=f"device/{key}/session/{session.o}",
         event_id=f"{digest}/session/0",
     )
-    yield _session(parent, revision)
+    yield _session(parent)
     yield from _attentions(parent, session.at or ())
     yield from _emotions(parent, session.em or ())
     yield from _content_views(parent, session.v or ())
 
 
-def _session(parent: _Parent, revision: int) -> Event:
+def _session(parent: _Parent) -> Event:
     record, session = parent.record, parent.record.payload
     attentions = session.at or ()
     data = SessionV1(
-        event_id=parent.event_id,
-        record_id=f"{parent.user_id}/{parent.key}/{session.o}/{parent.start}",
-        revision=revision,
-        source=parent.source,
+        record_id=parent.record_id,
+        revision=parent.revision,
         device_id=session.d,
         session_number=session.o,
-        start=parent.start,
-        end=format_ms(record.end_ms),
+        started_at=parent.start,
+        ended_at=format_ms(record.end_ms),
         duration_ms=record.end_ms - record.start_ms if session.i is None else session.i,
         attention_ms=None if session.at is None else sum(attention.d for attention in attentions if attention.a),
         gender=parent.gender,
@@ -174,18 +182,18 @@ def _session(parent: _Parent, revision: int) -> Event:
 
 def _attentions(parent: _Parent, attentions: Sequence[AttentionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
-    for index, attention in enumerate(attentions):
-        event_id, end_ms = f"{parent.digest}/attention/{index}", end_ms + attention.d
+    for position, attention in enumerate(attentions):
+        event_id, end_ms = f"{parent.digest}/attention/{position}", end_ms + attention.d
         end = format_ms(end_ms)
         data = AttentionV1(
-            event_id=event_id,
+            record_id=parent.record_id,
+            revision=parent.revision,
             session_event_id=parent.event_id,
-            source=parent.source,
             device_id=session.d,
             session_number=session.o,
-            index=index,
-            start=start,
-            end=end,
+            position=position,
+            started_at=start,
+            ended_at=end,
             duration_ms=attention.d,
             gender=parent.gender,
             age_group=parent.age_group,
@@ -197,18 +205,18 @@ def _attentions(parent: _Parent, attentions: Sequence[AttentionInterval]) -> Ite
 
 def _emotions(parent: _Parent, emotions: Sequence[EmotionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
-    for index, emotion in enumerate(emotions):
-        event_id, end_ms = f"{parent.digest}/emotion/{index}", end_ms + emotion.d
+    for position, emotion in enumerate(emotions):
+        event_id, end_ms = f"{parent.digest}/emotion/{position}", end_ms + emotion.d
         end = format_ms(end_ms)
         data = EmotionV1(
-            event_id=event_id,
+            record_id=parent.record_id,
+            revision=parent.revision,
             session_event_id=parent.event_id,
-            source=parent.source,
             device_id=session.d,
             session_number=session.o,
-            index=index,
-            start=start,
-            end=end,
+            position=position,
+            started_at=start,
+            ended_at=end,
             duration_ms=emotion.d,
             gender=parent.gender,
             age_group=parent.age_group,
@@ -221,18 +229,18 @@ def _emotions(parent: _Parent, emotions: Sequence[EmotionInterval]) -> Iterator[
 
 def _content_views(parent: _Parent, plays: Sequence[Play]) -> Iterator[Event]:
     session = parent.record.payload
-    for index, play in enumerate(plays):
-        event_id, start_ms = f"{parent.digest}/content_view/{index}", parent.record.start_ms + play.s
+    for position, play in enumerate(plays):
+        event_id, start_ms = f"{parent.digest}/content_view/{position}", parent.record.start_ms + play.s
         start = format_ms(start_ms) if play.s else parent.start
         data = ContentViewV1(
-            event_id=event_id,
+            record_id=parent.record_id,
+            revision=parent.revision,
             session_event_id=parent.event_id,
-            source=parent.source,
             device_id=session.d,
             session_number=session.o,
-            index=index,
-            start=start,
-            end=format_ms(start_ms + play.d),
+            position=position,
+            started_at=start,
+            ended_at=format_ms(start_ms + play.d),
             duration_ms=play.d,
             gender=parent.gender,
             age_group=parent.age_group,

@@ -25,7 +25,6 @@ from collector.vendors.event_fields import (
     PeriodEnd,
     PeriodStart,
     Revision,
-    Source,
     UserId,
 )
 from collector.vendors.leniency import ResponseDecoder, RowDecoder, fraction, numbers_fingerprint
@@ -131,16 +130,15 @@ _Views = Annotated[int | None, Meta(description="Number of views; null if not re
 class StatisticsV1(Struct, frozen=True, kw_only=True):
     """The views of one hour, of one device or of all devices. Published after the hour, and when they change later."""
 
-    event_id: Annotated[str, Meta(description="`<digest>/statistics/0`: unique, and never changes.")]
     record_id: Annotated[
         str,
         Meta(
-            description="`<user>/<device>/<extras>/<hour>`: equal for all revisions of the record. Device: `all`, or "
-            "its number. Extras: `views`, then the extras of the source, for example `views+age+sex`."
+            description="`seemetrix/<user>/statistics/<device>/<extras>/<hour>`: equal for all revisions of the "
+            "record. Device: `all`, or its number. Extras: `views`, then the extras of the source, for example "
+            "`views+age+sex`."
         ),
     ]
     revision: Revision
-    source: Source
     user_id: UserId
     device_id: Annotated[
         int | None, Meta(description="The vendor's number of the device; null for all devices of the user.")
@@ -161,12 +159,12 @@ class StatisticsV1(Struct, frozen=True, kw_only=True):
         Sequence[DemographicsV1] | None,
         Meta(description="Views by gender and age group; null if not requested, or if the vendor sends none."),
     ]
-    movie_views: Annotated[int | float | None, Meta(description="Views of movies, the vendor's field `v`.")]
+    movie_views: Annotated[float | None, Meta(description="Views of movies, the vendor's field `v`.")]
     movie_views_average: Annotated[
-        int | float | None, Meta(description="The vendor's field `va`, unchanged. Its document does not explain it.")
+        float | None, Meta(description="The vendor's field `va`, unchanged. Its document does not explain it.")
     ]
     interval_average: Annotated[
-        int | float | None,
+        float | None,
         Meta(
             description="The vendor's field `ia` about durations of views, unchanged. Its document does not explain it."
         ),
@@ -247,16 +245,13 @@ def _key_of(device_id: int | None, start_ms: int) -> bytes:
     return b"seemetrix.statistics" + _key.pack(_EVERY_DEVICE if device_id is None else device_id, start_ms)
 
 
-def explode(record: Record[DeviceHour], digest: str, revision: int, source: str, user: int) -> Iterator[Event]:
+def explode(record: Record[DeviceHour], digest: str, revision: int, user: int) -> Iterator[Event]:
     """Yield the hour's event."""
     device_id, hour, extras = record.payload
-    event_id, start = f"{digest}/statistics/0", format_ms(record.start_ms)
-    owner = f"user/{user}" if device_id is None else f"device/{device_id}"
+    start, place = format_ms(record.start_ms), "all" if device_id is None else str(device_id)
     data = StatisticsV1(
-        event_id=event_id,
-        record_id=f"{user}/{'all' if device_id is None else device_id}/{'+'.join(('views', *extras))}/{start}",
+        record_id=f"seemetrix/{user}/statistics/{place}/{'+'.join(('views', *extras))}/{start}",
         revision=revision,
-        source=source,
         user_id=user,
         device_id=device_id,
         period_start=start,
@@ -276,8 +271,8 @@ def explode(record: Record[DeviceHour], digest: str, revision: int, source: str,
         movie_views_average=fraction(hour.va),
         interval_average=fraction(hour.ia),
     )
-    key = str(user if device_id is None else device_id)
-    yield Event(STATISTICS, event_id, f"{owner}/statistics/{start}", start, key, data)
+    key, owner = (f"user/{user}",) * 2 if device_id is None else (place, f"device/{place}")
+    yield Event(STATISTICS, f"{digest}/statistics/0", f"{owner}/statistics/{start}", start, key, data)
 
 
 def _demographics(hour: Hour) -> Sequence[DemographicsV1] | None:

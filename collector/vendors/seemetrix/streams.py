@@ -140,7 +140,7 @@ class Sessions(SeemetrixStream[wire.Session]):
                 yield _result(response, wire.read(raw, ignored), len(raw), ignored)
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
-        return events.explode_session(record, digest, number, self.source, self._user)
+        return events.explode_session(record, digest, number, self._user)
 
 
 class Devices(SeemetrixStream[devices.KnownDevice]):
@@ -176,7 +176,7 @@ class Devices(SeemetrixStream[devices.KnownDevice]):
             raise undocumented()
 
     def explode(self, record: Record[devices.KnownDevice], digest: str, number: int) -> Iterator[Event]:
-        return devices.explode(record, digest, number, self.source, self._user)
+        return devices.explode(record, digest, number, self._user)
 
 
 class Counters(SeemetrixStream[counters.Counters]):
@@ -218,7 +218,7 @@ class Counters(SeemetrixStream[counters.Counters]):
             return response
 
     def explode(self, record: Record[counters.Counters], digest: str, number: int) -> Iterator[Event]:
-        return counters.explode(record, digest, number, self.source, self._user)
+        return counters.explode(record, digest, number, self._user)
 
 
 class Statistics(SeemetrixStream[statistics.DeviceHour]):
@@ -256,7 +256,7 @@ class Statistics(SeemetrixStream[statistics.DeviceHour]):
                 yield _result(response, records, len(decoded.objects), ignored)
 
     def explode(self, record: Record[statistics.DeviceHour], digest: str, number: int) -> Iterator[Event]:
-        return statistics.explode(record, digest, number, self.source, self._user)
+        return statistics.explode(record, digest, number, self._user)
 
 
 class Breakdown(SeemetrixStream[breakdown.Group]):
@@ -275,7 +275,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
         self._date_format = date_format
-        self._common = breakdown.SharedFields(client.source, self._user, settings.resolution)
+        self._common = breakdown.SharedFields(self._user, settings.resolution)
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Group], None]:
@@ -302,7 +302,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         else:
             raise RetryLater(f"other nodes in each of {MAX_PASSES} readings of its pages", code="pages_shift")
         request = breakdown.Request(self._levels, self._date_format, device)
-        records = breakdown.read(tree.nodes.values(), period, request, ignored)
+        records = breakdown.read(tree.nodes.values(), period, request, ignored, tree.root)
         return FetchResult(records, len(tree.nodes), tree.size, tree.took, tree.vendor_now, ignored=ignored)
 
     async def _read_pages(self, tree: "_Tree", period: Window, device: int | None) -> int:
@@ -318,6 +318,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
             query["d"] = str(device)
         is_paged = self._levels[0] in breakdown.PAGED
         page, pages, empty = 0, 1, 0
+        tree.roots.clear()
         while page < pages:
             if is_paged:
                 query |= {"page": str(page), "obj_in_page": str(OBJECTS_PER_PAGE)}
@@ -326,6 +327,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
             )
             with response:
                 nodes = breakdown.children(decoded)
+                tree.roots.add(breakdown.totals(decoded))
                 await in_turns(tree.add(response, nodes))
             if decoded.page not in (None, page):
                 raise RetryLater(f"page {decoded.page} was sent instead of page {page}", code="wrong_page")
@@ -348,11 +350,18 @@ class _Tree:
         self.nodes: dict[tuple[bytes, int], bytes] = {}
         """The nodes of the first level, not decoded yet: by name, and by their number among those of one page with this
         name, since one of these may be malformed."""
+        self.roots: set[breakdown.Totals | None] = set()
+        """The totals of the root, as each page of the last reading states them; None for a page that does not."""
         self.size = 0
         """Bytes of the nodes."""
         self.took = timedelta(0)
         self.vendor_now: datetime | None = None
         self._max_bytes = max_bytes
+
+    @property
+    def root(self) -> breakdown.Totals | None:
+        """The totals of the root; None if its pages do not agree. The document does not state whose totals they are."""
+        return next(iter(self.roots)) if len(self.roots) == 1 else None
 
     def add(self, response: Response, nodes: Iterable[bytes]) -> Steps[None]:
         """Add a page. Raises Split if the nodes are too large together, or too many."""

@@ -21,7 +21,7 @@ def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
         Origin(Account("quividi", USER), SOURCE, stream),
         rows.dedup_mode,
         lambda: rows.read(export_rows(response) or (), *aggregated.YEAR),
-        partial(rows.explode, source=SOURCE, user=USER),
+        partial(rows.explode, user=USER),
     )
 
 

@@ -26,25 +26,25 @@ EXAMPLES = (
         Origin(ACCOUNT, SOURCE, "sessions"),
         DedupMode.VERSIONED,
         lambda: wire.read(session_rows(RAW_DATA)),
-        partial(explode_session, source=SOURCE, user=USER),
+        partial(explode_session, user=USER),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "devices"),
         DedupMode.LATEST,
         lambda: devices.read(at_once(devices.decode(documented.DEVICES)), SEEN_MS, include_private=False),
-        partial(devices.explode, source=SOURCE, user=USER),
+        partial(devices.explode, user=USER),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "counters"),
         DedupMode.LATEST,
         lambda: [counters.read(documented.COUNTERS, SEEN_MS)],
-        partial(counters.explode, source=SOURCE, user=USER),
+        partial(counters.explode, user=USER),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "statistics"),
         DedupMode.VERSIONED,
         lambda: statistics.read(at_once(statistics.decode(documented.USER_STATISTICS)), TWO_DAYS, None, ()),
-        partial(statistics.explode, source=SOURCE, user=USER),
+        partial(statistics.explode, user=USER),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "breakdown"),
@@ -52,12 +52,12 @@ EXAMPLES = (
         lambda: breakdown.read(
             breakdown.children(at_once(breakdown.decode(documented.FULL_TREE))), HALF_A_YEAR, REQUEST
         ),
-        partial(breakdown.explode, common=breakdown.SharedFields(SOURCE, USER, "6M")),
+        partial(breakdown.explode, common=breakdown.SharedFields(USER, "6M")),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "sessions"),
         DedupMode.VERSIONED,
         lambda: [wire.read_session(row(o="1331st", at=[], em=[], v=[]))],
-        partial(explode_session, source=SOURCE, user=USER),
+        partial(explode_session, user=USER),
     ),
 )

@@ -13,6 +13,7 @@ from collector.model import Event, Record, Reject
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates
 from collector.vendors.quividi.settings import EXPORT_TYPES
 from tests.rows import export_rows, published_rows
+from tests.rows import value_of as decoded_value
 from tests.vendors.quividi.example import ABSENT, PARIS
 
 DIGEST = "0123456789abcdef0123456789abcdef"
@@ -180,14 +181,12 @@ def read(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR
 def events(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Event]:
     records = found(rows, body, bounds)
     assert [] == [one for one in records if isinstance(one, Reject)]
-    return [
-        event for one in records if isinstance(one, Record) for event in rows.explode(one, DIGEST, 0, "mall", "acme")
-    ]
+    return [event for one in records if isinstance(one, Record) for event in rows.explode(one, DIGEST, 0, "acme")]
 
 
 def value(event: Event) -> dict[str, Any]:
     """The decoded value. Fails if it is not valid by its schema."""
-    got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
+    got: dict[str, Any] = decoded_value(event)
     schema = json_schema(event.type)
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(got)
     return got
@@ -217,5 +216,5 @@ def event_value(stream: str, **changes: object) -> dict[str, Any]:
 
 
 def value_of(rows: Aggregates, raw: bytes) -> dict[str, Any]:
-    [event] = rows.explode(record(rows, raw), DIGEST, 0, "mall", "acme")
+    [event] = rows.explode(record(rows, raw), DIGEST, 0, "acme")
     return value(event)

@@ -67,7 +67,7 @@ def test_a_row_that_is_not_aligned_is_a_reject_naming_the_anchor(
 )
 def test_a_period_ends_in_local_time(resolution: str, start: str, end: str) -> None:
     rows = aggregates("ots", resolution)
-    [event] = rows.explode(record(rows, row("ots", period_start=start)), DIGEST, 0, "mall", "acme")
+    [event] = rows.explode(record(rows, row("ots", period_start=start)), DIGEST, 0, "acme")
 
     assert end == value(event)["period_end"]
 

@@ -42,7 +42,7 @@ class Vendor:
             (value(event), each.number)
             for records in new
             for each in records.records
-            for event in self.rows.explode(each.record, DIGEST, each.number, "mall", "acme")
+            for event in self.rows.explode(each.record, DIGEST, each.number, "acme")
         ]
 
 

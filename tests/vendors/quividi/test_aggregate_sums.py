@@ -27,7 +27,7 @@ def records(rows: Aggregates, *raw: bytes) -> list[Record[Aggregate]]:
 def event(rows: Aggregates, *raw: bytes) -> dict[str, Any]:
     """The value of the only event of these rows."""
     [one] = records(rows, *raw)
-    [got] = rows.explode(one, DIGEST, 0, "mall", "acme")
+    [got] = rows.explode(one, DIGEST, 0, "acme")
     return value(got)
 
 
@@ -131,6 +131,6 @@ def test_any_two_rows_give_an_event(stream: str, data: st.DataObject) -> None:
     got = found(rows, finished_export(*raw))
     for one in got:
         if isinstance(one, Record):
-            [one_event] = rows.explode(one, DIGEST, 0, "mall", "acme")
+            [one_event] = rows.explode(one, DIGEST, 0, "acme")
             assert msgspec.json.encode(one_event.data)
             assert value(one_event)

@@ -18,7 +18,14 @@ from tests.vendors.quividi.aggregated import (
     value,
 )
 
-HOUR = {"source": "mall", "revision": 0, "resolution": "1h", "utc_offset_s": 3600, "ambiguous": False}
+HOUR = {
+    "vendor": "quividi",
+    "source": "mall",
+    "revision": 0,
+    "resolution": "1h",
+    "utc_offset_s": 3600,
+    "ambiguous": False,
+}
 NOT_GROUPED: dict[str, Any] = {"gender": None, "gender_code": None, "age_group": None, "age_code": None}
 
 
@@ -28,12 +35,13 @@ def of_hour(stream: str, place: dict[str, int], start: str, more: str = "", **fi
     day, hour = start.split(" ")
     return {
         "event_id": f"{DIGEST}/{stream}/0",
-        "record_id": f"acme/{number}/{day}T{hour}/1h{more}",
+        "type": f"quividi.{stream}.v1",
+        "record_id": f"quividi/acme/{stream}/{number}/{day}T{hour}/1h{more}",
         **HOUR,
         **place,
         "period_start": f"{day}T{int(hour[:2]) - 1:02d}:00:00.000Z",
         "period_end": f"{day}T{hour}.000Z",
-        "period_start_local": start,
+        "period_start_local": f"{day}T{hour}",
         "quality": "observed",
         **fields,
     }
@@ -122,7 +130,7 @@ def test_documented_ots() -> None:
         midnight["period_start"],
         midnight["period_end"],
     )
-    assert ("acme/1467/2018-01-29T00:00:00/1h", 4, 3) == (
+    assert ("quividi/acme/ots/1467/2018-01-29T00:00:00/1h", 4, 3) == (
         midnight["record_id"],
         midnight["ots_count"],
         midnight["watcher_count"],
@@ -214,14 +222,21 @@ def test_documented_placeholder_and_day_in_summer_time() -> None:
     spring = local("2016-04-29T00:00:00"), local("2016-04-30T23:59:59")
     day, placeholder = (value(event) for event in events(rows, PLACEHOLDERS, spring))
 
-    common = {"event_id": f"{DIGEST}/ots/0", "source": "mall", "revision": 0, "location_id": 1234, "resolution": "1d"}
-    common |= {"utc_offset_s": 7200, "ambiguous": False}
+    common: dict[str, object] = {"event_id": f"{DIGEST}/ots/0", "type": "quividi.ots.v1", "vendor": "quividi"}
+    common |= {
+        "source": "mall",
+        "revision": 0,
+        "location_id": 1234,
+        "resolution": "1d",
+        "utc_offset_s": 7200,
+        "ambiguous": False,
+    }
     assert {
         **common,
-        "record_id": "acme/1234/2016-04-29T00:00:00/1d",
+        "record_id": "quividi/acme/ots/1234/2016-04-29T00:00:00/1d",
         "period_start": "2016-04-28T22:00:00.000Z",
         "period_end": "2016-04-29T22:00:00.000Z",
-        "period_start_local": "2016-04-29 00:00:00",
+        "period_start_local": "2016-04-29T00:00:00",
         "quality": "observed",
         "ots_count": 504,
         "watcher_count": 156,
@@ -229,10 +244,10 @@ def test_documented_placeholder_and_day_in_summer_time() -> None:
     } == day
     assert {
         **common,
-        "record_id": "acme/1234/2016-04-30T00:00:00/1d",
+        "record_id": "quividi/acme/ots/1234/2016-04-30T00:00:00/1d",
         "period_start": "2016-04-29T22:00:00.000Z",
         "period_end": "2016-04-30T22:00:00.000Z",
-        "period_start_local": "2016-04-30 00:00:00",
+        "period_start_local": "2016-04-30T00:00:00",
         "quality": "no_data",
         "ots_count": None,
         "watcher_count": None,

@@ -12,7 +12,7 @@ from collector.model import Event, Record, Reject
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.contents import ViewerWithContents, read_viewer_apc
 from collector.vendors.quividi.events import VIEWER_APC, VIEWER_CONTENT, explode_viewer, explode_viewer_apc
-from tests.rows import export_rows
+from tests.rows import export_rows, value_of
 from tests.vendors.quividi.example import ABSENT, APC, PARIS, record_of
 
 DIGEST = "0123456789abcdef0123456789abcdef"
@@ -39,11 +39,16 @@ TWO_CONTENTS = b"""{
 APC_RESPONSE = b'{"state":"finished", "data":[%b, %b], "creation_date":"2018-01-29 09:56:11"}' % (TWO_CONTENTS, APC)
 
 NO_MOOD_MS = {"very_happy": 0, "happy": 0, "neutral": 0, "unhappy": 0, "very_unhappy": 0}
+CONTENT = {"type": "quividi.viewer_content.v1", "vendor": "quividi", "source": "mall"}
 COMMON_TO_CONTENTS = {
+    **CONTENT,
+    "record_id": "quividi/acme/viewer_apc/38918/2018-01-14T09:29:10/2-1-2900-1200/0",
     "viewer_event_id": f"{DIGEST}/viewer_apc/0",
-    "source": "mall",
     "location_id": 38918,
-    "start": "2018-01-14T08:29:10.000Z",
+    "started_at": "2018-01-14T08:29:10.000Z",
+    "started_local": "2018-01-14T09:29:10",
+    "utc_offset_s": 3600,
+    "ambiguous": False,
     "app_id": "my_app_id",
     "gender": "female",
     "age_group": "child",
@@ -51,14 +56,16 @@ COMMON_TO_CONTENTS = {
 FIRST_EVENTS = [
     {
         "event_id": f"{DIGEST}/viewer_apc/0",
-        "record_id": "acme/38918/2018-01-14T09:29:10/2-1-2900-1200/0",
+        "type": "quividi.viewer_apc.v1",
+        "vendor": "quividi",
         "source": "mall",
+        "record_id": "quividi/acme/viewer_apc/38918/2018-01-14T09:29:10/2-1-2900-1200/0",
         "location_id": 38918,
-        "start": "2018-01-14T08:29:10.000Z",
-        "start_local": "2018-01-14T09:29:10",
+        "started_at": "2018-01-14T08:29:10.000Z",
+        "started_local": "2018-01-14T09:29:10",
         "utc_offset_s": 3600,
         "ambiguous": False,
-        "end": "2018-01-14T08:29:12.900Z",
+        "ended_at": "2018-01-14T08:29:12.900Z",
         "dwell_ms": 2900,
         "attention_ms": 1200,
         "gender": "female",
@@ -78,14 +85,14 @@ FIRST_EVENTS = [
         "beard": "none",
         "vr_id": None,
         "footfall_id": None,
-        "footfall_start": None,
+        "footfall_started_at": None,
         "occurrence": 0,
         "content_count": 2,
     },
     {
         **COMMON_TO_CONTENTS,
         "event_id": f"{DIGEST}/viewer_content/0",
-        "index": 0,
+        "position": 0,
         "content_id": "my_very_own_content_id",
         "campaign_id": None,
         "dwell_ms": 928,
@@ -95,7 +102,7 @@ FIRST_EVENTS = [
     {
         **COMMON_TO_CONTENTS,
         "event_id": f"{DIGEST}/viewer_content/1",
-        "index": 1,
+        "position": 1,
         "content_id": "another_content_id",
         "campaign_id": "A campaign id",
         "dwell_ms": 925,
@@ -113,14 +120,14 @@ def record(raw: bytes) -> Record[ViewerWithContents]:
 
 def value(event: Event) -> dict[str, Any]:
     """The decoded value. Fails if it is not valid by its schema."""
-    got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
+    got: dict[str, Any] = value_of(event)
     schema = json_schema(event.type)
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(got)
     return got
 
 
 def exploded(raw: bytes, occurrence: int = 0) -> list[Event]:
-    return list(explode_viewer_apc(record(raw), DIGEST, occurrence, "mall", "acme"))
+    return list(explode_viewer_apc(record(raw), DIGEST, occurrence, "acme"))
 
 
 def viewer(**changes: object) -> bytes:
@@ -156,15 +163,20 @@ def test_documented_first_viewer_with_two_contents() -> None:
 def test_documented_second_viewer_with_attention_above_dwell() -> None:
     whole, played = (value(event) for event in exploded(APC))
 
-    expected = {"record_id": "acme/38918/2018-01-14T09:21:54/2-3-1000-500/0", "age_years": 40, "content_count": 1}
+    record_id = "quividi/acme/viewer_apc/38918/2018-01-14T09:21:54/2-3-1000-500/0"
+    expected = {"record_id": record_id, "age_years": 40, "content_count": 1}
     assert expected.items() <= whole.items()
     assert {
+        **CONTENT,
         "event_id": f"{DIGEST}/viewer_content/0",
+        "record_id": record_id,
         "viewer_event_id": f"{DIGEST}/viewer_apc/0",
-        "source": "mall",
         "location_id": 38918,
-        "index": 0,
-        "start": "2018-01-14T08:21:54.000Z",
+        "position": 0,
+        "started_at": "2018-01-14T08:21:54.000Z",
+        "started_local": "2018-01-14T09:21:54",
+        "utc_offset_s": 3600,
+        "ambiguous": False,
         "content_id": "my_very_own_content_id",
         "campaign_id": None,
         "app_id": "my_app_id",
@@ -188,10 +200,11 @@ def test_keys_and_types_differ_from_those_of_viewers_without_contents() -> None:
 
     assert (apc.start_ms, apc.end_ms, apc.vendor_local_s) == (plain.start_ms, plain.end_ms, plain.vendor_local_s)
     assert apc.key != plain.key
-    [event] = explode_viewer(plain, DIGEST, 0, "mall", "acme")
+    [event] = explode_viewer(plain, DIGEST, 0, "acme")
     assert (VIEWER_APC, VIEWER_CONTENT, VIEWER_CONTENT) == tuple(each.type for each in exploded(TWO_CONTENTS))
     assert event.id not in {each.id for each in exploded(TWO_CONTENTS)}
-    expected = value(event) | {"event_id": f"{DIGEST}/viewer_apc/0", "content_count": 2}
+    expected = value(event) | {"event_id": f"{DIGEST}/viewer_apc/0", "type": VIEWER_APC.name, "content_count": 2}
+    expected["record_id"] = expected["record_id"].replace("/viewer/", "/viewer_apc/")
     assert expected == value(exploded(TWO_CONTENTS)[0])
 
 

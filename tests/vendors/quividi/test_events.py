@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from collector.commands.schema import json_schema
 from collector.model import Event
 from collector.vendors.quividi.events import VIEWER, explode_viewer
+from tests.rows import value_of
 from tests.vendors.quividi.example import ABSENT, APC, EXPERT, PARIS, PRO, record_of, row
 
 DIGEST = "0123456789abcdef0123456789abcdef"
@@ -17,14 +18,16 @@ SCHEMA = Draft202012Validator(json_schema(VIEWER), format_checker=Draft202012Val
 
 THE_PRO_VIEWER = {
     "event_id": f"{DIGEST}/viewer/0",
-    "record_id": "acme/8264/2018-01-29T00:00:27/1-3-4100-1600/0",
+    "type": "quividi.viewer.v1",
+    "vendor": "quividi",
     "source": "mall",
+    "record_id": "quividi/acme/viewer/8264/2018-01-29T00:00:27/1-3-4100-1600/0",
     "location_id": 8264,
-    "start": "2018-01-28T23:00:27.000Z",
-    "start_local": "2018-01-29T00:00:27",
+    "started_at": "2018-01-28T23:00:27.000Z",
+    "started_local": "2018-01-29T00:00:27",
     "utc_offset_s": 3600,
     "ambiguous": False,
-    "end": "2018-01-28T23:00:31.100Z",
+    "ended_at": "2018-01-28T23:00:31.100Z",
     "dwell_ms": 4100,
     "attention_ms": 1600,
     "gender": "male",
@@ -38,20 +41,22 @@ THE_PRO_VIEWER = {
     "beard": None,
     "vr_id": None,
     "footfall_id": None,
-    "footfall_start": None,
+    "footfall_started_at": None,
     "occurrence": 0,
 }
 
 THE_EXPERT_VIEWER = {
     "event_id": f"{DIGEST}/viewer/0",
-    "record_id": "acme/8866/2018-01-29T00:25:18/1-3-3700-300/0",
+    "type": "quividi.viewer.v1",
+    "vendor": "quividi",
     "source": "mall",
+    "record_id": "quividi/acme/viewer/8866/2018-01-29T00:25:18/1-3-3700-300/0",
     "location_id": 8866,
-    "start": "2018-01-28T23:25:18.000Z",
-    "start_local": "2018-01-29T00:25:18",
+    "started_at": "2018-01-28T23:25:18.000Z",
+    "started_local": "2018-01-29T00:25:18",
     "utc_offset_s": 3600,
     "ambiguous": False,
-    "end": "2018-01-28T23:25:21.700Z",
+    "ended_at": "2018-01-28T23:25:21.700Z",
     "dwell_ms": 3700,
     "attention_ms": 300,
     "gender": "male",
@@ -71,19 +76,19 @@ THE_EXPERT_VIEWER = {
     "beard": "beard",
     "vr_id": None,
     "footfall_id": None,
-    "footfall_start": None,
+    "footfall_started_at": None,
     "occurrence": 0,
 }
 
 
 def exploded(raw: bytes, zone: ZoneInfo = PARIS) -> Event:
-    [event] = explode_viewer(record_of(raw, zone), DIGEST, 0, "mall", "acme")
+    [event] = explode_viewer(record_of(raw, zone), DIGEST, 0, "acme")
     return event
 
 
 def value(event: Event) -> dict[str, Any]:
     """The decoded value. Fails if it is not valid by its schema."""
-    got: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event.data))
+    got: dict[str, Any] = value_of(event)
     SCHEMA.validate(got)
     return got
 
@@ -112,7 +117,7 @@ def test_other_documented_viewers() -> None:
     assert {"attention_ms": 3900, "age_group": "young_adult"}.items() <= value(exploded(PRO[1])).items()
     expected = {"gender": "female", "age_years": 19, "glasses": "none", "mustache": "none", "beard": "none"}
     assert expected.items() <= value(exploded(EXPERT[0])).items()
-    assert {"location_id": 38918, "start_local": "2018-01-14T09:21:54"}.items() <= value(exploded(APC)).items()
+    assert {"location_id": 38918, "started_local": "2018-01-14T09:21:54"}.items() <= value(exploded(APC)).items()
 
 
 def test_a_viewers_event_has_the_declared_type() -> None:
@@ -174,7 +179,7 @@ def test_missing_measurements_are_null_and_not_zero() -> None:
         got["age_years"],
         got["mood"],
     )
-    assert "acme/8866/2018-01-29T01:28:52/--2400-/0" == got["record_id"]
+    assert "quividi/acme/viewer/8866/2018-01-29T01:28:52/--2400-/0" == got["record_id"]
 
 
 def test_a_partial_mood_keeps_nulls_and_a_zero_mood_is_kept() -> None:
@@ -184,16 +189,16 @@ def test_a_partial_mood_keeps_nulls_and_a_zero_mood_is_kept() -> None:
     assert dict.fromkeys(names, 0.0) == viewer(**dict.fromkeys(names, 0.0))["mood"]
 
 
-def test_without_a_dwell_time_the_end_is_the_start() -> None:
+def test_without_a_dwell_time_the_end_is_null() -> None:
     got = viewer(dwell_time=None)
 
-    assert (None, got["start"]) == (got["dwell_ms"], got["end"])
+    assert (None, None) == (got["dwell_ms"], got["ended_at"])
 
 
 def test_fields_of_the_newer_api_are_passed_on() -> None:
     got = viewer(vr_id=17, footfall_id="f-4", footfall_start="2018-01-29 01:28:50")
 
-    assert (17, "f-4", "2018-01-29T00:28:50.000Z") == (got["vr_id"], got["footfall_id"], got["footfall_start"])
+    assert ("17", "f-4", "2018-01-29T00:28:50.000Z") == (got["vr_id"], got["footfall_id"], got["footfall_started_at"])
 
 
 @pytest.mark.parametrize(
@@ -205,10 +210,10 @@ def test_fields_of_the_newer_api_are_passed_on() -> None:
         ("2018-01-29T01:28:52.5", "2018-01-29T01:28:52.500"),
     ],
 )
-def test_the_record_id_normalises_the_local_start(text: str, normal: str) -> None:
+def test_local_times_have_one_form(text: str, normal: str) -> None:
     got = viewer(period_start=text)
 
-    assert (f"acme/8866/{normal}/2-2-2400-800/0", text) == (got["record_id"], got["start_local"])
+    assert (f"quividi/acme/viewer/8866/{normal}/2-2-2400-800/0", normal) == (got["record_id"], got["started_local"])
 
 
 @pytest.mark.parametrize("form", ["19", "19.0", "1.9e1", "19.000"])
@@ -238,5 +243,5 @@ def test_start_is_in_utc_with_offset_and_ambiguity(
 ) -> None:
     got = value(exploded(row(period_start=local), ZoneInfo(zone)))
 
-    assert (start, local) == (got["start"], got["start_local"])
+    assert (start, local) == (got["started_at"], got["started_local"])
     assert (offset_s, ambiguous) == (got["utc_offset_s"], got["ambiguous"])

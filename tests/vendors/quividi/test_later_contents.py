@@ -65,7 +65,7 @@ class CommittingStream:
         deduplicator: Deduplicator[ViewerWithContents] = Deduplicator.without_limits(self._ledger, requested_s=0)
         deduplicator.add(self._rows.read(rows, *CALENDAR))
         found: list[dict[str, Any]] = []
-        explode = partial(explode_viewer_apc, source="mall", user="acme")
+        explode = partial(explode_viewer_apc, user="acme")
         for batch in without_steps(batches(deduplicator, explode, CONTEXT, self._rows.only_parts)):
             found += [msgspec.json.decode(message.value) for message in batch.messages]
             self.outcomes.update(batch.tally.records)
@@ -76,7 +76,7 @@ class CommittingStream:
 
 def contents(events: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
     """The content and the position of each content's event."""
-    return [(each["content_id"], each["index"]) for each in events if "content_id" in each]
+    return [(each["content_id"], each["position"]) for each in events if "content_id" in each]
 
 
 def test_a_content_that_comes_later_is_published_once_and_belongs_to_its_viewer() -> None:

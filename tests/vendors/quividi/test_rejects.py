@@ -144,9 +144,7 @@ def test_a_side_field_that_cannot_be_understood_is_null_and_counted(name: str, v
     assert isinstance(got, Record)
     assert isinstance(expected, Record)
     assert (expected.key, expected.fingerprint) == (got.key, got.fingerprint)
-    assert next(explode_viewer(expected, "f" * 32, 0, "x", "acme")) == next(
-        explode_viewer(got, "f" * 32, 0, "x", "acme")
-    )
+    assert next(explode_viewer(expected, "f" * 32, 0, "acme")) == next(explode_viewer(got, "f" * 32, 0, "acme"))
     assert {name: 1} == ignored
 
 
@@ -170,8 +168,7 @@ def test_times_outside_the_calendar_are_rejects(zone_time: str, dwell: int | Non
     """In UTC, the first hour of year 1 in Paris is outside the calendar; the last hour of 9999 is inside."""
     if dwell is None:
         assert (
-            "9999-12-31T22:59:59.000Z"
-            == next(explode_viewer(record(period_start=zone_time), "f" * 32, 0, "x", "acme")).time
+            "9999-12-31T22:59:59.000Z" == next(explode_viewer(record(period_start=zone_time), "f" * 32, 0, "acme")).time
         )
         return
     got = reject(period_start=zone_time, dwell_time=dwell)
@@ -204,7 +201,7 @@ def check(raw: bytes) -> None:
     """The row is a reject with a reason, a viewer whose event can be encoded, or a placeholder."""
     got = read_viewer(raw, PARIS)
     if isinstance(got, Record):
-        [event] = explode_viewer(got, "f" * 32, 0, "lobby", "acme")
+        [event] = explode_viewer(got, "f" * 32, 0, "acme")
         assert msgspec.json.encode(event.data)
     elif got is not None:
         assert got.error

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-
 from collector.model import Record, Reject, Window
 from collector.pipeline.message import record_digest
 from collector.telemetry.metrics import Metrics
@@ -14,7 +12,7 @@ from collector.vendors.base import Stream
 from collector.vendors.http import http
 from collector.vendors.seemetrix.settings import SeemetrixSource
 from collector.vendors.seemetrix.streams import streams
-from tests.rows import published_rows
+from tests.rows import published_rows, value_of
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import KEY, Handler, responding, serving
 
@@ -51,7 +49,7 @@ async def events(
     table: dict[str, object] | None = None,
     **settings: object,
 ) -> list[dict[str, Any]]:
-    """The encoded values of the events of all rows, without their ids."""
+    """The encoded values of the events of all rows, without the common fields."""
     served = responding(handler) if isinstance(handler, bytes) else handler
     found = []
     async with serving(served) as url, stream_of(url, name, table or {}, None, **settings) as stream:
@@ -60,8 +58,10 @@ async def events(
                 assert isinstance(row, Record), row
                 digest = record_digest(stream.dedup_mode, row, 0, stream.account)
                 for event in stream.explode(row, digest, 0):
-                    value = msgspec.json.decode(msgspec.json.encode(event.data))
-                    assert event.id == value.pop("event_id")
+                    value = value_of(event)
+                    assert list(value)[:4] == ["event_id", "type", "vendor", "source"]
+                    common = [value.pop(name) for name in list(value)[:4]]
+                    assert [event.id, event.type.name, "seemetrix", "mall"] == common
                     assert event.id.startswith(digest)
                     found.append({"key": event.key, "subject": event.subject, "time": event.time, **value})
     return found

@@ -36,8 +36,17 @@ def levels(*names: str, **also: object) -> dict[str, object]:
     return {"levels": list(names), **also}
 
 
+NO_PATH = dict.fromkeys(f"path_{each}" for each in ("device", "movie", "date", "gender", "age", "emotion"))
+
+
 def step(level: str, name: str, value: str | None = None) -> dict[str, str]:
     return {"level": level, "name": name, "value": value or name}
+
+
+async def groups(body: bytes, table: dict[str, object]) -> list[Record[Any] | Reject]:
+    """What is found in a tree, without its root."""
+    found = await fetched(body, "breakdown", DAY, table)
+    return [row for row in found if isinstance(row, Reject) or row.payload.path]
 
 
 @pytest.mark.parametrize("body", [TREE_AS_LIST, TREE_AS_OBJECT], ids=["list", "object"])
@@ -48,23 +57,49 @@ async def test_documented_tree_as_list_and_as_object(body: bytes) -> None:
             "key": "1842",
             "subject": f"user/632/breakdown/1d/{start}/device=1842",
             "time": start,
-            "record_id": f"632/all/devices/1d/{start}/device=1842",
+            "record_id": f"seemetrix/632/breakdown/all/devices/1d/{start}/device=1842",
             "revision": 0,
-            "source": "lobby",
             "user_id": 632,
-            "device_id": None,
+            "device_id": 1842,
             "period_start": start,
             "period_end": "2017-06-08T00:00:00.000Z",
             "resolution": "1d",
+            "depth": 1,
+            "is_leaf": True,
             "level": "device",
             "path": [step("device", "1842")],
+            **NO_PATH,
+            "path_device": "1842",
             "date_format": None,
             "cyclic": False,
             "views": 64,
             "views_ms": 1360572,
             "ots": 64,
             "ots_ms": 1360572,
-        }
+        },
+        {
+            "key": "user/632",
+            "subject": f"user/632/breakdown/1d/{start}",
+            "time": start,
+            "record_id": f"seemetrix/632/breakdown/all/devices/1d/{start}",
+            "revision": 0,
+            "user_id": 632,
+            "device_id": None,
+            "period_start": start,
+            "period_end": "2017-06-08T00:00:00.000Z",
+            "resolution": "1d",
+            "depth": 0,
+            "is_leaf": False,
+            "level": None,
+            "path": [],
+            **NO_PATH,
+            "date_format": None,
+            "cyclic": False,
+            "views": 64,
+            "views_ms": 1360572,
+            "ots": 64,
+            "ots_ms": 1360572,
+        },
     ] == await events(body, "breakdown", DAY, levels("devices"))
 
 
@@ -81,12 +116,20 @@ async def test_documented_full_tree() -> None:
             ([device, month, step("emotion", name, word)], *views.get(name, (0, 0)), None, None)
             for name, word in words.items()
         ),
+        ([], 63, 1359042, 63, 1359042),
     ] == [tuple(each[name] for name in ("path", "views", "views_ms", "ots", "ots_ms")) for each in found]
-    assert {("2017-01-01T00:00:00.000Z", "2017-07-01T00:00:00.000Z", "6M", "MM", True, "1842")} == {
-        tuple(each[name] for name in ("period_start", "period_end", "resolution", "date_format", "cyclic", "key"))
+    assert {("2017-01-01T00:00:00.000Z", "2017-07-01T00:00:00.000Z", "6M", "MM", True)} == {
+        tuple(each[name] for name in ("period_start", "period_end", "resolution", "date_format", "cyclic"))
         for each in found
     }
-    assert 7 == len({each["record_id"] for each in found})
+    assert ["1842"] * 7 + ["user/632"] == [each["key"] for each in found]
+    assert [(1, False), (2, False), *[(3, True)] * 5, (0, False)] == [
+        (each["depth"], each["is_leaf"]) for each in found
+    ]
+    assert [{"path_device": "1842", "path_date": "05", "path_emotion": word} for word in words.values()] == [
+        {name: value for name, value in each.items() if name.startswith("path_") and value} for each in found[2:7]
+    ]
+    assert 8 == len({each["record_id"] for each in found})
 
 
 @pytest.mark.parametrize(
@@ -119,7 +162,8 @@ async def test_documented_full_tree() -> None:
     ],
 )
 async def test_documented_example_of_each_level(level: str, nodes: bytes, expected: list[Any]) -> None:
-    found = await events(tree(nodes), "breakdown", DAY, levels(level))
+    *found, root = await events(tree(nodes), "breakdown", DAY, levels(level))
+    assert (0, 1, 1) == (root["depth"], root["views"], root["views_ms"])
     assert expected == [(each["path"][0]["value"], each["views"], each["views_ms"]) for each in found]
     has_ots = level in ("devices", "movies", "dates")
     assert all((each["ots"] is not None) == has_ots for each in found), "a missing ots is not 0"
@@ -149,12 +193,12 @@ async def test_each_device_id_has_a_request_of_its_own() -> None:
         stream_of(url, "breakdown", table, device_ids=[2, 1]) as stream,
     ):
         rows = [row async for result in stream.fetch(DAY) for row in result.records]
-        [[first], [_], [_], [other], *_] = [
+        [[first], [_], [_], [root], [other], *_] = [
             list(stream.explode(row, "0", 0)) for row in rows if isinstance(row, Record)
         ]
     assert ["&d=1", "&d=2"] == [path[-4:] for path in seen]
-    assert ("1", "2") == (first.key, other.key)
-    assert 6 == len({row.key for row in rows if isinstance(row, Record)})
+    assert ("1", "1", "2") == (first.key, root.key, other.key)
+    assert 8 == len({row.key for row in rows if isinstance(row, Record)})
 
 
 def paging(pages: list[list[str]], seen: list[str]) -> Handler:
@@ -178,7 +222,9 @@ async def test_all_pages_are_one_result() -> None:
         [result] = [result async for result in stream.fetch(DAY)]
         rows = list(result.records)
     assert ["0", "1", "2", "3"] * 2 == seen, "a second reading shows that nothing has shifted"
-    assert ["1", "2", "3", "4", "5"] == [row.payload.path[0].name for row in rows if isinstance(row, Record)]
+    assert ["1", "2", "3", "4", "5"] == [
+        row.payload.path[0].name for row in rows if isinstance(row, Record) and row.payload.path
+    ]
 
 
 async def test_a_page_that_shifts_while_it_is_read_costs_no_node() -> None:
@@ -193,7 +239,9 @@ async def test_a_page_that_shifts_while_it_is_read_costs_no_node() -> None:
     async with serving(handler) as url, stream_of(url, "breakdown", levels("devices")) as stream:
         [result] = [result async for result in stream.fetch(DAY)]
         rows = list(result.records)
-    assert ["1", "2", "3", "4"] == sorted(row.payload.path[0].name for row in rows if isinstance(row, Record))
+    assert ["1", "2", "3", "4"] == sorted(
+        row.payload.path[0].name for row in rows if isinstance(row, Record) and row.payload.path
+    )
 
 
 async def test_pages_that_never_agree_raise_retry_later() -> None:
@@ -219,7 +267,7 @@ async def test_pages_that_stay_empty_raise_retry_later() -> None:
 async def test_numbers_about_pages_may_be_written_as_floats(page: bytes, pages: bytes, ok: bytes) -> None:
     body = tree(DEVICE_NODES, page=page, pages_total=pages).replace(b'"ok": 1', b'"ok": ' + ok)
 
-    assert 4 == len(await fetched(body, "breakdown", DAY, levels("devices")))
+    assert 4 == len(await groups(body, levels("devices")))
 
 
 async def test_a_wrong_page_raises_retry_later() -> None:
@@ -256,7 +304,7 @@ async def test_ok_other_than_1_raises_retry_later(ok: bytes) -> None:
     ],
 )
 async def test_a_malformed_subtree_is_one_reject(node: bytes, error: str) -> None:
-    found = await fetched(tree(DEVICE_NODES[:-2] + b"," + node + b"]"), "breakdown", DAY, levels("devices"))
+    found = await groups(tree(DEVICE_NODES[:-2] + b"," + node + b"]"), levels("devices"))
     assert 4 == sum(isinstance(each, Record) for each in found)
     [reject] = [each for each in found if isinstance(each, Reject)]
     assert reject.error.startswith(error)
@@ -265,7 +313,7 @@ async def test_a_malformed_subtree_is_one_reject(node: bytes, error: str) -> Non
 async def test_ots_that_cannot_be_a_count_are_null() -> None:
     node = b'[{"n": "9", "t": "device", "v": 1, "vd": 1, "ots": 1e300, "otsd": 5}]'
 
-    [event] = await events(tree(node), "breakdown", DAY, levels("devices"))
+    [event, _] = await events(tree(node), "breakdown", DAY, levels("devices"))
     assert (1, None, 5) == (event["views"], event["ots"], event["ots_ms"])
 
 
@@ -289,9 +337,7 @@ async def test_invalid_settings_are_rejected(table: dict[str, object], reason: s
 @pytest.mark.parametrize("change", [{"n": "x" * 1001}, {"t": "x" * 100_000}])
 async def test_a_node_with_a_long_name_or_type_is_a_small_reject(change: dict[str, str]) -> None:
     node = {"n": "1", "t": "device", "v": 1, "vd": 5, "o": []}
-    [good, bad] = await fetched(
-        tree(json.dumps([node, node | {"n": "2"} | change]).encode()), "breakdown", DAY, levels("devices")
-    )
+    [good, bad] = await groups(tree(json.dumps([node, node | {"n": "2"} | change]).encode()), levels("devices"))
     assert isinstance(good, Record)
     assert isinstance(bad, Reject)
     assert len(bad.error) < 200
@@ -307,5 +353,48 @@ async def test_names_in_the_paths_of_all_nodes_are_bounded(monkeypatch: pytest.M
 
 async def test_a_malformed_node_does_not_replace_a_valid_one_of_the_same_name() -> None:
     node = {"n": "7", "t": "device", "v": 1, "vd": 1}
-    found = await fetched(tree(json.dumps([node, node | {"v": "x"}]).encode()), "breakdown", DAY, levels("devices"))
+    found = await groups(tree(json.dumps([node, node | {"v": "x"}]).encode()), levels("devices"))
     assert [Record, Reject] == [type(row) for row in found]
+
+
+ROOT = b'"v": 1, "vd": 1, "o"'
+
+
+@pytest.mark.parametrize("totals", [b'"o"', b'"v": 1, "o"', b'"vd": 1, "o"', b'"v": "x", "vd": {}, "ots": [], "o"'])
+async def test_a_root_without_totals_is_the_sum_of_the_first_level(totals: bytes) -> None:
+    body = tree(DEVICE_NODES).replace(ROOT, totals)
+
+    *_, root = await events(body, "breakdown", DAY, levels("devices"))
+    assert (27, 233939) == (root["views"], root["views_ms"])
+
+
+@pytest.mark.parametrize("nodes", [b"[]", b'[{"n": "9", "t": "device", "v": 1, "vd": null}]'])
+async def test_a_root_is_not_the_sum_of_what_is_not_known(nodes: bytes) -> None:
+    found = await fetched(tree(nodes).replace(ROOT, b'"o"'), "breakdown", DAY, levels("devices"))
+
+    assert not [row for row in found if isinstance(row, Record)]
+
+
+async def test_a_root_without_nodes_is_a_leaf() -> None:
+    [root] = await events(tree(b"[]").replace(ROOT, b'"v": 0, "vd": 0.0, "o"'), "breakdown", DAY, levels("devices"))
+
+    assert (0, True, 0, 0, None) == (root["depth"], root["is_leaf"], root["views"], root["views_ms"], root["ots"])
+
+
+@pytest.mark.parametrize(("totals", "expected"), [((7, 7), 7), ((3, 4), 2)])
+async def test_the_totals_of_pages_count_once_if_they_agree(totals: tuple[int, int], expected: int) -> None:
+    """The document does not state whether they are those of the page. If they differ, the nodes are added up."""
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        page = int(request.query["page"])
+        body = tree(b'[{"n": "%d", "t": "device", "v": 1, "vd": 5}]' % page, page=b"%d" % page, pages_total=b"2")
+        return web.Response(body=body.replace(ROOT, b'"v": %d, "vd": 5, "o"' % totals[page]))
+
+    *_, root = await events(handler, "breakdown", DAY, levels("devices"))
+    assert expected == root["views"]
+
+
+async def test_the_name_of_a_device_that_is_no_number_is_no_id() -> None:
+    [group, _] = await events(tree(b'[{"n": "lobby", "v": 1, "vd": 5}]'), "breakdown", DAY, levels("devices"))
+
+    assert ("lobby", None, "user/632") == (group["path_device"], group["device_id"], group["key"])

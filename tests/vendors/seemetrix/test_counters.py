@@ -30,12 +30,11 @@ def serving_only(path: str, seen: list[str]) -> Handler:
 async def test_documented_example() -> None:
     assert [
         {
-            "key": "632",
+            "key": "user/632",
             "subject": "user/632",
             "time": "2026-11-01T12:00:00.000Z",
-            "record_id": "632",
+            "record_id": "seemetrix/632/counters",
             "revision": 0,
-            "source": "lobby",
             "user_id": 632,
             "seen_at": "2026-11-01T12:00:00.000Z",
             "device_count": 3,

@@ -15,12 +15,17 @@ pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 MINUTE = Window(NOW - timedelta(minutes=1), NOW)
-SEEN = {"source": "lobby", "revision": 0, "seen_at": "2026-11-01T12:00:00.000Z", "time": "2026-11-01T12:00:00.000Z"}
+SEEN = {"revision": 0, "seen_at": "2026-11-01T12:00:00.000Z", "time": "2026-11-01T12:00:00.000Z"}
 
 
 def row(device: int, **fields: object) -> dict[str, object]:
     key = f"user/632/device/{device}"
-    names = {"key": key, "record_id": f"632/{device}", "subject": f"device/{device}", "device_id": device}
+    names = {
+        "key": key,
+        "record_id": f"seemetrix/632/device/{device}",
+        "subject": f"device/{device}",
+        "device_id": device,
+    }
     return {**SEEN, **names, "ip": None, "acl": None, **fields}
 
 
@@ -30,22 +35,22 @@ async def test_documented_example() -> None:
             3024,
             state="online",
             name="Device #3",
-            created="2017-09-07T10:40:21.000Z",
-            modified="2017-09-15T07:24:12.000Z",
+            created_at="2017-09-07T10:40:21.000Z",
+            modified_at="2017-09-15T07:24:12.000Z",
         ),
         row(
             2899,
             state="offline",
             name="Device #5",
-            created="2017-07-27T04:29:20.000Z",
-            modified="2017-07-27T04:29:20.000Z",
+            created_at="2017-07-27T04:29:20.000Z",
+            modified_at="2017-07-27T04:29:20.000Z",
         ),
         row(
             3035,
             state="frozen",
             name="Device #1",
-            created="2017-09-08T04:35:12.000Z",
-            modified="2017-09-15T07:36:38.000Z",
+            created_at="2017-09-08T04:35:12.000Z",
+            modified_at="2017-09-15T07:36:38.000Z",
         ),
     ] == await events(DEVICES, "devices", MINUTE)
 
@@ -88,8 +93,8 @@ async def test_a_damaged_row_contains_nothing_of_the_vendor() -> None:
         (b'"Device #3"', b'"caf\xe9"', "name"),
         (b'"Device #3"', b'"\\ud83d"', "name"),
         (b'"Device #3"', b"3", "name"),
-        (b'"Thu, 07 Sep 2017 10:40:21 GMT"', b'"yesterday"', "created"),
-        (b'"Fri, 15 Sep 2017 07:24:12 GMT"', b"1505460252", "modified"),
+        (b'"Thu, 07 Sep 2017 10:40:21 GMT"', b'"yesterday"', "created_at"),
+        (b'"Fri, 15 Sep 2017 07:24:12 GMT"', b"1505460252", "modified_at"),
     ],
 )
 async def test_a_side_field_that_cannot_be_understood_is_null_and_counted(old: bytes, new: bytes, field: str) -> None:
@@ -130,11 +135,11 @@ async def test_event_of_a_device_that_is_gone() -> None:
         event.data.state,
         event.data.revision,
         event.data.name,
-        event.data.created,
+        event.data.created_at,
     )
 
 
 async def test_a_date_outside_the_calendar_costs_only_itself() -> None:
     late = {"d": 1, "created": "Fri, 31 Dec 9999 23:59:59 -2300"}
     body = json.dumps({"online": [late, {"d": 2}], "offline": [], "frozen": []}).encode()
-    assert [None, None] == [each["created"] for each in await events(body, "devices", MINUTE)]
+    assert [None, None] == [each["created_at"] for each in await events(body, "devices", MINUTE)]

@@ -2,27 +2,29 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from collector.model import Event
 from collector.vendors.seemetrix.events import TYPES, explode_session
+from tests.rows import value_of
 from tests.vendors.seemetrix.example import ABSENT, record
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 SUBJECT = "device/5315/session/1331"
 START, END = "2019-07-01T11:16:07.052Z", "2019-07-01T11:16:42.283Z"
+RECORD_ID = f"seemetrix/632/session/5315/1331/{START}"
+ORIGIN = {"vendor": "seemetrix", "source": "lobby"}
 
 Encoded = tuple[str, str, str, str, str, str, dict[str, Any]]
 
 
 def explode(revision: int = 0, **changes: object) -> list[Event]:
-    return list(explode_session(record(**changes), DIGEST, revision, "lobby", 632))
+    return list(explode_session(record(**changes), DIGEST, revision, 632))
 
 
 def encoded(event: Event) -> Encoded:
     """Topic, type, id, subject, time, key and decoded value."""
-    value = msgspec.json.decode(msgspec.json.encode(event.data))
+    value = value_of(event, "lobby")
     return event.type.topic, event.type.name, event.id, event.subject, event.time, event.key, value
 
 
@@ -35,13 +37,16 @@ def interval(kind: str, topic: str, index: int, start: str, end: str, duration_m
     event_id, start, end = f"{DIGEST}/{kind}/{index}", f"2019-07-01T11:16:{start}Z", f"2019-07-01T11:16:{end}Z"
     value = {
         "event_id": event_id,
+        "type": f"seemetrix.{kind}.v1",
+        **ORIGIN,
+        "record_id": RECORD_ID,
+        "revision": 0,
         "session_event_id": f"{DIGEST}/session/0",
-        "source": "lobby",
         "device_id": 5315,
         "session_number": 1331,
-        "index": index,
-        "start": start,
-        "end": end,
+        "position": index,
+        "started_at": start,
+        "ended_at": end,
         "duration_ms": duration_ms,
         "gender": "female",
         "age_group": "young_adult",
@@ -70,13 +75,14 @@ THE_SESSION: Encoded = (
     "5315",
     {
         "event_id": f"{DIGEST}/session/0",
-        "record_id": f"632/5315/1331/{START}",
+        "type": "seemetrix.session.v1",
+        **ORIGIN,
+        "record_id": RECORD_ID,
         "revision": 0,
-        "source": "lobby",
         "device_id": 5315,
         "session_number": 1331,
-        "start": START,
-        "end": END,
+        "started_at": START,
+        "ended_at": END,
         "duration_ms": 35231,
         "attention_ms": 34187,
         "gender": "female",
@@ -147,7 +153,7 @@ def test_an_interval_may_have_no_duration() -> None:
     got = values("attention", explode(at=[{"a": 1, "d": 0}, {"a": 1, "d": 7}, {"a": 0, "d": 0}]))
 
     assert [(START, START), (START, START[:-4] + "059Z"), (START[:-4] + "059Z", START[:-4] + "059Z")] == [
-        (value["start"], value["end"]) for value in got
+        (value["started_at"], value["ended_at"]) for value in got
     ]
 
 

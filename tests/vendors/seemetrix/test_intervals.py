@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import Event
 from collector.vendors.seemetrix.events import explode_session
+from tests.rows import value_of
 from tests.vendors.seemetrix.example import record
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -29,11 +29,11 @@ Sent = dict[str, Any]
 
 
 def explode(session: Sent) -> list[Event]:
-    return list(explode_session(record(**session), "f" * 32, 0, "lobby", 632))
+    return list(explode_session(record(**session), "f" * 32, 0, 632))
 
 
 def values(kind: str, events: list[Event]) -> list[Sent]:
-    return [msgspec.to_builtins(event.data) for event in events if event.type.name == f"seemetrix.{kind}.v1"]
+    return [value_of(event) for event in events if event.type.name == f"seemetrix.{kind}.v1"]
 
 
 def at(value: Sent, name: str) -> datetime:
@@ -47,8 +47,8 @@ def test_intervals_follow_each_other_from_the_start_of_the_session(session: Sent
 
     for kind, name in (("attention", "at"), ("emotion", "em")):
         parts = values(kind, events)
-        ends = [at(session_event, "start"), *(at(part, "end") for part in parts)]
-        assert ends[:-1] == [at(part, "start") for part in parts]
+        ends = [at(session_event, "started_at"), *(at(part, "ended_at") for part in parts)]
+        assert ends[:-1] == [at(part, "started_at") for part in parts]
         assert sum(sent["d"] for sent in session[name]) == (ends[-1] - ends[0]) // MILLISECOND
 
 
@@ -60,7 +60,7 @@ def test_every_interval_has_the_vendors_duration(session: Sent) -> None:
         parts = values(kind, events)
         durations = [sent["d"] for sent in session[name]]
         assert durations == [part["duration_ms"] for part in parts]
-        assert durations == [(at(part, "end") - at(part, "start")) // MILLISECOND for part in parts]
+        assert durations == [(at(part, "ended_at") - at(part, "started_at")) // MILLISECOND for part in parts]
 
 
 @given(SESSIONS)
@@ -68,7 +68,10 @@ def test_movies_start_at_the_vendors_offset(session: Sent) -> None:
     events = explode(session)
     [session_event] = values("session", events)
 
-    got = [(at(part, "start") - at(session_event, "start")) // MILLISECOND for part in values("content_view", events)]
+    got = [
+        (at(part, "started_at") - at(session_event, "started_at")) // MILLISECOND
+        for part in values("content_view", events)
+    ]
     assert [sent["s"] for sent in session["v"]] == got
 
 
@@ -81,7 +84,7 @@ def test_the_session_counts_its_intervals_and_attention(session: Sent) -> None:
     assert sum(attention_ms) == session_event["attention_ms"]
     assert sum(sent["d"] for sent in session["at"] if sent["a"] == 1) == session_event["attention_ms"]
     for kind in ("attention", "emotion", "content_view"):
-        assert list(range(session_event[f"{kind}_count"])) == [part["index"] for part in values(kind, events)]
+        assert list(range(session_event[f"{kind}_count"])) == [part["position"] for part in values(kind, events)]
 
 
 @given(SESSIONS)
@@ -91,5 +94,5 @@ def test_ids_are_unique_and_reproducible(session: Sent) -> None:
     assert len(events) == len({event.id for event in events})
     assert explode(session) == events
     for event in events:
-        assert event.id == msgspec.to_builtins(event.data)["event_id"]
-        assert event.time == msgspec.to_builtins(event.data)["start"]
+        assert event.id == value_of(event)["event_id"]
+        assert event.time == value_of(event)["started_at"]

@@ -137,7 +137,7 @@ def test_the_first_and_the_last_instant_of_the_calendar_are_accepted(b: str) -> 
     instants = [{"a": 1, "d": 0}], [{"d": 0, "e": 1}], [{"d": 0, "i": 1, "s": 0}]
     got = record(b=b, e=b, **dict(zip(("at", "em", "v"), instants, strict=True)))
 
-    assert {f"{b}Z"} == {event.time for event in explode_session(got, "f" * 32, 0, "x", 632)}
+    assert {f"{b}Z"} == {event.time for event in explode_session(got, "f" * 32, 0, 632)}
 
 
 def test_intervals_of_many_years_are_rejects() -> None:
@@ -176,7 +176,7 @@ def test_any_value_of_a_field_gives_events_or_a_reject(name: str, value: object)
     got = read_session(row(**{name: value}))
 
     if isinstance(got, Record):
-        assert list(explode_session(got, "f" * 32, 0, "lobby", 632))
+        assert list(explode_session(got, "f" * 32, 0, 632))
     else:
         assert got.error
 
@@ -191,4 +191,4 @@ def test_a_corrupted_byte_never_raises(place: int, byte: int) -> None:
     got = read_session(SESSION[:place] + bytes([byte]) + SESSION[place + 1 :])
 
     if isinstance(got, Record):
-        assert list(explode_session(got, "f" * 32, 0, "lobby", 632))
+        assert list(explode_session(got, "f" * 32, 0, 632))

@@ -37,12 +37,11 @@ NOT_REQUESTED = dict.fromkeys(
 
 def hour(start: str, end: str, views: int, **fields: object) -> dict[str, Any]:
     return {
-        "key": "632",
+        "key": "user/632",
         "subject": f"user/632/statistics/{start}",
         "time": start,
-        "record_id": f"632/all/views/{start}",
+        "record_id": f"seemetrix/632/statistics/all/views/{start}",
         "revision": 0,
-        "source": "lobby",
         "user_id": 632,
         "device_id": None,
         "period_start": start,
@@ -76,7 +75,7 @@ async def test_documented_statistics_of_a_device() -> None:
     assert [
         hour(start, end, views)
         | device
-        | {"subject": f"device/3024/statistics/{start}", "record_id": f"632/3024/views/{start}"}
+        | {"subject": f"device/3024/statistics/{start}", "record_id": f"seemetrix/632/statistics/3024/views/{start}"}
         for start, end, views in zip(starts, starts[1:], (7, 0, 1), strict=False)
     ] == found
 
