@@ -35,7 +35,7 @@ OPTIONS = {
     ("state", "show"): {"--config", "--json"},
     ("state", "rewind"): {"--config", "--to", "--yes"},
     ("state", "init"): {"--config"},
-    ("schema",): {"--asyncapi"},
+    ("schema",): {"--asyncapi", "--register", "--compatibility", "--username", "--password-file", "--config"},
     ("simulate",): {"--seed", "--devices", "--rate", "--listen", "--fast", "--fault"},
     ("demo",): {"--seconds", "--kafka"},
 }
