@@ -15,7 +15,7 @@ from collector.model import EventType
 from collector.registry.client import Credentials, RegisteredSchema, SchemaRegistry, schema_registry
 from collector.registry.compatibility import Compatibility
 from collector.registry.differences import differences
-from collector.registry.failures import SchemaRejected
+from collector.registry.failures import INCOMPATIBLE, SchemaRejected, one_line
 from collector.secrets import Secret, redact
 from collector.settings import parse_base_url
 
@@ -31,7 +31,7 @@ class Outcome(Struct, frozen=True):
     """The version and the id, or why the registry refuses the schema."""
 
     def __str__(self) -> str:
-        return f"{self.state:<10} {self.subject}: {self.text}"
+        return f"{self.state:<10} {self.subject}: {one_line(redact(self.text))}"
 
 
 Report = Callable[[Outcome], None]
@@ -112,7 +112,7 @@ async def register_one(
     note = f"; compatibility {compatibility.value}"
     if former != compatibility:  # many users may register, but not set the compatibility
         await registry.set_compatibility(subject, compatibility)
-        note += f", formerly {redact(former)}" if former else ""
+        note += f", formerly {former}" if former else ""
     try:
         if found := await registry.find(subject, schema):
             return Outcome(subject, "unchanged", _place(found) + note)
@@ -134,13 +134,18 @@ async def _reason(
     rejected: SchemaRejected,
 ) -> str:
     """Why a schema is refused: how it differs from the latest version, and the registry's own reason."""
-    own = f"the registry reports: {redact(str(rejected))}"
-    latest = await registry.latest(subject)
-    if latest is None:
+    own = f"the registry reports: {rejected}"
+    if rejected.code != INCOMPATIBLE:
         return own
+    latest = await registry.latest(subject)
+    found = differences(_decoded(latest.schema), schema) if latest else ""
+    compared = f"compared with version {latest.version}, it {found}; " if latest and found else ""
+    return f"not {compatibility.value} compatible: {compared}{own}"
+
+
+def _decoded(text: str) -> Any:  # noqa: ANN401 - JSON
+    """The registered schema; None if it is not JSON: another program may have registered it."""
     try:
-        before = json.loads(latest.schema)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        before = None
-    found = differences(before, schema) or "allows other values"
-    return f"not {compatibility.value} compatible: compared with version {latest.version}, it {redact(found)}; {own}"
+        return None

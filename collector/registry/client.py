@@ -117,7 +117,7 @@ class SchemaRegistry:
         if may_be_unknown and status == 404 and error_code(decoded) in _UNKNOWN:  # noqa: PLR2004 - not found
             return None
         if status in _REJECTED and method == "POST":
-            raise SchemaRejected(message(decoded) or f"HTTP {status}")
+            raise SchemaRejected(message(decoded) or f"HTTP {status}", code=f"http_{status}")
         raise_for_status(status, decoded, self.url, has_credentials=self._credentials is not None)
         if not isinstance(decoded, dict):
             raise not_the_api(self.url, "its response is not a JSON object")

@@ -20,10 +20,14 @@ _OLD_SCHEMA = ", {oldSchema:"
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-class SchemaRejected(CollectorError):  # noqa: N818 - named by what happened
-    """The registry refuses the schema: it is incompatible with an earlier version, or invalid.
+INCOMPATIBLE = "http_409"
 
-    The text is the registry's own reason.
+
+class SchemaRejected(CollectorError):  # noqa: N818 - named by what happened
+    """The registry refuses the schema. The text is the registry's own reason.
+
+    The code is `INCOMPATIBLE` if an earlier version is the reason; the schema may also be invalid, or the subject
+    read-only.
     """
 
 
@@ -102,8 +106,13 @@ def message(decoded: Any) -> str:  # noqa: ANN401 - JSON
     if not isinstance(given, str):
         return ""
     text = _JAVA_CLASS.sub("", given.partition(_OLD_SCHEMA)[0])
-    text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    text = one_line(text)
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and other control characters, which a terminal would interpret."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def _host(url: str) -> str:

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from collector.commands.register import register
+from collector.commands.register import register, register_one
 from collector.errors import NeedsOperator, RetryLater, UserError
 from collector.registry.client import MAX_RESPONSE_BYTES, Credentials, schema_registry
 from collector.registry.compatibility import Compatibility
@@ -154,6 +154,18 @@ async def test_the_reason_of_a_refusal_is_one_line_of_text(body: str, reason: st
             await registry.register("sessions-value", {})
 
     assert reason == str(caught.value)
+
+
+async def test_a_subject_that_is_read_only_is_not_reported_as_incompatible() -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith("/config/"):
+            return web.json_response({"compatibilityLevel": "FORWARD"})
+        return web.json_response({"error_code": 42205, "message": "Subject sessions-value is read-only"}, status=422)
+
+    async with serving(handler) as url, schema_registry(url) as registry:
+        outcome = await register_one(registry, "sessions-value", {}, Compatibility.FORWARD)
+
+    assert ("refused", "the registry reports: Subject sessions-value is read-only") == (outcome.state, outcome.text)
 
 
 async def test_a_schema_without_a_version_yet_is_registered() -> None:
