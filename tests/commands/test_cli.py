@@ -35,7 +35,15 @@ OPTIONS = {
     ("state", "show"): {"--config", "--json"},
     ("state", "rewind"): {"--config", "--to", "--yes"},
     ("state", "init"): {"--config"},
-    ("schema",): {"--asyncapi", "--draft-07"},
+    ("schema",): {
+        "--draft-07",
+        "--asyncapi",
+        "--register",
+        "--compatibility",
+        "--username",
+        "--password-file",
+        "--config",
+    },
     ("simulate",): {"--seed", "--devices", "--rate", "--listen", "--fast", "--fault"},
     ("demo",): {"--seconds", "--kafka"},
 }

@@ -1,7 +1,5 @@
 """A real Apache Kafka for the tests: KRaft nodes on loopback, run from the published jars."""
 
-import hashlib
-import os
 import socket
 import subprocess
 import time
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.maven import fetched
 from tests.needs import absent
 
 POM = Path(__file__).with_name("pom.xml")
@@ -47,16 +46,8 @@ def unavailable_reason() -> str:
 
 
 def jars() -> Path:
-    """The folder of the broker's jars: a cache outside the repository, filled once for each version of the POM."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collector-tests"
-    version = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    folder = cache / f"kafka-{version}"
-    if not folder.exists():
-        partial = cache / f"kafka-{version}.{os.getpid()}"
-        command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-        subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, timeout=600)
-        partial.rename(folder)
-    return folder
+    """The folder of the broker's jars."""
+    return fetched("kafka", POM, "copy-dependencies", "-DincludeScope=runtime")
 
 
 def free_port() -> int:
