@@ -21,9 +21,9 @@ import org.apache.kafka.streams.state.ValueAndTimestamp;
  *
  * <p>An hour is complete when {@code final} of its source is at or after its end, and this task has processed every
  * event below the end that the partition had <em>after</em> that {@code final} was read: the global table may be ahead
- * of this task. Neither the offset of the last event nor the committed offset shows the latter, because the markers of
- * transactions have offsets too, and Kafka Streams commits those behind an event only while it remembers the event; so
- * a {@link Partition} reads whether there is another committed event below that end.
+ * of this task. Neither the offset of the last event nor the committed offset shows the latter, because markers of
+ * transactions have offsets too, and a task commits an offset behind them only after it has processed an event since
+ * its start; so a {@link Partition} reads whether there is another committed event before that end.
  *
  * <p>Windows of Kafka Streams are of no use here. They close by the newest event of the partition, whatever its
  * location, and drop the events that a vendor sends later.
