@@ -4,8 +4,9 @@
     pip install 'aiokafka[lz4]'
     python python_aiokafka.py --kafka localhost:9092 --database events.db seemetrix.sessions seemetrix.attention
 
-The table `events` contains a row for each event, and for each record its newest revision. The view `parts` contains the
-parts of these revisions, such as attention intervals; list the topic of the sessions together with those of their parts.
+The table `events` contains a row for each event, and for each record its newest revision. The view `parts` contains
+the parts of these revisions, such as attention intervals; list the topic of the sessions together with those of their
+parts.
 
 Copy it, and replace SQLite by your own sink. Two rules make it correct: it reads only committed messages, and it stores
 an event before it commits the event's offset. After a crash in between, it reads the event again, and storing it again

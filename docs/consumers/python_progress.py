@@ -4,8 +4,8 @@
     pip install 'aiokafka[lz4]'
     python python_progress.py --kafka localhost:9092 --hour 2019-07-01T11:00:00Z airport/viewers
 
-The collector publishes the progress of each stream, `<source>/<stream>`, in the topic `collector.progress`. `final` there
-is the time before which every record has been published. The program
+The collector publishes the progress of each stream, `<source>/<stream>`, in the topic `collector.progress`. Every
+record that starts before its `final` has been published. The program
 
 1. reads the progress, until `final` of every stream has reached the end of the hour;
 2. then requests the high watermarks of the topic with the viewers: the ends of its partitions, including messages of
@@ -21,7 +21,7 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,13 +62,19 @@ async def read_to(consumer: AIOKafkaConsumer, ends: Ends) -> AsyncIterator[Mappi
         has_passed = all([await consumer.position(partition) >= end for partition, end in ends.items()])
 
 
-async def wait_until_final(kafka: str, topic: str, streams: Iterable[str], end: datetime) -> None:
+async def wait_until_final(kafka: str, topic: str, streams: Sequence[str], end: datetime) -> None:
     """Return when `final` of every stream has reached the time. Only the last message of a stream counts."""
     finals: dict[str, datetime] = {}
+    waiting: Sequence[str] = ()
     async with consuming(kafka, topic) as consumer:
-        while not all(stream in finals and finals[stream] >= end for stream in streams):
+        while True:
             async for value in read_to(consumer, await ends_of(consumer)):
                 finals[f"{value['source']}/{value['stream']}"] = datetime.fromisoformat(value["final"])
+            before, waiting = waiting, [name for name in streams if name not in finals or finals[name] < end]
+            if not waiting:
+                return
+            if waiting != before:
+                print(f"waiting for {' '.join(waiting)}", file=sys.stderr, flush=True)
 
 
 async def high_watermarks(kafka: str, topic: str) -> Ends:
@@ -76,9 +82,7 @@ async def high_watermarks(kafka: str, topic: str) -> Ends:
         return await ends_of(consumer)
 
 
-async def count_viewers(
-    kafka: str, topic: str, ends: Ends, start: datetime, end: datetime
-) -> Mapping[int, int]:
+async def count_viewers(kafka: str, topic: str, ends: Ends, start: datetime, end: datetime) -> Mapping[int, int]:
     """Count the viewers who arrived between these times, by location. A viewer may be in the topic twice."""
     viewers = defaultdict[int, set[str]](set)
     async with consuming(kafka, topic) as consumer:

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
@@ -78,12 +78,19 @@ class Run(Struct, frozen=True):
         return ["--kafka", self.kafka, "--group", group, "--database", str(self.database), *self.topics]
 
 
+def start(command: Sequence[str], stdout: Path, stderr: Path | None = None) -> "subprocess.Popen[bytes]":
+    """Start a process that writes to these files."""
+    with ExitStack() as files:
+        out = files.enter_context(stdout.open("w"))
+        err = files.enter_context(stderr.open("w")) if stderr else None
+        return subprocess.Popen(command, stdout=out, stderr=err)
+
+
 @asynccontextmanager
 async def running(command: Sequence[str], run: Run, instance: int = 0) -> AsyncIterator[Path]:
     """Run a program until Ctrl-C at the end of the block. Yields the file with its output."""
     output = run.database.with_name(f"{run.group}-{instance}.txt")
-    with output.open("w") as file:
-        process = subprocess.Popen([*command, *run.arguments], stdout=file)
+    process = start([*command, *run.arguments], stdout=output)
     try:
         yield output
         process.send_signal(signal.SIGINT)

@@ -78,8 +78,8 @@ def _revise(row: Session, number: int) -> Session:
 async def _abort_transactions(kafka: str, topics: Sequence[str]) -> list[tuple[str, str]]:
     """Abort two transactions of each of two producers in every partition; the second begins and ends in the first.
 
-    Clients have delivered such messages as if they were committed: a producer's first one, if the response also contains
-    its second one, and those of a transaction that began before another one and ended after it.
+    Some clients deliver such messages as if they were committed: those of a producer's first transaction if a response
+    also contains its second one, and those of a transaction that began before another one and ended after it.
     """
     sent = []
     async with _producer(kafka, f"{topics[0]}-outer") as outer, _producer(kafka, f"{topics[0]}-inner") as inner:
@@ -127,9 +127,7 @@ async def _send(producer: aiokafka.AIOKafkaProducer, topics: Sequence[str], stat
     return sent
 
 
-async def send(
-    producer: aiokafka.AIOKafkaProducer, topic: str, value: Mapping[str, Any], partition: int = 0
-) -> None:
+async def send(producer: aiokafka.AIOKafkaProducer, topic: str, value: Mapping[str, Any], partition: int = 0) -> None:
     """Send a value, with the id as its only header: consumers use the values."""
     headers = [("ce_id", value["event_id"].encode())]
     await producer.send_and_wait(topic, msgspec.json.encode(value), key=b"1", partition=partition, headers=headers)

@@ -1,4 +1,4 @@
-"""The programs of docs/consumers: committed events only, each once, the newest revision of each record and its parts."""
+"""The programs of docs/consumers: committed events only, each once; of a record, the newest revision and its parts."""
 
 import os
 import re
@@ -10,9 +10,10 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.consumers.environments import PROGRAMS
+from tests.consumers.environments import PROGRAMS, install_line
 from tests.consumers.programs import EVENT_IDS, NODE, PART_IDS, PYTHON, Program, Run, count_printed, running, stored
 from tests.consumers.published import Published, publish
+from tests.docs.pages import tables
 from tests.kafka.daemon import WAIT_S, until
 from tests.needs import absent, need
 
@@ -127,6 +128,14 @@ async def test_with_read_uncommitted_a_program_stores_uncommitted_messages(
 
 def ids(messages: Iterable[tuple[str, str]]) -> set[str]:
     return {name for _, name in messages}
+
+
+@pytest.mark.parametrize("name", ["python_aiokafka.py", "python_progress.py"])
+def test_the_document_and_a_program_say_to_install_the_same(name: str) -> None:
+    rows = [row for table in tables((PROGRAMS / "README.md").read_text("utf-8")) for row in table.rows]
+
+    (install,) = [row[2] for row in rows if row[0] == f"[{name}]({name})"]
+    assert f"`{install_line(PROGRAMS / name)}`" == install
 
 
 async def test_kcat_prints_committed_messages_only(published: Published) -> None:
