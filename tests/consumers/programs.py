@@ -59,7 +59,7 @@ NODE = Program(
     PROGRAMS / "node" / "consumer.js",
     environments.node,
     commit="await consumer.commitMessage(message, 'Sync')",
-    end="process.exit(0)",
+    end="isStopping = true",
     isolation=("'read_committed',", "'read_uncommitted',"),
 )
 
@@ -74,7 +74,7 @@ class Run(Struct, frozen=True):
 
     @property
     def arguments(self) -> Sequence[str]:
-        group = f"{self.topics[0]}-{self.group}"
+        group = f"{self.topics[0]}-{self.database.parent.name}-{self.group}"  # tests share the topics
         return ["--kafka", self.kafka, "--group", group, "--database", str(self.database), *self.topics]
 
 
