@@ -7,8 +7,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,13 +31,13 @@ def install_line(program: Path) -> str:
 def python_for(program: Path) -> Path:
     """Return the interpreter of an environment made by the install line of a Python program, and nothing else."""
     line = install_line(program)
-    folder = CACHE / f"venv-{_digest(line, sys.version)}"
-    if not folder.exists():
-        with _partial(folder) as partial:
-            _run([sys.executable, "-m", "venv", str(partial)], "PIP")
-            python = str(partial / "bin" / "python")
-            _run([python, "-m", *shlex.split(line), "--quiet", "--disable-pip-version-check"], "PIP")
-    return folder / "bin" / "python"
+
+    def make(folder: Path) -> None:
+        _run([sys.executable, "-m", "venv", str(folder)], "PIP")
+        python = str(folder / "bin" / "python")
+        _run([python, "-m", *shlex.split(line), "--quiet", "--disable-pip-version-check"], "PIP")
+
+    return _once(f"venv-{_digest(line, sys.version)}", make) / "bin" / "python"
 
 
 def node() -> Path:
@@ -61,28 +61,31 @@ def with_node(node: Path) -> Mapping[str, str]:
 
 def npm_ci(package: Path, environment: Mapping[str, str]) -> Path:
     """Return a copy of a package's folder in which `npm ci` has installed what its lock file lists."""
-    files = [package / name for name in ("package.json", "package-lock.json", ".npmrc")]
-    present = {path.name: path.read_text("utf-8") for path in files if path.exists()}
-    folder = CACHE / f"npm-{_digest(*present.values())}"
-    if not folder.exists():
-        with _partial(folder) as partial:
-            for name, text in present.items():
-                (partial / name).write_text(text, "utf-8")
-            command = ["npm", "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--prefix", str(partial)]
-            _run(command, "NODE", environment)
-    return folder
+    paths = [package / name for name in ("package.json", "package-lock.json", ".npmrc")]
+    files = {path.name: path.read_text("utf-8") for path in paths if path.exists()}
+
+    def make(folder: Path) -> None:
+        for name, text in files.items():
+            (folder / name).write_text(text, "utf-8")
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--prefix", str(folder)]
+        _run(command, "NODE", environment)
+
+    return _once(f"npm-{_digest(*files.values())}", make)
 
 
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """A folder that gets its name when the block is complete: tests run in several processes at once."""
+def _once(name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, made once: tests run in several processes, of which one makes it."""
+    folder = CACHE / name
     CACHE.mkdir(exist_ok=True)
-    with TemporaryDirectory(dir=CACHE) as temporary:
-        made = Path(temporary) / "made"
-        made.mkdir()
-        yield made
-        with suppress(OSError):  # another process was faster
-            made.rename(folder)
+    with folder.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not folder.exists():
+            with TemporaryDirectory(dir=CACHE) as temporary:
+                made = Path(temporary) / name
+                made.mkdir()
+                make(made)
+                made.rename(folder)
+    return folder
 
 
 def _digest(*texts: str) -> str:
