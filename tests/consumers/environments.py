@@ -17,7 +17,7 @@ from tests.needs import absent, need
 
 PROGRAMS = DOCS / "consumers"
 CACHE = Path(__file__).parents[2] / ".cache"
-INSTALL_S = 300
+INSTALL_S = 120
 NODE_24 = Path(__file__).with_name("node24")
 _INSTALL = re.compile(r"^ *(pip install .*)$", re.MULTILINE)
 
