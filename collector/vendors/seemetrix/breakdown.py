@@ -243,13 +243,15 @@ def read(
         yield _record(Group(request, (), not first_level and not has_rejects, *root), period)
 
 
-def _sum(groups: Sequence[Group]) -> Totals:
-    return Totals(
+def _sum(groups: Sequence[Group]) -> Totals | None:
+    """The totals of groups; None if they are beyond 64 bits."""
+    total = Totals(
         sum(group.views for group in groups),
         sum(group.views_ms for group in groups),
         _sum_of_known([group.ots for group in groups]),
         _sum_of_known([group.ots_ms for group in groups]),
     )
+    return total if all(each is None or abs(each) < 2**63 for each in total) else None
 
 
 def _sum_of_known(numbers: Sequence[int | None]) -> int | None:

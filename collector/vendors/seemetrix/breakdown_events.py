@@ -60,8 +60,12 @@ class BreakdownV1(Struct, frozen=True, kw_only=True):
     path: Annotated[
         Sequence[Step], Meta(description="The groups from the outermost one to this one; empty for the root.")
     ]
-    path_device: Annotated[str | None, Meta(description="Number of the device in `path`; null if there is none.")]
-    path_movie: Annotated[str | None, Meta(description="Number of the movie in `path`; null if there is none.")]
+    path_device: Annotated[
+        str | None, Meta(description="Number of the device in `path`, as text; null if there is none.")
+    ]
+    path_movie: Annotated[
+        str | None, Meta(description="Number of the movie in `path`, as text; null if there is none.")
+    ]
     path_date: Annotated[
         str | None, Meta(description="The date in `path`, in the format `date_format`; null if there is none.")
     ]
