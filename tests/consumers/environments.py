@@ -40,6 +40,17 @@ def python_for(program: Path) -> Path:
     return _once(f"venv-{_digest(line, sys.version)}", make) / "bin" / "python"
 
 
+def python_with(requirements: Path) -> Path:
+    """Return the interpreter of an environment with the packages of a lock file, and nothing else."""
+
+    def make(folder: Path) -> None:
+        _run([sys.executable, "-m", "venv", str(folder)], "PIP")
+        options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"]
+        _run([str(folder / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(requirements)], "PIP")
+
+    return _once(f"venv-{_digest(requirements.read_text('utf-8'), sys.version)}", make) / "bin" / "python"
+
+
 def node() -> Path:
     """Return Node 24: that in PATH, or that of the npm package for Linux on x86-64."""
     need("NODE", absent("node", "npm"))
