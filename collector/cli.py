@@ -22,6 +22,7 @@ from collector.commands.arguments import (
     MARKUP,
     CompatibilityOption,
     Config,
+    OptionalConfig,
     PasswordFile,
     RegistryUrl,
     Source,
@@ -222,11 +223,12 @@ def schema(
     compatibility: CompatibilityOption = None,
     username: Username = None,
     password_file: PasswordFile = None,
-    config: Config = CONFIG,
+    config: OptionalConfig = None,
 ) -> None:
     """Print the JSON Schemas of the event types, or register them.
 
-    With --asyncapi, print the whole contract as an AsyncAPI 3.0 document.
+    With --asyncapi, print the whole contract as an AsyncAPI 3.0 document; with --config, only the topics that the
+    configuration uses, with their prefix and settings, and the servers.
 
     With --register, put the schemas of the topics that the configuration uses into a Confluent-compatible schema
     registry, with one subject for each topic. The exit code is 1 if the registry refuses a schema.
@@ -239,7 +241,7 @@ def schema(
         if name is not None or as_asyncapi:
             text = "--register registers the schemas of all configured topics: name no type, and omit --asyncapi"
             raise UserError(text, code="register_with_type")
-        _register(config, url, compatibility or Compatibility.FORWARD, username, password_file)
+        _register(config or CONFIG, url, compatibility or Compatibility.FORWARD, username, password_file)
         return
     if compatibility or username or password_file:
         text = "--compatibility, --username and --password-file are options of --register: add it, with a URL"
@@ -249,7 +251,7 @@ def schema(
 
     if as_asyncapi and name is not None:
         raise UserError("--asyncapi contains all types: do not name one", code="type_with_asyncapi")
-    typer.echo(asyncapi() if as_asyncapi else schema_(name, draft_07=draft_07))
+    typer.echo(asyncapi(config) if as_asyncapi else schema_(name, draft_07=draft_07))
 
 
 def _register(

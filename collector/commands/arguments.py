@@ -52,6 +52,12 @@ def _complete_type(incomplete: str) -> Iterable[str]:
 
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="Path of the configuration file, in TOML.")]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="Path of the configuration file. Default: config.toml for --register, else none."
+    ),
+]
 Source = Annotated[str, typer.Argument(help="Name of a source in the configuration.", autocompletion=_complete_source)]
 Stream = Annotated[
     str, typer.Argument(help="Name of one of its streams, e.g. `sessions`.", autocompletion=_complete_stream)

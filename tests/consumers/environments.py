@@ -18,6 +18,7 @@ from tests.needs import absent, need
 PROGRAMS = DOCS / "consumers"
 CACHE = Path(__file__).parents[2] / ".cache"
 INSTALL_S = 120
+BUILD_S = 300
 NODE_24 = Path(__file__).with_name("node24")
 _INSTALL = re.compile(r"^ *(pip install .*)$", re.MULTILINE)
 
@@ -38,6 +39,17 @@ def python_for(program: Path) -> Path:
         _run([python, "-m", *shlex.split(line), "--quiet", "--disable-pip-version-check"], "PIP")
 
     return _once(f"venv-{_digest(line, sys.version)}", make) / "bin" / "python"
+
+
+def python_with(requirements: Path) -> Path:
+    """Return the interpreter of an environment with the packages of a lock file, and nothing else."""
+
+    def make(folder: Path) -> None:
+        _run([sys.executable, "-m", "venv", str(folder)], "PIP")
+        options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"]
+        _run([str(folder / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(requirements)], "PIP")
+
+    return _once(f"venv-{_digest(requirements.read_text('utf-8'), sys.version)}", make) / "bin" / "python"
 
 
 def node() -> Path:
@@ -73,6 +85,19 @@ def npm_ci(package: Path, environment: Mapping[str, str]) -> Path:
     return _once(f"npm-{_digest(*files.values())}", make)
 
 
+def go_tool(module: Path, package: str) -> Path:
+    """Return the program that Go builds from a package, with the versions in the module's lock file."""
+    need("GO", absent("go"))
+    files = {name: (module / name).read_text("utf-8") for name in ("go.mod", "go.sum")}
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+
+    def make(folder: Path) -> None:
+        command = ["go", "build", "-C", str(module), "-o", str(folder / "program"), package]
+        _run(command, "GO", environment, timeout_s=BUILD_S)
+
+    return _once(f"go-{_digest(package, *files.values())}", make) / "program"
+
+
 def _once(name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder of the cache, made once: tests run in several processes, of which one makes it."""
     folder = CACHE / name
@@ -92,9 +117,11 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-def _run(command: Sequence[str], what: str, environment: Mapping[str, str] = os.environ) -> None:
+def _run(
+    command: Sequence[str], what: str, environment: Mapping[str, str] = os.environ, timeout_s: float = INSTALL_S
+) -> None:
     """Run an installer; if it fails, skip the test with the end of its output as the reason."""
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
     if done.returncode:
         need(what, f"{command[0]} cannot install: {done.stderr[-300:]}")
 
