@@ -1,6 +1,7 @@
 """Compares two schemas of a type. Consumers rely on them, so a new release may only add fields.
 
-An added field is not required, and may be null: the subjects of a schema registry then stay compatible.
+An added field is not required, and may be null or has a default: the subjects of a schema registry then stay
+compatible. Names that generators of code use, of the type and of its definitions, stay too.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,14 @@ _COMPARED_APART = {"properties", "required", "anyOf", "items"}
 
 def breaking_changes(before: Schema, after: Schema) -> list[str]:
     """The changes that are not additions, each with its path. Empty if consumers of the old schema can read the new."""
-    return list(_changes("$", _resolved(before, before), _resolved(after, after)))
+    return [*_renamed(before, after), *_changes("$", _resolved(before, before), _resolved(after, after))]
+
+
+def _renamed(before: Schema, after: Schema) -> Iterator[str]:
+    if before.get("title") != after.get("title"):
+        yield f"$: title changed from {before.get('title')} to {after.get('title')}"
+    for name in sorted(before.get("$defs", {}).keys() - after.get("$defs", {}).keys()):
+        yield f"$defs.{name}: removed"
 
 
 def _resolved(part: Any, whole: Schema) -> Any:  # noqa: ANN401 - JSON
@@ -36,7 +44,8 @@ def _resolved(part: Any, whole: Schema) -> Any:  # noqa: ANN401 - JSON
 def _changes(path: str, before: Schema, after: Schema) -> Iterator[str]:
     if "anyOf" in before or "anyOf" in after:
         yield from _changes_of_alternatives(path, before.get("anyOf", [before]), after.get("anyOf", [after]))
-        return
+        if "anyOf" not in before or "anyOf" not in after:
+            return
     for name in sorted((before.keys() | after.keys()) - _ANNOTATIONS - _COMPARED_APART):
         was, now = _value(before, name), _value(after, name)
         if was != now:
@@ -54,13 +63,15 @@ def _changes_of_fields(path: str, before: Schema, after: Schema) -> Iterator[str
         yield from _changes(f"{path}.{name}", field, after["properties"][name])
         if name in before["required"] and name not in after["required"]:
             yield f"{path}.{name}: no longer required"
+        if name in after["required"] and name not in before["required"]:
+            yield f"{path}.{name}: now required, but earlier messages may lack it"
     for name, field in after.get("properties", {}).items():
         if name in before.get("properties", {}):
             continue
         if name in after["required"]:
             yield f"{path}.{name}: added as a required field"
-        if "null" not in types_of(field):
-            yield f"{path}.{name}: added as a field that cannot be null"
+        if "null" not in types_of(field) and "default" not in field:
+            yield f"{path}.{name}: added as a field that cannot be null and has no default"
 
 
 def _changes_of_alternatives(path: str, before: list[Schema], after: list[Schema]) -> Iterator[str]:
@@ -71,9 +82,9 @@ def _changes_of_alternatives(path: str, before: list[Schema], after: list[Schema
 
 
 def _value(part: Schema, name: str) -> Any:  # noqa: ANN401 - JSON
-    """The value of a keyword. The values of an enum have no order."""
+    """The value of a keyword. The values of an enum, and the types of a list, have no order."""
     value = part.get(name)
-    return sorted(value) if name == "enum" and value else value
+    return sorted(value, key=str) if isinstance(value, list) and name in ("enum", "type") else value
 
 
 def _format(alternatives: list[Schema]) -> str:

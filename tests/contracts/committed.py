@@ -43,16 +43,23 @@ def files() -> dict[Path, str]:
 
 
 RELEASED = SCHEMAS / "released"
-"""The schemas of each released version, as `collector schema` printed them."""
+"""The contract of each released version: `<version>.json` as `collector schema` printed it, and
+`<version>.asyncapi.json` as `collector schema --asyncapi` did."""
 
 
 def breaking_changes_since_releases() -> Iterator[str]:
     """The changes of released types that are not additions, and would break consumers of that release."""
     kinds = event_types()
-    for path in sorted(RELEASED.glob("*.json")):
-        for name, released in json.loads(path.read_text("utf-8")).items():
+    for path in sorted(RELEASED.glob("*.asyncapi.json")):
+        version = path.name.removesuffix(".asyncapi.json")
+        for topic, channel in json.loads(path.read_text("utf-8"))["channels"].items():
+            (policy,) = channel["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"]
+            for name in channel["messages"]:
+                if name in kinds and (topic, policy == "compact") != (kinds[name].topic, kinds[name].compacted):
+                    yield f"since {version}: {name} moved from the topic {topic} with the policy {policy}"
+        for name, released in json.loads((RELEASED / f"{version}.json").read_text("utf-8")).items():
             found = changes_between(released, json_schema(kinds[name])) if name in kinds else ["removed"]
-            yield from (f"since {path.stem}: {name} {change}" for change in found)
+            yield from (f"since {version}: {name} {change}" for change in found)
 
 
 def breaking_changes() -> Iterator[str]:
