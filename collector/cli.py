@@ -20,6 +20,7 @@ from collector.commands.arguments import (
     CONFIG,
     Config,
     Source,
+    SqlEngine,
     Stream,
     Type,
     parse_address,
@@ -284,16 +285,28 @@ def schema(
         bool, typer.Option("--draft-07", help="Print JSON Schema draft-07 instead of 2020-12.")
     ] = False,
     as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Print an AsyncAPI document of all topics.")] = False,
+    engine: SqlEngine = None,
 ) -> None:
     """Print the JSON Schemas of the event types.
 
     With --asyncapi, print the whole contract as an AsyncAPI 3.0 document.
 
+    With --sql, print tables for an SQL engine, and the statements that keep the newest revision.
+
     Example: collector schema seemetrix.session.v1
+
+    Example: collector schema seemetrix.session.v1 --sql duckdb
     """
     from collector.commands.asyncapi import asyncapi
     from collector.commands.schema import schema as schema_
 
+    if engine is not None:
+        from collector.commands.sql import sql
+
+        if as_asyncapi or draft_07:
+            raise UserError("--sql prints SQL only: omit --asyncapi and --draft-07", code="sql_with_schema")
+        typer.echo(sql(name, engine))
+        return
     if as_asyncapi and name is not None:
         raise UserError("--asyncapi contains all types: do not name one", code="type_with_asyncapi")
     typer.echo(asyncapi() if as_asyncapi else schema_(name, draft_07=draft_07))

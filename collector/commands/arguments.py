@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,21 @@ Stream = Annotated[
 Type = Annotated[
     str | None,
     typer.Argument(metavar="TYPE", help="Event type, e.g. `seemetrix.session.v1`.", autocompletion=_complete_type),
+]
+
+
+class Engine(StrEnum):
+    """An SQL engine for which `collector schema --sql` prints tables."""
+
+    DUCKDB = "duckdb"
+    CLICKHOUSE = "clickhouse"
+    POSTGRES = "postgres"
+    FLINK = "flink"
+
+
+SqlEngine = Annotated[
+    Engine | None,
+    typer.Option("--sql", help="Print a table for each type, and the statement that keeps the newest revision."),
 ]
 
 

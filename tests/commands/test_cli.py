@@ -35,7 +35,7 @@ OPTIONS = {
     ("state", "show"): {"--config", "--json"},
     ("state", "rewind"): {"--config", "--to", "--yes"},
     ("state", "init"): {"--config"},
-    ("schema",): {"--asyncapi", "--draft-07"},
+    ("schema",): {"--asyncapi", "--draft-07", "--sql"},
     ("simulate",): {"--seed", "--devices", "--rate", "--listen", "--fast", "--fault"},
     ("demo",): {"--seconds", "--kafka"},
 }
