@@ -16,6 +16,9 @@ def sql(name: str | None, engine: Engine) -> str:
 CLICKHOUSE_SETTINGS = "date_time_input_format = 'best_effort', input_format_skip_unknown_fields = 1"
 """How ClickHouse reads the values: times in ISO 8601, and fields that a later version adds are ignored."""
 
+_PSQL_LINES = r"WITH (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')"
+"""How psql copies each line as one value: JSON contains neither of the characters."""
+
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
@@ -82,7 +85,8 @@ def _postgres(of: Table) -> list[str]:
         _title(of),
         *_create(of),
         "",
-        "-- Stores the values that were copied into `incoming`, and keeps the newest row of each key.",
+        "-- Stores the values in the table `incoming`, and keeps the newest row of each key. To copy values there with psql:",
+        f"--   \\copy incoming FROM {_literal(of.topic + '.jsonl')} {_PSQL_LINES}",
         "CREATE TEMPORARY TABLE IF NOT EXISTS incoming (value jsonb NOT NULL);",
         f"INSERT INTO {of.name} ({', '.join(each.name for each in of.columns)})",
         f"SELECT DISTINCT ON ({key}) {', '.join(f'r.{each.name}' for each in of.columns)}",

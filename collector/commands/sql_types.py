@@ -1,6 +1,7 @@
 """The columns of SQL tables: how the types of a schema are written for each engine."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from inspect import cleandoc
 from typing import Any
 
@@ -71,7 +72,7 @@ DIALECTS: Mapping[Engine, Dialect] = {
         field="{} {}",
         array="{}[]",
     ),
-    # DateTime64 is always an instant. Local times are stored as if they were in UTC: the zone of a server does not count.
+    # DateTime64 is always an instant. Local times are stored as if they were in UTC: no zone of a server counts.
     Engine.CLICKHOUSE: Dialect(
         string="String",
         integer="Int64",
@@ -113,14 +114,19 @@ def table(event_type: EventType, engine: Engine) -> Table:
     """The table of a type."""
     schema = json_schema(event_type)
     names = schema["properties"].keys()
-    if event_type is PROGRESS:
-        key, version = ["source", "stream"], "committed_at"
-    elif "position" in names:
-        key, version = ["record_id", "position"], "revision" if "revision" in names else None
-    else:
-        key, version = (["record_id"], "revision") if "revision" in names else (["event_id"], None)
+    key, version = _key(event_type, names)
     columns = [_column(name, part, schema, engine) for name, part in schema["properties"].items()]
     return Table(event_type.topic, event_type.name, _one_line(schema["description"]), columns, key, version)
+
+
+def _key(event_type: EventType, names: AbstractSet[str]) -> tuple[Sequence[str], str | None]:
+    """The columns that identify a row, and the one that tells which of equal keys is the newest."""
+    version = "revision" if "revision" in names else None
+    if event_type is PROGRESS:
+        return ["source", "stream"], "committed_at"
+    if "position" in names:
+        return ["record_id", "position"], version
+    return ["record_id"] if version else ["event_id"], version
 
 
 def _column(name: str, part: Schema, schema: Schema, engine: Engine) -> Column:

@@ -30,6 +30,12 @@ class Database(Protocol):
     def newest(self, event_type: EventType) -> str:
         """The name of the table or the view that has the newest row of each key."""
 
+    def number(self, path: str) -> str:
+        """The expression of a number with this path, such as `mood.happy`."""
+
+    def clear(self) -> None:
+        """Remove all tables and views."""
+
 
 def write_lines(path: Path, values: Iterable[Value]) -> None:
     path.write_text("".join(f"{json.dumps(each, ensure_ascii=False)}\n" for each in values), "utf-8")
@@ -50,11 +56,18 @@ class DuckDb:
         self.connection.execute(statements)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        result = self.connection.execute(f"SELECT to_json(result) FROM ({query}) AS result").fetchall()
+        result = self.connection.execute(f"SELECT to_json(result) FROM ({query}) AS result").fetchall()  # noqa: S608 - of tests
         return [{name: _time(value) for name, value in json.loads(row).items()} for (row,) in result]
 
     def newest(self, event_type: EventType) -> str:
         return table(event_type, Engine.DUCKDB).name
+
+    def number(self, path: str) -> str:
+        return path
+
+    def clear(self) -> None:
+        for (name,) in self.connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+            self.connection.execute(f"DROP TABLE {name}")
 
 
 def _time(value: object) -> object:
@@ -74,6 +87,7 @@ class ClickHouse:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.session = Session(str(folder / "clickhouse"))
+        self.clear()
 
     def load(self, event_type: EventType, values: Iterable[Value]) -> None:
         statements = sql(event_type.name, Engine.CLICKHOUSE)
@@ -91,6 +105,12 @@ class ClickHouse:
 
     def newest(self, event_type: EventType) -> str:
         return f"{table(event_type, Engine.CLICKHOUSE).name}_newest"
+
+    def number(self, path: str) -> str:
+        return path
+
+    def clear(self) -> None:
+        self.session.query("DROP DATABASE IF EXISTS tests; CREATE DATABASE tests; USE tests")
 
 
 @contextmanager

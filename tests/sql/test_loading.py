@@ -1,7 +1,7 @@
-"""The printed SQL is executed in DuckDB and ClickHouse: tables contain what the messages contain, and the newest of it."""
+"""The printed SQL is executed in real engines: tables contain what messages contain, and only the newest of it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -11,9 +11,9 @@ from collector.commands.arguments import Engine
 from collector.commands.schema import event_types, json_schema
 from collector.commands.sql_types import table
 from tests.contracts.examples import examples
-from tests.contracts.fields import types_of
+from tests.contracts.fields import fields, types_of
 from tests.sql.engines import ClickHouse, Database, Value
-from tests.sql.varied import values
+from tests.sql.varied import equal_values, values
 
 each_type = pytest.mark.parametrize("name", event_types())
 
@@ -43,7 +43,7 @@ def by_id(rows: Iterable[Value]) -> list[Value]:
 @each_type
 def test_a_table_contains_every_value_of_every_message(name: str, database: Database) -> None:
     event_type = event_types()[name]
-    sent = [*values(event_type, 2000), json.loads(examples()[name].value)]
+    sent = [*values(event_type, 1000), json.loads(examples()[name].value)]
 
     database.load(event_type, sent)
 
@@ -51,38 +51,43 @@ def test_a_table_contains_every_value_of_every_message(name: str, database: Data
     assert by_id(as_stored(name, each, database) for each in sent) == by_id(got)
 
 
-PLAIN = 30_000
-"""More rows than engines read to derive types, all with null or whole numbers."""
+BEFORE = 30_000
+"""More rows than engines read to derive types."""
 
 
-def numbers(name: str) -> Iterator[str]:
-    """The fields of a type that can be added up."""
-    for field, part in json_schema(event_types()[name])["properties"].items():
-        if types_of(part) & {"number", "integer"}:
-            yield field
+def numbers(name: str, kinds: set[str]) -> Iterator[str]:
+    """The fields of these types, also those of objects in them."""
+    for path, part in fields(json_schema(event_types()[name])):
+        if types_of(part) & kinds and "[]" not in path:
+            yield path
 
 
-with_numbers = [name for name in event_types() if any(numbers(name))]
+def value_at(path: str, value: Value) -> Any:  # noqa: ANN401 - JSON
+    first, _, rest = path.partition(".")
+    return value_at(rest, value[first]) if rest and value[first] is not None else value[first]
 
 
-@pytest.mark.parametrize("name", with_numbers)
-def test_sums_are_right_where_fractions_follow_many_nulls_or_whole_numbers(name: str, database: Database) -> None:
+@pytest.mark.parametrize("number", [None, 2.0], ids=["null", "whole"])
+@pytest.mark.parametrize("name", [name for name in event_types() if any(numbers(name, {"number"}))])
+def test_sums_are_right_where_fractions_follow_many_other_rows(
+    name: str, number: float | None, database: Database
+) -> None:
     event_type = event_types()[name]
-    sent = list(values(event_type, PLAIN + 1000, plain=PLAIN))
-    truth: dict[str, Any] = {"rows": len(sent)}
-    for field in numbers(name):
-        known = [each[field] for each in sent if each[field] is not None]
-        truth |= {f"sum_of_{field}": sum(known) if known else None, f"count_of_{field}": len(known)}
+    sent = [*equal_values(event_type, BEFORE, number), *values(event_type, 1000)]
+    truth: dict[str, Any] = {"row_count": len(sent)}
+    columns, number_of = ["count(*) AS row_count"], database.number
+    for index, path in enumerate(numbers(name, {"number", "integer"})):
+        known = [found for each in sent if (found := value_at(path, each)) is not None]
+        truth |= {f"sum_{index}": sum(known), f"count_{index}": len(known)}
+        columns += [f"sum({number_of(path)}) AS sum_{index}", f"count({number_of(path)}) AS count_{index}"]
 
     database.load(event_type, sent)
 
-    columns = (f"sum({field}) AS sum_of_{field}, count({field}) AS count_of_{field}" for field in numbers(name))
-    query = f"SELECT count(*) AS rows, {', '.join(columns)} FROM {database.newest(event_type)}"  # noqa: S608 - see above
-    (got,) = database.rows(query)
-    assert truth == got
+    query = f"SELECT {', '.join(columns)} FROM {database.newest(event_type)}"  # noqa: S608 - names of types
+    assert [truth] == database.rows(query)
 
 
-def revisions(name: str) -> list[Value]:
+def revisions(name: str) -> Sequence[Value]:
     """Three revisions of each record, in random order."""
     first = list(values(event_types()[name], 200))
     found = [

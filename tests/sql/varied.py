@@ -1,4 +1,4 @@
-"""Messages of any type with random values, made from the example of the type and encoded as the daemon encodes them."""
+"""Messages of any type with random values, made from the schema of the type and encoded as the daemon encodes them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,27 +21,48 @@ FIRST = datetime(2018, 1, 1, tzinfo=UTC)
 SPAN_MS = 10 * 365 * 86_400_000
 
 
-def values(event_type: EventType, number: int, *, seed: int = 1, plain: int = 0) -> Iterator[Value]:
-    """Yield values with distinct keys. The first `plain` ones have null or a whole number wherever that is possible."""
-    schema, random = json_schema(event_type), Random(f"{seed} {event_type.name}")
+def values(event_type: EventType, number: int) -> Iterator[Value]:
+    """Yield values with distinct keys."""
+    maker = _Maker(json_schema(event_type), Random(event_type.name))
+    return (_encoded(event_type, maker, index) for index in range(number))
+
+
+def equal_values(event_type: EventType, number: int, numbers: float | None) -> Iterator[Value]:
+    """Yield values that differ in their keys only. Every number that may be null is `numbers`."""
+    maker = _Maker(json_schema(event_type), Random(event_type.name), is_fixed=True, fixed=numbers)
+    model = _encoded(event_type, maker, 0)
+    return (model | _keys(model, f"equal-{index}") for index in range(number))
+
+
+def _encoded(event_type: EventType, maker: "_Maker", index: int) -> Value:
+    """A value as the daemon encodes it."""
     origin = Origin(Account(event_type.name.partition(".")[0], "371"), "mall", "stream")
-    for index in range(number):
-        make = _Maker(schema, random, is_plain=index < plain)
-        content = {name: make.value(name, part) for name, part in schema["properties"].items() if name not in COMMON}
-        content |= {name: f"record/{index}" for name in ("record_id",) if name in content}
-        content |= {name: f"stream-{index}" for name in ("stream",) if name in content}
-        data = msgspec.convert(content, event_type.data)
-        event = Event(event_type, f"{index:032x}/varied/0", "subject", "time", "key", data)
-        yield json.loads(event_message(event, origin).value)
+    content = maker.content()
+    data = msgspec.convert(content | _keys(content, str(index)), event_type.data)
+    event = Event(event_type, f"{index:032x}/varied/0", "subject", "time", "key", data)
+    value: Value = json.loads(event_message(event, origin).value)
+    return value
+
+
+def _keys(content: Value, key: str) -> Value:
+    return {name: f"{name}/{key}" for name in ("event_id", "record_id", "stream") if name in content}
 
 
 class _Maker:
     """Makes random values of a schema."""
 
-    def __init__(self, schema: Mapping[str, Any], random: Random, *, is_plain: bool) -> None:
+    def __init__(
+        self, schema: Mapping[str, Any], random: Random, *, is_fixed: bool = False, fixed: float | None = None
+    ) -> None:
         self._schema = schema
         self._random = random
-        self._is_plain = is_plain
+        self._is_fixed = is_fixed
+        self._fixed = fixed
+
+    def content(self) -> Value:
+        """The fields of a value after the common ones."""
+        properties = self._schema["properties"]
+        return {name: self.value(name, part) for name, part in properties.items() if name not in COMMON}
 
     def value(self, name: str, part: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
         if "$ref" in part:
@@ -50,11 +71,15 @@ class _Maker:
             {**part, "type": kind} for kind in ([part["type"]] if isinstance(part["type"], str) else part["type"])
         ]
         others = [kind for kind in kinds if kind.get("type") != "null"]
-        is_null = len(others) < len(kinds) and (self._is_plain or self._random.random() < 0.2)
-        if is_null:
+        if len(others) < len(kinds) and self._is_null(others[0]):
             return None
         (kind,) = others
         return self.value(name, kind) if "$ref" in kind else self._not_null(name, kind)
+
+    def _is_null(self, part: Mapping[str, Any]) -> bool:
+        if self._is_fixed:  # objects of numbers are there if the numbers are
+            return self._fixed is None or not (part.get("type") == "number" or "$ref" in part)
+        return self._random.random() < 0.2
 
     def _not_null(self, name: str, part: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
         random = self._random
@@ -62,13 +87,13 @@ class _Maker:
             case "object":
                 return {field: self.value(field, each) for field, each in part["properties"].items()}
             case "array":
-                return [self.value(name, part["items"]) for _ in range(0 if self._is_plain else random.randrange(4))]
+                return [self.value(name, part["items"]) for _ in range(random.randrange(4))]
             case "boolean":
                 return random.random() < 0.5
             case "integer":
-                return 2 if self._is_plain else random.choice((0, 1, random.randrange(10_000), 2**40 + 1))
+                return random.choice((0, 1, random.randrange(10_000), 2**40 + 1))
             case "number":  # eighths, whose sums are exact in any order
-                return 2.0 if self._is_plain else random.randrange(8000) / 8
+                return self._fixed if self._is_fixed else random.randrange(8000) / 8
         return self._text(name, part)
 
     def _text(self, name: str, part: Mapping[str, Any]) -> str:
@@ -80,4 +105,4 @@ class _Maker:
             return format_instant(instant)
         if name.endswith("_local"):
             return instant.replace(tzinfo=None, microsecond=0).isoformat()
-        return "2" if self._is_plain else random.choice(TEXTS)
+        return random.choice(TEXTS)
