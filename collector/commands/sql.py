@@ -85,7 +85,7 @@ def _postgres(of: Table) -> list[str]:
         _title(of),
         *_create(of),
         "",
-        "-- Stores the values in the table `incoming`, and keeps the newest row of each key. To copy values there with psql:",
+        "-- Stores the values in the table `incoming`, and keeps the newest row of each key. Fill it first, in psql:",
         f"--   \\copy incoming FROM {_literal(of.topic + '.jsonl')} {_PSQL_LINES}",
         "CREATE TEMPORARY TABLE IF NOT EXISTS incoming (value jsonb NOT NULL);",
         f"INSERT INTO {of.name} ({', '.join(each.name for each in of.columns)})",

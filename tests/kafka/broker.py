@@ -46,14 +46,14 @@ def unavailable_reason() -> str:
     return absent("java", "mvn")
 
 
-def jars() -> Path:
-    """The folder of the broker's jars: a cache outside the repository, filled once for each version of the POM."""
+def jars(pom: Path = POM) -> Path:
+    """The folder of the jars of a POM: a cache outside the repository, filled once for each version of the POM."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collector-tests"
-    version = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    folder = cache / f"kafka-{version}"
+    version = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
+    folder = cache / f"{pom.parent.name}-{version}"
     if not folder.exists():
-        partial = cache / f"kafka-{version}.{os.getpid()}"
-        command = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+        partial = cache / f"{pom.parent.name}-{version}.{os.getpid()}"
+        command = ["mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, timeout=600)
         partial.rename(folder)
     return folder
