@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
@@ -16,37 +16,37 @@ from rich.console import Console
 from rich.markup import escape
 
 from collector import __version__
+from collector.cli_state import state
 from collector.commands.arguments import (
     CONFIG,
+    MARKUP,
+    CompatibilityOption,
     Config,
+    OptionalConfig,
+    PasswordFile,
+    RegistryUrl,
     Source,
     SqlEngine,
     Stream,
     Type,
+    Username,
     parse_address,
     parse_instant,
     parse_timespan,
 )
 from collector.commands.ending import FAILED, TERMINATED, WRONG_INPUT, end, fail, print_error
 from collector.errors import UserError, leaves
+from collector.registry.compatibility import Compatibility
 
 if TYPE_CHECKING:
     from collector.commands.check import Finding
-    from collector.commands.state import Rewind
 
-# Boxes and colours of help and usage errors are for terminals; files and pipes contain plain text.
-_has_boxes = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 app = typer.Typer(
     name="collector",
     help="Streams audience data from signage vendors to Kafka, exactly once.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown" if _has_boxes else None,
-)
-state = typer.Typer(
-    no_args_is_help=True,
-    help="Show and change the state: how far each stream is published.\n\nExample: collector state show",
-    rich_markup_mode="markdown" if _has_boxes else None,
+    rich_markup_mode=MARKUP,
 )
 app.add_typer(state, name="state")
 
@@ -213,71 +213,6 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-@state.command("init")
-def state_init(config: Config = CONFIG) -> None:
-    """Accept that state is lost.
-
-    Use it after partitions of the state topic were deleted or truncated.
-
-    Example: collector state init --config config.toml
-    """
-    from collector.commands.state import init
-
-    print_error(escape(init(config)))
-
-
-@state.command("show")
-def state_show(
-    config: Config = CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
-) -> None:
-    """Show the checkpoint and the ledger size of every stream.
-
-    Example: collector state show
-    """
-    from collector.commands.state import as_dict, columns, problems, show
-
-    streams, now = show(config), datetime.now(UTC)
-    in_json = [msgspec.json.encode(as_dict(each, now)).decode() for each in streams]
-    for line in in_json if as_json else columns(streams, now):
-        typer.echo(line)
-    for problem in problems(streams):
-        print_error(escape(problem))
-    if not streams:
-        print_error("no stream has started yet")
-
-
-@state.command("rewind")
-def state_rewind(
-    source: Source,
-    stream: Stream,
-    to: Annotated[str, typer.Option(help="The new watermark, e.g. 2026-11-01T00:00:00Z.")],
-    config: Config = CONFIG,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-) -> None:
-    """Move a stream back, so that it is fetched again.
-
-    The collector may run meanwhile. Records that the ledger contains are not published twice. Damaged records of the
-    state are removed.
-
-    Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
-    """
-    from collector.commands.state import confirmed, rewind
-
-    def confirm(planned: "Rewind") -> bool:
-        for warning in planned.warnings:
-            print_error(warning)
-        return yes or confirmed("Move the stream back?")
-
-    if (done := rewind(config, source, stream, parse_instant("--to", to), confirm)) is None:
-        print_error("nothing was changed")
-        raise typer.Exit(FAILED)
-    print_error(
-        f"{source} {stream} continues from {done.after.watermark:%Y-%m-%dT%H:%M:%SZ}; a running collector follows at "
-        "its next commit, within two minutes or the stream's interval"
-    )
-
-
 @app.command()
 def schema(
     name: Type = None,
@@ -286,17 +221,39 @@ def schema(
     ] = False,
     as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Print an AsyncAPI document of all topics.")] = False,
     engine: SqlEngine = None,
+    url: RegistryUrl = None,
+    compatibility: CompatibilityOption = None,
+    username: Username = None,
+    password_file: PasswordFile = None,
+    config: OptionalConfig = None,
 ) -> None:
-    """Print the JSON Schemas of the event types.
+    """Print the JSON Schemas of the event types, or register them.
 
-    With --asyncapi, print the whole contract as an AsyncAPI 3.0 document.
+    With --asyncapi, print the whole contract as an AsyncAPI 3.0 document; with --config, only the topics that the
+    configuration uses, with their prefix and settings, and the servers.
+
+    With --register, put the schemas of the topics that the configuration uses into a Confluent-compatible schema
+    registry, with one subject for each topic. The exit code is 1 if the registry refuses a schema.
 
     With --sql, print tables for an SQL engine, and the statements that keep the newest revision.
 
     Example: collector schema seemetrix.session.v1
 
     Example: collector schema seemetrix.session.v1 --sql duckdb
+
+    Example: collector schema --register https://registry.example --config config.toml
     """
+    if url is not None:
+        if name is not None or as_asyncapi or engine:
+            text = (
+                "--register registers the schemas of all configured topics: name no type, and omit --asyncapi and --sql"
+            )
+            raise UserError(text, code="register_with_type")
+        _register(config or CONFIG, url, compatibility or Compatibility.FORWARD, username, password_file)
+        return
+    if compatibility or username or password_file:
+        text = "--compatibility, --username and --password-file are options of --register: add it, with a URL"
+        raise UserError(text, code="register_missing")
     from collector.commands.asyncapi import asyncapi
     from collector.commands.schema import schema as schema_
 
@@ -309,4 +266,17 @@ def schema(
         return
     if as_asyncapi and name is not None:
         raise UserError("--asyncapi contains all types: do not name one", code="type_with_asyncapi")
-    typer.echo(asyncapi() if as_asyncapi else schema_(name, draft_07=draft_07))
+    typer.echo(asyncapi(config) if as_asyncapi else schema_(name, draft_07=draft_07))
+
+
+def _register(
+    config: Path, url: str, compatibility: Compatibility, username: str | None, password_file: Path | None
+) -> None:
+    from collector.commands.register import Outcome, register
+
+    def report(outcome: Outcome) -> None:
+        typer.echo(str(outcome))
+        sys.stdout.flush()  # each subject as soon as it is registered, also to a pipe
+
+    if not register(config, url, compatibility, username, password_file, report):
+        raise typer.Exit(FAILED)

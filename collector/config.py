@@ -61,13 +61,15 @@ class Settings(BaseSettings):
 
     def topics(self) -> set[str]:
         """The topics of the sources' streams, of dead letters and of progress, without the prefix."""
-        return {DEAD_LETTER.topic, PROGRESS.topic, *(kind.topic for kind in self._event_types())}
+        return {kind.topic for kind in self.event_types()}
 
     def compacted_topics(self) -> set[str]:
         """The topics that keep only the last message of each key, without the prefix."""
-        return {PROGRESS.topic, *(kind.topic for kind in self._event_types() if kind.compacted)}
+        return {kind.topic for kind in self.event_types() if kind.compacted}
 
-    def _event_types(self) -> Iterator[EventType]:
+    def event_types(self) -> Iterator[EventType]:
+        """Yield the types of dead letters, of progress and of the sources' streams; some of them more than once."""
+        yield from (DEAD_LETTER, PROGRESS)
         for source in self.sources.values():
             for name in source.streams.chosen:
                 yield from VENDORS[source.vendor].event_types[name]

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import inet_aton
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
@@ -86,6 +87,22 @@ def is_host(name: str) -> bool:
         return bool(name.encode("idna"))
     except UnicodeError:
         return False
+
+
+def parse_base_url(given: str, example: str) -> str:
+    """The URL without a trailing slash. Raises ValueError unless it is one of http or https, without user and query."""
+    if " " in given or not given.isprintable():
+        raise ValueError("expected a URL without spaces and control characters")
+    try:
+        parts = urlsplit(given)
+        _ = parts.port  # raises ValueError for an invalid port
+    except ValueError:
+        raise ValueError(f"expected a URL such as {example}") from None
+    if parts.scheme not in ("http", "https") or not is_host(parts.hostname or "") or parts.query or parts.fragment:
+        raise ValueError(f"expected a URL such as {example}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("expected a URL without a user or password")
+    return given.rstrip("/")
 
 
 def _require_whole_seconds(instant: datetime) -> datetime:

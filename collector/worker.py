@@ -19,7 +19,7 @@ from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.errors import EpochEnded, Park, RetryLater, Split, release_frames
 from collector.fetching import fetch_whole
-from collector.instants import floor_second, to_ms
+from collector.instants import SECOND, floor_second, to_ms
 from collector.model import Checkpoint, FetchResult, Record, Reject, Window
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
@@ -46,6 +46,8 @@ MAX_AHEAD = timedelta(days=1)
 """How far ahead of both clocks a record may start. A later one would stay in the ledger until its time has come."""
 SAVE_INTERVAL = timedelta(minutes=2)
 """How often the checkpoint is committed although nothing is new. After a crash, at most that much is fetched again."""
+MANY_FAILURES = 5
+"""After this many failures in a row, consumers are told that the stream is no longer live."""
 CREDENTIALS_CHECK_INTERVAL = timedelta(seconds=3)
 """How soon a parked stream retries after its credentials have changed: the operator who changed them is watching."""
 
@@ -128,7 +130,7 @@ class Worker(Generic[P]):
                     if failure is not None:
                         failures = await self._handle(failure, step.window, failures)
         self._progress_state = "complete"
-        await self._save_checkpoint()
+        await self._report_progress()
         self._telemetry.completed(self._checkpoint)
 
     async def _wait(self, step: Wait) -> None:
@@ -136,12 +138,15 @@ class Worker(Generic[P]):
 
         It is committed also when nothing has changed: the commit fails if an operator has rewound the stream meanwhile.
         """
-        policy = self._stream.policy
+        policy, self._progress_state = self._stream.policy, "live"
         if step.until - self._clock.now() > policy.interval:
             self._telemetry.idle()
         if self._clock.now() - self._checkpoint_saved_at >= SAVE_INTERVAL:
             await self._save(Batch(checkpoint=self._checkpoint))
-        await self._clock.until(min(step.until, self._clock.now() + max(SAVE_INTERVAL, policy.interval)))
+        pause = max(SAVE_INTERVAL, policy.interval)
+        if not self._progress.is_reported(self._checkpoint, self._progress_state):
+            pause = max(SECOND, self._checkpoint_saved_at + SAVE_INTERVAL - self._clock.now())
+        await self._clock.until(min(step.until, self._clock.now() + pause))
 
     async def _process(self, step: Fetch) -> Cursors:
         """Fetch a window, publish what is new in it, and advance the checkpoint. Returns the next cursors."""
@@ -161,8 +166,12 @@ class Worker(Generic[P]):
             checkpoint, step.window, stream.policy, largest_bytes=largest, slowest_s=slowest_s
         )
         now, is_behind = self._clock.now(), cursors.live is not None
-        was_behind, self._progress_state = self._progress_state, "catching_up" if is_behind else "live"
-        if now - self._checkpoint_saved_at >= SAVE_INTERVAL or was_behind != "live" == self._progress_state:
+        was = self._progress_state
+        if cursors.live is None or cursors.live.end - self._checkpoint.watermark <= stream.policy.max_poll_interval:
+            self._progress_state = "live"
+        elif cursors.live.end - self._checkpoint.watermark > 2 * stream.policy.max_poll_interval + stream.policy.settle:
+            self._progress_state = "catching_up"
+        if now - self._checkpoint_saved_at >= SAVE_INTERVAL or was != self._progress_state == "live":
             await self._save_checkpoint()
         if stream.sequence_of is not None:
             self._report_gaps(is_sweep_complete=not step.is_live and cursors.sweep is None)
@@ -247,13 +256,15 @@ class Worker(Generic[P]):
         self._telemetry.committed(batch.tally, self._checkpoint, len(state.ledger), now)
 
     async def _save_checkpoint(self) -> None:
-        """Commit the checkpoint if it has advanced since it was last committed, or if consumers do not know the end."""
-        is_end_unknown = self._progress_state == "complete" and not self._progress.is_reported(
-            self._checkpoint, "complete"
-        )
-        if self._state.checkpoint != self._state.durable or is_end_unknown:
+        """Commit the checkpoint if it has advanced since it was last committed."""
+        if self._state.checkpoint != self._state.durable:
             await self._save(Batch(checkpoint=self._state.checkpoint))
         self._checkpoint_saved_at = self._clock.now()
+
+    async def _report_progress(self) -> None:
+        """Commit the checkpoint if the last progress message of this epoch says something else."""
+        if not self._progress.is_reported(self._checkpoint, self._progress_state):
+            await self._save(Batch(checkpoint=self._checkpoint))
 
     async def _handle(self, error: Exception, window: Window, failures: int) -> int:
         """Shorten the next window, or wait as the error requires. Returns the number of consecutive failures."""
@@ -275,6 +286,9 @@ class Worker(Generic[P]):
 
     async def _back_off(self, window: Window, error: Exception, failures: int) -> None:
         """Report the error and wait. A parked stream waits longer, but stops waiting when its credentials change."""
+        if failures >= MANY_FAILURES or not isinstance(error, RetryLater):
+            self._progress_state = "catching_up"
+            await self._report_progress()
         now, random = self._clock.now(), self._random.random()
         if isinstance(error, RetryLater):
             delay_s = backoff.delay_s(failures, backoff.TRANSIENT_DELAYS_S, random, at_least=error.after_s)

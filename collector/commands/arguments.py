@@ -1,15 +1,18 @@
 """Arguments and options of commands: how they are parsed, and how the shell completes them."""
 
+import os
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
 
 from collector.errors import UserError
+from collector.registry.compatibility import Compatibility
 from collector.settings import parse_duration
 from collector.web.settings import HttpSettings
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from collector.config import Settings
 
 CONFIG = Path("config.toml")
+# Boxes and colours of help and usage errors are for terminals; files and pipes contain plain text.
+_has_boxes = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+MARKUP: Literal["markdown"] | None = "markdown" if _has_boxes else None
 
 
 def _settings(context: typer.Context) -> "Settings | None":
@@ -47,6 +53,12 @@ def _complete_type(incomplete: str) -> Iterable[str]:
 
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="Path of the configuration file, in TOML.")]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="Path of the configuration file. Default: config.toml for --register, else none."
+    ),
+]
 Source = Annotated[str, typer.Argument(help="Name of a source in the configuration.", autocompletion=_complete_source)]
 Stream = Annotated[
     str, typer.Argument(help="Name of one of its streams, e.g. `sessions`.", autocompletion=_complete_stream)
@@ -54,6 +66,20 @@ Stream = Annotated[
 Type = Annotated[
     str | None,
     typer.Argument(metavar="TYPE", help="Event type, e.g. `seemetrix.session.v1`.", autocompletion=_complete_type),
+]
+RegistryUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--register", metavar="URL", help="Register the schemas in the schema registry at this URL, e.g. Confluent's."
+    ),
+]
+CompatibilityOption = Annotated[
+    Compatibility | None,
+    typer.Option("--compatibility", help="Compatibility to set for each subject. Default: FORWARD."),
+]
+Username = Annotated[str | None, typer.Option("--username", metavar="NAME", help="User of the schema registry.")]
+PasswordFile = Annotated[
+    Path | None, typer.Option("--password-file", metavar="FILE", help="File that contains the user's password.")
 ]
 
 

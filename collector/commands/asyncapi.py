@@ -2,12 +2,16 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from inspect import cleandoc
+from pathlib import Path
 from typing import Any
 
 from collector import __version__
-from collector.commands.schema import event_types, value_schemas
+from collector.commands.schema import event_types, examples, value_schemas
+from collector.config import load
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import event_topic_configs
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.vendors import VENDORS
@@ -17,8 +21,14 @@ _BINDING_VERSION = "0.5.0"
 """The version of the Kafka bindings."""
 _DESCRIPTION = (
     "Audience data from signage vendors ({vendors}) in Kafka. Consumers that read with isolation.level=read_committed "
-    "receive each message exactly once. Topic names are without the deployment's kafka.topic_prefix."
+    "receive each message exactly once. {topics}"
 )
+_WITHOUT_CONFIGURATION = "Topic names are without the deployment's kafka.topic_prefix."
+_WITH_CONFIGURATION = "Servers and topics are those of one configuration."
+_CREATED = "Partitions, replicas and topicConfiguration are those with which the collector creates missing topics."
+_SCHEMES = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
+"""The types of security schemes, by the mechanism of SASL."""
+_DEFAULT_PORT = 9092
 _COMPACTED = "Compacted: Kafka keeps the last message of each key, and deletes earlier ones."
 _DELETED = "Kafka deletes messages that are older than the topic's retention."
 _KEY_ORDER = "All messages of one key are in one partition, in order."
@@ -26,13 +36,21 @@ _PROGRESS_KEY = "`<source>/<stream>`."
 _DEAD_LETTER_KEY = "The key that the record would have had; the name of the stream if it cannot be read."
 
 
-def asyncapi() -> str:
-    """The document of all types, as JSON."""
-    return json.dumps(document(event_types().values()), indent=2)
+def asyncapi(config: Path | None = None) -> str:
+    """The document as JSON: of all types, or of the servers and the topics of a configuration.
+
+    Raises InvalidConfiguration, or UserError when the file cannot be read.
+    """
+    types = event_types()
+    if config is None:
+        return json.dumps(document(types.values()), indent=2)
+    settings = load(config)
+    used = {event_type.name for event_type in settings.event_types()}
+    return json.dumps(document((types[name] for name in types if name in used), settings.kafka), indent=2)
 
 
-def document(types: Iterable[EventType]) -> dict[str, Any]:
-    """The document of these types."""
+def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> dict[str, Any]:
+    """The document of these types, in this Kafka."""
     topics: dict[str, list[EventType]] = defaultdict(list)
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
@@ -41,19 +59,25 @@ def document(types: Iterable[EventType]) -> dict[str, Any]:
         messages[event_type.name] = _message(event_type)
         body, components = value_schemas(event_type, f"#/components/schemas/{event_type.name}.{{name}}")
         schemas |= {event_type.name: body, **{f"{event_type.name}.{name}": each for name, each in components.items()}}
+    schemes = _security_schemes(kafka) if kafka else {}
     return {
         "asyncapi": "3.0.0",
         "id": "urn:collector",
         "info": {
             "title": "collector",
             "version": __version__,
-            "description": _DESCRIPTION.format(vendors=", ".join(vendor.title for vendor in VENDORS.values())),
+            "description": _description(kafka),
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
-        "channels": {topic: _channel(topic, group) for topic, group in topics.items()},
+        **({"servers": _servers(kafka, schemes)} if kafka else {}),
+        "channels": {topic: _channel(topic, group, kafka) for topic, group in topics.items()},
         "operations": {f"publish.{topic}": _operation(topic, group) for topic, group in topics.items()},
-        "components": {"messages": messages, "schemas": schemas},
+        "components": {
+            "messages": messages,
+            "schemas": schemas,
+            **({"securitySchemes": schemes} if schemes else {}),
+        },
     }
 
 
@@ -84,19 +108,62 @@ def header_schema(event_type: EventType) -> dict[str, Any]:
     }
 
 
-def _channel(topic: str, types: list[EventType]) -> dict[str, Any]:
+def _description(kafka: KafkaSettings | None) -> str:
+    if kafka is None:
+        topics = _WITHOUT_CONFIGURATION
+    else:
+        topics = f"{_WITH_CONFIGURATION} {_CREATED}" if kafka.create_topics else _WITH_CONFIGURATION
+    return _DESCRIPTION.format(vendors=", ".join(vendor.title for vendor in VENDORS.values()), topics=topics)
+
+
+def _servers(kafka: KafkaSettings, schemes: Iterable[str]) -> dict[str, Any]:
+    """The bootstrap servers."""
+    server = {
+        "protocol": "kafka-secure" if kafka.tls else "kafka",
+        **({"security": security} if (security := [_scheme(name) for name in schemes]) else {}),
+    }
+    hosts = (host.strip() for host in kafka.bootstrap_servers.split(","))
+    return {f"bootstrap-{number}": {"host": _with_port(host), **server} for number, host in enumerate(hosts, 1)}
+
+
+def _with_port(host: str) -> str:
+    has_port = ":" in host.rpartition("]")[2]  # an IPv6 address is in brackets
+    return host if has_port else f"{host}:{_DEFAULT_PORT}"
+
+
+def _security_schemes(kafka: KafkaSettings) -> dict[str, Any]:
+    """How clients authenticate themselves: without names, passwords and files, which each client has its own of."""
+    if kafka.sasl:
+        return {"sasl": {"type": _SCHEMES[kafka.sasl.mechanism], "description": f"SASL {kafka.sasl.mechanism}"}}
+    if kafka.tls and kafka.tls.cert_file:
+        return {"certificate": {"type": "X509", "description": "A client certificate"}}
+    return {}
+
+
+def _scheme(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/securitySchemes/{name}"}
+
+
+def _channel(topic: str, types: list[EventType], kafka: KafkaSettings | None) -> dict[str, Any]:
+    """The channel of a topic. Its id is the name without the prefix, so that all deployments have equal ids."""
     is_compacted = any(event_type.compacted for event_type in types)
     return {
-        "address": topic,
+        "address": kafka.topic_prefix + topic if kafka else topic,
         "description": _COMPACTED if is_compacted else _DELETED,
         "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"} for event_type in types},
-        "bindings": {
-            "kafka": {
-                "topicConfiguration": {"cleanup.policy": ["compact" if is_compacted else "delete"]},
-                "bindingVersion": _BINDING_VERSION,
-            }
-        },
+        "bindings": {"kafka": _channel_binding(kafka, is_compacted=is_compacted)},
     }
+
+
+def _channel_binding(kafka: KafkaSettings | None, *, is_compacted: bool) -> dict[str, Any]:
+    """The topic's settings. Where the collector does not create it, only its policy is known, which is verified."""
+    topic: dict[str, Any] = {"cleanup.policy": ["compact" if is_compacted else "delete"]}
+    created: dict[str, int] = {}
+    if kafka and kafka.create_topics:
+        created = {"partitions": kafka.partitions, "replicas": kafka.replication_factor}
+        if retention_ms := event_topic_configs(kafka, is_compacted=is_compacted).get("retention.ms"):
+            topic["retention.ms"] = int(retention_ms)
+    return {**created, "topicConfiguration": topic, "bindingVersion": _BINDING_VERSION}
 
 
 def _operation(topic: str, types: list[EventType]) -> dict[str, Any]:
@@ -117,7 +184,12 @@ def _message(event_type: EventType) -> dict[str, Any]:
         "headers": header_schema(event_type),
         "payload": {"$ref": f"#/components/schemas/{event_type.name}"},
         "bindings": {"kafka": {"key": _key(event_type), "bindingVersion": _BINDING_VERSION}},
+        **({"examples": [_example(found)]} if (found := examples().get(event_type.name)) else {}),
     }
+
+
+def _example(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {"headers": found["headers"], "payload": found["value"]}
 
 
 def _key(event_type: EventType) -> dict[str, str]:

@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 EXAMPLES = "examples.json"
-"""The file with an example value of each type, beside this module. `make schemas` generates it."""
+"""The file with an example message of each type, beside this module. `make schemas` generates it."""
 _ENUMS: Mapping[frozenset[str], str] = {
     frozenset(get_args(each)): name for name, each in vars(vocabulary).items() if get_args(each)
 }
@@ -66,7 +66,7 @@ def value_schemas(event_type: EventType, reference: str) -> tuple[Schema, dict[s
         "type": "object",
         "properties": properties,
         "required": common["required"] + own["required"],
-        **({"examples": [example]} if (example := _examples().get(event_type.name)) else {}),
+        **({"examples": [example["value"]]} if (example := examples().get(event_type.name)) else {}),
     }
     components = {
         name: {key: value for key, value in each.items() if key != "title"}
@@ -84,7 +84,8 @@ def type_name(event_type: EventType) -> str:
 
 
 @cache
-def _examples() -> Mapping[str, Any]:
+def examples() -> Mapping[str, Any]:
+    """An example message of each type, by the name of the type: its `headers` and its `value`."""
     file = files(__package__) / EXAMPLES
     found: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return found

@@ -137,6 +137,14 @@ async def create(
     return failures
 
 
+def event_topic_configs(settings: KafkaSettings, *, is_compacted: bool) -> dict[str, str]:
+    """The settings of retention with which an event topic is created."""
+    if is_compacted:
+        return {"cleanup.policy": "compact"}
+    retention_ms = int(settings.retention.total_seconds() * 1000)
+    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+
+
 def _new_topic(settings: KafkaSettings, name: str, *, is_compacted: bool) -> NewTopic:
     configs = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
     partitions = settings.partitions
@@ -147,11 +155,8 @@ def _new_topic(settings: KafkaSettings, name: str, *, is_compacted: bool) -> New
             "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
             "min.cleanable.dirty.ratio": "0.1",
         }
-    elif is_compacted:
-        configs |= {"cleanup.policy": "compact"}
     else:
-        retention_ms = int(settings.retention.total_seconds() * 1000)
-        configs |= {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+        configs |= event_topic_configs(settings, is_compacted=is_compacted)
     return NewTopic(name, partitions, settings.replication_factor, topic_configs=configs)
 
 

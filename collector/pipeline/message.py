@@ -73,14 +73,15 @@ class ProgressV1(Struct, frozen=True, kw_only=True):
         Timestamp,
         Meta(
             description="Every event that started before it is published, and nothing more is expected: all of it was "
-            "requested again after the allowed lateness. Moves back only when an operator rewinds the stream."
+            "requested again after the allowed lateness. Holds for what the source selected then. Moves back only when "
+            "an operator rewinds the stream, or changes its lateness, resolution or account."
         ),
     ]
     state: Annotated[
         StreamProgress,
         Meta(
-            description="`live`: every poll reaches the present. `catching_up`: older data is being fetched. "
-            "`complete`: the stream has an end, and everything before it is published."
+            description="`live`: polls reach the present. `catching_up`: older data is being fetched, or fetching "
+            "fails. `complete`: the stream has an end, and everything before it is published."
         ),
     ]
     committed_at: Annotated[
@@ -178,7 +179,7 @@ def progress_message(
         state=state,
         committed_at=format_instant(committed_at),
     )
-    parts = (stream, progress.watermark, progress.final, state)
+    parts = (stream, progress.watermark, progress.final, state, progress.committed_at)
     identity = _hexdigest(_account_bytes(origin.account), *(part.encode() for part in parts))
     event = Event(
         PROGRESS, f"{identity}/progress/0", f"stream/{stream}", progress.committed_at, key=stream, data=progress

@@ -114,7 +114,10 @@ def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: dat
         live = Pass(checkpoint.watermark, target, now, is_sweep_too)
     is_sweep_due = now - checkpoint.swept_at >= policy.sweep_every and not (live is not None and live.is_sweep_too)
     if sweep is None and is_sweep_due and checkpoint.final < checkpoint.watermark:
-        sweep = Pass(checkpoint.final, checkpoint.watermark, now)
+        # What the live pass has fetched beyond the watermark is swept too: it may have been requested too early.
+        sweep = Pass(
+            checkpoint.final, checkpoint.watermark if live is None else max(checkpoint.watermark, live.next), now
+        )
     cursors = structs.replace(cursors, live=live, sweep=sweep)
     if sweep is not None and (live is None or cursors.sweep_is_next):
         return Fetch(
@@ -167,6 +170,9 @@ def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: 
         watermark = max(watermark, min(window.end, alignment.floor(requested_at - settle)))
     if window.start - margin <= final:
         final = max(final, min(window.end - margin, alignment.floor(requested_at - policy.allowed_lateness)))
+    if policy.until is not None and not alignment.is_exact:
+        # Records that start later are dropped. They are fetched again if an operator moves `until`.
+        final = min(final, max(checkpoint.final, policy.until))
     checkpoint = structs.replace(checkpoint, watermark=watermark, final=min(final, watermark))
     live, sweep, due, swept_at = step.cursors.live, step.cursors.sweep, step.cursors.due, checkpoint.swept_at
     if step.is_live and live is not None:

@@ -122,7 +122,7 @@ def placeholders(count: Count, columns: Columns) -> list[Row]:
 
 def _played(name: str, watchers: Sequence[Visit], columns: Columns) -> Row:
     plays = [ms for each in watchers for movie, _, ms in each.plays if content_id(movie) == name]
-    impressions = _ots(watchers)
+    impressions = 0.75 * _ots(watchers) + len(watchers) / 4
     row: Row = {
         "content_id": name,
         "content_duration": sum(plays) / 1000,

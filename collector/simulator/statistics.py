@@ -47,7 +47,8 @@ def hours(visits: Iterable[Visit], groups: Collection[str]) -> Iterator[dict[str
         if "sex" in groups and "age" in groups:
             row |= Counter(_SEXES[visit.gender][0] + _AGES[visit.age] for visit in in_hour)
         if "movies" in groups:
-            row["v"] = sum(len(visit.plays) for visit in in_hour)
+            played = sum(len(visit.plays) for visit in in_hour)
+            row |= {"v": played, "va": played / len(in_hour)}
         if "intervals" in groups:
             row["ia"] = round(sum(visit.dwell_ms for visit in in_hour) / len(in_hour) / 1000, 2)
         yield row

@@ -164,7 +164,7 @@ class VidiCenter:
             "period_start": self._local_start(visit).isoformat(),
             "gender": GENDERS[visit.gender],
             "age": AGES[visit.age],
-            "age_value": visit.years if self._rules.is_expert else None,
+            "age_value": visit.years + visit.number % 2 / 2 if self._rules.is_expert else None,
             names[0]: visit.dwell_ms // 100,
             names[1]: visit.attention_ms // 100,
         }
@@ -173,6 +173,9 @@ class VidiCenter:
             row[word] = round(share * 2.55) / 2.55 if self._rules.is_expert else None
         if self._rules.has_old_names:
             row |= dict.fromkeys(("glasses", "mustache", "beard"), 1 if self._rules.is_expert else None)
+        elif visit.number % 4:  # ids are numbers or texts, and one viewer of four has none
+            row |= {"vr_id": visit.number if visit.number % 2 else f"vr-{visit.number}"}
+            row |= {"footfall_id": f"passer-by {visit.number}", "footfall_start": row["period_start"]}
         return [row, dict(row)] if visit.has_twin else [row]
 
     def _apc(self, visit: Visit, parameters: ExportRequest) -> list[Row]:

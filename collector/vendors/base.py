@@ -83,7 +83,7 @@ class Stream(ABC, Generic[P]):
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
         """Yield the events of a record. Pure: equal arguments give equal events.
 
-        Event ids are `<digest>/<kind>/<index>`. `number` is the record's revision; in a `MULTISET` stream, its number
+        Event ids are `<digest>/<kind>/<number>`. `number` is the record's revision; in a `MULTISET` stream, its number
         among records with equal keys. Both start at 0.
         """
 

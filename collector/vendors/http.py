@@ -1,7 +1,7 @@
 """HTTP requests to vendors, with limits of rate, concurrency, time and size.
 
-The only module that uses aiohttp's client, with `budget.py`, which bounds what its connections receive. `failures.py`
-translates failures.
+With `budget.py`, which bounds what its connections receive, the only module that uses aiohttp's client for vendors.
+`failures.py` translates failures.
 """
 
 from collections import deque
@@ -175,7 +175,7 @@ class Http:
         timeout_s = limits.timeout.total_seconds()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s)
         proxy = proxy_for(url)
-        share, attempt = _MemoryShare(self._large_responses), _Attempt()
+        share, attempt = _MemoryShare(self._large_responses), Attempt()
         failure: RetryLater | Park | None = None
         async with limiter.slot():
             started_s, status, body, vendor_now, date = monotonic(), "error", b"", None, None
@@ -235,15 +235,15 @@ class Http:
         return Moment(self.clock.now(), self.clock.monotonic_s())
 
 
-class _Attempt:
+class Attempt:
     """What is known of a request while no response has arrived."""
 
     is_connected = False
-    """Whether there is a connection to the vendor: directly, or through the tunnel of a proxy."""
+    """Whether there is a connection to the host: directly, or through the tunnel of a proxy."""
 
 
-def _tracing() -> aiohttp.TraceConfig:
-    """Records in the `_Attempt` of a request that there is a connection."""
+def tracing() -> aiohttp.TraceConfig:
+    """Records in the `Attempt` of a request that there is a connection."""
 
     async def connected(_session: aiohttp.ClientSession, request: SimpleNamespace, _: object) -> None:
         request.trace_request_ctx.is_connected = True
@@ -289,7 +289,7 @@ async def http(clock: Clock, on_clock_change: OnChange = lambda _host, _notice: 
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
         max_headers=MAX_HEADERS,
-        trace_configs=[_tracing()],
+        trace_configs=[tracing()],
     ) as session:
         yield Http(clock, session, Clocks(on_clock_change))
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, field_validator, model_validator
 from collector.alignment import MIN_SPAN, Alignment, AnySecond, Snapshot
 from collector.model import Account, Policy
 from collector.secrets import Secret
-from collector.settings import STRICT, Duration, Instant, Switch, at_least, is_host
+from collector.settings import STRICT, Duration, Instant, Switch, at_least, parse_base_url
 from collector.vendors.http import Limits, can_carry_secrets
 
 PositiveDuration = Annotated[Duration, at_least(timedelta(seconds=1))]
@@ -112,18 +112,7 @@ class SourceSettings(Limits):
     @field_validator("base_url")
     @classmethod
     def _is_a_url(cls, base_url: str) -> str:
-        if " " in base_url or not base_url.isprintable():
-            raise ValueError("expected a URL without spaces and control characters")
-        try:
-            parts = urlsplit(base_url)
-            _ = parts.port  # raises ValueError for an invalid port
-        except ValueError:
-            raise ValueError("expected a URL such as https://host/api") from None
-        if parts.scheme not in ("http", "https") or not is_host(parts.hostname or "") or parts.query or parts.fragment:
-            raise ValueError("expected a URL such as https://host/api")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("expected a URL without a user or password")
-        return base_url.rstrip("/")
+        return parse_base_url(base_url, "https://host/api")
 
     @model_validator(mode="after")
     def _has_secure_url(self) -> Self:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the committed events of a topic, with headers and value. Needs kcat (Debian: apt install kcat).
+# Prints the committed events of a topic, with headers and value. Needs kcat (Debian: apt install kcat), which decodes LZ4.
 #
 #   kcat.sh localhost:9092 seemetrix.sessions          all messages, until Ctrl-C
 #   kcat.sh localhost:9092 seemetrix.sessions -e -c 3  at most three messages; any options of kcat

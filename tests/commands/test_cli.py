@@ -35,7 +35,16 @@ OPTIONS = {
     ("state", "show"): {"--config", "--json"},
     ("state", "rewind"): {"--config", "--to", "--yes"},
     ("state", "init"): {"--config"},
-    ("schema",): {"--asyncapi", "--draft-07", "--sql"},
+    ("schema",): {
+        "--draft-07",
+        "--asyncapi",
+        "--sql",
+        "--register",
+        "--compatibility",
+        "--username",
+        "--password-file",
+        "--config",
+    },
     ("simulate",): {"--seed", "--devices", "--rate", "--listen", "--fast", "--fault"},
     ("demo",): {"--seconds", "--kafka"},
 }

@@ -1,10 +1,12 @@
 """`collector schema` prints the contract of every event type as JSON."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from collector.commands.schema import event_types
+from tests.commands.configuration import SESSIONS
 from tests.commands.harness import collector
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +51,15 @@ async def test_an_unknown_type_is_an_error_with_the_known_types() -> None:
     assert (result.code, result.out) == (2, "")
     assert "seemetrix.session.v9 (did you mean seemetrix.session.v1?)" in result.err
     assert not [name for name in TYPES if name not in result.err]
+
+
+async def test_the_asyncapi_document_of_a_configuration_contains_its_topics(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'kafka.topic_prefix = "shop."\n{SESSIONS}', "utf-8")
+
+    result = await collector("schema", "--asyncapi", "--config", str(tmp_path / "config.toml"))
+
+    assert (result.code, result.err) == (0, "")
+    assert "shop.seemetrix.sessions" == json.loads(result.out)["channels"]["seemetrix.sessions"]["address"]
 
 
 async def test_the_asyncapi_document_contains_all_types() -> None:

@@ -1,28 +1,26 @@
-"""The example consumers of docs/consumers: committed events only, each once, the latest revision of each record."""
+"""The programs of docs/consumers: committed events only, each once; of a record, the newest revision and its parts."""
 
 import os
 import re
-import signal
-import sqlite3
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from tests.consumers.environments import PROGRAMS, install_line
+from tests.consumers.programs import EVENT_IDS, NODE, PART_IDS, PYTHON, Program, Run, count_printed, running, stored
 from tests.consumers.published import Published, publish
-from tests.docs.pages import DOCS
+from tests.docs.pages import tables
 from tests.kafka.daemon import WAIT_S, until
 from tests.needs import absent, need
 
 pytestmark = pytest.mark.anyio
 
-PYTHON, KCAT = DOCS / "consumers" / "python_aiokafka.py", DOCS / "consumers" / "kcat.sh"
-ALL_IDS = "SELECT id FROM events"
+KCAT = PROGRAMS / "kcat.sh"
+each_program = pytest.mark.parametrize("program", [PYTHON, NODE], ids=lambda program: program.name)
 
 
 @pytest.fixture(scope="module")
@@ -30,121 +28,130 @@ def published(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Published
     return anyio.run(publish, kafka, f"consumers{os.getpid()}-", tmp_path_factory.mktemp("published"))
 
 
-def command(program: Path, published: Published, database: Path, group: str) -> list[str]:
-    group = published.topics[0] + group
-    options = ["--kafka", published.kafka, "--group", group, "--database", str(database)]
-    return [sys.executable, str(program), *options, *published.topics]
+def expected_events(published: Published) -> Counter[str]:
+    """Return the ids to be stored, without parts: of each record the newest revision, of each stream its progress."""
+    newest: dict[str, str] = {}
+    for each in published.messages:  # revisions of a record are in their order: they have the same key
+        if not is_part(each.value):
+            newest[identity(each.value)] = each.id
+    return Counter(newest.values())
 
 
-def start(command: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
-    with output.open("w") as file:
-        return subprocess.Popen(command, stdout=file)
+def expected_parts(published: Published) -> Counter[str]:
+    """Return the ids of the parts of the newest revisions."""
+    newest = expected_events(published)
+    parts = [each for each in published.messages if is_part(each.value)]
+    return Counter(each.id for each in parts if each.value["session_event_id"] in newest)
 
 
-@asynccontextmanager
-async def running(program: Path, published: Published, database: Path, group: str) -> AsyncIterator[Path]:
-    """Run the consumer until Ctrl-C at the end of the block. Yields the file with its output."""
-    output = database.with_name(f"{group}.txt")
-    process = start(command(program, published, database, group), output)
-    try:
-        yield output
-        process.send_signal(signal.SIGINT)
-        assert 0 == await anyio.to_thread.run_sync(process.wait, WAIT_S)
-    finally:
-        process.kill()
-        process.wait()
+def is_part(value: Mapping[str, Any]) -> bool:
+    return "session_event_id" in value
 
 
-def count_printed(output: Path) -> int:
-    """Return how many events the consumer has stored according to its output."""
-    return sum(int(line.split(maxsplit=1)[0]) for line in output.read_text("utf-8").splitlines())
+def identity(value: Mapping[str, Any]) -> str:
+    if value["type"] == "collector.progress.v1":
+        return f"{value['source']}/{value['stream']}"
+    return str(value["record_id"] if "revision" in value else value["event_id"])
 
 
-def with_bug(text: str, replacement: str, folder: Path) -> Path:
-    """Return the path of a copy of the consumer with a part of its code replaced."""
-    program, source = folder / "wrong.py", PYTHON.read_text("utf-8")
-    assert 1 == source.count(text)
-    program.write_text(source.replace(text, replacement), "utf-8")
-    return program
+def has_stored(published: Published, database: Path) -> bool:
+    return expected_events(published) == stored(database, EVENT_IDS) and expected_parts(published) == stored(
+        database, PART_IDS
+    )
 
 
-def stored(database: Path, query: str = ALL_IDS) -> Counter[str]:
-    """Count the stored ids; none while the table does not exist or is locked."""
-    with closing(sqlite3.connect(database)) as connection:
-        try:
-            return Counter(name for (name,) in connection.execute(query))
-        except sqlite3.OperationalError:
-            return Counter()
+def test_records_have_revisions_with_fewer_parts(published: Published) -> None:
+    """Proves that the tests below can fail: what they publish contains each case."""
+    sessions = [each.value for each in published.messages if each.value["type"] == "seemetrix.session.v1"]
+    before = {value["record_id"]: value for value in sessions if not value["revision"]}
+    changes = {
+        (before[value["record_id"]]["attention_count"], value["attention_count"])
+        for value in sessions
+        if value["revision"]
+    }
+
+    assert 60 + 15 == len(sessions)
+    assert any(was > now > 0 for was, now in changes)
+    assert any(was > now == 0 for was, now in changes)
+    assert {"collector.dead_letter.v1", "collector.progress.v1"} <= {each.value["type"] for each in published.messages}
 
 
-def expected(published: Published) -> Counter[str]:
-    """Return the ids to be stored: of each record the latest revision, and all events without revisions."""
-    latest = {each.value.get("record_id", each.id): each.id for each in published.messages}
-    return Counter(latest.values())
-
-
-def ids_in(output: str) -> Counter[str]:
-    """Count the ids in the headers that kcat printed."""
-    return Counter(re.findall(r"^(?:ce_.*,)?ce_id=([^,]*)", output, re.MULTILINE))
-
-
-async def test_the_python_consumer_stores_each_event_once_and_the_latest_revision_of_each_record(
-    published: Published, tmp_path: Path
+@each_program
+async def test_a_program_stores_each_event_once_and_the_newest_revision_of_each_record(
+    program: Program, published: Published, tmp_path: Path
 ) -> None:
-    database = tmp_path / "events.db"
+    """Two instances share the topics and the database."""
+    command, run = program.in_folder(tmp_path), Run(published.kafka, published.topics, "first", tmp_path / "events.db")
 
     async def all_stored() -> bool:
-        return expected(published) == stored(database)
+        return has_stored(published, run.database)
 
-    async with running(PYTHON, published, database, "first"):
+    async with running(command, run), running(command, run, instance=2):
         await until(all_stored, "exactly the committed events are stored")
-    assert 60 + 15 == sum("revision" in each.value for each in published.messages)
-    assert 60 == len(stored(database, f"{ALL_IDS} WHERE type = 'seemetrix.session.v1'"))
+    assert expected_parts(published) == stored(run.database, "SELECT event_id FROM all_parts")
 
 
-async def test_the_python_consumer_stores_messages_that_it_reads_again_once(
-    published: Published, tmp_path: Path
+@each_program
+async def test_a_program_stores_messages_that_it_reads_again_once(
+    program: Program, published: Published, tmp_path: Path
 ) -> None:
     """It reads messages again if it ends before it commits its offsets, and all of them with a new group."""
-    database = tmp_path / "events.db"
-    program = with_bug("await consumer.commit()", "raise KeyboardInterrupt", tmp_path)
-
+    again = Run(published.kafka, published.topics, "again", tmp_path / "events.db")
+    dying = program.in_folder(tmp_path, program.commit, program.end)
     with anyio.fail_after(WAIT_S):
-        await anyio.run_process(command(program, published, database, "again"))
-    assert stored(database)
-    for group in ("again", "new"):
-        async with running(PYTHON, published, database, group) as output:
+        await anyio.run_process([*dying, *again.arguments])
+    assert stored(again.database, EVENT_IDS) + stored(again.database, "SELECT event_id FROM all_parts")
+
+    for run in (again, Run(published.kafka, published.topics, "new", again.database)):
+        async with running(program.in_folder(tmp_path), run) as output:
 
             async def all_read(output: Path = output) -> bool:
                 return len(published.messages) == count_printed(output)
 
             await until(all_read, "every committed event is read")
-        assert expected(published) == stored(database)
+        assert has_stored(published, run.database)
 
 
-async def test_with_read_uncommitted_the_python_consumer_stores_uncommitted_messages(
-    published: Published, tmp_path: Path
+@each_program
+async def test_with_read_uncommitted_a_program_stores_uncommitted_messages(
+    program: Program, published: Published, tmp_path: Path
 ) -> None:
     """Proves that the two tests above can fail."""
-    database = tmp_path / "events.db"
-    program = with_bug('"read_committed",', '"read_uncommitted",', tmp_path)
+    run = Run(published.kafka, published.topics, "uncommitted", tmp_path / "events.db")
 
     async def all_stored() -> bool:
-        return published.uncommitted <= stored(database).keys()
+        return ids(published.uncommitted) <= stored(run.database, EVENT_IDS).keys()
 
-    async with running(program, published, database, "uncommitted"):
+    async with running(program.in_folder(tmp_path, *program.isolation), run):
         await until(all_stored, "messages of aborted and open transactions are stored too")
+
+
+def ids(messages: Iterable[tuple[str, str]]) -> set[str]:
+    return {name for _, name in messages}
+
+
+@pytest.mark.parametrize("name", ["python_aiokafka.py", "python_progress.py"])
+def test_the_document_and_a_program_say_to_install_the_same(name: str) -> None:
+    rows = [row for table in tables((PROGRAMS / "README.md").read_text("utf-8")) for row in table.rows]
+
+    (install,) = [row[2] for row in rows if row[0] == f"[{name}]({name})"]
+    assert f"`{install_line(PROGRAMS / name)}`" == install
 
 
 async def test_kcat_prints_committed_messages_only(published: Published) -> None:
     need("KCAT", absent("kcat"))
     for topic in published.topics:
         committed = Counter(each.id for each in published.messages if each.topic == topic)
-        uncommitted = Counter(name for name in published.uncommitted if f"/{topic}/" in name)
+        uncommitted = Counter(name for of, name in published.uncommitted if of == topic)
         assert committed == ids_in(await kcat(published.kafka, topic))
         assert committed + uncommitted == ids_in(
             await kcat(published.kafka, topic, "-X", "isolation.level=read_uncommitted")
         )
+
+
+def ids_in(output: str) -> Counter[str]:
+    """Count the ids in the headers that kcat printed."""
+    return Counter(re.findall(r"^(?:ce_.*,)?ce_id=([^,\n]*)", output, re.MULTILINE))
 
 
 async def kcat(kafka: str, topic: str, *more: str) -> str:

@@ -8,7 +8,7 @@ from tests.contracts.committed import (
     HOW_TO_ADD,
     SCHEMAS,
     breaking_changes,
-    example_values,
+    example_messages,
     files,
     without_example,
 )
@@ -24,8 +24,8 @@ def main() -> None:
         sys.exit(f"no example for {', '.join(missing)}: {HOW_TO_ADD}")
     if changes := list(breaking_changes()):
         sys.exit("\n".join([*changes, ADVICE]))
-    EXAMPLES.write_text(example_values(), "utf-8")
-    schema._examples.cache_clear()
+    EXAMPLES.write_text(example_messages(), "utf-8")
+    schema.examples.cache_clear()
     (SCHEMAS / "draft-07").mkdir(parents=True, exist_ok=True)
     for path, text in files().items():
         path.write_text(text, "utf-8")

@@ -14,14 +14,20 @@ from tests.contracts.markdown import events
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMAS = DOCS / "schemas"
 EXAMPLES = Path(schema_module.__file__).with_name(schema_module.EXAMPLES)
-"""The example values that the schemas contain."""
+"""The example messages that the schemas and the AsyncAPI document contain."""
 HOW_TO_ADD = "add an entry to EXAMPLES of its vendor in tests/contracts/examples/"
 ASYNCAPI = SCHEMAS / "asyncapi.json"
 
 
-def example_values() -> str:
+def example_messages() -> str:
     """The expected contents of the file of examples."""
-    found = {name: json.loads(message.value) for name, message in sorted(examples().items())}
+    found = {
+        name: {
+            "headers": {header: value.decode() for header, value in message.headers},
+            "value": json.loads(message.value),
+        }
+        for name, message in sorted(examples().items())
+    }
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,6 +1,7 @@
 """The AsyncAPI document is valid by AsyncAPI's own schema, and describes every type and topic of the code."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from collector.commands.asyncapi import asyncapi, document
 from collector.commands.schema import event_types
 from collector.model import EventType
 from collector.pipeline.message import CommonFields
+from tests.commands.configuration import SESSIONS
 from tests.contracts import specs
+from tests.contracts.kept import check
 from tests.needs import need
 
 
@@ -33,6 +36,32 @@ class Other(Struct):
 
 LATEST = EventType("test.whole.v1", "test.things", Whole, compacted=True)
 OTHER = EventType("test.other.v1", "test.things", Other, compacted=True)
+
+
+DEPLOYMENT = f"""
+[kafka]
+bootstrap_servers = "kafka-1:9093, [::1]"
+topic_prefix = "shop."
+partitions = 12
+replication_factor = 3
+retention = "7d"
+[kafka.tls]
+[kafka.sasl]
+mechanism = "SCRAM-SHA-512"
+username = "invented-user"
+password = "invented-password"
+{SESSIONS}
+[sources.mall.streams.devices]
+"""
+EVENT_TOPICS = {
+    "seemetrix.sessions": "delete",
+    "seemetrix.attention": "delete",
+    "seemetrix.emotions": "delete",
+    "seemetrix.content_views": "delete",
+    "seemetrix.devices": "compact",
+    "collector.dead_letters": "delete",
+    "collector.progress": "compact",
+}
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +147,96 @@ def test_a_channel_describes_compaction(compacted: bool) -> None:
     expected = ["compact" if compacted else "delete"]
     assert expected == channel["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"]
     assert compacted == channel["description"].startswith("Compacted")
+
+
+def test_every_message_has_a_valid_example(generated: Any) -> None:  # noqa: ANN401 - JSON
+    for message in generated["components"]["messages"].values():
+        (example,) = message["examples"]
+        check(example["headers"], example["payload"])
+        assert message["name"] == example["headers"]["ce_type"]
+
+
+def deployed(folder: Path, text: str = DEPLOYMENT) -> Any:  # noqa: ANN401 - JSON
+    """The document of a configuration."""
+    path = folder / "config.toml"
+    path.write_text(text, "utf-8")
+    return json.loads(asyncapi(path))
+
+
+def test_the_document_of_a_deployment_is_valid(asyncapi_schema: Any, tmp_path: Path) -> None:  # noqa: ANN401 - JSON
+    found = deployed(tmp_path)
+
+    Draft7Validator(asyncapi_schema).validate(found)
+    assert all(resolve(found, reference) for reference in references(found))
+
+
+def test_a_deployment_has_only_the_topics_of_its_streams(tmp_path: Path, generated: Any) -> None:  # noqa: ANN401 - JSON
+    found = deployed(tmp_path)
+
+    assert {topic: f"shop.{topic}" for topic in EVENT_TOPICS} == {
+        topic: channel["address"] for topic, channel in found["channels"].items()
+    }
+    assert found["components"]["messages"].items() < generated["components"]["messages"].items()
+    assert found["components"]["schemas"].items() < generated["components"]["schemas"].items()
+
+
+def test_topics_have_the_settings_with_which_they_are_created(tmp_path: Path) -> None:
+    retention = {"delete": {"retention.ms": 7 * 86_400_000}, "compact": {}}
+
+    assert {
+        topic: {
+            "partitions": 12,
+            "replicas": 3,
+            "topicConfiguration": {"cleanup.policy": [policy], **retention[policy]},
+            "bindingVersion": "0.5.0",
+        }
+        for topic, policy in EVENT_TOPICS.items()
+    } == {topic: channel["bindings"]["kafka"] for topic, channel in deployed(tmp_path)["channels"].items()}
+
+
+def test_topics_that_the_collector_does_not_create_have_only_their_policy(tmp_path: Path) -> None:
+    found = deployed(tmp_path, f"[kafka]\ncreate_topics = false\n{SESSIONS}")["channels"]["seemetrix.sessions"]
+
+    assert {"topicConfiguration": {"cleanup.policy": ["delete"]}, "bindingVersion": "0.5.0"} == found["bindings"][
+        "kafka"
+    ]
+
+
+def test_servers_have_protocol_and_authentication_and_no_secrets(tmp_path: Path) -> None:
+    found = deployed(tmp_path)
+
+    server = {"protocol": "kafka-secure", "security": [{"$ref": "#/components/securitySchemes/sasl"}]}
+    assert {
+        "bootstrap-1": {"host": "kafka-1:9093", **server},
+        "bootstrap-2": {"host": "[::1]:9092", **server},
+    } == found["servers"]
+    assert "scramSha512" == found["components"]["securitySchemes"]["sasl"]["type"]
+    assert "invented" not in json.dumps(found)
+
+
+CERTIFICATE = 'kafka.tls = { cert_file = "cert.pem", key_file = "key.pem" }\n'
+
+
+@pytest.mark.parametrize(
+    ("kafka", "protocol", "schemes"),
+    [
+        ("", "kafka", []),
+        ("kafka.tls = {}\n", "kafka-secure", []),
+        (CERTIFICATE, "kafka-secure", ["X509"]),
+        ('kafka.sasl = { mechanism = "PLAIN", username = "u", password = "p" }\n', "kafka", ["plain"]),
+        ('kafka.sasl = { mechanism = "SCRAM-SHA-256", username = "u", password = "p" }\n', "kafka", ["scramSha256"]),
+    ],
+)
+def test_every_way_of_connecting_is_valid(
+    asyncapi_schema: Any,  # noqa: ANN401 - JSON
+    tmp_path: Path,
+    kafka: str,
+    protocol: str,
+    schemes: list[str],
+) -> None:
+    found = deployed(tmp_path, kafka + SESSIONS)
+
+    Draft7Validator(asyncapi_schema).validate(found)
+    (server,) = found["servers"].values()
+    assert protocol == server["protocol"]
+    assert schemes == [resolve(found, each["$ref"])["type"] for each in server.get("security", [])]

@@ -13,7 +13,7 @@ from tests.contracts.committed import (
     RELEASED,
     breaking_changes,
     breaking_changes_since_releases,
-    example_values,
+    example_messages,
     files,
     without_example,
 )
@@ -32,7 +32,7 @@ def test_committed_types_only_change_by_additions() -> None:
 
 
 def test_the_examples_are_up_to_date() -> None:
-    assert example_values() == EXAMPLES.read_text("utf-8"), "run `make schemas`"
+    assert example_messages() == EXAMPLES.read_text("utf-8"), "run `make schemas`"
 
 
 def test_released_types_only_change_by_additions() -> None:

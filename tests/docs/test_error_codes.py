@@ -11,7 +11,7 @@ from tests.docs.pages import DOCS, ROOT, spans, tables
 ERRORS = {"BudgetExceeded", "NotFound", "Park", "RetryLater", "UnreadableState"}
 COMPUTED = {OUT_OF_FILES, "http_STATUS", "unexpected", *(code for code, _ in _INVALID_RESPONSES.values())}
 """Codes that are no literals where the error is made."""
-NO_STREAMS = {"commands", "simulator"}
+NO_STREAMS = {"commands", "registry", "simulator"}
 
 
 def codes(path: Path) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """A real Apache Kafka for the tests: KRaft nodes on loopback, run from the published jars."""
 
-import hashlib
-import os
 import socket
 import subprocess
 import time
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tests.maven import fetched
 from tests.needs import absent
 
 POM = Path(__file__).with_name("pom.xml")
@@ -46,17 +45,9 @@ def unavailable_reason() -> str:
     return absent("java", "mvn")
 
 
-def jars(pom: Path = POM) -> Path:
-    """The folder of the jars of a POM: a cache outside the repository, filled once for each version of the POM."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collector-tests"
-    version = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
-    folder = cache / f"{pom.parent.name}-{version}"
-    if not folder.exists():
-        partial = cache / f"{pom.parent.name}-{version}.{os.getpid()}"
-        command = ["mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-        subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True, timeout=600)
-        partial.rename(folder)
-    return folder
+def jars() -> Path:
+    """The folder of the broker's jars."""
+    return fetched("kafka", POM, "copy-dependencies", "-DincludeScope=runtime")
 
 
 def free_port() -> int:

@@ -16,7 +16,7 @@ from collector.steps import at_once
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
-from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
+from collector.vendors.seemetrix import breakdown, breakdown_events, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import REQUEST, USER
@@ -210,7 +210,7 @@ STREAM_CASES: Mapping[str, StreamCase] = {
             "seemetrix.breakdown",
             DedupMode.VERSIONED,
             _decode_breakdown,
-            partial(breakdown.explode, common=breakdown.SharedFields(USER, "6M")),
+            partial(breakdown_events.explode, common=breakdown_events.SharedFields(USER, "6M")),
             _nodes_of_tree(documented.FULL_TREE),
             _with(v=64),
             _with(n="1843"),

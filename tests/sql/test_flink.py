@@ -13,8 +13,8 @@ from collector.commands.schema import event_types, json_schema
 from collector.commands.sql import sql
 from collector.commands.sql_types import table
 from tests.contracts.fields import types_of
-from tests.kafka.broker import jars, unavailable_reason
-from tests.needs import need
+from tests.maven import fetched
+from tests.needs import absent, need
 from tests.sql.engines import Value, write_lines
 from tests.sql.varied import values
 
@@ -65,7 +65,7 @@ def expected(field: str, expression: str, found: list[Any]) -> str:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """The row of each type."""
-    need("KAFKA", unavailable_reason())
+    need("JAVA", absent("java", "mvn"))
     folder = tmp_path_factory.mktemp("flink")
     for name, event_type in event_types().items():
         write_lines(folder / event_type.topic, sent(name))
@@ -80,7 +80,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         for name, view in newest.items()
     )
     (folder / "queries.sql").write_text(" UNION ALL ".join(selects), "utf-8")
-    command = ["java", *OPENED, "-cp", f"{jars(FLINK / 'pom.xml')}/*", str(FLINK / "Execute.java")]
+    jars = fetched("flink", FLINK / "pom.xml", "copy-dependencies", "-DincludeScope=runtime")
+    command = ["java", *OPENED, "-cp", f"{jars}/*", str(FLINK / "Execute.java")]
     done = subprocess.run(
         [*command, str(folder / "script.sql"), str(folder / "queries.sql")], capture_output=True, text=True, check=False
     )

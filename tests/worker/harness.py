@@ -251,6 +251,7 @@ async def run_with_restarts(
     since: datetime | None,
     random: Random,
     status: StreamStatus | None = None,
+    outages_s: Sequence[int] = (1, 60, 3600, 8 * 3600),
 ) -> None:
     """Run the stream until the clock ends the simulation, in a new process after each crash.
 
@@ -268,7 +269,7 @@ async def run_with_restarts(
             try:
                 await worker.run(since)
             except Crash:
-                clock.pass_s(random.choice([1, 60, 3600, 8 * 3600]))
+                clock.pass_s(random.choice(outages_s))
                 continue
         except (SimulationOver, EpochEnded):
             pass

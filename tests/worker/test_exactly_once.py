@@ -190,3 +190,32 @@ async def test_a_bounded_stream_completes_with_the_records_that_start_in_it() ->
         scenario.clock.final = at(T0 + 99 * DAY)  # the clock does not end the run: the stream completes
         await scenario.run()
         assert expected == scenario.sink.contents(), select
+
+
+@pytest.mark.parametrize("select", SELECTS)
+@pytest.mark.parametrize("until_h", [20, None])
+async def test_an_end_may_be_moved_after_the_stream_is_complete(select: Select, until_h: int | None) -> None:
+    """Records that start after the first end were received and dropped. They are requested again."""
+    start_s = T0 + 4 * DAY
+    rows = [VendorRow(s, s + 30, f"{s}", "hello", s + 30) for s in range(T0, T0 + 48 * HOUR, 600)]
+    first = policy_until(T0 + 10 * HOUR)
+    sink, random = ListSink(Random(1)), Random(1)
+    for now_s, policy in ((start_s, first), (start_s + 6 * HOUR, policy_until(until_h and T0 + until_h * HOUR))):
+        clock = EndingClock(at(now_s), at(now_s if until_h is None else now_s + DAY))
+        stream = ListStream(rows, clock, policy, DedupMode.VERSIONED, select=select, inclusive=True, random=random)
+        await run_with_restarts(stream, sink, clock, at(T0), random)
+
+    last_s = T0 + (48 if until_h is None else until_h) * HOUR
+    assert {row.name for row in rows if row.start_s < last_s} == {data.name for data in sink.published()}
+    assert [] == sink.published_after_final()
+
+
+def policy_until(until_s: int | None) -> Policy:
+    return Policy(
+        interval=timedelta(minutes=2),
+        settle=timedelta(minutes=1),
+        allowed_lateness=timedelta(hours=2),
+        sweep_every=timedelta(hours=1),
+        span=timedelta(hours=6),
+        until=None if until_s is None else at(until_s),
+    )

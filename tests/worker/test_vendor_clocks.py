@@ -85,7 +85,7 @@ async def published(
 
     stream.date, stream.clocks, stream.machine, stream.other_hosts = date, clocks, clock, observe_others
     sink = ListSink(random, restarts)
-    await run_with_restarts(stream, sink, clock, at(T0), random)
+    await run_with_restarts(stream, sink, clock, at(T0), random, outages_s=(1, 60, 600))
     return sink.contents(), notices, stream
 
 

@@ -1,4 +1,4 @@
-"""Views as a tree, with the levels that the configuration names: the response and an event for each node.
+"""Views as a tree, with the levels that the configuration names: the response, and a record for each node.
 
 Source: the vendor's document, "Unified device statistics request". A node without views has no children, and the vendor
 omits groups without data: a missing node is not a measured zero. Nodes at and below ages, genders and emotions have no
@@ -8,16 +8,14 @@ opportunities to see (OTS).
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Raw, Struct, structs
 
 from collector.errors import Split
 from collector.instants import format_ms, to_ms
-from collector.model import Event, EventType, Record, Reject, Window
+from collector.model import Record, Reject, Window
 from collector.steps import Steps
-from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, UserId
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 from collector.vendors.raw_rows import MAX_ROWS, MAX_ROWS_OF_PERIOD, NO_ROWS, Form, RawRows, as_list, check_rows
 from collector.vendors.seemetrix.wire import Integer
@@ -38,8 +36,6 @@ LEVEL_OF: Mapping[str, GroupLevel] = {
     "emotions": "emotion",
 }
 """The type of the nodes of each level, which is their field `t`."""
-CYCLIC = frozenset({"MM", "DD", "HH"})
-"""Formats of dates that recur: months of the year, days of the week, hours of the day."""
 PAGED = frozenset({"devices", "movies"})
 """First levels whose nodes the vendor sends in pages."""
 
@@ -49,8 +45,6 @@ FIELDS_VERSION = 3
 _NULL = Raw(b"null")
 MAX_NAME = 1000
 """The most characters of a node's name, which is in the key and the subject of all nodes below it."""
-MAX_DIGITS = 18
-"""The most digits of a number that is certain to fit into 64 bits."""
 MAX_PATHS = 8_000_000
 """The most characters of the names in the paths of all nodes: a hundred for each, if there are as many as possible."""
 Number = Integer | Annotated[float, Meta(ge=-(2**63), lt=2**63)]
@@ -154,77 +148,6 @@ class Group(NamedTuple):
     ots_ms: int | None
 
 
-class BreakdownV1(Struct, frozen=True, kw_only=True):
-    """The views of one group in one period. Published after the period, and when they change later."""
-
-    record_id: Annotated[
-        str,
-        Meta(
-            description="`seemetrix/<user>/breakdown/<device>/<levels>/<resolution>/<period_start>`, followed by "
-            "`/<path>` except for the root: equal for all revisions of the record. Device: `all`, or the one that the "
-            "request selects. Levels: those of the request, with the format of dates, for example `devices+dates:HH`."
-        ),
-    ]
-    revision: Revision
-    user_id: UserId
-    device_id: Annotated[
-        int | None,
-        Meta(
-            description="The device to which the group belongs: the one in `path`, or else the one that the request "
-            "selects, if the source has `device_ids`. Null for all devices."
-        ),
-    ]
-    period_start: PeriodStart
-    period_end: PeriodEnd
-    resolution: Annotated[str, Meta(description="Length of the period, for example `1d`. Days are UTC days.")]
-    depth: Annotated[
-        int,
-        Meta(
-            description="Number of steps in `path`; 0 for the root. **Every depth repeats the same views: add up rows "
-            "of one `depth` only.**",
-            ge=0,
-        ),
-    ]
-    is_leaf: Annotated[
-        bool,
-        Meta(description="Whether there are no groups below this one: it has no views, or is of the last level."),
-    ]
-    level: Annotated[
-        GroupLevel | None,
-        Meta(description="Kind of the group: the level of the last step of `path`; null for the root."),
-    ]
-    path: Annotated[
-        Sequence[Step], Meta(description="The groups from the outermost one to this one; empty for the root.")
-    ]
-    path_device: Annotated[str | None, Meta(description="Number of the device in `path`; null if there is none.")]
-    path_movie: Annotated[str | None, Meta(description="Number of the movie in `path`; null if there is none.")]
-    path_date: Annotated[
-        str | None, Meta(description="The date in `path`, in the format `date_format`; null if there is none.")
-    ]
-    path_gender: Annotated[str | None, Meta(description="The gender in `path`; null if there is none.")]
-    path_age: Annotated[str | None, Meta(description="The age group in `path`; null if there is none.")]
-    path_emotion: Annotated[str | None, Meta(description="The emotion in `path`; null if there is none.")]
-    date_format: Annotated[str | None, Meta(description="Format of dates in `path`; null without the level `dates`.")]
-    cyclic: Annotated[
-        bool,
-        Meta(description="Whether the dates recur: months of a year, days of a week, hours of a day."),
-    ]
-    views: Annotated[int, Meta(description="Number of views.")]
-    views_ms: Annotated[
-        int, Meta(description="Total duration of the views, in milliseconds. May be above 0 with 0 views.")
-    ]
-    ots: Annotated[
-        int | None,
-        Meta(description="Opportunities to see, including the viewers; null at and below ages, genders and emotions."),
-    ]
-    ots_ms: Annotated[
-        int | None, Meta(description="Total dwell time of the OTS, in milliseconds; null where `ots` is null.")
-    ]
-
-
-BREAKDOWN = EventType("seemetrix.breakdown.v1", "seemetrix.breakdown", BreakdownV1)
-TYPES = (BREAKDOWN,)
-
 _decode_tree = ResponseDecoder(Tree[Raw], Tree[RawRows], {"n", "t", "v", "vd"}.issubset)
 _decode_node = RowDecoder(Node, side=("ots", "otsd"), is_tree=True)
 _decode_node.parts["o"] = _decode_node
@@ -320,13 +243,15 @@ def read(
         yield _record(Group(request, (), not first_level and not has_rejects, *root), period)
 
 
-def _sum(groups: Sequence[Group]) -> Totals:
-    return Totals(
+def _sum(groups: Sequence[Group]) -> Totals | None:
+    """The totals of groups; None if they are beyond 64 bits."""
+    total = Totals(
         sum(group.views for group in groups),
         sum(group.views_ms for group in groups),
         _sum_of_known([group.ots for group in groups]),
         _sum_of_known([group.ots_ms for group in groups]),
     )
+    return total if all(each is None or abs(each) < 2**63 for each in total) else None
 
 
 def _sum_of_known(numbers: Sequence[int | None]) -> int | None:
@@ -376,57 +301,3 @@ def former(record: Record[Group]) -> Record[Group]:
 def _key_of(group: Group, start_ms: int, end_ms: int) -> bytes:
     path = [(step.level, step.name) for step in group.path]
     return b"seemetrix.breakdown" + msgspec.msgpack.encode((group.request.device_id, start_ms, end_ms, path))
-
-
-class SharedFields(NamedTuple):
-    """The fields that are equal in all events of a stream."""
-
-    user_id: int
-    resolution: str
-
-
-def explode(record: Record[Group], digest: str, revision: int, common: SharedFields) -> Iterator[Event]:
-    """Yield the node's event. Its Kafka key is the device's number if the node belongs to one, else the user's."""
-    group = record.payload
-    selected, date_format = group.request.device_id, group.request.date_format
-    start, found = format_ms(record.start_ms), {step.level: step.value for step in group.path}
-    path = "".join(f"/{step.level}={quote(step.name, safe=':')}" for step in group.path)
-    levels = "+".join(
-        f"dates:{quote(date_format)}" if date_format and each == "dates" else each for each in group.request.levels
-    )
-    user, place = f"user/{common.user_id}", "all" if selected is None else str(selected)
-    device = _identifier(found.get("device", place))
-    data = BreakdownV1(
-        record_id=f"seemetrix/{common.user_id}/breakdown/{place}/{levels}/{common.resolution}/{start}{path}",
-        revision=revision,
-        user_id=common.user_id,
-        device_id=device,
-        period_start=start,
-        period_end=format_ms(record.end_ms),
-        resolution=common.resolution,
-        depth=len(group.path),
-        is_leaf=group.is_leaf,
-        level=group.path[-1].level if group.path else None,
-        path=group.path,
-        path_device=found.get("device"),
-        path_movie=found.get("movie"),
-        path_date=found.get("date"),
-        path_gender=found.get("gender"),
-        path_age=found.get("age"),
-        path_emotion=found.get("emotion"),
-        date_format=date_format,
-        cyclic=date_format in CYCLIC,
-        views=group.views,
-        views_ms=group.views_ms,
-        ots=group.ots,
-        ots_ms=group.ots_ms,
-    )
-    owner = user if selected is None else f"device/{selected}"
-    key = user if device is None else str(device)
-    subject = f"{owner}/breakdown/{common.resolution}/{start}{path}"
-    yield Event(BREAKDOWN, f"{digest}/breakdown/0", subject, start, key, data)
-
-
-def _identifier(name: str) -> int | None:
-    """The number of a device, from its name in the tree; None if it is not a number."""
-    return int(name) if name.isascii() and name.isdecimal() and len(name) <= MAX_DIGITS else None

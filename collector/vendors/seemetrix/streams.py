@@ -20,7 +20,7 @@ from collector.vendors.empties import Empties, Request, has_undocumented_form, u
 from collector.vendors.http import Http, Response
 from collector.vendors.leniency import unexpected_response
 from collector.vendors.raw_rows import MAX_ROWS_OF_PERIOD, NO_ROWS, RawRows, check_rows
-from collector.vendors.seemetrix import breakdown, counters, devices, events, statistics, wire
+from collector.vendors.seemetrix import breakdown, breakdown_events, counters, devices, events, statistics, wire
 from collector.vendors.seemetrix.client import (
     BREAKDOWN,
     COUNTERS,
@@ -265,7 +265,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
     name = "breakdown"
     dedup_mode = DedupMode.VERSIONED
     fields_version = breakdown.FIELDS_VERSION
-    event_types = breakdown.TYPES
+    event_types = breakdown_events.TYPES
     former = staticmethod(breakdown.former)
 
     def __init__(self, client: Client, settings: BreakdownSettings) -> None:
@@ -275,7 +275,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         date_format = settings.date_format
         self._query = {"to_object": "0", **({"dt_format": date_format} if date_format else {})}
         self._date_format = date_format
-        self._common = breakdown.SharedFields(self._user, settings.resolution)
+        self._common = breakdown_events.SharedFields(self._user, settings.resolution)
         self.selection = f"{client.selection}, {'/'.join(settings.levels)} by {settings.resolution}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[breakdown.Group], None]:
@@ -340,7 +340,7 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
         return pages
 
     def explode(self, record: Record[breakdown.Group], digest: str, number: int) -> Iterator[Event]:
-        return breakdown.explode(record, digest, number, self._common)
+        return breakdown_events.explode(record, digest, number, self._common)
 
 
 class _Tree:

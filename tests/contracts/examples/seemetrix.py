@@ -7,7 +7,7 @@ from collector.instants import to_ms
 from collector.model import Account, DedupMode, Window
 from collector.pipeline.message import Origin
 from collector.steps import at_once
-from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
+from collector.vendors.seemetrix import breakdown, breakdown_events, counters, devices, statistics, wire
 from collector.vendors.seemetrix.events import explode_session
 from tests.contracts.examples.example import REQUESTED_AT, Example
 from tests.rows import session_rows
@@ -52,7 +52,7 @@ EXAMPLES = (
         lambda: breakdown.read(
             breakdown.children(at_once(breakdown.decode(documented.FULL_TREE))), HALF_A_YEAR, REQUEST
         ),
-        partial(breakdown.explode, common=breakdown.SharedFields(USER, "6M")),
+        partial(breakdown_events.explode, common=breakdown_events.SharedFields(USER, "6M")),
     ),
     Example(
         Origin(ACCOUNT, SOURCE, "sessions"),

@@ -1,0 +1,111 @@
+"""What a commit tells consumers, and how often."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from collector.model import Account, Checkpoint, Policy
+from collector.pipeline.message import Origin, StreamProgress
+from collector.pipeline.progress import MIN_INTERVAL, Progress
+from tests.simulated import at
+
+NOON = at(1_000_000_800)
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
+POLICY = Policy(interval=SECOND, settle=SECOND, allowed_lateness=2 * HOUR, sweep_every=HOUR, span=HOUR)
+CHECKPOINT = Checkpoint(NOON - 24 * HOUR, watermark=NOON, final=NOON - 2 * HOUR, span=HOUR, swept_at=NOON)
+
+
+def progress(policy: Policy = POLICY) -> Progress:
+    return Progress(Origin(Account("seemetrix", "1"), "mall", "sessions"), policy)
+
+
+def reported(
+    progress: Progress, checkpoint: Checkpoint, state: StreamProgress = "live", now: datetime = NOON
+) -> dict[str, str] | None:
+    """The value of the message, which is then durable; None without a message."""
+    message = progress.message(checkpoint, state, now)
+    if message is None:
+        return None
+    progress.committed(checkpoint, state, now)
+    value: dict[str, str] = msgspec.json.decode(message.value)
+    return value
+
+
+def moved(hours: int) -> Checkpoint:
+    step = hours * HOUR
+    return structs.replace(
+        CHECKPOINT,
+        watermark=CHECKPOINT.watermark + step,
+        final=CHECKPOINT.final + step,
+        swept_at=CHECKPOINT.swept_at + step,
+    )
+
+
+def test_the_first_message_is_due_at_once_and_the_same_one_never_again() -> None:
+    found = progress()
+
+    assert reported(found, CHECKPOINT) is not None
+    assert reported(found, CHECKPOINT, now=NOON + HOUR) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "is_due"),
+    [
+        ("catching_up", MIN_INTERVAL - SECOND, False),
+        ("catching_up", MIN_INTERVAL, True),
+        ("live", SECOND, True),
+        ("complete", SECOND, True),
+        ("catching_up", -HOUR, True),
+    ],
+)
+def test_a_message_is_not_early_unless_the_stream_becomes_live_or_complete(
+    state: StreamProgress, after: timedelta, is_due: bool
+) -> None:
+    found = progress()
+    reported(found, CHECKPOINT, "catching_up")
+
+    assert is_due == (reported(found, moved(1), state, NOON + after) is not None)
+
+
+def test_a_live_stream_that_stays_live_has_no_early_message() -> None:
+    found = progress()
+    reported(found, CHECKPOINT)
+
+    assert reported(found, moved(1), now=NOON + SECOND) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "final"),
+    [
+        ({}, NOON - 2 * HOUR),
+        ({"watermark": NOON - HOUR}, NOON - 3 * HOUR),
+        ({"swept_at": NOON - HOUR}, NOON - 3 * HOUR),
+        ({"final": NOON - 5 * HOUR}, NOON - 5 * HOUR),
+        ({"swept_at": NOON - 48 * HOUR}, CHECKPOINT.since),
+    ],
+)
+def test_final_is_the_instant_before_which_every_window_of_a_record_was_fetched(
+    change: dict[str, datetime], final: datetime
+) -> None:
+    value = reported(progress(), structs.replace(CHECKPOINT, **change))
+
+    assert value is not None
+    assert f"{final:%Y-%m-%dT%H:%M:%S}.000Z" == value["final"]
+
+
+def test_neither_time_is_later_than_the_end_of_the_stream() -> None:
+    until = NOON - 6 * HOUR
+    value = reported(progress(structs.replace(POLICY, until=until)), CHECKPOINT, "complete")
+
+    assert value is not None
+    assert {f"{until:%Y-%m-%dT%H:%M:%S}.000Z"} == {value["watermark"], value["final"]}
+
+
+def test_ids_do_not_repeat_when_a_stream_returns_to_an_earlier_state() -> None:
+    found = progress()
+    states: tuple[StreamProgress, ...] = ("live", "catching_up", "live")
+    values = [reported(found, CHECKPOINT, state, NOON + n * HOUR) for n, state in enumerate(states)]
+
+    assert 3 == len({value["event_id"] for value in values if value})
