@@ -26,6 +26,7 @@ from collector.commands.arguments import (
     PasswordFile,
     RegistryUrl,
     Source,
+    SqlEngine,
     Stream,
     Type,
     Username,
@@ -219,6 +220,7 @@ def schema(
         bool, typer.Option("--draft-07", help="Print JSON Schema draft-07 instead of 2020-12.")
     ] = False,
     as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Print an AsyncAPI document of all topics.")] = False,
+    engine: SqlEngine = None,
     url: RegistryUrl = None,
     compatibility: CompatibilityOption = None,
     username: Username = None,
@@ -233,13 +235,19 @@ def schema(
     With --register, put the schemas of the topics that the configuration uses into a Confluent-compatible schema
     registry, with one subject for each topic. The exit code is 1 if the registry refuses a schema.
 
+    With --sql, print tables for an SQL engine, and the statements that keep the newest revision.
+
     Example: collector schema seemetrix.session.v1
+
+    Example: collector schema seemetrix.session.v1 --sql duckdb
 
     Example: collector schema --register https://registry.example --config config.toml
     """
     if url is not None:
-        if name is not None or as_asyncapi:
-            text = "--register registers the schemas of all configured topics: name no type, and omit --asyncapi"
+        if name is not None or as_asyncapi or engine:
+            text = (
+                "--register registers the schemas of all configured topics: name no type, and omit --asyncapi and --sql"
+            )
             raise UserError(text, code="register_with_type")
         _register(config or CONFIG, url, compatibility or Compatibility.FORWARD, username, password_file)
         return
@@ -249,6 +257,13 @@ def schema(
     from collector.commands.asyncapi import asyncapi
     from collector.commands.schema import schema as schema_
 
+    if engine is not None:
+        from collector.commands.sql import sql
+
+        if as_asyncapi or draft_07:
+            raise UserError("--sql prints SQL only: omit --asyncapi and --draft-07", code="sql_with_schema")
+        typer.echo(sql(name, engine))
+        return
     if as_asyncapi and name is not None:
         raise UserError("--asyncapi contains all types: do not name one", code="type_with_asyncapi")
     typer.echo(asyncapi(config) if as_asyncapi else schema_(name, draft_07=draft_07))

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -79,6 +80,21 @@ CompatibilityOption = Annotated[
 Username = Annotated[str | None, typer.Option("--username", metavar="NAME", help="User of the schema registry.")]
 PasswordFile = Annotated[
     Path | None, typer.Option("--password-file", metavar="FILE", help="File that contains the user's password.")
+]
+
+
+class Engine(StrEnum):
+    """An SQL engine for which `collector schema --sql` prints tables."""
+
+    DUCKDB = "duckdb"
+    CLICKHOUSE = "clickhouse"
+    POSTGRES = "postgres"
+    FLINK = "flink"
+
+
+SqlEngine = Annotated[
+    Engine | None,
+    typer.Option("--sql", help="Print a table for each type, and the statement that keeps the newest revision."),
 ]
 
 

@@ -1,7 +1,7 @@
 """`collector schema`: the JSON Schemas of the event types."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from inspect import cleandoc
@@ -133,13 +133,18 @@ def _apart_from_reference(part: Schema) -> Schema:
     return {"allOf": [{"$ref": part["$ref"]}], **{name: value for name, value in part.items() if name != "$ref"}}
 
 
-def schema(name: str | None, *, draft_07: bool = False) -> str:
-    """The schema of a type, or an object with all schemas by name. Raises UserError for an unknown type."""
+def chosen_types(name: str | None) -> Iterable[EventType]:
+    """The type of this name, or all types. Raises UserError for an unknown type."""
     types = event_types()
     if name is None:
-        schemas = {each: json_schema(event_type, draft_07=draft_07) for each, event_type in types.items()}
-        return json.dumps(schemas, indent=2)
+        return types.values()
     if name not in types:
         text = f"no event type {name}{did_you_mean(name, types)}: the types are {', '.join(types)}"
         raise UserError(text, code="unknown_type")
-    return json.dumps(json_schema(types[name], draft_07=draft_07), indent=2)
+    return [types[name]]
+
+
+def schema(name: str | None, *, draft_07: bool = False) -> str:
+    """The schema of a type, or an object with all schemas by name. Raises UserError for an unknown type."""
+    schemas = {each.name: json_schema(each, draft_07=draft_07) for each in chosen_types(name)}
+    return json.dumps(schemas if name is None else schemas[name], indent=2)

@@ -38,6 +38,7 @@ OPTIONS = {
     ("schema",): {
         "--draft-07",
         "--asyncapi",
+        "--sql",
         "--register",
         "--compatibility",
         "--username",

@@ -76,3 +76,21 @@ async def test_the_asyncapi_document_cannot_be_limited_to_a_type() -> None:
 
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("--asyncapi ")
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "clickhouse", "postgres", "flink"])
+async def test_the_table_of_a_type_is_printed(engine: str) -> None:
+    result = await collector("schema", "seemetrix.session.v1", "--sql", engine)
+
+    assert (result.code, result.err) == (0, "")
+    created = [line for line in result.out.splitlines() if line.startswith("CREATE TABLE")]
+    assert len(created) == 1
+    assert "seemetrix_sessions" in created[0]
+
+
+@pytest.mark.parametrize("other", ["--asyncapi", "--draft-07"])
+async def test_sql_and_json_are_not_printed_together(other: str) -> None:
+    result = await collector("schema", "--sql", "duckdb", other)
+
+    assert (result.code, result.out) == (2, "")
+    assert "--sql" in result.err
