@@ -27,7 +27,7 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.gaps import Gaps
 from collector.pipeline.message import Origin, StreamProgress
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
-from collector.pipeline.progress import Progress
+from collector.pipeline.progress import Progress, state_after
 from collector.pipeline.rejects import MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
@@ -165,17 +165,13 @@ class Worker(Generic[P]):
         self._state.checkpoint = plan.with_fitted_span(
             checkpoint, step.window, stream.policy, largest_bytes=largest, slowest_s=slowest_s
         )
-        now, is_behind = self._clock.now(), cursors.live is not None
-        was = self._progress_state
-        if cursors.live is None or cursors.live.end - self._checkpoint.watermark <= stream.policy.max_poll_interval:
-            self._progress_state = "live"
-        elif cursors.live.end - self._checkpoint.watermark > 2 * stream.policy.max_poll_interval + stream.policy.settle:
-            self._progress_state = "catching_up"
-        if now - self._checkpoint_saved_at >= SAVE_INTERVAL or was != self._progress_state == "live":
+        now, before = self._clock.now(), self._progress_state
+        self._progress_state = state_after(before, self._checkpoint, cursors, stream.policy)
+        if now - self._checkpoint_saved_at >= SAVE_INTERVAL or before != self._progress_state == "live":
             await self._save_checkpoint()
         if stream.sequence_of is not None:
             self._report_gaps(is_sweep_complete=not step.is_live and cursors.sweep is None)
-        took_s = (now - started_at).total_seconds()
+        took_s, is_behind = (now - started_at).total_seconds(), cursors.live is not None
         self._telemetry.polled(step.window, rows, took_s, self._checkpoint, behind=is_behind, now=now)
         return cursors
 

@@ -6,11 +6,21 @@ from typing import NamedTuple
 from collector.cloudevents import Message
 from collector.model import Checkpoint, Policy
 from collector.pipeline.message import Origin, StreamProgress, progress_message
-from collector.pipeline.plan import complete_before
+from collector.pipeline.plan import Cursors, complete_before
 
 MIN_INTERVAL = timedelta(seconds=10)
 """The least time between two messages of a stream, unless it becomes live or complete. A stream that catches up commits
 far more often, and a consumer that reads the topic from the start would read all of them until they are compacted."""
+
+
+def state_after(before: StreamProgress, checkpoint: Checkpoint, cursors: Cursors, policy: Policy) -> StreamProgress:
+    """The state after a window. A live pass of several windows is no catching up, unless it is longer than two polls."""
+    if cursors.live is None:
+        return "live"
+    remaining = cursors.live.end - checkpoint.watermark
+    if remaining > 2 * policy.max_poll_interval + policy.settle:
+        return "catching_up"
+    return "live" if remaining <= policy.max_poll_interval else before
 
 
 class Progress:

@@ -8,7 +8,8 @@ from msgspec import structs
 
 from collector.model import Account, Checkpoint, Policy
 from collector.pipeline.message import Origin, StreamProgress
-from collector.pipeline.progress import MIN_INTERVAL, Progress
+from collector.pipeline.plan import Cursors, Pass
+from collector.pipeline.progress import MIN_INTERVAL, Progress, state_after
 from tests.simulated import at
 
 NOON = at(1_000_000_800)
@@ -109,3 +110,21 @@ def test_ids_do_not_repeat_when_a_stream_returns_to_an_earlier_state() -> None:
     values = [reported(found, CHECKPOINT, state, NOON + n * HOUR) for n, state in enumerate(states)]
 
     assert 3 == len({value["event_id"] for value in values if value})
+
+
+@pytest.mark.parametrize(
+    ("remaining", "before", "after"),
+    [
+        (None, "catching_up", "live"),
+        (SECOND, "catching_up", "live"),
+        (2 * SECOND, "catching_up", "catching_up"),
+        (2 * SECOND, "live", "live"),
+        (4 * SECOND, "live", "catching_up"),
+    ],
+)
+def test_a_stream_catches_up_while_more_than_two_polls_are_left(
+    remaining: timedelta | None, before: StreamProgress, after: StreamProgress
+) -> None:
+    live = None if remaining is None else Pass(NOON, NOON + remaining, NOON)
+
+    assert after == state_after(before, CHECKPOINT, Cursors(due=NOON, live=live), POLICY)
