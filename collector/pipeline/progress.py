@@ -14,7 +14,7 @@ far more often, and a consumer that reads the topic from the start would read al
 
 
 def state_after(before: StreamProgress, checkpoint: Checkpoint, cursors: Cursors, policy: Policy) -> StreamProgress:
-    """The state after a window. A live pass of several windows is no catching up, unless it is longer than two polls."""
+    """The state after a window. A live pass of several windows is live unless two polls or more are left."""
     if cursors.live is None:
         return "live"
     remaining = cursors.live.end - checkpoint.watermark
