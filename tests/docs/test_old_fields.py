@@ -1,4 +1,4 @@
-"""No document shows an event of the form before 0.2.0: with a renamed field, or an identity without a vendor."""
+"""No document shows an event of the form before the first release: with a renamed field, or an identity without a vendor."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.docs.pages import DOCS, ROOT
 from tests.docs.test_links import pages
 
 OLD_FIELDS = ("created", "end", "footfall_start", "index", "modified", "start", "start_local")
-"""Names of fields of events before 0.2.0. In prose, in code and in tables they may be ordinary words."""
+"""Names of fields of events before the first release. In prose, in code and in tables they may be ordinary words."""
 _OLD_FIELD = re.compile(rf'"(?:{"|".join(OLD_FIELDS)})"\s*:')
 _OLD_IDENTITY = re.compile(r'"record_id"\s*:\s*"(?!(?:quividi|seemetrix)/)[^"]*"')
 
