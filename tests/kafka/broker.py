@@ -50,11 +50,18 @@ def jars() -> Path:
     return fetched("kafka", POM, "copy-dependencies", "-DincludeScope=runtime")
 
 
+_given_ports: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port of loopback that is free at present."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
+    """A TCP port of loopback that is free at present, and that this process has not returned before."""
+    while True:
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            port = int(bound.getsockname()[1])
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 class Listener(Struct, frozen=True):

@@ -55,4 +55,4 @@ async def test_check_accepts_each_protocol(
 
             expected = f"ok     kafka: 1 broker at {kafka}, Apache Kafka 3.6 or newer"
             assert (0, expected) == (ended.exit_code, kafka_line(ended))
-            assert 6 == ended.stdout.count("the first start creates it")
+            assert 7 == ended.stdout.count("the first start creates it")
