@@ -1,4 +1,4 @@
-"""No document shows an event of the form before the first release: with a renamed field, or an identity without a vendor."""
+"""No document shows an event of the form before the first release: a renamed field, or an identity without a vendor."""
 
 import re
 from pathlib import Path
