@@ -60,6 +60,7 @@ def _sum(one: Row, other: Row) -> Row:
         lost=one.lost + other.lost,
         duplicated=one.duplicated + other.duplicated,
         disordered=one.disordered + other.disordered,
+        after_final=None if one.after_final is None else one.after_final + (other.after_final or 0),
         slowest_s=max(one.slowest_s, other.slowest_s),
     )
 

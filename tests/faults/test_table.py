@@ -16,7 +16,7 @@ from tests.faults.table import Row
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900), pytest.mark.usefixtures("own_kafka")]
 
-SIDE_BY_SIDE = 5
+SIDE_BY_SIDE = 4
 """Concurrent scenarios, each with a broker of its own: most of their time is waiting."""
 
 
