@@ -47,7 +47,7 @@ MAX_AHEAD = timedelta(days=1)
 SAVE_INTERVAL = timedelta(minutes=2)
 """How often the checkpoint is committed although nothing is new. After a crash, at most that much is fetched again."""
 MANY_FAILURES = 5
-"""After this many failures in a row, consumers are told that the stream is no longer live."""
+"""After this many failures in a row, the progress that consumers read says that the stream is no longer live."""
 CREDENTIALS_CHECK_INTERVAL = timedelta(seconds=3)
 """How soon a parked stream retries after its credentials have changed: the operator who changed them is watching."""
 

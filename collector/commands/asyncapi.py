@@ -32,7 +32,6 @@ _DEFAULT_PORT = 9092
 _COMPACTED = "Compacted: Kafka keeps the last message of each key, and deletes earlier ones."
 _DELETED = "Kafka deletes messages that are older than the topic's retention."
 _KEY_ORDER = "All messages of one key are in one partition, in order."
-_PROGRESS_KEY = "`<source>/<stream>`."
 _DEAD_LETTER_KEY = "The key that the record would have had; the name of the stream if it cannot be read."
 
 
@@ -196,7 +195,7 @@ def _key(event_type: EventType) -> dict[str, str]:
     if event_type == DEAD_LETTER:
         return {"type": "string", "description": _DEAD_LETTER_KEY}
     if event_type == PROGRESS:
-        return {"type": "string", "description": f"The key is {_PROGRESS_KEY} {_KEY_ORDER}"}
+        return {"type": "string", "description": f"The key is `<source>/<stream>`. {_KEY_ORDER}"}
     for vendor in VENDORS.values():
         if any(event_type in types for types in vendor.event_types.values()):
             return {

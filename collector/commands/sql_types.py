@@ -1,6 +1,6 @@
 """The columns of SQL tables: how the types of a schema are written for each engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from inspect import cleandoc
 from typing import Any
@@ -33,6 +33,8 @@ class Dialect(Struct, frozen=True):
     """Template of an array: `{}` stands for the type of its items."""
     enum: str = ""
     """The type of strings with few values; empty for that of any string."""
+    nullable: Callable[[str], str] = str
+    """Returns the type whose values may be null. In most engines, those of any type may."""
 
 
 class Column(Struct, frozen=True):
@@ -60,6 +62,15 @@ class Table(Struct, frozen=True):
         return self.topic.replace(".", "_")
 
 
+def _nullable_in_clickhouse(kind: str) -> str:
+    """ClickHouse has no null arrays and objects: null is stored as an empty array, or as an object of nulls."""
+    if kind.startswith(("Array(", "Tuple(")):
+        return kind
+    if kind.startswith("LowCardinality("):
+        return kind.replace("(String)", "(Nullable(String))")
+    return f"Nullable({kind})"
+
+
 DIALECTS: Mapping[Engine, Dialect] = {
     Engine.DUCKDB: Dialect(
         string="VARCHAR",
@@ -84,6 +95,7 @@ DIALECTS: Mapping[Engine, Dialect] = {
         field="{} {}",
         array="Array({})",
         enum="LowCardinality(String)",
+        nullable=_nullable_in_clickhouse,
     ),
     Engine.POSTGRES: Dialect(
         string="text",
@@ -130,14 +142,13 @@ def _key(event_type: EventType, names: AbstractSet[str]) -> tuple[Sequence[str],
 
 
 def _column(name: str, part: Schema, schema: Schema, engine: Engine) -> Column:
-    required = name in schema["required"]
-    kind, nullable = _type(part, schema, DIALECTS[engine], name)
-    nullable = nullable or not required
+    dialect = DIALECTS[engine]
+    kind, nullable = _type(part, schema, dialect, name)
+    nullable = nullable or name not in schema["required"]
     comment = _one_line(part.get("description", ""))
     if engine is Engine.CLICKHOUSE:
         comment += _note(kind, name, nullable=nullable)
-        kind = _nullable_in_clickhouse(kind) if nullable else kind
-    return Column(name, kind, nullable, comment)
+    return Column(name, dialect.nullable(kind) if nullable else kind, nullable, comment)
 
 
 def _note(kind: str, name: str, *, nullable: bool) -> str:
@@ -179,17 +190,7 @@ def _name_of_type(kind: str, part: Schema, schema: Schema, dialect: Dialect, nam
 
 def _field(name: str, part: Schema, schema: Schema, dialect: Dialect) -> str:
     kind, nullable = _type(part, schema, dialect, name)
-    is_clickhouse = dialect is DIALECTS[Engine.CLICKHOUSE]
-    return dialect.field.format(name, _nullable_in_clickhouse(kind) if nullable and is_clickhouse else kind)
-
-
-def _nullable_in_clickhouse(kind: str) -> str:
-    """ClickHouse has no null arrays and objects: null is stored as an empty array, or as an object of nulls."""
-    if kind.startswith(("Array(", "Tuple(")):
-        return kind
-    if kind.startswith("LowCardinality("):
-        return kind.replace("(String)", "(Nullable(String))")
-    return f"Nullable({kind})"
+    return dialect.field.format(name, dialect.nullable(kind) if nullable else kind)
 
 
 def _one_line(text: str) -> str:

@@ -32,7 +32,7 @@ from collector.secrets import Secret
 from collector.vendors.budget import BoundedConnector
 from collector.vendors.failures import CONNECT_TIMEOUT_S
 from collector.vendors.http import Attempt, can_carry_secrets, tracing
-from collector.vendors.proxy import proxy_for
+from collector.vendors.proxy import proxy_for, request_arguments
 
 TIMEOUT_S = 30.0
 """The longest duration of a request. A registry that elects a leader responds within seconds."""
@@ -69,7 +69,7 @@ class RegisteredSchema(Struct, frozen=True):
 
 
 class SchemaRegistry:
-    """A registry. Each method raises RetryLater or NeedsOperator when the registry does not do what it is asked for."""
+    """A registry. Each method raises RetryLater or NeedsOperator when the registry does not fulfil a request."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, credentials: Credentials | None = None) -> None:
         self.url = url
@@ -129,8 +129,6 @@ class SchemaRegistry:
         headers = {"Content-Type": _CONTENT_TYPE} if content is not None else {}
         if self._credentials is not None:
             headers["Authorization"] = self._credentials.header()
-        if proxy and url.startswith("http:"):
-            headers |= proxy.headers
         failure: CollectorError
         try:
             with anyio.fail_after(TIMEOUT_S):
@@ -138,11 +136,9 @@ class SchemaRegistry:
                     method,
                     url,
                     data=None if content is None else json.dumps(content).encode(),
-                    headers=headers,
                     allow_redirects=False,
-                    proxy=proxy.url if proxy else None,
-                    proxy_headers=proxy.headers if proxy else None,  # of the request CONNECT, for https
                     trace_request_ctx=attempt,
+                    **request_arguments(proxy, url, headers),
                 ) as response:
                     return response.status, await _read(response, self.url)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:

@@ -71,13 +71,16 @@ def tree(
             groups[name].append(visit)
     nodes = []
     for name, found in sorted(groups.items()):
-        views_ms = sum(visit.dwell_ms for visit in found)
-        node: dict[str, object] = {"n": name, "t": _NODE_TYPES[level], "v": len(found), "vd": views_ms}
-        if has_ots:
-            node |= {"ots": float(OTS_FACTOR * len(found)), "otsd": OTS_FACTOR * views_ms}
-        node["o"] = tree(found, levels[1:], dt_format, has_ots=has_ots)
-        nodes.append(node)
+        children = tree(found, levels[1:], dt_format, has_ots=has_ots)
+        nodes.append({"n": name, "t": _NODE_TYPES[level], **totals(found, has_ots=has_ots), "o": children})
     return nodes
+
+
+def totals(visits: Sequence[Visit], *, has_ots: bool = True) -> dict[str, object]:
+    """The numbers of a node, or of the root."""
+    views_ms = sum(visit.dwell_ms for visit in visits)
+    ots = {"ots": float(OTS_FACTOR * len(visits)), "otsd": OTS_FACTOR * views_ms} if has_ots else {}
+    return {"v": len(visits), "vd": views_ms, **ots}
 
 
 def _groups(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
@@ -96,14 +99,3 @@ def _groups(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
 def is_valid_request(levels: Sequence[str], dt_format: str) -> bool:
     """Whether all levels are known and distinct, and the date format is known."""
     return len(set(levels)) == len(levels) > 0 and set(levels) <= _NODE_TYPES.keys() and dt_format in _FORMATS
-
-
-def totals(visits: Sequence[Visit]) -> dict[str, object]:
-    """The numbers of the root of a tree."""
-    views_ms = sum(visit.dwell_ms for visit in visits)
-    return {
-        "v": float(len(visits)),
-        "vd": views_ms,
-        "ots": float(OTS_FACTOR * len(visits)),
-        "otsd": OTS_FACTOR * views_ms,
-    }

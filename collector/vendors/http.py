@@ -39,7 +39,7 @@ from collector.vendors.failures import (
     raise_for_status,
     translate,
 )
-from collector.vendors.proxy import proxy_for
+from collector.vendors.proxy import proxy_for, request_arguments
 
 T = TypeVar("T")
 
@@ -183,12 +183,10 @@ class Http:
                 with anyio.fail_after(MAX_RESPONSE_TIMEOUTS * timeout_s) as scope:
                     async with self._session.get(
                         target,
-                        headers={**(headers or {}), **(proxy.headers if proxy and target.scheme == "http" else {})},
                         allow_redirects=False,
                         timeout=timeout,
-                        proxy=proxy.url if proxy else None,
-                        proxy_headers=proxy.headers if proxy else None,  # of the request CONNECT, for https
                         trace_request_ctx=attempt,
+                        **request_arguments(proxy, url, headers or {}),
                     ) as response:
                         status = str(response.status)
                         raise_for_status(response, self.clock.now(), proxy)

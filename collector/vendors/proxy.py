@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from ipaddress import ip_network
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -67,6 +68,15 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> Proxy | 
         if value := environment.get(variable, "").strip():
             return _parse(variable, value)
     return None
+
+
+def request_arguments(proxy: Proxy | None, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments with which aiohttp sends a request with these headers, through the proxy if there is one."""
+    if proxy is None:
+        return {"headers": headers}
+    if urlsplit(url).scheme == "http":  # the proxy receives the request itself, and of https the request CONNECT
+        headers = {**headers, **proxy.headers}
+    return {"headers": headers, "proxy": proxy.url, "proxy_headers": proxy.headers}
 
 
 def proxy_name(url: str, environment: Mapping[str, str] = os.environ) -> str | None:

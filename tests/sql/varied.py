@@ -16,7 +16,7 @@ from collector.pipeline.message import CommonFields, Origin, event_message
 Value = dict[str, Any]
 COMMON = set(CommonFields.__struct_fields__)
 TEXTS = ("plain", "", 'it\'s "quoted"', "back\\slash", "a,b;\tc\nd", "日本語 ☃ é", "null", "2.0", "NaN", "{}", "🙂")
-"""Texts that a loader could take for something else."""
+"""Texts that a loader may read as a number, a null, JSON or a delimiter."""
 FIRST = datetime(2018, 1, 1, tzinfo=UTC)
 SPAN_MS = 10 * 365 * 86_400_000
 
