@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import anyio
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from msgspec import Struct
 
@@ -60,9 +60,11 @@ class ClosingConsumer:
                 isolation_level=IsolationLevel.READ_UNCOMMITTED,
                 request_timeout=END_S,
             )
-            return {(name.topic, name.partition): end.result().offset for name, end in ends.items()}
+            found_ends = {(name.topic, name.partition): end.result().offset for name, end in ends.items()}
         except KafkaException:
             return {}
+        # While a leader fails, librdkafka also returns OFFSET_INVALID as if it were an end.
+        return found_ends if min(found_ends.values(), default=OFFSET_INVALID) >= 0 else {}
 
 
 def published_after_final(messages: Sequence[Received], closed: Sequence[Closed]) -> int:
