@@ -2,7 +2,8 @@
 
 from collector.vendors.base import Vendor
 from collector.vendors.quividi.client import probe
-from collector.vendors.quividi.settings import EXPORT_TYPES, QuividiSource
+from collector.vendors.quividi.export_settings import EXPORT_TYPES
+from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.streams import streams
 
 VENDOR = Vendor(

@@ -15,9 +15,11 @@ from collector.vendors.http import Http
 from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.client import Client
+from collector.vendors.quividi.export_settings import AggregatedSettings, ExportSettings
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
+from collector.vendors.quividi.finest_settings import ViewersApcSettings
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
-from collector.vendors.quividi.settings import AggregatedSettings, ExportSettings, QuividiSource, ViewersApcSettings
+from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.zones import earliest
 
 P = TypeVar("P")

@@ -11,7 +11,7 @@ from collector.alignment import ANCHOR
 from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
 from collector.vendors.quividi.aggregates import Aggregate, Aggregates
-from collector.vendors.quividi.settings import EXPORT_TYPES
+from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from tests.rows import export_rows, published_rows
 from tests.rows import value_of as decoded_value
 from tests.vendors.quividi.example import ABSENT, PARIS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.model import Record
 from collector.vendors.quividi.aggregates import Aggregates
-from collector.vendors.quividi.settings import EXPORT_TYPES
+from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
     DIGEST,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from collector.model import DedupMode
-from collector.vendors.quividi.settings import EXPORT_TYPES
+from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
     BY_DEMOGRAPHICS,

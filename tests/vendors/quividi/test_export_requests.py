@@ -13,7 +13,7 @@ from collector.model import DedupMode, Record, Window
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
-from collector.vendors.quividi.settings import EXPORT_TYPES
+from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from collector.vendors.quividi.streams import ExportStream, streams
 from tests.vendors.loopback import serving
 from tests.vendors.quividi.aggregated import EXAMPLES, row

@@ -9,8 +9,9 @@ import pytest
 from collector.alignment import AnySecond, periods
 from collector.config import load
 from collector.errors import UserError
+from collector.vendors.quividi.export_settings import EXPORT_TYPES, AggregatedSettings
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
-from collector.vendors.quividi.settings import EXPORT_TYPES, AggregatedSettings, QuividiSource, Streams
+from collector.vendors.quividi.settings import QuividiSource, Streams
 from tests.vendors.quividi.example import PARIS
 
 AIRPORT = """
