@@ -63,6 +63,13 @@ class NeedsOperator(CollectorError):  # noqa: N818 - named by what to do
 class Park(NeedsOperator):
     """The same request fails until an operator follows the advice. The stream becomes parked, and retries slowly."""
 
+    def __init__(self, reason: str, *, advice: str, code: str = "", after_s: float = 0.0) -> None:
+        super().__init__(reason, advice=advice, code=code)
+        self.after_s = after_s
+        """The shortest time to wait before the retry, in seconds."""
+        self.body = b""
+        """The vendor's response, if it was requested and is short. Not to be shown as it is."""
+
 
 class NotFound(Park):
     """The vendor responds that the path does not exist (HTTP 404)."""

@@ -292,7 +292,8 @@ class Worker(Generic[P]):
             release_frames(error)
             await self._clock.until(now + timedelta(seconds=delay_s))
             return
-        delay_s = backoff.delay_s(failures, backoff.PARKED_DELAYS_S, random)
+        at_least = error.after_s if isinstance(error, Park) else 0.0
+        delay_s = backoff.delay_s(failures, backoff.PARKED_DELAYS_S, random, at_least=at_least)
         if isinstance(error, Park):
             self._telemetry.parked(window, error, failures=failures, delay_s=delay_s, now=now)
         else:

@@ -6,7 +6,7 @@ With `budget.py`, which bounds what its connections receive, the only module tha
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from math import inf
 from time import monotonic
@@ -51,6 +51,11 @@ MAX_LARGE_RESPONSES = 2
 MAX_SMALL_BYTES = 256 << 10
 """A body up to this size does not count as large, so that current data waits neither for backfills nor for a response
 that trickles."""
+
+MAX_ERROR_BYTES = 8 << 10
+"""The longest body of a refusal that is read."""
+ERROR_BODY_TIMEOUT_S = 10
+"""How long it is waited for: it is only needed to show it."""
 
 MAX_AGE_S = 365 * 86_400.0
 """A longer `Age` is shortened: no cache keeps a response for years."""
@@ -163,8 +168,11 @@ class Http:
         on_request: Callable[[str, float, int], None],
         redact: Callable[[bytes], Steps[bytes]] | None = None,
         headers: Mapping[str, str] | None = None,
+        read_refusals: bool = False,
     ) -> Response:
         """Send a request; return its complete response. `redact` is applied to the body.
+
+        With `read_refusals`, a Park for the status of the response has its body, if that is short.
 
         The status of the response is 200, 202, 203 or 204. Calls `on_request` with the status (or `error`), the seconds
         and the bytes of every request. Raises RetryLater, Park or Split. Their texts contain neither the query, nor
@@ -189,7 +197,11 @@ class Http:
                         **request_arguments(proxy, url, headers or {}),
                     ) as response:
                         status = str(response.status)
-                        raise_for_status(response, self.clock.now(), proxy)
+                        try:
+                            raise_for_status(response, self.clock.now(), proxy)
+                        except Park as refusal:
+                            refusal.body = await _read_error(response, redact) if read_refusals else b""
+                            raise
                         date = parse_http_date(response.headers.get("Date", ""))
                         took = timedelta(seconds=monotonic() - started_s)
                         vendor_now = self._vendor_now(urlsplit(url).netloc, date, _age(response), took)
@@ -324,6 +336,18 @@ async def _read(
             await anyio.lowlevel.checkpoint()  # a chunk may decode to a thousand parts
     decoder.end()
     return bytes(body)
+
+
+async def _read_error(response: aiohttp.ClientResponse, redact: Callable[[bytes], Steps[bytes]] | None) -> bytes:
+    """The body of a refusal; empty if it cannot be read, is long, or does not come soon."""
+    body = b""
+    with (
+        suppress(aiohttp.ClientError, HttpProcessingError, EncodingError, OSError, Split),
+        anyio.move_on_after(ERROR_BODY_TIMEOUT_S) as scope,
+    ):
+        unlimited = _MemoryShare(anyio.Semaphore(1))  # the body is too small to need a share
+        body = await _read(response, MAX_ERROR_BYTES, unlimited, scope)
+    return body if redact is None else await in_turns(redact(body))
 
 
 def clock_skew_s(response: Response, received_at: datetime) -> float | None:

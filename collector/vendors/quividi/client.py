@@ -22,13 +22,16 @@ from collector.vendors.leniency import unexpected_response
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.export import (
     MAX_RUNNING_EXPORTS,
+    STATES,
     Export,
     ExportStatus,
     GaveUp,
     NextCall,
     UseRows,
     advance,
+    kind_of,
 )
+from collector.vendors.quividi.licences import REFUSALS, Licences, words_of
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.slots import Exports
 from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, RawRows
@@ -59,6 +62,7 @@ class Client:
             account, settings, http.host_semaphore(settings.base_url, HOST_CONNECTIONS)
         )
         self._exports = http.shared("exports", account, lambda: Exports(http.clock))
+        self._licences = http.shared("licences", account, lambda: Licences(http.clock))
         self._random = Random()  # noqa: S311 - jitter is no secret
         telemetry.set_export_limit(MAX_RUNNING_EXPORTS)
 
@@ -78,6 +82,7 @@ class Client:
             on_request=self._telemetry.request_completed,
             redact=self.settings.token.redacted,
             headers={"Authorization": f"Basic {basic}"},
+            read_refusals=path == DATA,
         )
 
     async def export(
@@ -87,74 +92,169 @@ class Client:
 
         Raises RetryLater, Park or Split. When the caller tries again, it continues with the same export.
         """
-        name, started_at = urlencode(query), self.clock.now()
-        async with self._exports.slot(name):
-            self._telemetry.export_started()
-            try:
-                export = await self._poll(name, query, self._exports.get(name, not_before), max_rows)
-            except GaveUp as gave_up:
-                self._exports.put(name, gave_up.export)
-                raise gave_up.error from None
-            except Split:
-                self._exports.forget(name)  # the next request is for a smaller window, and so for another export
+        started_at = self.clock.now()
+        try:
+            export = await self._build(query, not_before, max_rows)
+        except Park as error:
+            if error.code not in REFUSALS:
                 raise
-            finally:
-                self._telemetry.export_ended()
-        self._telemetry.export_completed((self.clock.now() - started_at).total_seconds())
-        return export
+            refusal, words = error, self._without_user(words_of(error.body))
+        except GaveUp as gave_up:
+            if gave_up.failure is None or not isinstance(gave_up.error, Park):
+                raise gave_up.error from None
+            refusal, words = gave_up.error, gave_up.failure
+        else:
+            self._telemetry.export_completed((self.clock.now() - started_at).total_seconds())
+            return export
+        raise await self._licences.explain(refusal, words, query, self._is_user_valid)
+
+    async def _build(self, query: Mapping[str, str], not_before: datetime, max_rows: int) -> "FinishedExport":
+        """Call the vendor until the export is finished. Raises GaveUp, RetryLater, Park or Split."""
+        name, call = urlencode(query), NextCall()
+        while True:
+            await self._wait(call.wait_s)  # without a slot: the vendor builds nothing now
+            async with self._exports.slot(name):
+                self._telemetry.export_started()
+                try:
+                    result = await self._poll(name, query, self._exports.get(name, not_before), call, max_rows)
+                except GaveUp as gave_up:
+                    self._exports.put(name, gave_up.export)
+                    raise
+                except Split:
+                    self._exports.forget(name)  # the next request is for a smaller window, and so for another export
+                    raise
+                finally:
+                    self._telemetry.export_ended()
+            if isinstance(result, FinishedExport):
+                return result
+            call = result
 
     def forget(self, query: Mapping[str, str]) -> None:
         """Drop the state of an export, so that the next request rebuilds it: it may contain more rows by then."""
         self._exports.forget(urlencode(query))
 
-    async def _poll(self, name: str, query: Mapping[str, str], export: Export, max_rows: int) -> "FinishedExport":
-        """Call the vendor until the export is finished. Raises GaveUp, RetryLater, Park or Split."""
-        call = NextCall()
+    async def _poll(
+        self, name: str, query: Mapping[str, str], export: Export, call: NextCall, max_rows: int
+    ) -> "FinishedExport | NextCall":
+        """Call the vendor until the export is finished, or until a rebuild that is due after a wait.
+
+        The first call is made at once. Raises GaveUp, RetryLater, Park or Split.
+        """
+        kind = kind_of(query)
+        first_wait_s = self._exports.expected_s(kind)
         while True:
-            if call.wait_s:
-                await self.clock.until(self.clock.now() + timedelta(seconds=call.wait_s))
-            called_at = self.clock.now()
-            response = await self._get_unthrottled(DATA, {**query, "force_rebuild": "1"} if call.force else query)
+            response, raw, status = await self._state(query, export, call, max_rows)
             try:
-                decoded = await in_turns(_decode_export(response.body, max_rows))
-                raw = wire.rows(decoded) if decoded.state == "finished" else None
-                status = ExportStatus(
-                    state=self._without_user(decoded.state or ""),
-                    called_at=min(called_at, response.vendor_now or called_at),
-                    forced=call.force,
-                    has_rows=raw is not None,
-                    reason=self._without_user(decoded.reason),
-                )
-                export, step = advance(export, status)
+                export, step = advance(export, status, first_wait_s)
             except BaseException:
                 response.release()
                 raise
             self._exports.put(name, export)
             if isinstance(step, UseRows):
+                self._exports.built(kind, step.took_s)
+                self._licences.built(kind)
                 return FinishedExport(response.without_body(), raw or NO_ROWS, step.requested_at)
             response.release()
+            if step.force and step.wait_s:
+                return step
+            await self._wait(step.wait_s)
             call = step
+
+    async def _state(self, query: Mapping[str, str], export: Export, call: NextCall, max_rows: int) -> "_State":
+        """Request the state of an export: with `status_only` if the call says so, and without it unless it is running.
+
+        Raises RetryLater, Park or Split.
+        """
+        alone = await self._state_alone(query, export, max_rows) if call.status_only else None
+        if alone is not None and alone.status.state == "in_progress":
+            return alone
+        state = await self._call(query, max_rows, force=call.force)
+        if alone is not None and state.status.state == "in_progress":
+            self._exports.has_status_only = False  # the two calls disagree
+        return state
+
+    async def _call(self, query: Mapping[str, str], max_rows: int, *, force: bool) -> "_State":
+        """Request the state of an export, and its rows if it is finished. Raises RetryLater, Park or Split."""
+        called_at = self.clock.now()
+        response, called_s = await self._get_unthrottled(DATA, {**query, "force_rebuild": "1"} if force else query)
+        try:
+            decoded = await in_turns(_decode_export(response.body, max_rows))
+            raw = wire.rows(decoded) if decoded.state == "finished" else None
+            status = ExportStatus(
+                state=self._without_user(decoded.state or ""),
+                called_at=min(called_at, response.vendor_now or called_at),
+                called_s=called_s,
+                forced=force,
+                has_rows=raw is not None,
+                reason=self._without_user(decoded.reason),
+            )
+        except BaseException:
+            response.release()
+            raise
+        return _State(response, raw, status)
+
+    async def _state_alone(self, query: Mapping[str, str], export: Export, max_rows: int) -> "_State | None":
+        """Request the state of a running export with `status_only`; None if the vendor does not report it.
+
+        It is documented that the response has no rows, but not that it concerns the same export. A call that starts
+        another one, is refused or has rows is the last one with `status_only` of this account until a restart.
+        """
+        if not self._exports.has_status_only:
+            return None
+        query, state = {**query, "status_only": "1"}, None
+        try:
+            called_at, called_s = self.clock.now(), self.clock.monotonic_s()
+            with await self.get(DATA, query) as response:
+                decoded = await in_turns(_decode_export(response.body, max_rows))
+                if decoded.state == "started":
+                    # It takes a slot, for which only the vendor knows how long.
+                    self._exports.put(urlencode(query), Export(export.not_before, is_running=True))
+                elif decoded.state in STATES and not len(decoded.data):
+                    state = _State(response, None, ExportStatus(decoded.state, called_at, called_s))
+        except (RetryLater, Park, Split):
+            pass  # the call without it shows whether the vendor can be reached
+        if state is None:
+            self._exports.has_status_only = False
+        return state
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds:
+            await self.clock.until(self.clock.now() + timedelta(seconds=seconds))
+
+    async def _is_user_valid(self) -> bool:
+        """Whether the vendor accepts the token, and it is one of this user. Raises RetryLater, Park or Split."""
+        with await self.get(WHOAMI, {}) as response:
+            return await _username(response) == self.settings.username
 
     def _without_user(self, text: str) -> str:
         """The beginning of the vendor's text, without secrets and without the user's name, which it may contain."""
         found = beginning(text.encode("utf-8", "replace"), MAX_TEXT_BYTES, MAX_TEXT_BYTES, redact)
         return found.replace(self.settings.username, "…")
 
-    async def _get_unthrottled(self, path: str, query: Mapping[str, str]) -> Response:
-        """Send a request; repeat it while the vendor throttles.
+    async def _get_unthrottled(self, path: str, query: Mapping[str, str]) -> tuple[Response, float]:
+        """Send a request; repeat it while the vendor throttles. Also returns when it was sent, on the monotonic clock.
 
         All slots may be taken, for example by exports that the replica which owned the account before left running.
         """
         throttled = 0
         while True:
+            sent_s = self.clock.monotonic_s()
             try:
-                return await self.get(path, query)
+                return await self.get(path, query), sent_s
             except RetryLater as error:
                 throttled += 1
                 if not error.throttled or throttled > MAX_THROTTLED:
                     raise
                 wait_s = backoff.delay_s(throttled, THROTTLED_S, self._random.random(), at_least=error.after_s)
-            await self.clock.until(self.clock.now() + timedelta(seconds=wait_s))
+            await self._wait(wait_s)
+
+
+class _State(NamedTuple):
+    """A response to be released, its rows if it has some, and the state of the export."""
+
+    response: Response
+    rows: RawRows | None
+    status: ExportStatus
 
 
 class FinishedExport(NamedTuple):
@@ -173,10 +273,7 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     client = Client(source, settings, http, telemetry)
     with await client.get(WHOAMI, {}) as response:
         skew_s = clock_skew_s(response, http.clock.now())
-        try:
-            username = await in_turns(wire.username(response.body))
-        except msgspec.DecodeError as error:
-            raise unexpected_response(response.body, error, what="the response of /whoami/") from None
+        username = await _username(response)
     if username != settings.username:
         advice = f"correct sources.{source}.username or .token: the state is stored under the name of the user"
         raise Park("the token belongs to another user", code="wrong_user", advice=advice)
@@ -193,6 +290,14 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
     unchecked = f"; {tags} cannot be checked" if tags else ""
     return ProbeResult(f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unchecked}", skew_s)
+
+
+async def _username(response: Response) -> str:
+    """The user of a response of `/whoami/`. Raises RetryLater if it is malformed."""
+    try:
+        return await in_turns(wire.username(response.body))
+    except msgspec.DecodeError as error:
+        raise unexpected_response(response.body, error, what="the response of /whoami/") from None
 
 
 def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:

@@ -6,7 +6,15 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from collector.clock import Clock
-from collector.vendors.quividi.export import MAX_RUNNING_EXPORTS, Export, abandoned
+from collector.vendors.quividi.export import (
+    MAX_RUNNING_EXPORTS,
+    REMEMBERED,
+    Export,
+    Kind,
+    abandoned,
+    expected_s,
+    resumed,
+)
 
 ABANDONED_AFTER = timedelta(minutes=10)
 """After this time without a poll, an export no longer counts as running, nor as requested by this process."""
@@ -14,6 +22,8 @@ SLOT_KEPT_FOR = timedelta(seconds=30)
 """How long a running export keeps its slot without a poll. If it runs for longer, the vendor may reject another."""
 CACHED_FOR = timedelta(hours=24)
 """How long the vendor caches an export. Its state is stored here for as long."""
+FAILED_KEPT_FOR = timedelta(hours=72)
+"""How long the state of an export that failed is stored: it may be retried once a day, and then not rebuilt at once."""
 
 
 class Exports:
@@ -24,19 +34,35 @@ class Exports:
         self._known: dict[str, tuple[datetime, Export]] = {}
         self._polled: list[str] = []
         self._queue: deque[object] = deque()
+        self._durations: dict[Kind, deque[float]] = {}
+        self.has_status_only = True
+        """Whether the vendor answers `status_only` with the state of the export that has the same other arguments."""
 
     def get(self, name: str, not_before: datetime) -> Export:
         """The last known state of an export; a new one when it is unknown."""
         polled_at, export = self._known.get(name, (self._clock.now(), Export(not_before)))
-        return export if self._clock.now() - polled_at < ABANDONED_AFTER else abandoned(export)
+        return resumed(export) if self._clock.now() - polled_at < ABANDONED_AFTER else abandoned(export)
 
     def put(self, name: str, export: Export) -> None:
         now = self._clock.now()
-        self._known = {name: known for name, known in self._known.items() if now - known[0] < CACHED_FOR}
+        self._known = {
+            name: (at, known)
+            for name, (at, known) in self._known.items()
+            if now - at < (FAILED_KEPT_FOR if known.rebuilds else CACHED_FOR)
+        }
         self._known[name] = now, export
 
     def forget(self, name: str) -> None:
         self._known.pop(name, None)
+
+    def expected_s(self, kind: Kind) -> float:
+        """How long the vendor will probably build an export, in seconds."""
+        return expected_s(self._durations.get(kind, ()))
+
+    def built(self, kind: Kind, took_s: float | None) -> None:
+        """The vendor built an export within this many seconds; None if that is unknown."""
+        if took_s is not None:
+            self._durations.setdefault(kind, deque(maxlen=REMEMBERED)).append(took_s)
 
     @asynccontextmanager
     async def slot(self, name: str) -> AsyncIterator[None]:

@@ -6,8 +6,9 @@ import pytest
 
 from collector.errors import Park, RetryLater
 from collector.vendors.quividi.export import (
+    FIRST_WAIT_S,
     MAX_POLLS,
-    POLLS_S,
+    MAX_WAIT_S,
     REBUILD_INTERVAL,
     REBUILDS_S,
     Export,
@@ -17,6 +18,7 @@ from collector.vendors.quividi.export import (
     UseRows,
     abandoned,
     advance,
+    resumed,
 )
 from tests.simulated import START
 
@@ -26,7 +28,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def status(state: str, minute: float = 0, *, forced: bool = False, rows: bool = True, reason: str = "") -> ExportStatus:
-    return ExportStatus(state, START + minute * MINUTE, forced, rows and state == "finished", reason)
+    return ExportStatus(state, START + minute * MINUTE, 60 * minute, forced, rows and state == "finished", reason)
 
 
 def after(*statuses: ExportStatus, export: Export | None = None) -> tuple[Export, NextCall | UseRows]:
@@ -46,20 +48,31 @@ def gave_up(*statuses: ExportStatus, export: Export | None = None) -> GaveUp:
     return raised.value
 
 
-def test_a_started_export_is_polled_without_force() -> None:
-    export, steps = Export(ENDED), []
-    for each in [status("started"), *(status("in_progress", minute) for minute in range(1, 12))]:
-        export, step = advance(export, each)
-        steps.append(step)
+def test_a_started_export_is_polled_without_force_at_growing_intervals() -> None:
+    export, step = advance(Export(ENDED), status("started"), 20)
+    waits, passed_s = [], 0.0
+    while passed_s < 400:
+        assert isinstance(step, NextCall)
+        assert not step.force
+        waits.append(step.wait_s)
+        passed_s += step.wait_s
+        export, step = advance(export, status("in_progress", passed_s / 60), 20)
 
-    assert [NextCall(wait_s) for wait_s in (1, 1, 2, 3, 5, 8, 13, 20, 30, 30, 30, 30)] == steps
+    assert [20, 10, 15, 22.5, 33.75, 50.625, 60, 60, 60, 60, 60] == waits
     assert export.is_running
+
+
+def test_a_poll_without_rows_is_suggested_only_after_two_unsuccessful_ones() -> None:
+    statuses = [status("started"), *(status("in_progress", minute) for minute in range(1, 5))]
+    steps = [after(*statuses[:count])[1] for count in range(1, 6)]
+
+    assert [False, False, True, True, True] == [isinstance(step, NextCall) and step.status_only for step in steps]
 
 
 def test_a_started_export_contains_the_data_at_its_first_call() -> None:
     export, step = after(status("started", 0), status("in_progress", 1), status("finished", 2))
 
-    assert UseRows(START) == step
+    assert UseRows(START, 120) == step
     assert not export.is_running
 
 
@@ -68,12 +81,12 @@ def test_a_finished_first_response_is_rebuilt_once() -> None:
     assert NextCall(force=True) == old[1]
 
     forced = after(status("started", 1, forced=True), export=old[0])
-    assert NextCall(POLLS_S[0]) == forced[1]
+    assert NextCall(FIRST_WAIT_S) == forced[1]
 
     polled = after(status("in_progress", 2), status("in_progress", 3), export=forced[0])
-    assert NextCall(POLLS_S[2]) == polled[1]
+    assert NextCall(MAX_WAIT_S, status_only=True) == polled[1]
 
-    assert UseRows(START + MINUTE) == after(status("finished", 4), export=polled[0])[1]
+    assert UseRows(START + MINUTE, 180) == after(status("finished", 4), export=polled[0])[1]
 
 
 def test_an_export_that_finishes_in_the_forced_call_is_used() -> None:
@@ -82,13 +95,15 @@ def test_an_export_that_finishes_in_the_forced_call_is_used() -> None:
 
 def test_an_export_in_progress_at_first_is_as_old_as_the_window_end() -> None:
     export, step = after(status("in_progress"))
-    assert (NextCall(POLLS_S[0]), ENDED, True) == (step, export.requested_at, export.is_running)
+    assert (NextCall(FIRST_WAIT_S), ENDED, True) == (step, export.requested_at, export.is_running)
 
     assert UseRows(ENDED) == after(status("in_progress", 1), status("finished", 2), export=export)[1]
 
 
 def test_a_second_started_response_keeps_the_first_request_time() -> None:
-    assert UseRows(START) == after(status("started"), status("started", 1), status("finished", 2))[1]
+    twice = after(status("started"), status("started", 1), status("finished", 2))
+
+    assert UseRows(START, 60) == twice[1]
 
 
 @pytest.mark.parametrize("failure", [status("failed"), status("finished", rows=False)], ids=["failed", "no list"])
@@ -99,7 +114,7 @@ def test_a_failed_export_is_rebuilt_with_growing_waits(failure: ExportStatus) ->
         assert not export.is_running
         steps.append(step)
         export, step = advance(export, status("started", 1, forced=True))
-        assert NextCall(POLLS_S[0]) == step
+        assert NextCall(FIRST_WAIT_S) == step
 
     assert [NextCall(wait_s, force=True) for wait_s in (10, 60, 300)] == steps
     with pytest.raises(GaveUp) as raised:
@@ -110,7 +125,7 @@ def test_a_failed_export_is_rebuilt_with_growing_waits(failure: ExportStatus) ->
 def test_a_successful_rebuild_resets_the_failures() -> None:
     export, step = after(status("failed"), status("started", 1, forced=True), status("finished", 2))
 
-    assert UseRows(START + MINUTE) == step
+    assert UseRows(START + MINUTE, 60 / 1.5) == step
     assert 0 == export.rebuilds
 
 
@@ -149,7 +164,7 @@ def test_a_parked_export_that_recovers_is_used() -> None:
     parked = gave_up(*[status("failed")] * 4).export
 
     assert (
-        UseRows(START + 6 * MINUTE)
+        UseRows(START + 6 * MINUTE, 60 / 1.5)
         == after(status("finished", 5), status("started", 6, forced=True), status("finished", 7), export=parked)[1]
     )
 
@@ -167,7 +182,7 @@ def test_an_undocumented_state_is_retried_later(state: str) -> None:
 def test_an_undocumented_state_keeps_the_request_time() -> None:
     export = gave_up(status("started"), status("queued", 1)).export
 
-    assert UseRows(START) == after(status("finished", 2), export=export)[1]
+    assert UseRows(START, 120 / 1.5) == after(status("finished", 2), export=export)[1]
 
 
 def test_an_unconfirmed_rebuild_is_repeated() -> None:
@@ -179,7 +194,7 @@ def test_an_unconfirmed_rebuild_is_repeated() -> None:
 
 def test_an_endless_export_is_given_up_with_a_narrower_window() -> None:
     polled, step = after(status("started"), *[status("in_progress", 1)] * (MAX_POLLS - 1))
-    assert NextCall(POLLS_S[-1]) == step
+    assert NextCall(30, status_only=True) == step
 
     given_up = gave_up(status("in_progress", 60), export=polled)
     assert isinstance(given_up.error, RetryLater)
@@ -190,7 +205,8 @@ def test_an_endless_export_is_given_up_with_a_narrower_window() -> None:
 def test_a_given_up_export_can_be_polled_again() -> None:
     export = gave_up(status("started"), *[status("in_progress", 1)] * MAX_POLLS).export
 
-    assert NextCall(POLLS_S[0]) == after(status("in_progress", 61), export=export)[1]
+    export = resumed(export)
+    assert NextCall(FIRST_WAIT_S) == after(status("in_progress", 61), export=export)[1]
     assert UseRows(START) == after(status("finished", 62), export=export)[1]
 
 
@@ -208,8 +224,29 @@ def test_an_abandoned_failed_export_keeps_its_failures() -> None:
     assert export == abandoned(export)
 
 
-def test_polls_last_about_an_hour_and_rebuilds_less() -> None:
-    patience = sum(POLLS_S) + POLLS_S[-1] * (MAX_POLLS - len(POLLS_S))
+def test_a_failed_export_that_the_vendor_starts_again_is_not_rebuilt_too() -> None:
+    """A day later, the failure is no longer in the vendor's cache."""
+    parked = gave_up(*[status("failed")] * 4).export
 
-    assert timedelta(minutes=55) < timedelta(seconds=patience) < timedelta(minutes=65)
+    again = gave_up(status("started", 1440), status("failed", 1441), export=parked)
+    assert isinstance(again.error, Park)
+
+
+@pytest.mark.parametrize(("state", "failure"), [("failed", "no disk"), ("finished", None)])
+def test_only_an_export_that_failed_may_lack_a_licence(state: str, failure: str | None) -> None:
+    statuses = [status(state, rows=False, reason="no disk")] * (len(REBUILDS_S) + 1)
+
+    assert failure == gave_up(*statuses).failure
+
+
+@pytest.mark.parametrize("first_wait_s", [FIRST_WAIT_S, 300])
+def test_polls_last_about_an_hour_and_rebuilds_less(first_wait_s: float) -> None:
+    export, step = advance(Export(ENDED), status("started"), first_wait_s)
+    passed_s = 0.0
+    for _ in range(MAX_POLLS - 1):
+        assert isinstance(step, NextCall)
+        passed_s += step.wait_s
+        export, step = advance(export, status("in_progress", passed_s / 60), first_wait_s)
+
+    assert timedelta(minutes=55) < timedelta(seconds=passed_s) < timedelta(minutes=75)
     assert timedelta(seconds=sum(REBUILDS_S)) < REBUILD_INTERVAL

@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 from aiohttp import web
 
 from collector.errors import Park, RetryLater, Split
 from collector.model import Window
+from collector.vendors.http import http
 from tests.simulated import START, SimulatedClock
+from tests.vendors.loopback import serving, wait_until
 from tests.vendors.quividi.example import EXPERT
 from tests.vendors.quividi.vidicenter import (
     HOUR,
@@ -17,6 +20,7 @@ from tests.vendors.quividi.vidicenter import (
     assert_no_account,
     fetch_all,
     records,
+    stream,
     viewers,
 )
 
@@ -132,7 +136,7 @@ async def test_retry_after_is_respected() -> None:
 
 async def test_a_failed_poll_continues_with_the_same_export() -> None:
     vendor = center(builds_for=600)
-    vendor.overrides = {2: server_error, 5: server_error}
+    vendor.overrides = {2: server_error, 3: server_error}
     async with viewers(vendor) as lobby:
         for _ in range(2):
             with pytest.raises(RetryLater) as raised:
@@ -162,8 +166,9 @@ async def test_a_rebuild_whose_response_was_lost_is_not_overstated() -> None:
 @pytest.mark.parametrize("outcome", ["failed", "no list"])
 async def test_an_export_that_keeps_failing_is_parked(outcome: str) -> None:
     vendor = center()
-    vendor.outcome = lambda _: outcome
     async with viewers(vendor) as lobby:
+        await fetch_all(lobby, Window(HOUR.start - (HOUR.end - HOUR.start), HOUR.start))
+        started_at, vendor.outcome = vendor.clock.now(), lambda _: outcome
         with pytest.raises(Park, match="3 times") as raised:
             await fetch_all(lobby, HOUR)
 
@@ -171,7 +176,24 @@ async def test_an_export_that_keeps_failing_is_parked(outcome: str) -> None:
     assert "export_failed" == raised.value.code
     assert "Quividi" in raised.value.advice
     assert_no_account(raised.value)
-    assert timedelta(seconds=370) < vendor.clock.now() - START < timedelta(seconds=430)
+    assert timedelta(seconds=370) < vendor.clock.now() - started_at < timedelta(seconds=430)
+
+
+async def test_a_failed_export_takes_no_slot_until_it_is_rebuilt() -> None:
+    vendor = center()
+    vendor.outcome = lambda query: "finished" if query.endswith("=7") else "failed"
+    async with serving(vendor.handle) as url, http(vendor.clock) as client, anyio.create_task_group() as tasks:
+
+        async def fail(number: int) -> None:
+            with pytest.raises(Park):
+                await fetch_all(stream(url, client, None, locations=[number]), HOUR)
+
+        for number in range(3):
+            tasks.start_soon(fail, number)
+        await wait_until(lambda: vendor.forced >= 6)
+        await fetch_all(stream(url, client, None, locations=[7]), HOUR)
+        assert all(each.outcome == "failed" or each.ends <= vendor.clock.now() for each in vendor.builds)
+        assert 3 * 3 > vendor.forced, "the failed exports are still to be rebuilt"
 
 
 async def test_an_export_that_fails_once_is_rebuilt_and_used() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -56,6 +57,8 @@ class VidiCenter:
         """How far the vendor's clock is ahead."""
         self.delay_checkpoints = 0
         """How many times other tasks run before a response."""
+        self.status_only: Literal["same", "other export", "refused", "has rows"] = "same"
+        """What a call with `status_only` does: it is documented only that its response has no rows."""
         self.overrides: dict[int | str, Override] = {}
         self.calls: list[str] = []
         """Raw paths and queries of the data requests."""
@@ -119,7 +122,10 @@ class VidiCenter:
                 return json_response(404, {"message": "Not Found", "error": 404})
 
     def _export(self, user: str, request: web.BaseRequest) -> web.Response:
-        query = {name: value for name, value in request.query.items() if name != "force_rebuild"}
+        without = {"force_rebuild"} if self.status_only == "other export" else {"force_rebuild", "status_only"}
+        query = {name: value for name, value in request.query.items() if name not in without}
+        if "status_only" in request.query and self.status_only == "refused":
+            return json_response(400, {"message": "unknown argument", "error": 400})
         text = "&".join(f"{name}={value}" for name, value in query.items())
         if not {"data_type", "time_resolution", "start", "end"} < query.keys() or query["start"] > query["end"]:
             return json_response(400, {"message": "Bad Request", "error": 400})
@@ -137,6 +143,8 @@ class VidiCenter:
             return json_response(200, {"state": "in_progress"} | dated)
         if known.outcome == "failed":
             return json_response(200, {"state": "failed", "fail_reason": f"no disk left for {user}"} | dated)
+        if "status_only" in request.query and self.status_only != "has rows":
+            return json_response(200, {"state": "finished"} | dated)
         data = b"{}" if known.outcome == "no list" else self.data(query)
         return json_response(200, {"state": "finished", "data": msgspec.Raw(data)} | dated)
 
