@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import attacks, stages
+from bench import attacks, calls, stages
 from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, cpu_s, peak_mib
 from tests.hostile.attacks import ATTACKS
@@ -46,6 +46,7 @@ def main() -> None:
         out.print(_table(measurements))
         out.print(stages.table(url, broker.address))
         out.print(attacks.table(broker.address, Path(name), list(ATTACKS)))
+    out.print(calls.table())
 
 
 def _run_collector(home: Path, kafka: str, url: str) -> tuple[Measurement, float]:

@@ -15,7 +15,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 NOT_PURE = ("__init__", "client", "settings", "streams")
 """The ends of the names of each vendor's modules that may perform I/O or use settings. All others are pure."""
-ALSO_NOT_PURE = {"collector.vendors.quividi.slots"}  # waits for a slot
+ALSO_NOT_PURE = {"collector.vendors.quividi.slots", "collector.vendors.quividi.licences"}  # they wait
 
 each_vendor = pytest.mark.parametrize("vendor", VENDORS)
 

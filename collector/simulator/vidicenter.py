@@ -108,9 +108,12 @@ class VidiCenter:
         )
 
     async def data(self, request: web.Request) -> web.Response:
-        """The state of the export with exactly these parameters. The value of `force_rebuild` is ignored."""
+        """The state of the export with exactly these parameters, and its rows unless there is a `status_only`.
+
+        The values of `force_rebuild` and `status_only` are ignored.
+        """
         self._authorize(request)
-        query = {name: value for name, value in request.query.items() if name != "force_rebuild"}
+        query = {name: value for name, value in request.query.items() if name not in ("force_rebuild", "status_only")}
         parameters = self._parse(query)
         name, now_ms = urlencode(sorted(query.items())), self._now_ms()
         self._exports = {key: each for key, each in self._exports.items() if now_ms - each.created_ms <= CACHE_MS}
@@ -131,7 +134,8 @@ class VidiCenter:
             return json_response({"state": "in_progress", **created})
         if export.has_failed:
             return json_response({"state": "failed", "fail_reason": "simulated", **created})
-        return json_response({"state": "finished", "data": export.rows, **created})
+        rows = {} if "status_only" in request.query else {"data": export.rows}
+        return json_response({"state": "finished", **rows, **created})
 
     def rows(self, parameters: ExportRequest, now_ms: int) -> Iterator[Row]:
         """Yield the rows of an export that starts at this time, ordered by location."""

@@ -131,6 +131,15 @@ async def test_a_wait_that_the_vendor_requests_is_kept_even_if_the_key_changes()
     assert wait >= 900
 
 
+async def test_a_parked_stream_waits_for_as_long_as_its_error_says_unless_its_key_changes() -> None:
+    error = Park("no licence", advice="buy one", after_s=86_400)
+    stream = await polled([(200_000, "new")], error=error)
+
+    *waits, last = waits_s(stream)
+    assert [2, True] == [len(waits), all(86_400 <= wait <= 86_400 + PARKED_DELAYS_S[0] for wait in waits)]
+    assert last <= 200_000 - 2 * 86_400 + CREDENTIALS_CHECK_INTERVAL.total_seconds()
+
+
 async def test_without_a_change_retries_slow_down() -> None:
     stream = await polled([(2500, "new")])
 
