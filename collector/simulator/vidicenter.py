@@ -134,8 +134,9 @@ class VidiCenter:
             return json_response({"state": "in_progress", **created})
         if export.has_failed:
             return json_response({"state": "failed", "fail_reason": "simulated", **created})
-        rows = {} if "status_only" in request.query else {"data": export.rows}
-        return json_response({"state": "finished", **rows, **created})
+        if "status_only" in request.query:
+            return json_response({"state": "finished", **created})
+        return json_response({"state": "finished", "data": export.rows, **created})
 
     def rows(self, parameters: ExportRequest, now_ms: int) -> Iterator[Row]:
         """Yield the rows of an export that starts at this time, ordered by location."""

@@ -19,7 +19,7 @@ from collector.vendors.quividi.export import (
 ABANDONED_AFTER = timedelta(minutes=10)
 """After this time without a poll, an export no longer counts as running, nor as requested by this process."""
 SLOT_KEPT_FOR = timedelta(seconds=30)
-"""How long a running export keeps its slot without a poll. If it runs for longer, the vendor may reject another."""
+"""How long a running export that nobody polls keeps its slot. If it runs for longer, the vendor may reject another."""
 CACHED_FOR = timedelta(hours=24)
 """How long the vendor caches an export. Its state is stored here for as long."""
 FAILED_KEPT_FOR = timedelta(hours=72)
@@ -33,6 +33,8 @@ class Exports:
         self._clock = clock
         self._known: dict[str, tuple[datetime, Export]] = {}
         self._polled: list[str] = []
+        self._left_at: dict[str, datetime] = {}
+        """When the callers of the known exports left their slots, whether the exports were finished or not."""
         self._queue: deque[object] = deque()
         self._durations: dict[Kind, deque[float]] = {}
         self.has_status_only = True
@@ -51,6 +53,7 @@ class Exports:
             if now - at < (FAILED_KEPT_FOR if known.rebuilds else CACHED_FOR)
         }
         self._known[name] = now, export
+        self._left_at = {name: left_at for name, left_at in self._left_at.items() if name in self._known}
 
     def forget(self, name: str) -> None:
         self._known.pop(name, None)
@@ -81,11 +84,16 @@ class Exports:
             yield
         finally:
             self._polled.remove(name)
+            self._left_at[name] = self._clock.now()
 
     def _taken(self) -> set[str]:
-        """The exports that have a slot: those that are polled now, and those that were running at a recent poll."""
+        """The exports that have a slot: those that are polled now, and running ones that were polled lately."""
         oldest = self._clock.now() - SLOT_KEPT_FOR
         return {
             *self._polled,
-            *(name for name, (at, export) in self._known.items() if export.is_running and at > oldest),
+            *(
+                name
+                for name, (at, export) in self._known.items()
+                if export.is_running and max(at, self._left_at.get(name, at)) > oldest
+            ),
         }

@@ -128,6 +128,17 @@ async def test_polling_a_polled_export_needs_no_slot() -> None:
         assert 3 == len(exports._taken())
 
 
+async def test_a_running_export_keeps_its_slot_for_a_while_after_a_long_wait_for_a_poll_that_fails() -> None:
+    clock = SimulatedClock()
+    exports = Exports(clock)
+    async with exports.slot("a"):
+        exports.put("a", Export(START, requested_at=START, is_running=True))
+        clock.pass_s(300)
+    assert {"a"} == exports._taken()
+    clock.pass_s(SLOT_KEPT_FOR.total_seconds())
+    assert set() == exports._taken()
+
+
 async def test_abandoned_running_exports_free_their_slots_soon() -> None:
     """Streams that moved to another replica and back leave some. Only the vendor knows whether they still run."""
     clock = SimulatedClock()
