@@ -149,6 +149,15 @@ async def test_force_rebuild_restarts_the_export_whatever_its_value(vendor: Vend
     assert "finished" == (await vendor.request_export())["state"]
 
 
+async def test_status_only_returns_the_state_of_the_same_export_without_rows(vendor: Vendor) -> None:
+    assert {"state": "started"} == await vendor.request_export()
+    assert "in_progress" == (await vendor.request_export(status_only="false"))["state"]
+    vendor.advance_s(60)
+    assert {"state", "creation_date"} == (await vendor.request_export(status_only="false")).keys()
+    assert "data" in await vendor.request_export()
+    assert 1 == vendor.vidicenter.started
+
+
 async def test_a_fourth_concurrent_export_is_refused_until_another_has_ended(vendor: Vendor) -> None:
     ends = [f"2026-11-06T13:59:{second}" for second in range(10, 14)]
     for end in ends[:3]:

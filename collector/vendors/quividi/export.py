@@ -19,8 +19,8 @@ from collector.errors import Park, RetryLater
 
 MAX_RUNNING_EXPORTS = 3
 """The most exports that the vendor builds at a time for one user. It rejects a fourth."""
-FIRST_WAIT_S = 4.0
-"""The wait before the first poll of an export while no export of its kind is known: small ones take some seconds."""
+FIRST_WAIT_S = 3.0
+"""The wait before the first poll of an export while none of its type is known: small ones take some seconds."""
 MAX_FIRST_WAIT_S = 300.0
 """The longest wait before the first poll. After ten minutes without a poll, an export counts as abandoned."""
 MIN_WAIT_S, MAX_WAIT_S = 2.0, 60.0

@@ -59,8 +59,10 @@ class Exports:
         self._known.pop(name, None)
 
     def expected_s(self, kind: Kind) -> float:
-        """How long the vendor will probably build an export, in seconds."""
-        return expected_s(self._durations.get(kind, ()))
+        """How long the vendor will probably build an export, in seconds: as long as those of the most similar size."""
+        of_type = [known for known in self._durations if known[:3] == kind[:3]]
+        nearest = min(of_type, key=lambda known: abs(known.size - kind.size), default=kind)
+        return expected_s(self._durations.get(nearest, ()))
 
     def built(self, kind: Kind, took_s: float | None) -> None:
         """The vendor built an export within this many seconds; None if that is unknown."""

@@ -22,7 +22,8 @@ from collector.vendors.quividi.export import (
     expected_s,
     kind_of,
 )
-from tests.simulated import START
+from collector.vendors.quividi.slots import Exports
+from tests.simulated import START, SimulatedClock
 from tests.vendors.quividi.vidicenter import HOUR, VidiCenter, fetch_all, viewers
 
 QUERY = {
@@ -119,6 +120,20 @@ def test_locations_and_sites_are_of_different_kinds() -> None:
     by_site = {name: value for name, value in QUERY.items() if name != "locations"} | {"sites": "1,2,3"}
 
     assert kind_of(QUERY) != kind_of(by_site)
+
+
+def test_an_export_of_unknown_size_takes_as_long_as_those_of_the_most_similar_size() -> None:
+    exports = Exports(SimulatedClock())
+    kind = kind_of(QUERY)
+    assert FIRST_WAIT_S == exports.expected_s(kind)
+
+    for size, took_s in ((kind.size - 5, 10), (kind.size + 2, 50)):
+        exports.built(kind._replace(size=size), took_s)
+    exports.built(kind._replace(data_type="ots"), 70)
+    assert 50 == exports.expected_s(kind)
+
+    exports.built(kind, 40)
+    assert 40 == exports.expected_s(kind)
 
 
 @pytest.mark.anyio
