@@ -21,6 +21,7 @@ from collector.simulator.periods import floor, periods
 from collector.simulator.persons import MAX_LEAD_MS, Person, local_time, persons_of
 from collector.simulator.rows import rows_of
 from collector.simulator.rules import Rules
+from collector.simulator.tags import LOCATION_TAGS, SITE_TAGS
 from collector.simulator.upload_times import complete_until_ms, uploaded_ms
 from collector.simulator.vehicles import Vehicle, vehicles_in_minute
 from collector.simulator.world import MINUTE_MS, Visit, World
@@ -55,7 +56,7 @@ class Exports(Struct, frozen=True):
 
     def rows(self, request: ExportRequest, now_ms: int) -> Iterator[Row]:
         """Yield the rows of an export that starts at this time, ordered by place and period."""
-        for identifier, places in self._places(request).items():
+        for identifier, places in self._places(request, now_ms).items():
             observe = self._window if request.resolution == FINEST else self._periods
             for observed in observe(request, identifier, places, now_ms):
                 yield from rows_of(observed)
@@ -87,6 +88,19 @@ class Exports(Struct, frozen=True):
         instants = [(local.replace(tzinfo=zone, fold=fold) - UNIX_EPOCH).total_seconds() for fold in (0, 1)]
         return int(min(instants)) * 1000, int(max(instants)) * 1000
 
+    def owned(self, now_ms: int) -> dict[str, set[int]]:
+        """The ids that a request may select, by selector."""
+        places = self._existing(now_ms)
+        return {
+            "locations": set(places),
+            "sites": {place // 10 for place in places},
+            "site_tags": {tag.id for tag in SITE_TAGS},
+            "location_tags": {tag.id for tag in LOCATION_TAGS},
+        }
+
+    def _existing(self, now_ms: int) -> list[int]:
+        return [place for place in self.world.devices if self.rules.appears_ms.get(place, now_ms) <= now_ms]
+
     def _by_zone(self, data_type: str) -> dict[str, list[int]]:
         places_of: dict[str, list[int]] = {}
         for place in self.world.devices:
@@ -94,12 +108,11 @@ class Exports(Struct, frozen=True):
             places_of.setdefault(zone, []).append(place)
         return places_of
 
-    def _places(self, request: ExportRequest) -> dict[int, list[int]]:
-        """The selected locations, by the location or site that rows are about."""
-        locations, sites = (request.ids.get(name, frozenset()) for name in ("locations", "sites"))
+    def _places(self, request: ExportRequest, now_ms: int) -> dict[int, list[int]]:
+        """The selected locations that exist, by the location or site that rows are about."""
         places_of: dict[int, list[int]] = {}
-        for place in self.world.devices:
-            if place in locations or place // 10 in sites:
+        for place in self._existing(now_ms):
+            if any(is_selected(place, name, ids) for name, ids in request.ids.items()):
                 identifier = place // 10 if is_by_site(request.data_type) else place
                 places_of.setdefault(0 if request.data_type in WITHOUT_PLACE else identifier, []).append(place)
         return places_of
@@ -197,3 +210,16 @@ class Exports(Struct, frozen=True):
                 for vehicle in vehicles_in_minute(self.world, place, minute):
                     if uploaded_ms(self.rules, vehicle) <= now_ms and vehicle.start_ms >= since_ms:
                         yield vehicle
+
+
+def is_selected(place: int, selector: str, ids: frozenset[int]) -> bool:
+    """Whether one of a selector's ids selects a location."""
+    match selector:
+        case "locations":
+            return place in ids
+        case "sites":
+            return place // 10 in ids
+        case "site_tags":
+            return any(tag.id in ids and tag.selects(place // 10) for tag in SITE_TAGS)
+        case _:
+            return any(tag.id in ids and tag.selects(place) for tag in LOCATION_TAGS)

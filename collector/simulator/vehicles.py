@@ -11,6 +11,7 @@ from collector.simulator.world import MINUTE_MS, World, last_upload_ms
 PER_VISIT = 0.5
 """The average number of vehicles per visit of the world's rate. Vehicles pass at all hours alike."""
 LONGEST_MS = 60_000
+"""The longest presence of a vehicle; shorter if visits are."""
 MOVIES = range(8000, 8040)
 CAR, BUS, TRUCK, VAN, BIKE = 1, 2, 3, 4, 5
 FACTORS: Mapping[int, float] = {CAR: 1.5, BUS: 20.0, TRUCK: 1.0, VAN: 1.2}
@@ -53,7 +54,7 @@ def vehicles_in_minute(world: World, place: int, minute: int) -> tuple[Vehicle, 
 
 def _vehicle(world: World, random: Random, place: int, start_ms: int) -> Vehicle:
     pace = world.pace
-    presence_ms = min(100 + int(random.expovariate(1 / 5000)), LONGEST_MS)
+    presence_ms = min(100 + int(random.expovariate(1 / 5000)), LONGEST_MS, int(pace.longest_s * 1000))
     end_ms = start_ms + presence_ms
     is_late = random.random() < pace.late_share
     ready_ms = max(end_ms, start_ms + random.randrange(int(pace.late_s * 1000))) if is_late else end_ms

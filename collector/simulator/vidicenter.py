@@ -217,9 +217,8 @@ class VidiCenter:
                 self._rows.unix_ms(parameters.first, place), self._rows.unix_ms(parameters.last, place)
         except (ValueError, OverflowError) as error:
             raise api_error(web.HTTPBadRequest, str(error)) from error
-        places = {place for place in self._world.devices if self._rules.appears_ms.get(place, now_ms) <= now_ms}
-        owned = {"locations": places, "sites": {place // 10 for place in places}}
-        if any(ids - owned.get(name, set()) for name, ids in parameters.ids.items()):
+        owned = self._rows.owned(now_ms)
+        if any(ids - owned[name] for name, ids in parameters.ids.items()):
             raise api_error(web.HTTPForbidden, "not your location")
         if status := self._rules.unlicensed.get(parameters.data_type):
             raise api_error(UNLICENSED[status], f"{parameters.data_type} is not included in your licence")
