@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from collector.simulator.world import Visit, as_datetime
+from collector.simulator.world import Visit
 
 MAX_LEAD_MS = 4000
 """A person is seen by the footfall sensor at most this long before the visit starts."""
@@ -59,7 +59,7 @@ def persons_of(visit: Visit) -> Iterator[Person]:
 
 def local_time(unix_ms: int, zone: ZoneInfo) -> datetime:
     """The local time, without a zone, cut to the second."""
-    return as_datetime(unix_ms).astimezone(zone).replace(tzinfo=None, microsecond=0)
+    return datetime.fromtimestamp(unix_ms // 1000, zone).replace(tzinfo=None)
 
 
 def link_time(unix_ms: int, zone: ZoneInfo, number: int) -> str:

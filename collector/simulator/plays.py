@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from collector.simulator.aggregated import Row, attention_of, content_id, dwell_of, ots_of
 from collector.simulator.codes import DEMOGRAPHICS, demographic
 from collector.simulator.observed import Observed
+from collector.simulator.persons import Person
 from collector.simulator.traffic import factored, presence_of, time_of
+from collector.simulator.vehicles import Vehicle
 from collector.simulator.world import Visit
 
 LONG_ATTENTION_MS = 2000
@@ -33,43 +35,56 @@ def proof_of_play(observed: Observed) -> list[Row]:
 
 def proof_of_play_of_trackers(observed: Observed) -> list[Row]:
     """As `proof_of_play`, with the impressions that the trackers of footfall and vehicles have counted."""
+    vehicles_of = _vehicles_by_content(observed)
     return [
-        _played(observed, name, watchers, ots_of(watchers) + _passing(observed, name)[1])
+        _played(observed, name, watchers, ots_of(watchers) + factored(vehicles_of.get(name, [])))
         for name, watchers in _watchers(observed).items()
     ]
 
 
 def proof_of_play_of_traffic(observed: Observed) -> list[Row]:
     """A row for each content that had a watcher, with the vehicles and persons that passed while it was played."""
+    vehicles_of, persons_of = _vehicles_by_content(observed), dict[tuple[int, int], list[Person]]()
+    for person in observed.persons:
+        persons_of.setdefault(_id_of(person.visit), []).append(person)
     rows: list[Row] = []
     for name, watchers in _watchers(observed).items():
-        plays, (count, impressions, vehicle_time, vehicle_persons_time) = (
-            _plays(name, watchers),
-            _passing(observed, name),
-        )
-        numbers = {visit.number for visit in watchers}
-        footfall = [person for person in observed.persons if person.visit.number in numbers]
-        total, total_time = impressions + len(footfall), vehicle_persons_time + presence_of(footfall)
-        rows.append(
-            {
-                "content_id": name,
-                "content_duration": sum(plays) / 1000,
-                "duration": observed.duration,
-                "play_count": len(plays),
-                "vehicle_count": count,
-                "vehicle_impressions": impressions,
-                "footfall_impressions": float(len(footfall)),
-                "total_impressions": float(total),
-                "vehicle_presence_time": vehicle_time,
-                "footfall_presence_time": presence_of(footfall),
-                "total_presence_time": total_time,
-                "avg_vehicle_presence_time": vehicle_time // max(1, count),
-                "avg_footfall_presence_time": presence_of(footfall) // max(1, len(footfall)),
-                "avg_presence_time": total_time // max(1, total),
-                "total_impressions_per_play": total / max(1, len(plays)),
-            }
-        )
+        footfall = [person for visit in set(map(_id_of, watchers)) for person in persons_of.get(visit, ())]
+        vehicles = vehicles_of.get(name, [])
+        rows.append(_passed(observed, name, _plays(name, watchers), vehicles, footfall))
     return rows
+
+
+def _passed(
+    observed: Observed,
+    name: str | None,
+    plays: Sequence[int],
+    vehicles: Sequence[Vehicle],
+    footfall: Sequence[Person],
+) -> Row:
+    impressions, vehicle_time, footfall_time = round(factored(vehicles)), time_of(vehicles), presence_of(footfall)
+    total, total_time = impressions + len(footfall), time_of(vehicles, per_person=True) + footfall_time
+    return {
+        "content_id": name,
+        "content_duration": sum(plays) / 1000,
+        "duration": observed.duration,
+        "play_count": len(plays),
+        "vehicle_count": len(vehicles),
+        "vehicle_impressions": impressions,
+        "footfall_impressions": float(len(footfall)),
+        "total_impressions": float(total),
+        "vehicle_presence_time": vehicle_time,
+        "footfall_presence_time": footfall_time,
+        "total_presence_time": total_time,
+        "avg_vehicle_presence_time": vehicle_time // max(1, len(vehicles)),
+        "avg_footfall_presence_time": footfall_time // max(1, len(footfall)),
+        "avg_presence_time": total_time // max(1, total),
+        "total_impressions_per_play": total / max(1, len(plays)),
+    }
+
+
+def _id_of(visit: Visit) -> tuple[int, int]:
+    return visit.device, visit.number
 
 
 def _watchers(observed: Observed) -> dict[str | None, list[Visit]]:
@@ -89,10 +104,12 @@ def _plays(name: str | None, watchers: Sequence[Visit]) -> list[int]:
     return [ms for each in watchers for movie, _, ms in each.plays if content_id(movie) == name]
 
 
-def _passing(observed: Observed, name: str | None) -> tuple[int, int, int, int]:
-    """Vehicles while a content was played: their number, impressions, presence, and presence of the persons in them."""
-    vehicles = [each for each in observed.vehicles if content_id(each.movie) == name]
-    return len(vehicles), round(factored(vehicles)), time_of(vehicles), time_of(vehicles, per_person=True)
+def _vehicles_by_content(observed: Observed) -> dict[str | None, list[Vehicle]]:
+    """The vehicles that passed while a content was played."""
+    vehicles_of: dict[str | None, list[Vehicle]] = {}
+    for vehicle in observed.vehicles:
+        vehicles_of.setdefault(content_id(vehicle.movie), []).append(vehicle)
+    return vehicles_of
 
 
 def _played(observed: Observed, name: str | None, watchers: Sequence[Visit], impressions: float) -> Row:

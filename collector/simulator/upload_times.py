@@ -25,9 +25,10 @@ class Seen(Protocol):
 def uploaded_ms(rules: Rules, seen: Seen) -> int:
     """When the box uploads it: after the box has been offline, everything at once."""
     unix_ms = seen.box_uploaded_ms
-    first_ms, back_ms = rules.offline.get(seen.device, (unix_ms + 1, unix_ms + 1))
-    if first_ms <= seen.end_ms < back_ms or first_ms <= unix_ms < back_ms:
-        unix_ms = max(unix_ms, back_ms)
+    if seen.device in rules.offline:
+        first_ms, back_ms = rules.offline[seen.device]
+        if first_ms <= seen.end_ms < back_ms or first_ms <= unix_ms < back_ms:
+            unix_ms = max(unix_ms, back_ms)
     if seen.device == rules.late_place:
         every_ms = _late_every_ms(rules)
         unix_ms = ceil(unix_ms / every_ms) * every_ms

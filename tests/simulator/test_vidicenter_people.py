@@ -81,6 +81,21 @@ async def test_periods_count_single_vehicles_and_persons() -> None:
     assert {float, int} == {type(row["vehicle_impressions"]) for row in rows}
 
 
+async def test_a_site_is_the_sum_of_its_locations() -> None:
+    members = {"locations": "left out", "sites": "302", **DAY}
+    async with serving(world=World(devices=(3024, 3025, 3031))) as vendor:
+        places, sites = [
+            await vendor.export(**of_resolution("1d", f"proof_of_play_vehicle_person_by_{kind}"), **members)
+            for kind in ("location", "site")
+        ]
+    for name in ("play_count", "vehicle_count", "footfall_impressions", "footfall_presence_time"):
+        total = Counter[str]()
+        for row in places:
+            total[row["content_id"]] += row[name]
+        assert total == Counter({row["content_id"]: row[name] for row in sites})
+    assert {"302"} == {row["site_id"] for row in sites}
+
+
 async def test_some_vehicles_are_two_equal_rows() -> None:
     async with serving() as vendor:
         rows = await vendor.export(data_type="vehicles", **DAY)
