@@ -197,18 +197,18 @@ class Exports(Struct, frozen=True):
                     yield item, start
 
     def _uploaded(self, data_type: str, place: int, first_ms: int, last_ms: int, now_ms: int) -> Iterator[Item]:
-        """What is uploaded of the minutes that overlap a span, each as often as there are rows."""
-        since_ms = self.rules.appears_ms.get(place, first_ms)
-        for minute in range(max(first_ms, since_ms) // MINUTE_MS, last_ms // MINUTE_MS + 1):
-            for visit in self.world.minute(place, minute):
-                if uploaded_ms(self.rules, visit) <= now_ms and visit.start_ms >= since_ms:
-                    for _ in range(2 if visit.has_twin else 1):
-                        yield visit
-                        if data_type in WITH_PERSONS:
-                            yield from persons_of(visit)
-            if data_type in WITH_VEHICLES:
+        """What is uploaded and starts in a span, each as often as there are rows."""
+        first_ms = max(first_ms, self.rules.appears_ms.get(place, first_ms))
+        for visit in self.world.starting(place, first_ms, last_ms):
+            if uploaded_ms(self.rules, visit) <= now_ms:
+                for _ in range(2 if visit.has_twin else 1):
+                    yield visit
+                    if data_type in WITH_PERSONS:
+                        yield from persons_of(visit)
+        if data_type in WITH_VEHICLES:
+            for minute in range(first_ms // MINUTE_MS, last_ms // MINUTE_MS + 1):
                 for vehicle in vehicles_in_minute(self.world, place, minute):
-                    if uploaded_ms(self.rules, vehicle) <= now_ms and vehicle.start_ms >= since_ms:
+                    if uploaded_ms(self.rules, vehicle) <= now_ms and vehicle.start_ms >= first_ms:
                         yield vehicle
 
 

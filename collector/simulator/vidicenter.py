@@ -165,9 +165,9 @@ class VidiCenter:
 
     def _start(self, name: str, parameters: ExportRequest, now_ms: int) -> None:
         """Start an export, or start it again. Raises HTTPTooManyRequests."""
-        self._exports.pop(name, None)
         # Exports are in the order of their starts, and take equally long.
-        running = sum(1 for _ in takewhile(lambda each: each.ready_ms > now_ms, reversed(self._exports.values())))
+        latest = takewhile(lambda each: each[1].ready_ms > now_ms, reversed(self._exports.items()))
+        running = sum(other != name for other, _ in latest)
         if running >= MAX_RUNNING_EXPORTS:
             self.refused += 1
             raise api_error(web.HTTPTooManyRequests, "too many exports in parallel")
@@ -176,6 +176,7 @@ class VidiCenter:
         if parameters.data_type in self._rules.unlicensed:
             failure = f"{parameters.data_type} is not included in your licence"
         ready_ms = now_ms + int(1000 * self._rules.export_s)
+        self._exports.pop(name, None)
         self._exports[name] = _Export(now_ms, ready_ms, parameters, failure)
 
     def _forget(self, now_ms: int) -> None:
