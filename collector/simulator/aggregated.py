@@ -1,156 +1,120 @@
-"""The aggregated exports of the simulated VidiCenter: rows that count the visits of a period.
+"""The aggregated exports of viewers, opportunities to see (OTS) and gates of the simulated VidiCenter.
 
-Each watcher adds some people who only pass by, so there are more opportunities to see (OTS) than watchers.
+Each watcher adds some people who only pass by, so there are more opportunities to see than watchers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-
-from msgspec import Struct
+from collections.abc import Sequence
 
 from collector.simulator.codes import AGES, GENDERS
+from collector.simulator.observed import Observed
 from collector.simulator.world import Visit
 
 Row = dict[str, object]
-STEPS = {
-    "5m": timedelta(minutes=5),
-    "10m": timedelta(minutes=10),
-    "15m": timedelta(minutes=15),
-    "30m": timedelta(minutes=30),
-    "1h": timedelta(hours=1),
-    "1d": timedelta(days=1),
-    "7d": timedelta(days=7),
-    "30d": timedelta(days=30),
-}
-MONTH = "1M"
-RESOLUTIONS = frozenset({*STEPS, MONTH})
-ANCHOR = datetime(2018, 1, 1)  # noqa: DTZ001 - local
-"""A Monday, from which periods of several days are counted."""
 GATES = (1, 2)
-LONG_ATTENTION_MS = 2000
-"""`watchers_2sec` counts the visits with more attention than this."""
-
-
-class Columns(Struct, frozen=True):
-    """The names of an export's columns, and the parameters that its rows depend on."""
-
-    dwell: str
-    attention: str
-    has_estimated_ots: bool
-    period_s: float
-    """The length of the period."""
-    contents: frozenset[str] | None = None
-    """The selected contents; None for all."""
-
-
-Count = Callable[[Sequence[Visit], Columns], list[Row]]
-"""Returns the rows of one place and one period, from its visits."""
-
-
-def periods(resolution: str, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Local start and end of the periods that overlap the seconds from first to last."""
-    start = floor(resolution, first)
-    while start <= last:
-        end = _next(resolution, start)
-        yield start, end
-        start = end
-
-
-def floor(resolution: str, local: datetime) -> datetime:
-    """The local start of the period that contains a local time."""
-    if resolution == MONTH:
-        return local.replace(day=1, hour=0, minute=0, second=0)
-    return local - (local - ANCHOR) % STEPS[resolution]
-
-
-def _next(resolution: str, start: datetime) -> datetime:
-    if resolution == MONTH:
-        return (start + timedelta(days=31)).replace(day=1)
-    return start + STEPS[resolution]
+DAY_S = 86_400
+EFFECTIVE_AT = frozenset({"1h", "1d", "7d", "1M"})
+"""The resolutions of `effective_ots_count`."""
+STATUS_AT = "15m"
+"""The resolution at which `status` is not null."""
 
 
 def content_id(movie: int) -> str:
     return f"content {movie}"
 
 
-def viewers(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    opportunities = _ots(people)
-    ratio = 100 * len(people) / opportunities if opportunities else 0.0
-    return [{"watcher_count": len(people), "conversion_ratio": ratio, **_times(people, columns)}]
-
-
-def viewers_by_demographics(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    """A row for each gender and age. Times are null in a row without visits."""
+def viewers(observed: Observed) -> list[Row]:
+    """One row, or if grouped one for each gender and age. Times are null in a group without visits."""
+    people = observed.visits
+    if not observed.request.is_grouped:
+        opportunities = ots_of(people)
+        ratio = 100 * len(people) / opportunities if opportunities else 0.0
+        return [{"watcher_count": len(people), "conversion_ratio": ratio, **times(observed, people)}]
     return [
         {"gender": gender, "age": age, "watcher_count": len(group)}
-        | (_times(group, columns) if group else dict.fromkeys((columns.dwell, columns.attention)))
-        for gender in sorted(GENDERS.values())
-        for age in sorted(AGES.values())
-        for group in [[each for each in people if (GENDERS[each.gender], AGES[each.age]) == (gender, age)]]
+        | (times(observed, group) if group else dict.fromkeys(observed.times))
+        for (gender, age), group in by_codes(people).items()
     ]
 
 
-def ots(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    return [{"ots_count": _ots(people), "watcher_count": len(people), "duration": columns.period_s}]
+def ots(observed: Observed) -> list[Row]:
+    row: Row = {
+        "ots_count": ots_of(observed.visits),
+        "watcher_count": len(observed.visits),
+        "duration": float(observed.period_s) if observed.period_s >= DAY_S else observed.duration,
+    }
+    if observed.rules.has_old_names:
+        return [row]
+    if observed.request.resolution in EFFECTIVE_AT:
+        row["effective_ots_count"] = effective_ots_of(observed.visits)
+    return [row | {"status": "running" if observed.request.resolution == STATUS_AT else None}]
 
 
-def gates(people: Sequence[Visit], columns: Columns) -> list[Row]:
+def gates(observed: Observed) -> list[Row]:
     """Everyone enters through one gate and leaves through the other."""
+    people = observed.visits
     entered = [sum(each.number % len(GATES) == gate - 1 for each in people) for gate in GATES]
     return [
-        {"gate_id": gate, "in_count": count, "out_count": len(people) - count, "duration": columns.period_s}
+        {"gate_id": gate, "in_count": count, "out_count": len(people) - count, "duration": observed.duration}
         for gate, count in zip(GATES, entered, strict=True)
     ]
 
 
-def proof_of_play(people: Sequence[Visit], columns: Columns) -> list[Row]:
-    """A row for each selected content that had a watcher. Each watcher counts as one play."""
-    played: dict[str, list[Visit]] = {}
-    for each in people:
-        for name in dict.fromkeys(content_id(movie) for movie, _, _ in each.plays):
-            if columns.contents is None or name in columns.contents:
-                played.setdefault(name, []).append(each)
-    return [_played(name, watchers, columns) for name, watchers in played.items()]
+def extrapolated_ots(observed: Observed) -> list[Row]:
+    return [
+        {
+            "ots_count": _extrapolated(observed, ots_of(observed.visits)),
+            "watcher_count": _extrapolated(observed, len(observed.visits)),
+            "duration": observed.duration,
+        }
+    ]
 
 
-def placeholders(count: Count, columns: Columns) -> list[Row]:
-    """The rows of a period without data: every number is null."""
-    rows = count([], columns) or [_played("", [], columns)]
-    dimensions = ("gender", "age", "gate_id")
-    return [{name: value if name in dimensions else None for name, value in row.items()} for row in rows]
+def extrapolated_watchers(observed: Observed) -> list[Row]:
+    people, (dwell, attention) = observed.visits, observed.times
+    return [
+        {
+            "watcher_count": _extrapolated(observed, len(people)),
+            dwell: _extrapolated(observed, dwell_of(people)),
+            attention: _extrapolated(observed, attention_of(people)),
+        }
+    ]
 
 
-def _played(name: str, watchers: Sequence[Visit], columns: Columns) -> Row:
-    plays = [ms for each in watchers for movie, _, ms in each.plays if content_id(movie) == name]
-    impressions = 0.75 * _ots(watchers) + len(watchers) / 4
-    row: Row = {
-        "content_id": name,
-        "content_duration": sum(plays) / 1000,
-        "duration": columns.period_s,
-        "impressions": impressions,
-        "play_count": len(plays),
-        "watchers": len(watchers),
-        "watchers_2sec": sum(each.attention_ms > LONG_ATTENTION_MS for each in watchers),
+def _extrapolated(observed: Observed, total: int) -> float:
+    """The total of the sample, projected to the requested number of locations. Whole numbers are integers."""
+    amount = 1 if observed.request.amount is None else observed.request.amount
+    value = total * amount / len(observed.places)
+    return int(value) if value.is_integer() else round(value, 4)
+
+
+def by_codes(people: Sequence[Visit]) -> dict[tuple[int, int], list[Visit]]:
+    """The people of every combination of gender and age, in the order of the codes."""
+    groups: dict[tuple[int, int], list[Visit]] = {
+        (gender, age): [] for gender in sorted(GENDERS.values()) for age in sorted(AGES.values())
     }
-    return row | ({"estimated_ots": impressions} if columns.has_estimated_ots else {})
+    for each in people:
+        groups[GENDERS[each.gender], AGES[each.age]].append(each)
+    return groups
 
 
-def _ots(people: Sequence[Visit]) -> int:
+def ots_of(people: Sequence[Visit]) -> int:
     return sum(1 + each.number % 4 for each in people)
 
 
-def _times(people: Sequence[Visit], columns: Columns) -> Row:
-    return {
-        columns.dwell: sum(each.dwell_ms // 100 for each in people),
-        columns.attention: sum(each.attention_ms // 100 for each in people),
-    }
+def effective_ots_of(people: Sequence[Visit]) -> int:
+    return sum(1 + each.number % 4 // 2 for each in people)
 
 
-COUNTS: Mapping[str, Count] = {
-    "viewers": viewers,
-    "ots": ots,
-    "gate": gates,
-    "proof_of_play_by_location": proof_of_play,
-    "proof_of_play_by_site": proof_of_play,
-}
-"""The function that makes the rows of a data type."""
+def dwell_of(people: Sequence[Visit]) -> int:
+    """In tenths of a second."""
+    return sum(each.dwell_ms // 100 for each in people)
+
+
+def attention_of(people: Sequence[Visit]) -> int:
+    """In tenths of a second."""
+    return sum(each.attention_ms // 100 for each in people)
+
+
+def times(observed: Observed, people: Sequence[Visit]) -> Row:
+    """Dwell and attention time."""
+    return dict(zip(observed.times, (dwell_of(people), attention_of(people)), strict=True))

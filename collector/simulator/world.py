@@ -148,6 +148,13 @@ class World(Struct, frozen=True, dict=True):
         for minute in range((first_ms - longest_ms) // MINUTE_MS, last_ms // MINUTE_MS + 1):
             yield from self.minute(device, minute)
 
+    def starting(self, device: int, first_ms: int, last_ms: int) -> Iterator[Visit]:
+        """Every visit at a device that starts in `[first_ms, last_ms]`, ordered by start."""
+        longest_ms = int(self.pace.longest_s * 1000)  # `between` goes back by as much, for those that overlap the span
+        for visit in self.between(device, first_ms + longest_ms, last_ms):
+            if first_ms <= visit.start_ms <= last_ms:
+                yield visit
+
     def all_between(self, first_ms: int, last_ms: int) -> Iterator[Visit]:
         """The visits of `between` for all devices, one device after the other."""
         for device in self.devices:

@@ -166,11 +166,20 @@ async def test_a_fourth_concurrent_export_is_refused_until_another_has_ended(ven
     too_many = (429, {"message": "too many exports in parallel", "error": 429})
     assert too_many == await vendor.get(DATA, export_query(end=ends[3]))
     assert {"state": "started"} == await vendor.request_export(end=ends[2], force_rebuild="1")  # it is running already
+    assert too_many == await vendor.get(DATA, export_query(end=ends[3], force_rebuild="1"))
     assert "in_progress" == (await vendor.request_export(end=ends[0]))["state"]
-    assert (3, 1) == (vendor.vidicenter.max_running, vendor.vidicenter.refused)
+    assert (3, 2) == (vendor.vidicenter.max_running, vendor.vidicenter.refused)
     vendor.advance_s(2)
     assert {"state": "started"} == await vendor.request_export(end=ends[3])
-    assert (3, 1) == (vendor.vidicenter.max_running, vendor.vidicenter.refused)
+    assert (3, 2) == (vendor.vidicenter.max_running, vendor.vidicenter.refused)
+
+
+async def test_a_refused_rebuild_keeps_the_export(vendor: Vendor) -> None:
+    before = await vendor.export()
+    for second in range(10, 13):
+        assert {"state": "started"} == await vendor.request_export(end=f"2026-11-06T13:59:{second}")
+    assert 429 == (await vendor.get(DATA, export_query(force_rebuild="1")))[0]
+    assert before == (await vendor.request_export())["data"]
 
 
 async def test_at_most_fifty_calls_per_minute_are_accepted(vendor: Vendor) -> None:

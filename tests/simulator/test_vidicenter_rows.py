@@ -7,7 +7,18 @@ import pytest
 
 from collector.simulator.rules import Rules
 from collector.simulator.world import World, as_datetime
-from tests.simulator.harness import PLACE, WORLD, Viewers, local, serving, viewers_in, viewers_of, visits_at
+from tests.simulator.harness import (
+    DATA,
+    PLACE,
+    WORLD,
+    Viewers,
+    export_query,
+    local,
+    serving,
+    viewers_in,
+    viewers_of,
+    visits_at,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +52,15 @@ async def test_a_site_selects_its_locations() -> None:
     async with serving(world=world) as vendor:
         rows = await vendor.export(locations="left out", sites="302")
     assert viewers_of([*visits_at(3024, world=world), *visits_at(3025, world=world)]) == viewers_in(rows)
+
+
+async def test_tags_select_by_id() -> None:
+    async with serving() as vendor:
+        rows = await vendor.export(locations="left out", location_tags="32")
+        assert viewers_of([*visits_at(3035), *visits_at(5315)]) == viewers_in(rows)
+        rows = await vendor.export(locations="left out", site_tags="22")
+        assert viewers_of(visits_at(3024)) == viewers_in(rows)
+        assert 403 == (await vendor.get(DATA, export_query(location_tags="99")))[0]
 
 
 async def test_twins_are_two_equal_rows() -> None:
@@ -77,7 +97,7 @@ async def test_without_the_expert_licence_expert_fields_are_null(old_names: bool
     async with serving(rules=Rules(is_expert=False, has_old_names=old_names)) as vendor:
         rows = await vendor.export()
     nulls = {"age_value", *MOODS, *(("glasses", "mustache", "beard") if old_names else ())}
-    assert all(nulls == {name for name, value in row.items() if value is None} for row in rows)
+    assert all(nulls == {name for name, value in row.items() if value is None} - IDS for row in rows)
 
 
 async def test_codes_are_those_of_vidicenter() -> None:

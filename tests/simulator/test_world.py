@@ -114,6 +114,8 @@ def test_between_returns_every_overlapping_visit_once_ordered_by_start(
     overlapping = {visit.number for visit in around if visit.start_ms <= last_ms and visit.end_ms >= first_ms}
     assert overlapping <= set(numbers)
     assert sorted(set(numbers)) == numbers
+    starting = [visit for visit in around if first_ms <= visit.start_ms <= last_ms]
+    assert starting == list(world.starting(device, first_ms, last_ms))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
