@@ -1,6 +1,5 @@
-"""The simulated VidiCenter of Quividi, as its data export document describes it: polled exports, and limits."""
+"""The simulated VidiCenter of Quividi, as its documents describe it: polled exports, limits, and lists."""
 
-import json
 from base64 import b64decode
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,8 @@ from collector.simulator.aggregated import Columns, Row
 from collector.simulator.base import Simulation
 from collector.simulator.codes import AGES, GENDERS, MOODS
 from collector.simulator.export_request import FINEST, ExportRequest
+from collector.simulator.lists import Lists
+from collector.simulator.responses import api_error as _error
 from collector.simulator.responses import json_response
 from collector.simulator.world import MINUTE_MS, Visit, as_datetime, as_timestamp, last_upload_ms
 
@@ -51,6 +52,7 @@ class VidiCenter:
         self._now_ms = simulation.now_ms
         self._rules = simulation.rules
         self._faults = simulation.faults
+        self._lists = Lists(simulation, self._authorize)
         self._zone = ZoneInfo(self._rules.zone)
         self._exports: dict[str, _Export] = {}
         self._calls: deque[int] = deque()
@@ -88,24 +90,12 @@ class VidiCenter:
         return [
             web.get("/api/v1/data/", self.data),
             web.get("/api/v1/whoami/", self.whoami),
-            web.get("/api/v1/locations/", self.locations),
+            *self._lists.routes(),
         ]
 
     async def whoami(self, request: web.Request) -> web.Response:
         self._authorize(request)
         return json_response({"username": USERNAME})
-
-    async def locations(self, request: web.Request) -> web.Response:
-        self._authorize(request)
-        offset = as_datetime(self._now_ms()).astimezone(self._zone).utcoffset()
-        seconds = 0 if offset is None else int(offset.total_seconds())
-        return json_response(
-            [
-                {"id": place, "label": f"Location {place}", "site_id": place // 10, "active": True}
-                | {"last_timezone": seconds}
-                for place in self._world.devices
-            ]
-        )
 
     async def data(self, request: web.Request) -> web.Response:
         """The state of the export with exactly these parameters. The value of `force_rebuild` is ignored."""
@@ -285,8 +275,3 @@ class VidiCenter:
 
 def _mood_ms(visit: Visit, code: int) -> int:
     return sum(ms for mood, ms in visit.moods if mood == code)
-
-
-def _error(kind: type[web.HTTPException], message: str) -> web.HTTPException:
-    body = {"message": message, "error": kind.status_code}
-    return kind(text=json.dumps(body), content_type="application/json")
