@@ -1,4 +1,4 @@
-"""The simulated VidiCenter of Quividi, as its data export document describes it: polled exports, and limits."""
+"""The simulated VidiCenter of Quividi, as its documents describe it: polled exports, limits, and lists."""
 
 from base64 import b64decode
 from collections import Counter, deque
@@ -17,6 +17,7 @@ from collector.simulator.aggregated import Row
 from collector.simulator.base import Simulation
 from collector.simulator.export_request import ExportRequest
 from collector.simulator.exports import Exports
+from collector.simulator.lists import Lists
 from collector.simulator.responses import api_error, json_response
 from collector.simulator.viewer_rows import viewer
 from collector.simulator.world import MINUTE_MS, Visit, as_datetime, as_timestamp
@@ -54,6 +55,7 @@ class VidiCenter:
         self._rules = simulation.rules
         self._faults = simulation.faults
         self._rows = Exports(self._world, self._rules)
+        self._lists = Lists(simulation, self._authorize)
         self._place_of_zone = {self._rules.zone_of(place).key: place for place in self._world.devices}
         self._exports: dict[str, _Export] = {}
         self._calls: deque[int] = deque()
@@ -94,7 +96,7 @@ class VidiCenter:
         routes = [
             web.get("/api/v1/data/", self.data),
             web.get("/api/v1/whoami/", self.whoami),
-            web.get("/api/v1/locations/", self.locations),
+            *self._lists.routes(),
         ]
         return [
             web.RouteDef(each.method, each.path, self._counted(cast("Handler", each.handler)), each.kwargs)
@@ -120,20 +122,6 @@ class VidiCenter:
     async def whoami(self, request: web.Request) -> web.Response:
         self._authorize(request)
         return json_response({"username": USERNAME})
-
-    async def locations(self, request: web.Request) -> web.Response:
-        self._authorize(request)
-        offsets = {
-            place: as_datetime(self._now_ms()).astimezone(self._rules.zone_of(place)).utcoffset()
-            for place in self._world.devices
-        }
-        return json_response(
-            [
-                {"id": place, "label": f"Location {place}", "site_id": place // 10, "active": True}
-                | {"last_timezone": 0 if offset is None else int(offset.total_seconds())}
-                for place, offset in offsets.items()
-            ]
-        )
 
     async def data(self, request: web.Request) -> web.Response:
         """The state of the export with exactly these parameters.

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec import Struct
+from yarl import URL
 
 from collector.simulator.base import Simulation
 from collector.simulator.faults import Faults
@@ -107,3 +108,23 @@ def viewers_of(visits: Sequence[Visit]) -> Viewers:
 def viewers_in(rows: Sequence[Row], suffix: str = TENTHS) -> Viewers:
     """The viewers in exported rows."""
     return Viewers((row["period_start"], row[f"dwell_time{suffix}"], row[f"attention_time{suffix}"]) for row in rows)
+
+
+async def status_of(vendor: Vendor, path: str, verb: str = "GET", auth: str | None = AUTHORIZATION) -> int:
+    """Send a request for a path below the base path, percent-encoded as it is; return the status."""
+    headers = {} if auth is None else {"Authorization": auth}
+    async with vendor.client.request(verb, URL(f"/api/v1{path}", encoded=True), headers=headers) as response:
+        return response.status
+
+
+async def read(vendor: Vendor, path: str) -> Any:  # noqa: ANN401 - any JSON
+    """Read a path below the base path, percent-encoded as it is; return the body."""
+    url, headers = URL(f"/api/v1{path}", encoded=True), {"Authorization": AUTHORIZATION}
+    async with vendor.client.get(url, headers=headers) as response:
+        assert 200 == response.status, path
+        return await response.json()
+
+
+def types(row: Row) -> Mapping[str, type]:
+    """The types of a row's fields."""
+    return {name: type(value) for name, value in row.items()}

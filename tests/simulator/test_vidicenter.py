@@ -1,7 +1,7 @@
 """The simulated VidiCenter over HTTP: authorization, the states and limits of exports, and faults."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import aiohttp
 import anyio
@@ -17,7 +17,6 @@ from tests.simulator.harness import (
     LOCATIONS,
     PLACE,
     WHOAMI,
-    WORLD,
     Vendor,
     export_query,
     local,
@@ -60,14 +59,8 @@ async def test_a_path_without_its_trailing_slash_is_not_found(vendor: Vendor, pa
         assert 404 == response.status
 
 
-async def test_whoami_returns_the_user_and_locations_returns_all_locations(vendor: Vendor) -> None:
+async def test_whoami_returns_the_user(vendor: Vendor) -> None:
     assert (200, {"username": USERNAME}) == await vendor.get(WHOAMI)
-    status, body = await vendor.get(LOCATIONS)
-    assert (200, list(WORLD.devices)) == (status, [each["id"] for each in body])
-    assert all({"id", "label", "site_id", "active", "last_timezone"} == each.keys() for each in body)
-    assert {3600} == {each["last_timezone"] for each in body}
-    vendor.clock[0] = datetime(2026, 7, 1, tzinfo=UTC)
-    assert {7200} == {each["last_timezone"] for each in (await vendor.get(LOCATIONS))[1]}
 
 
 @pytest.mark.parametrize(
