@@ -75,7 +75,7 @@ class Scenario:
 async def scenario_of(**table: object) -> AsyncIterator[Scenario]:
     clock = StoppingClock()
     vendor = Lists(clock=clock)
-    async with stream_of(vendor, **table) as stream:
+    async with stream_of(vendor, "alerts", **table) as stream:
         yield Scenario(stream, vendor, clock)
 
 

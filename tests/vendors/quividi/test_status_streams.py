@@ -7,17 +7,20 @@ from typing import Any
 import pytest
 import structlog
 from aiohttp import web
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from collector.alignment import Snapshot
 from collector.errors import Park, RetryLater
 from collector.fetching import fetch_whole
 from collector.model import DedupMode, Record
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
+from collector.vendors.quividi.status_settings import AlertsSettings
 from tests.simulated import START, SimulatedClock
 from tests.vendors.quividi.status import CAP, Lists, fetched, last, stream_of
-from tests.vendors.quividi.vidicenter import json_response
+from tests.vendors.quividi.vidicenter import json_response, source
 
 pytestmark = pytest.mark.anyio
 
@@ -196,6 +199,19 @@ async def test_anything_but_a_list_fails(status: int, body: object, error: type[
     async with stream_of(vendor) as stream:
         with pytest.raises(error):
             await fetched(stream, last(1))
+
+
+@pytest.mark.parametrize("name", ["alerts", "monitoring"])
+def test_a_table_needs_an_interval_below_its_lateness(name: str) -> None:
+    table = {"interval": "2d", "allowed_lateness": "1d"}
+    with pytest.raises(ValidationError, match="interval must be below allowed_lateness"):
+        source("https://localhost", streams={name: table})
+
+
+def test_alerts_are_remembered_for_two_months_and_swept_once_a_day() -> None:
+    policy = AlertsSettings().policy(None)
+    assert (Snapshot(), timedelta(minutes=10)) == (policy.alignment, policy.interval)
+    assert (timedelta(days=60), timedelta(days=1)) == (policy.allowed_lateness, policy.sweep_every)
 
 
 async def test_seen_at_is_the_time_of_the_request() -> None:
