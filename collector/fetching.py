@@ -38,6 +38,8 @@ async def fetch_whole(
     async with aclosing(stream.fetch(request)) as results:
         async for result in results:
             check_rows(result.rows, max_rows(alignment, request))
+            if result.cut:
+                telemetry.rows_cut(request, result.cut)
             if alignment.is_exact or not looks_capped(result.rows):
                 yield result
             elif can_be_halved:

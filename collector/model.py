@@ -103,6 +103,9 @@ class FetchResult(Struct, Generic[P], frozen=True):
     ignored: Counter[str] = field(default_factory=Counter)
     """Side fields that could not be understood, and are null: the number of rows by the vendor's name of the field.
     Complete once `records` has been iterated."""
+    cut: int = 0
+    """How many lists of the window the vendor has cut to its largest number of rows, although no part of them can be
+    requested alone: older rows may be missing for good."""
 
 
 class DedupMode(Enum):

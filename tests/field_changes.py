@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from collector.model import DedupMode, Event, FetchResult, Record, Window
 from collector.vendors.base import Stream
 from collector.vendors.leniency import comparable
+from collector.vendors.quividi import alerts, monitoring
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.aggregates import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
@@ -153,5 +154,7 @@ PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "quividi.gate": _aggregate,
     "quividi.proof_of_play_by_location": _aggregate,
     "quividi.proof_of_play_by_site": _aggregate,
+    "quividi.alerts": lambda record: msgspec.msgpack.encode(alerts._compared(record.payload)),
+    "quividi.monitoring": lambda record: msgspec.msgpack.encode(monitoring._compared(record.payload)),
 }
 """The fingerprints of the present field lists, by `<vendor>.<stream>`."""

@@ -219,6 +219,11 @@ class StreamTelemetry:
             advice="no action needed: the halves of the window contain no further rows, so the response seems complete",
         )
 
+    def rows_cut(self, window: Window, lists: int) -> None:
+        """The vendor has cut this many lists to its largest number of rows: the rest cannot be requested."""
+        advice = "older rows may be missing for good: find out what causes so many rows; a shorter interval loses fewer"
+        self._log.warning("rows_cut", **_window_fields(window), lists=lists, advice=advice)
+
     def retrying(self, window: Window, error: RetryLater, *, failures: int, delay_s: float, now: datetime) -> None:
         """A temporary error. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "retry").inc()

@@ -13,6 +13,7 @@ VIEWER = (
 )
 PERIOD = f"{COMMON} revision resolution period_start period_end period_start_local utc_offset_s ambiguous quality"
 PLAYS = "content_id content_duration_ms duration_ms impressions estimated_ots play_count watchers watchers_over_2s"
+SEEN = "vendor_time host_time seen_at"
 # Add new fields here.
 FIELDS = {
     "quividi.viewer.v1": VIEWER,
@@ -29,11 +30,21 @@ FIELDS = {
     "quividi.gate.v1": f"{PERIOD} location_id gate_id in_count out_count duration_ms",
     "quividi.proof_of_play_by_location.v1": f"{PERIOD} location_id {PLAYS}",
     "quividi.proof_of_play_by_site.v1": f"{PERIOD} site_id {PLAYS}",
+    "quividi.alert.v1": (
+        f"{COMMON} revision alert_id network_id site_id location_id box_id {SEEN} kind alert_type label status "
+        "status_text statuses extra_data linked_alert_id"
+    ),
+    "quividi.monitoring_message.v1": (
+        f"{COMMON} revision box_id location_id {SEEN} status vr_status vr_version cpu_load fps avg_luma_percent "
+        "input_lost_count resolution_width_px resolution_height_px"
+    ),
 }
 TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
     "quividi.viewer.v1": "quividi.viewers",
     "quividi.viewer_apc.v1": "quividi.viewers_apc",
     "quividi.viewer_content.v1": "quividi.viewer_contents",
+    "quividi.alert.v1": "quividi.alerts",
+    "quividi.monitoring_message.v1": "quividi.monitoring_messages",
 }
 
 each_type = pytest.mark.parametrize("name", FIELDS)

@@ -13,6 +13,7 @@ from collector.alignment import periods
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.pipeline.ledger import Former
 from collector.steps import at_once
+from collector.vendors.quividi import alerts, monitoring
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
@@ -22,7 +23,7 @@ from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import REQUEST, USER
 from tests.rows import export_rows, published_rows, session_rows
-from tests.vendors.quividi import aggregated
+from tests.vendors.quividi import aggregated, status
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
 from tests.vendors.seemetrix import documented
@@ -130,6 +131,14 @@ def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row],
     )
 
 
+def _decode_alerts(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    return status.read_alerts(json.dumps(rows).encode())
+
+
+def _decode_messages(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    return status.read_messages(json.dumps(rows).encode())
+
+
 _COUNTS = {"viewers_aggregated": "watcher_count", "ots": "ots_count", "gate": "in_count"}
 _EXPORTS = (
     _export(
@@ -220,5 +229,27 @@ STREAM_CASES: Mapping[str, StreamCase] = {
             former=Breakdown.former,
         ),
         *_EXPORTS,
+        StreamCase(
+            "quividi.alerts",
+            DedupMode.VERSIONED,
+            _decode_alerts,
+            partial(alerts.explode, user=str(USER)),
+            json.loads(status.ALERTS),
+            _with(status="another"),
+            _with(id=1),
+            _with(id=2, timestamp="2026-09-01T00:00:00"),
+            fields_version=alerts.FIELDS_VERSION,
+        ),
+        StreamCase(
+            "quividi.monitoring",
+            DedupMode.VERSIONED,
+            _decode_messages,
+            partial(monitoring.explode, user=str(USER)),
+            json.loads(status.MESSAGES),
+            _with(fps="1.5"),
+            _with(box=1),
+            _with(box=2, timestamp="2026-09-01T00:00:00"),
+            fields_version=monitoring.FIELDS_VERSION,
+        ),
     )
 }

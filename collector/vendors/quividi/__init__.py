@@ -4,16 +4,18 @@ from collector.vendors.base import Vendor
 from collector.vendors.quividi.client import probe
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from collector.vendors.quividi.settings import QuividiSource
+from collector.vendors.quividi.status_streams import EVENT_TYPES as STATUS_EVENT_TYPES
 from collector.vendors.quividi.streams import streams
 
 VENDOR = Vendor(
     name="quividi",
     settings=QuividiSource,
-    event_types={name: export_type.events for name, export_type in EXPORT_TYPES.items()},
+    event_types={**{name: export_type.events for name, export_type in EXPORT_TYPES.items()}, **STATUS_EVENT_TYPES},
     streams=streams,
     probe=probe,
     title="Quividi",
-    message_key="the number of the location, or of the site for events about a whole site, in decimal digits",
+    message_key="the number of the location, or of the site for events about a whole site, in decimal digits; "
+    "`user/<user>` for an alert or a monitoring message without either",
 )
 
 __all__ = ["VENDOR", "QuividiSource"]

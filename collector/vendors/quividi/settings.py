@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count
-from collector.vendors.quividi import aggregated_settings, finest_settings
+from collector.vendors.quividi import aggregated_settings, finest_settings, status_settings
 from collector.vendors.quividi.export_settings import ExportSettings
 from collector.vendors.source import ChosenStreams, SourceSettings, StreamSettings
 from collector.vendors.time_zones import ZoneName
@@ -26,6 +26,8 @@ class Streams(ChosenStreams):
     gate: aggregated_settings.GateSettings | None = None
     proof_of_play_by_location: aggregated_settings.ProofOfPlayByLocationSettings | None = None
     proof_of_play_by_site: aggregated_settings.ProofOfPlayBySiteSettings | None = None
+    alerts: status_settings.AlertsSettings | None = None
+    monitoring: status_settings.MonitoringSettings | None = None
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:

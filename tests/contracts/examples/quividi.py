@@ -1,15 +1,16 @@
 """The examples of Quividi."""
 
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from collector.model import Account
+from collector.model import Account, DedupMode, Event, Record, Reject
 from collector.pipeline.message import Origin
-from collector.vendors.quividi import events, wire
+from collector.vendors.quividi import alerts, events, monitoring, wire
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from tests.contracts.examples.example import Example
 from tests.rows import export_rows
-from tests.vendors.quividi import aggregated
+from tests.vendors.quividi import aggregated, status
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
 
@@ -25,8 +26,17 @@ def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
     )
 
 
+def status_example(
+    stream: str, records: Callable[[], Iterable[Record[Any] | Reject]], explode: Callable[..., Iterator[Event]]
+) -> Example:
+    origin = Origin(Account("quividi", USER), SOURCE, stream)
+    return Example(origin, DedupMode.VERSIONED, records, partial(explode, user=USER))
+
+
 EXAMPLES = (
     example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_RESPONSE),
     example("viewers_apc", ViewersApcRows(PARIS), APC_RESPONSE),
     *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
+    status_example("alerts", lambda: status.read_alerts(status.ALERTS), alerts.explode),
+    status_example("monitoring", lambda: status.read_messages(status.MESSAGES), monitoring.explode),
 )
