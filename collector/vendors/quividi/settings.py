@@ -12,6 +12,7 @@ from collector.secrets import Secret
 from collector.settings import Count
 from collector.vendors.quividi import aggregated_settings, finest_settings
 from collector.vendors.quividi.export_settings import ExportSettings
+from collector.vendors.quividi.topology import settings as topology_settings
 from collector.vendors.source import ChosenStreams, SourceSettings, StreamSettings
 
 Identifier = Annotated[Count, Field(ge=0)]
@@ -27,6 +28,12 @@ class Streams(ChosenStreams):
     gate: aggregated_settings.GateSettings | None = None
     proof_of_play_by_location: aggregated_settings.ProofOfPlayByLocationSettings | None = None
     proof_of_play_by_site: aggregated_settings.ProofOfPlayBySiteSettings | None = None
+    locations: topology_settings.LocationsSettings | None = None
+    sites: topology_settings.SitesSettings | None = None
+    boxes: topology_settings.BoxesSettings | None = None
+    zones: topology_settings.ZonesSettings | None = None
+    tags: topology_settings.TagsSettings | None = None
+    contents: topology_settings.ContentsSettings | None = None
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:

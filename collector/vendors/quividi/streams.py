@@ -20,6 +20,7 @@ from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRA
 from collector.vendors.quividi.finest_settings import ViewersApcSettings
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from collector.vendors.quividi.settings import QuividiSource
+from collector.vendors.quividi.topology.streams import topology_streams
 from collector.vendors.quividi.zones import earliest
 
 P = TypeVar("P")
@@ -123,7 +124,8 @@ def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorT
     """The configured streams of a source."""
     client = Client(source, settings, http, telemetry)
     zone = ZoneInfo(settings.timezone)
-    return [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
+    exports = [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
+    return [*exports, *topology_streams(client, settings, telemetry)]
 
 
 def _id_lists(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
