@@ -1,6 +1,7 @@
 """Streams as a next release may have them: with changed field lists of keys and fingerprints."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +13,8 @@ from collector.vendors.leniency import comparable
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.aggregates import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
+from collector.vendors.quividi.topology.listing import Thing, fingerprint
+from collector.vendors.quividi.topology.listings import LISTINGS
 from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
 
@@ -140,6 +143,10 @@ def _aggregate(record: Record[Any]) -> bytes:
     return msgspec.msgpack.encode([*map(comparable, record.payload.metrics), *withdrawn])
 
 
+def _thing(record: Record[Thing], number: str) -> bytes:
+    return fingerprint(record.payload.event, number)
+
+
 PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "seemetrix.sessions": lambda record: seemetrix._fingerprint(record.payload, record.end_ms),
     "seemetrix.devices": lambda record: msgspec.msgpack.encode(record.payload),
@@ -153,5 +160,6 @@ PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "quividi.gate": _aggregate,
     "quividi.proof_of_play_by_location": _aggregate,
     "quividi.proof_of_play_by_site": _aggregate,
+    **{f"quividi.{stream}": partial(_thing, number=lists[0].number) for stream, lists in LISTINGS.items()},
 }
 """The fingerprints of the present field lists, by `<vendor>.<stream>`."""

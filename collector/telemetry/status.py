@@ -253,11 +253,15 @@ def _places(places: PlacesHealth) -> dict[str, object]:
                 "id": place.place_id,
                 "label": place.label,
                 "state": place.state,
-                "hours_since_upload": place.upload_age and round(place.upload_age / timedelta(hours=1), 1),
+                "hours_since_upload": _hours(place.upload_age),
             }
             for place in places.worst
         ],
     }
+
+
+def _hours(age: timedelta | None) -> float | None:
+    return None if age is None else round(age / timedelta(hours=1), 1)
 
 
 def _minute(instant: datetime) -> int:

@@ -30,11 +30,10 @@ IsGone = Annotated[
     Meta(description="Whether several consecutive complete lists lacked it. All fields about it are then null."),
 ]
 
-_KIND = 1 << 63
-"""The bit of a key that distinguishes two kinds of things in one stream. Numbers are below it."""
 _GONE = b"gone"
 _FIRST = frozenset(("record_id", "revision", "seen_at", "is_gone"))
 _key = struct.Struct(">Q")
+"""Eight bytes: the number, and in the last bit which of the stream's lists has it."""
 _decode_list = ResponseDecoder(Raw, RawRows, lambda row: "id" in row)
 _decode_object = RowDecoder(dict[str, Any])
 
@@ -116,7 +115,7 @@ def read(
 def gone(listings: Iterable[Listing[Any]], key: bytes, seen_ms: int, user: str) -> Record[Thing]:
     """The record of a thing that has disappeared from the list that has it. `listings` are those of one stream."""
     (packed,) = _key.unpack(key)
-    number, is_second = packed & ~_KIND, bool(packed & _KIND)
+    number, is_second = packed >> 1, bool(packed & 1)
     listing = next(each for each in listings if each.is_second == is_second)
     data = listing.event_type.data
     event = data(
@@ -152,7 +151,7 @@ def _first(listing: Listing[Any], number: int, seen_ms: int, user: str, *, is_go
 
 def _record(listing: Listing[Any], number: int, event: Struct, fingerprint: bytes, seen_ms: int) -> Record[Thing]:
     return Record(
-        key=_key.pack(number | (_KIND if listing.is_second else 0)),
+        key=_key.pack(number << 1 | listing.is_second),
         fingerprint=fingerprint,
         start_ms=seen_ms,
         end_ms=seen_ms,

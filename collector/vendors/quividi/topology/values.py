@@ -80,6 +80,6 @@ def _milliseconds(seconds: float | str, field: str) -> int:
         exact = Decimal(str(seconds))
     except InvalidOperation:
         exact = Decimal("NaN")
-    if not 0 <= exact <= MAX_DURATION_S:
+    if not (exact.is_finite() and 0 <= exact <= MAX_DURATION_S):
         raise ValueError(f"Expected a duration - at `$.{field}`")
     return round(exact * 1000)
