@@ -15,6 +15,7 @@ from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from collector.vendors.quividi.streams import ExportStream, streams
+from collector.vendors.quividi.topology.listings import TYPES as TOPOLOGY_TYPES
 from tests.vendors.loopback import serving
 from tests.vendors.quividi.aggregated import EXAMPLES, row
 from tests.vendors.quividi.test_contents import TWO_CONTENTS
@@ -186,7 +187,7 @@ async def test_selection_names_resolution_and_options() -> None:
 
 
 def test_the_vendor_declares_the_event_types_of_every_stream() -> None:
-    assert {name: kind.events for name, kind in EXPORT_TYPES.items()} == VENDOR.event_types
+    assert {**{name: kind.events for name, kind in EXPORT_TYPES.items()}, **TOPOLOGY_TYPES} == VENDOR.event_types
     names = [each.name for kinds in VENDOR.event_types.values() for each in kinds]
     topics = [each.topic for kinds in VENDOR.event_types.values() for each in kinds]
-    assert len(names) == len(set(names)) == len(set(topics)) == 8
+    assert len(names) == len(set(names)) == len(set(topics)) == 14

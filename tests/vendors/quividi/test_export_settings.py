@@ -12,6 +12,7 @@ from collector.errors import UserError
 from collector.vendors.quividi.export_settings import EXPORT_TYPES, AggregatedSettings
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
 from collector.vendors.quividi.settings import QuividiSource, Streams
+from collector.vendors.quividi.topology.listings import LISTINGS
 from tests.vendors.quividi.example import PARIS
 
 AIRPORT = """
@@ -46,7 +47,7 @@ def error_of(folder: Path, stream: str, keys: str = "", places: str = SITES) -> 
 
 
 def test_each_table_has_the_options_of_its_export_type() -> None:
-    assert EXPORT_TYPES.keys() == Streams.model_fields.keys()
+    assert EXPORT_TYPES.keys() | LISTINGS.keys() == Streams.model_fields.keys()
     for name, kind in EXPORT_TYPES.items():
         keys = type(Streams.model_validate({name: {}}).exports[0]).model_fields.keys()
         assert kind.options == keys & {CONTENT_IDS, GROUP_BY_DEMOGRAPHICS}

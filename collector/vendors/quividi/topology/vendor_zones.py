@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -20,12 +20,12 @@ from collector.vendors.quividi.topology.values import (
     text_of,
 )
 from collector.vendors.quividi.wire import Integer, Number
+from collector.vendors.vocabulary import ZoneType
 
-ZoneType = Literal["regular", "doorway_in", "doorway_out", "carpet", "unknown"]
 ZONE_TYPES: Mapping[int, ZoneType] = {0: "regular", 1: "doorway_in", 2: "doorway_out", 3: "carpet"}
 MAX_CORNERS = 1000
 
-_Time = Annotated[str | None, Meta(description="As the vendor writes it, without a zone. Its clock is not documented.")]
+_CLOCK = "as the vendor writes it, without a zone. Its clock is not documented."
 
 
 class CornerRow(Struct, frozen=True):
@@ -75,8 +75,8 @@ class ZoneV1(Struct, frozen=True, kw_only=True):
         Meta(description="The shortest presence that counts as a visit, in milliseconds. The vendor sends seconds."),
     ]
     coordinates: Annotated[Sequence[Corner] | None, Meta(description="The corners of the zone, in the vendor's order.")]
-    created_at: _Time
-    updated_at: _Time
+    creation_date: Annotated[str | None, Meta(description=f"When the zone was created, {_CLOCK}")]
+    update_date: Annotated[str | None, Meta(description=f"When the zone last changed, {_CLOCK}")]
 
 
 ZONE = EventType("quividi.zone.v1", "quividi.zones", ZoneV1, compacted=True)
@@ -94,8 +94,8 @@ def _event(row: ZoneRow, number: int, first: First, ignored: Counter[str] | None
         zone_type_code=row.type,
         presence_threshold_ms=milliseconds(row.presence_threshold, "presence_threshold", ignored),
         coordinates=None if corners is None else [Corner(float(each.x), float(each.y)) for each in corners],
-        created_at=local_time(row.created_at, "created_at", ignored),
-        updated_at=local_time(row.updated_at, "updated_at", ignored),
+        creation_date=local_time(row.created_at, "created_at", ignored),
+        update_date=local_time(row.updated_at, "updated_at", ignored),
     )
 
 
