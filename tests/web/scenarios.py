@@ -11,11 +11,11 @@ from collector.alignment import Alignment, AnySecond, Periods
 from collector.errors import Park, RetryLater
 from collector.instants import SECOND, UNIX_EPOCH_LOCAL, unix_s
 from collector.model import Checkpoint, DedupMode, Policy, Tally, Window
-from collector.places import PlaceHealth, PlacesHealth, PlaceState
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import State, StateFormat
+from collector.places import PlaceHealth, PlacesHealth, PlaceState
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
