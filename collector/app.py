@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 import anyio
@@ -115,10 +116,16 @@ class Daemon:
             vendor = VENDORS[source.vendor]
             source_status = SourceStatus(vendor.name, name, source.host, proxy_name(source.base_url))
             self.process_status.sources.append(source_status)
-            for stream in vendor.streams(name, source, client, VendorTelemetry(self._metrics, name, source_status)):
+            vendor_telemetry = VendorTelemetry(self._metrics, name, source_status)
+            for stream in vendor.streams(name, source, client, vendor_telemetry):
                 stream_status = StreamStatus(vendor.name, name, stream.name)
                 self.process_status.streams.append(stream_status)
-                telemetry = StreamTelemetry(self._metrics, stream_status, [kind.name for kind in stream.event_types])
+                telemetry = StreamTelemetry(
+                    self._metrics,
+                    stream_status,
+                    [kind.name for kind in stream.event_types],
+                    partial(vendor_telemetry.stream_released, stream.name),
+                )
                 telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit)

@@ -1,6 +1,7 @@
 """Streams as a next release may have them: with changed field lists of keys and fingerprints."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +14,8 @@ from collector.vendors.quividi import alerts, monitoring
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.aggregates import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
+from collector.vendors.quividi.topology.listing import Thing, fingerprint
+from collector.vendors.quividi.topology.listings import LISTINGS
 from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
 
@@ -141,6 +144,10 @@ def _aggregate(record: Record[Any]) -> bytes:
     return msgspec.msgpack.encode([*map(comparable, record.payload.metrics), *withdrawn])
 
 
+def _thing(record: Record[Thing], number: str) -> bytes:
+    return fingerprint(record.payload.event, number)
+
+
 PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "seemetrix.sessions": lambda record: seemetrix._fingerprint(record.payload, record.end_ms),
     "seemetrix.devices": lambda record: msgspec.msgpack.encode(record.payload),
@@ -156,5 +163,6 @@ PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "quividi.proof_of_play_by_site": _aggregate,
     "quividi.alerts": lambda record: msgspec.msgpack.encode(alerts._compared(record.payload)),
     "quividi.monitoring": lambda record: msgspec.msgpack.encode(monitoring._compared(record.payload)),
+    **{f"quividi.{stream}": partial(_thing, number=lists[0].number) for stream, lists in LISTINGS.items()},
 }
 """The fingerprints of the present field lists, by `<vendor>.<stream>`."""

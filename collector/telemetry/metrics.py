@@ -126,6 +126,11 @@ class Metrics:
         self.vendor_counters = gauge(
             "vendor_counters", "The vendor's own counters of the account.", ("source", "counter")
         )
+        self.places = gauge(
+            "places",
+            "Places of the account by state: uploading, late, silent, inactive, unknown.",
+            ("source", "state"),
+        )
         self.exports_in_flight = gauge("exports_in_flight", "Exports that the source waits for.", ("source",))
         self.export_duration = histogram(
             "export_duration_seconds", "Time from the request of an export to its end.", ("source",), _EXPORT_SECONDS

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from collector.instants import UNIX_EPOCH, format_seconds
 from collector.model import Checkpoint, Window
+from collector.places import PLACE_STATES, PlacesHealth
 from collector.timeline import ActivityTimeline
 
 StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
@@ -144,6 +145,8 @@ class SourceStatus(Struct):
     exports_in_flight: int = 0
     max_exports: int | None = None
     """How many exports of the account the vendor builds at a time; None if it builds none."""
+    places: PlacesHealth | None = None
+    """Whether the account's places upload; None if no stream of this process lists them."""
 
     def as_json(self) -> dict[str, object]:
         """The source's object in /api/status."""
@@ -152,6 +155,7 @@ class SourceStatus(Struct):
             "source": self.source,
             "proxy": self.proxy,
             "exports": self.max_exports and {"in_flight": self.exports_in_flight, "at_once": self.max_exports},
+            "places": _places(self.places) if self.places else None,
         }
 
 
@@ -238,6 +242,26 @@ def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
         "counts": timeline.counts,
         "kinds": timeline.kinds,
     }
+
+
+def _places(places: PlacesHealth) -> dict[str, object]:
+    return {
+        "seen_at": _formatted(places.seen_at),
+        "counts": {state: places.counts.get(state, 0) for state in PLACE_STATES},
+        "worst": [
+            {
+                "id": place.place_id,
+                "label": place.label,
+                "state": place.state,
+                "hours_since_upload": _hours(place.upload_age),
+            }
+            for place in places.worst
+        ],
+    }
+
+
+def _hours(age: timedelta | None) -> float | None:
+    return None if age is None else round(age / timedelta(hours=1), 1)
 
 
 def _minute(instant: datetime) -> int:

@@ -1,7 +1,7 @@
 """Telemetry of one stream."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -28,10 +28,18 @@ class StreamTelemetry:
     Level warning: nothing is lost, and the collector recovers by itself. Level error: an operator must act.
     """
 
-    def __init__(self, metrics: Metrics, status: StreamStatus, event_types: Sequence[str]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        status: StreamStatus,
+        event_types: Sequence[str],
+        on_released: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_released` is called when this process no longer runs the stream."""
         self._metrics = metrics
         self._status = status
         self._event_types = event_types
+        self._on_released = on_released
         self._labels = (status.source, status.stream)
         self._log = structlog.get_logger().bind(source=status.source, stream=status.stream)
         self._logged_error: tuple[str, datetime] | None = None
@@ -93,6 +101,7 @@ class StreamTelemetry:
         if not self._is_owned:
             return
         self._is_owned = False
+        self._on_released()
         metrics = self._metrics
         for gauge in (
             metrics.watermark,

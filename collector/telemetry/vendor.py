@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from collector.places import PLACE_STATES, PlacesHealth
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus
 
@@ -27,6 +28,8 @@ class VendorTelemetry:
         self._status = status or SourceStatus("", source)
         self._on_progress = on_progress
         self._requests = 0
+        self._places_stream: str | None = None
+        """The stream that reports the health of the places; None while there is none to report."""
 
     def request_completed(self, code: str, took_s: float, body_bytes: int) -> None:
         """A request ended. `code` is the HTTP status, or `error` if there was no response."""
@@ -56,6 +59,20 @@ class VendorTelemetry:
         """The vendor's own counters of the account, by name."""
         for name, value in values.items():
             self._metrics.vendor_counters.labels(self._source, name).set(value)
+
+    def places(self, stream: str, health: PlacesHealth) -> None:
+        """Whether the account's places upload, as this stream found."""
+        self._places_stream, self._status.places = stream, health
+        for state in PLACE_STATES:
+            self._metrics.places.labels(self._source, state).set(health.counts.get(state, 0))
+
+    def stream_released(self, stream: str) -> None:
+        """This process no longer runs a stream of the source: what it has found is not reported any more."""
+        if stream != self._places_stream:
+            return
+        self._places_stream = self._status.places = None
+        for state in PLACE_STATES:
+            self._metrics.places.remove(self._source, state)
 
     def _exports_changed(self, change: int) -> None:
         self._metrics.exports_in_flight.labels(self._source).inc(change)

@@ -170,6 +170,13 @@ def vendors() -> Sequence[Builder[Panel]]:
             unit="s",
         ),
         line_panel(
+            "Places",
+            "Places by state, if the stream locations is configured. late: no upload for 2 hours. silent: none for 24 "
+            "hours; see the places on the status page. inactive: switched off at the vendor. unknown: no known upload.",
+            {"{{source}} {{state}}": max_by("source, state", source("collector_places"))},
+            unit="short",
+        ),
+        line_panel(
             "Counters of the vendor",
             "The vendor's own counters of the account, if the stream counters is configured. Compare them with the "
             "collector's numbers.",

@@ -12,8 +12,15 @@ VIEWER = (
     "age_years mood glasses mustache beard vr_id footfall_id footfall_started_at occurrence"
 )
 PERIOD = f"{COMMON} revision resolution period_start period_end period_start_local utc_offset_s ambiguous quality"
+CLOCKS = "creation_date last_upload_timestamp last_seen last_ots_uploaded utc_offset_s"
+VENUE = "venue_type venue_subtype"
+REFERENCES = (
+    "id_pointer id_broadsign_uuid id_broadsign_playerid id_broadsign_screenid_v1 id_broadsign_displayunitid "
+    "id_broadsign id_hivestack id_vistar id_pladway second_id third_id"
+)
+SEEN = f"{COMMON} revision seen_at is_gone"
 PLAYS = "content_id content_duration_ms duration_ms impressions estimated_ots play_count watchers watchers_over_2s"
-SEEN = "vendor_time host_time seen_at"
+CLOCK_TIMES = "vendor_time host_time seen_at"
 # Add new fields here.
 FIELDS = {
     "quividi.viewer.v1": VIEWER,
@@ -31,12 +38,27 @@ FIELDS = {
     "quividi.proof_of_play_by_location.v1": f"{PERIOD} location_id {PLAYS}",
     "quividi.proof_of_play_by_site.v1": f"{PERIOD} site_id {PLAYS}",
     "quividi.alert.v1": (
-        f"{COMMON} revision alert_id network_id site_id location_id box_id {SEEN} kind alert_type label status "
+        f"{COMMON} revision alert_id network_id site_id location_id box_id {CLOCK_TIMES} kind alert_type label status "
         "status_text statuses extra_data linked_alert_id"
     ),
     "quividi.monitoring_message.v1": (
-        f"{COMMON} revision box_id location_id {SEEN} status vr_status vr_version cpu_load fps avg_luma_percent "
+        f"{COMMON} revision box_id location_id {CLOCK_TIMES} status vr_status vr_version cpu_load fps avg_luma_percent "
         "input_lost_count resolution_width_px resolution_height_px"
+    ),
+    "quividi.location.v1": (
+        f"{SEEN} location_id site_id box_id label description active is_benchmark_ignored {CLOCKS} location_type "
+        f"{VENUE} {REFERENCES}"
+    ),
+    "quividi.site.v1": f"{SEEN} site_id network_id label active address description {VENUE} max_active_locations",
+    "quividi.box.v1": f"{SEEN} box_id location_id site_id label active last_upload_timestamp",
+    "quividi.zone.v1": (
+        f"{SEEN} zone_id location_id name description zone_type zone_type_code presence_threshold_ms coordinates "
+        "creation_date update_date"
+    ),
+    "quividi.tag.v1": f"{SEEN} tag_id kind network_id label is_extrapolation",
+    "quividi.content.v1": (
+        f"{SEEN} clip_number content_id network_id name description duration_ms advertiser_name creative_agency_name "
+        "screenshot"
     ),
 }
 TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
@@ -45,6 +67,12 @@ TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
     "quividi.viewer_content.v1": "quividi.viewer_contents",
     "quividi.alert.v1": "quividi.alerts",
     "quividi.monitoring_message.v1": "quividi.monitoring_messages",
+    "quividi.location.v1": "quividi.locations",
+    "quividi.site.v1": "quividi.sites",
+    "quividi.box.v1": "quividi.boxes",
+    "quividi.zone.v1": "quividi.zones",
+    "quividi.tag.v1": "quividi.tags",
+    "quividi.content.v1": "quividi.contents",
 }
 
 each_type = pytest.mark.parametrize("name", FIELDS)

@@ -17,13 +17,16 @@ from collector.vendors.quividi import alerts, monitoring
 from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
+from collector.vendors.quividi.topology import listing
+from collector.vendors.quividi.topology.listing import Listing
+from collector.vendors.quividi.topology.listings import LISTINGS
 from collector.vendors.seemetrix import breakdown, breakdown_events, counters, devices, statistics, wire
 from collector.vendors.seemetrix.breakdown_streams import Breakdown
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import REQUEST, USER
 from tests.rows import export_rows, published_rows, session_rows
-from tests.vendors.quividi import aggregated, status
+from tests.vendors.quividi import aggregated, status, topology
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
 from tests.vendors.seemetrix import documented
@@ -139,6 +142,32 @@ def _decode_messages(rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
     return status.read_messages(json.dumps(rows).encode())
 
 
+def _decode_things(lists: Sequence[Listing[Any]], rows: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    for each in lists:
+        found = [row for row in rows if row.get("list", lists[0].noun) == each.noun]
+        yield from listing.read(each, at_once(listing.decode(json.dumps(found).encode())), SEEN_MS, str(USER))
+
+
+def _topology(stream: str, lists: Sequence[Listing[Any]]) -> StreamCase:
+    rows = [
+        row | {"list": each.noun}
+        for each, path in zip(lists, topology.PATHS[stream], strict=True)
+        for row in json.loads(topology.RESPONSES[path])
+    ]
+    return StreamCase(
+        f"quividi.{stream}",
+        DedupMode.LATEST,
+        partial(_decode_things, lists),
+        partial(listing.explode, event_type=lists[0].event_type, user=str(USER)),
+        rows,
+        _with(label="another", name="another"),
+        _with(id=4000),
+        _with(id=5000),
+        gone=partial(listing.gone, lists, seen_ms=SEEN_MS, user=str(USER)),
+        fields_version=listing.FIELDS_VERSION,
+    )
+
+
 _COUNTS = {"viewers_aggregated": "watcher_count", "ots": "ots_count", "gate": "in_count"}
 _EXPORTS = (
     _export(
@@ -251,5 +280,6 @@ STREAM_CASES: Mapping[str, StreamCase] = {
             _with(box=2, timestamp="2026-09-01T00:00:00"),
             fields_version=monitoring.FIELDS_VERSION,
         ),
+        *(_topology(stream, lists) for stream, lists in LISTINGS.items()),
     )
 }

@@ -15,6 +15,7 @@ from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import State, StateFormat
+from collector.places import PlaceHealth, PlacesHealth, PlaceState
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
@@ -141,6 +142,12 @@ class Scenario:
         for _ in range(in_flight):
             telemetry.export_started()
 
+    def places(self, source: str, counts: Mapping[PlaceState, int], *worst: PlaceHealth) -> None:
+        """The source lists its places."""
+        row = SourceStatus("quividi", source)
+        self.process_status.sources.append(row)
+        VendorTelemetry(self.metrics, source, row).places("locations", PlacesHealth(NOW - MINUTE, counts, worst))
+
 
 def ten_healthy(*, more: Mapping[str, timedelta] | None = None) -> Scenario:
     """Ten healthy streams, and `more` streams by name of the source that are this far behind."""
@@ -172,6 +179,13 @@ def all_states() -> Scenario:
     scenario.live("archive", "statistics", alignment=HOURS, settle=HOUR, rate=40)
     scenario.live("backfill", behind=200 * HOUR)
     scenario.add("arcade", "devices").owned(scenario.checkpoints["archive sessions"], 12)
+    scenario.places(
+        "lobby",
+        {"uploading": 2317, "late": 1, "silent": 1, "inactive": 4, "unknown": 1},
+        PlaceHealth(5121, HOSTILE, "silent", 31 * HOUR),
+        PlaceHealth(5124, "a_place_with_a_" + "very_" * 30 + "long_name", "late", 150 * MINUTE),
+        PlaceHealth(5122, None, "unknown", None),
+    )
     scenario.live("last_year").completed(scenario.checkpoints["last_year sessions"])
     for nth in range(6):
         scenario.add(f"other_{nth}")

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 from collector.model import Tally
 from tests.web import scenarios
 from tests.web.browser import PHONE, SMALL_PHONE, WIDE, Scheme, open_page
-from tests.web.scenarios import HOUR, NOW, Scenario
+from tests.web.scenarios import HOSTILE, HOUR, NOW, Scenario
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +71,7 @@ async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Brow
             "not_owned",
             "legend",
             "kafka",
+            "places",
             "exports",
         ]
         assert expected == shown
@@ -149,6 +150,25 @@ async def test_the_proxy_of_a_source_is_shown_beside_its_name(browser: Browser) 
             await page.resize(size)
             assert size[0] == await page.width()
             await page.screenshot(f"proxies-{size[0]}-light")
+
+
+async def test_the_places_of_a_source_are_counted_and_the_worst_ones_listed(browser: Browser) -> None:
+    async with open_page(browser, scenarios.all_states(), PHONE) as page:
+        places = page.section("places")
+        await expect(places).to_contain_text("lobby 2,317 uploading, 1 late, 1 silent, 4 inactive, 1 unknown")
+        worst = places.locator(".worst li")
+        await expect(worst).to_have_count(3)
+        await expect(worst.first).to_have_text(f"5121 {HOSTILE.rstrip()} : silent, last upload 31 h ago")
+        await expect(worst.last).to_have_text("5122: unknown, no known upload")
+        for size in SIZES:
+            await page.resize(size)
+            assert size[0] == await page.width()
+            await page.screenshot(f"places-{size[0]}-light")
+
+
+async def test_without_places_none_are_shown(browser: Browser) -> None:
+    async with open_page(browser, scenarios.ten_healthy()) as page:
+        await expect(page.section("places")).to_be_hidden()
 
 
 async def test_without_a_proxy_none_is_shown(browser: Browser) -> None:

@@ -23,7 +23,7 @@ async def test_every_documented_key_exists_before_anything_is_known(served: Serv
         "reason": "connecting to Kafka",
         "kafka": {"state": "connecting", "since": "2026-10-31T23:00:00Z", "joined": False, "last_commit": None},
         "owned_partitions": [],
-        "sources": [{"vendor": "seemetrix", "source": "mall", "proxy": None, "exports": None}],
+        "sources": [{"vendor": "seemetrix", "source": "mall", "proxy": None, "exports": None, "places": None}],
         "streams": [
             {
                 "vendor": "seemetrix",

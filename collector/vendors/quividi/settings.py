@@ -10,6 +10,7 @@ from collector.secrets import Secret
 from collector.settings import Count
 from collector.vendors.quividi import aggregated_settings, finest_settings, status_settings
 from collector.vendors.quividi.export_settings import ExportSettings
+from collector.vendors.quividi.topology import settings as topology_settings
 from collector.vendors.source import ChosenStreams, SourceSettings, StreamSettings
 from collector.vendors.time_zones import ZoneName
 
@@ -28,6 +29,12 @@ class Streams(ChosenStreams):
     proof_of_play_by_site: aggregated_settings.ProofOfPlayBySiteSettings | None = None
     alerts: status_settings.AlertsSettings | None = None
     monitoring: status_settings.MonitoringSettings | None = None
+    locations: topology_settings.LocationsSettings | None = None
+    sites: topology_settings.SitesSettings | None = None
+    boxes: topology_settings.BoxesSettings | None = None
+    zones: topology_settings.ZonesSettings | None = None
+    tags: topology_settings.TagsSettings | None = None
+    contents: topology_settings.ContentsSettings | None = None
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:

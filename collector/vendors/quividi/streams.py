@@ -21,6 +21,7 @@ from collector.vendors.quividi.finest_settings import ViewersApcSettings
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_streams import status_streams
+from collector.vendors.quividi.topology.streams import topology_streams
 from collector.vendors.quividi.zones import earliest
 
 P = TypeVar("P")
@@ -125,7 +126,7 @@ def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorT
     client = Client(source, settings, http, telemetry)
     zone = ZoneInfo(settings.timezone)
     exports = [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
-    return [*exports, *status_streams(client, settings)]
+    return [*exports, *status_streams(client, settings), *topology_streams(client, settings, telemetry)]
 
 
 def _id_lists(selectors: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:

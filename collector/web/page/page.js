@@ -2,7 +2,7 @@
 
 import { Stream, keyOf } from "./stream.js";
 import { html, setText } from "./timeline.js";
-import { ago, counted, dateTime, duration, nameOf, summary, timeOfDay, zone } from "./texts.js";
+import { ago, counted, dateTime, duration, nameOf, number, placeText, summary, timeOfDay, zone } from "./texts.js";
 
 const REFRESH_MS = 5000;
 const HIDDEN_REFRESH_MS = 30000;
@@ -60,6 +60,7 @@ function showStatus(now) {
   showStreams(started, now);
   showNotOwned(status.streams.filter((stream) => stream.state === "not_owned"));
   showKafka(now);
+  showPlaces(status.sources.filter((source) => source.places), now);
   showExports(status.sources.filter((source) => source.exports));
   showProxies(status.sources.filter((source) => source.proxy));
 }
@@ -125,6 +126,20 @@ function showKafka(now) {
   setText(byId("kafka-state"), KAFKA_STATES[state] ?? state);
   setText(byId("partitions"), partitions.length ? `${partitions.length}: ${partitions.join(", ")}` : "none");
   setText(byId("last-commit"), lastCommit ? `${ago(Date.parse(lastCommit), now)}, ${dateTime(Date.parse(lastCommit), now)}` : "none yet");
+}
+
+/** Show how many places of each source are in each state, and list the worst ones. */
+function showPlaces(sources, now) {
+  byId("places").hidden = !sources.length;
+  const elements = sources.map(({ source, places }) => {
+    const counts = Object.entries(places.counts).filter(([, count]) => count);
+    const text = counts.map(([state, count]) => `${number(count)} ${state}`).join(", ") || "none";
+    const seen = ` (${ago(Date.parse(places.seen_at), now)})`;
+    const worst = places.worst.map((place) => html("li", "", placeText(place)));
+    const list = worst.length ? [html("ul", "worst", ...worst)] : [];
+    return html("li", "", html("b", "", source), ` ${text}${seen}`, ...list);
+  });
+  byId("places").querySelector("ul").replaceChildren(...elements);
 }
 
 function showExports(sources) {

@@ -38,6 +38,12 @@ export function counted(count, singular, plural = `${singular}s`) {
   return `${number(count)} ${count === 1 ? singular : plural}`;
 }
 
+/** A place that does not upload as it should: its number and name, its state, and the time since its last upload. */
+export function placeText({ id, label, state, hours_since_upload: hours }) {
+  const upload = hours === null ? "no known upload" : `last upload ${duration(hours * 3600)} ago`;
+  return `${id}${label === null ? "" : ` ${label}`}: ${state}, ${upload}`;
+}
+
 /** The text with a capital first letter. */
 export function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);

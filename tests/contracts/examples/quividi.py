@@ -4,17 +4,35 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from collector.instants import to_ms
 from collector.model import Account, DedupMode, Event, Record, Reject
 from collector.pipeline.message import Origin
+from collector.steps import at_once
 from collector.vendors.quividi import alerts, events, monitoring, wire
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
-from tests.contracts.examples.example import Example
+from collector.vendors.quividi.topology import listing
+from collector.vendors.quividi.topology.listings import LISTINGS
+from tests.contracts.examples.example import REQUESTED_AT, Example
 from tests.rows import export_rows
-from tests.vendors.quividi import aggregated, status
+from tests.vendors.quividi import aggregated, status, topology
 from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
 from tests.vendors.quividi.test_contents import APC_RESPONSE
 
 SOURCE, USER = "airport", "airport"
+SEEN_MS = to_ms(REQUESTED_AT)
+
+
+def topology_example(stream: str) -> Example:
+    """The example of the first list of a stream."""
+    first = LISTINGS[stream][0]
+    return Example(
+        Origin(Account("quividi", USER), SOURCE, stream),
+        DedupMode.LATEST,
+        lambda: listing.read(
+            first, at_once(listing.decode(topology.RESPONSES[topology.PATHS[stream][0]])), SEEN_MS, USER
+        ),
+        partial(listing.explode, event_type=first.event_type, user=USER),
+    )
 
 
 def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
@@ -39,4 +57,5 @@ EXAMPLES = (
     *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
     status_example("alerts", lambda: status.read_alerts(status.ALERTS), alerts.explode),
     status_example("monitoring", lambda: status.read_messages(status.MESSAGES), monitoring.explode),
+    *map(topology_example, LISTINGS),
 )
