@@ -5,13 +5,11 @@ from typing import Any
 
 from collector.model import Account
 from collector.pipeline.message import Origin
-from collector.vendors.quividi import events, wire
-from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
+from collector.vendors.quividi.rows import Rows, finest_rows
 from tests.contracts.examples.example import Example
 from tests.rows import export_rows
-from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
-from tests.vendors.quividi.test_contents import APC_RESPONSE
+from tests.vendors.quividi import aggregated, finest
+from tests.vendors.quividi.example import PARIS
 
 SOURCE, USER = "airport", "airport"
 
@@ -26,7 +24,6 @@ def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
 
 
 EXAMPLES = (
-    example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_RESPONSE),
-    example("viewers_apc", ViewersApcRows(PARIS), APC_RESPONSE),
+    *(example(stream, finest_rows(stream, PARIS), response) for stream, response in finest.RESPONSES.items()),
     *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
 )

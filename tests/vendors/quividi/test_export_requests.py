@@ -189,4 +189,4 @@ def test_the_vendor_declares_the_event_types_of_every_stream() -> None:
     assert {name: kind.events for name, kind in EXPORT_TYPES.items()} == VENDOR.event_types
     names = [each.name for kinds in VENDOR.event_types.values() for each in kinds]
     topics = [each.topic for kinds in VENDOR.event_types.values() for each in kinds]
-    assert len(names) == len(set(names)) == len(set(topics)) == 8
+    assert len(names) == len(set(names)) == len(set(topics)) == 17
