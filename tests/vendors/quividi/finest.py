@@ -4,6 +4,7 @@ The newer document's rows are not repeated here: these have other places, times 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -120,28 +121,37 @@ def raw(row: Row, **changes: object) -> bytes:
     return json.dumps({name: value for name, value in fields.items() if value is not ABSENT}).encode()
 
 
-def read(stream: str, row: bytes, zone: ZoneInfo = PARIS, ignored: Any = None) -> Record[Any] | Reject | None:  # noqa: ANN401
+def read(
+    stream: str, row: bytes, zone: ZoneInfo = PARIS, ignored: Counter[str] | None = None
+) -> Record[Any] | Reject | None:
     """What a stream makes of one row."""
     return finest_rows(stream, zone)._read(row, zone, ignored)
 
 
-def record(stream: str, row: Row, zone: ZoneInfo = PARIS, ignored: Any = None, **changes: object) -> Record[Any]:  # noqa: ANN401
+def record(
+    stream: str,
+    row: Row,
+    zone: ZoneInfo = PARIS,
+    ignored: Counter[str] | None = None,
+    /,
+    **changes: object,
+) -> Record[Any]:
     found = read(stream, raw(row, **changes), zone, ignored)
     assert isinstance(found, Record), found
     return found
 
 
-def events(stream: str, row: Row, zone: ZoneInfo = PARIS, **changes: object) -> list[Event]:
+def events(stream: str, row: Row, zone: ZoneInfo = PARIS, /, **changes: object) -> list[Event]:
     return list(finest_rows(stream, zone).explode(record(stream, row, zone, **changes), DIGEST, 0, "acme"))
 
 
-def values(stream: str, row: Row, zone: ZoneInfo = PARIS, **changes: object) -> list[dict[str, Any]]:
+def values(stream: str, row: Row, zone: ZoneInfo = PARIS, /, **changes: object) -> list[dict[str, Any]]:
     """The values of a row's events, without the fields that all types have."""
     common = {"event_id", "type", "vendor", "source"}
     found = (value_of(event) for event in events(stream, row, zone, **changes))
     return [{name: value for name, value in each.items() if name not in common} for each in found]
 
 
-def value(stream: str, row: Row, zone: ZoneInfo = PARIS, **changes: object) -> dict[str, Any]:
+def value(stream: str, row: Row, zone: ZoneInfo = PARIS, /, **changes: object) -> dict[str, Any]:
     """The value of a row's first event."""
     return values(stream, row, zone, **changes)[0]
