@@ -141,7 +141,11 @@ async def test_every_example_of_the_documents_is_published_as_documented(
             return bool(rows) and all(row["state"] == ("live" if row in live else "complete") for row in rows)
 
         try:
-            await until(is_done, "every stream with an `until` is complete, and all others are live")
+            await until(
+                is_done,
+                "every stream with an `until` is complete, and all others are live",
+                within_s=180,  # three of Quividi's exports run at a time, and each is polled after some seconds
+            )
         finally:
             daemon.stop()
         messages = await read_all(reader)
