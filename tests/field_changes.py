@@ -11,11 +11,12 @@ from collector.model import DedupMode, Event, FetchResult, Record, Window
 from collector.vendors.base import Stream
 from collector.vendors.leniency import comparable
 from collector.vendors.quividi import alerts, monitoring
-from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.aggregates import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
+from collector.vendors.quividi.finest import Located
 from collector.vendors.quividi.topology.listing import Thing, fingerprint
 from collector.vendors.quividi.topology.listings import LISTINGS
+from collector.vendors.quividi.viewers import LocatedViewer
 from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
 
@@ -122,9 +123,8 @@ def _glasses(record: Record[Any], seen: LocatedViewer | None = None) -> bytes:
     return b"/%d" % (seen.row.glasses or 0)
 
 
-def _viewer(seen: LocatedViewer) -> bytes:
-    start = seen.row.footfall_start
-    return quividi._fingerprint(seen.row, None if start is None else quividi.parse_local(start, "footfall_start"))
+def _finest(seen: Located[Any]) -> bytes:
+    return msgspec.msgpack.encode(seen.row.fingerprint(seen.link))
 
 
 def _viewer_apc(record: Record[ViewerWithContents]) -> bytes:
@@ -132,7 +132,7 @@ def _viewer_apc(record: Record[ViewerWithContents]) -> bytes:
         (str(each.content_id), each.campaign_id, each.app_id, each.dwell_ms, each.attention_ms, *each.moods_ms)
         for each in record.payload.contents
     ]
-    return msgspec.msgpack.encode((_viewer(record.payload.viewer), played))
+    return msgspec.msgpack.encode((_finest(record.payload.viewer), played))
 
 
 def _numbers(values: Sequence[float | None]) -> bytes:
@@ -154,7 +154,18 @@ PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "seemetrix.counters": lambda record: _numbers(structs.astuple(record.payload)),
     "seemetrix.statistics": lambda record: _numbers(structs.astuple(record.payload.hour)[1:]),
     "seemetrix.breakdown": lambda record: msgspec.msgpack.encode(record.payload[2:]),
-    "quividi.viewers": lambda record: _viewer(record.payload),
+    **{
+        f"quividi.{stream}": lambda record: _finest(record.payload)
+        for stream in (
+            "viewers",
+            "footfall",
+            "vehicles",
+            "vehicles_footfall",
+            "pmp_sales_by_demographics",
+            "pmp_sales_funnel",
+        )
+    },
+    "quividi.retail_analytics_footfall": lambda record: _finest(record.payload.visitor),
     "quividi.viewers_apc": _viewer_apc,
     "quividi.viewers_aggregated": _aggregate,
     "quividi.ots": _aggregate,

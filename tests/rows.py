@@ -10,7 +10,7 @@ from collector.model import Account, Event, Record, Reject
 from collector.pipeline.message import Origin, event_message
 from collector.steps import at_once
 from collector.vendors.quividi import wire as quividi
-from collector.vendors.quividi.wire import LocatedViewer
+from collector.vendors.quividi.viewers import LocatedViewer, read_viewer
 from collector.vendors.raw_rows import RawRows
 from collector.vendors.seemetrix import wire as seemetrix
 
@@ -37,7 +37,7 @@ def export_rows(body: bytes) -> RawRows | None:
 
 
 def read_viewers(rows: Iterable[bytes] | None, zone: ZoneInfo) -> list[Record[LocatedViewer] | Reject]:
-    return published_rows(quividi.read_each(rows or (), zone, quividi.read_viewer))
+    return published_rows(read_viewer(row, zone) for row in rows or ())
 
 
 def value_of(event: Event, source: str = "mall") -> dict[str, Any]:

@@ -11,6 +11,11 @@ VIEWER = (
     f"{COMMON} location_id started_at {LOCAL} ended_at dwell_ms attention_ms gender gender_code age_group age_code "
     "age_years mood glasses mustache beard vr_id footfall_id footfall_started_at occurrence"
 )
+STARTED = f"{COMMON} location_id started_at {LOCAL}"
+PERSON = "vr_id watcher_id watcher_started_at tracking_mode occurrence"
+VEHICLE = "vehicle_type vehicle_type_code color color_code impressions impressions_per_vehicle before_renumbering"
+TIMING = f"{STARTED} visitor_event_id zone_id zone_name position ended_at duration_ms"
+SALE = "product touch_count put_back_count estimated_sales gender gender_code age_group age_code occurrence"
 PERIOD = f"{COMMON} revision resolution period_start period_end period_start_local utc_offset_s ambiguous quality"
 CLOCKS = "creation_date last_upload_timestamp last_seen last_ots_uploaded utc_offset_s"
 VENUE = "venue_type venue_subtype"
@@ -29,6 +34,17 @@ FIELDS = {
         f"{COMMON} viewer_event_id location_id position started_at {LOCAL} content_id campaign_id app_id dwell_ms "
         "attention_ms mood_ms gender age_group"
     ),
+    "quividi.footfall.v1": f"{STARTED} ended_at presence_ms {PERSON}",
+    "quividi.vehicle.v1": f"{STARTED} ended_at presence_ms {VEHICLE} occurrence",
+    "quividi.vehicle_or_person.v1": (
+        f"{STARTED} ended_at kind vehicle_presence_ms {VEHICLE} footfall_presence_ms {PERSON}"
+    ),
+    "quividi.retail_visitor.v1": (f"{STARTED} ended_at presence_ms {PERSON} visit_count clip_count door_pass_count"),
+    "quividi.retail_visit.v1": TIMING,
+    "quividi.retail_clip.v1": TIMING,
+    "quividi.retail_door_pass.v1": TIMING,
+    "quividi.pmp_sales_by_demographics.v1": f"{STARTED} {SALE}",
+    "quividi.pmp_sales_funnel.v1": f"{STARTED} {SALE} dwell_ms attention_ms",
     "quividi.viewers_aggregated.v1": (
         f"{PERIOD} location_id gender gender_code age_group age_code watcher_count dwell_ms attention_ms "
         "conversion_percent"
@@ -73,6 +89,12 @@ TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
     "quividi.zone.v1": "quividi.zones",
     "quividi.tag.v1": "quividi.tags",
     "quividi.content.v1": "quividi.contents",
+    "quividi.vehicle.v1": "quividi.vehicles",
+    "quividi.vehicle_or_person.v1": "quividi.vehicles_footfall",
+    "quividi.retail_visitor.v1": "quividi.retail_visitors",
+    "quividi.retail_visit.v1": "quividi.retail_visits",
+    "quividi.retail_clip.v1": "quividi.retail_clips",
+    "quividi.retail_door_pass.v1": "quividi.retail_door_passes",
 }
 
 each_type = pytest.mark.parametrize("name", FIELDS)

@@ -14,16 +14,14 @@ from collector.errors import RetryLater, Split
 from collector.model import Record, Reject
 from collector.steps import at_once
 from collector.vendors.empties import has_undocumented_form
-from collector.vendors.quividi import wire as quividi
-from collector.vendors.quividi.rows import ViewersApcRows
+from collector.vendors.quividi.rows import finest_rows
 from collector.vendors.seemetrix import breakdown, counters, devices, statistics, wire
 from tests.contracts.examples import example, seemetrix
 from tests.contracts.examples.quividi import EXAMPLES as QUIVIDI
 from tests.contracts.kept import check_message
 from tests.rows import export_rows, session_rows
-from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
-from tests.vendors.quividi.test_contents import APC_RESPONSE
+from tests.vendors.quividi import aggregated, finest
+from tests.vendors.quividi.example import PARIS
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import DEVICES, RAW_DATA
 
@@ -60,8 +58,8 @@ def _aggregates(stream: str, body: bytes) -> Found:
     return aggregated.aggregates(stream).read(export_rows(body) or (), *aggregated.YEAR)
 
 
-def _viewers_apc(body: bytes) -> Found:
-    return ViewersApcRows(PARIS).read(export_rows(body) or (), *aggregated.YEAR)
+def _finest(stream: str, body: bytes) -> Found:
+    return finest_rows(stream, PARIS).read(export_rows(body) or (), *aggregated.YEAR)
 
 
 _DECODED: Sequence[tuple[str, bytes, Callable[[bytes], Found]]] = (
@@ -70,8 +68,7 @@ _DECODED: Sequence[tuple[str, bytes, Callable[[bytes], Found]]] = (
     ("counters", documented.COUNTERS, lambda body: [counters.read(body, seemetrix.SEEN_MS)]),
     ("statistics", documented.USER_STATISTICS, _statistics),
     ("breakdown", documented.FULL_TREE, _breakdown),
-    ("viewers", EXPERT_RESPONSE, lambda body: quividi.read_each(export_rows(body) or (), PARIS, quividi.read_viewer)),
-    ("viewers_apc", APC_RESPONSE, _viewers_apc),
+    *((name, body, partial(_finest, name)) for name, body in finest.RESPONSES.items()),
     *((name, body, partial(_aggregates, name)) for name, body in aggregated.EXAMPLES.items()),
 )
 FUZZED = {name: Fuzzed(body, decode, _examples()[name]) for name, body, decode in _DECODED}

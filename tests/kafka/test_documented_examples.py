@@ -17,9 +17,8 @@ from tests.contracts.examples.example import published
 from tests.kafka.daemon import reading, until
 from tests.kafka.scenario import Replica, read_all
 from tests.vendors.loopback import serving
-from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_RESPONSE, STARTED
-from tests.vendors.quividi.test_contents import APC_RESPONSE
+from tests.vendors.quividi import aggregated, finest
+from tests.vendors.quividi.example import STARTED
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -32,13 +31,15 @@ SEEMETRIX = {
     "/api/statistics/user/371/": documented.USER_STATISTICS,
     "/api/v2/statistics/user/371/devices/dates/emotions/": documented.FULL_TREE,
 }
-QUIVIDI = {"viewers finest": EXPERT_RESPONSE, "viewers_apc finest": APC_RESPONSE} | {
+QUIVIDI = {f"{stream} finest": answer for stream, answer in finest.RESPONSES.items()} | {
     f"{'viewers' if stream == 'viewers_aggregated' else stream} 1h": answer
     for stream, answer in aggregated.EXAMPLES.items()
 }
 HISTORY = 'interval = "1s"\nsettle = "1s"'
-DAYS = {"viewers": "2018-01-29", "viewers_apc": "2018-01-14", "gate": "2018-01-19"}
-"""Days of the document's examples, by stream; all others have the day of `viewers`."""
+DAYS = {"viewers": "2018-01-29", "viewers_apc": "2018-01-14", "gate": "2018-01-19"} | dict.fromkeys(
+    finest.ROWS, "2026-01-14"
+)
+"""Days of the examples, by stream; all others have the day of `viewers`."""
 VARYING_FIELDS = ("source", "seen_at")
 """Fields that differ between two runs."""
 
@@ -109,7 +110,7 @@ def sources(url: str) -> str:
                 f'[sources.tree.streams.breakdown]\n{HISTORY}\nlevels = ["devices", "dates", "emotions"]\n'
                 'resolution = "6M"\nanchor = 2016-12-01\ndt_format = "MM"',
             ),
-            *(quividi_source(url, stream) for stream in ("viewers", "viewers_apc", *aggregated.EXAMPLES)),
+            *(quividi_source(url, stream) for stream in (*finest.RESPONSES, *aggregated.EXAMPLES)),
         )
     )
 
@@ -128,7 +129,7 @@ async def test_every_example_of_the_documents_is_published_as_documented(
         if not message.topic.endswith("dead_letters")
     )
     topics = sorted({topic for topic, _ in expected})
-    assert 16 == len(topics)
+    assert 25 == len(topics)
     async with serving(Vendors().respond) as url, reading(kafka, [prefix + topic for topic in topics]) as reader:
         daemon = Replica(tmp_path, kafka, prefix, sources(url))
         daemon.start()
@@ -140,7 +141,11 @@ async def test_every_example_of_the_documents_is_published_as_documented(
             return bool(rows) and all(row["state"] == ("live" if row in live else "complete") for row in rows)
 
         try:
-            await until(is_done, "every stream with an `until` is complete, and all others are live")
+            await until(
+                is_done,
+                "every stream with an `until` is complete, and all others are live",
+                within_s=180,  # three of Quividi's exports run at a time, and each is polled after some seconds
+            )
         finally:
             daemon.stop()
         messages = await read_all(reader)

@@ -14,9 +14,7 @@ from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.pipeline.ledger import Former
 from collector.steps import at_once
 from collector.vendors.quividi import alerts, monitoring
-from collector.vendors.quividi import events as quividi_events
-from collector.vendors.quividi import wire as quividi
-from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
+from collector.vendors.quividi.rows import Rows, finest_rows
 from collector.vendors.quividi.topology import listing
 from collector.vendors.quividi.topology.listing import Listing
 from collector.vendors.quividi.topology.listings import LISTINGS
@@ -26,9 +24,8 @@ from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import REQUEST, USER
 from tests.rows import export_rows, published_rows, session_rows
-from tests.vendors.quividi import aggregated, status, topology
-from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
-from tests.vendors.quividi.test_contents import APC_RESPONSE
+from tests.vendors.quividi import aggregated, finest, status, topology
+from tests.vendors.quividi.example import PARIS
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -128,7 +125,7 @@ def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row],
         found,
         revise,
         same_page=lambda row: row | {place: row[place] + 1},
-        new_page=lambda row: row | {time: row[time].replace("2018-01", "2018-03")},
+        new_page=lambda row: row | {time: row[time].replace("-01-", "-03-", 1)},
         fields_version=rows.fields_version,
         former=rows.former,
     )
@@ -170,17 +167,9 @@ def _topology(stream: str, lists: Sequence[Listing[Any]]) -> StreamCase:
 
 _COUNTS = {"viewers_aggregated": "watcher_count", "ots": "ots_count", "gate": "in_count"}
 _EXPORTS = (
-    _export(
-        "quividi.viewers",
-        FinestRows(PARIS, quividi.read_viewer, quividi_events.explode_viewer),
-        EXPERT_RESPONSE,
-        _with(beard=3),
-    ),
-    _export(
-        "quividi.viewers_apc",
-        ViewersApcRows(PARIS),
-        APC_RESPONSE,
-        _with(beard=3),
+    *(
+        _export(f"quividi.{stream}", finest_rows(stream, PARIS), response, finest.REVISIONS[stream])
+        for stream, response in finest.RESPONSES.items()
     ),
     *(
         _export(

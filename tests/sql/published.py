@@ -17,8 +17,8 @@ from collector.simulator.base import Simulation
 from collector.simulator.seemetrix import _session
 from collector.simulator.vidicenter import VidiCenter
 from collector.simulator.world import Visit, World
-from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.events import explode_viewer
+from collector.vendors.quividi.viewers import read_viewer
 from collector.vendors.seemetrix import wire as seemetrix
 from collector.vendors.seemetrix.events import explode_session
 
@@ -76,7 +76,7 @@ def viewer_rows() -> list[Mapping[str, Any]]:
 
 def viewers() -> Iterator[Value]:
     for number, row in enumerate(viewer_rows()):
-        record = quividi.read_viewer(msgspec.json.encode(row), ZONE)
+        record = read_viewer(msgspec.json.encode(row), ZONE)
         assert isinstance(record, Record)
         digest = record_digest(DedupMode.MULTISET, record, number, VIEWERS.account)
         for event in explode_viewer(record, digest, number, USERNAME):

@@ -15,9 +15,8 @@ from collector.vendors import damage
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.seemetrix import breakdown, devices, statistics
 from tests import rows
-from tests.vendors.quividi import aggregated
-from tests.vendors.quividi.example import EXPERT_RESPONSE, PRO_RESPONSE
-from tests.vendors.quividi.test_contents import APC_RESPONSE
+from tests.vendors.quividi import aggregated, finest
+from tests.vendors.quividi.example import PRO_RESPONSE
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA
 
@@ -66,9 +65,8 @@ RESPONSES: dict[str, tuple[bytes, Rows]] = {
     "statistics": (documented.USER_STATISTICS, hour_rows),
     "nodes": (three_nodes(as_objects=False), node_rows),
     "nodes by name": (three_nodes(as_objects=True), node_rows),
-    "viewers": (EXPERT_RESPONSE, export_rows),
     "viewers (PRO)": (PRO_RESPONSE, export_rows),
-    "viewers_apc": (APC_RESPONSE, export_rows),
+    **{stream: (response, export_rows) for stream, response in finest.RESPONSES.items()},
     **{stream: (response, export_rows) for stream, response in aggregated.EXAMPLES.items()},
 }
 

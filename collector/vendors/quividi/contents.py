@@ -14,7 +14,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from collector.model import Record, Reject
 from collector.vendors.leniency import MalformedRow, RowDecoder
-from collector.vendors.quividi.wire import ABSENT, Integer, LocatedViewer, place_of, read_viewer
+from collector.vendors.quividi.viewers import LocatedViewer, read_viewer
+from collector.vendors.quividi.wire import ABSENT, Integer, place_of
 
 FIELDS_VERSION = 2
 """The version of the lists of fields in the key and the fingerprint."""

@@ -1,12 +1,11 @@
 """The events of a viewer: one for the viewer, and one for each content that was played."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar
-from urllib.parse import quote
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, structs
 
-from collector.instants import Timestamp, format_local, format_ms
+from collector.instants import Timestamp, format_ms
 from collector.model import Event, EventType, Record
 from collector.vendors.event_fields import (
     AgeCode,
@@ -17,7 +16,16 @@ from collector.vendors.event_fields import (
 )
 from collector.vendors.leniency import fraction
 from collector.vendors.quividi.contents import Content, ViewerWithContents
-from collector.vendors.quividi.wire import LocatedViewer, Viewer
+from collector.vendors.quividi.finest import text_of
+from collector.vendors.quividi.finest_fields import (
+    Ambiguous,
+    StartedLocal,
+    UtcOffset,
+    common_fields,
+    ended_at,
+    word,
+)
+from collector.vendors.quividi.viewers import LocatedViewer, Viewer
 from collector.vendors.vocabulary import AgeGroup, Beard, Gender, Glasses, Mustache
 
 # Source: the vendor's document, "Finest viewers export" and "Aggregated viewers export". Zero means unknown, as does a
@@ -28,22 +36,11 @@ _GLASSES: dict[int, Glasses] = {0: "unknown", 1: "none", 2: "glasses", 3: "sungl
 _MUSTACHES: dict[int, Mustache] = {0: "unknown", 1: "none", 2: "mustache"}
 _BEARDS: dict[int, Beard] = {0: "unknown", 1: "none", 2: "beard"}
 
-T = TypeVar("T")
-
 _Percent = Annotated[
     float | None,
     Meta(
         description="Percentage of the time in this mood. The five add up to about 100. Null if the vendor sends none."
     ),
-]
-
-
-_StartedLocal = Annotated[
-    str, Meta(description="Arrival on the clock of the location: `2018-01-29T01:28:52`, without a zone.")
-]
-_UtcOffset = Annotated[int, Meta(description="Local time minus UTC, in seconds, in the source's time zone.")]
-_Ambiguous = Annotated[
-    bool, Meta(description="Whether the local time occurs twice, at the end of summer time. The first one is used.")
 ]
 
 
@@ -69,9 +66,9 @@ class ViewerV1(Struct, frozen=True, kw_only=True, gc=False):
     ]
     location_id: LocationId
     started_at: Annotated[Timestamp, Meta(description="Arrival of the person, in UTC.")]
-    started_local: _StartedLocal
-    utc_offset_s: _UtcOffset
-    ambiguous: _Ambiguous
+    started_local: StartedLocal
+    utc_offset_s: UtcOffset
+    ambiguous: Ambiguous
     ended_at: Annotated[
         Timestamp | None, Meta(description="`started_at` + `dwell_ms`, in UTC; null without a dwell time.")
     ]
@@ -156,9 +153,9 @@ class ViewerContentV1(Struct, frozen=True, kw_only=True, gc=False):
     started_at: Annotated[
         Timestamp, Meta(description="Arrival of the viewer, in UTC. The vendor does not send the start of the content.")
     ]
-    started_local: _StartedLocal
-    utc_offset_s: _UtcOffset
-    ambiguous: _Ambiguous
+    started_local: StartedLocal
+    utc_offset_s: UtcOffset
+    ambiguous: Ambiguous
     content_id: Annotated[str, Meta(description="The content's id in the player.")]
     campaign_id: Annotated[str | None, Meta(description="The campaign's id in the player; null without a campaign.")]
     app_id: Annotated[
@@ -216,8 +213,8 @@ def explode_viewer_apc(record: Record[ViewerWithContents], digest: str, occurren
             utc_offset_s=viewer.utc_offset_s,
             ambiguous=viewer.ambiguous,
             content_id=str(content.content_id),
-            campaign_id=_text(content.campaign_id),
-            app_id=_text(content.app_id),
+            campaign_id=text_of(content.campaign_id),
+            app_id=text_of(content.app_id),
             dwell_ms=content.dwell_ms,
             attention_ms=content.attention_ms,
             mood_ms=_mood_ms(content),
@@ -228,19 +225,10 @@ def explode_viewer_apc(record: Record[ViewerWithContents], digest: str, occurren
 
 
 def _viewer(record: Record[Any], located: LocatedViewer, kind: str, occurrence: int, user: str) -> ViewerV1:
-    row, footfall_ms = located.row, located.footfall_ms
-    utc_offset_s = record.vendor_local_s - record.start_ms // 1000
-    fields = (row.gender, row.age, row.dwell_ms, row.attention_ms)
-    key = "-".join("" if each is None else str(each) for each in fields)
-    started_local = format_local(record.start_ms + utc_offset_s * 1000)
+    row, link = located.row, located.link
     return ViewerV1(
-        record_id=f"quividi/{quote(user, safe='')}/{kind}/{row.location_id}/{started_local}/{key}/{occurrence}",
-        location_id=row.location_id,
-        started_at=format_ms(record.start_ms),
-        started_local=started_local,
-        utc_offset_s=utc_offset_s,
-        ambiguous=located.ambiguous,
-        ended_at=None if row.dwell_ms is None else format_ms(record.end_ms),
+        **common_fields(record, located, kind, occurrence, user),
+        ended_at=ended_at(record, row),
         dwell_ms=row.dwell_ms,
         attention_ms=row.attention_ms,
         gender=GENDERS.get(row.gender, "unknown"),
@@ -249,13 +237,12 @@ def _viewer(record: Record[Any], located: LocatedViewer, kind: str, occurrence: 
         age_code=row.age,
         age_years=fraction(row.age_value),
         mood=_mood(row),
-        glasses=_word(_GLASSES, row.glasses, "unknown"),
-        mustache=_word(_MUSTACHES, row.mustache, "unknown"),
-        beard=_word(_BEARDS, row.beard, "unknown"),
-        vr_id=_text(row.vr_id),
-        footfall_id=_text(row.footfall_id),
-        footfall_started_at=None if footfall_ms is None else format_ms(footfall_ms),
-        occurrence=occurrence,
+        glasses=word(_GLASSES, row.glasses, "unknown"),
+        mustache=word(_MUSTACHES, row.mustache, "unknown"),
+        beard=word(_BEARDS, row.beard, "unknown"),
+        vr_id=text_of(row.vr_id),
+        footfall_id=link.id,
+        footfall_started_at=None if link.start_ms is None else format_ms(link.start_ms),
     )
 
 
@@ -276,12 +263,3 @@ def _mood_ms(content: Content) -> MoodMs | None:
         return None
     very_happy, happy, neutral, unhappy, very_unhappy = content.moods_ms
     return MoodMs(very_happy=very_happy, happy=happy, neutral=neutral, unhappy=unhappy, very_unhappy=very_unhappy)
-
-
-def _text(identifier: int | str | None) -> str | None:
-    return None if identifier is None else str(identifier)
-
-
-def _word(words: dict[int, T], code: int | None, unknown: T) -> T | None:
-    """The word for a code: `unknown` for an undocumented code, None without a code."""
-    return None if code is None else words.get(code, unknown)

@@ -1,17 +1,18 @@
-"""Decoders of the rows of exports: the protocol, and the decoder of rows of single viewers."""
+"""Decoders of the rows of exports: the protocol, and the decoder of rows of finest exports."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector.alignment import Alignment, AnySecond
 from collector.model import DedupMode, Event, Record, Reject, Window
-from collector.vendors.quividi import contents, wire
-from collector.vendors.quividi.contents import ViewerWithContents
-from collector.vendors.quividi.events import explode_viewer_apc
+from collector.vendors.quividi import contents, footfall, pmp_sales, retail, vehicle_or_person, vehicles, viewers
+from collector.vendors.quividi.events import explode_viewer, explode_viewer_apc
+from collector.vendors.quividi.finest import FinestForm
+from collector.vendors.quividi.retail_events import explode_retail_visitor
 from collector.vendors.quividi.zones import bounds
 
 P = TypeVar("P")
@@ -54,12 +55,9 @@ class Rows(Protocol[P]):
 
 
 class FinestRows(Generic[P]):
-    """Decodes rows of single viewers."""
+    """Decodes rows of finest exports, each of one person or one vehicle."""
 
     dedup_mode = DedupMode.MULTISET
-    fields_version = wire.FIELDS_VERSION
-    former: Callable[[Record[P]], Record[P]] | None = None
-    only_parts: Callable[[Record[P], Mapping[int, int]], Record[P]] | None = None
     alignment: Alignment = AnySecond()
 
     def __init__(
@@ -67,10 +65,17 @@ class FinestRows(Generic[P]):
         zone: ZoneInfo,
         read: Callable[[bytes, ZoneInfo, Counter[str] | None], Record[P] | Reject | None],
         explode: Callable[[Record[P], str, int, str], Iterator[Event]],
+        *,
+        fields_version: int = 1,
+        former: Callable[[Record[P]], Record[P]] | None = None,
+        only_parts: Callable[[Record[P], Mapping[int, int]], Record[P]] | None = None,
     ) -> None:
         self._zone = zone
         self._read = read
         self.explode = explode
+        self.fields_version = fields_version
+        self.former = former
+        self.only_parts = only_parts
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
         return bounds(window, self._zone)
@@ -86,15 +91,41 @@ class FinestRows(Generic[P]):
         ignored: Counter[str] | None = None,
     ) -> Iterator[Record[P] | Reject | None]:
         """Decode all rows, whatever their start: the vendor's document does not state which rows a window selects."""
-        return wire.read_each(raw, self._zone, self._read, ignored)
+        for row in raw:
+            yield self._read(row, self._zone, ignored)
 
 
-class ViewersApcRows(FinestRows[ViewerWithContents]):
-    """Decodes rows of single viewers with their contents. `selection` describes the contents in the export."""
+_FORMS: Mapping[str, FinestForm[Any]] = {
+    "footfall": footfall.FORM,
+    "vehicles": vehicles.FORM,
+    "vehicles_footfall": vehicle_or_person.FORM,
+    "pmp_sales_by_demographics": pmp_sales.BY_DEMOGRAPHICS_FORM,
+    "pmp_sales_funnel": pmp_sales.FUNNEL_FORM,
+}
+"""The types with one event for each row, by the name of the stream."""
 
-    fields_version = contents.FIELDS_VERSION
-    former = staticmethod(contents.former)
-    only_parts = staticmethod(contents.only_contents)
 
-    def __init__(self, zone: ZoneInfo, selection: str = "") -> None:
-        super().__init__(zone, partial(contents.read_viewer_apc, selection=selection), explode_viewer_apc)
+def finest_rows(stream: str, zone: ZoneInfo, selection: str = "") -> FinestRows[Any]:
+    """The decoder of a stream's rows. `selection` describes the contents in its exports; empty for all contents."""
+    match stream:
+        case "viewers":
+            return FinestRows(zone, viewers.read_viewer, explode_viewer, fields_version=viewers.FIELDS_VERSION)
+        case "viewers_apc":
+            return FinestRows(
+                zone,
+                partial(contents.read_viewer_apc, selection=selection),
+                explode_viewer_apc,
+                fields_version=contents.FIELDS_VERSION,
+                former=contents.former,
+                only_parts=contents.only_contents,
+            )
+        case "retail_analytics_footfall":
+            return FinestRows(
+                zone,
+                retail.read_retail_visitor,
+                explode_retail_visitor,
+                fields_version=retail.FIELDS_VERSION,
+                only_parts=retail.only_timings,
+            )
+        case _:
+            return FinestRows(zone, _FORMS[stream].read, _FORMS[stream].explode)

@@ -22,6 +22,12 @@ class Streams(ChosenStreams):
 
     viewers: finest_settings.ViewersSettings | None = None
     viewers_apc: finest_settings.ViewersApcSettings | None = None
+    footfall: finest_settings.FootfallSettings | None = None
+    vehicles: finest_settings.VehiclesSettings | None = None
+    vehicles_footfall: finest_settings.VehiclesFootfallSettings | None = None
+    retail_analytics_footfall: finest_settings.RetailAnalyticsFootfallSettings | None = None
+    pmp_sales_by_demographics: finest_settings.PmpSalesByDemographicsSettings | None = None
+    pmp_sales_funnel: finest_settings.PmpSalesFunnelSettings | None = None
     viewers_aggregated: aggregated_settings.ViewersAggregatedSettings | None = None
     ots: aggregated_settings.OtsSettings | None = None
     gate: aggregated_settings.GateSettings | None = None

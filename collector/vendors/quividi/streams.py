@@ -12,13 +12,11 @@ from collector.model import Event, FetchResult, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Http
-from collector.vendors.quividi import events, wire
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.client import Client
 from collector.vendors.quividi.export_settings import AggregatedSettings, ExportSettings
 from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
-from collector.vendors.quividi.finest_settings import ViewersApcSettings
-from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
+from collector.vendors.quividi.rows import Rows, finest_rows
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_streams import status_streams
 from collector.vendors.quividi.topology.streams import topology_streams
@@ -107,10 +105,8 @@ def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
                 is_grouped=is_grouped,
                 selection=_selected_contents(settings.options),
             )
-        case ViewersApcSettings():
-            return ViewersApcRows(zone, _selected_contents(settings.options))
         case _:
-            return FinestRows(zone, wire.read_viewer, events.explode_viewer)
+            return finest_rows(settings.export_type.stream, zone, _selected_contents(settings.options))
 
 
 def _selected_contents(options: Mapping[str, str]) -> str:

@@ -8,15 +8,14 @@ from collector.instants import to_ms
 from collector.model import Account, DedupMode, Event, Record, Reject
 from collector.pipeline.message import Origin
 from collector.steps import at_once
-from collector.vendors.quividi import alerts, events, monitoring, wire
-from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
+from collector.vendors.quividi import alerts, monitoring
+from collector.vendors.quividi.rows import Rows, finest_rows
 from collector.vendors.quividi.topology import listing
 from collector.vendors.quividi.topology.listings import LISTINGS
 from tests.contracts.examples.example import REQUESTED_AT, Example
 from tests.rows import export_rows
-from tests.vendors.quividi import aggregated, status, topology
-from tests.vendors.quividi.example import EXPERT_RESPONSE, PARIS
-from tests.vendors.quividi.test_contents import APC_RESPONSE
+from tests.vendors.quividi import aggregated, finest, status, topology
+from tests.vendors.quividi.example import PARIS
 
 SOURCE, USER = "airport", "airport"
 SEEN_MS = to_ms(REQUESTED_AT)
@@ -52,8 +51,7 @@ def status_example(
 
 
 EXAMPLES = (
-    example("viewers", FinestRows(PARIS, wire.read_viewer, events.explode_viewer), EXPERT_RESPONSE),
-    example("viewers_apc", ViewersApcRows(PARIS), APC_RESPONSE),
+    *(example(stream, finest_rows(stream, PARIS), response) for stream, response in finest.RESPONSES.items()),
     *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
     status_example("alerts", lambda: status.read_alerts(status.ALERTS), alerts.explode),
     status_example("monitoring", lambda: status.read_messages(status.MESSAGES), monitoring.explode),

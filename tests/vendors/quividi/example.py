@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collector.model import Record, Reject
-from collector.vendors.quividi.wire import LocatedViewer, read_viewer
+from collector.vendors.quividi.viewers import LocatedViewer, read_viewer
 
 PARIS = ZoneInfo("Europe/Paris")
 

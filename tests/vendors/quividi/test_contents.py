@@ -9,7 +9,6 @@ from jsonschema import Draft202012Validator
 
 from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
-from collector.vendors.quividi import wire
 from collector.vendors.quividi.contents import ViewerWithContents, read_viewer_apc
 from collector.vendors.quividi.events import VIEWER_APC, VIEWER_CONTENT, explode_viewer, explode_viewer_apc
 from tests.rows import export_rows, value_of
@@ -191,7 +190,7 @@ def test_documented_second_viewer_with_attention_above_dwell() -> None:
 def test_the_documented_response_has_two_viewers() -> None:
     raw = export_rows(APC_RESPONSE) or ()
 
-    got = list(wire.read_each(raw, PARIS, read_viewer_apc))
+    got = [read_viewer_apc(row, PARIS) for row in raw]
     assert [2, 1] == [len(one.payload.contents) for one in got if isinstance(one, Record)]
 
 

@@ -22,6 +22,11 @@ token = "t0ken"
 timezone = "Europe/Paris"
 """
 AGGREGATED = [name for name, kind in EXPORT_TYPES.items() if kind.is_aggregated]
+FINEST_PAIRS = (
+    *("footfall", "vehicles", "vehicles_footfall", "retail_analytics_footfall"),
+    *("pmp_sales_by_demographics", "pmp_sales_funnel"),
+)
+"""Streams whose exports have aggregates in a stream of their own."""
 LOCATIONS, SITES = "locations = [8264]\n", "sites = [178]\n"
 COARSER = '"5m", "10m", "15m", "30m", "1h", "1d", "7d", "30d", "1M"'
 
@@ -92,6 +97,7 @@ def test_aggregates_accept_every_documented_resolution(tmp_path: Path, stream: s
     [
         ("viewers", "1h", 'expected "finest": .*viewers_aggregated'),
         ("viewers_apc", "1d", 'expected "finest": '),
+        *((stream, "1h", f'expected "finest": .*{stream}_aggregated') for stream in FINEST_PAIRS),
         ("viewers_aggregated", "finest", f"expected {COARSER}: .*stream viewers"),
         ("ots", "finest", f"expected {COARSER}: "),
         ("gate", "finest", f"expected {COARSER}: "),

@@ -20,7 +20,7 @@ from collector.pipeline.page import chunks_by_page
 from collector.vendors.quividi import contents as contents_module
 from collector.vendors.quividi.contents import FIELDS_VERSION, ViewerWithContents
 from collector.vendors.quividi.events import explode_viewer_apc
-from collector.vendors.quividi.rows import ViewersApcRows
+from collector.vendors.quividi.rows import finest_rows
 from tests.rows import without_steps
 from tests.vendors.quividi.example import PARIS
 from tests.vendors.quividi.test_contents import viewer
@@ -44,7 +44,7 @@ class CommittingStream:
     """A stream of viewers with contents that commits every response."""
 
     def __init__(self, selection: str = "") -> None:
-        self._rows = ViewersApcRows(PARIS, selection)
+        self._rows = finest_rows("viewers_apc", PARIS, selection)
         self._ledger = Ledger(DedupMode.MULTISET, FIELDS_VERSION, self._rows.former)
         self.outcomes = Counter[str]()
 

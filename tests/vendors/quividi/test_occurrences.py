@@ -15,7 +15,7 @@ from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import Origin
 from collector.pipeline.page import chunks_by_page
 from collector.vendors.quividi.events import explode_viewer
-from collector.vendors.quividi.wire import LocatedViewer
+from collector.vendors.quividi.viewers import LocatedViewer
 from tests.rows import read_viewers, without_steps
 from tests.vendors.quividi.example import ABSENT, EXPERT, PARIS, PRO, row
 

@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import Record, Reject
-from collector.vendors.quividi import wire
 from collector.vendors.quividi.events import explode_viewer
-from collector.vendors.quividi.wire import read_viewer
+from collector.vendors.quividi.viewers import Viewer, read_viewer
 from tests.rows import export_rows, read_viewers
 from tests.vendors.quividi.example import ABSENT, EXPERT, PARIS, finished_export, record, reject, row
 
 DEEP = b"[" * 1_000_000 + b"]" * 1_000_000  # Python 3.14 limits the depth by the size of the stack
 TEN_YEARS = 10 * 366 * 864_000  # in tenths of seconds
-FIELDS = [name for name in wire.Viewer.__struct_fields__ if name != "location_id"]
+FIELDS = [name for name in Viewer.__struct_fields__ if name != "location_id"]
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
 

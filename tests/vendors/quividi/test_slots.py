@@ -13,7 +13,7 @@ from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import http
 from collector.vendors.quividi.export import Export
 from collector.vendors.quividi.slots import SLOT_KEPT_FOR, Exports
-from collector.vendors.quividi.wire import LocatedViewer
+from collector.vendors.quividi.viewers import LocatedViewer
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import serving, wait_until
 from tests.vendors.quividi.vidicenter import HOUR, VidiCenter, fetch_all, stream

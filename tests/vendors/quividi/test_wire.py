@@ -9,7 +9,7 @@ import pytest
 from collector.model import Record
 from collector.steps import at_once
 from collector.vendors.quividi import wire
-from collector.vendors.quividi.wire import Viewer, read_viewer
+from collector.vendors.quividi.viewers import Viewer, read_viewer
 from tests.rows import export_rows, read_viewers
 from tests.vendors.quividi.example import (
     ABSENT,
@@ -39,7 +39,7 @@ def test_documented_pro_response() -> None:
 
     assert isinstance(first, Record)
     assert (1517180427000, 1517180431100, 1517184027) == (first.start_ms, first.end_ms, first.vendor_local_s)
-    assert (False, None) == (first.payload.ambiguous, first.payload.footfall_ms)
+    assert (False, None) == (first.payload.ambiguous, first.payload.link.start_ms)
     assert (
         Viewer(location_id=8264, period_start="2018-01-29T00:00:27", gender=1, age=3, dwell_time=41, attention_time=16)
         == first.payload.row

@@ -16,7 +16,7 @@ from collector.telemetry.vendor import VendorTelemetry, standalone_telemetry
 from collector.vendors.http import Http, http
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.streams import ExportStream, streams
-from collector.vendors.quividi.wire import LocatedViewer
+from collector.vendors.quividi.viewers import LocatedViewer
 from tests.rows import published_rows
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import assert_no_key, serving, yield_to_others
