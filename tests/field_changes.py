@@ -10,7 +10,7 @@ from collector.model import DedupMode, Event, FetchResult, Record, Window
 from collector.vendors.base import Stream
 from collector.vendors.leniency import comparable
 from collector.vendors.quividi import wire as quividi
-from collector.vendors.quividi.aggregates import WITHDRAWN
+from collector.vendors.quividi.aggregate_records import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
 from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix

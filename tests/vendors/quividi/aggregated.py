@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 from collector.alignment import ANCHOR
 from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
-from collector.vendors.quividi.aggregates import Aggregate, Aggregates
+from collector.vendors.quividi.aggregate_records import Aggregate, Requested
+from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from tests.rows import export_rows, published_rows
 from tests.rows import value_of as decoded_value
@@ -165,7 +166,7 @@ def aggregates(
     *,
     is_grouped: bool = False,
 ) -> Aggregates:
-    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, is_grouped=is_grouped)
+    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, Requested(is_grouped=is_grouped))
 
 
 def found(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:

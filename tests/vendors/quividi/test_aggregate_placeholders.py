@@ -10,7 +10,8 @@ from collector.model import DedupMode, Record
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.page import chunks_by_page
-from collector.vendors.quividi.aggregates import Aggregate, Aggregates
+from collector.vendors.quividi.aggregate_records import Aggregate
+from collector.vendors.quividi.aggregates import Aggregates
 from tests.rows import without_steps
 from tests.vendors.quividi.aggregated import DIGEST, aggregates, found, read, row, value
 from tests.vendors.quividi.example import finished_export

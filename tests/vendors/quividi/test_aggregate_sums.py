@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import Record
-from collector.vendors.quividi.aggregates import Aggregate, Aggregates
-from collector.vendors.quividi.export_types import PERCENT, Addition, Metric
+from collector.vendors.quividi.aggregate_records import Aggregate
+from collector.vendors.quividi.aggregates import Aggregates
+from collector.vendors.quividi.export_types import Addition, Metric
 from collector.vendors.quividi.sums import added
+from collector.vendors.quividi.units import PERCENT
 from tests.vendors.quividi.aggregated import AGGREGATED, DIGEST, aggregates, found, row, value
 from tests.vendors.quividi.example import finished_export
 
