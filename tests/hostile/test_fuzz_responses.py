@@ -72,7 +72,7 @@ _DECODED: Sequence[tuple[str, bytes, Callable[[bytes], Found]]] = (
     ("breakdown", documented.FULL_TREE, _breakdown),
     ("viewers", EXPERT_RESPONSE, lambda body: quividi.read_each(export_rows(body) or (), PARIS, quividi.read_viewer)),
     ("viewers_apc", APC_RESPONSE, _viewers_apc),
-    *((name, body, partial(_aggregates, name)) for name, body in aggregated.EXAMPLES.items()),
+    *((name, body, partial(_aggregates, name)) for name, body in aggregated.ALL_EXAMPLES.items()),
 )
 FUZZED = {name: Fuzzed(body, decode, _examples()[name]) for name, body, decode in _DECODED}
 TOKENS = (

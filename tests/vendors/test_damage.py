@@ -69,7 +69,7 @@ RESPONSES: dict[str, tuple[bytes, Rows]] = {
     "viewers": (EXPERT_RESPONSE, export_rows),
     "viewers (PRO)": (PRO_RESPONSE, export_rows),
     "viewers_apc": (APC_RESPONSE, export_rows),
-    **{stream: (response, export_rows) for stream, response in aggregated.EXAMPLES.items()},
+    **{stream: (response, export_rows) for stream, response in aggregated.ALL_EXAMPLES.items()},
 }
 
 

@@ -16,6 +16,7 @@ from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from tests.rows import export_rows, published_rows
 from tests.rows import value_of as decoded_value
 from tests.vendors.quividi.example import ABSENT, PARIS
+from tests.vendors.quividi.newer import NEWER
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 
@@ -148,7 +149,10 @@ EXAMPLES = {
     "proof_of_play_by_location": PROOF_OF_PLAY_BY_LOCATION,
     "proof_of_play_by_site": PROOF_OF_PLAY_BY_SITE,
 }
+ALL_EXAMPLES = {**EXAMPLES, **NEWER}
 AGGREGATED = [name for name, kind in EXPORT_TYPES.items() if kind.is_aggregated]
+OF_A_SELECTION = Requested(user="acme", selection="0f1e2d3c4b5a6978", options="/extrapolation_amount=100", amount=100)
+"""A request of an extrapolation."""
 
 
 def local(text: str) -> datetime:
@@ -166,7 +170,10 @@ def aggregates(
     *,
     is_grouped: bool = False,
 ) -> Aggregates:
-    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, Requested(is_grouped=is_grouped))
+    requested = Requested(is_grouped=is_grouped)
+    if EXPORT_TYPES[stream].place is None:
+        requested = OF_A_SELECTION
+    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, requested)
 
 
 def found(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
@@ -195,7 +202,7 @@ def value(event: Event) -> dict[str, Any]:
 
 def row(stream: str, **changes: object) -> bytes:
     """The first row of the stream's example with changed fields."""
-    fields = msgspec.json.decode(EXAMPLES[stream])["data"][0] | changes
+    fields = msgspec.json.decode(ALL_EXAMPLES[stream])["data"][0] | changes
     return msgspec.json.encode({name: each for name, each in fields.items() if each is not ABSENT})
 
 

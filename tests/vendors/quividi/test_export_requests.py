@@ -4,21 +4,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qs, quote
 
 import msgspec
 import pytest
 
 from collector.errors import Split
-from collector.model import DedupMode, Record, Window
+from collector.model import DedupMode, Record, Reject, Window
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from collector.vendors.quividi.streams import ExportStream, streams
 from tests.vendors.loopback import serving
-from tests.vendors.quividi.aggregated import EXAMPLES, row
+from tests.vendors.quividi.aggregated import ALL_EXAMPLES, row
 from tests.vendors.quividi.test_contents import TWO_CONTENTS
-from tests.vendors.quividi.vidicenter import VidiCenter, source
+from tests.vendors.quividi.vidicenter import USER, VidiCenter, source
 
 pytestmark = pytest.mark.anyio
 
@@ -72,15 +73,63 @@ async def query_of(stream: str, table: dict[str, Any], window: Window = MORNING,
             {"content_ids": ["a"]},
             f"data_type=viewers_apc&time_resolution=finest&{HOURS}&locations=1056&content_ids=a",
         ),
+        (
+            "proof_of_play_by_location",
+            {"group_by_demographics": True},
+            f"data_type=proof_of_play_by_location&time_resolution=1h&{HOURS}&locations=1056&group_by_demographics=1",
+        ),
+        (
+            "im",
+            {"average_content_duration": "15s"},
+            f"data_type=im&time_resolution=1h&{HOURS}&locations=1056&average_content_duration=15",
+        ),
+        (
+            "extrapolated_ots",
+            {"extrapolation_amount": 250},
+            f"data_type=extrapolated_ots&time_resolution=1h&{HOURS}&locations=1056&extrapolation_amount=250",
+        ),
+        (
+            "extrapolated_watchers",
+            {"extrapolation_amount": ""},
+            f"data_type=extrapolated_watchers&time_resolution=1h&{HOURS}&locations=1056&extrapolation_amount=",
+        ),
+        *(
+            (stream, {}, f"data_type={data_type}&time_resolution=1h&{HOURS}&locations=1056")
+            for stream, data_type in (
+                ("proof_of_play_by_location_footfall_faces", "proof_of_play_by_location_footfall_faces"),
+                ("proof_of_play_vehicle_person_by_location", "proof_of_play_vehicle_person_by_location"),
+                ("content_plays", "content_plays"),
+                ("footfall_aggregated", "footfall"),
+                ("vehicles_aggregated", "vehicles"),
+                ("vehicles_footfall_aggregated", "vehicles_footfall"),
+                ("im", "im"),
+                ("im_nobackup", "im_nobackup"),
+                ("im_ots", "im_ots"),
+                ("im_ots_nobackup", "im_ots_nobackup"),
+                ("targeted_im", "targeted_im"),
+                ("compass", "compass"),
+                ("retail_analytics_footfall_aggregated", "retail_analytics_footfall_aggregated"),
+                ("pmp_sales_by_demographics_aggregated", "pmp_sales_by_demographics"),
+                ("pmp_sales_funnel_aggregated", "pmp_sales_funnel"),
+            )
+        ),
     ],
 )
 async def test_a_request_is_as_documented(stream: str, table: dict[str, Any], expected: str) -> None:
     assert expected == await query_of(stream, table)
 
 
-async def test_proof_of_play_by_site_is_requested_by_sites() -> None:
-    expected = f"data_type=proof_of_play_by_site&time_resolution=1h&{HOURS}&sites=178"
-    assert expected == await query_of("proof_of_play_by_site", {}, locations=None, sites=[178])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        "proof_of_play_by_site",
+        "proof_of_play_by_site_footfall_faces",
+        "proof_of_play_vehicle_person_by_site",
+    ],
+)
+async def test_types_by_site_are_requested_by_sites(stream: str) -> None:
+    expected = f"data_type={stream}&time_resolution=1h&{HOURS}&sites=178"
+    assert expected == await query_of(stream, {}, locations=None, sites=[178])
 
 
 async def test_the_repeated_hour_is_requested_once_and_whole() -> None:
@@ -90,14 +139,15 @@ async def test_the_repeated_hour_is_requested_once_and_whole() -> None:
     assert expected == await query_of("ots", {}, twice)
 
 
-@pytest.mark.parametrize("stream", EXAMPLES)
+@pytest.mark.parametrize("stream", ALL_EXAMPLES)
 async def test_documented_responses_become_events_of_the_declared_type(stream: str) -> None:
     vendor = VidiCenter()
-    data = msgspec.json.encode(msgspec.json.decode(EXAMPLES[stream])["data"])
+    data = msgspec.json.encode(msgspec.json.decode(ALL_EXAMPLES[stream])["data"])
     vendor.data = lambda _: data
     year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
-    places = {"locations": None, "sites": [178]} if stream.endswith("site") else {}
-    async with lobby(vendor, {stream: {}}, **places) as [one]:
+    places = {"locations": None, "sites": [178]} if EXPORT_TYPES[stream].place == "site_id" else {}
+    table = {"extrapolation_amount": ""} if stream.startswith("extrapolated") else {}
+    async with lobby(vendor, {stream: table}, **places) as [one]:
         [(rows, size, records)] = [(each.rows, each.size, tuple(each.records)) async for each in one.fetch(year)]
         published = [each for each in records if isinstance(each, Record) and not each.only_if_known]
         found = [event for each in published for event in one.explode(each, "f" * 32, 0)]
@@ -107,30 +157,116 @@ async def test_documented_responses_become_events_of_the_declared_type(stream: s
     assert {*EXPORT_TYPES[stream].events} == {event.type for event in found}
 
 
-@pytest.mark.parametrize("stream", ["viewers_apc", "proof_of_play_by_location"])
+@pytest.mark.parametrize(
+    "stream", ["viewers_apc", "proof_of_play_by_location", "proof_of_play_by_location_footfall_faces"]
+)
 async def test_the_selected_contents_are_part_of_identities_and_their_order_is_not(stream: str) -> None:
-    names: list[tuple[str, bytes]] = []
-    year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
-    data = {
-        "viewers_apc": b"[" + TWO_CONTENTS + b"]",
-        "proof_of_play_by_location": msgspec.json.encode(
-            msgspec.json.decode(EXAMPLES["proof_of_play_by_location"])["data"][:1]
-        ),
-    }[stream]
-    for table in ({}, {"content_ids": ["a", "b"]}, {"content_ids": ["b", "a"]}, {"content_ids": ["a"]}):
-        vendor = VidiCenter()
-        vendor.data = lambda _: data
-        async with lobby(vendor, {stream: table}) as [one]:
-            [[record, *_]] = [tuple(each.records) async for each in one.fetch(year)]
-            assert isinstance(record, Record)
-            assert one.former is not None
-            names.append((next(one.explode(record, "f" * 32, 0)).data.record_id, one.former(record).key))  # type: ignore[attr-defined]
+    data = {"viewers_apc": b"[" + TWO_CONTENTS + b"]"}.get(stream) or first_row(stream)
+    tables: list[dict[str, Any]] = [
+        {},
+        {"content_ids": ["a", "b"]},
+        {"content_ids": ["b", "a"]},
+        {"content_ids": ["a"]},
+    ]
+    ids = [(await first_record(stream, table, data))[0] for table in tables]
 
-    ids = [name for name, _ in names]
     assert ids[1] == ids[2]
     assert 3 == len(set(ids))
     assert all(each.startswith(f"{ids[0]}/content_ids=") for each in ids[1:])
-    assert 1 == len({key for _, key in names}), "the previous release had the same key for all"
+
+
+async def test_the_previous_release_had_one_key_for_all_selections_of_contents_of_viewers() -> None:
+    keys = []
+    for table in ({}, {"content_ids": ["a"]}):
+        _, one, record = await first_record("viewers_apc", table, b"[" + TWO_CONTENTS + b"]")
+        assert one.former is not None
+        keys.append(one.former(record).key)
+
+    assert keys[0] == keys[1]
+
+
+def first_row(stream: str) -> bytes:
+    """The rows of a response that has the first one of the example."""
+    return msgspec.json.encode(msgspec.json.decode(ALL_EXAMPLES[stream])["data"][:1])
+
+
+async def first_record(
+    stream: str, table: dict[str, Any], data: bytes, **settings: object
+) -> tuple[str, ExportStream[Any], Record[Any]]:
+    """The `record_id` of the first record of a response with these rows, the stream and the record."""
+    vendor = VidiCenter()
+    vendor.data = lambda _: data
+    year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
+    async with lobby(vendor, {stream: table}, **settings) as [one]:
+        [[record, *_]] = [tuple(each.records) async for each in one.fetch(year)]
+        assert isinstance(record, Record)
+        event = next(one.explode(record, "f" * 32, 0))
+        return event.data.record_id, one, record  # type: ignore[attr-defined]
+
+
+async def test_the_duration_of_contents_is_part_of_identities_if_it_is_set() -> None:
+    tables: list[dict[str, Any]] = [
+        {},
+        {"average_content_duration": "15s"},
+        {"average_content_duration": "30s"},
+    ]
+    ids = [(await first_record("im", table, first_row("im")))[0] for table in tables]
+
+    plain = f"quividi/{quote(USER, safe='')}/im/5120/2018-01-29T10:00:00/1h"
+    assert [plain, f"{plain}/average_content_duration=15", f"{plain}/average_content_duration=30"] == ids
+
+
+async def test_grouping_of_watchers_by_content_adds_columns_and_is_no_part_of_identities() -> None:
+    stream = "proof_of_play_by_location"
+    ids = {
+        (await first_record(stream, {"group_by_demographics": grouped}, first_row(stream)))[0]
+        for grouped in (False, True)
+    }
+
+    assert 1 == len(ids)
+
+
+async def test_amount_and_selection_are_part_of_identities_of_extrapolations() -> None:
+    stream, other = "extrapolated_ots", {"locations": [1056, 8264]}
+    data = first_row(stream)
+    ids = {
+        name: (await first_record(stream, {"extrapolation_amount": amount}, data, **settings))[0]
+        for name, amount, settings in (
+            ("hundred", 100, {}),
+            ("average", "", {}),
+            ("other amount", 101, {}),
+            ("other places", 100, other),
+            ("in another order", 100, {"locations": [8264, 1056, 8264]}),
+            ("other selector", 100, {"locations": None, "sites": [1056]}),
+        )
+    }
+
+    assert ids["other places"] == ids["in another order"]
+    assert 5 == len(set(ids.values()))
+    assert ids["hundred"].endswith("/2018-01-29T10:00:00/1h/extrapolation_amount=100")
+    assert ids["average"].endswith("/2018-01-29T10:00:00/1h/extrapolation_amount=average")
+    assert ids["hundred"].rpartition("/")[0] == ids["average"].rpartition("/")[0]
+
+
+async def test_a_malformed_row_of_an_extrapolation_has_the_key_of_the_account() -> None:
+    vendor = VidiCenter()
+    vendor.data = lambda _: b'[{"period_start":"2018-01-29 02:00:00","watcher_count":3}]'
+    async with lobby(vendor, {"extrapolated_ots": {"extrapolation_amount": ""}}) as [one]:
+        [[reject]] = [tuple(each.records) async for each in one.fetch(MORNING)]
+
+    assert isinstance(reject, Reject)
+    assert f"user/{quote(USER, safe='')}" == reject.key
+    assert reject.place.endswith("/extrapolation_amount=average")
+
+
+async def test_an_extrapolation_is_one_export_of_the_whole_selection() -> None:
+    vendor = VidiCenter()
+    places = list(range(10_000, 10_900))
+    async with lobby(vendor, {"extrapolated_watchers": {"extrapolation_amount": 5000}}, locations=places) as [one]:
+        assert [0] == [result.rows async for result in one.fetch(MORNING)]
+
+    assert 1 == len(vendor.builds)
+    assert {",".join(map(str, places))} == {parse_qs(query)["locations"][0] for query in vendor.queries}
 
 
 async def test_viewers_with_contents_become_events_of_two_types() -> None:
@@ -189,4 +325,4 @@ def test_the_vendor_declares_the_event_types_of_every_stream() -> None:
     assert {name: kind.events for name, kind in EXPORT_TYPES.items()} == VENDOR.event_types
     names = [each.name for kinds in VENDOR.event_types.values() for each in kinds]
     topics = [each.topic for kinds in VENDOR.event_types.values() for each in kinds]
-    assert len(names) == len(set(names)) == len(set(topics)) == 8
+    assert len(names) == len(set(names)) == len(set(topics)) == len(EXPORT_TYPES) + 1, "viewers_apc has two"
