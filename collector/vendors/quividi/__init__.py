@@ -13,7 +13,8 @@ VENDOR = Vendor(
     streams=streams,
     probe=probe,
     title="Quividi",
-    message_key="the number of the location, or of the site for events about a whole site, in decimal digits",
+    message_key="the number of the location, or of the site for events about a whole site, in decimal digits; "
+    "`user/<user>` for extrapolations from all selected places",
 )
 
 __all__ = ["VENDOR", "QuividiSource"]
