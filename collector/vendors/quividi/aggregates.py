@@ -42,7 +42,7 @@ class Aggregates:
         resolution: str,
         anchor: date,
         zone: ZoneInfo,
-        requested: Requested = Requested(),  # noqa: B008 - frozen
+        requested: Requested,
     ) -> None:
         self._type = export_type
         self._resolution = resolution

@@ -1,5 +1,6 @@
 """The examples of aggregates in the vendor's document, as strict JSON, and helpers from a response to events."""
 
+from collections import Counter
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -226,3 +227,12 @@ def event_value(stream: str, **changes: object) -> dict[str, Any]:
 def value_of(rows: Aggregates, raw: bytes) -> dict[str, Any]:
     [event] = rows.explode(record(rows, raw), DIGEST, 0, "acme")
     return value(event)
+
+
+def value_and_ignored(stream: str, **changes: object) -> tuple[dict[str, Any], Counter[str]]:
+    """The value of the row's event, and the fields that were not understood."""
+    rows, ignored = aggregates(stream), Counter[str]()
+    got = rows.read_row(row(stream, **changes), *YEAR, ignored)
+    assert isinstance(got, Record), got
+    [event] = rows.explode(got, DIGEST, 0, "acme")
+    return value(event), ignored

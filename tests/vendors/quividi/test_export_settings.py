@@ -245,6 +245,13 @@ def test_invalid_content_ids_are_rejected(tmp_path: Path, given: str, expected: 
     assert error_of(tmp_path, "viewers_apc", f"content_ids = {given}").startswith(f"{path}.{expected}")
 
 
+@pytest.mark.parametrize("stream", WATCHED_PLAYS)
+def test_content_ids_of_plays_have_no_comma_either(tmp_path: Path, stream: str) -> None:
+    path = f"sources.airport.streams.{stream}.content_ids"
+    error = error_of(tmp_path, stream, 'content_ids = ["a,b"]')
+    assert error.startswith(f"{path}: expected ids without a comma")
+
+
 def test_options_are_requested_only_if_configured(tmp_path: Path) -> None:
     def options(stream: str, keys: str) -> dict[str, str]:
         [export] = loaded(tmp_path, stream, keys).streams.exports
