@@ -16,8 +16,8 @@ from collector.raw_config import load_file
 from collector.secrets import Secret
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
+from collector.vendors import time_zones
 from collector.vendors.failures import translate
-from collector.vendors.quividi import settings as quividi
 from collector.web import listening
 from collector.web.server import serve_http
 from tests.simulated import SimulatedClock
@@ -35,7 +35,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    monkeypatch.setattr(quividi, "ZoneInfo", refuse)
+    monkeypatch.setattr(time_zones, "ZoneInfo", refuse)
     monkeypatch.setattr(ssl, "create_default_context", refuse)
 
 
@@ -66,7 +66,7 @@ def test_the_configuration_and_time_zones(monkeypatch: pytest.MonkeyPatch, file:
         load_file(file)
     assert OUT_OF_FILES == raised.value.code
     with pytest.raises(Failed) as raised:
-        quividi._check_zone("Europe/Paris")
+        time_zones.check_zone("Europe/Paris")
     assert OUT_OF_FILES == raised.value.code
 
 

@@ -1,5 +1,6 @@
 """The simulated Seemetrix: its REST API as the vendor's document describes it, with strict slashes, keys and ids."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ USER, KEY = 864, "simulated-key"
 MAX_BREAKDOWN = timedelta(days=184)
 """The longest window of a breakdown: six months."""
 _TIME_FORMAT = "%Y/%m/%d %H:%M:%S"
+_INTEGER = re.compile(r"-?[0-9]{1,2}")
 
 
 class Seemetrix:
@@ -57,7 +59,7 @@ class Seemetrix:
         """The uploaded sessions that start in the requested window, including its last second."""
         self._authenticate(request)
         query = request.query
-        first, last = self._bounds(request)
+        first, last, _ = self._bounds(request)
         sessions = [
             _session(visit)
             for visit in self._visits(self._selected(query.get("device_id")), first, last)
@@ -66,36 +68,35 @@ class Seemetrix:
         return json_response({"objects": sessions})
 
     async def statistics(self, request: web.Request) -> web.Response:
-        """Statistics per hour. Other groupings are not simulated: the response is HTTP 501."""
+        """Statistics per hour of local time. Other groupings are not simulated: the response is HTTP 501."""
         self._authenticate(request)
         if not {"year", "month", "day", "hour"} <= request.query.keys():
             raise web.HTTPNotImplemented
-        first, last = self._bounds(request)
+        first, last, offset = self._bounds(request)
         selected = self._selected(request.match_info.get("device"))
         visits = list(self._visits(selected, first, last))
-        objects = list(statistics.hours(visits, request.query.keys()))
-        window = {"begin": first.strftime(_TIME_FORMAT), "end": last.strftime(_TIME_FORMAT)}
+        objects = list(statistics.hours(visits, request.query.keys(), _offset_ms(offset)))
         totals = {"total": len(objects), "total_counters": {"total": len(visits)}}
-        return json_response({**window, "objects": objects, **totals})
+        return json_response({**_local_window(first, last, offset), "objects": objects, **totals})
 
     async def breakdown(self, request: web.Request) -> web.Response:
-        """The tree of the requested levels. It is paged if the first level is devices or movies."""
+        """The tree of the requested levels, with dates in local time. Paged if the first level is devices or movies."""
         self._authenticate(request)
         query, path = request.query, request.match_info["levels"]
         levels, dt_format = path.split("/"), query.get("dt_format", "YYYY-MM-DD")
-        first, last = self._bounds(request)
+        first, last, offset = self._bounds(request)
         page, size = int(query.get("page", "0")), int(query.get("obj_in_page", "10"))
         if not statistics.is_valid_request(levels, dt_format) or last - first > MAX_BREAKDOWN or page < 0 or size < 1:
             raise web.HTTPBadRequest
         visits = list(self._visits(self._selected(query.get("d")), first, last))
-        nodes = statistics.tree(visits, levels, dt_format)
+        nodes = statistics.tree(visits, levels, dt_format, _offset_ms(offset))
         pages = -(-len(nodes) // size) if levels[0] in ("devices", "movies") else 1
         if levels[0] in ("devices", "movies"):
             nodes = nodes[page * size : (page + 1) * size]
         views = statistics.totals(visits)
         children = {node["n"]: node for node in nodes} if query.get("to_object") == "1" else nodes
         return json_response(
-            {"begin": first.strftime(_TIME_FORMAT), "end": last.strftime(_TIME_FORMAT), "levels": levels, "path": path}
+            {**_local_window(first, last, offset), "levels": levels, "path": path}
             | {"data": {"n": "root", "t": "root", "o": children} | views, "dt_format": dt_format}
             | {"ok": 1, "user_id": USER, "page": page, "obj_in_page": size, "pages_total": pages}
         )
@@ -150,17 +151,30 @@ class Seemetrix:
         if request.match_info.get("user", str(USER)) != str(USER):
             raise web.HTTPForbidden
 
-    def _bounds(self, request: web.Request) -> tuple[datetime, datetime]:
+    def _bounds(self, request: web.Request) -> tuple[datetime, datetime, timedelta]:
+        """The window in UTC, and local time minus UTC. Raises HTTPBadRequest: `tzo` must be an integer, of hours."""
         query = request.query
         if "last_week" in query:
             now = as_datetime(self._now_ms())
-            return now - timedelta(days=7), now
+            return now - timedelta(days=7), now, timedelta(0)
+        if not _INTEGER.fullmatch(query.get("tzo", "")):
+            raise web.HTTPBadRequest
         try:
             offset = timedelta(hours=int(query["tzo"]))
             first, last = (datetime.strptime(query[name], _TIME_FORMAT).replace(tzinfo=UTC) for name in ("b", "e"))
-            return first - offset, last - offset
+            return first - offset, last - offset, offset
         except (KeyError, ValueError, OverflowError) as error:
             raise web.HTTPBadRequest from error
+
+
+def _local_window(first: datetime, last: datetime, offset: timedelta) -> dict[str, str]:
+    """The window of a response, in local time as the request states it."""
+    begin, end = ((instant + offset).strftime(_TIME_FORMAT) for instant in (first, last))
+    return {"begin": begin, "end": end}
+
+
+def _offset_ms(offset: timedelta) -> int:
+    return offset // timedelta(milliseconds=1)
 
 
 def _session(visit: Visit) -> dict[str, list[dict[str, int]] | str | int | None]:

@@ -31,11 +31,14 @@ _FORMATS = {
 }
 
 
-def hours(visits: Iterable[Visit], groups: Collection[str]) -> Iterator[dict[str, object]]:
-    """Yield an object for each hour with visits. `groups` selects additional fields: sex, age, movies, intervals."""
+def hours(visits: Iterable[Visit], groups: Collection[str], offset_ms: int = 0) -> Iterator[dict[str, object]]:
+    """Yield an object for each hour with visits. `groups` selects additional fields: sex, age, movies, intervals.
+
+    `offset_ms` is local time minus UTC, here and in `tree`.
+    """
     by_hour: dict[int, list[Visit]] = defaultdict(list)
     for visit in visits:
-        by_hour[visit.start_ms // HOUR_MS].append(visit)
+        by_hour[(visit.start_ms + offset_ms) // HOUR_MS].append(visit)
     for number, in_hour in sorted(by_hour.items()):
         hour = as_datetime(number * HOUR_MS)
         row: dict[str, object] = {"i": {"y": hour.year, "m": hour.month, "d": hour.day, "h": hour.hour}}
@@ -55,7 +58,7 @@ def hours(visits: Iterable[Visit], groups: Collection[str]) -> Iterator[dict[str
 
 
 def tree(
-    visits: Sequence[Visit], levels: Sequence[str], dt_format: str, *, has_ots: bool = True
+    visits: Sequence[Visit], levels: Sequence[str], dt_format: str, offset_ms: int = 0, *, has_ots: bool = True
 ) -> list[dict[str, object]]:
     """The nodes of the first level, each with those of the next level below it.
 
@@ -67,11 +70,11 @@ def tree(
     has_ots = has_ots and level not in _NAMES
     groups: dict[str, list[Visit]] = defaultdict(list)
     for visit in visits:
-        for name in _groups(visit, level, dt_format):
+        for name in _groups(visit, level, dt_format, offset_ms):
             groups[name].append(visit)
     nodes = []
     for name, found in sorted(groups.items()):
-        children = tree(found, levels[1:], dt_format, has_ots=has_ots)
+        children = tree(found, levels[1:], dt_format, offset_ms, has_ots=has_ots)
         nodes.append({"n": name, "t": _NODE_TYPES[level], **totals(found, has_ots=has_ots), "o": children})
     return nodes
 
@@ -83,12 +86,12 @@ def totals(visits: Sequence[Visit], *, has_ots: bool = True) -> dict[str, object
     return {"v": len(visits), "vd": views_ms, **ots}
 
 
-def _groups(visit: Visit, level: str, dt_format: str) -> Iterable[str]:
+def _groups(visit: Visit, level: str, dt_format: str, offset_ms: int) -> Iterable[str]:
     """The groups of a level that a visit belongs to; may be empty."""
     by_level: dict[str, Callable[[], Iterable[str]]] = {
         "devices": lambda: [str(visit.device)],
         "movies": lambda: {str(movie) for movie, _, _ in visit.plays},
-        "dates": lambda: [as_datetime(visit.start_ms).strftime(_FORMATS[dt_format])],
+        "dates": lambda: [as_datetime(visit.start_ms + offset_ms).strftime(_FORMATS[dt_format])],
         "genders": lambda: [_NAMES["genders"][visit.gender]],
         "ages": lambda: [_NAMES["ages"][visit.age]],
         "emotions": lambda: {_NAMES["emotions"][mood] for mood, _ in visit.moods},

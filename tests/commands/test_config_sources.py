@@ -31,6 +31,7 @@ def problem(folder: Path, text: str) -> Problem:
     "base_url",
     [
         "https://vendor.example/api",
+        "https://cloud.seemetrix.3divi.com/analytics/api",
         "https://vendor.example:8443/api/v1",
         "http://localhost:8080/api",
         "http://127.0.0.1:8080/api",

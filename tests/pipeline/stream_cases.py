@@ -17,8 +17,9 @@ from collector.vendors.quividi import events as quividi_events
 from collector.vendors.quividi import wire as quividi
 from collector.vendors.quividi.rows import FinestRows, Rows, ViewersApcRows
 from collector.vendors.seemetrix import breakdown, breakdown_events, counters, devices, statistics, wire
+from collector.vendors.seemetrix.breakdown_streams import Breakdown
 from collector.vendors.seemetrix.events import explode_session
-from collector.vendors.seemetrix.streams import Breakdown, Counters, Devices, Sessions, Statistics
+from collector.vendors.seemetrix.streams import Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import REQUEST, USER
 from tests.rows import export_rows, published_rows, session_rows
 from tests.vendors.quividi import aggregated

@@ -20,6 +20,7 @@ RAW, DEVICES, COUNTERS = (
     f"/api/user/{USER}/devices/",
     f"/api/user/{USER}/counters",
 )
+STATISTICS, BREAKDOWN = f"/api/statistics/user/{USER}/", f"/api/v2/statistics/user/{USER}/dates/"
 WORLD = World(rate=120)
 LONG_AFTER = NOON + timedelta(days=3)
 """Every visit of that Friday is uploaded."""
@@ -223,6 +224,29 @@ async def test_sessions_can_be_selected_by_movie_and_keep_their_other_movies(cli
 )
 async def test_an_unreadable_window_is_a_bad_request(client: Client, query: dict[str, str]) -> None:
     assert (400, None) == await get(client, RAW, **query)
+
+
+@pytest.mark.parametrize(("tzo", "local"), [(-5, "07"), (0, "12"), (3, "15")])
+async def test_trees_and_hours_are_in_local_time(client: Client, tzo: int, local: str) -> None:
+    hour = window(NOON, NOON + timedelta(minutes=59), tzo)
+    status, found = await get(client, BREAKDOWN, **hour, dt_format="HH")
+    assert (200, [local]) == (status, [node["n"] for node in found["data"]["o"]])
+    assert (hour["b"], hour["e"]) == (found["begin"], found["end"])
+    status, found = await get(client, STATISTICS, **hour, **dict.fromkeys(("year", "month", "day", "hour"), "1"))
+    assert (200, [int(local)]) == (status, [each["i"]["h"] for each in found["objects"]])
+    assert (hour["b"], hour["e"]) == (found["begin"], found["end"])
+
+
+async def test_a_weekday_is_that_of_local_time(client: Client) -> None:
+    night = window(NOON + timedelta(hours=10), NOON + timedelta(hours=11), tzo=3)
+    _, found = await get(client, BREAKDOWN, **night, dt_format="DD")
+    assert ["6"] == [node["n"] for node in found["data"]["o"]], "it is Saturday already"
+
+
+@pytest.mark.parametrize("tzo", ["5.5", "+05:30", "1_0", " 1", "", "Europe/Paris"])
+async def test_an_offset_that_is_no_integer_is_a_bad_request(client: Client, tzo: str) -> None:
+    hour = window(NOON, NOON + timedelta(hours=1)) | {"tzo": tzo}
+    assert (400, None) == await get(client, BREAKDOWN, **hour)
 
 
 async def test_last_week_selects_the_seven_days_before_now(clock: Clock) -> None:

@@ -58,6 +58,7 @@ def test_huge_numbers_in_retry_after_do_not_raise(header: str) -> None:
     "base_url",
     [
         "https://analytics.3divi.ru/api",
+        "https://cloud.seemetrix.3divi.com/analytics/api",
         "https://10.0.0.1",
         "http://localhost:8080/api",
         "http://LOCALHOST",

@@ -1,7 +1,7 @@
 """Aggregates by local period: each is published once it is over, and revised when late uploads change its numbers."""
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.alignment import Periods
+from collector.alignment import Alignment, Periods
 from collector.errors import RetryLater, Split
 from collector.instants import format_ms, to_ms
 from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Window
@@ -23,6 +23,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors.base import Stream
+from collector.vendors.seemetrix.offsets import OffsetPeriods
 from collector.worker import Worker
 from tests.simulated import SimulatedClock
 from tests.worker.harness import TYPE, Data, EndingClock, ListSink, SimulationOver, run_with_restarts
@@ -32,10 +33,11 @@ pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
 PARIS = ZoneInfo("Europe/Paris")
 START = datetime(2026, 10, 24, 10, 20, tzinfo=UTC)  # the day before clocks in Paris are set back
-ALIGNMENTS = {
+ALIGNMENTS: Mapping[str, Alignment] = {
     "30m": Periods(PARIS, datetime(2018, 1, 1), timedelta(minutes=30)),  # noqa: DTZ001 - local
     "1h": Periods(PARIS, datetime(2018, 1, 1), HOUR),  # noqa: DTZ001 - local
     "1d": Periods(PARIS, datetime(2018, 1, 1), 24 * HOUR),  # noqa: DTZ001 - local
+    "1d of one offset": OffsetPeriods(Periods(PARIS, datetime(2018, 1, 1), 24 * HOUR)),  # noqa: DTZ001 - local
 }
 
 
@@ -58,7 +60,7 @@ class CountStream(Stream[tuple[str, int]]):
     dedup_mode = DedupMode.VERSIONED
 
     def __init__(
-        self, uploads: list[tuple[datetime, datetime]], clock: SimulatedClock, alignment: Periods, random: Random
+        self, uploads: list[tuple[datetime, datetime]], clock: SimulatedClock, alignment: Alignment, random: Random
     ) -> None:
         self.policy = Policy(
             interval=HOUR / 4,
@@ -99,7 +101,7 @@ class CountStream(Stream[tuple[str, int]]):
         yield Event(TYPE, f"{digest}/thing/0", start, start, "all", Data(start, str(count), number))
 
 
-def _record(alignment: Periods, start: datetime, count: int) -> Record[tuple[str, int]]:
+def _record(alignment: Alignment, start: datetime, count: int) -> Record[tuple[str, int]]:
     local = start.astimezone(PARIS).replace(tzinfo=None)
     start_ms = to_ms(start)
     return Record(

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
-from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, is_out_of_files
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count
 from collector.vendors.quividi import aggregated_settings, finest_settings
 from collector.vendors.quividi.export_settings import MAX_IDS_BYTES, ExportSettings
 from collector.vendors.source import ChosenStreams, SourceSettings, StreamSettings
+from collector.vendors.time_zones import ZoneName
 
 Identifier = Annotated[Count, Field(ge=0)]
 SELECTORS = ("locations", "sites", "location_tags", "site_tags")
@@ -64,16 +63,6 @@ def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
     return ids
 
 
-def _check_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
-        if is_out_of_files(error):
-            raise Failed(f"the time zone {name} cannot be read: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES) from None
-        raise ValueError("expected a time zone of the IANA database, such as Europe/Paris") from None
-    return name
-
-
 Ids = Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_check_ids)]
 
 
@@ -88,7 +77,7 @@ class QuividiSource(SourceSettings):
     sites: Ids | None = None
     location_tags: Ids | None = None
     site_tags: Ids | None = None
-    timezone: Annotated[str, AfterValidator(_check_zone)]
+    timezone: ZoneName
     """The time zone of the locations: the vendor's responses do not contain it."""
     # The limits of VidiCenter: 2 connections from one address, and 50 calls a minute by one user.
     max_concurrency: Annotated[Count, Field(ge=1)] = 2

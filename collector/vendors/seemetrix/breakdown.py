@@ -42,6 +42,8 @@ PAGED = frozenset({"devices", "movies"})
 FIELDS_VERSION = 3
 """The version of the lists of fields in keys and fingerprints."""
 
+UTC_NAME = "UTC"
+"""The time zone of requests without another one."""
 _NULL = Raw(b"null")
 MAX_NAME = 1000
 """The most characters of a node's name, which is in the key and the subject of all nodes below it."""
@@ -123,6 +125,15 @@ class Request(NamedTuple):
     """The format of the level `dates`; None without that level."""
     device_id: int | None
     """The device that is selected; None for all."""
+    timezone: str = UTC_NAME
+    """The time zone of the period and of the level `dates`."""
+    utc_offset_s: int = 0
+    """Local time minus UTC in the period, in seconds, as the request states it."""
+
+    @property
+    def local_zone(self) -> str | None:
+        """The time zone; None for UTC, since identities did not contain it before there were others."""
+        return None if self.timezone == UTC_NAME else self.timezone
 
 
 class Totals(NamedTuple):
@@ -230,9 +241,7 @@ def read(
                 yield None
             count += len(nodes)
         except (ValueError, OverflowError) as error:
-            device = None if request.device_id is None else str(request.device_id)
-            place = f"{device}/{format_ms(to_ms(period.start))}"
-            yield Reject(row, str(error), device, place)
+            yield _reject(row, error, period, request)
             has_rejects = True
         else:
             first_level.append(nodes[0])
@@ -241,6 +250,12 @@ def read(
         root = _sum(first_level)
     if root is not None:
         yield _record(Group(request, (), not first_level and not has_rejects, *root), period)
+
+
+def _reject(row: bytes, error: Exception, period: Window, request: Request) -> Reject:
+    device = None if request.device_id is None else str(request.device_id)
+    zone = "" if request.local_zone is None else f"/{request.local_zone}"
+    return Reject(row, str(error), device, f"{device}/{format_ms(to_ms(period.start))}{zone}")
 
 
 def _sum(groups: Sequence[Group]) -> Totals | None:
@@ -284,7 +299,7 @@ def _rounded(number: float | None) -> int | None:
 def _record(group: Group, period: Window) -> Record[Group]:
     start_ms, end_ms = to_ms(period.start), to_ms(period.end)
     return Record(
-        key=_key_of(group, start_ms, end_ms) + msgspec.msgpack.encode(group.request[:2]),
+        key=_key_of(group, start_ms, end_ms),
         fingerprint=msgspec.msgpack.encode(group[2:]),
         start_ms=start_ms,
         end_ms=end_ms,
@@ -299,5 +314,8 @@ def former(record: Record[Group]) -> Record[Group]:
 
 
 def _key_of(group: Group, start_ms: int, end_ms: int) -> bytes:
-    path = [(step.level, step.name) for step in group.path]
-    return b"seemetrix.breakdown" + msgspec.msgpack.encode((group.request.device_id, start_ms, end_ms, path))
+    """The zone decides what a date is about, and where a period is cut: the hour 08 of two zones is two hours."""
+    path, zone = [(step.level, step.name) for step in group.path], group.request.local_zone
+    key = b"seemetrix.breakdown" + msgspec.msgpack.encode((group.request.device_id, start_ms, end_ms, path))
+    key += msgspec.msgpack.encode(group.request[:2])
+    return key if zone is None else key + msgspec.msgpack.encode(zone)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
-from collector.instants import format_ms
+from collector.instants import format_local, format_ms
 from collector.model import Event, EventType, Record
 from collector.vendors.event_fields import PeriodEnd, PeriodStart, Revision, UserId
 from collector.vendors.seemetrix.breakdown import Group, Step
@@ -26,7 +26,8 @@ class BreakdownV1(Struct, frozen=True, kw_only=True):
         Meta(
             description="`seemetrix/<user>/breakdown/<device>/<levels>/<resolution>/<period_start>`, followed by "
             "`/<path>` except for the root: equal for all revisions of the record. Device: `all`, or the one that the "
-            "request selects. Levels: those of the request, with the format of dates, for example `devices+dates:HH`."
+            "request selects. Levels: those of the request, with the format of dates, for example `devices+dates:HH`. "
+            "Resolution: with the time zone unless it is UTC, for example `1d:Europe%2FParis`."
         ),
     ]
     revision: Revision
@@ -40,7 +41,7 @@ class BreakdownV1(Struct, frozen=True, kw_only=True):
     ]
     period_start: PeriodStart
     period_end: PeriodEnd
-    resolution: Annotated[str, Meta(description="Length of the period, for example `1d`. Days are UTC days.")]
+    resolution: Annotated[str, Meta(description="Length of the period, for example `1d`, in `timezone`.")]
     depth: Annotated[
         int,
         Meta(
@@ -88,6 +89,27 @@ class BreakdownV1(Struct, frozen=True, kw_only=True):
     ots_ms: Annotated[
         int | None, Meta(description="Total dwell time of the OTS, in milliseconds; null where `ots` is null.")
     ]
+    timezone: Annotated[
+        str | None,
+        Meta(
+            description="Time zone of the period and of `path_date`, a name of the IANA database. Null if an earlier "
+            "version, which had UTC only, wrote the event."
+        ),
+    ] = None
+    utc_offset_s: Annotated[
+        int | None,
+        Meta(
+            description="Local time minus UTC in seconds, the same in all of the period: a period in which it changes "
+            "is published as two. Null where `timezone` is null."
+        ),
+    ] = None
+    period_start_local: Annotated[
+        str | None,
+        Meta(
+            description="Start of the period in `timezone`: `2018-01-29T02:00:00`, without a zone. Null where "
+            "`timezone` is null."
+        ),
+    ] = None
 
 
 BREAKDOWN = EventType("seemetrix.breakdown.v1", "seemetrix.breakdown", BreakdownV1)
@@ -112,8 +134,10 @@ def explode(record: Record[Group], digest: str, revision: int, common: SharedFie
     )
     user, place = f"user/{common.user_id}", "all" if selected is None else str(selected)
     device = _identifier(found.get("device", place))
+    zone, offset_s = group.request.local_zone, group.request.utc_offset_s
+    length = common.resolution if zone is None else f"{common.resolution}:{quote(zone, safe='')}"
     data = BreakdownV1(
-        record_id=f"seemetrix/{common.user_id}/breakdown/{place}/{levels}/{common.resolution}/{start}{path}",
+        record_id=f"seemetrix/{common.user_id}/breakdown/{place}/{levels}/{length}/{start}{path}",
         revision=revision,
         user_id=common.user_id,
         device_id=device,
@@ -136,10 +160,13 @@ def explode(record: Record[Group], digest: str, revision: int, common: SharedFie
         views_ms=group.views_ms,
         ots=group.ots,
         ots_ms=group.ots_ms,
+        timezone=group.request.timezone,
+        utc_offset_s=offset_s,
+        period_start_local=format_local(record.start_ms + offset_s * 1000),
     )
     owner = user if selected is None else f"device/{selected}"
     key = user if device is None else str(device)
-    subject = f"{owner}/breakdown/{common.resolution}/{start}{path}"
+    subject = f"{owner}/breakdown/{length}/{start}{path}"
     yield Event(BREAKDOWN, f"{digest}/breakdown/0", subject, start, key, data)
 
 

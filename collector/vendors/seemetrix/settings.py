@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
-from collector.alignment import ANCHOR, ANCHOR_DAYS, Periods, periods
+from collector.alignment import ANCHOR, ANCHOR_DAYS, periods
 from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count, Day, Switch
-from collector.vendors.seemetrix.breakdown import LEVEL_OF, DateFormat, LevelName
+from collector.vendors.seemetrix.breakdown import LEVEL_OF, UTC_NAME, DateFormat, LevelName
+from collector.vendors.seemetrix.offsets import OffsetPeriods, check_whole_hours
 from collector.vendors.source import (
     ChosenStreams,
     HistorySettings,
@@ -21,6 +22,7 @@ from collector.vendors.source import (
     Span,
     StreamSettings,
 )
+from collector.vendors.time_zones import ZoneName
 
 Identifier = Annotated[Count, Field(ge=0)]
 
@@ -88,8 +90,10 @@ class BreakdownSettings(HistorySettings):
     resolution: Literal["1h", "1d", "7d", "30d", "1M", "3M", "6M"] = "1d"  # the vendor accepts at most six months
     """The length of a period. Each period has a tree of its own."""
     anchor: Day = ANCHOR
-    """The day from which periods are counted, in UTC."""
+    """The day from which periods are counted, in the time zone."""
     dt_format: DateFormat | None = None
+    timezone: Annotated[ZoneName, AfterValidator(check_whole_hours)] = UTC_NAME
+    """The time zone of periods and dates."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -105,8 +109,8 @@ class BreakdownSettings(HistorySettings):
         return self.dt_format or ("YYYY-MM-DD" if "dates" in self.levels else None)
 
     @property
-    def alignment(self) -> Periods:
-        return periods(self.resolution, self.anchor, ZoneInfo("UTC"))
+    def alignment(self) -> OffsetPeriods:
+        return OffsetPeriods(periods(self.resolution, self.anchor, ZoneInfo(self.timezone)))
 
 
 class Streams(ChosenStreams):

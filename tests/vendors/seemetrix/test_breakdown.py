@@ -76,6 +76,9 @@ async def test_documented_tree_as_list_and_as_object(body: bytes) -> None:
             "views_ms": 1360572,
             "ots": 64,
             "ots_ms": 1360572,
+            "timezone": "UTC",
+            "utc_offset_s": 0,
+            "period_start_local": "2017-06-07T00:00:00",
         },
         {
             "key": "user/632",
@@ -99,6 +102,9 @@ async def test_documented_tree_as_list_and_as_object(body: bytes) -> None:
             "views_ms": 1360572,
             "ots": 64,
             "ots_ms": 1360572,
+            "timezone": "UTC",
+            "utc_offset_s": 0,
+            "period_start_local": "2017-06-07T00:00:00",
         },
     ] == await events(body, "breakdown", DAY, levels("devices"))
 

@@ -243,6 +243,15 @@ def devices(seen: list[str] | None = None) -> Handler:
     return responding(DEVICES, seen=seen)
 
 
+@pytest.mark.parametrize("path", ["/api", "/analytics/api", "/analytics/api/"])
+async def test_requests_are_below_the_path_of_any_base_url(path: str) -> None:
+    """The vendor's second address has a longer path."""
+    seen: list[str] = []
+    async with serving(responding(DEVICES, seen=seen)) as url:
+        assert "3 devices" == await probed(url, base_url=f"{url}{path}")
+    assert [f"{path.rstrip('/')}/user/864/devices/?{RAW_KEY}"] == seen
+
+
 async def test_the_probe_counts_devices() -> None:
     seen: list[str] = []
     async with serving(devices(seen)) as url:
