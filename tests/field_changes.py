@@ -11,13 +11,12 @@ from collector.model import DedupMode, Event, FetchResult, Record, Window
 from collector.vendors.base import Stream
 from collector.vendors.leniency import comparable
 from collector.vendors.quividi import alerts, monitoring
-from collector.vendors.quividi.aggregates import WITHDRAWN
+from collector.vendors.quividi.aggregate_records import WITHDRAWN
 from collector.vendors.quividi.contents import ViewerWithContents
 from collector.vendors.quividi.finest import Located
 from collector.vendors.quividi.topology.listing import Thing, fingerprint
 from collector.vendors.quividi.topology.listings import LISTINGS
 from collector.vendors.quividi.viewers import LocatedViewer
-from collector.vendors.quividi.wire import LocatedViewer
 from collector.vendors.seemetrix import wire as seemetrix
 
 Fingerprint = Callable[[Record[Any]], bytes]
@@ -139,9 +138,15 @@ def _numbers(values: Sequence[float | None]) -> bytes:
     return msgspec.msgpack.encode([comparable(value) for value in values])
 
 
-def _aggregate(record: Record[Any]) -> bytes:
-    withdrawn = [WITHDRAWN] if record.only_if_known else []
-    return msgspec.msgpack.encode([*map(comparable, record.payload.metrics), *withdrawn])
+def _aggregate(*attributes: int, decimals: int = 6) -> Fingerprint:
+    """Of an aggregated type, which compares numbers with so many decimals, and the attributes of these indexes."""
+
+    def fingerprint(record: Record[Any]) -> bytes:
+        row, withdrawn = record.payload, [WITHDRAWN] if record.only_if_known else []
+        numbers = [comparable(each, decimals) for each in row.metrics]
+        return msgspec.msgpack.encode([*numbers, *(row.attributes[index] for index in attributes), *withdrawn])
+
+    return fingerprint
 
 
 def _thing(record: Record[Thing], number: str) -> bytes:
@@ -167,13 +172,32 @@ PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     },
     "quividi.retail_analytics_footfall": lambda record: _finest(record.payload.visitor),
     "quividi.viewers_apc": _viewer_apc,
-    "quividi.viewers_aggregated": _aggregate,
-    "quividi.ots": _aggregate,
-    "quividi.gate": _aggregate,
-    "quividi.proof_of_play_by_location": _aggregate,
-    "quividi.proof_of_play_by_site": _aggregate,
     "quividi.alerts": lambda record: msgspec.msgpack.encode(alerts._compared(record.payload)),
     "quividi.monitoring": lambda record: msgspec.msgpack.encode(monitoring._compared(record.payload)),
     **{f"quividi.{stream}": partial(_thing, number=lists[0].number) for stream, lists in LISTINGS.items()},
+    "quividi.viewers_aggregated": _aggregate(decimals=3),
+    "quividi.ots": _aggregate(0, decimals=3),
+    "quividi.gate": _aggregate(decimals=3),
+    "quividi.proof_of_play_by_location": _aggregate(decimals=3),
+    "quividi.proof_of_play_by_site": _aggregate(decimals=3),
+    "quividi.proof_of_play_by_location_footfall_faces": _aggregate(),
+    "quividi.proof_of_play_by_site_footfall_faces": _aggregate(),
+    "quividi.proof_of_play_vehicle_person_by_location": _aggregate(),
+    "quividi.proof_of_play_vehicle_person_by_site": _aggregate(),
+    "quividi.content_plays": _aggregate(),
+    "quividi.footfall_aggregated": _aggregate(),
+    "quividi.vehicles_aggregated": _aggregate(),
+    "quividi.vehicles_footfall_aggregated": _aggregate(),
+    "quividi.im": _aggregate(0),
+    "quividi.im_nobackup": _aggregate(0),
+    "quividi.im_ots": _aggregate(0),
+    "quividi.im_ots_nobackup": _aggregate(0),
+    "quividi.targeted_im": _aggregate(),
+    "quividi.extrapolated_ots": _aggregate(),
+    "quividi.extrapolated_watchers": _aggregate(),
+    "quividi.compass": _aggregate(),
+    "quividi.retail_analytics_footfall_aggregated": _aggregate(1),
+    "quividi.pmp_sales_by_demographics_aggregated": _aggregate(),
+    "quividi.pmp_sales_funnel_aggregated": _aggregate(),
 }
 """The fingerprints of the present field lists, by `<vendor>.<stream>`."""

@@ -185,12 +185,12 @@ def understood(ignored: Counter[str] | None, name: str, read: Callable[[], T]) -
         return None
 
 
-def comparable(number: float | None) -> float | None:
+def comparable(number: float | None, decimals: int = DECIMALS) -> float | None:
     """A number as fingerprints contain it: 19 and 19.0 are equal, and so are 0.0 and -0.0.
 
     Percentages of Quividi are fractions of 255: further decimals are not significant.
     """
-    return None if number is None else round(float(number), DECIMALS) + 0.0
+    return None if number is None else round(float(number), decimals) + 0.0
 
 
 def fraction(number: float | None) -> float | None:
@@ -198,9 +198,11 @@ def fraction(number: float | None) -> float | None:
     return None if number is None else float(number) + 0.0
 
 
-def numbers_fingerprint(numbers: Iterable[float | None], *more: str) -> bytes:
-    """The fingerprint of a record that consists of numbers: their form does not matter."""
-    return msgspec.msgpack.encode([*(comparable(number) for number in numbers), *more])
+def numbers_fingerprint(
+    numbers: Iterable[float | None], *more: str | float | bool | None, decimals: int = DECIMALS
+) -> bytes:
+    """The fingerprint of a record that consists of numbers, whose form does not matter, and of `more` as it is."""
+    return msgspec.msgpack.encode([*(comparable(number, decimals) for number in numbers), *more])
 
 
 def unexpected_response(body: bytes, error: msgspec.DecodeError, *, what: str = "the response") -> RetryLater:

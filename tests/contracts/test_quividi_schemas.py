@@ -26,6 +26,27 @@ REFERENCES = (
 SEEN = f"{COMMON} revision seen_at is_gone"
 PLAYS = "content_id content_duration_ms duration_ms impressions estimated_ots play_count watchers watchers_over_2s"
 CLOCK_TIMES = "vendor_time host_time seen_at"
+PASSED = (
+    "content_id content_duration_ms duration_ms play_count vehicle_count vehicle_impressions footfall_impressions "
+    "total_impressions vehicle_presence_ms footfall_presence_ms total_presence_ms avg_vehicle_presence_ms "
+    "avg_footfall_presence_ms avg_presence_ms total_impressions_per_play"
+)
+WATCHED = (
+    "impressions_per_play dwell_ms attention_ms avg_dwell_ms avg_attention_ms watchers_masked watchers_child_male "
+    "watchers_young_adult_male watchers_adult_male watchers_senior_male watchers_child_female "
+    "watchers_young_adult_female watchers_adult_female watchers_senior_female"
+)
+FACES = f"{PLAYS.replace('estimated_ots ', '')} {WATCHED}"
+VEHICLES = "vehicle_count vehicle_impressions vehicle_presence_ms impressions_per_vehicle"
+FOOTFALL = "footfall_impressions footfall_presence_ms"
+IM = f"im im_footfall im_vehicle backup_value active analysis_window_ms {VEHICLES} {FOOTFALL}"
+IM_OTS = "im backup_value active analysis_window_ms ots_count watcher_count dwell_ms attention_ms"
+AGES = ("12_17", "18_24", "25_34", "35_44", "45_54", "55_64", "65_plus")
+SALES = "touch_count put_back_count estimated_sales"
+GROUPS = (
+    *("adult_female", "adult_male", "child_female", "child_male", "senior_female", "senior_male"),
+    *("young_adult_female", "young_adult_male", "masked"),
+)
 # Add new fields here.
 FIELDS = {
     "quividi.viewer.v1": VIEWER,
@@ -76,7 +97,53 @@ FIELDS = {
         f"{SEEN} clip_number content_id network_id name description duration_ms advertiser_name creative_agency_name "
         "screenshot"
     ),
+    "quividi.proof_of_play_by_location_footfall_faces.v1": f"{PERIOD} location_id {FACES}",
+    "quividi.proof_of_play_by_site_footfall_faces.v1": f"{PERIOD} site_id {FACES}",
+    "quividi.proof_of_play_vehicle_person_by_location.v1": f"{PERIOD} location_id {PASSED}",
+    "quividi.proof_of_play_vehicle_person_by_site.v1": f"{PERIOD} site_id {PASSED}",
+    "quividi.content_plays.v1": f"{PERIOD} location_id content_id content_duration_ms play_count",
+    "quividi.footfall_aggregated.v1": f"{PERIOD} location_id {FOOTFALL}",
+    "quividi.vehicles_aggregated.v1": f"{PERIOD} location_id {VEHICLES}",
+    "quividi.vehicles_footfall_aggregated.v1": (
+        f"{PERIOD} location_id {VEHICLES} {FOOTFALL} total_impressions total_presence_ms avg_presence_ms"
+    ),
+    "quividi.im.v1": f"{PERIOD} location_id {IM}",
+    "quividi.im_nobackup.v1": f"{PERIOD} location_id {IM}",
+    "quividi.im_ots.v1": f"{PERIOD} location_id {IM_OTS}",
+    "quividi.im_ots_nobackup.v1": f"{PERIOD} location_id {IM_OTS}",
+    "quividi.targeted_im.v1": " ".join(
+        [
+            f"{PERIOD} location_id im male_total_im female_total_im",
+            *(f"{who}_age_{ages}_im" for who in ("all", "male", "female") for ages in AGES),
+        ]
+    ),
+    "quividi.extrapolated_ots.v1": f"{PERIOD} selection extrapolation_amount ots_count watcher_count duration_ms",
+    "quividi.extrapolated_watchers.v1": (
+        f"{PERIOD} selection extrapolation_amount watcher_count dwell_ms attention_ms"
+    ),
+    "quividi.compass.v1": (
+        f"{PERIOD} location_id location_name ots_count nearby_ots_count effective_ots_count presence_ms far_share "
+        "mid_range_share near_share north_share north_east_share east_share south_east_share south_share "
+        "south_west_share west_share north_west_share"
+    ),
+    "quividi.retail_analytics_footfall_aggregated.v1": (
+        f"{PERIOD} location_id zone_id zone_name total_impressions visit_count visit_count_above_threshold dwell_ms "
+        "dwell_above_threshold_ms dwell_threshold_ms"
+    ),
+    "quividi.pmp_sales_by_demographics_aggregated.v1": " ".join(
+        [f"{PERIOD} location_id product {SALES}", *(f"estimated_sales_{name}" for name in GROUPS)]
+    ),
+    "quividi.pmp_sales_funnel_aggregated.v1": (
+        f"{PERIOD} location_id gender gender_code age_group age_code {SALES} dwell_ms attention_ms watcher_count "
+        "passer_by_count"
+    ),
 }
+ADDED = {
+    "quividi.ots.v1": "effective_ots_count status",
+    "quividi.proof_of_play_by_location.v1": WATCHED,
+    "quividi.proof_of_play_by_site.v1": WATCHED,
+}
+"""The fields that a type got after its release: they are not required."""
 TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
     "quividi.viewer.v1": "quividi.viewers",
     "quividi.viewer_apc.v1": "quividi.viewers_apc",
@@ -111,8 +178,31 @@ def test_a_type_has_these_required_fields_and_this_topic(name: str) -> None:
 
     Draft202012Validator.check_schema(schema)
     assert TOPICS[name] == kind.topic
-    assert set(FIELDS[name].split()) == schema["properties"].keys()
+    assert {*FIELDS[name].split(), *ADDED.get(name, "").split()} == schema["properties"].keys()
     assert set(FIELDS[name].split()) == set(schema["required"])
+
+
+@each_type
+def test_impressions_are_fractions_and_counts_are_integers_unless_they_are_projected(name: str) -> None:
+    for field, kind in json_schema(event_types()[name])["properties"].items():
+        if "impressions" in field:
+            assert ["number", "null"] == kind["type"]
+        elif field.endswith(("_count", "_count_above_threshold")):
+            is_projected = name.startswith("quividi.extrapolated")
+            assert kind["type"] in (["number" if is_projected else "integer", "null"], "integer")
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("quividi.gate.v1", "duration_ms"),
+        ("quividi.proof_of_play_by_site.v1", "duration_ms"),
+        ("quividi.proof_of_play_vehicle_person_by_location.v1", "duration_ms"),
+        ("quividi.retail_analytics_footfall_aggregated.v1", "total_impressions"),
+    ],
+)
+def test_descriptions_of_repeated_numbers_say_so(name: str, field: str) -> None:
+    assert "repeat" in json_schema(event_types()[name])["properties"][field]["description"]
 
 
 @each_type

@@ -69,7 +69,7 @@ _DECODED: Sequence[tuple[str, bytes, Callable[[bytes], Found]]] = (
     ("statistics", documented.USER_STATISTICS, _statistics),
     ("breakdown", documented.FULL_TREE, _breakdown),
     *((name, body, partial(_finest, name)) for name, body in finest.RESPONSES.items()),
-    *((name, body, partial(_aggregates, name)) for name, body in aggregated.EXAMPLES.items()),
+    *((name, body, partial(_aggregates, name)) for name, body in aggregated.ALL_EXAMPLES.items()),
 )
 FUZZED = {name: Fuzzed(body, decode, _examples()[name]) for name, body, decode in _DECODED}
 TOKENS = (

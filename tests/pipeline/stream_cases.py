@@ -32,6 +32,7 @@ from tests.vendors.seemetrix.example import RAW_DATA
 Row = dict[str, Any]
 SEEN_MS = 1_780_000_000_000
 HALF_YEARS = periods("6M", date(2016, 12, 1), ZoneInfo("UTC"))
+FIVE_MINUTES_LATER = {"period_start": "2018-01-29 10:05:00"}
 MONTH = Window(datetime(2017, 9, 1, tzinfo=UTC), datetime(2017, 10, 1, tzinfo=UTC))
 
 
@@ -115,8 +116,8 @@ def _devices_by_group(body: bytes) -> Sequence[Row]:
 
 def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row], Row]) -> StreamCase:
     found = _rows_of_export(response)
-    place = "site_id" if "site_id" in found[0] else "location_id"
-    time = "start_time" if "start_time" in found[0] else "period_start"
+    place = next((each for each in ("site_id", "location_id") if each in found[0]), None)
+    time = next(each for each in ("start_time", "period_start", "period_start_date") if each in found[0])
     return StreamCase(
         name,
         rows.dedup_mode,
@@ -124,7 +125,7 @@ def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row],
         partial(rows.explode, user=str(USER)),
         found,
         revise,
-        same_page=lambda row: row | {place: row[place] + 1},
+        same_page=lambda row: row | (FIVE_MINUTES_LATER if place is None else {place: int(row[place]) + 1}),
         new_page=lambda row: row | {time: row[time].replace("-01-", "-03-", 1)},
         fields_version=rows.fields_version,
         former=rows.former,
@@ -165,7 +166,33 @@ def _topology(stream: str, lists: Sequence[Listing[Any]]) -> StreamCase:
     )
 
 
-_COUNTS = {"viewers_aggregated": "watcher_count", "ots": "ots_count", "gate": "in_count"}
+_COUNTS = {
+    "viewers_aggregated": "watcher_count",
+    "ots": "ots_count",
+    "gate": "in_count",
+    "proof_of_play_by_location": "play_count",
+    "proof_of_play_by_site": "play_count",
+    "proof_of_play_by_location_footfall_faces": "play_count",
+    "proof_of_play_by_site_footfall_faces": "play_count",
+    "proof_of_play_vehicle_person_by_location": "play_count",
+    "proof_of_play_vehicle_person_by_site": "play_count",
+    "content_plays": "plays",
+    "footfall_aggregated": "footfall_impressions",
+    "vehicles_aggregated": "vehicle_count",
+    "vehicles_footfall_aggregated": "vehicle_count",
+    "im": "im",
+    "im_nobackup": "im",
+    "im_ots": "im",
+    "im_ots_nobackup": "im",
+    "targeted_im": "im",
+    "extrapolated_ots": "ots_count",
+    "extrapolated_watchers": "watcher_count",
+    "compass": "ots_count_impressions",
+    "retail_analytics_footfall_aggregated": "nb_visits",
+    "pmp_sales_by_demographics_aggregated": "product_touches",
+    "pmp_sales_funnel_aggregated": "product_touches",
+}
+"""The first main metric of each type."""
 _EXPORTS = (
     *(
         _export(f"quividi.{stream}", finest_rows(stream, PARIS), response, finest.REVISIONS[stream])
@@ -174,11 +201,11 @@ _EXPORTS = (
     *(
         _export(
             f"quividi.{stream}",
-            aggregated.aggregates(stream),
+            aggregated.aggregates(stream, "5m" if stream.startswith("extrapolated") else "1h"),
             response,
-            _with(**{_COUNTS.get(stream, "play_count"): 77}),
+            _with(**{_COUNTS[stream]: 77}),
         )
-        for stream, response in aggregated.EXAMPLES.items()
+        for stream, response in aggregated.ALL_EXAMPLES.items()
     ),
 )
 STREAM_CASES: Mapping[str, StreamCase] = {

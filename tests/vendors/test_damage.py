@@ -67,7 +67,7 @@ RESPONSES: dict[str, tuple[bytes, Rows]] = {
     "nodes by name": (three_nodes(as_objects=True), node_rows),
     "viewers (PRO)": (PRO_RESPONSE, export_rows),
     **{stream: (response, export_rows) for stream, response in finest.RESPONSES.items()},
-    **{stream: (response, export_rows) for stream, response in aggregated.EXAMPLES.items()},
+    **{stream: (response, export_rows) for stream, response in aggregated.ALL_EXAMPLES.items()},
 }
 
 

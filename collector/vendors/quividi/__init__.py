@@ -23,7 +23,7 @@ VENDOR = Vendor(
     probe=probe,
     title="Quividi",
     message_key="the number of the location, or of the site for events about a whole site, in decimal digits; "
-    "`user/<user>` for an alert or a monitoring message without either; "
+    "`user/<user>` for extrapolations from all selected places, and for alerts and messages without a place; "
     "for a row of a list of the account, such as a box, `user/<username>/<kind>/<number>`",
 )
 

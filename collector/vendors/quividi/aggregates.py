@@ -1,61 +1,39 @@
 """The rows of aggregated exports: the metrics of a place in a period. Their fields depend on the export type.
 
-A row whose metrics change is a revision. Where the vendor has no data, it sends a row in which all metrics are null
-("Placeholder data and null values"); its event has the quality `no_data`. A row that lacks a main metric is no such
-placeholder but malformed.
+A row whose metrics change is a revision, and so is one of which only an attribute changes that belongs to the metrics
+(`Attribute.in_fingerprint`). Where the vendor has no data, it sends a row in which all metrics are null ("Placeholder
+data and null values"); its event has the quality `no_data`. A row that lacks a main metric is no such placeholder but
+malformed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import structs
 
 from collector.alignment import RESOLUTIONS, periods
 from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
-from collector.vendors.leniency import RowDecoder, numbers_fingerprint
-from collector.vendors.quividi.aggregate_events import Quality
+from collector.vendors.quividi.aggregate_bases import Quality
+from collector.vendors.quividi.aggregate_records import WITHDRAWN, Aggregate, Requested, fingerprint
+from collector.vendors.quividi.aggregate_rows import AggregateRows, DecodedRow, is_imputed, start_text
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
-from collector.vendors.quividi.export_types import GROUP_BY_DEMOGRAPHICS, NUMBER, ExportType, KeyPart, Metric
-from collector.vendors.quividi.sums import added
-from collector.vendors.quividi.wire import Number, parse_local, place_of
+from collector.vendors.quividi.export_types import ExportType
+from collector.vendors.quividi.sums import added, common
+from collector.vendors.quividi.wire import Number, parse_local
 from collector.vendors.quividi.zones import instant, local
 
 DEMOGRAPHIC_GROUPS = 15
 """Three genders times five ages."""
-FIELDS_VERSION = 2
-"""The version of the lists of fields in `Aggregate.name` and in the fingerprint."""
-WITHDRAWN = "withdrawn"
-"""The last value of the fingerprint of a withdrawn placeholder."""
-
-
-class Aggregate(Struct, frozen=True, gc=False):
-    """A decoded row."""
-
-    name: str
-    """`<place>/<local start>/<resolution>`, then the key parts and the selection of contents, if there are any: equal
-    for all revisions."""
-    place: int
-    start_local: str
-    """The local start of the period: `2018-01-29T02:00:00`."""
-    ambiguous: bool
-    key_values: tuple[int | str | None, ...]
-    """In the order of the key parts."""
-    metrics: tuple[Number | None, ...]
-    """In the order of the export type's metrics."""
-    quality: Quality
 
 
 class Aggregates:
     """Decodes the rows of one export type at one resolution."""
 
     dedup_mode = DedupMode.VERSIONED
-    fields_version = FIELDS_VERSION
     only_parts = None
 
     def __init__(
@@ -64,20 +42,18 @@ class Aggregates:
         resolution: str,
         anchor: date,
         zone: ZoneInfo,
-        *,
-        is_grouped: bool,
-        selection: str = "",
+        requested: Requested,
     ) -> None:
-        """`selection` describes the contents to which exports are limited; empty for all contents."""
         self._type = export_type
         self._resolution = resolution
         self._zone = zone
-        self._is_grouped = is_grouped
-        self._selection = selection
-        by_demographics = GROUP_BY_DEMOGRAPHICS in export_type.options
-        self._key_parts = () if by_demographics and not is_grouped else export_type.key_parts
-        self._wire = _wire_struct(export_type, self._key_parts)
-        self._decode = RowDecoder(self._wire, side=_side_fields(export_type))
+        self._requested = requested
+        is_grouped = requested.is_grouped
+        self._key_parts = [part for part in export_type.key_parts if is_grouped or not part.only_if_grouped]
+        self._groups = DEMOGRAPHIC_GROUPS if any(part.only_if_grouped for part in self._key_parts) else 1
+        self._rows = AggregateRows(export_type, self._key_parts)
+        self.fields_version = export_type.fields_version
+        self.former = self._former(self.fields_version)
         self.alignment = periods(resolution, anchor, zone)
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
@@ -96,7 +72,7 @@ class Aggregates:
 
     def min_rows(self, places: int, first: datetime, last: datetime) -> int:
         count = (last - first) // RESOLUTIONS[self._resolution].max_length + 1
-        return places * count * (DEMOGRAPHIC_GROUPS if self._is_grouped else 1)
+        return (1 if self._type.place is None else places) * count * self._groups
 
     def read(
         self, raw: Iterable[bytes], first: datetime, last: datetime, ignored: Counter[str] | None = None
@@ -116,9 +92,9 @@ class Aggregates:
 
         Only for types with key parts: without them, the other row has the identity of the placeholder and replaces it.
         """
-        placeholders: dict[tuple[int, int], Record[Aggregate]] = {}
-        parts: dict[tuple[int, int], Record[Aggregate]] = {}
-        wholes: set[tuple[int, int]] = set()
+        placeholders: dict[tuple[int | None, int], Record[Aggregate]] = {}
+        parts: dict[tuple[int | None, int], Record[Aggregate]] = {}
+        wholes: set[tuple[int | None, int]] = set()
         """The periods that have a row with the identity of the placeholder, but with a metric."""
         for record in records:
             if record is None or isinstance(record, Reject):
@@ -141,12 +117,11 @@ class Aggregates:
 
     def _withdrawal(self, part: Aggregate) -> Record[Aggregate]:
         """The revision that withdraws the placeholder of the row's place and period, if it was published."""
-        nulls = {name: None for metric in self._type.metrics for name in metric.wire_names}
-        row = self._wire(**{self._type.place: part.place}, **nulls)
-        placeholder = self._record(row, part.start_local, parse_local(part.start_local, "period_start"))
+        row = self._rows.placeholder(part.place)
+        placeholder = self._record(row, parse_local(part.start_local, "period_start"))
         return structs.replace(
             placeholder,
-            fingerprint=numbers_fingerprint(placeholder.payload.metrics, WITHDRAWN),
+            fingerprint=fingerprint(self._type, placeholder.payload, WITHDRAWN),
             payload=structs.replace(placeholder.payload, quality="observed"),
             only_if_known=True,
         )
@@ -171,73 +146,115 @@ class Aggregates:
         """The record of a period, from its rows of one response."""
         if len(records) == 1:
             return records[0]
-        metrics = added(self._type.metrics, [record.payload.metrics for record in records])
-        payload = structs.replace(records[0].payload, metrics=metrics, quality=_quality(metrics))
-        return structs.replace(records[0], fingerprint=numbers_fingerprint(metrics), payload=payload)
+        rows = [record.payload for record in records]
+        metrics = added(self._type.metrics, [row.metrics for row in rows])
+        quality = self._quality(metrics, is_backup=any(row.quality == "imputed" for row in rows))
+        payload = structs.replace(
+            rows[0], metrics=metrics, attributes=common([row.attributes for row in rows]), quality=quality
+        )
+        return structs.replace(records[0], fingerprint=fingerprint(self._type, payload), payload=payload)
 
     def read_row(
         self, raw: bytes, first: datetime, last: datetime, ignored: Counter[str] | None = None
     ) -> Record[Aggregate] | Reject | None:
         """Decode one row. Return None for a period that does not start from `first` to `last`."""
         try:
-            row: Any = self._decode(raw, ignored)
-            text = _start_text(row)
+            row = self._rows.decode(raw, ignored)
+            text = start_text(row)
             start = parse_local(text, "period_start")
-            return self._record(row, text, start) if first <= start <= last else None
+            if not first <= start <= last:
+                return None
+            if not self.alignment.is_start(start):
+                raise ValueError(  # noqa: TRY301 - as the errors of the calls above
+                    f"No period of {self._resolution} starts at {text[:40]}: set `anchor` in the stream's table to a "
+                    "day on which one starts - at `$.period_start`"
+                )
+            return self._record(self._rows.convert(row, ignored), start)
         except (ValueError, OverflowError) as error:
-            return Reject(raw, str(error), place_of(raw, self._type.place))
+            requested = self._requested
+            if self._type.place is None:
+                where = f"{requested.selection}{requested.options}"
+                return Reject(raw, str(error), _account_key(requested.user), where)
+            return Reject(raw, str(error), self._rows.place_of(raw))
 
-    def _record(self, row: Any, text: str, start: datetime) -> Record[Aggregate]:  # noqa: ANN401 - of `_wire_struct`
-        """The record of a decoded row. Raises ValueError that names the field."""
-        if not self.alignment.is_start(start):
-            raise ValueError(
-                f"No period of {self._resolution} starts at {text[:40]}: set `anchor` in the stream's table to a day "
-                "on which one starts - at `$.period_start`"
-            )
-        metrics = _metrics(row, self._type.metrics)
-        found = [_value(row, (part.name,), part.unit.convert) for part in self._key_parts]
-        if any(each is not None for each in metrics):
-            for part, value in zip(self._key_parts, found, strict=True):
-                if value is UNSET or (part.is_required and value is None):
-                    raise ValueError(f"Object missing required field `{part.name}`")
-        key_values = tuple(None if value is UNSET else value for value in found)
-        place = getattr(row, self._type.place)
-        name = f"{place}/{start.isoformat()}/{self._resolution}"
-        if key_values:
-            name += "/" + "-".join("" if each is None else quote(str(each), safe="") for each in key_values)
-        name += self._selection
+    def _record(self, row: DecodedRow, start: datetime) -> Record[Aggregate]:
+        """The record of a row. Raises OverflowError at the ends of the calendar."""
+        about = self._requested.selection if row.place is None else row.place
+        name = f"{about}/{start.isoformat()}/{self._resolution}"
+        if row.key_values:
+            name += "/" + "-".join("" if each is None else quote(str(each), safe="") for each in row.key_values)
+        name += self._requested.options
         first, end = instant(start, self._zone), instant(self.alignment.end_of(start), self._zone)
         start_ms = to_ms(first.utc)
+        payload = Aggregate(
+            name,
+            row.place,
+            start.isoformat(),
+            first.ambiguous,
+            row.key_values,
+            row.metrics,
+            row.attributes,
+            self._quality(row.metrics, is_backup=is_imputed(self._type, row.attributes)),
+        )
         return Record(
             key=f"quividi.{self._type.stream}/{name}".encode(),
-            fingerprint=numbers_fingerprint(metrics),
+            fingerprint=fingerprint(self._type, payload),
             start_ms=start_ms,
             # A period whose local start is skipped in spring may end before it starts.
             end_ms=max(start_ms, to_ms(end.utc)),
             vendor_local_s=to_ms(start) // 1000,
-            payload=Aggregate(name, place, start.isoformat(), first.ambiguous, key_values, metrics, _quality(metrics)),
+            payload=payload,
         )
 
-    def former(self, record: Record[Aggregate]) -> Record[Aggregate]:
-        """The record with the key of version 1. The fingerprint is the same."""
-        return structs.replace(record, key=record.key[: len(record.key) - len(self._selection.encode())])
+    def _quality(self, metrics: Iterable[Number | None], *, is_backup: bool) -> Quality:
+        if all(each is None for each in metrics):
+            return "no_data"
+        if is_backup:
+            return "imputed"
+        return "extrapolated" if self._type.is_extrapolated else "observed"
+
+    def _former(self, version: int) -> Callable[[Record[Aggregate]], Record[Aggregate]] | None:
+        """The function that makes a record as the previous version of the field lists has it; None for the first one.
+
+        Version 2 added the options to the key; version 3, which some types have, added metrics to the fingerprint.
+        """
+        match version:
+            case 1:
+                return None
+            case 2:
+                return self._without_options
+            case _:
+                return self._without_new_fields
+
+    def _without_options(self, record: Record[Aggregate]) -> Record[Aggregate]:
+        return structs.replace(record, key=record.key[: len(record.key) - len(self._requested.options.encode())])
+
+    def _without_new_fields(self, record: Record[Aggregate]) -> Record[Aggregate]:
+        more = [WITHDRAWN] if record.only_if_known else []
+        before = self.fields_version - 1
+        return structs.replace(record, fingerprint=fingerprint(self._type, record.payload, *more, version=before))
 
     def explode(self, record: Record[Aggregate], digest: str, revision: int, user: str) -> Iterator[Event]:
         """Yield the row's event."""
         export_type, row = self._type, record.payload
         (event_type,) = export_type.events
         start = format_ms(record.start_ms)
-        place, _, rest = row.name.partition("/")
+        about, _, rest = row.name.partition("/")
+        if export_type.place is None:
+            key = _account_key(user)
+            subject = f"{key}/{export_type.stream}/{row.name}"
+        else:
+            key, subject = about, f"{export_type.place.removesuffix('_id')}/{about}/{export_type.stream}/{rest}"
         yield Event(
             event_type,
             f"{digest}/{export_type.stream}/0",
-            f"{export_type.place.removesuffix('_id')}/{place}/{export_type.stream}/{rest}",
+            subject,
             start,
-            place,
+            key,
             event_type.data(
                 record_id=f"quividi/{quote(user, safe='')}/{export_type.stream}/{row.name}",
                 revision=revision,
-                **{export_type.place: row.place},
+                **self._place_fields(row),
                 **self._key_fields(row),
                 resolution=self._resolution,
                 period_start=start,
@@ -247,70 +264,31 @@ class Aggregates:
                 ambiguous=row.ambiguous,
                 quality=row.quality,
                 **{metric.name: value for metric, value in zip(export_type.metrics, row.metrics, strict=True)},
+                **{each.name: value for each, value in zip(export_type.attributes, row.attributes, strict=True)},
             ),
         )
+
+    def _place_fields(self, row: Aggregate) -> Mapping[str, int | str | None]:
+        """The event's fields for the place of the row, or for what the request selects."""
+        if self._type.place is None:
+            return {"selection": self._requested.selection, "extrapolation_amount": self._requested.amount}
+        return {self._type.place: row.place}
 
     def _key_fields(self, row: Aggregate) -> Mapping[str, int | str | None]:
         """The event's fields that identify the row within its place and period."""
         values = {part.name: each for part, each in zip(self._key_parts, row.key_values, strict=True)}
-        if GROUP_BY_DEMOGRAPHICS not in self._type.options:
+        if not any(part.name == "gender" for part in self._type.key_parts):
             return values
         gender, age = values.get("gender"), values.get("age")
+        is_grouped = "gender" in values
         return {
-            "gender": GENDERS.get(gender, "unknown") if self._is_grouped else None,
+            "gender": GENDERS.get(gender, "unknown") if is_grouped else None,
             "gender_code": gender,
-            "age_group": AGE_GROUPS.get(age, "unknown") if self._is_grouped else None,
+            "age_group": AGE_GROUPS.get(age, "unknown") if is_grouped else None,
             "age_code": age,
         }
 
 
-def _side_fields(export_type: ExportType) -> Sequence[str]:
-    """The fields of a row without which it is still published."""
-    return [name for metric in export_type.metrics if not metric.is_main for name in metric.wire_names]
-
-
-def _wire_struct(export_type: ExportType, key_parts: Sequence[KeyPart]) -> type[Struct]:
-    """The struct of this type's rows. The vendor may add fields without warning: unknown ones are ignored."""
-    times = ("period_start", "period_start_date", "period_start_time")
-    parts = {part.name: part.unit.wire for part in key_parts}
-    metrics = {name: metric.unit.wire for metric in export_type.metrics for name in metric.wire_names}
-    fields: list[tuple[str, Any, Any] | tuple[str, Any]] = [
-        (export_type.place, NUMBER.wire),
-        *((name, str | None, None) for name in times),
-        *((name, each | None | UnsetType, UNSET) for name, each in (parts | metrics).items()),
-    ]
-    return msgspec.defstruct("Row", fields, frozen=True, gc=False)
-
-
-def _start_text(row: Any) -> str:  # noqa: ANN401 - of `_wire_struct`
-    """The start of the period, as the vendor wrote it in one field or in two. Raises ValueError."""
-    if row.period_start is not None:
-        return str(row.period_start)
-    if row.period_start_date is None or row.period_start_time is None:
-        raise ValueError("Object missing required field `period_start`")
-    return f"{row.period_start_date}T{row.period_start_time}"
-
-
-def _quality(metrics: Iterable[Number | None]) -> Quality:
-    return "no_data" if all(each is None for each in metrics) else "observed"
-
-
-def _metrics(row: Any, metrics: Sequence[Metric]) -> tuple[Number | None, ...]:  # noqa: ANN401 - of `_wire_struct`
-    """The row's values of the metrics. Raises ValueError for one that must not be absent under all of its names."""
-    values = [_value(row, metric.wire_names, metric.unit.convert) for metric in metrics]
-    has_numbers = any(value is not None and value is not UNSET for value in values)
-    for metric, value in zip(metrics, values, strict=True):
-        if value is UNSET and (metric.is_main or (has_numbers and not metric.may_be_absent)):
-            raise ValueError(f"Object missing required field `{metric.wire_names[0]}`")
-    return tuple(None if value is UNSET else value for value in values)
-
-
-def _value(row: Any, names: Sequence[str], convert: Any) -> Any:  # noqa: ANN401 - of `_wire_struct`
-    """The converted value of the first field that is not null. Without one, None if a field is null, else UNSET."""
-    found: Any = UNSET
-    for name in names:
-        if (value := getattr(row, name)) is None:
-            found = None
-        elif value is not UNSET:
-            return convert(value)
-    return found
+def _account_key(user: str) -> str:
+    """The message key of what is about a whole account, or about a part of it that has no number."""
+    return f"user/{quote(user, safe='')}"

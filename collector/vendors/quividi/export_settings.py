@@ -9,18 +9,27 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from collector.alignment import ANCHOR, ANCHOR_DAYS
 from collector.settings import Day
-from collector.vendors.quividi import aggregated_types, finest_types
-from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS, ExportType
+from collector.vendors.quividi import (
+    aggregated_types,
+    finest_types,
+    footfall_types,
+    impression_types,
+    play_types,
+    sales_types,
+)
+from collector.vendors.quividi.export_types import CONTENT_IDS, OPTIONS, ExportType
 from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
 from collector.vendors.source import HistorySettings, PositiveDuration, Span
 
 EXPORT_TYPES: Mapping[str, ExportType] = {
     each.stream: each
-    for module in (finest_types, aggregated_types)
+    for module in (finest_types, aggregated_types, play_types, footfall_types, impression_types, sales_types)
     for each in vars(module).values()
     if isinstance(each, ExportType)
 }
 """All types, by the name of the stream."""
+MAX_IDS_BYTES = 6000
+"""The longest list of ids of places in one request: keeps the URL below 8 KiB."""
 MAX_CONTENT_IDS_BYTES = 1000
 """The longest list of content ids in one request, in addition to ids of places: keeps the URL below 8 KiB."""
 
@@ -32,13 +41,15 @@ class ExportSettings(HistorySettings):
 
     resolution: str
     settle: PositiveDuration = timedelta(minutes=45)  # boxes upload about every 30 minutes
-    allowed_lateness: PositiveDuration = timedelta(days=3)  # a box that was offline over a weekend
-    sweep_every: PositiveDuration = timedelta(hours=12)
+    allowed_lateness: PositiveDuration = timedelta(
+        days=7
+    )  # boxes catch up for days: clients in the field ask again for a week
+    sweep_every: PositiveDuration = timedelta(hours=24)  # each sweep is an export of that week
 
     @model_validator(mode="before")
     @classmethod
     def _has_only_accepted_options(cls, table: Any) -> Any:  # noqa: ANN401 - not validated yet
-        for option in (GROUP_BY_DEMOGRAPHICS, CONTENT_IDS):
+        for option in OPTIONS:
             if isinstance(table, Mapping) and option in table and option not in cls.export_type.options:
                 others = " and ".join(name for name, each in EXPORT_TYPES.items() if option in each.options)
                 raise ValueError(f"{option}: VidiCenter accepts it only for {others}")

@@ -1,47 +1,27 @@
 """What a type of export is: the arguments that it accepts, the fields of its rows, and the events that it publishes.
 
-The types themselves are in `finest_types.py` and `aggregated_types.py`. A new aggregated type is an `ExportType` there,
-an event and a settings class.
+The types themselves are in `finest_types.py`, `aggregated_types.py`, `play_types.py`, `impression_types.py` and
+`sales_types.py`. A new aggregated type is an `ExportType` there, an event and a settings class.
 """
 
-from collections.abc import Callable
 from enum import Enum, auto
-from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from collector.model import EventType
 from collector.vendors.quividi.resolutions import AGGREGATES, FINEST
-from collector.vendors.quividi.wire import Identifier, Integer
+from collector.vendors.quividi.units import Unit
 
 GROUP_BY_DEMOGRAPHICS, CONTENT_IDS = "group_by_demographics", "content_ids"
+AVERAGE_CONTENT_DURATION, EXTRAPOLATION_AMOUNT = "average_content_duration", "extrapolation_amount"
+OPTIONS = (GROUP_BY_DEMOGRAPHICS, CONTENT_IDS, AVERAGE_CONTENT_DURATION, EXTRAPOLATION_AMOUNT)
+"""The arguments that only some types accept."""
 
 MAX_FINEST_ROWS, MAX_AGGREGATED_ROWS = 3_000_000, 20_000_000
 """The vendor never sends more rows in one export. Source: the vendor's newer document, "Limits"."""
-
-
-class Unit(Struct, frozen=True):
-    """The type of a vendor's field, and its conversion to the event's field."""
-
-    wire: Any
-    convert: Callable[[Any], Any]
-
-
-_Count = Annotated[int, Meta(ge=0, le=10**15)]
-"""The bound is above any real value. Sums of counts still fit into 64 bits."""
-_Amount = _Count | Annotated[float, Meta(ge=0, le=1e15)]
-_TotalDuration = Annotated[int, Meta(ge=0, le=10**12)] | Annotated[float, Meta(ge=0, le=1e12)]
-"""The sum of many durations. The bound is above any real value, and in milliseconds still fits into 64 bits."""
-
-CODE = Unit(Integer, int)
-NUMBER = Unit(Identifier, int)
-TEXT = Unit(str | Integer, lambda text: str(text) or None)
-"""An empty text identifies nothing, as null."""
-COUNT = Unit(_Count, int)
-ESTIMATE = PERCENT = Unit(_Amount, lambda amount: float(amount) + 0.0)
-"""Always a fraction in the event, and never -0.0: the vendor writes 3 in one export and 3.0 in the next."""
-SECONDS = Unit(_TotalDuration, lambda seconds: round(seconds * 1000))
-TENTHS = Unit(_TotalDuration, lambda tenths: round(tenths * 100))
+DECIMALS, MORE_DECIMALS = 3, 6
+"""The decimals of numbers in fingerprints: of the first types, and of all later ones. Impression multipliers have four
+decimals, shares three."""
 
 
 class Addition(Enum):
@@ -60,8 +40,8 @@ class Metric(Struct, frozen=True):
     name: str
     """The event's field, with its unit."""
     unit: Unit
-    wire_names: tuple[str, ...]
-    """The vendor's fields; the first one that is not null is used."""
+    names: tuple[str, ...]
+    """The vendor's fields, the newest name first; the first one that is not null is used."""
     is_main: bool = False
     """Whether the field must be understood: a row in which it is neither a number nor null is malformed. It must not be
     absent either, also where all other metrics are null. Other metrics that cannot be understood are null."""
@@ -69,6 +49,42 @@ class Metric(Struct, frozen=True):
     """Whether a row with numbers may lack all of the fields, which is the same as null. If not, such a row is
     malformed: the vendor has renamed the field, and a revision with null would replace the published number."""
     addition: Addition = Addition.SUM
+    since: int = 1
+    """The first `fields_version` whose fingerprint contains the metric."""
+    in_other_units: tuple[tuple[str, Unit], ...] = ()
+    """More of the vendor's fields, older than `names`, with their units."""
+
+    @property
+    def fields(self) -> tuple[tuple[str, Unit], ...]:
+        """The vendor's fields and their units, the newest first."""
+        return (*((name, self.unit) for name in self.names), *self.in_other_units)
+
+    @property
+    def wire_names(self) -> tuple[str, ...]:
+        """The vendor's fields, the newest first."""
+        return tuple(name for name, _ in self.fields)
+
+
+class Attribute(Struct, frozen=True):
+    """A field that describes a row and measures nothing.
+
+    It may be absent, and is never added. A row that only has attributes is a placeholder.
+    """
+
+    name: str
+    """The event's field, and the vendor's field unless `wire_name` is given."""
+    unit: Unit
+    wire_name: str = ""
+    in_fingerprint: bool = True
+    """Whether the row is published again when only this attribute has changed. Not if it tells how something is now:
+    then the change of a name, for example, would be a revision of every period of the past."""
+    since: int = 1
+    """As that of a metric."""
+
+    @property
+    def field(self) -> str:
+        """The vendor's field."""
+        return self.wire_name or self.name
 
 
 class KeyPart(Struct, frozen=True):
@@ -78,6 +94,8 @@ class KeyPart(Struct, frozen=True):
     unit: Unit
     is_required: bool = True
     """Whether every row with a metric must have it."""
+    only_if_grouped: bool = False
+    """Whether it is part of the key only if the request groups rows by demographics."""
 
 
 class ExportType(Struct, frozen=True, kw_only=True):
@@ -92,12 +110,20 @@ class ExportType(Struct, frozen=True, kw_only=True):
     """The end of the error's text for a resolution that VidiCenter has, but not for this type."""
     options: frozenset[str] = frozenset()
     """The optional arguments that the request may have."""
-    place: str = "location_id"
-    """The field that identifies the place of a row."""
+    place: str | None = "location_id"
+    """The field that identifies the place of a row. None if rows have no place: they are about all that the request
+    selects."""
     key_parts: tuple[KeyPart, ...] = ()
-    """With place and period, the key of a row. Gender and age are part of it only if rows are grouped by them."""
+    """With place and period, the key of a row."""
     metrics: tuple[Metric, ...] = ()
     """Empty for finest exports, whose rows have structs of their own."""
+    attributes: tuple[Attribute, ...] = ()
+    is_extrapolated: bool = False
+    """Whether the metrics are projections from a sample of places."""
+    fields_version: int = 1
+    """The version of the field lists of an aggregated type: of the key, and of the fingerprint."""
+    decimals: int = MORE_DECIMALS
+    """The decimals of numbers in the fingerprint."""
 
     @property
     def is_aggregated(self) -> bool:

@@ -9,12 +9,13 @@ from collector.model import Account
 from collector.secrets import Secret
 from collector.settings import Count
 from collector.vendors.quividi import aggregated_settings, finest_settings, status_settings
-from collector.vendors.quividi.export_settings import ExportSettings
+from collector.vendors.quividi.export_settings import MAX_IDS_BYTES, ExportSettings
 from collector.vendors.quividi.topology import settings as topology_settings
 from collector.vendors.source import ChosenStreams, SourceSettings, StreamSettings
 from collector.vendors.time_zones import ZoneName
 
 Identifier = Annotated[Count, Field(ge=0)]
+SELECTORS = ("locations", "sites", "location_tags", "site_tags")
 
 
 class Streams(ChosenStreams):
@@ -41,6 +42,25 @@ class Streams(ChosenStreams):
     zones: topology_settings.ZonesSettings | None = None
     tags: topology_settings.TagsSettings | None = None
     contents: topology_settings.ContentsSettings | None = None
+    extrapolated_ots: aggregated_settings.ExtrapolatedOtsSettings | None = None
+    extrapolated_watchers: aggregated_settings.ExtrapolatedWatchersSettings | None = None
+    proof_of_play_by_location_footfall_faces: aggregated_settings.FacesByLocationSettings | None = None
+    proof_of_play_by_site_footfall_faces: aggregated_settings.FacesBySiteSettings | None = None
+    proof_of_play_vehicle_person_by_location: aggregated_settings.VehiclesByLocationSettings | None = None
+    proof_of_play_vehicle_person_by_site: aggregated_settings.VehiclesBySiteSettings | None = None
+    content_plays: aggregated_settings.ContentPlaysSettings | None = None
+    footfall_aggregated: aggregated_settings.FootfallAggregatedSettings | None = None
+    vehicles_aggregated: aggregated_settings.VehiclesAggregatedSettings | None = None
+    vehicles_footfall_aggregated: aggregated_settings.VehiclesFootfallAggregatedSettings | None = None
+    compass: aggregated_settings.CompassSettings | None = None
+    retail_analytics_footfall_aggregated: aggregated_settings.RetailAnalyticsFootfallAggregatedSettings | None = None
+    im: aggregated_settings.ImSettings | None = None
+    im_nobackup: aggregated_settings.ImNobackupSettings | None = None
+    im_ots: aggregated_settings.ImOtsSettings | None = None
+    im_ots_nobackup: aggregated_settings.ImOtsNobackupSettings | None = None
+    targeted_im: aggregated_settings.TargetedImSettings | None = None
+    pmp_sales_by_demographics_aggregated: aggregated_settings.PmpSalesByDemographicsAggregatedSettings | None = None
+    pmp_sales_funnel_aggregated: aggregated_settings.PmpSalesFunnelAggregatedSettings | None = None
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:
@@ -103,6 +123,19 @@ class QuividiSource(SourceSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _has_one_selection(self) -> Self:
+        lists = [(name, ",".join(map(str, ids))) for name, ids in self.selectors.items()]
+        is_one_request = len(lists) == 1 and len(lists[0][1]) <= MAX_IDS_BYTES
+        for each in self.streams.exports:
+            if each.export_type.place is None and not is_one_request:
+                raise ValueError(
+                    f"streams.{each.export_type.stream} needs a selection that fits into one request: only one of "
+                    f"{', '.join(SELECTORS)}, with ids of at most {MAX_IDS_BYTES} characters in total. An "
+                    "extrapolation of two parts is not that of the whole (put the stream into a source of its own)"
+                )
+        return self
+
     @property
     def account(self) -> Account:
         return Account("quividi", self.username)
@@ -110,10 +143,5 @@ class QuividiSource(SourceSettings):
     @property
     def selectors(self) -> Mapping[str, tuple[int, ...]]:
         """The selected ids by the vendor's name of the argument, sorted and without duplicates."""
-        ids_by_selector = {
-            "locations": self.locations,
-            "sites": self.sites,
-            "location_tags": self.location_tags,
-            "site_tags": self.site_tags,
-        }
+        ids_by_selector: dict[str, tuple[int, ...] | None] = {name: getattr(self, name) for name in SELECTORS}
         return {name: tuple(sorted(set(ids))) for name, ids in ids_by_selector.items() if ids}

@@ -12,10 +12,16 @@ from collector.model import Event, FetchResult, Record, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Http
+from collector.vendors.quividi.aggregate_records import Requested
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.client import Client
-from collector.vendors.quividi.export_settings import AggregatedSettings, ExportSettings
-from collector.vendors.quividi.export_types import CONTENT_IDS, GROUP_BY_DEMOGRAPHICS
+from collector.vendors.quividi.export_settings import MAX_IDS_BYTES, AggregatedSettings, ExportSettings
+from collector.vendors.quividi.export_types import (
+    AVERAGE_CONTENT_DURATION,
+    CONTENT_IDS,
+    EXTRAPOLATION_AMOUNT,
+    GROUP_BY_DEMOGRAPHICS,
+)
 from collector.vendors.quividi.rows import Rows, finest_rows
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_streams import status_streams
@@ -23,9 +29,6 @@ from collector.vendors.quividi.topology.streams import topology_streams
 from collector.vendors.quividi.zones import earliest
 
 P = TypeVar("P")
-
-MAX_IDS_BYTES = 6000
-"""The longest list of ids in one request: keeps the URL below 8 KiB."""
 
 
 class ExportStream(Stream[P]):
@@ -92,21 +95,32 @@ class ExportStream(Stream[P]):
         return self._rows.explode(record, digest, number, self.account.user)
 
 
-def _rows(settings: ExportSettings, zone: ZoneInfo) -> Rows[Any]:
+def _rows(settings: ExportSettings, zone: ZoneInfo, source: QuividiSource) -> Rows[Any]:
     """The decoder of the rows of a stream's exports."""
     match settings:
         case AggregatedSettings():
-            is_grouped = GROUP_BY_DEMOGRAPHICS in settings.options
-            return Aggregates(
-                settings.export_type,
-                settings.resolution,
-                settings.anchor,
-                zone,
-                is_grouped=is_grouped,
-                selection=_selected_contents(settings.options),
-            )
+            requested = _requested(settings.options, source)
+            return Aggregates(settings.export_type, settings.resolution, settings.anchor, zone, requested)
         case _:
             return finest_rows(settings.export_type.stream, zone, _selected_contents(settings.options))
+
+
+def _requested(options: Mapping[str, str], source: QuividiSource) -> Requested:
+    """What decides what the rows of a request with these options are about, beside their own fields."""
+    named = _selected_contents(options)
+    if AVERAGE_CONTENT_DURATION in options:
+        named += f"/{AVERAGE_CONTENT_DURATION}={options[AVERAGE_CONTENT_DURATION]}"
+    amount = options.get(EXTRAPOLATION_AMOUNT)
+    if amount is not None:
+        named += f"/{EXTRAPOLATION_AMOUNT}={amount or 'average'}"
+    selectors = repr(sorted(source.selectors.items())).encode()
+    return Requested(
+        is_grouped=GROUP_BY_DEMOGRAPHICS in options,
+        options=named,
+        user=source.account.user,
+        selection=blake2b(selectors, digest_size=8).hexdigest(),
+        amount=int(amount) if amount else None,
+    )
 
 
 def _selected_contents(options: Mapping[str, str]) -> str:
@@ -121,7 +135,7 @@ def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorT
     """The configured streams of a source."""
     client = Client(source, settings, http, telemetry)
     zone = ZoneInfo(settings.timezone)
-    exports = [ExportStream(client, chosen, _rows(chosen, zone)) for chosen in settings.streams.exports]
+    exports = [ExportStream(client, chosen, _rows(chosen, zone, settings)) for chosen in settings.streams.exports]
     return [*exports, *status_streams(client, settings), *topology_streams(client, settings, telemetry)]
 
 

@@ -6,9 +6,12 @@ rows cannot be assigned to them, and their sum is published.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 from collector.vendors.quividi.export_types import Addition, Metric
 from collector.vendors.quividi.wire import Number
+
+T = TypeVar("T")
 
 MAX_OTS = 10**15
 """More is no count: the percentage is too close to zero."""
@@ -25,6 +28,12 @@ def added(metrics: Sequence[Metric], rows: Sequence[Values]) -> tuple[Number | N
     columns = list(zip(*rows, strict=True))
     watchers = next((each for metric, each in zip(metrics, columns, strict=True) if metric.name == "watcher_count"), ())
     return tuple(_added(metric, values, watchers) for metric, values in zip(metrics, columns, strict=True))
+
+
+def common(rows: Sequence[Sequence[T | None]]) -> tuple[T | None, ...]:
+    """The values of the attributes of all rows together: the value that all rows have that have one, else None."""
+    known = [{value for value in values if value is not None} for values in zip(*rows, strict=True)]
+    return tuple(values.pop() if len(values) == 1 else None for values in known)
 
 
 def _added(metric: Metric, values: Values, watchers: Values) -> Number | None:

@@ -72,7 +72,9 @@ class Location(Struct, frozen=True):
 
 
 _decode_export = ResponseDecoder(
-    ExportResponse[Raw], ExportResponse[RawRows], lambda row: "location_id" in row or "site_id" in row
+    ExportResponse[Raw],
+    ExportResponse[RawRows],
+    lambda row: not {"location_id", "site_id", "period_start"}.isdisjoint(row),  # extrapolations have no place
 )
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_number = msgspec.json.Decoder(int).decode

@@ -52,7 +52,7 @@ def status_example(
 
 EXAMPLES = (
     *(example(stream, finest_rows(stream, PARIS), response) for stream, response in finest.RESPONSES.items()),
-    *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.EXAMPLES.items()),
+    *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.ALL_EXAMPLES.items()),
     status_example("alerts", lambda: status.read_alerts(status.ALERTS), alerts.explode),
     status_example("monitoring", lambda: status.read_messages(status.MESSAGES), monitoring.explode),
     *map(topology_example, LISTINGS),

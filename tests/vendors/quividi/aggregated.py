@@ -1,5 +1,6 @@
 """The examples of aggregates in the vendor's document, as strict JSON, and helpers from a response to events."""
 
+from collections import Counter
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,11 +11,13 @@ from jsonschema import Draft202012Validator
 from collector.alignment import ANCHOR
 from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
-from collector.vendors.quividi.aggregates import Aggregate, Aggregates
+from collector.vendors.quividi.aggregate_records import Aggregate, Requested
+from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from tests.rows import export_rows, published_rows
 from tests.rows import value_of as decoded_value
 from tests.vendors.quividi.example import ABSENT, PARIS
+from tests.vendors.quividi.newer import NEWER
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 
@@ -147,7 +150,10 @@ EXAMPLES = {
     "proof_of_play_by_location": PROOF_OF_PLAY_BY_LOCATION,
     "proof_of_play_by_site": PROOF_OF_PLAY_BY_SITE,
 }
+ALL_EXAMPLES = {**EXAMPLES, **NEWER}
 AGGREGATED = [name for name, kind in EXPORT_TYPES.items() if kind.is_aggregated]
+OF_A_SELECTION = Requested(user="acme", selection="0f1e2d3c4b5a6978", options="/extrapolation_amount=100", amount=100)
+"""A request of an extrapolation."""
 
 
 def local(text: str) -> datetime:
@@ -165,7 +171,10 @@ def aggregates(
     *,
     is_grouped: bool = False,
 ) -> Aggregates:
-    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, is_grouped=is_grouped)
+    requested = Requested(is_grouped=is_grouped)
+    if EXPORT_TYPES[stream].place is None:
+        requested = OF_A_SELECTION
+    return Aggregates(EXPORT_TYPES[stream], resolution, anchor, zone, requested)
 
 
 def found(rows: Aggregates, body: bytes, bounds: tuple[datetime, datetime] = YEAR) -> list[Record[Aggregate] | Reject]:
@@ -194,7 +203,7 @@ def value(event: Event) -> dict[str, Any]:
 
 def row(stream: str, **changes: object) -> bytes:
     """The first row of the stream's example with changed fields."""
-    fields = msgspec.json.decode(EXAMPLES[stream])["data"][0] | changes
+    fields = msgspec.json.decode(ALL_EXAMPLES[stream])["data"][0] | changes
     return msgspec.json.encode({name: each for name, each in fields.items() if each is not ABSENT})
 
 
@@ -218,3 +227,12 @@ def event_value(stream: str, **changes: object) -> dict[str, Any]:
 def value_of(rows: Aggregates, raw: bytes) -> dict[str, Any]:
     [event] = rows.explode(record(rows, raw), DIGEST, 0, "acme")
     return value(event)
+
+
+def value_and_ignored(stream: str, **changes: object) -> tuple[dict[str, Any], Counter[str]]:
+    """The value of the row's event, and the fields that were not understood."""
+    rows, ignored = aggregates(stream), Counter[str]()
+    got = rows.read_row(row(stream, **changes), *YEAR, ignored)
+    assert isinstance(got, Record), got
+    [event] = rows.explode(got, DIGEST, 0, "acme")
+    return value(event), ignored

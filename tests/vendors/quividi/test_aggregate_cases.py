@@ -14,8 +14,8 @@ from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from tests.vendors.quividi.aggregated import (
     AGGREGATED,
+    ALL_EXAMPLES,
     DIGEST,
-    EXAMPLES,
     YEAR,
     aggregates,
     event_value,
@@ -27,27 +27,7 @@ from tests.vendors.quividi.aggregated import (
     value_of,
 )
 from tests.vendors.quividi.example import ABSENT, finished_export
-
-METRICS = {
-    "viewers_aggregated": ("watcher_count", "dwell_time", "attention_time", "conversion_ratio"),
-    "ots": ("ots_count", "watcher_count", "duration"),
-    "gate": ("in_count", "out_count", "duration"),
-    "proof_of_play_by_location": (
-        *("content_duration", "duration", "impressions", "estimated_ots"),
-        *("play_count", "watchers", "watchers_2sec"),
-    ),
-}
-OPTIONAL = ("conversion_percent", "estimated_ots")
-"""Ratios are absent if grouped, and estimates of OTS in newer versions of the API."""
-MAIN = {
-    "viewers_aggregated": ("watcher_count",),
-    "ots": ("ots_count",),
-    "gate": ("in_count", "out_count"),
-    "proof_of_play_by_location": ("play_count", "impressions"),
-    "proof_of_play_by_site": ("play_count", "impressions"),
-}
-METRICS["proof_of_play_by_site"] = METRICS["proof_of_play_by_location"]
-PLACES = dict.fromkeys(METRICS, "location_id") | {"proof_of_play_by_site": "site_id"}
+from tests.vendors.quividi.metrics import MAIN, METRICS, OPTIONAL, PLACES, QUALITY, SIGNED
 
 
 def test_tenths_of_seconds_become_milliseconds_under_old_and_new_names() -> None:
@@ -116,7 +96,7 @@ def test_a_renamed_metric_does_not_replace_a_number_by_null(stream: str) -> None
     rows = aggregates(stream)
     for metric in EXPORT_TYPES[stream].metrics:
         absent_names = dict.fromkeys(metric.wire_names, ABSENT)
-        if metric.name not in OPTIONAL:
+        if metric.name not in OPTIONAL.get(stream, ()):
             got = reject(rows, row(stream, **absent_names, renamed=4))
             assert f"Object missing required field `{metric.wire_names[0]}`" == got.error
 
@@ -125,9 +105,10 @@ def test_a_renamed_metric_does_not_replace_a_number_by_null(stream: str) -> None
 def test_a_metric_that_not_every_version_sends_may_be_absent(stream: str) -> None:
     rows = aggregates(stream)
     for metric in EXPORT_TYPES[stream].metrics:
-        [name, *_] = metric.wire_names
-        if metric.name in OPTIONAL:
-            absent, null = (record(rows, row(stream, **{name: each})) for each in (ABSENT, None))
+        if metric.name in OPTIONAL.get(stream, ()):
+            absent, null = (
+                record(rows, row(stream, **dict.fromkeys(metric.wire_names, each))) for each in (ABSENT, None)
+            )
             assert (null.payload, null.fingerprint) == (absent.payload, absent.fingerprint)
 
 
@@ -147,7 +128,7 @@ def test_numbers_that_differ_only_in_form_give_the_same_record_and_event(stream:
 def test_a_row_with_one_zero_metric_is_observed(stream: str) -> None:
     for name in METRICS[stream]:
         got = event_value(stream, **{each: 0 if each == name else None for each in METRICS[stream]})
-        assert "observed" == got["quality"]
+        assert QUALITY.get(stream, "observed") == got["quality"]
 
 
 @pytest.mark.parametrize(("stream", "part"), [("gate", "gate_id"), ("proof_of_play_by_location", "content_id")])
@@ -195,7 +176,7 @@ def test_a_numeric_content_id_is_a_string() -> None:
 
 def test_content_ids_with_special_characters_identify_records() -> None:
     rows = aggregates("proof_of_play_by_location")
-    names = ["a/b", "a%2Fb", "a", "a b", "a+b", "Aé", "a-b"]
+    names = ["a/b", "a%2Fb", "a", "a b", "a+b", "Aé", "a-b", "a,b", "a%2Cb", "夏"]
     records = [record(rows, row("proof_of_play_by_location", content_id=name)) for name in names]
 
     assert len(names) == len({one.key for one in records})
@@ -231,6 +212,8 @@ def test_missing_estimated_ots_is_null() -> None:
         {"period_start": "2018-01-29 02:00"},
         {"period_start": None, "period_start_date": "2018-01-29", "period_start_time": "02:00:00"},
         {"period_start": ABSENT, "period_start_date": "2018-01-29", "period_start_time": "02:00"},
+        {"period_start": ABSENT, "start_time": "2018-01-29T02:00:00"},
+        {"period_start": None, "start_time": "2018-01-29 02:00", "period_start_date": None, "period_start_time": None},
         {"period_start": "2018-01-29 02:00:00", "period_start_date": "other", "period_start_time": "other"},
     ],
 )
@@ -248,8 +231,11 @@ def test_all_forms_of_a_period_start_are_accepted(stream: str, fields: dict[str,
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"period_start": ABSENT}, "`period_start`"),
-        ({"period_start": ABSENT, "period_start_date": "2018-01-29"}, "`period_start`"),
+        ({"period_start": ABSENT, "period_start_date": ABSENT}, "`period_start`"),
+        (
+            {"period_start": ABSENT, "period_start_date": "2018-01-29", "period_start_time": ABSENT},
+            "`period_start`",
+        ),
         ({"period_start": "2018-01-29"}, "$.period_start"),
         ({"period_start": "2018-01-29T02:00:00Z"}, "without a zone - at `$.period_start`"),
         ({"period_start": "2018-13-29T02:00:00"}, "$.period_start"),
@@ -260,14 +246,14 @@ def test_an_invalid_period_start_is_rejected(stream: str, changes: dict[str, obj
     got = reject(aggregates(stream), row(stream, **changes))
 
     assert place in got.error
-    assert str(msgspec.json.decode(got.payload)[PLACES[stream]]) == got.key
+    assert ("user/acme" if PLACES[stream] is None else str(msgspec.json.decode(got.payload)[PLACES[stream]])) == got.key
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)
 def test_an_invalid_main_metric_rejects_the_row_and_any_other_is_null_and_counted(stream: str) -> None:
     rows = aggregates(stream)
     for name in METRICS[stream]:
-        wrongs: list[object] = ["5", -1, [], True, 2**80, -0.5]
+        wrongs: list[object] = ["5 m", -(2**80), [], True, 2**80, *([] if name in SIGNED else [-1, -0.5])]
         for wrong in wrongs:
             raw, ignored = row(stream, **{name: wrong}), Counter[str]()
             if name in MAIN[stream]:
@@ -279,17 +265,17 @@ def test_an_invalid_main_metric_rejects_the_row_and_any_other_is_null_and_counte
             assert {name: 1} == ignored
 
 
-@pytest.mark.parametrize("stream", AGGREGATED)
+@pytest.mark.parametrize("stream", [name for name, place in PLACES.items() if place is not None])
 def test_a_row_with_an_invalid_place_has_no_key(stream: str) -> None:
-    wrongs: list[object] = [ABSENT, None, "x", -1]
+    wrongs: list[object] = [ABSENT, None, "x", -1, "-1", "5120.0", "٣", "9" * 19, 1.5]
     for wrong in wrongs:
-        assert None is reject(aggregates(stream), row(stream, **{PLACES[stream]: wrong})).key
+        assert None is reject(aggregates(stream), row(stream, **{str(PLACES[stream]): wrong})).key
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)
 def test_unknown_fields_are_ignored(stream: str) -> None:
     rows = aggregates(stream)
-    got = record(rows, row(stream, impressions_per_play=2.67, label={"new": [1]}, watchers_masked=None))
+    got = record(rows, row(stream, label={"new": [1]}, impressions_per_minute=2.67))
 
     assert record(rows, row(stream)).fingerprint == got.fingerprint
 
@@ -297,14 +283,14 @@ def test_unknown_fields_are_ignored(stream: str) -> None:
 @pytest.mark.parametrize("stream", AGGREGATED)
 def test_the_order_of_rows_has_no_effect(stream: str) -> None:
     rows = aggregates(stream)
-    raw = [msgspec.json.encode(each) for each in msgspec.json.decode(EXAMPLES[stream])["data"]]
+    raw = [msgspec.json.encode(each) for each in msgspec.json.decode(ALL_EXAMPLES[stream])["data"]]
     shuffled = random.Random(1).sample(raw, len(raw))
 
     def keys(body: bytes) -> set[bytes]:
         return {one.key for one in found(rows, body) if isinstance(one, Record)}
 
-    assert len(raw) == len(keys(EXAMPLES[stream]))
-    assert keys(EXAMPLES[stream]) == keys(finished_export(*shuffled))
+    assert len(raw) == len(keys(ALL_EXAMPLES[stream]))
+    assert keys(ALL_EXAMPLES[stream]) == keys(finished_export(*shuffled))
 
 
 @pytest.mark.parametrize("stream", AGGREGATED)

@@ -10,7 +10,8 @@ from collector.model import DedupMode, Record
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.page import chunks_by_page
-from collector.vendors.quividi.aggregates import Aggregate, Aggregates
+from collector.vendors.quividi.aggregate_records import Aggregate
+from collector.vendors.quividi.aggregates import Aggregates
 from tests.rows import without_steps
 from tests.vendors.quividi.aggregated import DIGEST, aggregates, found, read, row, value
 from tests.vendors.quividi.example import finished_export
@@ -19,6 +20,10 @@ PARTS: list[tuple[str, dict[str, object]]] = [
     ("gate", {"gate_id": 1}),
     ("proof_of_play_by_location", {"content_id": "a"}),
     ("proof_of_play_by_site", {"content_id": "a"}),
+    ("content_plays", {"content_id": "a"}),
+    ("retail_analytics_footfall_aggregated", {"zone_id": 9}),
+    ("pmp_sales_by_demographics_aggregated", {"product": "a"}),
+    ("pmp_sales_funnel_aggregated", {"gender": 1, "age": 2}),
     ("viewers_aggregated", {"gender": 1, "age": 2}),
 ]
 each_type = pytest.mark.parametrize(("stream", "part"), PARTS)
@@ -49,7 +54,7 @@ class Vendor:
 def placeholder(stream: str, part: dict[str, object], **changes: object) -> bytes:
     """The placeholder of the period of the example: every metric and key part is null."""
     row_of_example = msgspec.json.decode(row(stream))
-    keep = {"location_id", "site_id", "period_start"}
+    keep = {"location_id", "site_id", "period_start", "period_start_date", "period_start_time"}
     nulls = dict.fromkeys([*(name for name in row_of_example if name not in keep), *part])
     return row(stream, **{**nulls, **changes})
 

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.model import Record
-from collector.vendors.quividi.aggregates import Aggregate, Aggregates
-from collector.vendors.quividi.export_types import PERCENT, Addition, Metric
+from collector.vendors.quividi.aggregate_records import Aggregate
+from collector.vendors.quividi.aggregates import Aggregates
+from collector.vendors.quividi.export_types import Addition, Metric
 from collector.vendors.quividi.sums import added
+from collector.vendors.quividi.units import COUNT, PERCENT
 from tests.vendors.quividi.aggregated import AGGREGATED, DIGEST, aggregates, found, row, value
 from tests.vendors.quividi.example import finished_export
 
@@ -125,7 +127,7 @@ def test_any_two_rows_give_an_event(stream: str, data: st.DataObject) -> None:
         fields: dict[str, object] = {}
         for metric in rows._type.metrics:
             drawn = data.draw(number)
-            is_count = metric.name.endswith("count") or metric.name.startswith("watchers")
+            is_count = metric.unit is COUNT
             fields |= dict.fromkeys(metric.wire_names, int(drawn) if is_count and drawn is not None else drawn)
         raw.append(row(stream, period_start=REPEATED, **fields))
     got = found(rows, finished_export(*raw))

@@ -17,7 +17,7 @@ from collector.vendors.quividi.export_settings import EXPORT_TYPES
 from collector.vendors.quividi.settings import Streams
 from collector.vendors.quividi.streams import ExportStream, streams
 from tests.vendors.loopback import serving
-from tests.vendors.quividi.aggregated import EXAMPLES, row
+from tests.vendors.quividi.aggregated import ALL_EXAMPLES, row
 from tests.vendors.quividi.test_contents import TWO_CONTENTS
 from tests.vendors.quividi.vidicenter import VidiCenter, source
 
@@ -73,15 +73,63 @@ async def query_of(stream: str, table: dict[str, Any], window: Window = MORNING,
             {"content_ids": ["a"]},
             f"data_type=viewers_apc&time_resolution=finest&{HOURS}&locations=1056&content_ids=a",
         ),
+        (
+            "proof_of_play_by_location",
+            {"group_by_demographics": True},
+            f"data_type=proof_of_play_by_location&time_resolution=1h&{HOURS}&locations=1056&group_by_demographics=1",
+        ),
+        (
+            "im",
+            {"average_content_duration": "15s"},
+            f"data_type=im&time_resolution=1h&{HOURS}&locations=1056&average_content_duration=15",
+        ),
+        (
+            "extrapolated_ots",
+            {"extrapolation_amount": 250},
+            f"data_type=extrapolated_ots&time_resolution=1h&{HOURS}&locations=1056&extrapolation_amount=250",
+        ),
+        (
+            "extrapolated_watchers",
+            {"extrapolation_amount": ""},
+            f"data_type=extrapolated_watchers&time_resolution=1h&{HOURS}&locations=1056&extrapolation_amount=",
+        ),
+        *(
+            (stream, {}, f"data_type={data_type}&time_resolution=1h&{HOURS}&locations=1056")
+            for stream, data_type in (
+                ("proof_of_play_by_location_footfall_faces", "proof_of_play_by_location_footfall_faces"),
+                ("proof_of_play_vehicle_person_by_location", "proof_of_play_vehicle_person_by_location"),
+                ("content_plays", "content_plays"),
+                ("footfall_aggregated", "footfall"),
+                ("vehicles_aggregated", "vehicles"),
+                ("vehicles_footfall_aggregated", "vehicles_footfall"),
+                ("im", "im"),
+                ("im_nobackup", "im_nobackup"),
+                ("im_ots", "im_ots"),
+                ("im_ots_nobackup", "im_ots_nobackup"),
+                ("targeted_im", "targeted_im"),
+                ("compass", "compass"),
+                ("retail_analytics_footfall_aggregated", "retail_analytics_footfall_aggregated"),
+                ("pmp_sales_by_demographics_aggregated", "pmp_sales_by_demographics"),
+                ("pmp_sales_funnel_aggregated", "pmp_sales_funnel"),
+            )
+        ),
     ],
 )
 async def test_a_request_is_as_documented(stream: str, table: dict[str, Any], expected: str) -> None:
     assert expected == await query_of(stream, table)
 
 
-async def test_proof_of_play_by_site_is_requested_by_sites() -> None:
-    expected = f"data_type=proof_of_play_by_site&time_resolution=1h&{HOURS}&sites=178"
-    assert expected == await query_of("proof_of_play_by_site", {}, locations=None, sites=[178])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        "proof_of_play_by_site",
+        "proof_of_play_by_site_footfall_faces",
+        "proof_of_play_vehicle_person_by_site",
+    ],
+)
+async def test_types_by_site_are_requested_by_sites(stream: str) -> None:
+    expected = f"data_type={stream}&time_resolution=1h&{HOURS}&sites=178"
+    assert expected == await query_of(stream, {}, locations=None, sites=[178])
 
 
 async def test_the_repeated_hour_is_requested_once_and_whole() -> None:
@@ -91,14 +139,15 @@ async def test_the_repeated_hour_is_requested_once_and_whole() -> None:
     assert expected == await query_of("ots", {}, twice)
 
 
-@pytest.mark.parametrize("stream", EXAMPLES)
+@pytest.mark.parametrize("stream", ALL_EXAMPLES)
 async def test_documented_responses_become_events_of_the_declared_type(stream: str) -> None:
     vendor = VidiCenter()
-    data = msgspec.json.encode(msgspec.json.decode(EXAMPLES[stream])["data"])
+    data = msgspec.json.encode(msgspec.json.decode(ALL_EXAMPLES[stream])["data"])
     vendor.data = lambda _: data
     year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
-    places = {"locations": None, "sites": [178]} if stream.endswith("site") else {}
-    async with lobby(vendor, {stream: {}}, **places) as [one]:
+    places = {"locations": None, "sites": [178]} if EXPORT_TYPES[stream].place == "site_id" else {}
+    table = {"extrapolation_amount": ""} if stream.startswith("extrapolated") else {}
+    async with lobby(vendor, {stream: table}, **places) as [one]:
         [(rows, size, records)] = [(each.rows, each.size, tuple(each.records)) async for each in one.fetch(year)]
         published = [each for each in records if isinstance(each, Record) and not each.only_if_known]
         found = [event for each in published for event in one.explode(each, "f" * 32, 0)]
@@ -106,32 +155,6 @@ async def test_documented_responses_become_events_of_the_declared_type(stream: s
     assert rows == len(found) == len(msgspec.json.decode(data))
     assert size > len(data)
     assert {*EXPORT_TYPES[stream].events} == {event.type for event in found}
-
-
-@pytest.mark.parametrize("stream", ["viewers_apc", "proof_of_play_by_location"])
-async def test_the_selected_contents_are_part_of_identities_and_their_order_is_not(stream: str) -> None:
-    names: list[tuple[str, bytes]] = []
-    year = Window(datetime.fromisoformat("2017-12-31T23:00:00Z"), datetime.fromisoformat("2018-12-31T23:00:00Z"))
-    data = {
-        "viewers_apc": b"[" + TWO_CONTENTS + b"]",
-        "proof_of_play_by_location": msgspec.json.encode(
-            msgspec.json.decode(EXAMPLES["proof_of_play_by_location"])["data"][:1]
-        ),
-    }[stream]
-    for table in ({}, {"content_ids": ["a", "b"]}, {"content_ids": ["b", "a"]}, {"content_ids": ["a"]}):
-        vendor = VidiCenter()
-        vendor.data = lambda _: data
-        async with lobby(vendor, {stream: table}) as [one]:
-            [[record, *_]] = [tuple(each.records) async for each in one.fetch(year)]
-            assert isinstance(record, Record)
-            assert one.former is not None
-            names.append((next(one.explode(record, "f" * 32, 0)).data.record_id, one.former(record).key))  # type: ignore[attr-defined]
-
-    ids = [name for name, _ in names]
-    assert ids[1] == ids[2]
-    assert 3 == len(set(ids))
-    assert all(each.startswith(f"{ids[0]}/content_ids=") for each in ids[1:])
-    assert 1 == len({key for _, key in names}), "the previous release had the same key for all"
 
 
 async def test_viewers_with_contents_become_events_of_two_types() -> None:
