@@ -16,11 +16,11 @@ from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode
+from collector.model import DedupMode, whole_name
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.message import Origin
-from collector.pipeline.parts import Parts, whole_name, whole_prefix
 from collector.pipeline.progress import Progress
+from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.secrets import redact
 from collector.telemetry.status import TimelineFunction
@@ -46,7 +46,7 @@ class StreamHandle:
         self.telemetry = telemetry
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
         self.whole_prefix = whole_prefix(self.prefix)
-        """Equal for all parts of a stream."""
+        """Equal for all shards of a stream."""
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
@@ -62,19 +62,19 @@ class StreamHandle:
         self._since = source.since
         self._secrets = tuple(source.secrets.values())
 
-    def parts(self, handles: Sequence["StreamHandle"]) -> Parts:
-        """What the parts of this stream share in one epoch, given all streams of the partition."""
+    def shards(self, handles: Sequence["StreamHandle"]) -> Shards:
+        """What the shards of this stream share in one epoch, given all streams of the partition."""
         zones = {each.prefix: each.stream.zone for each in handles if each.whole_prefix == self.whole_prefix}
-        return Parts(self._format, zones, Progress(self._origin, self.stream.policy, zones.keys()), anyio.Lock())
+        return Shards(self._format, zones, Progress(self._origin, self.stream.policy, zones.keys()), anyio.Lock())
 
-    async def run(self, epoch: Epoch, parts: Parts) -> None:
-        """Run the stream in an epoch until it is complete. `parts` contain its stored state.
+    async def run(self, epoch: Epoch, shards: Shards) -> None:
+        """Run the stream in an epoch until it is complete. `shards` contain its stored state.
 
         Raises EpochEnded when the epoch can commit nothing more: the next epoch runs the stream again. When the stored
         state cannot be read, the stream is parked for the rest of the epoch, which ends when an operator repairs it.
         """
         try:
-            state = parts.load(self.prefix)
+            state = shards.load(self.prefix)
         except UnreadableState as error:
             reason = f"{error} (partition {epoch.partition} of {self._kafka.state_topic})"
             parked = Park(reason, code=error.code, advice=error.advice)
@@ -107,7 +107,7 @@ class StreamHandle:
             telemetry=self.telemetry,
             random=self._random,
             credentials=lambda: [secret.peek() for secret in self._secrets],
-            parts=parts,
+            shards=shards,
         )
         await worker.run(self._since)
 

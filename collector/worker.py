@@ -26,10 +26,10 @@ from collector.pipeline.batch import Batch, Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.gaps import Gaps
 from collector.pipeline.message import Origin, StreamProgress
-from collector.pipeline.parts import Parts
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
 from collector.pipeline.progress import state_after
 from collector.pipeline.rejects import MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
+from collector.pipeline.shards import Shards
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
 from collector.turns import Turn
@@ -67,9 +67,9 @@ class Worker(Generic[P]):
         telemetry: StreamTelemetry,
         random: Random,
         credentials: Callable[[], object] = lambda: None,
-        parts: Parts | None = None,
+        shards: Shards | None = None,
     ) -> None:
-        """`parts` are those of the stream, if it has several; all share the epoch."""
+        """`shards` are those of the stream, if it has several; all share the epoch."""
         self._stream = stream
         self._state = state
         self._commit = commit
@@ -82,8 +82,8 @@ class Worker(Generic[P]):
         self._checkpoint_saved_at = clock.now()
         self._reject_rate = RejectRate()
         self._dead_letter_cap = DeadLetterCap()
-        self._parts = parts or Parts.only(state, stream.zone, origin, stream.policy)
-        self._progress = self._parts.progress
+        self._shards = shards or Shards.only(state, stream.zone, origin, stream.policy)
+        self._progress = self._shards.progress
         self._progress_state: StreamProgress = "catching_up"
         self._gaps = Gaps()
         self._complete_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.watermark)
@@ -108,28 +108,25 @@ class Worker(Generic[P]):
         state, failures, now = self._state, 0, self._clock.now()
         if state.checkpoint is not None and since is not None and floor_second(since) != state.checkpoint.since:
             self._telemetry.since_ignored(since, state.checkpoint)
-        while (failure := await self._join_parts(since)) is not None:
+        while (failure := await self._join_shards(since)) is not None:
             failures = await self._handle(failure, Window(now, now), failures)
         state.checkpoint = plan.aligned(self._checkpoint, self._stream.policy)
         self._progress.begin(state.prefix, self._checkpoint)
 
-    async def _join_parts(self, since: datetime | None) -> Park | None:
-        """Continue where the other parts of the stream allow it. Returns the error if an operator must act first."""
+    async def _join_shards(self, since: datetime | None) -> Park | None:
+        """Continue where the other shards of the stream allow it. Returns the error if an operator must act first."""
         state, stream = self._state, self._stream
         try:
-            if state.checkpoint is None:
-                first = self._parts.first_checkpoint(state.prefix, stream.selection)
-                start = since or self._clock.now()
-                await self._save(
-                    Batch(checkpoint=first or plan.first_checkpoint(start, stream.policy, stream.selection))
-                )
-                self._telemetry.initialized(self._checkpoint)
-            elif state.checkpoint.selection != stream.selection:
-                joined = self._parts.rejoined(state.prefix, state.checkpoint)
-                self._telemetry.selection_changed(state.checkpoint)
-                state.checkpoint = structs.replace(joined, selection=stream.selection)
+            joined = self._shards.joined(state.prefix, stream.selection)
         except Park as error:
             return error
+        if state.checkpoint is None:
+            start = since or self._clock.now()
+            await self._save(Batch(checkpoint=joined or plan.first_checkpoint(start, stream.policy, stream.selection)))
+            self._telemetry.initialized(self._checkpoint)
+        elif joined is not None and joined.selection != state.checkpoint.selection:
+            self._telemetry.selection_changed(state.checkpoint)
+            state.checkpoint = joined
         return None
 
     async def _poll(self, cursors: Cursors) -> None:
@@ -176,7 +173,7 @@ class Worker(Generic[P]):
         self._credentials_used = self._credentials()
         stream, started_at = self._stream, self._clock.now()
         requested_at, rows, largest, slowest_s = started_at, 0, 0, 0.0
-        request = plan.request_window(step.window, self._checkpoint, stream.policy)
+        request = plan.request_window(step, self._checkpoint, stream.policy)
         if request.length:
             async with aclosing(fetch_whole(stream, request, self._telemetry)) as results:
                 async for result in results:
@@ -261,7 +258,7 @@ class Worker(Generic[P]):
             batch = structs.replace(batch, checkpoint=state.checkpoint)
         if batch.entries or batch.checkpoint is not None:
             # 1.
-            async with self._parts.lock:
+            async with self._shards.lock:
                 checkpoint, progress = batch.checkpoint, None
                 if checkpoint is not None:
                     progress = self._progress.message(checkpoint, self._progress_state, now, state.prefix)

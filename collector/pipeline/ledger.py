@@ -82,7 +82,7 @@ class Ledger:
         """The version of the field lists for new pages."""
         self._former: Former = former or (lambda record: record)
         self.others: Sequence[Ledger] = ()
-        """The ledgers of the other parts of the stream: what they contain is not new. See `parts`."""
+        """The ledgers of the other shards of the stream: what they contain is not new. See `shards`."""
         self._pages: dict[int, Page] = {}
         self._former_pages: set[int] = set()
         """Pages of the former version. Pages of rejects do not depend on the version."""
@@ -305,7 +305,7 @@ class Ledger:
         return None
 
     def _known(self, page: int, key: bytes) -> tuple[int, Sequence[bytes]]:
-        """The highest number of a key, and the digests of its current fingerprints, in all parts of the stream."""
+        """The highest number of a key, and the digests of its current fingerprints, in all shards of the stream."""
         number, known = self._open(page).get(key, (-1, ()))
         for other in self.others:
             if page not in other._pages:  # noqa: SLF001 - of this class

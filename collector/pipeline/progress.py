@@ -27,26 +27,26 @@ def state_after(before: StreamProgress, checkpoint: Checkpoint, cursors: Cursors
 class Progress:
     """The progress messages of one stream during one epoch. The first commit of a checkpoint always has one.
 
-    A stream of several parts is as far as the part that is least far. It has no messages before each part has begun.
+    A stream of several shards is as far as the shard that is least far. It has no messages before each shard has begun.
     Nothing that starts at or after `until` is published, so neither time is later.
     """
 
-    def __init__(self, origin: Origin, policy: Policy, parts: Collection[str] = ("",)) -> None:
-        """`parts` are the prefixes of the stream's parts."""
+    def __init__(self, origin: Origin, policy: Policy, shards: Collection[str] = ("",)) -> None:
+        """`shards` are the prefixes of the stream's shards."""
         self._origin = origin
         self._policy = policy
-        self._parts: dict[str, _Report | None] = dict.fromkeys(parts)
-        """What is durable of each part; None before it has begun."""
+        self._shards: dict[str, _Report | None] = dict.fromkeys(shards)
+        """What is durable of each shard; None before it has begun."""
         self._reported: _Report | None = None
         self._reported_at: datetime | None = None
 
-    def begin(self, part: str, durable: Checkpoint) -> None:
-        """A part starts from this checkpoint."""
-        self._parts[part] = self._report(durable, "catching_up")
+    def begin(self, shard: str, durable: Checkpoint) -> None:
+        """A shard starts from this checkpoint."""
+        self._shards[shard] = self._report(durable, "catching_up")
 
-    def message(self, checkpoint: Checkpoint, state: StreamProgress, now: datetime, part: str = "") -> Message | None:
-        """The message to commit together with the checkpoint of a part, or None if none is due."""
-        report = self._whole(part, checkpoint, state)
+    def message(self, checkpoint: Checkpoint, state: StreamProgress, now: datetime, shard: str = "") -> Message | None:
+        """The message to commit together with the checkpoint of a shard, or None if none is due."""
+        report = self._whole(shard, checkpoint, state)
         if report is None or report == self._reported:
             return None
         is_early = self._reported_at is not None and timedelta(0) <= now - self._reported_at < MIN_INTERVAL
@@ -56,20 +56,20 @@ class Progress:
         return progress_message(report.watermark, report.final, report.state, self._origin, now)
 
     def committed(
-        self, checkpoint: Checkpoint, state: StreamProgress, now: datetime, part: str = "", *, reported: bool = True
+        self, checkpoint: Checkpoint, state: StreamProgress, now: datetime, shard: str = "", *, reported: bool = True
     ) -> None:
-        """The checkpoint of a part is durable; `reported` states whether a message was committed with it."""
+        """The checkpoint of a shard is durable; `reported` states whether a message was committed with it."""
         if reported:
-            self._reported, self._reported_at = self._whole(part, checkpoint, state), now
-        self._parts[part] = self._report(checkpoint, state)
+            self._reported, self._reported_at = self._whole(shard, checkpoint, state), now
+        self._shards[shard] = self._report(checkpoint, state)
 
-    def is_reported(self, checkpoint: Checkpoint, state: StreamProgress, part: str = "") -> bool:
+    def is_reported(self, checkpoint: Checkpoint, state: StreamProgress, shard: str = "") -> bool:
         """Whether the last message already says this, or none can."""
-        return self._whole(part, checkpoint, state) in (None, self._reported)
+        return self._whole(shard, checkpoint, state) in (None, self._reported)
 
-    def _whole(self, part: str, checkpoint: Checkpoint, state: StreamProgress) -> "_Report | None":
-        """What the whole stream reports if a part is this far; None before each part has begun."""
-        reports = [report for each, report in self._parts.items() if each != part]
+    def _whole(self, shard: str, checkpoint: Checkpoint, state: StreamProgress) -> "_Report | None":
+        """What the whole stream reports if a shard is this far; None before each shard has begun."""
+        reports = [report for each, report in self._shards.items() if each != shard]
         known = [self._report(checkpoint, state), *(report for report in reports if report is not None)]
         if len(known) <= len(reports):
             return None

@@ -144,6 +144,8 @@ class SourceStatus(Struct):
     exports_in_flight: int = 0
     max_exports: int | None = None
     """How many exports of the account the vendor builds at a time; None if it builds none."""
+    notices: list[str] = field(default_factory=list)
+    """What operators should know about the source's configuration. The status of each of its streams shows them."""
 
     def as_json(self) -> dict[str, object]:
         """The source's object in /api/status."""
@@ -225,8 +227,10 @@ class ProcessStatus(Struct):
         """The notices of a stream's source, while this process runs the stream."""
         if stream.state == "not_owned":
             return ()
-        hosts = {source.host for source in self.sources if source.source == stream.source}
-        return [notice for host, notice in self.clock_notices.items() if host in hosts]
+        sources = [source for source in self.sources if source.source == stream.source]
+        hosts = {source.host for source in sources}
+        clocks = [notice for host, notice in self.clock_notices.items() if host in hosts]
+        return [*clocks, *(notice for source in sources for notice in source.notices)]
 
 
 def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:

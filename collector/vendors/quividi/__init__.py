@@ -1,8 +1,8 @@
 """Quividi (VidiCenter): boxes at locations detect viewers. Asynchronous exports of single viewers and of aggregates."""
 
 from collector.vendors.base import Vendor
-from collector.vendors.quividi.client import probe
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
+from collector.vendors.quividi.probe_client import probe
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.streams import streams
 
