@@ -33,10 +33,23 @@ class Window(Struct, frozen=True):
 
     start: datetime
     end: datetime
+    swept_at: datetime | None = None
+    """For a window of a sweep: when the last completed sweep started. A stream need not request again what the vendor
+    cannot have received since then. None for all other windows: everything is requested."""
 
     @property
     def length(self) -> timedelta:
         return self.end - self.start
+
+
+def shard_name(stream: str, zone: str) -> str:
+    """The name of the shard of a stream for a zone that is not the source's own. See `pipeline/shards.py`."""
+    return f"{stream}@{zone}"
+
+
+def whole_name(shard: str) -> str:
+    """The name of the stream that a shard belongs to; any other name is returned unchanged."""
+    return shard.partition("@")[0]
 
 
 class Record(Struct, Generic[P], frozen=True, gc=False):
@@ -183,6 +196,8 @@ class Checkpoint(Struct, frozen=True):
     """When the last completed sweep started."""
     selection: str = ""
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
+    joined: int = 0
+    """Counts the selections of a stream with several shards: shards with the same number have the same one."""
 
 
 class Gap(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """One state partition: runs its streams, epoch after epoch, while the partition is assigned to this process."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from random import Random
 
 import anyio
@@ -14,6 +14,7 @@ from collector.kafka.group import Assignment, Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
+from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import by_stream
 from collector.pipeline.state_records import unnamed_keys
 from collector.stream_handle import StreamHandle
@@ -137,8 +138,8 @@ class Partition:
                 async with taking_over as current, anyio.create_task_group() as running:
                     self._telemetry.unnamed_records(self._number, unnamed_keys(current.pairs))
                     pairs, current.pairs = by_stream(current.pairs), {}  # large, and needed only here
-                    for stream in self._streams:
-                        running.start_soon(stream.run, current, pairs.pop(stream.prefix, {}))
+                    for stream, shards in self._with_shards(pairs):
+                        running.start_soon(stream.run, current, shards)
                     del pairs
                     running.start_soon(self._report_stable)
                     running.start_soon(anyio.sleep_forever)  # the epoch continues when every stream has returned
@@ -155,6 +156,17 @@ class Partition:
                 for stream in self._streams:
                     stream.telemetry.released()
         return cause, current.commits if current else 0
+
+    def _with_shards(self, pairs: Mapping[str, Mapping[str, bytes]]) -> Iterator[tuple[StreamHandle, Shards]]:
+        """Each stream, with what it shares with its other shards; also with those that are no longer configured."""
+        wholes: dict[str, Shards] = {}
+        for stream in self._streams:
+            if stream.whole_prefix not in wholes:
+                wholes[stream.whole_prefix] = stream.shards(self._streams)
+        for prefix, stored in pairs.items():
+            if (shards := wholes.get(whole_prefix(prefix))) is not None:
+                shards.pairs[prefix] = stored
+        return ((stream, wholes[stream.whole_prefix]) for stream in self._streams)
 
     async def _report_stable(self) -> None:
         """Report that the partition was taken over, once the epoch has lasted: its last one may have failed at once."""

@@ -16,10 +16,12 @@ from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode
+from collector.model import DedupMode, whole_name
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.message import Origin
-from collector.pipeline.state import State, StateFormat, load, stream_prefix
+from collector.pipeline.progress import Progress
+from collector.pipeline.shards import Shards, whole_prefix
+from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.secrets import redact
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
@@ -43,12 +45,14 @@ class StreamHandle:
         self.stream = stream
         self.telemetry = telemetry
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
+        self.whole_prefix = whole_prefix(self.prefix)
+        """Equal for all shards of a stream."""
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
         self._on_commit = on_commit
         self._format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-        self._origin = Origin(stream.account, stream.source, stream.name, redact)
+        self._origin = Origin(stream.account, stream.source, whole_name(stream.name), redact)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0
@@ -58,14 +62,19 @@ class StreamHandle:
         self._since = source.since
         self._secrets = tuple(source.secrets.values())
 
-    async def run(self, epoch: Epoch, pairs: Mapping[str, bytes]) -> None:
-        """Run the stream in an epoch until it is complete. `pairs` are its stored state, as `by_stream` returns them.
+    def shards(self, handles: Sequence["StreamHandle"]) -> Shards:
+        """What the shards of this stream share in one epoch, given all streams of the partition."""
+        zones = {each.prefix: each.stream.zone for each in handles if each.whole_prefix == self.whole_prefix}
+        return Shards(self._format, zones, Progress(self._origin, self.stream.policy, zones.keys()), anyio.Lock())
+
+    async def run(self, epoch: Epoch, shards: Shards) -> None:
+        """Run the stream in an epoch until it is complete. `shards` contain its stored state.
 
         Raises EpochEnded when the epoch can commit nothing more: the next epoch runs the stream again. When the stored
         state cannot be read, the stream is parked for the rest of the epoch, which ends when an operator repairs it.
         """
         try:
-            state = load(self.prefix, self._format, pairs)
+            state = shards.load(self.prefix)
         except UnreadableState as error:
             reason = f"{error} (partition {epoch.partition} of {self._kafka.state_topic})"
             parked = Park(reason, code=error.code, advice=error.advice)
@@ -98,6 +107,7 @@ class StreamHandle:
             telemetry=self.telemetry,
             random=self._random,
             credentials=lambda: [secret.peek() for secret in self._secrets],
+            shards=shards,
         )
         await worker.run(self._since)
 

@@ -27,8 +27,9 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.gaps import Gaps
 from collector.pipeline.message import Origin, StreamProgress
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
-from collector.pipeline.progress import Progress, state_after
+from collector.pipeline.progress import state_after
 from collector.pipeline.rejects import MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
+from collector.pipeline.shards import Shards
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
 from collector.turns import Turn
@@ -66,7 +67,9 @@ class Worker(Generic[P]):
         telemetry: StreamTelemetry,
         random: Random,
         credentials: Callable[[], object] = lambda: None,
+        shards: Shards | None = None,
     ) -> None:
+        """`shards` are those of the stream, if it has several; all share the epoch."""
         self._stream = stream
         self._state = state
         self._commit = commit
@@ -79,7 +82,8 @@ class Worker(Generic[P]):
         self._checkpoint_saved_at = clock.now()
         self._reject_rate = RejectRate()
         self._dead_letter_cap = DeadLetterCap()
-        self._progress = Progress(origin, stream.policy)
+        self._shards = shards or Shards.only(state, stream.zone, origin, stream.policy)
+        self._progress = self._shards.progress
         self._progress_state: StreamProgress = "catching_up"
         self._gaps = Gaps()
         self._complete_from_ms = 0 if state.checkpoint is None else to_ms(state.checkpoint.watermark)
@@ -92,22 +96,38 @@ class Worker(Generic[P]):
 
         A stream without state starts at `since`, by default now. Raises EpochEnded when nothing more can be committed.
         """
-        state, policy = self._state, self._stream.policy
-        if state.checkpoint is None:
-            start = since or self._clock.now()
-            await self._save(Batch(checkpoint=plan.first_checkpoint(start, policy, self._stream.selection)))
-            self._telemetry.initialized(self._checkpoint)
-        elif since is not None and floor_second(since) != state.checkpoint.since:
-            self._telemetry.since_ignored(since, state.checkpoint)
-        if self._checkpoint.selection != self._stream.selection:
-            self._telemetry.selection_changed(self._checkpoint)
-            state.checkpoint = structs.replace(self._checkpoint, selection=self._stream.selection)
-        state.checkpoint = plan.aligned(self._checkpoint, policy)
+        await self._begin(since)
         try:
             await self._poll(Cursors(due=self._clock.now()))
         finally:
             with anyio.CancelScope(shield=True), suppress(EpochEnded):  # the commit has a deadline of its own
                 await self._save_checkpoint()
+
+    async def _begin(self, since: datetime | None) -> None:
+        """Determine the checkpoint from which the stream continues, and commit that of a new one."""
+        state, failures, now = self._state, 0, self._clock.now()
+        if state.checkpoint is not None and since is not None and floor_second(since) != state.checkpoint.since:
+            self._telemetry.since_ignored(since, state.checkpoint)
+        while (failure := await self._join_shards(since)) is not None:
+            failures = await self._handle(failure, Window(now, now), failures)
+        state.checkpoint = plan.aligned(self._checkpoint, self._stream.policy)
+        self._progress.begin(state.prefix, self._checkpoint)
+
+    async def _join_shards(self, since: datetime | None) -> Park | None:
+        """Continue where the other shards of the stream allow it. Returns the error if an operator must act first."""
+        state, stream = self._state, self._stream
+        try:
+            joined = self._shards.joined(state.prefix, stream.selection)
+        except Park as error:
+            return error
+        if state.checkpoint is None:
+            start = since or self._clock.now()
+            await self._save(Batch(checkpoint=joined or plan.first_checkpoint(start, stream.policy, stream.selection)))
+            self._telemetry.initialized(self._checkpoint)
+        elif joined is not None and joined.selection != state.checkpoint.selection:
+            self._telemetry.selection_changed(state.checkpoint)
+            state.checkpoint = joined
+        return None
 
     async def _poll(self, cursors: Cursors) -> None:
         failures = 0
@@ -144,7 +164,7 @@ class Worker(Generic[P]):
         if self._clock.now() - self._checkpoint_saved_at >= SAVE_INTERVAL:
             await self._save(Batch(checkpoint=self._checkpoint))
         pause = max(SAVE_INTERVAL, policy.interval)
-        if not self._progress.is_reported(self._checkpoint, self._progress_state):
+        if not self._progress.is_reported(self._checkpoint, self._progress_state, self._state.prefix):
             pause = max(SECOND, self._checkpoint_saved_at + SAVE_INTERVAL - self._clock.now())
         await self._clock.until(min(step.until, self._clock.now() + pause))
 
@@ -153,7 +173,7 @@ class Worker(Generic[P]):
         self._credentials_used = self._credentials()
         stream, started_at = self._stream, self._clock.now()
         requested_at, rows, largest, slowest_s = started_at, 0, 0, 0.0
-        request = plan.request_window(step.window, self._checkpoint, stream.policy)
+        request = plan.request_window(step, self._checkpoint, stream.policy)
         if request.length:
             async with aclosing(fetch_whole(stream, request, self._telemetry)) as results:
                 async for result in results:
@@ -238,13 +258,17 @@ class Worker(Generic[P]):
             batch = structs.replace(batch, checkpoint=state.checkpoint)
         if batch.entries or batch.checkpoint is not None:
             # 1.
-            progress = batch.checkpoint and self._progress.message(batch.checkpoint, self._progress_state, now)
-            messages = [*batch.messages, progress] if progress else batch.messages
-            await self._commit(messages, state.pairs(batch))
-            # 2.
-            state.apply(batch)
-            if batch.checkpoint and progress:
-                self._progress.committed(batch.checkpoint, self._progress_state, now)
+            async with self._shards.lock:
+                checkpoint, progress = batch.checkpoint, None
+                if checkpoint is not None:
+                    progress = self._progress.message(checkpoint, self._progress_state, now, state.prefix)
+                messages = [*batch.messages, progress] if progress else batch.messages
+                await self._commit(messages, state.pairs(batch))
+                # 2.
+                state.apply(batch)
+                if checkpoint is not None:
+                    is_reported = progress is not None
+                    self._progress.committed(checkpoint, self._progress_state, now, state.prefix, reported=is_reported)
         # 3.
         now = self._clock.now()
         if batch.checkpoint is not None:
@@ -259,7 +283,7 @@ class Worker(Generic[P]):
 
     async def _report_progress(self) -> None:
         """Commit the checkpoint if the last progress message of this epoch says something else."""
-        if not self._progress.is_reported(self._checkpoint, self._progress_state):
+        if not self._progress.is_reported(self._checkpoint, self._progress_state, self._state.prefix):
             await self._save(Batch(checkpoint=self._checkpoint))
 
     async def _handle(self, error: Exception, window: Window, failures: int) -> int:

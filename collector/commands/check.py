@@ -113,6 +113,8 @@ async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGe
         proxy = proxy_for(source.base_url)
         yield Finding(what, ok=True, text=result.text + (f", through {proxy}" if proxy else ""))
         yield check_clock(source, result.clock_skew_s)
+        for warning in result.warnings:
+            yield Finding(f"time zones of {name}", ok=False, text=warning)
 
 
 def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:

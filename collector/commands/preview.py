@@ -17,7 +17,7 @@ from collector.commands.streams import select_stream
 from collector.config import Settings, load
 from collector.errors import Failed, Park, RetryLater, Split, UserError
 from collector.instants import SECOND, floor_second, to_ms
-from collector.model import Window
+from collector.model import Window, whole_name
 from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
@@ -83,7 +83,7 @@ def align(window: Window, alignment: Alignment) -> Window:
 async def _fetch(
     stream: Stream[Any], window: Window, printed: PrintedEvents, limit: int, now: datetime, progress_line: Progress
 ) -> None:
-    origin = Origin(stream.account, stream.source, stream.name, redact)
+    origin = Origin(stream.account, stream.source, whole_name(stream.name), redact)
     ledger = Ledger(stream.dedup_mode)
     async for result in stream.fetch(window):
         deduplicator: Deduplicator[Any] = Deduplicator.without_limits(ledger, requested_s=to_ms(now) // 1000)

@@ -81,6 +81,8 @@ class Ledger:
         self.version = version
         """The version of the field lists for new pages."""
         self._former: Former = former or (lambda record: record)
+        self.others: Sequence[Ledger] = ()
+        """The ledgers of the other shards of the stream: what they contain is not new. See `shards`."""
         self._pages: dict[int, Page] = {}
         self._former_pages: set[int] = set()
         """Pages of the former version. Pages of rejects do not depend on the version."""
@@ -104,8 +106,8 @@ class Ledger:
 
     @property
     def has_former(self) -> bool:
-        """Whether the ledger has pages of the former version."""
-        return bool(self._former_pages)
+        """Whether a page of the former version may be compared with."""
+        return bool(self._former_pages) or any(other._former_pages for other in self.others)  # noqa: SLF001 - of this class
 
     def add(self, number: int, chunk: Chunk, nth: int | None = None) -> None:
         """Add a chunk to a page, after its commit is durable: the `nth` of the page, by default the next one."""
@@ -144,9 +146,15 @@ class Ledger:
     def as_former(self, record: Record[P]) -> Record[P] | None:
         """The record in the former version, if its page is of that version; else None."""
         if self._dedup_mode is not DedupMode.LATEST:
-            return self._former(record) if record.vendor_local_s // PAGE_S in self._former_pages else None
+            return self._former(record) if self._is_former(record.vendor_local_s // PAGE_S) else None
         former = self._former(record)
         return former if _latest_page(former.key) in self._former_pages else None
+
+    def _is_former(self, page: int) -> bool:
+        """Whether records of a page are compared in the former version."""
+        if page in self._pages:
+            return page in self._former_pages
+        return any(page in other._former_pages for other in self.others)  # noqa: SLF001 - of this class
 
     def new_of(
         self, key: bytes, records: Sequence[Record[P]], current: Sequence[Record[P]] | None = None
@@ -158,7 +166,7 @@ class Ledger:
         """
         is_latest = self._dedup_mode is DedupMode.LATEST
         page, key_digest = (_latest_page(key), key) if is_latest else (records[0].vendor_local_s // PAGE_S, digest(key))
-        number, known = self._open(page).get(key_digest, (-1, ()))
+        number, known = self._known(page, key_digest)
         fingerprints = [(digest(record.fingerprint), record) for record in records]
         if self._dedup_mode is DedupMode.MULTISET:
             if current is None and any(record.parts for record in records):
@@ -196,10 +204,9 @@ class Ledger:
         self, key: bytes, page: int, records: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]
     ) -> NewRecords[P] | None:
         """As `new_of`, for MULTISET records with parts, which have entries of their own for each occurrence."""
-        opened = self._open(page)
         count = len(known) + len(records)
         parts_keys = [_parts_key(key, number) for number in range(max(len(known), len(records)))]
-        published = [opened.get(each, (-1, ()))[1] for each in parts_keys]
+        published = [self._known(page, each)[1] for each in parts_keys]
         parts_received, parts_published = sum(len(each.parts) for _, each in records), sum(map(len, published))
         pairs = len(known) * parts_received + len(records) * parts_published
         if count > MAX_OCCURRENCES or parts_received > MAX_PARTS or pairs > MAX_PAIRS:
@@ -291,8 +298,25 @@ class Ledger:
 
         Rejects have pages of their own, with negative numbers.
         """
-        number = self._reject_page.get(reject)
-        return None if number is None else self._pages[number].last_s
+        for ledger in (self, *self.others):
+            number = ledger._reject_page.get(reject)  # noqa: SLF001 - of this class
+            if number is not None:
+                return ledger._pages[number].last_s  # noqa: SLF001
+        return None
+
+    def _known(self, page: int, key: bytes) -> tuple[int, Sequence[bytes]]:
+        """The highest number of a key, and the digests of its current fingerprints, in all shards of the stream."""
+        number, known = self._open(page).get(key, (-1, ()))
+        for other in self.others:
+            if page not in other._pages:  # noqa: SLF001 - of this class
+                continue
+            their_number, theirs = other._open(page).get(key, (-1, ()))  # noqa: SLF001
+            if self._dedup_mode is DedupMode.MULTISET:
+                known = [*known, *theirs]
+            elif their_number > number:
+                known = theirs
+            number = max(number, their_number)
+        return number, known
 
     def _open(self, number: int) -> Known:
         """The unpacked entries of a page; empty if it does not exist. May pack the least recently used pages again."""

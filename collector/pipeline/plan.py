@@ -147,17 +147,18 @@ def _window(start: datetime, checkpoint: Checkpoint, alignment: Alignment, curre
     return Window(start, min(max(alignment.floor(start + checkpoint.span), alignment.min_end(start)), current.end))
 
 
-def request_window(window: Window, checkpoint: Checkpoint, policy: Policy) -> Window:
+def request_window(step: Fetch, checkpoint: Checkpoint, policy: Policy) -> Window:
     """The interval to request so that the window is covered: it starts one second earlier, but not before `final`.
 
     With an exact alignment it is the window itself. Otherwise, vendors accept whole seconds and do not document whether
     bounds are inclusive or compared with the starts or the ends of records. The overlap ensures that nothing is lost
     between windows and that all equal rows of one second are together in some response.
     """
+    window, swept_at = step.window, None if step.is_live else checkpoint.swept_at
     if policy.alignment.is_exact:
-        return window
+        return Window(window.start, window.end, swept_at)
     earliest = checkpoint.since - SECOND if checkpoint.final == checkpoint.since else checkpoint.final
-    return Window(max(earliest, window.start - SECOND), window.end)
+    return Window(max(earliest, window.start - SECOND), window.end, swept_at)
 
 
 def advanced(checkpoint: Checkpoint, step: Fetch, policy: Policy, requested_at: datetime) -> tuple[Checkpoint, Cursors]:

@@ -147,6 +147,8 @@ class SourceStatus(Struct):
     """How many exports of the account the vendor builds at a time; None if it builds none."""
     places: PlacesHealth | None = None
     """Whether the account's places upload; None if no stream of this process lists them."""
+    notices: list[str] = field(default_factory=list)
+    """What operators should know about the source's configuration. The status of each of its streams shows them."""
 
     def as_json(self) -> dict[str, object]:
         """The source's object in /api/status."""
@@ -229,8 +231,10 @@ class ProcessStatus(Struct):
         """The notices of a stream's source, while this process runs the stream."""
         if stream.state == "not_owned":
             return ()
-        hosts = {source.host for source in self.sources if source.source == stream.source}
-        return [notice for host, notice in self.clock_notices.items() if host in hosts]
+        sources = [source for source in self.sources if source.source == stream.source]
+        hosts = {source.host for source in sources}
+        clocks = [notice for host, notice in self.clock_notices.items() if host in hosts]
+        return [*clocks, *(notice for source in sources for notice in source.notices)]
 
 
 def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:

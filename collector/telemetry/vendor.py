@@ -1,12 +1,15 @@
 """Telemetry of requests to a vendor."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from collector.places import PLACE_STATES, PlacesHealth
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus
+
+MAX_SHOWN_PLACES = 5
+"""The most places that one notice names."""
 
 
 class VendorTelemetry:
@@ -30,6 +33,7 @@ class VendorTelemetry:
         self._requests = 0
         self._places_stream: str | None = None
         """The stream that reports the health of the places; None while there is none to report."""
+        self._disagreeing: dict[int, str] = {}
 
     def request_completed(self, code: str, took_s: float, body_bytes: int) -> None:
         """A request ended. `code` is the HTTP status, or `error` if there was no response."""
@@ -73,6 +77,24 @@ class VendorTelemetry:
         self._places_stream = self._status.places = None
         for state in PLACE_STATES:
             self._metrics.places.remove(self._source, state)
+
+    def places_changed(self, *, added: Sequence[int], removed: Sequence[int]) -> None:
+        """The account has other active locations than before. Only of a source that follows the account."""
+        structlog.get_logger().info("places_changed", source=self._source, added=list(added), removed=list(removed))
+
+    def zones_checked(self, disagreements: Mapping[int, str]) -> None:
+        """The locations whose time zone disagrees with the offset that the vendor states, with the reason for each."""
+        log, advice = structlog.get_logger(), "correct timezone, or zones, of the source"
+        for place, reason in disagreements.items():
+            if place not in self._disagreeing:
+                log.warning("zone_disagrees", source=self._source, place=place, reason=reason, advice=advice)
+        if self._disagreeing and not disagreements:
+            log.info("zones_agree", source=self._source)
+        self._disagreeing = dict(disagreements)
+        shown = list(disagreements.values())[:MAX_SHOWN_PLACES]
+        more = len(disagreements) - len(shown)
+        text = "; ".join([*shown, f"and {more} more"] if more else shown)
+        self._status.notices = [f"{text}: {advice}"] if shown else []
 
     def _exports_changed(self, change: int) -> None:
         self._metrics.exports_in_flight.labels(self._source).inc(change)

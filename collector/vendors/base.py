@@ -102,6 +102,8 @@ class ProbeResult(Struct, frozen=True):
 
     None if the vendor does not report its clock.
     """
+    warnings: Sequence[str] = ()
+    """What the configuration says of the account that the vendor contradicts."""
 
 
 class Vendor(Struct, Generic[S], frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ SAMPLES: Mapping[str, tuple[object, object]] = {
     "boolean": (True, 1),
     "integer": (5000, "5000"),
     "array of integers": ([1, 2], ["1"]),
+    "array of integers or all": ("all", ["1"]),
     "array of strings": (["devices"], [1]),
     "duration": ("1d", "1w"),
     "timestamp": (datetime(2026, 11, 1, tzinfo=UTC), date(2026, 11, 1)),
@@ -72,8 +73,8 @@ def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tup
 
 
 def table_in(annotation: object) -> type[BaseModel] | None:
-    """Return the model of a key that is a table, else None. A secret may be written as a table, but is a value."""
-    if get_origin(annotation) in (Union, UnionType, Annotated):
+    """The model of a key that is a table, or an array of tables; else None. A secret may be a table, but is a value."""
+    if get_origin(annotation) in (Union, UnionType, Annotated, tuple):
         return next((found for each in get_args(annotation) if (found := table_in(each)) is not None), None)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Secret:
         return annotation

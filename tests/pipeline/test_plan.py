@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from collector.alignment import Periods
+from collector.alignment import Periods, Snapshot
 from collector.model import Checkpoint, Policy, Window
 from collector.pipeline import plan
 from collector.pipeline.plan import (
@@ -74,8 +75,16 @@ def test_a_window_that_starts_after_final_does_not_move_it() -> None:
 
 def test_a_request_starts_a_second_before_its_window_but_not_before_final() -> None:
     window = Window(T + HOUR, T + 2 * HOUR)
-    assert Window(T + HOUR - SECOND, T + 2 * HOUR) == request_window(window, checkpoint(final=T), POLICY)
-    assert window == request_window(window, checkpoint(final=T + HOUR), POLICY)
+    step = Fetch(window, is_live=True, cursors=Cursors(due=T))
+    assert Window(T + HOUR - SECOND, T + 2 * HOUR) == request_window(step, checkpoint(final=T), POLICY)
+    assert window == request_window(step, checkpoint(final=T + HOUR), POLICY)
+
+
+@pytest.mark.parametrize("policy", [POLICY, structs.replace(POLICY, alignment=Snapshot())])
+def test_only_the_request_of_a_sweep_says_when_the_last_sweep_began(policy: Policy) -> None:
+    window, at = Window(T + HOUR, T + 2 * HOUR), checkpoint(final=T, swept_at=T - HOUR)
+    steps = [Fetch(window, is_live=is_live, cursors=Cursors(due=T)) for is_live in (True, False)]
+    assert [None, T - HOUR] == [request_window(step, at, policy).swept_at for step in steps]
 
 
 def test_live_and_sweep_alternate_starting_with_live() -> None:
@@ -318,7 +327,7 @@ def test_every_instant_is_requested_and_again_after_its_lateness(
         if outcome == "crash":
             cursors = Cursors(due=now)
         elif outcome == "ok":
-            request = request_window(step.window, at, policy)
+            request = request_window(step, at, policy)
             covered.append((request, requested_at))
             before = at
             at, cursors = advanced(at, step, policy, requested_at)

@@ -4,8 +4,8 @@ Lists of the account's places and contents.
 """
 
 from collector.vendors.base import Vendor
-from collector.vendors.quividi.client import probe
 from collector.vendors.quividi.export_settings import EXPORT_TYPES
+from collector.vendors.quividi.probe_client import probe
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_streams import EVENT_TYPES as STATUS_EVENT_TYPES
 from collector.vendors.quividi.streams import streams

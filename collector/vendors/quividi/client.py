@@ -1,7 +1,7 @@
 """Requests to VidiCenter: its paths, credentials and limits, and exports that are polled until they are finished."""
 
 from base64 import b64encode
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
@@ -16,8 +16,7 @@ from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
 from collector.turns import in_turns
 from collector.vendors import backoff
-from collector.vendors.base import ProbeResult
-from collector.vendors.http import Http, Limiter, Response, clock_skew_s
+from collector.vendors.http import Http, Limiter, Response
 from collector.vendors.leniency import unexpected_response
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.export import (
@@ -265,46 +264,12 @@ class FinishedExport(NamedTuple):
     requested_at: datetime
 
 
-async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
-    """Request the token's user and the account's locations.
-
-    Raises RetryLater, Split, or Park: also for a token of another user, and for ids that the account does not own.
-    """
-    client = Client(source, settings, http, telemetry)
-    with await client.get(WHOAMI, {}) as response:
-        skew_s = clock_skew_s(response, http.clock.now())
-        username = await _username(response)
-    if username != settings.username:
-        advice = f"correct sources.{source}.username or .token: the state is stored under the name of the user"
-        raise Park("the token belongs to another user", code="wrong_user", advice=advice)
-    with await client.get(LOCATIONS, {}) as response:
-        try:
-            owned, are_all = await in_turns(wire.locations(response.body))
-        except msgspec.DecodeError as error:
-            raise unexpected_response(response.body, error, what="the response of /locations/") from None
-    if are_all:
-        _check_owned(f"sources.{source}", "location", settings.locations, {each.id for each in owned})
-    sites = {each.site_id for each in owned if each.site_id is not None}
-    if are_all and sites:  # otherwise the vendor does not report sites, and only the first export shows unknown ones
-        _check_owned(f"sources.{source}", "site", settings.sites, sites)
-    tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
-    unchecked = f"; {tags} cannot be checked" if tags else ""
-    return ProbeResult(f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unchecked}", skew_s)
-
-
 async def _username(response: Response) -> str:
     """The user of a response of `/whoami/`. Raises RetryLater if it is malformed."""
     try:
         return await in_turns(wire.username(response.body))
     except msgspec.DecodeError as error:
         raise unexpected_response(response.body, error, what="the response of /whoami/") from None
-
-
-def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:
-    """Raises Park for ids that the account does not own."""
-    if foreign := sorted(set(ids or ()).difference(owned)):
-        advice = f"correct {path}.{kind}s: the stream waits until then, so that no data is lost"
-        raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", code="unknown_ids", advice=advice)
 
 
 def _decode_export(body: bytes, max_rows: int) -> Steps[wire.ExportResponse[RawRows]]:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from collector.model import Account
 from collector.secrets import Secret
-from collector.settings import Count
+from collector.settings import STRICT, Count
 from collector.vendors.quividi import aggregated_settings, finest_settings, status_settings
 from collector.vendors.quividi.export_settings import MAX_IDS_BYTES, ExportSettings
 from collector.vendors.quividi.topology import settings as topology_settings
+from collector.vendors.quividi.zoning import LOCATIONS, SITES, Zone, Zoning
 from collector.vendors.source import ChosenStreams, SourceSettings, StreamSettings
 from collector.vendors.time_zones import ZoneName
 
@@ -81,6 +82,22 @@ def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
 Ids = Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_check_ids)]
 
 
+class ZoneSettings(BaseModel):
+    """`[[sources.<name>.zones]]`: places that are in another zone than `timezone`."""
+
+    model_config = STRICT
+
+    timezone: ZoneName
+    sites: Ids | None = None
+    locations: Ids | None = None
+
+    @model_validator(mode="after")
+    def _has_places(self) -> Self:
+        if not self.sites and not self.locations:
+            raise ValueError("expected sites or locations: the places that are in this zone")
+        return self
+
+
 class QuividiSource(SourceSettings):
     """`[sources.<name>]` with `vendor = "quividi"`."""
 
@@ -88,12 +105,15 @@ class QuividiSource(SourceSettings):
     base_url: str = "https://vidicenter.quividi.com/api/v1"
     username: Annotated[str, Field(min_length=1)]
     token: Secret
-    locations: Ids | None = None
+    locations: Literal["all"] | Ids | None = None
+    """Ids, or "all" to follow the account's active locations."""
     sites: Ids | None = None
     location_tags: Ids | None = None
     site_tags: Ids | None = None
     timezone: ZoneName
     """The time zone of the locations: the vendor's responses do not contain it."""
+    zones: Annotated[tuple[ZoneSettings, ...], Field(strict=False)] = ()
+    """The locations that are in other zones."""
     # The limits of VidiCenter: 2 connections from one address, and 50 calls a minute by one user.
     max_concurrency: Annotated[Count, Field(ge=1)] = 2
     max_requests_per_minute: Annotated[Count, Field(ge=1)] | None = 50
@@ -101,8 +121,24 @@ class QuividiSource(SourceSettings):
 
     @model_validator(mode="after")
     def _selects_something(self) -> Self:
-        if not self.selectors:
+        if self.follows_account:
+            if self.selectors:
+                raise ValueError(f'locations = "all" already selects everything: remove {", ".join(self.selectors)}')
+        elif not self.selectors:
             raise ValueError("expected at least one of locations, sites, location_tags and site_tags")
+        return self
+
+    @model_validator(mode="after")
+    def _has_distinct_zones(self) -> Self:
+        names = [self.timezone, *(zone.timezone for zone in self.zones)]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"zones: {', '.join(doubled)} is named twice: each zone has one table, and is not timezone"
+            )
+        for kind in (SITES, LOCATIONS):
+            ids = [each for zone in self.zones for each in getattr(zone, kind) or ()]
+            if doubled_ids := sorted({each for each in ids if ids.count(each) > 1}):
+                raise ValueError(f"zones: {kind} {', '.join(map(str, doubled_ids))} are in two zones")
         return self
 
     @model_validator(mode="after")
@@ -116,7 +152,14 @@ class QuividiSource(SourceSettings):
     @model_validator(mode="after")
     def _has_whole_sites(self) -> Self:
         for each in self.streams.exports:
-            if each.export_type.place == "site_id" and (self.locations or self.location_tags):
+            if each.export_type.place != "site_id":
+                continue
+            if any(zone.locations for zone in self.zones):
+                raise ValueError(
+                    f"streams.{each.export_type.stream} has numbers of whole sites: name the sites in zones, not the "
+                    "locations (or put the stream into a source of its own)"
+                )
+            if (self.locations and not self.follows_account) or self.location_tags:
                 raise ValueError(
                     f"streams.{each.export_type.stream} needs sites or site_tags alone: the numbers of some locations "
                     "of a site are not those of the site (put the stream into a source of its own)"
@@ -126,13 +169,14 @@ class QuividiSource(SourceSettings):
     @model_validator(mode="after")
     def _has_one_selection(self) -> Self:
         lists = [(name, ",".join(map(str, ids))) for name, ids in self.selectors.items()]
-        is_one_request = len(lists) == 1 and len(lists[0][1]) <= MAX_IDS_BYTES
+        is_one_request = len(lists) == 1 and len(lists[0][1]) <= MAX_IDS_BYTES and not self.zones
         for each in self.streams.exports:
             if each.export_type.place is None and not is_one_request:
                 raise ValueError(
                     f"streams.{each.export_type.stream} needs a selection that fits into one request: only one of "
-                    f"{', '.join(SELECTORS)}, with ids of at most {MAX_IDS_BYTES} characters in total. An "
-                    "extrapolation of two parts is not that of the whole (put the stream into a source of its own)"
+                    f"{', '.join(SELECTORS)}, with ids of at most {MAX_IDS_BYTES} characters in total, "
+                    "and no zones. An extrapolation of two parts is not that of the whole (put the stream into a "
+                    "source of its own)"
                 )
         return self
 
@@ -141,7 +185,27 @@ class QuividiSource(SourceSettings):
         return Account("quividi", self.username)
 
     @property
+    def follows_account(self) -> bool:
+        """Whether the source selects the account's active locations, whichever they are."""
+        return self.locations == "all"
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether what to request depends on the account's list of locations."""
+        return self.follows_account or bool(self.zones)
+
+    @property
+    def zoning(self) -> Zoning:
+        """The zones of the source's places."""
+        return Zoning(
+            self.timezone,
+            [Zone(each.timezone, frozenset(each.sites or ()), frozenset(each.locations or ())) for each in self.zones],
+        )
+
+    @property
     def selectors(self) -> Mapping[str, tuple[int, ...]]:
         """The selected ids by the vendor's name of the argument, sorted and without duplicates."""
-        ids_by_selector: dict[str, tuple[int, ...] | None] = {name: getattr(self, name) for name in SELECTORS}
+        ids_by_selector = {name: getattr(self, name) for name in SELECTORS}
+        if self.follows_account:
+            del ids_by_selector[LOCATIONS]
         return {name: tuple(sorted(set(ids))) for name, ids in ids_by_selector.items() if ids}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector.errors import Split
-from collector.model import Event, FetchResult, Record, Window
+from collector.model import Event, FetchResult, Record, Window, shard_name
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Http
@@ -22,6 +22,7 @@ from collector.vendors.quividi.export_types import (
     EXTRAPOLATION_AMOUNT,
     GROUP_BY_DEMOGRAPHICS,
 )
+from collector.vendors.quividi.places_client import Places, Selection
 from collector.vendors.quividi.rows import Rows, finest_rows
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_streams import status_streams
@@ -34,21 +35,24 @@ P = TypeVar("P")
 class ExportStream(Stream[P]):
     """The exports of one type."""
 
-    max_clock_offset = timedelta(days=1)
+    max_clock_offset = timedelta(days=2)
+    """Two places differ by up to 26 hours, and a place may move between them: see `pipeline/shards.py`."""
     narrowing_advice = "split the source into several with fewer locations each"
 
-    def __init__(self, client: Client, settings: ExportSettings, rows: Rows[P]) -> None:
-        export_type = settings.export_type
-        selectors = client.settings.selectors
+    def __init__(
+        self, client: Client, settings: ExportSettings, rows: Rows[P], selection: Selection, zone: str
+    ) -> None:
+        """`zone` is the name of the zone of the places that `selection` selects."""
+        export_type, source = settings.export_type, client.settings
         self._client = client
         self._rows = rows
         self._max_rows = export_type.max_rows
-        self.zone = self._zone = ZoneInfo(client.settings.timezone)
-        self._id_lists = tuple(_id_lists(selectors))
+        self._selection = selection
+        self.zone = self._zone = ZoneInfo(zone)
         self._type_arguments = {"data_type": export_type.data_type, "time_resolution": settings.resolution}
         self._options = settings.options
         self.source = client.source
-        self.name = export_type.stream
+        self.name = export_type.stream if zone == source.timezone else shard_name(export_type.stream, zone)
         self.account = client.settings.account
         self.policy = settings.policy(client.settings.until, rows.alignment)
         self.dedup_mode = rows.dedup_mode
@@ -57,7 +61,9 @@ class ExportStream(Stream[P]):
         self.only_parts = rows.only_parts
         self.event_types = export_type.events
         options = {settings.resolution: "", **self._options} if export_type.is_aggregated else self._options
-        digest = blake2b((repr(selectors) + (repr(options) if options else "")).encode(), digest_size=8).hexdigest()
+        selectors = source.selectors or {"all": ()}
+        selected = [repr(each) for each in (selectors, options, source.zones) if each]
+        digest = blake2b("".join(selected).encode(), digest_size=8).hexdigest()
         self.selection = f"{', '.join([*selectors, *options])} {digest}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
@@ -66,7 +72,7 @@ class ExportStream(Stream[P]):
         times = {"start": first.isoformat(), "end": last.isoformat()}
         limit = max_rows(self.policy.alignment, window)
         fetched_queries: list[dict[str, str]] = []
-        for selector, ids in self._id_lists:
+        for selector, ids in _id_lists(await self._selection.current(window.swept_at)):
             if (rows := self._rows.min_rows(ids.count(",") + 1, first, last)) > self._max_rows:
                 raise Split(
                     f"the export has {rows} rows; the vendor sends at most {self._max_rows}", code="too_many_rows"
@@ -134,8 +140,18 @@ def _selected_contents(options: Mapping[str, str]) -> str:
 def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> Sequence[Stream[Any]]:
     """The configured streams of a source."""
     client = Client(source, settings, http, telemetry)
-    zone = ZoneInfo(settings.timezone)
-    exports = [ExportStream(client, chosen, _rows(chosen, zone, settings)) for chosen in settings.streams.exports]
+    places = Places(client, telemetry)
+    exports = [
+        ExportStream(
+            client,
+            chosen,
+            _rows(chosen, ZoneInfo(zone), settings),
+            Selection(places, client, zone, by_site=chosen.export_type.place == "site_id"),
+            zone,
+        )
+        for chosen in settings.streams.exports
+        for zone in settings.zoning.names
+    ]
     return [*exports, *status_streams(client, settings), *topology_streams(client, settings, telemetry)]
 
 

@@ -1,0 +1,57 @@
+"""The small requests that show whether an account may read what its source is configured for."""
+
+from collections.abc import Collection, Sequence
+from itertools import islice
+
+import msgspec
+
+from collector.errors import Park
+from collector.telemetry.vendor import VendorTelemetry
+from collector.turns import in_turns
+from collector.vendors.base import ProbeResult
+from collector.vendors.http import Http, clock_skew_s
+from collector.vendors.leniency import unexpected_response
+from collector.vendors.quividi import wire
+from collector.vendors.quividi.client import WHOAMI, Client
+from collector.vendors.quividi.places_client import Places
+from collector.vendors.quividi.settings import QuividiSource
+from collector.vendors.quividi.zoning import LOCATIONS, SITES
+
+MAX_SHOWN = 5
+"""The most disagreements that are shown."""
+
+
+async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
+    """Request the token's user and the account's locations.
+
+    Raises RetryLater, Split, or Park: also for a token of another user, and for ids that the account does not own.
+    """
+    client = Client(source, settings, http, telemetry)
+    with await client.get(WHOAMI, {}) as response:
+        skew_s = clock_skew_s(response, http.clock.now())
+        try:
+            username = await in_turns(wire.username(response.body))
+        except msgspec.DecodeError as error:
+            raise unexpected_response(response.body, error, what="the response of /whoami/") from None
+    if username != settings.username:
+        advice = f"correct sources.{source}.username or .token: the state is stored under the name of the user"
+        raise Park("the token belongs to another user", code="wrong_user", advice=advice)
+    places = Places(client, telemetry)
+    known = await places.current()
+    owned, now = known.places.values(), http.clock.now()
+    if known.is_whole:
+        _check_owned(f"sources.{source}", "location", settings.selectors.get(LOCATIONS), known.places.keys())
+    sites = {each.site_id for each in owned if each.site_id is not None}
+    if known.is_whole and sites:  # otherwise the vendor lists no sites, and only the first export shows unknown ones
+        _check_owned(f"sources.{source}", "site", settings.selectors.get(SITES), sites)
+    tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
+    unchecked = f"; {tags} cannot be checked" if tags else ""
+    text = f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unchecked}"
+    return ProbeResult(text, skew_s, [str(each) for each in islice(places.disagreements(known, now), MAX_SHOWN)])
+
+
+def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:
+    """Raises Park for ids that the account does not own."""
+    if foreign := sorted(set(ids or ()).difference(owned)):
+        advice = f"correct {path}.{kind}s: the stream waits until then, so that no data is lost"
+        raise Park(f"the account has no {kind} {', '.join(map(str, foreign))}", code="unknown_ids", advice=advice)

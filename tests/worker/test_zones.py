@@ -1,0 +1,223 @@
+"""A source with several time zones: each place's rows are published once, also when places move between the zones."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
+
+import anyio
+import pytest
+from msgspec import Struct
+
+from collector.alignment import AnySecond, Periods
+from collector.errors import EpochEnded
+from collector.instants import format_ms, to_ms
+from collector.model import Account, DedupMode, Event, FetchResult, Policy, Record, Window, shard_name, whole_name
+from collector.pipeline.message import Origin
+from collector.pipeline.progress import Progress
+from collector.pipeline.shards import Shards, whole_prefix
+from collector.pipeline.state import StateFormat, by_stream, stream_prefix
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import StreamStatus
+from collector.telemetry.stream import StreamTelemetry
+from collector.vendors.base import Stream
+from collector.vendors.quividi.zones import bounds, instant, local
+from collector.worker import Worker
+from tests.simulated import SimulatedClock
+from tests.worker.harness import TYPE, Crash, Data, ListSink, SimulationOver
+
+pytestmark = pytest.mark.anyio
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+START = datetime(2026, 10, 20, tzinfo=UTC)  # clocks in Paris and Lord Howe change within the simulated time
+ZONES = (
+    "Europe/Paris",
+    "America/New_York",
+    "Asia/Tokyo",
+    "Australia/Lord_Howe",
+    "Pacific/Honolulu",
+    "Pacific/Auckland",
+)
+ACCOUNT = Account("test", "632")
+PLACES = range(8)
+Zones = Mapping[int, str]
+"""The configured zone of each place."""
+
+
+class LocalRow(Struct, frozen=True):
+    """A row of a place. The vendor only knows its local start."""
+
+    place: int
+    start: datetime
+    available: datetime
+
+
+class ZonedStream(Stream[LocalRow]):
+    """The shard of a stream for one zone."""
+
+    source, account, fields_version, event_types = "list", ACCOUNT, 1, (TYPE,)
+    max_clock_offset = timedelta(days=2)
+
+    def __init__(
+        self,
+        rows: list[LocalRow],
+        clock: SimulatedClock,
+        zones: Zones,
+        zone: str,
+        *,
+        is_periodic: bool,
+        until: datetime,
+    ) -> None:
+        self.name = "things" if zone == ZONES[0] else shard_name("things", zone)
+        self.zone = self._zone = ZoneInfo(zone)
+        self.selection = repr(sorted(zones.items()))
+        self.dedup_mode = DedupMode.VERSIONED if is_periodic else DedupMode.MULTISET
+        hours = Periods(self._zone, datetime(2018, 1, 1), HOUR)  # noqa: DTZ001 - local
+        self.policy = Policy(
+            interval=HOUR,
+            settle=HOUR / 2,
+            allowed_lateness=4 * DAY,
+            sweep_every=DAY,
+            span=DAY,
+            alignment=hours if is_periodic else AnySecond(),
+        )
+        self._places = {place for place, each in zones.items() if each == zone}
+        self._rows, self._clock, self._until, self._is_periodic = rows, clock, until, is_periodic
+
+    async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[LocalRow], None]:
+        await anyio.lowlevel.checkpoint()
+        if self._clock.now() >= self._until:
+            raise SimulationOver
+        first, last = bounds(window, self._zone)
+        found = [
+            self._record(row)
+            for row in self._rows
+            if row.place in self._places and first <= row.start <= last and row.available <= self._clock.now()
+        ]
+        yield FetchResult(iter(found), len(found), 100 * len(found), timedelta(seconds=1), None)
+
+    def _record(self, row: LocalRow) -> Record[LocalRow]:
+        start_ms = to_ms(instant(row.start, self._zone).utc)
+        return Record(
+            key=f"{row.place}/{row.start}".encode(),
+            fingerprint=b"",
+            start_ms=start_ms,
+            end_ms=start_ms + 1000,
+            vendor_local_s=to_ms(row.start.replace(tzinfo=UTC)) // 1000,
+            payload=row,
+        )
+
+    def explode(self, record: Record[LocalRow], digest: str, number: int) -> Iterator[Event]:
+        name = f"{record.payload.place}/{record.payload.start}"
+        data = Data(name, "", number)
+        yield Event(TYPE, f"{digest}/thing/0", name, format_ms(record.start_ms), name, data)
+
+
+async def run(
+    rows: list[LocalRow], sink: ListSink, clock: SimulatedClock, zones: Zones, until: datetime, *, is_periodic: bool
+) -> list[StreamStatus]:
+    """Run the shards of all zones, in new processes after each crash, until an instant. Returns the statuses."""
+    while True:
+        used = [ZONES[0], *sorted({*zones.values()} - {ZONES[0]})]
+        streams = [ZonedStream(rows, clock, zones, zone, is_periodic=is_periodic, until=until) for zone in used]
+        prefixes = {stream_prefix(ACCOUNT, "list", stream.name): stream for stream in streams}
+        stream_format = StateFormat(streams[0].dedup_mode, 1, streams[0].max_clock_offset)
+        origin = Origin(ACCOUNT, "list", whole_name(streams[0].name))
+        progress = Progress(origin, streams[0].policy, prefixes.keys())
+        shards = Shards(
+            stream_format, {each: stream.zone for each, stream in prefixes.items()}, progress, nullcontext()
+        )
+        whole = stream_prefix(ACCOUNT, "list", "things")
+        shards.pairs.update(
+            (each, found) for each, found in by_stream(sink.pairs).items() if whole_prefix(each) == whole
+        )
+        statuses = []
+        try:
+            async with anyio.create_task_group() as running:
+                for prefix, stream in prefixes.items():
+                    statuses.append(StreamStatus("test", "list", stream.name))
+                    telemetry = StreamTelemetry(Metrics(), statuses[-1], [TYPE.name])
+                    state = shards.load(prefix)
+                    worker = Worker(
+                        stream,
+                        state,
+                        sink.commit,
+                        origin=origin,
+                        clock=clock,
+                        telemetry=telemetry,
+                        random=Random(1),
+                        shards=shards,
+                    )
+                    running.start_soon(worker.run, START)
+        except BaseExceptionGroup as group:
+            if group.subgroup(SimulationOver) is not None:
+                return statuses
+            if group.subgroup((Crash, EpochEnded)) is None:
+                raise
+            clock.pass_s(600)
+
+
+def visits(random: Random, zones: Zones, until: datetime) -> list[LocalRow]:
+    """Rows of each place about every three hours, at local times of its real zone, some of them two days late."""
+    found = []
+    for place in PLACES:
+        at = START + timedelta(minutes=random.randrange(180))
+        while at < until:
+            delay = random.choice((HOUR / 4, HOUR, 2 * DAY))
+            found.append(LocalRow(place, local(at, ZoneInfo(zones[place])).replace(minute=0, second=0), at + delay))
+            at += timedelta(minutes=random.randrange(61, 300))
+    return found
+
+
+def counts(rows: list[LocalRow], *, is_periodic: bool) -> Counter[str]:
+    """How often each row is published: rows of one place and local hour are one period, or as many records."""
+    names = Counter(f"{row.place}/{row.start}" for row in rows)
+    return Counter(names.keys()) if is_periodic else names
+
+
+def settled(rows: list[LocalRow]) -> list[LocalRow]:
+    """The rows that start after `since` in every zone."""
+    return [row for row in rows if row.start > (START + DAY).replace(tzinfo=None)]
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+async def test_places_that_move_between_zones_lose_and_double_nothing(seed: int, *, is_periodic: bool) -> None:
+    random = Random(seed)
+    clock, sink = SimulatedClock(START), ListSink(random, crash_rate=0.002)
+    real = {place: random.choice(ZONES) for place in PLACES}
+    rows = visits(random, real, START + 20 * DAY)
+    zones, at, former = dict(real), START, [dict(real)]
+    for place in random.sample(PLACES, 4):  # they are configured wrongly at first
+        zones[place] = random.choice(ZONES)
+    for _ in range(4):
+        at += timedelta(hours=random.randrange(4, 150))
+        await run(rows, sink, clock, zones, at, is_periodic=is_periodic)
+        former.append(dict(zones))
+        for place in random.sample(PLACES, 3):
+            zones[place] = random.choice((real[place], random.choice(ZONES)))
+        if random.random() < 0.3:  # an earlier configuration returns
+            zones = dict(random.choice(former))
+    await run(rows, sink, clock, real, START + 30 * DAY, is_periodic=is_periodic)
+
+    published = Counter(data.name for data in sink.published())
+    assert Counter() == counts(settled(rows), is_periodic=is_periodic) - published
+    assert Counter() == published - counts(rows, is_periodic=is_periodic)
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+async def test_the_zones_of_a_stream_report_one_progress_which_no_part_is_behind(*, is_periodic: bool) -> None:
+    random = Random(1)
+    clock, sink = SimulatedClock(START), ListSink(random, crash_rate=0.002)
+    zones = {place: ZONES[place % len(ZONES)] for place in PLACES}
+    rows = visits(random, zones, START + 10 * DAY)
+    statuses = await run(rows, sink, clock, zones, START + 20 * DAY, is_periodic=is_periodic)
+
+    assert {"things"} == {value["stream"] for _, value in sink.progress}
+    assert [] == sink.published_after_final()
+    finals = [status.checkpoint.final for status in statuses if status.checkpoint is not None]
+    assert len(ZONES) == len(finals)
+    assert sink.progress[-1][1]["final"] <= format_ms(to_ms(min(finals)))
+    assert counts(settled(rows), is_periodic=is_periodic) <= Counter(data.name for data in sink.published())
