@@ -59,7 +59,7 @@ APC = b"""{
     "happy":66.66666666666667
 }"""
 
-ABSENT = object()
+ABSENT = "(absent)"
 """As the value of a field: the field is absent."""
 
 
