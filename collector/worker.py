@@ -112,21 +112,26 @@ class Worker(Generic[P]):
             failures = await self._handle(failure, Window(now, now), failures)
         state.checkpoint = plan.aligned(self._checkpoint, self._stream.policy)
         self._progress.begin(state.prefix, self._checkpoint)
+        while not self._shards.have_joined:
+            await self._clock.until(self._clock.now() + SECOND)
 
     async def _join_shards(self, since: datetime | None) -> Park | None:
         """Continue where the other shards of the stream allow it. Returns the error if an operator must act first."""
-        state, stream = self._state, self._stream
+        state, stream, before = self._state, self._stream, self._state.checkpoint
         try:
             joined = self._shards.joined(state.prefix, stream.selection)
         except Park as error:
             return error
-        if state.checkpoint is None:
+        if before is None:
             start = since or self._clock.now()
             await self._save(Batch(checkpoint=joined or plan.first_checkpoint(start, stream.policy, stream.selection)))
             self._telemetry.initialized(self._checkpoint)
-        elif joined is not None and joined.selection != state.checkpoint.selection:
-            self._telemetry.selection_changed(state.checkpoint)
+        elif joined is not None and joined != before:
+            if joined.selection != before.selection:
+                self._telemetry.selection_changed(joined)
             state.checkpoint = joined
+            if joined.joined != before.joined:
+                await self._save(Batch(checkpoint=joined))
         return None
 
     async def _poll(self, cursors: Cursors) -> None:

@@ -11,8 +11,9 @@ nor doubled:
 - A shard whose places have changed continues where the others are final, on its own clock: it fetches again all that
   another shard may not have fetched, or not for the last time.
 
-Both need that no ledger has dropped a page that another shard fetches again. Ledgers keep pages `max_clock_offset`
-longer. If shards are further apart, the shard waits until an operator has let them catch up.
+Both need that no ledger has dropped a page that another shard fetches again. Ledgers keep pages until all configured
+shards are final past them, for up to MAX_APART. If shards are further apart, they wait until an operator has let them
+catch up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ from collector.instants import format_seconds
 from collector.model import Checkpoint, Policy, whole_name
 from collector.pipeline.message import Origin
 from collector.pipeline.progress import Progress
-from collector.pipeline.state import State, StateFormat, load
+from collector.pipeline.state import MAX_APART, State, StateFormat, load
 
 
 def whole_prefix(prefix: str) -> str:
@@ -72,10 +73,13 @@ class Shards:
             self.pairs.pop(each, None)
         state = self._states[prefix]
         state.ledger.others = [other.ledger for each, other in self._states.items() if each != prefix]
+        state.others = [other for each, other in self._states.items() if each != prefix and each in self._zones]
         return state
 
     def joined(self, prefix: str, selection: str) -> Checkpoint | None:
         """Where a shard continues with the present selection of its source; None if its stream is new.
+
+        The caller must commit it before it fetches, and not fetch before `have_joined`.
 
         It is moved back to where all shards of the former selection are final. A shard that did not exist then starts
         there: whatever it has published earlier is long final. Raises Park if these shards are so far apart that a
@@ -89,6 +93,8 @@ class Shards:
         number = latest.joined if latest.selection == selection else latest.joined + 1
         if own is not None and own.joined == number:
             return own
+        if own is None and number == 0:
+            return None  # the first shards have begun, but fetched nothing: see `have_joined`
         shards = [each for each in self._stored() if each.checkpoint.joined >= number - 1]
         if own is not None and [prefix] == [each.prefix for each in shards]:
             return structs.replace(own, selection=selection, joined=number)
@@ -102,6 +108,19 @@ class Shards:
         span = min(each.checkpoint.span for each in shards)
         return Checkpoint(since, start, start, span=span, swept_at=start, selection=selection, joined=number)
 
+    @property
+    def have_joined(self) -> bool:
+        """Whether all configured shards have durably joined. Until then none may advance.
+
+        After a crash, those that have not joined continue where the others are final. That must still be where these
+        have joined.
+        """
+        if len(self._zones) == 1:
+            return True
+        durable = (self._states[each].durable for each in self._zones)
+        numbers = {None if checkpoint is None else checkpoint.joined for checkpoint in durable}
+        return len(numbers) == 1 and None not in numbers
+
     def _stored(self) -> Sequence["_Shard"]:
         """All shards that have a checkpoint, configured or not."""
         return [
@@ -114,7 +133,7 @@ class Shards:
     def _check_ledgers(self, shards: Iterable["_Shard"], start: datetime) -> None:
         """Raise Park if the ledger of one of the shards has dropped what starts at `start`, on the vendor's clock."""
         for each in shards:
-            if start < each.checkpoint.final - self._format.max_clock_offset:
+            if start < each.checkpoint.final - self._format.max_clock_offset - MAX_APART:
                 name = unquote(each.prefix.rpartition("/")[2])
                 raise Park(
                     f"the shard {name} is final until {format_seconds(each.checkpoint.final)}, too far from the others "

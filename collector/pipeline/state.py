@@ -28,6 +28,9 @@ from collector.pipeline.state_records import (
     verify_place,
 )
 
+MAX_APART = timedelta(days=30)
+"""How long a ledger keeps pages for other shards that are behind. An operator has time to notice that one has stopped,
+and the ledger has about five times as many pages as otherwise."""
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic. None deletes a key."""
 
@@ -56,6 +59,8 @@ class State:
         self.ledger = Ledger(state_format.dedup_mode, state_format.fields_version, state_format.former)
         self.checkpoint = checkpoint
         self.durable: Checkpoint | None = None
+        self.others: Sequence[State] = ()
+        """The other configured shards of the stream. They may fetch what this ledger contains: see `shards`."""
 
     @property
     def final_s(self) -> int:
@@ -74,7 +79,7 @@ class State:
                 self.ledger.forget(self.ledger.pages()[number])
         if batch.checkpoint is not None:
             self.checkpoint = self.durable = batch.checkpoint
-            for page in self.ledger.expired(self.final_s):
+            for page in self._expired(batch.checkpoint.final):
                 self.ledger.forget(page)
 
     def pairs(self, batch: Batch) -> Pairs:
@@ -87,9 +92,15 @@ class State:
                 pairs[chunk_key(self.prefix, number, nth)] = encode_chunk(part) if part.packed else None
         if batch.checkpoint is not None:
             pairs[self.prefix.encode()] = encode_checkpoint(batch.checkpoint)
-            for page in self.ledger.expired(unix_s(batch.checkpoint.final - self.format.max_clock_offset)):
+            for page in self._expired(batch.checkpoint.final):
                 pairs.update((chunk_key(self.prefix, page.number, nth), None) for nth in range(page.chunks))
         return pairs
+
+    def _expired(self, final: datetime) -> Sequence[Page]:
+        """The pages that are not needed once this shard is final until `final`: neither by itself nor by the others."""
+        longest = final - MAX_APART
+        finals = [longest if each.durable is None else each.durable.final for each in self.others]
+        return self.ledger.expired(unix_s(max(longest, min([final, *finals])) - self.format.max_clock_offset))
 
     def _is_overwritten(self, page: int) -> bool:
         return self.format.dedup_mode is DedupMode.LATEST and page >= 0
