@@ -86,16 +86,18 @@ class Shards:
         ledger has dropped what the shard would fetch again.
         """
         own = self._states[prefix].checkpoint
-        stored = [each for each in self._stored() if each.prefix != prefix]
-        if not stored:
+        stored = self._stored()
+        if len({prefix, *self._zones, *(each.prefix for each in stored)}) == 1:
             return own and structs.replace(own, selection=selection)
-        latest = max((each.checkpoint for each in self._stored()), key=lambda checkpoint: checkpoint.joined)
+        if not stored:
+            return None
+        latest = max((each.checkpoint for each in stored), key=lambda checkpoint: checkpoint.joined)
         number = latest.joined if latest.selection == selection else latest.joined + 1
         if own is not None and own.joined == number:
             return own
         if own is None and number == 0:
             return None  # the first shards have begun, but fetched nothing: see `have_joined`
-        shards = [each for each in self._stored() if each.checkpoint.joined >= number - 1]
+        shards = [each for each in stored if each.checkpoint.joined >= number - 1]
         if own is not None and [prefix] == [each.prefix for each in shards]:
             return structs.replace(own, selection=selection, joined=number)
         zone = self._zones[prefix]

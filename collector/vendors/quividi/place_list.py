@@ -17,6 +17,8 @@ from collector.vendors.raw_rows import RawRows, as_list
 MAX_OFFSET = timedelta(hours=14)
 """No time zone differs more from UTC."""
 HALF_A_YEAR = timedelta(days=182)
+_YEARS = range(1970, 9000)
+"""The years of uploads. What is at the ends of the calendar is no time, but stands for none."""
 _SECONDS, _MINUTES = range(900, 50_401), range(15, 841)
 """Offsets that can only be seconds, and those that can only be minutes. Zero is UTC in both."""
 
@@ -129,9 +131,10 @@ def offset_seconds(vendor_offset: int | None) -> int | None:
 
 def _last_upload(text: str | None) -> datetime | None:
     try:
-        return None if text is None else parse_local(text, "last_upload_timestamp").replace(tzinfo=UTC)
+        at = None if text is None else parse_local(text, "last_upload_timestamp").replace(tzinfo=UTC)
     except ValueError:
         return None
+    return at if at is not None and at.year in _YEARS else None
 
 
 class Disagreement(Struct, frozen=True):
