@@ -87,16 +87,12 @@ class Shards:
         """
         own = self._states[prefix].checkpoint
         stored = self._stored()
-        if len({prefix, *self._zones, *(each.prefix for each in stored)}) == 1:
-            return own and structs.replace(own, selection=selection)
-        if not stored:
-            return None
-        latest = max((each.checkpoint for each in stored), key=lambda checkpoint: checkpoint.joined)
+        latest = max((each.checkpoint for each in stored), key=lambda checkpoint: checkpoint.joined, default=None)
+        if latest is None or (own is None and latest.joined == 0 and latest.selection == selection):
+            return None  # other shards may have begun, but not fetched anything: see `have_joined`
         number = latest.joined if latest.selection == selection else latest.joined + 1
         if own is not None and own.joined == number:
             return own
-        if own is None and number == 0:
-            return None  # the first shards have begun, but fetched nothing: see `have_joined`
         shards = [each for each in stored if each.checkpoint.joined >= number - 1]
         if own is not None and [prefix] == [each.prefix for each in shards]:
             return structs.replace(own, selection=selection, joined=number)

@@ -92,7 +92,7 @@ def test_a_zone_of_a_new_stream_that_has_not_begun_before_a_crash_starts_anew() 
 def test_a_stream_of_one_zone_only_takes_over_the_selection() -> None:
     shards = shards_of({PARIS: at(NOON)})
 
-    assert at(NOON, selection="b") == joined(shards, PARIS)
+    assert at(NOON, 1, "b") == joined(shards, PARIS)
 
 
 def test_a_shard_continues_while_the_selection_is_the_same() -> None:
@@ -237,7 +237,7 @@ def test_a_shard_that_is_not_configured_and_names_no_zone_does_not_matter() -> N
     }
     odd.load(prefix(PARIS))
 
-    assert at(NOON, 0, "b") == odd.joined(prefix(PARIS), "b")
+    assert at(NOON, 1, "b") == odd.joined(prefix(PARIS), "b")
 
 
 @pytest.mark.parametrize(
