@@ -136,6 +136,16 @@ def test_the_offset_of_summer_or_of_winter_agrees(zone: str, offset_h: float, at
     assert [] == list(disagreements([(place, zone, ZoneInfo(zone))], at + DAY))
 
 
+@pytest.mark.parametrize("offset_h", [-5, -4])
+@pytest.mark.parametrize("days", range(0, 365, 5))
+def test_both_offsets_agree_on_every_day_of_the_year(days: int, offset_h: int) -> None:
+    """Around a change, the upload may be on a clock some hours away; and summer is longer than half a year."""
+    at = JANUARY + days * DAY
+    place = Place(7, last_upload=at, offset_s=3600 * offset_h)
+
+    assert [] == list(disagreements([(place, "America/New_York", ZoneInfo("America/New_York"))], at))
+
+
 @pytest.mark.parametrize(
     ("zone", "offset_s", "at", "text"),
     [
