@@ -216,13 +216,14 @@ class Worker(Generic[P]):
         context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live)
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         turn = Turn()
-        for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
-            if batch is None:
-                await turn.step()
-                continue
-            if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
-                raise _format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour", self._reject_rate)
-            await self._save(batch)
+        async with self._shards.lock:  # what is new must not be published by another shard before it is committed
+            for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
+                if batch is None:
+                    await turn.step()
+                    continue
+                if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
+                    raise _format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour", self._reject_rate)
+                await self._save_locked(batch)
 
     async def _decode(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
         """Pass the rows to the deduplicator. Raises Park when too many of them cannot be decoded."""
@@ -252,6 +253,11 @@ class Worker(Generic[P]):
         self._telemetry.missing_records(self._gaps.count_open(self._complete_from_ms, settled_ms), lost)
 
     async def _save(self, batch: Batch) -> None:
+        """As `_save_locked`, when no other shard is publishing."""
+        async with self._shards.lock:
+            await self._save_locked(batch)
+
+    async def _save_locked(self, batch: Batch) -> None:
         """Commit a batch.
 
         1. Commit the messages together with the changes to the state, and with a progress message if one is due.
@@ -263,17 +269,16 @@ class Worker(Generic[P]):
             batch = structs.replace(batch, checkpoint=state.checkpoint)
         if batch.entries or batch.checkpoint is not None:
             # 1.
-            async with self._shards.lock:
-                checkpoint, progress = batch.checkpoint, None
-                if checkpoint is not None:
-                    progress = self._progress.message(checkpoint, self._progress_state, now, state.prefix)
-                messages = [*batch.messages, progress] if progress else batch.messages
-                await self._commit(messages, state.pairs(batch))
-                # 2.
-                state.apply(batch)
-                if checkpoint is not None:
-                    is_reported = progress is not None
-                    self._progress.committed(checkpoint, self._progress_state, now, state.prefix, reported=is_reported)
+            checkpoint, progress = batch.checkpoint, None
+            if checkpoint is not None:
+                progress = self._progress.message(checkpoint, self._progress_state, now, state.prefix)
+            messages = [*batch.messages, progress] if progress else batch.messages
+            await self._commit(messages, state.pairs(batch))
+            # 2.
+            state.apply(batch)
+            if checkpoint is not None:
+                is_reported = progress is not None
+                self._progress.committed(checkpoint, self._progress_state, now, state.prefix, reported=is_reported)
         # 3.
         now = self._clock.now()
         if batch.checkpoint is not None:

@@ -54,7 +54,8 @@ class Shards:
         self._zones = zones
         self.progress = progress
         self.lock = lock
-        """Held from the moment at which a progress message is made until it is committed: no later one precedes it."""
+        """Held while it is determined what is new, until that is committed: no other shard publishes it too. Likewise
+        for progress messages: no later one precedes them."""
         self.pairs: dict[str, Mapping[str, bytes]] = {}
         """The stored states that are not loaded yet, by prefix; also those of shards that are no longer configured."""
         self._states: dict[str, State] = {}

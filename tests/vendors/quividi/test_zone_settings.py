@@ -11,7 +11,7 @@ from tests.simulated import SimulatedClock
 from tests.vendors.quividi.test_settings import error_of, source
 
 NEW_YORK, TOKYO = {"timezone": "America/New_York", "sites": [20]}, {"timezone": "Asia/Tokyo", "locations": [3, 1]}
-BY_SITE = {"proof_of_play_by_site": {}}
+BY_SITE: dict[str, object] = {"proof_of_play_by_site": {}}
 
 
 def test_a_source_has_its_own_zone_and_those_of_its_tables() -> None:
