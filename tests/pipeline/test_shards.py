@@ -148,6 +148,14 @@ def test_a_zone_that_returns_starts_where_the_others_are_final(selection: str) -
     assert Checkpoint(SINCE, start, start, HOUR, start, selection, 3) == joined(shards, TOKYO, selection)
 
 
+def test_a_zone_with_another_name_continues_where_the_former_one_is_final() -> None:
+    calcutta, kolkata = "Asia/Calcutta", "Asia/Kolkata"
+    shards = shards_of({PARIS: at(NOON, 1), calcutta: at(NOON - 3 * HOUR, 1), kolkata: None}, PARIS, kolkata)
+
+    # In Paris it is 14:00, in India 14:30
+    assert [NOON, NOON - 3.5 * HOUR] == [joined(shards, zone).final for zone in (PARIS, kolkata)]
+
+
 def test_a_selection_that_returns_is_a_new_one() -> None:
     shards = shards_of({PARIS: at(NOON, 2, "b"), TOKYO: at(NOON, 2, "b"), NEW_YORK: at(NOON - DAY, 1)}, PARIS, TOKYO)
 

@@ -292,3 +292,24 @@ async def test_what_two_shards_request_at_the_same_time_is_published_once(
     published = Counter(data.name for data in sink.published())
     assert Counter() == counts(settled(rows), is_periodic=is_periodic) - published
     assert Counter() == published - counts(rows, is_periodic=is_periodic)
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+@pytest.mark.parametrize("steps", [1000, 1])
+async def test_places_may_move_while_a_stream_catches_up(
+    steps: int, turns: Callable[[int], None], *, is_periodic: bool
+) -> None:
+    """`final` then follows the watermark at once, and shards may be days apart."""
+    turns(steps)
+    random = Random(7)
+    real = {place: random.choice(ZONES) for place in PLACES}
+    clock, sink = SimulatedClock(START + 40 * DAY), ListSink(Random(1), crash_rate=0.01)
+    rows = visits(random, real, START + 20 * DAY)
+    for days in (5, 11, 16):
+        zones = {place: random.choice((zone, random.choice(ZONES))) for place, zone in real.items()}
+        await run(rows, sink, clock, zones, START, is_periodic=is_periodic, final=START + days * DAY)
+    await run(rows, sink, clock, real, START, is_periodic=is_periodic, final=START + 22 * DAY)
+
+    published = Counter(data.name for data in sink.published())
+    assert Counter() == counts(settled(rows), is_periodic=is_periodic) - published
+    assert Counter() == published - counts(rows, is_periodic=is_periodic)
