@@ -25,7 +25,10 @@ PAGE = (DOCS / "configuration.md").read_text("utf-8")
 ANY = "*"
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 GROUPS = {
-    _BOLD.findall(row[0])[0]: spans(row[1]) for table in tables(PAGE) if table.header[0] == "group" for row in table.rows
+    _BOLD.findall(row[0])[0]: spans(row[1])
+    for table in tables(PAGE)
+    if table.header[0] == "group"
+    for row in table.rows
 }
 """The streams of each group."""
 Place = tuple[str, ...]
