@@ -235,7 +235,9 @@ class Worker(Generic[P]):
             rejects += self._reject_rate.add(row)
             if rejects > MAX_DEAD_LETTERS:
                 raise _format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed", self._reject_rate)
-        self._telemetry.fields_ignored(result.ignored)
+        self._telemetry.fields.ignored(result.ignored)
+        if result.sample is not None:
+            self._telemetry.fields.sampled(result.sample)
         if rejects and (excess := self._reject_rate.take_excess()) is not None:
             raise _format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed", self._reject_rate)
 
