@@ -79,7 +79,11 @@ class FieldTelemetry:
         self._shown.clear()
 
     def _count_unknown(self, sample: FieldSample) -> None:
-        for field in dict.fromkeys(map(self._name_of, sample.unknown)):
+        counted = set[str]()
+        for field in map(self._name_of, sample.unknown):
+            if field in counted:
+                continue
+            counted.add(field)
             self._metrics.fields_unknown.labels(*self._labels, field).inc()
             if field not in self._unknown:
                 self._unknown[field] = None

@@ -119,7 +119,7 @@ def fields_of(export_type: ExportType, resolution: str) -> RowFields:
     optional = {metric.wire_names[0]: metric.expected_at for metric in export_type.metrics}
     optional |= {each.field: each.expected_at for each in export_type.attributes}
     return RowFields(
-        known=descriptive.union(name for metric in export_type.metrics for name in metric.wire_names),
+        known=descriptive.union(export_type.unread, *(metric.wire_names for metric in export_type.metrics)),
         newest={name: metric.wire_names[0] for metric in export_type.metrics for name in metric.wire_names},
         descriptive=descriptive,
         expected=frozenset(name for name, resolutions in optional.items() if resolution in resolutions),

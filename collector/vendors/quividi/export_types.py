@@ -122,6 +122,8 @@ class ExportType(Struct, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...] = ()
     """Empty for finest exports, whose rows have structs of their own."""
     attributes: tuple[Attribute, ...] = ()
+    unread: tuple[str, ...] = ()
+    """Other fields that the vendor documents, now or formerly. They are not published, and not reported as unknown."""
     is_extrapolated: bool = False
     """Whether the metrics are projections from a sample of places."""
     fields_version: int = 1
