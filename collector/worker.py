@@ -216,6 +216,8 @@ class Worker(Generic[P]):
         """Pass the rows to the deduplicator. Raises Park when too many of them cannot be decoded."""
         sequence_of = self._stream.sequence_of
         rejects, now, turn = 0, self._clock.now(), Turn()
+        if result.sample is not None:  # first: a renamed field may be the reason why rows cannot be decoded
+            self._telemetry.fields.sampled(result.sample)
         latest_ms = to_ms(max(now, result.vendor_now or now) + MAX_AHEAD)
         for found in result.records:
             await turn.step()
@@ -228,7 +230,7 @@ class Worker(Generic[P]):
             rejects += self._reject_rate.add(row)
             if rejects > MAX_DEAD_LETTERS:
                 raise _format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed", self._reject_rate)
-        self._telemetry.fields_ignored(result.ignored)
+        self._telemetry.fields.ignored(result.ignored)
         if rejects and (excess := self._reject_rate.take_excess()) is not None:
             raise _format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed", self._reject_rate)
 
