@@ -104,35 +104,25 @@ class Worker(Generic[P]):
                 await self._save_checkpoint()
 
     async def _begin(self, since: datetime | None) -> None:
-        """Determine the checkpoint from which the stream continues, and commit that of a new one."""
-        state, failures, now = self._state, 0, self._clock.now()
-        if state.checkpoint is not None and since is not None and floor_second(since) != state.checkpoint.since:
-            self._telemetry.since_ignored(since, state.checkpoint)
-        while (failure := await self._join_shards(since)) is not None:
-            failures = await self._handle(failure, Window(now, now), failures)
-        state.checkpoint = plan.aligned(self._checkpoint, self._stream.policy)
-        self._progress.begin(state.prefix, self._checkpoint)
-        while not self._shards.have_joined:
-            await self._clock.until(self._clock.now() + SECOND)
-
-    async def _join_shards(self, since: datetime | None) -> Park | None:
-        """Continue where the other shards of the stream allow it. Returns the error if an operator must act first."""
-        state, stream, before = self._state, self._stream, self._state.checkpoint
-        try:
-            joined = self._shards.joined(state.prefix, stream.selection)
-        except Park as error:
-            return error
-        if before is None:
+        """Determine the checkpoint from which the stream continues, and commit it if it is new."""
+        state, stream = self._state, self._stream
+        joined = self._shards.joined(state.prefix, stream.selection)
+        if state.checkpoint is None:
             start = since or self._clock.now()
             await self._save(Batch(checkpoint=joined or plan.first_checkpoint(start, stream.policy, stream.selection)))
             self._telemetry.initialized(self._checkpoint)
-        elif joined is not None and joined != before:
-            if joined.selection != before.selection:
-                self._telemetry.selection_changed(joined)
-            state.checkpoint = joined
-            if joined.joined != before.joined:
-                await self._save(Batch(checkpoint=joined))
-        return None
+        elif since is not None and floor_second(since) != state.checkpoint.since:
+            self._telemetry.since_ignored(since, state.checkpoint)
+        if joined is not None and joined != self._checkpoint:
+            self._telemetry.selection_changed(self._checkpoint)
+            await self._save(Batch(checkpoint=joined))
+        for prefix in self._shards.retired(stream.selection):
+            await self._commit([], {prefix.encode(): None})
+            self._shards.retire(prefix)
+        state.checkpoint = plan.aligned(self._checkpoint, stream.policy)
+        self._progress.begin(state.prefix, self._checkpoint)
+        while not self._shards.have_joined(stream.selection):
+            await self._clock.until(self._clock.now() + SECOND)
 
     async def _poll(self, cursors: Cursors) -> None:
         failures = 0
@@ -229,6 +219,8 @@ class Worker(Generic[P]):
         """Pass the rows to the deduplicator. Raises Park when too many of them cannot be decoded."""
         sequence_of = self._stream.sequence_of
         rejects, now, turn = 0, self._clock.now(), Turn()
+        if result.sample is not None:  # first: a renamed field may be the reason why rows cannot be decoded
+            self._telemetry.fields.sampled(result.sample)
         latest_ms = to_ms(max(now, result.vendor_now or now) + MAX_AHEAD)
         for found in result.records:
             await turn.step()
@@ -241,7 +233,7 @@ class Worker(Generic[P]):
             rejects += self._reject_rate.add(row)
             if rejects > MAX_DEAD_LETTERS:
                 raise _format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed", self._reject_rate)
-        self._telemetry.fields_ignored(result.ignored)
+        self._telemetry.fields.ignored(result.ignored)
         if rejects and (excess := self._reject_rate.take_excess()) is not None:
             raise _format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed", self._reject_rate)
 

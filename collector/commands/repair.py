@@ -1,7 +1,6 @@
 """The state of a stream without its damaged records, for `collector state rewind`."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +10,8 @@ from collector.errors import UnreadableState
 from collector.instants import floor_second
 from collector.model import Checkpoint
 from collector.pipeline.plan import first_checkpoint
-from collector.pipeline.shards import whole_prefix
 from collector.pipeline.state import State, StateFormat, by_stream, load, stream_prefix
-from collector.pipeline.state_records import decode_checkpoint, shown, split_key
+from collector.pipeline.state_records import shown, split_key
 from collector.vendors.base import Stream
 
 
@@ -24,8 +22,6 @@ class Readable(Struct, frozen=True):
     """Without a checkpoint if that is missing or damaged."""
     damaged: tuple[bytes, ...] = ()
     """The keys of the records that no version of the collector writes."""
-    joined: int = 0
-    """The highest `Checkpoint.joined` of the other shards of the stream."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,35 +36,24 @@ def readable(stream: Stream[Any], pairs: Mapping[bytes, bytes]) -> Readable:
     """
     prefix = stream_prefix(stream.account, stream.source, stream.name)
     state_format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-    streams = by_stream(pairs)
-    whole, joined = streams.get(prefix, {}), _joined(prefix, streams)
+    whole = by_stream(pairs).get(prefix, {})
     try:
-        return Readable(load(prefix, state_format, whole), (), joined)
+        return Readable(load(prefix, state_format, whole))
     except UnreadableState as error:
         if error.code != "state_damaged":
             raise
     damaged = {rest for rest, value in whole.items() if _is_damaged(prefix, state_format, rest, value)}
     remaining = {rest: value for rest, value in whole.items() if rest not in damaged}
     keys = tuple(key for key in pairs if (parts := split_key(key)) and parts[0] == prefix and parts[1] in damaged)
-    return Readable(load(prefix, state_format, remaining), keys, joined)
+    return Readable(load(prefix, state_format, remaining), keys)
 
 
-def _joined(prefix: str, streams: Mapping[str, Mapping[str, bytes]]) -> int:
-    found = 0
-    for each, pairs in streams.items():
-        if each != prefix and whole_prefix(each) == whole_prefix(prefix) and "" in pairs:
-            with suppress(UnreadableState):
-                found = max(found, decode_checkpoint(each, pairs[""]).joined)
-    return found
-
-
-def replacement(stream: Stream[Any], to: datetime, since: datetime | None, joined: int = 0) -> Checkpoint:
+def replacement(stream: Stream[Any], to: datetime, since: datetime | None) -> Checkpoint:
     """The checkpoint of a stream that has lost its own: it continues from `to`, or the start of the period with `to`.
 
-    `since` is the configured one: the stream can be rewound to there later. `joined` is that of the other shards.
+    `since` is the configured one: the stream can be rewound to there later.
     """
     checkpoint = first_checkpoint(stream.policy.alignment.floor(to), stream.policy, stream.selection)
-    checkpoint = structs.replace(checkpoint, joined=joined)
     if since is None or floor_second(since) >= checkpoint.since:
         return checkpoint
     return structs.replace(checkpoint, since=floor_second(since))

@@ -260,7 +260,7 @@ def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetim
     if before is None:
         if not found.damaged:
             raise UserError(f"{what} has no state yet: there is nothing to rewind", code="no_state")
-        return Rewind(None, replacement(stream, to, since, found.joined), found.names)
+        return Rewind(None, replacement(stream, to, since), found.names)
     if to < before.since:
         text = (
             f"{what} started at {format_seconds(before.since)} and cannot be rewound to before that: "

@@ -28,9 +28,6 @@ from collector.pipeline.state_records import (
     verify_place,
 )
 
-MAX_APART = timedelta(days=30)
-"""How long a ledger keeps pages for other shards that are behind. An operator has time to notice that one has stopped,
-and the ledger has about five times as many pages as otherwise."""
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic. None deletes a key."""
 
@@ -60,7 +57,7 @@ class State:
         self.checkpoint = checkpoint
         self.durable: Checkpoint | None = None
         self.others: Sequence[State] = ()
-        """The other configured shards of the stream. They may fetch what this ledger contains: see `shards`."""
+        """The states of the other shards of the stream, which compare with this ledger."""
 
     @property
     def final_s(self) -> int:
@@ -68,6 +65,11 @@ class State:
         if self.checkpoint is None:
             raise AssertionError("the first checkpoint is durable before anything is fetched")
         return unix_s(self.checkpoint.final - self.format.max_clock_offset)
+
+    def _expired(self, checkpoint: Checkpoint) -> Sequence[Page]:
+        """The pages that no shard will fetch again once this checkpoint is durable."""
+        finals = [other.durable.final for other in self.others if other.durable is not None]
+        return self.ledger.expired(unix_s(min([checkpoint.final, *finals]) - self.format.max_clock_offset))
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch, after its commit is durable."""
@@ -79,7 +81,7 @@ class State:
                 self.ledger.forget(self.ledger.pages()[number])
         if batch.checkpoint is not None:
             self.checkpoint = self.durable = batch.checkpoint
-            for page in self._expired(batch.checkpoint.final):
+            for page in self._expired(batch.checkpoint):
                 self.ledger.forget(page)
 
     def pairs(self, batch: Batch) -> Pairs:
@@ -92,15 +94,9 @@ class State:
                 pairs[chunk_key(self.prefix, number, nth)] = encode_chunk(part) if part.packed else None
         if batch.checkpoint is not None:
             pairs[self.prefix.encode()] = encode_checkpoint(batch.checkpoint)
-            for page in self._expired(batch.checkpoint.final):
+            for page in self._expired(batch.checkpoint):
                 pairs.update((chunk_key(self.prefix, page.number, nth), None) for nth in range(page.chunks))
         return pairs
-
-    def _expired(self, final: datetime) -> Sequence[Page]:
-        """The pages that are not needed once this shard is final until `final`: neither by itself nor by the others."""
-        longest = final - MAX_APART
-        finals = [longest if each.durable is None else each.durable.final for each in self.others]
-        return self.ledger.expired(unix_s(max(longest, min([final, *finals])) - self.format.max_clock_offset))
 
     def _is_overwritten(self, page: int) -> bool:
         return self.format.dedup_mode is DedupMode.LATEST and page >= 0

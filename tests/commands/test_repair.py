@@ -10,8 +10,8 @@ from collector.alignment import AnySecond
 from collector.commands.repair import readable, replacement
 from collector.commands.state import MAX_SHOWN, Rewind
 from collector.errors import UnreadableState
-from collector.model import Account, DedupMode, shard_name
-from collector.pipeline.state import by_stream, load, stream_prefix
+from collector.model import Account, DedupMode
+from collector.pipeline.state import by_stream, load
 from tests.pipeline.test_damaged_state import (
     CHECKPOINT,
     CHUNK,
@@ -74,22 +74,6 @@ def test_a_stream_without_a_checkpoint_continues_from_the_given_time(since_h: in
     checkpoint = replacement(STREAM, T, since)
     assert (T, T, "all devices") == (checkpoint.watermark, checkpoint.final, checkpoint.selection)
     assert T + timedelta(hours=expected_h) == checkpoint.since
-
-
-def test_a_shard_without_a_checkpoint_continues_from_the_given_time_with_the_selection_of_the_others() -> None:
-    shard = stream_prefix(STREAM.account, STREAM.source, shard_name(STREAM.name, "Asia/Tokyo"))
-    others = [stream_prefix(STREAM.account, each, STREAM.name) for each in ("mall2", "mall/sessions@Asia")]
-    pairs = {
-        PREFIX.encode(): b"{}",
-        f"{shard}@2".encode(): b"{}",
-        shard.encode(): checkpoint_with(joined=3),
-        **{each.encode(): checkpoint_with(joined=9) for each in others},
-    }
-
-    found = readable(STREAM, pairs)
-
-    assert ((PREFIX.encode(),), 3) == (found.damaged, found.joined)
-    assert 3 == replacement(STREAM, T, None, found.joined).joined
 
 
 def test_the_user_confirms_what_is_removed_and_published_again() -> None:

@@ -19,7 +19,7 @@ from collector.instants import SECOND, format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.quividi.aggregate_bases import Quality
 from collector.vendors.quividi.aggregate_records import WITHDRAWN, Aggregate, Requested, fingerprint
-from collector.vendors.quividi.aggregate_rows import AggregateRows, DecodedRow, is_imputed, start_text
+from collector.vendors.quividi.aggregate_rows import AggregateRows, DecodedRow, fields_of, is_imputed, start_text
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import ExportType
 from collector.vendors.quividi.sums import added, common
@@ -52,6 +52,7 @@ class Aggregates:
         self._key_parts = [part for part in export_type.key_parts if is_grouped or not part.only_if_grouped]
         self._groups = DEMOGRAPHIC_GROUPS if any(part.only_if_grouped for part in self._key_parts) else 1
         self._rows = AggregateRows(export_type, self._key_parts)
+        self.fields = fields_of(export_type, resolution)
         self.fields_version = export_type.fields_version
         self.former = self._former(self.fields_version)
         self.alignment = periods(resolution, anchor, zone)
