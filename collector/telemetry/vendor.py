@@ -25,10 +25,7 @@ class VendorTelemetry:
         source: str,
         status: SourceStatus | None = None,
         on_progress: Callable[[str], None] | None = None,
-        *,
-        is_logged: bool = True,
     ) -> None:
-        self._is_logged = is_logged
         self._metrics = metrics
         self._source = source
         self._status = status or SourceStatus("", source)
@@ -83,27 +80,21 @@ class VendorTelemetry:
 
     def places_changed(self, *, added: Sequence[int], removed: Sequence[int]) -> None:
         """The account has other active locations than before. Only of a source that follows the account."""
-        if self._is_logged:
-            structlog.get_logger().info("places_changed", source=self._source, added=list(added), removed=list(removed))
+        structlog.get_logger().info("places_changed", source=self._source, added=list(added), removed=list(removed))
 
     def zones_checked(self, disagreements: Mapping[int, str]) -> None:
         """The locations whose time zone disagrees with the offset that the vendor states, with the reason for each."""
-        advice = "correct timezone, or zones, of the source"
-        if self._is_logged:
-            self._log_zones(disagreements, advice)
-        self._disagreeing = dict(disagreements)
-        shown = list(disagreements.values())[:MAX_SHOWN_PLACES]
-        more = len(disagreements) - len(shown)
-        text = "; ".join([*shown, f"and {more} more"] if more else shown)
-        self._status.notices = [f"{text}: {advice}"] if shown else []
-
-    def _log_zones(self, disagreements: Mapping[int, str], advice: str) -> None:
-        log = structlog.get_logger()
+        log, advice = structlog.get_logger(), "correct timezone, or zones, of the source"
         for place, reason in disagreements.items():
             if place not in self._disagreeing:
                 log.warning("zone_disagrees", source=self._source, place=place, reason=reason, advice=advice)
         if self._disagreeing and not disagreements:
             log.info("zones_agree", source=self._source)
+        self._disagreeing = dict(disagreements)
+        shown = list(disagreements.values())[:MAX_SHOWN_PLACES]
+        more = len(disagreements) - len(shown)
+        text = "; ".join([*shown, f"and {more} more"] if more else shown)
+        self._status.notices = [f"{text}: {advice}"] if shown else []
 
     def _exports_changed(self, change: int) -> None:
         self._metrics.exports_in_flight.labels(self._source).inc(change)
@@ -117,8 +108,8 @@ class VendorTelemetry:
 
 
 def standalone_telemetry(on_progress: Callable[[str], None] | None = None) -> VendorTelemetry:
-    """For commands that request data from a vendor without exposing metrics. They write nothing to the log."""
-    return VendorTelemetry(Metrics(), "", on_progress=on_progress, is_logged=False)
+    """For commands that request data from a vendor without exposing metrics."""
+    return VendorTelemetry(Metrics(), "", on_progress=on_progress)
 
 
 class ClockTelemetry:

@@ -258,18 +258,6 @@ async def test_a_zone_that_disagrees_is_reported_once_and_shown_until_it_agrees(
     assert [] == status.notices
 
 
-async def test_a_command_writes_no_log(logs: list[MutableMapping[str, Any]]) -> None:
-    """`collector preview` writes events to stdout, and `collector check` reports the zones itself."""
-    vendor = Chain({**place(3, 30, silent=HOUR), "last_timezone": 32400})
-    async with shards(vendor) as streams:
-        await requested(vendor, streams["viewers"])
-        vendor.places = [place(4)]
-        vendor.clock.pass_s(600)
-        await requested(vendor, streams["viewers"])
-
-    assert [] == logs
-
-
 async def test_a_place_in_the_right_zone_does_not_disagree(logs: list[MutableMapping[str, Any]]) -> None:
     vendor = Chain({**place(3, 30, silent=HOUR), "last_timezone": 32400})
     async with shards(vendor, VendorTelemetry(Metrics(), "lobby"), zones=ZONES) as streams:
