@@ -70,8 +70,8 @@ def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tup
                 (vendor,) = get_args(source.model_fields["vendor"].annotation)
                 yield from models(source, ("sources", vendor))
         elif (inner := table_in(field.annotation)) is not None:
-            named = ["<name>"] if "dict" in str(field.annotation) else []
-            yield from models(inner, (*place, name, *named))
+            names = (name, "<stream>") if has_names(field.annotation) else (name,)
+            yield from models(inner, (*place, *names))
 
 
 def table_in(annotation: object) -> type[BaseModel] | None:
@@ -81,6 +81,11 @@ def table_in(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Secret:
         return annotation
     return None
+
+
+def has_names(annotation: object) -> bool:
+    """Whether the tables of a key have names that an operator chooses."""
+    return any(get_origin(each) is dict for each in (annotation, *get_args(annotation)))
 
 
 MODELS = dict(models())

@@ -45,12 +45,6 @@ AFTERNOON = Window(datetime.fromisoformat("2026-01-14T16:00:00Z"), datetime.from
 HOURS = "start=2026-01-14T17:00:00&end=2026-01-14T18:59:59&locations=1056"
 
 
-@pytest.fixture(params=["asyncio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
-
-
 def loaded(folder: Path, stream: str, keys: str, places: str = LOCATIONS, more: str = "") -> Settings:
     path = folder / "config.toml"
     path.write_text(f"{AIRPORT}{places}[sources.airport.rows.{stream}]\n{keys}\n{more}", "utf-8")
@@ -152,7 +146,8 @@ async def fetched(
     async with serving(vendor.handle) as url, http(vendor.clock) as client:
         [one] = streams("lobby", source(url, rows={"queues": table}, **settings), client, standalone_telemetry())
         assert isinstance(one, ExportStream)
-        results, records = [], []
+        results: list[FetchResult[Any]] = []
+        records: list[Record[Any] | Reject | None] = []
         async for result in one.fetch(window):
             results.append(result)
             records.extend(result.records)
