@@ -139,7 +139,7 @@ FIELDS = {
     ),
     "quividi.row.v1": (
         f"{COMMON} revision occurrence stream data_type resolution location_id site_id selection started_at "
-        "started_local period_start period_end period_start_local utc_offset_s ambiguous row"
+        "started_local period_start period_end period_start_local utc_offset_s ambiguous row_json"
     ),
 }
 ADDED = {

@@ -188,7 +188,7 @@ def _event(
             selection=form.selection if form.place is None else None,
             utc_offset_s=record.vendor_local_s - record.start_ms // 1000,
             ambiguous=row.ambiguous,
-            row=row.text,
+            row_json=row.text,
             **absent | dict(times),
         ),
     )

@@ -83,7 +83,7 @@ class RowV1(Struct, frozen=True, kw_only=True, gc=False):
         bool,
         Meta(description="Whether the local time occurs twice, at the end of summer time. The first one is used."),
     ]
-    row: Annotated[
+    row_json: Annotated[
         str,
         Meta(
             description="The row as JSON, with the vendor's fields in alphabetical order and their values as received, "

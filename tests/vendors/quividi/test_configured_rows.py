@@ -68,7 +68,7 @@ def test_a_finest_row_is_published_with_its_start_and_its_occurrence() -> None:
 
 @each_form
 def test_the_row_is_published_as_json_with_sorted_fields_and_values_as_received(form: RowForm, row: Row) -> None:
-    text = value(form, record(form, row))["row"]
+    text = value(form, record(form, row))["row_json"]
 
     assert json.loads(text) == row
     assert list(json.loads(text)) == sorted(row)
