@@ -196,8 +196,6 @@ class Checkpoint(Struct, frozen=True):
     """When the last completed sweep started."""
     selection: str = ""
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
-    joined: int = 0
-    """Counts the selections of a stream with several shards: shards with the same number have the same one."""
 
 
 class Gap(Struct, frozen=True):

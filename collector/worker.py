@@ -104,30 +104,23 @@ class Worker(Generic[P]):
                 await self._save_checkpoint()
 
     async def _begin(self, since: datetime | None) -> None:
-        """Determine the checkpoint from which the stream continues, and commit that of a new one."""
-        state, failures, now = self._state, 0, self._clock.now()
-        if state.checkpoint is not None and since is not None and floor_second(since) != state.checkpoint.since:
-            self._telemetry.since_ignored(since, state.checkpoint)
-        while (failure := await self._join_shards(since)) is not None:
-            failures = await self._handle(failure, Window(now, now), failures)
-        state.checkpoint = plan.aligned(self._checkpoint, self._stream.policy)
-        self._progress.begin(state.prefix, self._checkpoint)
-
-    async def _join_shards(self, since: datetime | None) -> Park | None:
-        """Continue where the other shards of the stream allow it. Returns the error if an operator must act first."""
+        """Determine the checkpoint from which the stream continues, and commit it if it is new."""
         state, stream = self._state, self._stream
-        try:
-            joined = self._shards.joined(state.prefix, stream.selection)
-        except Park as error:
-            return error
+        joined = self._shards.joined(state.prefix, stream.selection)
         if state.checkpoint is None:
             start = since or self._clock.now()
             await self._save(Batch(checkpoint=joined or plan.first_checkpoint(start, stream.policy, stream.selection)))
             self._telemetry.initialized(self._checkpoint)
-        elif joined is not None and joined.selection != state.checkpoint.selection:
-            self._telemetry.selection_changed(state.checkpoint)
-            state.checkpoint = joined
-        return None
+        elif since is not None and floor_second(since) != state.checkpoint.since:
+            self._telemetry.since_ignored(since, state.checkpoint)
+        if joined is not None and joined != self._checkpoint:
+            self._telemetry.selection_changed(self._checkpoint)
+            await self._save(Batch(checkpoint=joined))
+        for prefix in self._shards.retired(stream.selection):
+            await self._commit([], {prefix.encode(): None})
+            self._shards.retire(prefix)
+        state.checkpoint = plan.aligned(self._checkpoint, stream.policy)
+        self._progress.begin(state.prefix, self._checkpoint)
 
     async def _poll(self, cursors: Cursors) -> None:
         failures = 0

@@ -1,6 +1,7 @@
 """docs/configuration.md has every key once, and no other, with the type, bounds and default that the code has.
 
-The page is written by hand. This test reads keys, values and defaults from its tables and tries them on the models.
+The page is written by hand. This test reads keys, values and defaults from its tables and tries them on the models. A
+cell may name a group of streams in bold; a table of the page lists the streams of each group.
 """
 
 import re
@@ -22,6 +23,14 @@ from tests.docs.pages import DOCS, Table, spans, tables
 
 PAGE = (DOCS / "configuration.md").read_text("utf-8")
 ANY = "*"
+_BOLD = re.compile(r"\*\*(.+?)\*\*")
+GROUPS = {
+    _BOLD.findall(row[0])[0]: spans(row[1])
+    for table in tables(PAGE)
+    if table.header[0] == "group"
+    for row in table.rows
+}
+"""The streams of each group."""
 Place = tuple[str, ...]
 """A table of the configuration: `("kafka", "tls")`, `("sources", "quividi", "streams", "viewers")`."""
 
@@ -111,15 +120,21 @@ def compared() -> Iterator[Row]:
     for table in tables(PAGE):
         if table.header[0] in ("vendor", "stream"):
             for cells in table.rows:
+                names = named_streams(cells[0]) if table.header[0] == "stream" else spans(cells[0])
                 for key, default in zip(table.header[1:], cells[1:], strict=True):
-                    for name in spans(cells[0]):
+                    for name in names:
                         place = ("sources", name) if table.header[0] == "vendor" else _stream(cells[0], name)
                         yield Row(place, spans(key)[0], "", default)
 
 
+def named_streams(cell: str) -> list[str]:
+    """The names of streams in a cell, with those of the groups that it names."""
+    return [*spans(cell), *(name for group in _BOLD.findall(cell) for name in GROUPS[group])]
+
+
 def _places(table: Table, streams: str | None) -> list[Place]:
     if streams is not None:
-        return [_stream(streams, name) for name in spans(streams)]
+        return [_stream(streams, name) for name in named_streams(streams)]
     path, *chosen = spans(table.heading)
     vendor = chosen[0].split('"')[1] if chosen else ANY
     parts = [{"<name>": vendor, "<stream>": ANY}.get(part, part) for part in path.strip("[]").split(".")]
@@ -150,6 +165,11 @@ def validation_error(model: type[BaseModel], key: str, given: object) -> str | N
     except ValidationError as error:
         return next((each["msg"] for each in error.errors() if each["loc"][:1] == (key,)), None)
     return None
+
+
+def test_a_stream_is_in_one_group_at_most() -> None:
+    names = [name for streams in GROUPS.values() for name in streams]
+    assert len(names) == len(set(names))
 
 
 @each_row

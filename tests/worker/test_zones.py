@@ -1,9 +1,10 @@
 """A source with several time zones: each place's rows are published once, also when places move between the zones."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from collector.model import Account, DedupMode, Event, FetchResult, Policy, Reco
 from collector.pipeline.message import Origin
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
-from collector.pipeline.state import StateFormat, by_stream, stream_prefix
+from collector.pipeline.state import State, StateFormat, by_stream, stream_prefix
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -83,12 +84,13 @@ class ZonedStream(Stream[LocalRow]):
             span=DAY,
             alignment=hours if is_periodic else AnySecond(),
         )
+        self.is_over: Callable[[], bool] = lambda: True
         self._places = {place for place, each in zones.items() if each == zone}
         self._rows, self._clock, self._until, self._is_periodic = rows, clock, until, is_periodic
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[LocalRow], None]:
         await anyio.lowlevel.checkpoint()
-        if self._clock.now() >= self._until:
+        if self._clock.now() >= self._until and self.is_over():
             raise SimulationOver
         first, last = bounds(window, self._zone)
         found = [
@@ -116,9 +118,19 @@ class ZonedStream(Stream[LocalRow]):
 
 
 async def run(
-    rows: list[LocalRow], sink: ListSink, clock: SimulatedClock, zones: Zones, until: datetime, *, is_periodic: bool
+    rows: list[LocalRow],
+    sink: ListSink,
+    clock: SimulatedClock,
+    zones: Zones,
+    until: datetime,
+    *,
+    is_periodic: bool,
+    final: datetime = START,
 ) -> list[StreamStatus]:
-    """Run the shards of all zones, in new processes after each crash, until an instant. Returns the statuses."""
+    """Run the shards of all zones, in new processes after each crash. Returns the statuses.
+
+    Ends at `until`, or later, once all shards are final: one may be far behind the others.
+    """
     while True:
         used = [ZONES[0], *sorted({*zones.values()} - {ZONES[0]})]
         streams = [ZonedStream(rows, clock, zones, zone, is_periodic=is_periodic, until=until) for zone in used]
@@ -133,6 +145,9 @@ async def run(
         shards.pairs.update(
             (each, found) for each, found in by_stream(sink.pairs).items() if whole_prefix(each) == whole
         )
+        states = [shards.load(prefix) for prefix in prefixes]
+        for stream in streams:
+            stream.is_over = partial(are_final, states, final)
         statuses = []
         try:
             async with anyio.create_task_group() as running:
@@ -157,6 +172,10 @@ async def run(
             if group.subgroup((Crash, EpochEnded)) is None:
                 raise
             clock.pass_s(600)
+
+
+def are_final(states: Sequence[State], final: datetime) -> bool:
+    return all(state.checkpoint is not None and state.checkpoint.final >= final for state in states)
 
 
 def visits(random: Random, zones: Zones, until: datetime) -> list[LocalRow]:
@@ -200,7 +219,8 @@ async def test_places_that_move_between_zones_lose_and_double_nothing(seed: int,
             zones[place] = random.choice((real[place], random.choice(ZONES)))
         if random.random() < 0.3:  # an earlier configuration returns
             zones = dict(random.choice(former))
-    await run(rows, sink, clock, real, START + 30 * DAY, is_periodic=is_periodic)
+    end = START + 21 * DAY
+    await run(rows, sink, clock, real, end, is_periodic=is_periodic, final=end)
 
     published = Counter(data.name for data in sink.published())
     assert Counter() == counts(settled(rows), is_periodic=is_periodic) - published
@@ -213,7 +233,8 @@ async def test_the_zones_of_a_stream_report_one_progress_which_no_part_is_behind
     clock, sink = SimulatedClock(START), ListSink(random, crash_rate=0.002)
     zones = {place: ZONES[place % len(ZONES)] for place in PLACES}
     rows = visits(random, zones, START + 10 * DAY)
-    statuses = await run(rows, sink, clock, zones, START + 20 * DAY, is_periodic=is_periodic)
+    end = START + 11 * DAY
+    statuses = await run(rows, sink, clock, zones, end, is_periodic=is_periodic, final=end)
 
     assert {"things"} == {value["stream"] for _, value in sink.progress}
     assert [] == sink.published_after_final()
