@@ -55,13 +55,14 @@ def configured_finest_rows(form: RowForm, zone: ZoneInfo) -> FinestRows[Configur
         times = {"started_at": start, "started_local": _local_start(record)}
         yield _event(form, record, digest, user, revision=0, occurrence=occurrence, times=times)
 
-    return FinestRows(zone, read, explode, fields_version=FIELDS_VERSION)
+    return FinestRows(zone, read, explode, None, fields_version=FIELDS_VERSION)
 
 
 class ConfiguredAggregates:
     """Decodes aggregated rows of one form."""
 
     dedup_mode = DedupMode.VERSIONED
+    fields = None
     fields_version = FIELDS_VERSION
     former = None
     only_parts = None

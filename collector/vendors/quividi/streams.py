@@ -101,7 +101,7 @@ class ExportStream(Stream[P]):
                     took=response.took,
                     vendor_now=requested_at,
                     ignored=ignored,
-                    sample=self._rows.fields.sample(raw),
+                    sample=None if self._rows.fields is None else self._rows.fields.sample(raw),
                 )
         # Only after all of them: when one export fails, the next attempt need not rebuild those before it.
         for query in fetched_queries:
