@@ -44,6 +44,7 @@ SAMPLES: Mapping[str, tuple[object, object]] = {
     "array of integers": ([1, 2], ["1"]),
     "array of integers or all": ("all", ["1"]),
     "array of strings": (["devices"], [1]),
+    "table of strings": ({"lane": "3"}, {"lane": 3}),
     "duration": ("1d", "1w"),
     "timestamp": (datetime(2026, 11, 1, tzinfo=UTC), date(2026, 11, 1)),
     "date": (date(2018, 1, 2), "2018-01-02"),
@@ -78,16 +79,22 @@ def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tup
                 (vendor,) = get_args(source.model_fields["vendor"].annotation)
                 yield from models(source, ("sources", vendor))
         elif (inner := table_in(field.annotation)) is not None:
-            yield from models(inner, (*place, name))
+            names = (name, "<stream>") if has_names(field.annotation) else (name,)
+            yield from models(inner, (*place, *names))
 
 
 def table_in(annotation: object) -> type[BaseModel] | None:
-    """The model of a key that is a table, or an array of tables; else None. A secret may be a table, but is a value."""
-    if get_origin(annotation) in (Union, UnionType, Annotated, tuple):
+    """The model of a key that is a table, or has several; else None. A secret may be a table, but is a value."""
+    if get_origin(annotation) in (Union, UnionType, Annotated, tuple, dict):
         return next((found for each in get_args(annotation) if (found := table_in(each)) is not None), None)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Secret:
         return annotation
     return None
+
+
+def has_names(annotation: object) -> bool:
+    """Whether the tables of a key have names that an operator chooses."""
+    return any(get_origin(each) is dict for each in (annotation, *get_args(annotation)))
 
 
 MODELS = dict(models())

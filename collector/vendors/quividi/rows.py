@@ -33,7 +33,7 @@ class Rows(Protocol[P]):
     @property
     def alignment(self) -> Alignment: ...
     @property
-    def fields(self) -> RowFields: ...
+    def fields(self) -> RowFields | None: ...
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
         """The first and the last local second to request, both inclusive."""
@@ -68,7 +68,7 @@ class FinestRows(Generic[P]):
         zone: ZoneInfo,
         read: Callable[[bytes, ZoneInfo, Counter[str] | None], Record[P] | Reject | None],
         explode: Callable[[Record[P], str, int, str], Iterator[Event]],
-        fields: RowFields,
+        fields: RowFields | None,
         *,
         fields_version: int = 1,
         former: Callable[[Record[P]], Record[P]] | None = None,

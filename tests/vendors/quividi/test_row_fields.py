@@ -26,7 +26,9 @@ NEW: Mapping[str, object] = {"added": 1}
 
 def fields_of(stream: str, resolution: str = "1h") -> RowFields:
     is_aggregated = EXPORT_TYPES[stream].is_aggregated
-    return aggregates(stream, resolution).fields if is_aggregated else finest_rows(stream, PARIS).fields
+    found = aggregates(stream, resolution).fields if is_aggregated else finest_rows(stream, PARIS).fields
+    assert found is not None
+    return found
 
 
 def stream_of(form: Form) -> str:
