@@ -30,7 +30,8 @@ ZONES: Mapping[int, str] = {
     304: "Asia/Kathmandu",
     305: "Pacific/Honolulu",
 }
-"""The zone of each site. Clocks at three of them are set back in the first weekend of April, Lord Howe's by half an hour."""
+"""The zone of each site. In the first weekend of April, clocks at three of them are set back: Lord Howe's by half an
+hour."""
 PLACES = (3001, 3002, 3011, 3021, 3031, 3041, 3051, 3052)
 INACTIVE, LATE, OFFLINE, APPEARING = 3052, 3021, 3002, 3051
 SINCE, UNTIL = datetime(2026, 4, 4, 3, 30, tzinfo=UTC), datetime(2026, 4, 5, 21, tzinfo=UTC)
