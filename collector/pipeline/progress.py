@@ -64,8 +64,13 @@ class Progress:
         self._shards[shard] = self._report(checkpoint, state)
 
     def is_reported(self, checkpoint: Checkpoint, state: StreamProgress, shard: str = "") -> bool:
-        """Whether the last message already says this, or none can."""
-        return self._whole(shard, checkpoint, state) in (None, self._reported)
+        """Whether the last message already says this, or none can.
+
+        Not while the other shards do not know this state: their messages would still have the former one.
+        """
+        durable = self._shards[shard]
+        is_known = len(self._shards) == 1 or (durable is not None and durable.state == state)
+        return is_known and self._whole(shard, checkpoint, state) in (None, self._reported)
 
     def _whole(self, shard: str, checkpoint: Checkpoint, state: StreamProgress) -> "_Report | None":
         """What the whole stream reports if a shard is this far; None before each shard has begun."""

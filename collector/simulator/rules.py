@@ -9,6 +9,8 @@ from msgspec import Struct, field
 class Rules(Struct, frozen=True):
     """What differs between accounts and versions of the API. The defaults are those of VidiCenter's document."""
 
+    username: str = "airport"
+    """The user of VidiCenter's account."""
     zone: str = "Europe/Paris"
     """IANA time zone of local times."""
     place_zones: Mapping[int, str] = field(default_factory=dict)

@@ -46,10 +46,10 @@ async def serving(
     port: int,
     rules: Rules | None = None,
     faults: Faults | None = None,
-    clock_offset_s: int = 0,
+    clock_offset_s: Callable[[], int] = int,
     date_s: Callable[[int], int] = int,
 ) -> AsyncIterator[Simulated]:
-    """Serve until the end of the block. The vendors' clock is ahead of this machine's by `clock_offset_s`.
+    """Serve until the end of the block. The vendors' clock is ahead of this machine's by what `clock_offset_s` returns.
 
     `date_s` returns the time of the header `Date`, given that of the vendors' clock, both in Unix seconds.
 
@@ -57,7 +57,7 @@ async def serving(
     """
 
     def now_ms() -> int:
-        return time.time_ns() // 1_000_000 + clock_offset_s * 1000
+        return time.time_ns() // 1_000_000 + clock_offset_s() * 1000
 
     async def set_date(_: web.Request, response: web.StreamResponse) -> None:
         response.headers["Date"] = formatdate(date_s(now_ms() // 1000), usegmt=True)

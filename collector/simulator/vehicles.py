@@ -43,7 +43,7 @@ class Vehicle(Struct, frozen=True):
         return FACTORS.get(self.type, 0)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=50_000)
 def vehicles_in_minute(world: World, place: int, minute: int) -> tuple[Vehicle, ...]:
     """The vehicles that arrive at a place in a minute, counted from 1970. A few of them are twice in it."""
     random = Random(f"{world.seed}/{place}/vehicles/{minute}")

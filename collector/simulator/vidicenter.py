@@ -19,11 +19,12 @@ from collector.simulator.export_request import ExportRequest
 from collector.simulator.exports import Exports
 from collector.simulator.lists import Lists
 from collector.simulator.responses import api_error, json_response
+from collector.simulator.rules import Rules
 from collector.simulator.viewer_rows import viewer
 from collector.simulator.world import MINUTE_MS, Visit, as_datetime, as_timestamp
 
 SOURCE = "airport"
-USERNAME, TOKEN = "airport", "simulated-token"
+USERNAME, TOKEN = Rules().username, "simulated-token"
 MAX_RUNNING_EXPORTS = 3
 CACHE_MS = 24 * 3600 * 1000
 MAX_EXPORTS = 10_000
@@ -73,7 +74,7 @@ class VidiCenter:
     def source_table(self) -> Mapping[str, str | int | Sequence[int]]:
         return {
             "vendor": self.vendor,
-            "username": USERNAME,
+            "username": self._rules.username,
             "token": TOKEN,
             "locations": self._world.devices,
             "timezone": self._rules.zone,
@@ -87,7 +88,7 @@ class VidiCenter:
             times = f"{visit.dwell_ms // 100 * 100}-{visit.attention_ms // 100 * 100}"
             for row in self.viewers(visit):
                 about = f"{visit.device}/{row['period_start']}/{row['gender']}-{row['age']}-{times}"
-                name = f"{start} quividi/{USERNAME}/viewer/{about}"
+                name = f"{start} quividi/{self._rules.username}/viewer/{about}"
                 records[f"{name}/{equal_rows[name]}"] += 1
                 equal_rows[name] += 1
         return records
@@ -121,7 +122,7 @@ class VidiCenter:
 
     async def whoami(self, request: web.Request) -> web.Response:
         self._authorize(request)
-        return json_response({"username": USERNAME})
+        return json_response({"username": self._rules.username})
 
     async def data(self, request: web.Request) -> web.Response:
         """The state of the export with exactly these parameters.
@@ -217,7 +218,7 @@ class VidiCenter:
         """Check the credentials and count the call. Raises HTTPUnauthorized or HTTPTooManyRequests."""
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         try:
-            is_authorized = scheme == "Basic" and b64decode(credentials).decode() == f"{USERNAME}:{TOKEN}"
+            is_authorized = scheme == "Basic" and b64decode(credentials).decode() == f"{self._rules.username}:{TOKEN}"
         except ValueError:
             is_authorized = False
         if not is_authorized:

@@ -32,7 +32,7 @@ HOUR_S = 3600
 
 @asynccontextmanager
 async def vendors(offset_s: int = 0) -> AsyncIterator[Simulated]:
-    async with serving(World(devices=PLACES), host="127.0.0.1", port=0, clock_offset_s=offset_s) as running:
+    async with serving(World(devices=PLACES), host="127.0.0.1", port=0, clock_offset_s=lambda: offset_s) as running:
         yield running
 
 

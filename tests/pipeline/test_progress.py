@@ -17,6 +17,8 @@ HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 POLICY = Policy(interval=SECOND, settle=SECOND, allowed_lateness=2 * HOUR, sweep_every=HOUR, span=HOUR)
 CHECKPOINT = Checkpoint(NOON - 24 * HOUR, watermark=NOON, final=NOON - 2 * HOUR, span=HOUR, swept_at=NOON)
 
+SHARDS = ("mall/viewers", "mall/viewers@Asia%2FTokyo", "mall/viewers@America%2FNew_York")
+
 
 def progress(policy: Policy = POLICY) -> Progress:
     return Progress(Origin(Account("seemetrix", "1"), "mall", "sessions"), policy)
@@ -202,3 +204,19 @@ def test_the_times_of_two_shards_are_compared_separately() -> None:
     assert value is not None
     assert NOON - HOUR == datetime.fromisoformat(value["watermark"])
     assert NOON - 5 * HOUR == datetime.fromisoformat(value["final"])
+
+
+def test_a_stream_is_complete_once_its_last_shard_is() -> None:
+    found = Progress(Origin(Account("quividi", "1"), "mall", "viewers"), POLICY, SHARDS)
+    for shard in SHARDS:
+        found.begin(shard, CHECKPOINT)
+    states = []
+    for shard in SHARDS:  # each one as the worker does when it has nothing more to fetch
+        assert not found.is_reported(CHECKPOINT, "complete", shard)
+        message = found.message(CHECKPOINT, "complete", NOON, shard)
+        states += [] if message is None else [msgspec.json.decode(message.value)["state"]]
+        found.committed(CHECKPOINT, "complete", NOON, shard, reported=message is not None)
+        assert found.is_reported(CHECKPOINT, "complete", shard)
+
+    assert "complete" == states[-1]
+    assert "complete" not in states[:-1]
