@@ -68,9 +68,9 @@ class Progress:
 
         Not while the other shards do not know this state: their messages would still have the former one.
         """
-        durable = self._shards[shard]
+        whole, durable = self._whole(shard, checkpoint, state), self._shards[shard]
         is_known = len(self._shards) == 1 or (durable is not None and durable.state == state)
-        return is_known and self._whole(shard, checkpoint, state) in (None, self._reported)
+        return whole is None or (is_known and whole == self._reported)
 
     def _whole(self, shard: str, checkpoint: Checkpoint, state: StreamProgress) -> "_Report | None":
         """What the whole stream reports if a shard is this far; None before each shard has begun."""
