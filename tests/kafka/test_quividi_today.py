@@ -182,7 +182,7 @@ async def status_of(daemon: Replica) -> list[dict[str, Any]]:
 
 
 def assert_exact(account: Account, stream: str, messages: Sequence[Received], last: datetime) -> None:
-    """All rows are published, none twice, with their times; those of the moved site maybe with those of a wrong zone."""
+    """All rows are published, none twice, with their times; of the site that moves, maybe with those of a wrong zone."""
     rows = account.rows(stream, SINCE, last)
     assert rows, stream
     assert [] == account.lacking(messages, stream, rows, TIMES), stream
