@@ -80,8 +80,9 @@ class Account:
         kind, key = EXPORT_TYPES[stream], (stream, first, last)
         if key not in self._known:
             # A span that cuts a period would have the numbers of a part of it.
-            span = (int(each.timestamp()) * 1000 for each in (first - HOUR, last + 2 * HOUR))
-            found = self._vendor.expected_rows(kind.data_type, "1h" if kind.is_aggregated else "finest", *span)
+            first_ms, last_ms = (int(each.timestamp()) * 1000 for each in (first - HOUR, last + 2 * HOUR))
+            resolution = "1h" if kind.is_aggregated else "finest"
+            found = self._vendor.expected_rows(kind.data_type, resolution, first_ms, last_ms)
             self._known[key] = [row for row in found if first <= self.start_of(row) < last]
         return self._known[key]
 
