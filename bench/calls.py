@@ -4,7 +4,7 @@
 
 A simulated VidiCenter on loopback builds each export for 20 s (10 places) or 90 s (1000 places). The stream runs with
 default settings, apart from those that the table names, until it has caught up and has learnt how long exports take.
-Then one day is counted. "Before" is version 0.2.0, which polls each export after 1, 2, 4, 7, 12, 20, 33, 53, 83, … s.
+Then one day is counted. "Before" is the first release, which polls each export after 1, 2, 4, 7, 12, 20, 33, 53, … s.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ LATENESS_DAYS = (3, 7)
 VARIANTS: Sequence[Mapping[str, str]] = ({"sweep_every": "24h"}, {"sweep_every": "24h", "interval": "30m"})
 """Other settings, for the longest lateness."""
 FORMER_POLLS_S = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
-"""The waits before the polls of version 0.2.0; the last one repeats."""
+"""The waits before the polls of the first release; the last one repeats."""
 
 
 class Cost(Struct, frozen=True):
@@ -117,7 +117,7 @@ def _viewers(places: Sequence[str], first: datetime, last: datetime) -> Iterator
 
 
 def _former(state: Export, status: ExportStatus, first_wait_s: float) -> tuple[Export, NextCall | UseRows]:
-    """The next step of an export, as it was in version 0.2.0."""
+    """The next step of an export, as it was in the first release."""
     state, step = export.advance(state, status, first_wait_s)
     if isinstance(step, NextCall) and state.is_running:
         step = NextCall(FORMER_POLLS_S[min(state.polls, len(FORMER_POLLS_S)) - 1])

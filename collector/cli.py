@@ -104,7 +104,9 @@ def check(
     Example: collector check --config config.toml
     """
     from collector.commands.check import check as check_
+    from collector.telemetry.log import configure
 
+    configure("error", "console")  # findings report what would be logged as a warning
     out = Console(highlight=False)
 
     def report(finding: "Finding") -> None:
@@ -136,7 +138,9 @@ def preview(
     Example: collector preview mall sessions --last 15m --limit 10
     """
     from collector.commands.preview import preview as preview_
+    from collector.telemetry.log import configure
 
+    configure("warning", "console")  # to stderr: stdout has only events
     printed = preview_(
         config,
         source,

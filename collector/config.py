@@ -3,7 +3,6 @@
 Each package defines its own part; this module composes them.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -17,7 +16,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.raw_config import load_environment, load_file
-from collector.settings import STRICT, EnvironmentValue
+from collector.settings import STRICT, EnvironmentValue, Name
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
 from collector.web.settings import HttpSettings
@@ -30,15 +29,6 @@ class LogSettings(BaseModel):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
-
-
-def _validate_name(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        raise ValueError("expected a name of a-z, 0-9 and _ that starts with a letter")
-    return text
-
-
-SourceName = Annotated[str, AfterValidator(_validate_name)]
 
 
 def _require_sources(sources: dict[str, AnySource]) -> dict[str, AnySource]:
@@ -57,7 +47,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
-    sources: Annotated[dict[SourceName, AnySource], AfterValidator(_require_sources)]
+    sources: Annotated[dict[Name, AnySource], AfterValidator(_require_sources)]
 
     def topics(self) -> set[str]:
         """The topics of the sources' streams, of dead letters and of progress, without the prefix."""
@@ -71,8 +61,8 @@ class Settings(BaseSettings):
         """Yield the types of dead letters, of progress and of the sources' streams; some of them more than once."""
         yield from (DEAD_LETTER, PROGRESS)
         for source in self.sources.values():
-            for name in source.streams.chosen:
-                yield from VENDORS[source.vendor].event_types[name]
+            for name in source.chosen:
+                yield from VENDORS[source.vendor].types_of(name)
 
     @model_validator(mode="after")
     def _require_equal_limits_per_account(self) -> "Settings":

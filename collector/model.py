@@ -5,7 +5,7 @@ reference cycles.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -92,6 +92,19 @@ class Reject(Struct, frozen=True):
     request. Equal rows of one place are one dead letter; so it must not depend on where windows are cut."""
 
 
+class FieldSample(Struct, frozen=True):
+    """Which fields some rows of a response have, by the vendor's names."""
+
+    rows: int
+    """The number of rows in the sample, without those that the vendor sends where it has no data."""
+    present: Mapping[str, int]
+    """In how many of them a known field is, by its newest name: without fields that only some rows have."""
+    unknown: Sequence[str]
+    """The other fields of any of them."""
+    expected: Collection[str] = ()
+    """The fields that all of them should have."""
+
+
 class FetchResult(Struct, Generic[P], frozen=True):
     """The response to a window or to a part of it. Rows of equal key are never split over two results of a window."""
 
@@ -116,6 +129,8 @@ class FetchResult(Struct, Generic[P], frozen=True):
     ignored: Counter[str] = field(default_factory=Counter)
     """Side fields that could not be understood, and are null: the number of rows by the vendor's name of the field.
     Complete once `records` has been iterated."""
+    sample: FieldSample | None = None
+    """The fields of some rows; None where they are not compared with those that are known."""
     cut: int = 0
     """How many lists of the window the vendor has cut to its largest number of rows, although no part of them can be
     requested alone: older rows may be missing for good."""
@@ -196,8 +211,6 @@ class Checkpoint(Struct, frozen=True):
     """When the last completed sweep started."""
     selection: str = ""
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
-    joined: int = 0
-    """Counts the selections of a stream with several shards: shards with the same number have the same one."""
 
 
 class Gap(Struct, frozen=True):

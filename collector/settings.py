@@ -105,6 +105,12 @@ def parse_base_url(given: str, example: str) -> str:
     return given.rstrip("/")
 
 
+def _validate_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+        raise ValueError("expected a name of a-z, 0-9 and _ that starts with a letter")
+    return text
+
+
 def _require_whole_seconds(instant: datetime) -> datetime:
     if instant.microsecond:
         raise PydanticCustomError("not_whole_seconds", "expected whole seconds")
@@ -131,3 +137,5 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Day = Annotated[date, BeforeValidator(_parse_date)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_parse_datetime), AfterValidator(_require_whole_seconds)]
 """With a UTC offset, on a whole second."""
+Name = Annotated[str, AfterValidator(_validate_name)]
+"""The name that an operator gives a source or a stream."""

@@ -104,30 +104,25 @@ class Worker(Generic[P]):
                 await self._save_checkpoint()
 
     async def _begin(self, since: datetime | None) -> None:
-        """Determine the checkpoint from which the stream continues, and commit that of a new one."""
-        state, failures, now = self._state, 0, self._clock.now()
-        if state.checkpoint is not None and since is not None and floor_second(since) != state.checkpoint.since:
-            self._telemetry.since_ignored(since, state.checkpoint)
-        while (failure := await self._join_shards(since)) is not None:
-            failures = await self._handle(failure, Window(now, now), failures)
-        state.checkpoint = plan.aligned(self._checkpoint, self._stream.policy)
-        self._progress.begin(state.prefix, self._checkpoint)
-
-    async def _join_shards(self, since: datetime | None) -> Park | None:
-        """Continue where the other shards of the stream allow it. Returns the error if an operator must act first."""
+        """Determine the checkpoint from which the stream continues, and commit it if it is new."""
         state, stream = self._state, self._stream
-        try:
-            joined = self._shards.joined(state.prefix, stream.selection)
-        except Park as error:
-            return error
+        joined = self._shards.joined(state.prefix, stream.selection)
         if state.checkpoint is None:
             start = since or self._clock.now()
             await self._save(Batch(checkpoint=joined or plan.first_checkpoint(start, stream.policy, stream.selection)))
             self._telemetry.initialized(self._checkpoint)
-        elif joined is not None and joined.selection != state.checkpoint.selection:
-            self._telemetry.selection_changed(state.checkpoint)
-            state.checkpoint = joined
-        return None
+        elif since is not None and floor_second(since) != state.checkpoint.since:
+            self._telemetry.since_ignored(since, state.checkpoint)
+        if joined is not None and joined != self._checkpoint:
+            self._telemetry.selection_changed(self._checkpoint)
+            await self._save(Batch(checkpoint=joined))
+        for prefix in self._shards.retired(stream.selection):
+            await self._commit([], {prefix.encode(): None})
+            self._shards.retire(prefix)
+        state.checkpoint = plan.aligned(self._checkpoint, stream.policy)
+        self._progress.begin(state.prefix, self._checkpoint)
+        while not self._shards.have_joined(stream.selection):
+            await self._clock.until(self._clock.now() + SECOND)
 
     async def _poll(self, cursors: Cursors) -> None:
         failures = 0
@@ -211,18 +206,21 @@ class Worker(Generic[P]):
         context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live)
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         turn = Turn()
-        for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
-            if batch is None:
-                await turn.step()
-                continue
-            if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
-                raise _format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour", self._reject_rate)
-            await self._save(batch)
+        async with self._shards.lock:  # what is new must not be published by another shard before it is committed
+            for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
+                if batch is None:
+                    await turn.step()
+                    continue
+                if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
+                    raise _format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour", self._reject_rate)
+                await self._save_locked(batch)
 
     async def _decode(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
         """Pass the rows to the deduplicator. Raises Park when too many of them cannot be decoded."""
         sequence_of = self._stream.sequence_of
         rejects, now, turn = 0, self._clock.now(), Turn()
+        if result.sample is not None:  # first: a renamed field may be the reason why rows cannot be decoded
+            self._telemetry.fields.sampled(result.sample)
         latest_ms = to_ms(max(now, result.vendor_now or now) + MAX_AHEAD)
         for found in result.records:
             await turn.step()
@@ -235,7 +233,7 @@ class Worker(Generic[P]):
             rejects += self._reject_rate.add(row)
             if rejects > MAX_DEAD_LETTERS:
                 raise _format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed", self._reject_rate)
-        self._telemetry.fields_ignored(result.ignored)
+        self._telemetry.fields.ignored(result.ignored)
         if rejects and (excess := self._reject_rate.take_excess()) is not None:
             raise _format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed", self._reject_rate)
 
@@ -247,6 +245,11 @@ class Worker(Generic[P]):
         self._telemetry.missing_records(self._gaps.count_open(self._complete_from_ms, settled_ms), lost)
 
     async def _save(self, batch: Batch) -> None:
+        """As `_save_locked`, when no other shard is publishing."""
+        async with self._shards.lock:
+            await self._save_locked(batch)
+
+    async def _save_locked(self, batch: Batch) -> None:
         """Commit a batch.
 
         1. Commit the messages together with the changes to the state, and with a progress message if one is due.
@@ -258,17 +261,16 @@ class Worker(Generic[P]):
             batch = structs.replace(batch, checkpoint=state.checkpoint)
         if batch.entries or batch.checkpoint is not None:
             # 1.
-            async with self._shards.lock:
-                checkpoint, progress = batch.checkpoint, None
-                if checkpoint is not None:
-                    progress = self._progress.message(checkpoint, self._progress_state, now, state.prefix)
-                messages = [*batch.messages, progress] if progress else batch.messages
-                await self._commit(messages, state.pairs(batch))
-                # 2.
-                state.apply(batch)
-                if checkpoint is not None:
-                    is_reported = progress is not None
-                    self._progress.committed(checkpoint, self._progress_state, now, state.prefix, reported=is_reported)
+            checkpoint, progress = batch.checkpoint, None
+            if checkpoint is not None:
+                progress = self._progress.message(checkpoint, self._progress_state, now, state.prefix)
+            messages = [*batch.messages, progress] if progress else batch.messages
+            await self._commit(messages, state.pairs(batch))
+            # 2.
+            state.apply(batch)
+            if checkpoint is not None:
+                is_reported = progress is not None
+                self._progress.committed(checkpoint, self._progress_state, now, state.prefix, reported=is_reported)
         # 3.
         now = self._clock.now()
         if batch.checkpoint is not None:
@@ -282,8 +284,12 @@ class Worker(Generic[P]):
         self._checkpoint_saved_at = self._clock.now()
 
     async def _report_progress(self) -> None:
-        """Commit the checkpoint if the last progress message of this epoch says something else."""
-        if not self._progress.is_reported(self._checkpoint, self._progress_state, self._state.prefix):
+        """Commit the checkpoint if the last progress message of this epoch says something else.
+
+        Also if the other shards do not know this state yet: it is the last commit of a complete one.
+        """
+        progress, state, shard = self._progress, self._progress_state, self._state.prefix
+        if not (progress.is_known(state, shard) and progress.is_reported(self._checkpoint, state, shard)):
             await self._save(Batch(checkpoint=self._checkpoint))
 
     async def _handle(self, error: Exception, window: Window, failures: int) -> int:

@@ -138,6 +138,18 @@ def _numbers(values: Sequence[float | None]) -> bytes:
     return msgspec.msgpack.encode([comparable(value) for value in values])
 
 
+def _configured(*names: str) -> Fingerprint:
+    """Of a type that is configured by hand, whose rows have these fields in the fingerprint."""
+
+    def fingerprint(record: Record[Any]) -> bytes:
+        row = msgspec.json.decode(record.payload.text)
+        found = {name: row[name] for name in names if row[name] is not None}
+        whole = {name: int(each) for name, each in found.items() if isinstance(each, float) and each.is_integer()}
+        return msgspec.msgpack.encode(found | whole)
+
+    return fingerprint
+
+
 def _aggregate(*attributes: int, decimals: int = 6) -> Fingerprint:
     """Of an aggregated type, which compares numbers with so many decimals, and the attributes of these indexes."""
 
@@ -199,5 +211,7 @@ PREVIOUS_FINGERPRINTS: dict[str, Fingerprint] = {
     "quividi.retail_analytics_footfall_aggregated": _aggregate(1),
     "quividi.pmp_sales_by_demographics_aggregated": _aggregate(),
     "quividi.pmp_sales_funnel_aggregated": _aggregate(),
+    "quividi.rows.queues": _configured("wait_time", "waiting_count"),
+    "quividi.rows.gestures": _configured("confidence", "model"),
 }
 """The fingerprints of the present field lists, by `<vendor>.<stream>`."""

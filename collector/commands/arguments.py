@@ -42,7 +42,7 @@ def _complete_source(context: typer.Context, incomplete: str) -> Iterable[str]:
 
 def _complete_stream(context: typer.Context, incomplete: str) -> Iterable[str]:
     settings, source = _settings(context), context.params.get("source")
-    chosen = settings.sources[source].streams.chosen if settings and source in settings.sources else ()
+    chosen = settings.sources[source].chosen if settings and source in settings.sources else ()
     return [name for name in chosen if name.startswith(incomplete)]
 
 

@@ -197,7 +197,7 @@ def _key(event_type: EventType) -> dict[str, str]:
     if event_type == PROGRESS:
         return {"type": "string", "description": f"The key is `<source>/<stream>`. {_KEY_ORDER}"}
     for vendor in VENDORS.values():
-        if any(event_type in types for types in vendor.event_types.values()):
+        if event_type in vendor.all_types:
             return {
                 "type": "string",
                 "description": f"The key is {vendor.message_key}. {_KEY_ORDER}",

@@ -136,7 +136,7 @@ def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:
     if clock_skew_s > 0:
         text = f"{difference} ahead of this machine's clock, which delays events by that time: {advice}"
         return Finding(what, ok=False, text=text)
-    settles = [each.settle for each in source.streams.chosen.values() if isinstance(each, HistorySettings)]
+    settles = [each.settle for each in source.chosen.values() if isinstance(each, HistorySettings)]
     exceeds = f", more than settle ({min(settles)})" if settles and difference > min(settles) else ""
     harm = "new streams start in the future and skip the events until then"
     text = f"{difference} behind this machine's clock{exceeds}; {harm}: {advice}"

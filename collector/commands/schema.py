@@ -28,8 +28,7 @@ _ENUMS: Mapping[frozenset[str], str] = {
 
 def event_types() -> dict[str, EventType]:
     """Every type that the collector publishes, by name."""
-    of_streams = (types for vendor in VENDORS.values() for types in vendor.event_types.values())
-    types = [*(event_type for of_stream in of_streams for event_type in of_stream), DEAD_LETTER, PROGRESS]
+    types = [*(each for vendor in VENDORS.values() for each in vendor.all_types), DEAD_LETTER, PROGRESS]
     return {event_type.name: event_type for event_type in types}
 
 

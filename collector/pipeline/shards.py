@@ -8,14 +8,14 @@ nor doubled:
 
 - The ledgers of all shards are compared, also of shards that are no longer configured: what one shard has published,
   another does not publish again. Keys and pages depend on the vendor's local time alone: they are equal in all shards.
-- A shard whose places have changed continues where the others are final, on its own clock: it fetches again all that
-  another shard may not have fetched, or not for the last time.
+- When the selection of the source changes, a shard continues where all shards are final: it fetches again all that
+  another shard may not have fetched, or not for the last time. Once all shards have joined the selection, those that
+  are no longer configured lose their checkpoints.
 
-Both need that no ledger has dropped a page that another shard fetches again. Ledgers keep pages `max_clock_offset`
-longer. If shards are further apart, the shard waits until an operator has let them catch up.
+So no ledger may drop a page that another shard will fetch again: pages are kept until all shards are final.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple, Self
@@ -24,8 +24,6 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
-from collector.errors import Park
-from collector.instants import format_seconds
 from collector.model import Checkpoint, Policy, whole_name
 from collector.pipeline.message import Origin
 from collector.pipeline.progress import Progress
@@ -53,7 +51,8 @@ class Shards:
         self._zones = zones
         self.progress = progress
         self.lock = lock
-        """Held from the moment at which a progress message is made until it is committed: no later one precedes it."""
+        """Held while it is determined what is new, until that is committed: no other shard publishes it too. Likewise
+        for progress messages: no later one precedes them."""
         self.pairs: dict[str, Mapping[str, bytes]] = {}
         """The stored states that are not loaded yet, by prefix; also those of shards that are no longer configured."""
         self._states: dict[str, State] = {}
@@ -72,35 +71,54 @@ class Shards:
             self.pairs.pop(each, None)
         state = self._states[prefix]
         state.ledger.others = [other.ledger for each, other in self._states.items() if each != prefix]
+        state.others = [self._states[each] for each in self._zones if each != prefix]
         return state
 
     def joined(self, prefix: str, selection: str) -> Checkpoint | None:
         """Where a shard continues with the present selection of its source; None if its stream is new.
 
-        It is moved back to where all shards of the former selection are final. A shard that did not exist then starts
-        there: whatever it has published earlier is long final. Raises Park if these shards are so far apart that a
-        ledger has dropped what the shard would fetch again.
+        If the selection has changed, that is where all shards are final, in UTC and on its own clock: a place may have
+        come from any of them.
         """
         own = self._states[prefix].checkpoint
-        stored = [each for each in self._stored() if each.prefix != prefix]
-        if not stored:
-            return own and structs.replace(own, selection=selection)
-        latest = max((each.checkpoint for each in self._stored()), key=lambda checkpoint: checkpoint.joined)
-        number = latest.joined if latest.selection == selection else latest.joined + 1
-        if own is not None and own.joined == number:
+        if own is not None and own.selection == selection:
             return own
-        shards = [each for each in self._stored() if each.checkpoint.joined >= number - 1]
-        if own is not None and [prefix] == [each.prefix for each in shards]:
-            return structs.replace(own, selection=selection, joined=number)
+        stored = self._stored()
+        if not any(each.prefix != prefix for each in stored):
+            return own and structs.replace(own, selection=selection)
         zone = self._zones[prefix]
-        start = min(_same_local(each.checkpoint.final, each.zone, zone) for each in shards)
-        self._check_ledgers(shards, _local(start, zone))
-        since = min(each.checkpoint.since for each in shards) if own is None else own.since
-        start = max(start, since)
-        if own is not None and own.joined == number - 1:
-            return structs.replace(own, watermark=start, final=start, selection=selection, joined=number)
-        span = min(each.checkpoint.span for each in shards)
-        return Checkpoint(since, start, start, span=span, swept_at=start, selection=selection, joined=number)
+        finals = [each.checkpoint.final for each in stored]
+        local_finals = [_same_local(each.checkpoint.final, each.zone, zone) for each in stored]
+        since = min(each.checkpoint.since for each in stored) if own is None else own.since
+        start = max(since, min(*finals, *local_finals))
+        if own is not None:
+            return structs.replace(own, watermark=start, final=start, selection=selection)
+        span = min(each.checkpoint.span for each in stored)
+        return Checkpoint(since, start, start, span=span, swept_at=start, selection=selection)
+
+    def have_joined(self, selection: str) -> bool:
+        """Whether all configured shards have durably joined the selection. Until then none may advance.
+
+        After a crash, those that have not joined continue where the others are final. That must still be where these
+        have joined.
+        """
+        durable = (self._states[each].durable for each in self._zones)
+        return len(self._zones) == 1 or all(each is not None and each.selection == selection for each in durable)
+
+    def retired(self, selection: str) -> Sequence[str]:
+        """The prefixes of the shards that are no longer configured, once all others have joined the selection.
+
+        Their places belong to other shards now. Without their checkpoints, they are new if they are configured again;
+        their ledgers are still compared.
+        """
+        durable = (self._states[each].durable for each in self._zones)
+        if any(each is None or each.selection != selection for each in durable):
+            return ()
+        return [each.prefix for each in self._stored() if each.prefix not in self._zones]
+
+    def retire(self, prefix: str) -> None:
+        """The checkpoint of a shard has been deleted."""
+        self._states[prefix].checkpoint = self._states[prefix].durable = None
 
     def _stored(self) -> Sequence["_Shard"]:
         """All shards that have a checkpoint, configured or not."""
@@ -111,18 +129,6 @@ class Shards:
             if (zone := self._zones.get(each) or _zone_of(each)) is not None
         ]
 
-    def _check_ledgers(self, shards: Iterable["_Shard"], start: datetime) -> None:
-        """Raise Park if the ledger of one of the shards has dropped what starts at `start`, on the vendor's clock."""
-        for each in shards:
-            if start < each.checkpoint.final - self._format.max_clock_offset:
-                name = unquote(each.prefix.rpartition("/")[2])
-                raise Park(
-                    f"the shard {name} is final until {format_seconds(each.checkpoint.final)}, too far from the others "
-                    "to move places between them",
-                    code="shards_apart",
-                    advice="configure the zones as they were until all shards have caught up, then change them again",
-                )
-
 
 class _Shard(NamedTuple):
     """A shard that has a checkpoint."""
@@ -130,11 +136,6 @@ class _Shard(NamedTuple):
     prefix: str
     checkpoint: Checkpoint
     zone: tzinfo
-
-
-def _local(instant: datetime, zone: tzinfo) -> datetime:
-    """What clocks in the zone show, as an instant in UTC: so the ledger counts time."""
-    return instant.astimezone(zone).replace(tzinfo=UTC)
 
 
 def _same_local(instant: datetime, zone: tzinfo, other: tzinfo) -> datetime:

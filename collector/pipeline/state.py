@@ -56,6 +56,8 @@ class State:
         self.ledger = Ledger(state_format.dedup_mode, state_format.fields_version, state_format.former)
         self.checkpoint = checkpoint
         self.durable: Checkpoint | None = None
+        self.others: Sequence[State] = ()
+        """The states of the other shards of the stream, which compare with this ledger."""
 
     @property
     def final_s(self) -> int:
@@ -63,6 +65,11 @@ class State:
         if self.checkpoint is None:
             raise AssertionError("the first checkpoint is durable before anything is fetched")
         return unix_s(self.checkpoint.final - self.format.max_clock_offset)
+
+    def _expired(self, checkpoint: Checkpoint) -> Sequence[Page]:
+        """The pages that no shard will fetch again once this checkpoint is durable."""
+        finals = [other.durable.final for other in self.others if other.durable is not None]
+        return self.ledger.expired(unix_s(min([checkpoint.final, *finals]) - self.format.max_clock_offset))
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch, after its commit is durable."""
@@ -74,7 +81,7 @@ class State:
                 self.ledger.forget(self.ledger.pages()[number])
         if batch.checkpoint is not None:
             self.checkpoint = self.durable = batch.checkpoint
-            for page in self.ledger.expired(self.final_s):
+            for page in self._expired(batch.checkpoint):
                 self.ledger.forget(page)
 
     def pairs(self, batch: Batch) -> Pairs:
@@ -87,7 +94,7 @@ class State:
                 pairs[chunk_key(self.prefix, number, nth)] = encode_chunk(part) if part.packed else None
         if batch.checkpoint is not None:
             pairs[self.prefix.encode()] = encode_checkpoint(batch.checkpoint)
-            for page in self.ledger.expired(unix_s(batch.checkpoint.final - self.format.max_clock_offset)):
+            for page in self._expired(batch.checkpoint):
                 pairs.update((chunk_key(self.prefix, page.number, nth), None) for nth in range(page.chunks))
         return pairs
 

@@ -58,7 +58,6 @@ class _StoredCheckpoint(Struct, frozen=True):
     span_s: int
     swept_at: datetime
     selection: str = ""
-    joined: int = 0
 
 
 class StoredChunk(Struct, frozen=True):
@@ -133,8 +132,7 @@ def decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
         raise damaged(prefix, "", "its times are not in the order since, final, watermark")
     if not 0 < stored.span_s <= MAX_SPAN_S:
         raise damaged(prefix, "", f"span_s is not between 1 and {MAX_SPAN_S}")
-    span = timedelta(seconds=stored.span_s)
-    return Checkpoint(since, watermark, final, span, swept_at, stored.selection, stored.joined)
+    return Checkpoint(since, watermark, final, timedelta(seconds=stored.span_s), swept_at, stored.selection)
 
 
 def _in_utc(instant: datetime) -> datetime:

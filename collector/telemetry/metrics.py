@@ -107,6 +107,16 @@ class Metrics:
             "Received rows in which a field could not be understood and is null, by the vendor's name of the field.",
             (*_STREAM, "field"),
         )
+        self.fields_unknown = counter(
+            "fields_unknown_total",
+            "Responses with a field that the collector does not know, by the vendor's name of the field.",
+            (*_STREAM, "field"),
+        )
+        self.fields_absent = counter(
+            "fields_absent_total",
+            "Responses without a field that they should have, by the vendor's name of the field.",
+            (*_STREAM, "field"),
+        )
         self.missing_records = gauge(
             "missing_records",
             "Records not received so far, counted from gaps in the vendor's sequence numbers.",

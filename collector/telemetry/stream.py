@@ -1,7 +1,7 @@
 """Telemetry of one stream."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -9,6 +9,7 @@ import structlog
 from collector.errors import Park, RetryLater
 from collector.instants import format_seconds
 from collector.model import Checkpoint, Gap, Tally, Window
+from collector.telemetry.fields import FieldTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, TimelineFunction
 
@@ -46,8 +47,7 @@ class StreamTelemetry:
         self._dead_letters: Counter[str] = Counter()
         """Dead letters that have not been logged yet."""
         self._dead_letters_logged_at: datetime | None = None
-        self._ignored_fields = set[str]()
-        """The fields whose warning is logged."""
+        self.fields = FieldTelemetry(metrics, self._labels, self._log, status.notices)
         self._is_owned = False
         self._set_state("not_owned")
 
@@ -101,6 +101,7 @@ class StreamTelemetry:
         if not self._is_owned:
             return
         self._is_owned = False
+        self.fields.released()
         self._on_released()
         metrics = self._metrics
         for gauge in (
@@ -190,15 +191,6 @@ class StreamTelemetry:
         self._set_state("catching_up" if behind else "live")
         self._log.debug("polled", **_window_fields(window), rows=rows, took_s=round(took_s, 3))
         self._set_checkpoint(checkpoint, status.ledger_entries)
-
-    def fields_ignored(self, rows: Mapping[str, int]) -> None:
-        """The number of rows of a response in which a field could not be understood, by the vendor's name of it."""
-        for field, count in rows.items():
-            self._metrics.fields_ignored.labels(*self._labels, field).inc(count)
-            if field not in self._ignored_fields:
-                self._ignored_fields.add(field)
-                advice = "it is null in the events; if the vendor changed its format, install a newer version"
-                self._log.warning("field_ignored", field=field, rows=count, advice=advice)
 
     def idle(self) -> None:
         """The stream is not behind: it waits for the end of a period, which may be hours away."""

@@ -114,6 +114,8 @@ class Vendor(Struct, Generic[S], frozen=True, kw_only=True):
     """The model of `[sources.<name>]`; its field `vendor` accepts only this vendor's name."""
     event_types: Mapping[str, Sequence[EventType]]
     """By the name of the stream that publishes them."""
+    configured_types: Sequence[EventType] = ()
+    """The types of streams that have no entry in `event_types`, because an operator names them."""
     streams: Callable[[str, S, Http, VendorTelemetry], Sequence[Stream[Any]]]
     """Returns the configured streams of a source, given its name and its settings."""
     probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[ProbeResult]]
@@ -125,3 +127,12 @@ class Vendor(Struct, Generic[S], frozen=True, kw_only=True):
     """The vendor's name as people write it."""
     message_key: str
     """What the keys of its messages are, as the end of a sentence that starts with "The key is"."""
+
+    def types_of(self, stream: str) -> Sequence[EventType]:
+        """The types of a configured stream."""
+        return self.event_types.get(stream, self.configured_types)
+
+    @property
+    def all_types(self) -> Sequence[EventType]:
+        """The types of all streams."""
+        return [*(each for types in self.event_types.values() for each in types), *self.configured_types]

@@ -110,7 +110,7 @@ class RowDecoder(Generic[T]):
 
         With `is_tree`, a row may have MAX_TREE_BYTES instead of MAX_ROW_BYTES.
         """
-        self._into = into
+        self.into = into
         self._max_bytes = MAX_TREE_BYTES if is_tree else MAX_ROW_BYTES
         self._decode = msgspec.json.Decoder(into).decode
         types = {field.encode_name: field.type for field in structs.fields(into)} if side else {}  # type: ignore[arg-type]
@@ -137,7 +137,7 @@ class RowDecoder(Generic[T]):
             raise MalformedRow(reason) from None
         ignored_here = Counter[str]()
         try:
-            decoded = msgspec.convert(self._without_ignored(value, ignored_here), self._into)
+            decoded = msgspec.convert(self._without_ignored(value, ignored_here), self.into)
         except msgspec.ValidationError as error:
             raise MalformedRow(str(error)) from None
         if ignored is not None:

@@ -88,10 +88,15 @@ class ChosenStreams(BaseModel):
         return {name: next(each for each in union if each is not type(None)) for name, union in unions.items()}
 
     @property
-    def chosen(self) -> Mapping[str, StreamSettings]:
-        """The settings of the streams to run, by the stream's name."""
+    def tables(self) -> Mapping[str, StreamSettings]:
+        """The settings of the streams that have a table, by the stream's name."""
         tables = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: table for name, table in tables.items() if table is not None} or self.main
+        return {name: table for name, table in tables.items() if table is not None}
+
+    @property
+    def chosen(self) -> Mapping[str, StreamSettings]:
+        """The settings of the vendor's streams to run, by the stream's name."""
+        return self.tables or self.main
 
     @property
     def main(self) -> Mapping[str, StreamSettings]:
@@ -125,6 +130,11 @@ class SourceSettings(Limits):
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ValueError("since must be before until")
         return self
+
+    @property
+    def chosen(self) -> Mapping[str, StreamSettings]:
+        """The settings of the streams to run, by the stream's name, including those that only the source names."""
+        return self.streams.chosen
 
     @property
     def host(self) -> str:

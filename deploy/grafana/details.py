@@ -60,7 +60,10 @@ def freshness() -> Sequence[Builder[Panel]]:
 def throughput() -> Sequence[Builder[Panel]]:
     polls = stream("collector_polls_total")
     dead_letters = increase(stream("collector_dead_letters_total"), "$__rate_interval")
-    ignored = increase(stream("collector_fields_ignored_total"), "$__rate_interval")
+
+    def changed(what: str) -> str:
+        return increase(stream(f"collector_fields_{what}_total"), "$__rate_interval")
+
     return (
         line_panel(
             "Events",
@@ -116,10 +119,13 @@ def throughput() -> Sequence[Builder[Panel]]:
             unit="short",
         ),
         line_panel(
-            "Ignored fields",
-            "Received rows in which a field could not be understood: it is null in the events. The field has the "
-            "vendor's name. A new one usually means that the vendor changed its format.",
-            {f"{NAME} {{{{field}}}}": sum_by(f"{BY_STREAM}, field", ignored)},
+            "Fields not as documented",
+            "By the vendor's name of the field. Ignored: rows in which it could not be understood. Absent, unknown: "
+            "responses that lack it, or have one that the collector does not know. The vendor changed its format.",
+            {
+                f"{NAME} {{{{field}}}} {what}": sum_by(f"{BY_STREAM}, field", changed(what))
+                for what in ("ignored", "absent", "unknown")
+            },
             unit="short",
         ),
         line_panel(

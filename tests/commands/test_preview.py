@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.commands.harness import KEY, Completed, collector, seemetrix, write_config
+from tests.commands.simulation import simulating
 from tests.contracts.kept import check
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +33,22 @@ async def preview(config: str, *arguments: str) -> Completed:
     assert KEY not in result.out + result.err
     assert "Traceback" not in result.err
     return result
+
+
+async def test_log_lines_do_not_get_between_events(tmp_path: Path) -> None:
+    """A location in another zone than configured is logged, and the commands print only what they are asked for."""
+    config = tmp_path / "config.toml"
+    with simulating("--devices", "1", "--fast") as (_, printed):
+        source = printed[printed.index("[sources.airport]") :].replace("Europe/Paris", "America/New_York")
+        source = source.replace("[3001]", '"all"')
+        config.write_text(f'[kafka]\nbootstrap_servers = "127.0.0.1:1"\n{source}', "utf-8")
+        events = await collector("preview", "airport", "viewers", "--last", "6h", "--config", str(config))
+        findings = await collector("check", "--json", "--config", str(config))
+
+    assert lines(events)
+    assert "zone_disagrees" in events.err
+    assert [False] == [each["ok"] for each in map(json.loads, findings.out.splitlines()) if "zones" in each["what"]]
+    assert "zone_disagrees" not in findings.err
 
 
 async def test_each_event_is_a_line_with_the_value_of_its_message(tmp_path: Path) -> None:

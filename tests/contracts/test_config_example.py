@@ -13,6 +13,7 @@ from collector.config import LogSettings, load
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 from collector.vendors import VENDORS
 from collector.vendors.base import Vendor
+from collector.vendors.quividi.row_settings import RowSettings
 from collector.vendors.source import ChosenStreams
 from collector.web.settings import HttpSettings
 
@@ -37,6 +38,8 @@ def _tables() -> Iterator[tuple[str, type[BaseModel]]]:
             yield f"sources.{source}", vendor.settings
         for stream in keys.get("streams", ()):
             yield f"sources.{source}.streams.{stream}", _streams(vendor)[stream]
+        for stream in keys.get("rows", ()):
+            yield f"sources.{source}.rows.{stream}", RowSettings
         shown.add(vendor.settings)
 
 
@@ -112,7 +115,7 @@ def test_shown_values_are_the_defaults(everything: Path, path: str, model: type[
     defaults = {
         name: field.default
         for name, field in model.model_fields.items()
-        if not field.is_required() and field.default is not None and not isinstance(field.default, BaseModel)
+        if not field.is_required() and field.default not in (None, ()) and not isinstance(field.default, BaseModel)
     }
 
     assert defaults == {name: getattr(shown, name) for name in defaults}

@@ -137,6 +137,10 @@ FIELDS = {
         f"{PERIOD} location_id gender gender_code age_group age_code {SALES} dwell_ms attention_ms watcher_count "
         "passer_by_count"
     ),
+    "quividi.row.v1": (
+        f"{COMMON} revision occurrence stream data_type resolution location_id site_id selection started_at "
+        "started_local period_start period_end period_start_local utc_offset_s ambiguous row_json"
+    ),
 }
 ADDED = {
     "quividi.ots.v1": "effective_ots_count status",
@@ -149,6 +153,7 @@ TOPICS = {name: name.removesuffix(".v1") for name in FIELDS} | {
     "quividi.viewer_apc.v1": "quividi.viewers_apc",
     "quividi.viewer_content.v1": "quividi.viewer_contents",
     "quividi.alert.v1": "quividi.alerts",
+    "quividi.row.v1": "quividi.rows",
     "quividi.monitoring_message.v1": "quividi.monitoring_messages",
     "quividi.location.v1": "quividi.locations",
     "quividi.site.v1": "quividi.sites",

@@ -1,6 +1,7 @@
 """docs/configuration.md has every key once, and no other, with the type, bounds and default that the code has.
 
-The page is written by hand. This test reads keys, values and defaults from its tables and tries them on the models.
+The page is written by hand. This test reads keys, values and defaults from its tables and tries them on the models. A
+cell may name a group of streams in bold; a table of the page lists the streams of each group.
 """
 
 import re
@@ -22,6 +23,14 @@ from tests.docs.pages import DOCS, Table, spans, tables
 
 PAGE = (DOCS / "configuration.md").read_text("utf-8")
 ANY = "*"
+_BOLD = re.compile(r"\*\*(.+?)\*\*")
+GROUPS = {
+    _BOLD.findall(row[0])[0]: spans(row[1])
+    for table in tables(PAGE)
+    if table.header[0] == "group"
+    for row in table.rows
+}
+"""The streams of each group."""
 Place = tuple[str, ...]
 """A table of the configuration: `("kafka", "tls")`, `("sources", "quividi", "streams", "viewers")`."""
 
@@ -35,6 +44,7 @@ SAMPLES: Mapping[str, tuple[object, object]] = {
     "array of integers": ([1, 2], ["1"]),
     "array of integers or all": ("all", ["1"]),
     "array of strings": (["devices"], [1]),
+    "table of strings": ({"lane": "3"}, {"lane": 3}),
     "duration": ("1d", "1w"),
     "timestamp": (datetime(2026, 11, 1, tzinfo=UTC), date(2026, 11, 1)),
     "date": (date(2018, 1, 2), "2018-01-02"),
@@ -69,16 +79,22 @@ def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tup
                 (vendor,) = get_args(source.model_fields["vendor"].annotation)
                 yield from models(source, ("sources", vendor))
         elif (inner := table_in(field.annotation)) is not None:
-            yield from models(inner, (*place, name))
+            names = (name, "<stream>") if has_names(field.annotation) else (name,)
+            yield from models(inner, (*place, *names))
 
 
 def table_in(annotation: object) -> type[BaseModel] | None:
-    """The model of a key that is a table, or an array of tables; else None. A secret may be a table, but is a value."""
-    if get_origin(annotation) in (Union, UnionType, Annotated, tuple):
+    """The model of a key that is a table, or has several; else None. A secret may be a table, but is a value."""
+    if get_origin(annotation) in (Union, UnionType, Annotated, tuple, dict):
         return next((found for each in get_args(annotation) if (found := table_in(each)) is not None), None)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Secret:
         return annotation
     return None
+
+
+def has_names(annotation: object) -> bool:
+    """Whether the tables of a key have names that an operator chooses."""
+    return any(get_origin(each) is dict for each in (annotation, *get_args(annotation)))
 
 
 MODELS = dict(models())
@@ -104,15 +120,21 @@ def compared() -> Iterator[Row]:
     for table in tables(PAGE):
         if table.header[0] in ("vendor", "stream"):
             for cells in table.rows:
+                names = named_streams(cells[0]) if table.header[0] == "stream" else spans(cells[0])
                 for key, default in zip(table.header[1:], cells[1:], strict=True):
-                    for name in spans(cells[0]):
+                    for name in names:
                         place = ("sources", name) if table.header[0] == "vendor" else _stream(cells[0], name)
                         yield Row(place, spans(key)[0], "", default)
 
 
+def named_streams(cell: str) -> list[str]:
+    """The names of streams in a cell, with those of the groups that it names."""
+    return [*spans(cell), *(name for group in _BOLD.findall(cell) for name in GROUPS[group])]
+
+
 def _places(table: Table, streams: str | None) -> list[Place]:
     if streams is not None:
-        return [_stream(streams, name) for name in spans(streams)]
+        return [_stream(streams, name) for name in named_streams(streams)]
     path, *chosen = spans(table.heading)
     vendor = chosen[0].split('"')[1] if chosen else ANY
     parts = [{"<name>": vendor, "<stream>": ANY}.get(part, part) for part in path.strip("[]").split(".")]
@@ -143,6 +165,11 @@ def validation_error(model: type[BaseModel], key: str, given: object) -> str | N
     except ValidationError as error:
         return next((each["msg"] for each in error.errors() if each["loc"][:1] == (key,)), None)
     return None
+
+
+def test_a_stream_is_in_one_group_at_most() -> None:
+    names = [name for streams in GROUPS.values() for name in streams]
+    assert len(names) == len(set(names))
 
 
 @each_row

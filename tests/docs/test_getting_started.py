@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import dedent
 
 import anyio
 import pytest
@@ -108,8 +109,8 @@ async def test_every_command_of_the_page_works(kafka: str, prefix: str, tmp_path
 
 
 def test_the_configuration_of_the_other_vendor_is_valid(tmp_path: Path) -> None:
-    (source,) = fenced(PAGE, "toml")
+    source, zone = fenced(PAGE, "toml")
     path = tmp_path / "config.toml"
-    path.write_text(source, "utf-8")
+    path.write_text(source + dedent(zone), "utf-8")
 
     assert {"airport"} == load(path).sources.keys()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.alignment import periods
 from collector.model import DedupMode, Event, Record, Reject, Window
@@ -24,12 +24,14 @@ from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.streams import Counters, Devices, Sessions, Statistics
 from tests.contracts.examples.seemetrix import REQUEST, USER
 from tests.rows import export_rows, published_rows, session_rows
-from tests.vendors.quividi import aggregated, finest, status, topology
+from tests.vendors.quividi import aggregated, configured, finest, status, topology
 from tests.vendors.quividi.example import PARIS
 from tests.vendors.seemetrix import documented
 from tests.vendors.seemetrix.example import RAW_DATA
 
 Row = dict[str, Any]
+CONFIGURED = "quividi.rows."
+"""The start of the names of streams whose type of export is configured by hand."""
 SEEN_MS = 1_780_000_000_000
 HALF_YEARS = periods("6M", date(2016, 12, 1), ZoneInfo("UTC"))
 FIVE_MINUTES_LATER = {"period_start": "2018-01-29 10:05:00"}
@@ -99,6 +101,13 @@ def _decode_export(rows: Rows[Any], found: Sequence[Row]) -> Iterable[Record[Any
     return published_rows(rows.read(raw or (), *aggregated.YEAR))
 
 
+def _decode_configured(rows: Rows[Any], found: Sequence[Row]) -> Iterable[Record[Any] | Reject]:
+    """Decode each row as the only one of a response, which must not have a row and its revision."""
+    for row in found:
+        raw = export_rows(configured.response([row]))
+        yield from published_rows(rows.read(raw or (), *configured.YEAR_2026))
+
+
 def _rows_of_export(response: bytes) -> Sequence[Row]:
     rows: Sequence[Row] = json.loads(response)["data"]
     return rows
@@ -114,7 +123,12 @@ def _devices_by_group(body: bytes) -> Sequence[Row]:
     return [row | {"group": group} for group, rows in groups.items() for row in rows]
 
 
-def _export(name: str, rows: Rows[Any], response: bytes, revise: Callable[[Row], Row]) -> StreamCase:
+def _export(
+    name: str,
+    rows: Rows[Any],
+    response: bytes,
+    revise: Callable[[Row], Row],
+) -> StreamCase:
     found = _rows_of_export(response)
     place = next((each for each in ("site_id", "location_id") if each in found[0]), None)
     time = next(each for each in ("start_time", "period_start", "period_start_date") if each in found[0])
@@ -206,6 +220,18 @@ _EXPORTS = (
             _with(**{_COUNTS[stream]: 77}),
         )
         for stream, response in aggregated.ALL_EXAMPLES.items()
+    ),
+    *(
+        structs.replace(
+            _export(
+                f"{CONFIGURED}{form.stream}",
+                configured.rows_of(form),
+                configured.response(rows),
+                _with(**configured.REVISED[form.stream]),
+            ),
+            decode=partial(_decode_configured, configured.rows_of(form)),
+        )
+        for form, rows in configured.FORMS
     ),
 )
 STREAM_CASES: Mapping[str, StreamCase] = {

@@ -132,6 +132,80 @@ def test_a_stream_catches_up_while_more_than_two_polls_are_left(
     assert after == state_after(before, CHECKPOINT, Cursors(due=NOON, live=live), POLICY)
 
 
+def of_shards() -> Progress:
+    return Progress(Origin(Account("quividi", "ann"), "lobby", "viewers"), POLICY, ["paris", "tokyo"])
+
+
+def test_a_stream_reports_nothing_before_each_shard_has_begun() -> None:
+    found = of_shards()
+
+    assert found.message(CHECKPOINT, "live", NOON, "paris") is None
+    assert found.is_reported(CHECKPOINT, "live", "paris")
+    found.begin("paris", CHECKPOINT)
+    assert found.message(CHECKPOINT, "live", NOON, "paris") is None
+    assert found.message(CHECKPOINT, "live", NOON, "tokyo") is not None
+
+
+def shard_reported(found: Progress, shard: str, checkpoint: Checkpoint, state: StreamProgress) -> dict[str, str] | None:
+    """The value of the message of a commit of a shard, which is then durable; None without one."""
+    later = NOON + HOUR
+    message = found.message(checkpoint, state, later, shard)
+    found.committed(checkpoint, state, later, shard, reported=message is not None)
+    return None if message is None else msgspec.json.decode(message.value)
+
+
+def test_a_stream_is_as_far_as_the_shard_that_is_least_far() -> None:
+    found = of_shards()
+    found.begin("paris", CHECKPOINT)
+    found.begin("tokyo", moved(-3))
+
+    value = shard_reported(found, "paris", moved(5), "catching_up")
+
+    assert value is not None
+    assert "viewers" == value["stream"]
+    assert moved(-3).watermark == datetime.fromisoformat(value["watermark"])
+    assert shard_reported(found, "paris", moved(6), "catching_up") is None  # it does not move the stream
+    assert found.is_reported(moved(7), "catching_up", "paris")
+    assert not found.is_reported(moved(2), "catching_up", "tokyo")
+
+
+@pytest.mark.parametrize(
+    ("paris", "tokyo", "whole"),
+    [
+        ("live", "live", "live"),
+        ("live", "catching_up", "catching_up"),
+        ("complete", "live", "live"),
+        ("complete", "catching_up", "catching_up"),
+        ("complete", "complete", "complete"),
+    ],
+)
+def test_a_stream_is_live_or_complete_once_all_shards_are(
+    paris: StreamProgress, tokyo: StreamProgress, whole: str
+) -> None:
+    found = of_shards()
+    for shard in ("paris", "tokyo"):
+        found.begin(shard, CHECKPOINT)
+    found.committed(CHECKPOINT, paris, NOON, "paris", reported=False)
+
+    value = shard_reported(found, "tokyo", CHECKPOINT, tokyo)
+
+    assert value is not None
+    assert whole == value["state"]
+
+
+def test_the_times_of_two_shards_are_compared_separately() -> None:
+    found = of_shards()
+    early, late = structs.replace(CHECKPOINT, watermark=NOON - HOUR), structs.replace(CHECKPOINT, final=NOON - 5 * HOUR)
+    found.begin("paris", early)
+    found.begin("tokyo", late)
+
+    value = shard_reported(found, "tokyo", late, "live")
+
+    assert value is not None
+    assert NOON - HOUR == datetime.fromisoformat(value["watermark"])
+    assert NOON - 5 * HOUR == datetime.fromisoformat(value["final"])
+
+
 def test_a_stream_is_complete_once_its_last_shard_is() -> None:
     found = Progress(Origin(Account("quividi", "1"), "mall", "viewers"), POLICY, SHARDS)
     for shard in SHARDS:

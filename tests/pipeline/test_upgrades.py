@@ -24,8 +24,9 @@ from collector.pipeline.state import State, StateFormat, by_stream, load
 from collector.vendors import VENDORS
 from collector.vendors.seemetrix import wire as seemetrix
 from tests.field_changes import FIELD_CHANGES, PREVIOUS_FINGERPRINTS, FieldChange, FieldLists, field_lists
-from tests.pipeline.stream_cases import STREAM_CASES, StreamCase
+from tests.pipeline.stream_cases import CONFIGURED, STREAM_CASES, StreamCase
 from tests.rows import export_rows, read_viewers, session_rows, without_steps
+from tests.vendors.quividi.configured import FORMS
 
 WRITTEN = json.loads((Path(__file__).parent / "state" / "version_1.json").read_text("utf-8"))
 """The state topic as version 1 left it after the responses in the same file. Never regenerated."""
@@ -114,6 +115,7 @@ def test_a_page_with_two_field_list_versions_is_refused(stream: str) -> None:
 
 def test_every_stream_has_a_case_and_recorded_digests() -> None:
     streams = {f"{vendor.name}.{name}" for vendor in VENDORS.values() for name in vendor.event_types}
+    streams |= {f"{CONFIGURED}{form.stream}" for form, _ in FORMS}
     assert streams == STREAM_CASES.keys(), "see STREAM_CASES"
     assert streams == PREVIOUS_FINGERPRINTS.keys(), "see PREVIOUS_FINGERPRINTS in tests/field_changes.py"
     assert streams == LISTS.keys(), "add the digests that test_no_list_changes_without_its_version shows to lists.json"

@@ -1,4 +1,4 @@
-"""Two simulated days as messages: sessions with revisions and parts, viewers, OTS, devices and progress."""
+"""Two simulated days as messages: sessions with revisions and parts, viewers, OTS, devices, places and progress."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,6 +127,26 @@ def ots() -> Iterator[Value]:
         )
 
 
+def places() -> Iterator[Value]:
+    """Each location, and two sites. The first location gets another name and site; the last one is on no list."""
+    for device in WORLD.devices[:-1]:
+        yield _changed("quividi.location.v1", _location(device, 0, f"Location {device}", 300))
+    yield _changed("quividi.location.v1", _location(WORLD.devices[0], 1, "Moved", 301))
+    for site in (300, 301):
+        change = {"record_id": f"quividi/{USERNAME}/site/{site}", "site_id": site, "label": f"Site {site}"}
+        yield _changed("quividi.site.v1", change)
+
+
+def _location(location: int, revision: int, label: str, site: int) -> Value:
+    return {
+        "record_id": f"quividi/{USERNAME}/location/{location}",
+        "revision": revision,
+        "location_id": location,
+        "label": label,
+        "site_id": site,
+    }
+
+
 def progress() -> Iterator[Value]:
     for origin in (SESSIONS, VIEWERS):
         for final in (FIRST, FINAL):
@@ -151,7 +171,7 @@ def _value(message: Message) -> Value:
 def by_type() -> dict[str, Sequence[Value]]:
     """All values, by type and in random order: of single topics, and of single keys, none is reliable across files."""
     found: dict[str, list[Value]] = {}
-    for value in (*sessions(), *viewers(), *devices(), *ots(), *progress()):
+    for value in (*sessions(), *viewers(), *devices(), *ots(), *places(), *progress()):
         found.setdefault(value["type"], []).append(value)
     for values in found.values():
         Random(1).shuffle(values)

@@ -27,7 +27,7 @@ def as_stored(name: str, value: Value, database: Database) -> dict[str, Any]:
 
 
 def _in_clickhouse(kind: str, field: str, content: Any) -> Any:  # noqa: ANN401 - JSON
-    if field.endswith("_local"):
+    if field.endswith("_local") and content is not None:
         return f"{content}.000Z"
     if content is None and kind.startswith("Array("):
         return []

@@ -116,6 +116,16 @@ def sessions_with_devices_at_the_time() -> Rows:
     return counted((visit.device, name, name and "online") for visit, name in found)
 
 
+def viewers_with_places() -> Rows:
+    first, second, unlisted = published.WORLD.devices
+    places = {
+        first: ("Site 301", first, "Moved"),
+        second: ("Site 300", second, f"Location {second}"),
+        unlisted: (None, unlisted, None),
+    }
+    return counted(places[row["location_id"]] for row in published.viewer_rows())
+
+
 def complete() -> Rows:
     return [("airport", "viewers", "live", hour_of(FINAL)), ("mall", "sessions", "live", hour_of(FINAL))]
 
@@ -143,6 +153,7 @@ EXPECTED: dict[str, tuple[str, Callable[[], Rows]]] = {
     "OTS to watchers 1": ("{}", ots_to_watchers),
     "Sessions with their devices 1": ("{}", sessions_with_devices),
     "Sessions with their devices 2": ("{}", sessions_with_devices_at_the_time),
+    "Viewers with their places 1": ("{}", viewers_with_places),
     "What is complete by now 1": ("{}", complete),
     "What is complete by now 2": ("{}", viewers_of_complete_hours),
 }

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from collector.model import Account, DedupMode, FetchResult, Policy, Record, Window
+from collector.model import Account, DedupMode, FetchResult, FieldSample, Policy, Record, Window
 from collector.pipeline.message import Origin
 from collector.pipeline.state import State, StateFormat
 from collector.telemetry.metrics import Metrics
@@ -33,13 +33,18 @@ class ScriptedStream(ListStream):
     """A vendor whose responses a test may replace."""
 
     script: Script | None = None
+    sample: FieldSample | None = None
+    """What every response with rows has as its sample."""
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[VendorRow], None]:
         async for result in super().fetch(window):
             rows = [row.payload for row in result.records if isinstance(row, Record)]
             if self.script is not None:
                 rows = self.script(window, rows)
-            yield structs.replace(result, records=map(decode, rows), rows=len(rows), size=100 * len(rows))
+            sample = self.sample if rows else None
+            yield structs.replace(
+                result, records=map(decode, rows), rows=len(rows), size=100 * len(rows), sample=sample
+            )
 
 
 class Scenario:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 import structlog
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from collector.cloudevents import Message
 from collector.errors import EpochEnded
+from collector.model import FieldSample, Window
 from tests.simulated import at
-from tests.worker.harness import TYPE, SimulationOver, VendorRow
+from tests.worker.harness import MALFORMED, TYPE, SimulationOver, VendorRow
 from tests.worker.scripted import HOUR, T0, Scenario, rows_each
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +50,23 @@ async def test_records_whose_commit_failed_are_not_counted() -> None:
         await worker.run(at(T0))
     assert 0 == scenario.metric("collector_records_total", outcome="fresh")
     assert 0 == scenario.metric("collector_events_published_total", type=TYPE.name)
+
+
+async def test_changed_fields_are_counted_before_rows_are_decoded_which_may_fail() -> None:
+    scenario = Scenario(rows_each(10, hours=1), start_s=T0 + HOUR, final_s=T0 + 2 * HOUR)
+
+    def script(_: Window, rows: list[VendorRow]) -> list[VendorRow]:
+        if scenario.status.state == "parked":
+            scenario.stream.sample = None
+        return rows if scenario.stream.sample is None else [structs.replace(row, content=MALFORMED) for row in rows]
+
+    scenario.stream.script = script
+    scenario.stream.sample = FieldSample(20, {}, ("new",), ("old",))
+    await scenario.run()
+
+    assert 1 == scenario.metric("collector_polls_total", outcome="park")
+    assert 1 == scenario.metric("collector_fields_unknown_total", field="new")
+    assert 1 == scenario.metric("collector_fields_absent_total", field="old")
 
 
 async def test_a_changed_since_or_selection_moves_nothing_and_is_noted_in_the_status() -> None:

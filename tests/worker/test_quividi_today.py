@@ -147,3 +147,11 @@ async def test_a_site_that_moves_to_its_true_zone_loses_and_doubles_nothing(stre
 
         assert [] == running.topics.values("collector.dead_letters")
         assert_published(running, stream, TIMES, margin=DAY)
+
+
+async def test_a_complete_stream_of_several_zones_stays_complete_after_a_restart() -> None:
+    async with account(WORLD, RULES, SINCE + 3 * HOUR) as running:
+        source = running.source(since=SINCE, until=UNTIL, streams={"ots": table("ots")}, **selection("ots", ZONES))
+        for days in (4, 5, 6):  # the second and the third process find nothing to fetch
+            await running.run(source, UNTIL + days * DAY)
+            assert "complete" == running.topics.values("collector.progress")[-1]["state"]

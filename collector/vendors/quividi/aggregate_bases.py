@@ -71,7 +71,7 @@ class AggregateFields(Identity, frozen=True, kw_only=True, gc=False):
         str, Meta(description="Start of the period on the clock of the place: `2018-01-29T02:00:00`, without a zone.")
     ]
     utc_offset_s: Annotated[
-        int, Meta(description="Local time minus UTC at the start of the period, in seconds, in the source's time zone.")
+        int, Meta(description="Local time minus UTC at the start of the period, in seconds, in the place's time zone.")
     ]
     ambiguous: Annotated[
         bool,

@@ -13,6 +13,7 @@ from collector.vendors.quividi.aggregate_records import AttributeValue
 from collector.vendors.quividi.export_types import Attribute, ExportType, KeyPart, Metric
 from collector.vendors.quividi.units import PLACE, Unit
 from collector.vendors.quividi.wire import Number
+from collector.vendors.row_fields import RowFields
 
 BACKUP_VALUE = "backup_value"
 IMPUTED, MEASURED = "yes", ""
@@ -107,6 +108,21 @@ def is_imputed(export_type: ExportType, attributes: Sequence[AttributeValue]) ->
     return any(
         each.name == BACKUP_VALUE and value == IMPUTED
         for each, value in zip(export_type.attributes, attributes, strict=True)
+    )
+
+
+def fields_of(export_type: ExportType, resolution: str) -> RowFields:
+    """The fields of this type's rows at a resolution."""
+    place = () if export_type.place is None else (export_type.place,)
+    key_parts = (part.name for part in export_type.key_parts)
+    descriptive = frozenset((*place, *_TIMES, *key_parts, *(each.field for each in export_type.attributes)))
+    optional = {metric.wire_names[0]: metric.expected_at for metric in export_type.metrics}
+    optional |= {each.field: each.expected_at for each in export_type.attributes}
+    return RowFields(
+        known=descriptive.union(export_type.unread, *(metric.wire_names for metric in export_type.metrics)),
+        newest={name: metric.wire_names[0] for metric in export_type.metrics for name in metric.wire_names},
+        descriptive=descriptive,
+        expected=frozenset(name for name, resolutions in optional.items() if resolution in resolutions),
     )
 
 

@@ -50,9 +50,16 @@ OTS = ExportType(
         Metric("ots_count", COUNT, ("ots_count",), is_main=True),
         _WATCHERS,
         _DURATION,
-        Metric("effective_ots_count", COUNT, ("effective_ots_count",), may_be_absent=True, since=3),
+        Metric(
+            "effective_ots_count",
+            COUNT,
+            ("effective_ots_count",),
+            may_be_absent=True,
+            since=3,
+            expected_at=("1h", "1d", "7d", "1M"),
+        ),
     ),
-    attributes=(Attribute("status", WORD, since=3),),
+    attributes=(Attribute("status", WORD, since=3, expected_at=("15m",)),),
     fields_version=3,
     decimals=DECIMALS,
 )

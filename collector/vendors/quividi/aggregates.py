@@ -14,17 +14,18 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
-from collector.alignment import RESOLUTIONS, periods
-from collector.instants import SECOND, format_ms, to_ms
+from collector.alignment import RESOLUTIONS
+from collector.instants import format_ms, to_ms
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.quividi.aggregate_bases import Quality
 from collector.vendors.quividi.aggregate_records import WITHDRAWN, Aggregate, Requested, fingerprint
-from collector.vendors.quividi.aggregate_rows import AggregateRows, DecodedRow, is_imputed, start_text
+from collector.vendors.quividi.aggregate_rows import AggregateRows, DecodedRow, fields_of, is_imputed, start_text
 from collector.vendors.quividi.events import AGE_GROUPS, GENDERS
 from collector.vendors.quividi.export_types import ExportType
+from collector.vendors.quividi.local_periods import LocalPeriods
 from collector.vendors.quividi.sums import added, common
 from collector.vendors.quividi.wire import Number, parse_local
-from collector.vendors.quividi.zones import instant, local
+from collector.vendors.quividi.zones import instant
 
 DEMOGRAPHIC_GROUPS = 15
 """Three genders times five ages."""
@@ -52,23 +53,14 @@ class Aggregates:
         self._key_parts = [part for part in export_type.key_parts if is_grouped or not part.only_if_grouped]
         self._groups = DEMOGRAPHIC_GROUPS if any(part.only_if_grouped for part in self._key_parts) else 1
         self._rows = AggregateRows(export_type, self._key_parts)
+        self.fields = fields_of(export_type, resolution)
         self.fields_version = export_type.fields_version
         self.former = self._former(self.fields_version)
-        self.alignment = periods(resolution, anchor, zone)
+        self._periods = LocalPeriods(resolution, anchor, zone)
+        self.alignment = self._periods.alignment
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
-        """The first and the last local second of the window's periods.
-
-        A change to winter time never cuts a period: the repeated local hour is requested once, as a whole.
-        """
-        return self._period_start(window.start), self._period_start(window.end) - SECOND
-
-    def _period_start(self, cut: datetime) -> datetime:
-        """The local start of the period that a cut starts.
-
-        Where the clock is set forward at midnight, a day starts at one o'clock; its local start is still midnight.
-        """
-        return self.alignment.start_of(local(cut, self._zone))
+        return self._periods.bounds(window)
 
     def min_rows(self, places: int, first: datetime, last: datetime) -> int:
         count = (last - first) // RESOLUTIONS[self._resolution].max_length + 1
@@ -160,16 +152,8 @@ class Aggregates:
         """Decode one row. Return None for a period that does not start from `first` to `last`."""
         try:
             row = self._rows.decode(raw, ignored)
-            text = start_text(row)
-            start = parse_local(text, "period_start")
-            if not first <= start <= last:
-                return None
-            if not self.alignment.is_start(start):
-                raise ValueError(  # noqa: TRY301 - as the errors of the calls above
-                    f"No period of {self._resolution} starts at {text[:40]}: set `anchor` in the stream's table to a "
-                    "day on which one starts - at `$.period_start`"
-                )
-            return self._record(self._rows.convert(row, ignored), start)
+            start = self._periods.parse(start_text(row), "period_start", first, last)
+            return None if start is None else self._record(self._rows.convert(row, ignored), start)
         except (ValueError, OverflowError) as error:
             requested = self._requested
             if self._type.place is None:

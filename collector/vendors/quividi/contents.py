@@ -14,8 +14,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from collector.model import Record, Reject
 from collector.vendors.leniency import MalformedRow, RowDecoder
-from collector.vendors.quividi.viewers import LocatedViewer, read_viewer
+from collector.vendors.quividi.finest import fields_of
+from collector.vendors.quividi.viewers import LocatedViewer, Viewer, read_viewer
 from collector.vendors.quividi.wire import ABSENT, Integer, place_of
+from collector.vendors.row_fields import paths_of
 
 FIELDS_VERSION = 2
 """The version of the lists of fields in the key and the fingerprint."""
@@ -90,6 +92,7 @@ _decode_row.parts["contents"] = RowDecoder(
         "very_unhappy_time",
     ),
 )
+FIELDS = fields_of(Viewer, more=paths_of(_Row))
 
 
 def read_viewer_apc(

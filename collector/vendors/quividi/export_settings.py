@@ -1,7 +1,7 @@
 """What the tables of all streams of exports have in common."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import quote
 
@@ -70,6 +70,11 @@ class ExportSettings(HistorySettings):
         """The arguments of a request that restrict or group the data."""
         return {}
 
+    @property
+    def selected(self) -> Mapping[str, str]:
+        """What the table selects beside places, by the words with which a change of it is logged."""
+        return self.options
+
 
 class FinestSettings(ExportSettings):
     """The table of a stream with a row for each viewer."""
@@ -88,11 +93,20 @@ class AggregatedSettings(ExportSettings):
     interval: PositiveDuration = timedelta(minutes=30)  # boxes upload twice an hour; each upload changes the numbers
     span: Span = timedelta(days=30)  # rows are few: a year of hours takes a dozen exports
 
+    @property
+    def selected(self) -> Mapping[str, str]:
+        return {self.resolution: "", **self.options}
+
     @model_validator(mode="after")
     def _anchor_is_in_every_month(self) -> Self:
-        if self.resolution == "1M" and self.anchor.day > ANCHOR_DAYS:
-            raise ValueError(f"anchor: expected a day up to the {ANCHOR_DAYS}th, which every month has")
+        check_anchor(self.resolution, self.anchor)
         return self
+
+
+def check_anchor(resolution: str, anchor: date) -> None:
+    """Raise ValueError if periods of this resolution cannot be counted from this day."""
+    if resolution == "1M" and anchor.day > ANCHOR_DAYS:
+        raise ValueError(f"anchor: expected a day up to the {ANCHOR_DAYS}th, which every month has")
 
 
 def _check_content_ids(ids: tuple[str, ...]) -> tuple[str, ...]:

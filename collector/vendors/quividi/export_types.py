@@ -51,6 +51,8 @@ class Metric(Struct, frozen=True):
     addition: Addition = Addition.SUM
     since: int = 1
     """The first `fields_version` whose fingerprint contains the metric."""
+    expected_at: tuple[str, ...] = ()
+    """The resolutions at which the vendor documents a field that may be absent: its absence is reported there."""
     in_other_units: tuple[tuple[str, Unit], ...] = ()
     """More of the vendor's fields, older than `names`, with their units."""
 
@@ -80,6 +82,8 @@ class Attribute(Struct, frozen=True):
     then the change of a name, for example, would be a revision of every period of the past."""
     since: int = 1
     """As that of a metric."""
+    expected_at: tuple[str, ...] = ()
+    """As those of a metric."""
 
     @property
     def field(self) -> str:
@@ -118,6 +122,8 @@ class ExportType(Struct, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...] = ()
     """Empty for finest exports, whose rows have structs of their own."""
     attributes: tuple[Attribute, ...] = ()
+    unread: tuple[str, ...] = ()
+    """Other fields that the vendor documents, now or formerly. They are not published, and not reported as unknown."""
     is_extrapolated: bool = False
     """Whether the metrics are projections from a sample of places."""
     fields_version: int = 1

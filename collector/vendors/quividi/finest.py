@@ -26,6 +26,7 @@ from collector.vendors.leniency import MalformedRow, RowDecoder, understood
 from collector.vendors.quividi.finest_fields import common_fields
 from collector.vendors.quividi.wire import ABSENT, Identifier, Integer, Number, instant_of, parse_local, place_of
 from collector.vendors.quividi.zones import instant
+from collector.vendors.row_fields import RowFields, paths_of
 
 _PACKED = tuple(struct.Struct(f">{count}q") for count in range(12))
 
@@ -55,6 +56,10 @@ class FinestRow(Struct, frozen=True, gc=False, omit_defaults=True):
     """The fields without which a row is malformed, each with all of its names, newest first."""
     LINK: ClassVar[tuple[str, str]] = ("", "")
     """The vendor's names of the link's fields."""
+    FORMER: ClassVar[Mapping[str, str]] = {"start_time": "period_start"}
+    """The newest names of other fields, by their former names."""
+    SPARSE: ClassVar[frozenset[str]] = frozenset()
+    """The fields that some rows lack."""
 
     location_id: Identifier
     period_start: str | None = None
@@ -166,6 +171,17 @@ def row_decoder(row_type: type[W], main: Sequence[str] = ()) -> RowDecoder[W]:
     """A decoder of rows. What cannot be understood is null, unless it is the place, a time, or required or main."""
     keep = {name for names in row_type.REQUIRED for name in names}.union(FinestRow.__struct_fields__, main)
     return RowDecoder(row_type, side=[name for name in row_type.__struct_fields__ if name not in keep])
+
+
+def fields_of(row_type: type[FinestRow], more: frozenset[str] = frozenset()) -> RowFields:
+    """The fields of rows of this type, and `more`, which another struct decodes."""
+    former = {name: newest for newest, *names in row_type.REQUIRED for name in names}
+    return RowFields(
+        known=paths_of(row_type) | more,
+        newest={**FinestRow.FORMER, **row_type.FORMER, **former},
+        descriptive=frozenset(FinestRow.__struct_fields__),
+        sparse=row_type.SPARSE,
+    )
 
 
 def read_row(

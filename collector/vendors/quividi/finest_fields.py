@@ -15,7 +15,7 @@ T = TypeVar("T")
 StartedLocal = Annotated[
     str, Meta(description="Arrival on the clock of the location: `2018-01-29T01:28:52`, without a zone.")
 ]
-UtcOffset = Annotated[int, Meta(description="Local time minus UTC, in seconds, in the source's time zone.")]
+UtcOffset = Annotated[int, Meta(description="Local time minus UTC, in seconds, in the place's time zone.")]
 Ambiguous = Annotated[
     bool, Meta(description="Whether the local time occurs twice, at the end of summer time. The first one is used.")
 ]

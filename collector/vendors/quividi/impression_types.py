@@ -48,6 +48,7 @@ _BY_OTS = (
         )
     ),
 )
+_FORMERLY_BY_OTS = tuple(name for metric in _IAB for name in metric.wire_names)
 _TARGETED = (
     _IM,
     *(
@@ -87,6 +88,7 @@ IM_OTS = ExportType(
     resolutions=_HOURS,
     resolution_hint=_HINT,
     metrics=_BY_OTS,
+    unread=_FORMERLY_BY_OTS,
     attributes=_ATTRIBUTES,
 )
 IM_OTS_NOBACKUP = ExportType(
@@ -96,6 +98,7 @@ IM_OTS_NOBACKUP = ExportType(
     resolutions=_HOURS,
     resolution_hint=_HINT,
     metrics=_BY_OTS,
+    unread=_FORMERLY_BY_OTS,
     attributes=_ATTRIBUTES,
 )
 TARGETED_IM = ExportType(

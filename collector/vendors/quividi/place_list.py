@@ -16,7 +16,10 @@ from collector.vendors.raw_rows import RawRows, as_list
 
 MAX_OFFSET = timedelta(hours=14)
 """No time zone differs more from UTC."""
-HALF_A_YEAR = timedelta(days=182)
+_IN_A_YEAR = [timedelta(days=days) for days in range(-183, 184, 61)]
+"""Around an instant, these are in summer and in winter: each lasts four months or more."""
+_YEARS = range(1970, 9000)
+"""The years of uploads. What is at the ends of the calendar is no time, but stands for none."""
 _SECONDS, _MINUTES = range(900, 50_401), range(15, 841)
 """Offsets that can only be seconds, and those that can only be minutes. Zero is UTC in both."""
 
@@ -129,9 +132,10 @@ def offset_seconds(vendor_offset: int | None) -> int | None:
 
 def _last_upload(text: str | None) -> datetime | None:
     try:
-        return None if text is None else parse_local(text, "last_upload_timestamp").replace(tzinfo=UTC)
+        at = None if text is None else parse_local(text, "last_upload_timestamp").replace(tzinfo=UTC)
     except ValueError:
         return None
+    return at if at is not None and at.year in _YEARS else None
 
 
 class Disagreement(Struct, frozen=True):
@@ -150,7 +154,7 @@ class Disagreement(Struct, frozen=True):
 
 
 def disagreements(places: Iterable[tuple[Place, str, tzinfo]], now: datetime) -> Iterator[Disagreement]:
-    """The places whose zone does not have their offset, neither at their last upload nor half a year away.
+    """The places whose zone does not have their offset, neither at their last upload nor within half a year of it.
 
     `places` are given with the name of their zone, and the zone.
     """
@@ -158,9 +162,8 @@ def disagreements(places: Iterable[tuple[Place, str, tzinfo]], now: datetime) ->
         if place.offset_s is None:
             continue
         at = min(place.last_upload or now, now)
-        offsets = [_offset_s(instant, zone) for instant in (at, at - HALF_A_YEAR, at + HALF_A_YEAR)]
-        if place.offset_s not in offsets:
-            yield Disagreement(place.id, place.offset_s, name, offsets[0])
+        if place.offset_s not in [_offset_s(at + distance, zone) for distance in _IN_A_YEAR]:
+            yield Disagreement(place.id, place.offset_s, name, _offset_s(at, zone))
 
 
 def _offset_s(instant: datetime, zone: tzinfo) -> int:

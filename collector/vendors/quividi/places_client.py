@@ -53,7 +53,7 @@ class Places:
         self._lock = anyio.Lock()
         self._list: PlaceList | None = None
         self._requested_at: datetime | None = None
-        self._lateness = max((each.allowed_lateness for each in client.settings.streams.exports), default=MAX_AGE)
+        self._lateness = max((each.allowed_lateness for _, each in client.settings.exports), default=MAX_AGE)
 
     async def current(self) -> PlaceList:
         """The list, at most REFRESH_INTERVAL old; at most MAX_AGE while the vendor fails.

@@ -6,7 +6,7 @@ the lists and the counters that it has no values for. The names of zones, clips 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct, structs
@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, structs
 from collector.instants import MAX_MS
 from collector.model import Record, Reject
 from collector.vendors.leniency import RowDecoder
-from collector.vendors.quividi.finest import Located, read_row, row_decoder
+from collector.vendors.quividi.finest import Located, fields_of, read_row, row_decoder
 from collector.vendors.quividi.footfall import Footfall
 from collector.vendors.quividi.wire import Amount, Integer
 
@@ -49,6 +49,9 @@ class RetailVisitor(Footfall, frozen=True, gc=False, omit_defaults=True):
     """A row: a person who passed, and was in zones."""
 
     KIND = "retail_visitor"
+    SPARSE: ClassVar[frozenset[str]] = frozenset(
+        ("nb_visits", "nb_clips", "nb_doorpass", "visits", "clips", "doorpass")
+    )
 
     nb_visits: Amount | None = None
     nb_clips: Amount | None = None
@@ -106,6 +109,7 @@ class VisitorWithTimings(Struct, frozen=True, gc=False):
 _LISTS = ("visits", "clips", "doorpass")
 _decode = row_decoder(RetailVisitor, main=_LISTS)
 _decode.parts.update(dict.fromkeys(_LISTS, RowDecoder(Zone, side=["name"])))
+FIELDS = fields_of(RetailVisitor)
 
 
 def read_retail_visitor(

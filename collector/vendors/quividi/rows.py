@@ -11,9 +11,10 @@ from collector.alignment import Alignment, AnySecond
 from collector.model import DedupMode, Event, Record, Reject, Window
 from collector.vendors.quividi import contents, footfall, pmp_sales, retail, vehicle_or_person, vehicles, viewers
 from collector.vendors.quividi.events import explode_viewer, explode_viewer_apc
-from collector.vendors.quividi.finest import FinestForm
+from collector.vendors.quividi.finest import FinestForm, fields_of
 from collector.vendors.quividi.retail_events import explode_retail_visitor
 from collector.vendors.quividi.zones import bounds
+from collector.vendors.row_fields import RowFields
 
 P = TypeVar("P")
 
@@ -31,6 +32,8 @@ class Rows(Protocol[P]):
     def only_parts(self) -> Callable[[Record[P], Mapping[int, int]], Record[P]] | None: ...
     @property
     def alignment(self) -> Alignment: ...
+    @property
+    def fields(self) -> RowFields | None: ...
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
         """The first and the last local second to request, both inclusive."""
@@ -65,6 +68,7 @@ class FinestRows(Generic[P]):
         zone: ZoneInfo,
         read: Callable[[bytes, ZoneInfo, Counter[str] | None], Record[P] | Reject | None],
         explode: Callable[[Record[P], str, int, str], Iterator[Event]],
+        fields: RowFields | None,
         *,
         fields_version: int = 1,
         former: Callable[[Record[P]], Record[P]] | None = None,
@@ -73,6 +77,7 @@ class FinestRows(Generic[P]):
         self._zone = zone
         self._read = read
         self.explode = explode
+        self.fields = fields
         self.fields_version = fields_version
         self.former = former
         self.only_parts = only_parts
@@ -109,12 +114,15 @@ def finest_rows(stream: str, zone: ZoneInfo, selection: str = "") -> FinestRows[
     """The decoder of a stream's rows. `selection` describes the contents in its exports; empty for all contents."""
     match stream:
         case "viewers":
-            return FinestRows(zone, viewers.read_viewer, explode_viewer, fields_version=viewers.FIELDS_VERSION)
+            return FinestRows(
+                zone, viewers.read_viewer, explode_viewer, viewers.FIELDS, fields_version=viewers.FIELDS_VERSION
+            )
         case "viewers_apc":
             return FinestRows(
                 zone,
                 partial(contents.read_viewer_apc, selection=selection),
                 explode_viewer_apc,
+                contents.FIELDS,
                 fields_version=contents.FIELDS_VERSION,
                 former=contents.former,
                 only_parts=contents.only_contents,
@@ -124,8 +132,10 @@ def finest_rows(stream: str, zone: ZoneInfo, selection: str = "") -> FinestRows[
                 zone,
                 retail.read_retail_visitor,
                 explode_retail_visitor,
+                retail.FIELDS,
                 fields_version=retail.FIELDS_VERSION,
                 only_parts=retail.only_timings,
             )
         case _:
-            return FinestRows(zone, _FORMS[stream].read, _FORMS[stream].explode)
+            form = _FORMS[stream]
+            return FinestRows(zone, form.read, form.explode, fields_of(form.decode.into))

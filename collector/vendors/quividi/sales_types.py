@@ -5,6 +5,7 @@ Source: newer versions of the vendor's document. Their rows have times with a T,
 
 from collector.vendors.quividi import sales_events
 from collector.vendors.quividi.export_types import ExportType, KeyPart, Metric
+from collector.vendors.quividi.resolutions import AGGREGATES
 from collector.vendors.quividi.units import CODE, COUNT, SIGNED_ESTIMATE, TENTHS, TEXT
 
 _TOUCHES = Metric("touch_count", COUNT, ("product_touches",), is_main=True)
@@ -25,7 +26,10 @@ PMP_SALES_BY_DEMOGRAPHICS_AGGREGATED = ExportType(
         _TOUCHES,
         _PUT_BACK,
         _SALES,
-        *(Metric(f"estimated_sales_{name}", SIGNED_ESTIMATE, (name,), may_be_absent=True) for name in _GROUPS),
+        *(
+            Metric(f"estimated_sales_{name}", SIGNED_ESTIMATE, (name,), may_be_absent=True, expected_at=AGGREGATES)
+            for name in _GROUPS
+        ),
     ),
 )
 PMP_SALES_FUNNEL_AGGREGATED = ExportType(
@@ -40,7 +44,7 @@ PMP_SALES_FUNNEL_AGGREGATED = ExportType(
         _SALES,
         Metric("dwell_ms", TENTHS, ("dwell_time_in_tenths_of_sec",)),
         Metric("attention_ms", TENTHS, ("attention_time_in_tenths_of_sec",)),
-        Metric("watcher_count", COUNT, ("watcher_count",), may_be_absent=True),
+        Metric("watcher_count", COUNT, ("watcher_count",), may_be_absent=True, expected_at=AGGREGATES),
         Metric("passer_by_count", COUNT, ("poi_by_passers",), may_be_absent=True),
     ),
 )

@@ -7,9 +7,11 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from collector.model import Account
 from collector.secrets import Secret
-from collector.settings import STRICT, Count
+from collector.settings import STRICT, Count, Name
 from collector.vendors.quividi import aggregated_settings, finest_settings, status_settings
 from collector.vendors.quividi.export_settings import MAX_IDS_BYTES, ExportSettings
+from collector.vendors.quividi.export_types import ExportType
+from collector.vendors.quividi.row_settings import RowSettings
 from collector.vendors.quividi.topology import settings as topology_settings
 from collector.vendors.quividi.zoning import LOCATIONS, SITES, Zone, Zoning
 from collector.vendors.source import ChosenStreams, SourceSettings, StreamSettings
@@ -73,6 +75,16 @@ class Streams(ChosenStreams):
         return [each for each in self.chosen.values() if isinstance(each, ExportSettings)]
 
 
+def _check_is_free(stream: str) -> str:
+    if stream in Streams.model_fields:
+        raise ValueError("the collector has a stream of this name: choose another name")
+    return stream
+
+
+RowStream = Annotated[Name, AfterValidator(_check_is_free)]
+"""The name of a stream whose type of export is configured by hand."""
+
+
 def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
     if not ids:
         raise ValueError("expected at least one id; remove the key if it selects nothing")
@@ -118,6 +130,8 @@ class QuividiSource(SourceSettings):
     max_concurrency: Annotated[Count, Field(ge=1)] = 2
     max_requests_per_minute: Annotated[Count, Field(ge=1)] | None = 50
     streams: Streams = Streams()
+    rows: dict[RowStream, RowSettings] | None = None
+    """Types of export that the collector does not know, by the name of the stream."""
 
     @model_validator(mode="after")
     def _selects_something(self) -> Self:
@@ -151,17 +165,17 @@ class QuividiSource(SourceSettings):
 
     @model_validator(mode="after")
     def _has_whole_sites(self) -> Self:
-        for each in self.streams.exports:
-            if each.export_type.place != "site_id":
+        for each, _ in self.exports:
+            if each.place != "site_id":
                 continue
             if any(zone.locations for zone in self.zones):
                 raise ValueError(
-                    f"streams.{each.export_type.stream} has numbers of whole sites: name the sites in zones, not the "
+                    f"{self._table(each)} has numbers of whole sites: name the sites in zones, not the "
                     "locations (or put the stream into a source of its own)"
                 )
             if (self.locations and not self.follows_account) or self.location_tags:
                 raise ValueError(
-                    f"streams.{each.export_type.stream} needs sites or site_tags alone: the numbers of some locations "
+                    f"{self._table(each)} needs sites or site_tags alone: the numbers of some locations "
                     "of a site are not those of the site (put the stream into a source of its own)"
                 )
         return self
@@ -170,15 +184,32 @@ class QuividiSource(SourceSettings):
     def _has_one_selection(self) -> Self:
         lists = [(name, ",".join(map(str, ids))) for name, ids in self.selectors.items()]
         is_one_request = len(lists) == 1 and len(lists[0][1]) <= MAX_IDS_BYTES and not self.zones
-        for each in self.streams.exports:
-            if each.export_type.place is None and not is_one_request:
+        for each, _ in self.exports:
+            if each.place is None and not is_one_request:
                 raise ValueError(
-                    f"streams.{each.export_type.stream} needs a selection that fits into one request: only one of "
+                    f"{self._table(each)} needs a selection that fits into one request: only one of "
                     f"{', '.join(SELECTORS)}, with ids of at most {MAX_IDS_BYTES} characters in total, "
-                    "and no zones. An extrapolation of two parts is not that of the whole (put the stream into a "
+                    "and no zones. The numbers of two parts are not those of the whole (put the stream into a "
                     "source of its own)"
                 )
         return self
+
+    def _table(self, export_type: ExportType) -> str:
+        return f"{'rows' if export_type.stream in (self.rows or {}) else 'streams'}.{export_type.stream}"
+
+    @property
+    def chosen(self) -> Mapping[str, StreamSettings]:
+        if not self.rows:
+            return self.streams.chosen
+        return {**self.streams.tables, **self.rows}
+
+    @property
+    def exports(self) -> Sequence[tuple[ExportType, ExportSettings]]:
+        """The configured streams of exports, with their types."""
+        tables = [(name, each) for name, each in self.chosen.items() if isinstance(each, ExportSettings)]
+        return [
+            (each.type_of(name) if isinstance(each, RowSettings) else each.export_type, each) for name, each in tables
+        ]
 
     @property
     def account(self) -> Account:

@@ -15,14 +15,17 @@ from collector.vendors.http import Http
 from collector.vendors.quividi.aggregate_records import Requested
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.client import Client
+from collector.vendors.quividi.configured_rows import ConfiguredAggregates, configured_finest_rows
 from collector.vendors.quividi.export_settings import MAX_IDS_BYTES, AggregatedSettings, ExportSettings
 from collector.vendors.quividi.export_types import (
     AVERAGE_CONTENT_DURATION,
     CONTENT_IDS,
     EXTRAPOLATION_AMOUNT,
     GROUP_BY_DEMOGRAPHICS,
+    ExportType,
 )
 from collector.vendors.quividi.places_client import Places, Selection
+from collector.vendors.quividi.row_settings import RowSettings
 from collector.vendors.quividi.rows import Rows, finest_rows
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_streams import status_streams
@@ -40,10 +43,16 @@ class ExportStream(Stream[P]):
     narrowing_advice = "split the source into several with fewer locations each"
 
     def __init__(
-        self, client: Client, settings: ExportSettings, rows: Rows[P], selection: Selection, zone: str
+        self,
+        client: Client,
+        export_type: ExportType,
+        settings: ExportSettings,
+        rows: Rows[P],
+        selection: Selection,
+        zone: str,
     ) -> None:
         """`zone` is the name of the zone of the places that `selection` selects."""
-        export_type, source = settings.export_type, client.settings
+        source = client.settings
         self._client = client
         self._rows = rows
         self._max_rows = export_type.max_rows
@@ -60,7 +69,7 @@ class ExportStream(Stream[P]):
         self.former = rows.former
         self.only_parts = rows.only_parts
         self.event_types = export_type.events
-        options = {settings.resolution: "", **self._options} if export_type.is_aggregated else self._options
+        options = settings.selected
         selectors = source.selectors or {"all": ()}
         selected = [repr(each) for each in (selectors, options, source.zones) if each]
         digest = blake2b("".join(selected).encode(), digest_size=8).hexdigest()
@@ -92,6 +101,7 @@ class ExportStream(Stream[P]):
                     took=response.took,
                     vendor_now=requested_at,
                     ignored=ignored,
+                    sample=None if self._rows.fields is None else self._rows.fields.sample(raw),
                 )
         # Only after all of them: when one export fails, the next attempt need not rebuild those before it.
         for query in fetched_queries:
@@ -101,14 +111,20 @@ class ExportStream(Stream[P]):
         return self._rows.explode(record, digest, number, self.account.user)
 
 
-def _rows(settings: ExportSettings, zone: ZoneInfo, source: QuividiSource) -> Rows[Any]:
+def _rows(export_type: ExportType, settings: ExportSettings, zone: ZoneInfo, source: QuividiSource) -> Rows[Any]:
     """The decoder of the rows of a stream's exports."""
     match settings:
+        case RowSettings():
+            selection = _selection_digest(source)
+            form = settings.form(export_type.stream, user=source.account.user, selection=selection)
+            if settings.is_finest:
+                return configured_finest_rows(form, zone)
+            return ConfiguredAggregates(form, settings.anchor, zone)
         case AggregatedSettings():
             requested = _requested(settings.options, source)
-            return Aggregates(settings.export_type, settings.resolution, settings.anchor, zone, requested)
+            return Aggregates(export_type, settings.resolution, settings.anchor, zone, requested)
         case _:
-            return finest_rows(settings.export_type.stream, zone, _selected_contents(settings.options))
+            return finest_rows(export_type.stream, zone, _selected_contents(settings.options))
 
 
 def _requested(options: Mapping[str, str], source: QuividiSource) -> Requested:
@@ -119,14 +135,18 @@ def _requested(options: Mapping[str, str], source: QuividiSource) -> Requested:
     amount = options.get(EXTRAPOLATION_AMOUNT)
     if amount is not None:
         named += f"/{EXTRAPOLATION_AMOUNT}={amount or 'average'}"
-    selectors = repr(sorted(source.selectors.items())).encode()
     return Requested(
         is_grouped=GROUP_BY_DEMOGRAPHICS in options,
         options=named,
         user=source.account.user,
-        selection=blake2b(selectors, digest_size=8).hexdigest(),
+        selection=_selection_digest(source),
         amount=int(amount) if amount else None,
     )
+
+
+def _selection_digest(source: QuividiSource) -> str:
+    """A digest of what the source selects, for rows without a place."""
+    return blake2b(repr(sorted(source.selectors.items())).encode(), digest_size=8).hexdigest()
 
 
 def _selected_contents(options: Mapping[str, str]) -> str:
@@ -144,12 +164,13 @@ def streams(source: str, settings: QuividiSource, http: Http, telemetry: VendorT
     exports = [
         ExportStream(
             client,
+            export_type,
             chosen,
-            _rows(chosen, ZoneInfo(zone), settings),
-            Selection(places, client, zone, by_site=chosen.export_type.place == "site_id"),
+            _rows(export_type, chosen, ZoneInfo(zone), settings),
+            Selection(places, client, zone, by_site=export_type.place == "site_id"),
             zone,
         )
-        for chosen in settings.streams.exports
+        for export_type, chosen in settings.exports
         for zone in settings.zoning.names
     ]
     return [*exports, *status_streams(client, settings), *topology_streams(client, settings, telemetry)]

@@ -6,7 +6,7 @@ only on persons, and only in newer versions of VidiCenter.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -34,6 +34,8 @@ class VehicleOrPerson(Person, frozen=True, gc=False, omit_defaults=True):
 
     KIND = "vehicle_or_person"
     REQUIRED = (("type",), ("vehicle_presence_time",), ("footfall_presence_time",))
+    FORMER: ClassVar[Mapping[str, str]] = {"impressions": "vehicle_impressions"}
+    SPARSE: ClassVar[frozenset[str]] = frozenset(("vr_id", "watcher_id", "watcher_start", "tracking_mode"))
 
     type: Integer | None = ABSENT
     vehicle_presence_time: Tenths | None = ABSENT

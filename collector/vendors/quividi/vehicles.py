@@ -7,7 +7,7 @@ the vendor's user may change: no list of fields has them. `impressions` is their
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from msgspec import Meta
 
@@ -38,6 +38,7 @@ class Vehicle(FinestRow, frozen=True, gc=False, omit_defaults=True):
 
     KIND = "vehicle"
     REQUIRED = (("type",), ("vehicle_presence_time",))
+    FORMER: ClassVar[Mapping[str, str]] = {"impressions": "vehicle_impressions"}
 
     type: Integer | None = ABSENT
     vehicle_presence_time: Tenths | None = ABSENT

@@ -5,12 +5,13 @@ observed in newer versions of VidiCenter; `person_…` were the names of `footfa
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from collector.model import Record, Reject
 from collector.vendors.leniency import comparable
-from collector.vendors.quividi.finest import FinestRow, Link, Located, milliseconds, read_row, row_decoder
+from collector.vendors.quividi.finest import FinestRow, Link, Located, fields_of, milliseconds, read_row, row_decoder
 from collector.vendors.quividi.wire import ABSENT, Integer, Number, Tenths
 
 FIELDS_VERSION = 1
@@ -28,6 +29,7 @@ class Viewer(FinestRow, frozen=True, gc=False, omit_defaults=True):
         ("attention_time_in_tenths_of_sec", "attention_time"),
     )
     LINK: ClassVar[tuple[str, str]] = ("footfall_id", "footfall_start")
+    FORMER: ClassVar[Mapping[str, str]] = {"person_id": "footfall_id", "person_start": "footfall_start"}
 
     gender: Integer | None = ABSENT
     age: Integer | None = ABSENT
@@ -87,6 +89,7 @@ class Viewer(FinestRow, frozen=True, gc=False, omit_defaults=True):
 
 LocatedViewer = Located[Viewer]
 _decode = row_decoder(Viewer)
+FIELDS = fields_of(Viewer)
 
 
 def read_viewer(

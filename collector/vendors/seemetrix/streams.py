@@ -9,7 +9,7 @@ import msgspec
 
 from collector.errors import NotFound
 from collector.instants import to_ms
-from collector.model import DedupMode, Event, FetchResult, Record, Reject, Window
+from collector.model import DedupMode, Event, FetchResult, FieldSample, Record, Reject, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
 from collector.vendors.empties import Request, undocumented
@@ -64,7 +64,8 @@ class Sessions(SeemetrixStream[wire.Session]):
             request, ignored = Request(RAW_DATA, query, window, device), Counter[str]()
             response, raw = await self._request(request, wire.decode, len, NO_ROWS)
             with response:
-                yield _result(response, wire.read(raw, ignored), len(raw), ignored)
+                sample = wire.FIELDS.sample(raw)
+                yield _result(response, wire.read(raw, ignored), len(raw), ignored, sample=sample)
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
         return events.explode_session(record, digest, number, self._user)
@@ -206,6 +207,8 @@ def _result(
     gone: Callable[[bytes], Record[P]] | None = None,
     *,
     is_whole: bool = True,
+    sample: FieldSample | None = None,
 ) -> FetchResult[P]:
     """The result of one response."""
-    return FetchResult(records, rows, response.size, response.took, response.vendor_now, gone, is_whole, ignored)
+    size, took, vendor_now = response.size, response.took, response.vendor_now
+    return FetchResult(records, rows, size, took, vendor_now, gone, is_whole, ignored, sample)

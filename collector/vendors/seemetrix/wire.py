@@ -17,6 +17,7 @@ from collector.model import Record, Reject
 from collector.steps import Steps
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 from collector.vendors.raw_rows import MAX_ROWS, RawRows, as_list
+from collector.vendors.row_fields import RowFields, paths_of
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -91,6 +92,7 @@ _decode_raw_data = ResponseDecoder(RawData[Raw], RawData[RawRows], {"d", "o", "b
 _decode_named = RowDecoder(_Named)
 _decode_session = RowDecoder(Session, side=("a", "s"))
 _decode_session.parts["em"] = RowDecoder(EmotionInterval, side=("e",))
+FIELDS = RowFields(known=paths_of(Session))
 _key = struct.Struct(">qqq")
 
 

@@ -1,6 +1,7 @@
 """The examples of Quividi."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from collector.vendors.quividi.topology import listing
 from collector.vendors.quividi.topology.listings import LISTINGS
 from tests.contracts.examples.example import REQUESTED_AT, Example
 from tests.rows import export_rows
-from tests.vendors.quividi import aggregated, finest, status, topology
+from tests.vendors.quividi import aggregated, configured, finest, status, topology
 from tests.vendors.quividi.example import PARIS
 
 SOURCE, USER = "airport", "airport"
@@ -34,11 +35,13 @@ def topology_example(stream: str) -> Example:
     )
 
 
-def example(stream: str, rows: Rows[Any], response: bytes) -> Example:
+def example(
+    stream: str, rows: Rows[Any], response: bytes, bounds: tuple[datetime, datetime] = aggregated.YEAR
+) -> Example:
     return Example(
         Origin(Account("quividi", USER), SOURCE, stream),
         rows.dedup_mode,
-        lambda: rows.read(export_rows(response) or (), *aggregated.YEAR),
+        lambda: rows.read(export_rows(response) or (), *bounds),
         partial(rows.explode, user=USER),
     )
 
@@ -53,6 +56,10 @@ def status_example(
 EXAMPLES = (
     *(example(stream, finest_rows(stream, PARIS), response) for stream, response in finest.RESPONSES.items()),
     *(example(stream, aggregated.aggregates(stream), response) for stream, response in aggregated.ALL_EXAMPLES.items()),
+    *(
+        example(form.stream, configured.rows_of(form), configured.response(rows), configured.YEAR_2026)
+        for form, rows in configured.FORMS
+    ),
     status_example("alerts", lambda: status.read_alerts(status.ALERTS), alerts.explode),
     status_example("monitoring", lambda: status.read_messages(status.MESSAGES), monitoring.explode),
     *map(topology_example, LISTINGS),

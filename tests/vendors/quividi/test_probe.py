@@ -1,5 +1,8 @@
 """The probe checks the user of the token, and the account's locations and sites."""
 
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -7,6 +10,7 @@ from collector.errors import CollectorError, Park, RetryLater
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
 from collector.vendors.quividi import VENDOR
+from collector.vendors.quividi.probe_client import MAX_SHOWN
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import Handler, serving
 from tests.vendors.quividi.vidicenter import TOKEN, USER, VidiCenter, assert_no_account, source
@@ -99,6 +103,22 @@ async def test_the_probe_reports_that_tags_are_not_checked() -> None:
     text = await probed(responses(), locations=None, location_tags=[2], site_tags=[3])
 
     assert text.startswith("2 locations; location_tags, site_tags ")
+
+
+async def test_the_probe_reports_locations_whose_zone_disagrees() -> None:
+    rows = [{"id": number, "site_id": 9, "last_timezone": -18_000} for number in range(1, 8)]
+    handler = responses(locations=msgspec.json.encode(rows))
+    async with serving(handler) as url, http(SimulatedClock()) as client:
+
+        async def warnings(**settings: object) -> Sequence[str]:
+            return (await VENDOR.probe("lobby", source(url, **settings), client, standalone_telemetry())).warnings
+
+        found = await warnings(locations="all")
+        assert MAX_SHOWN == len(found)
+        assert "location 1 uploads with the offset -05:00, but Europe/Paris has +01:00" == found[0]
+        assert ["location 7"] == [each[:10] for each in await warnings(locations=[7])]
+        assert [] == await warnings(locations="all", zones=[{"timezone": "America/New_York", "sites": [9]}])
+        assert [] == await warnings(locations="all", timezone="America/New_York")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"username": null}', b'{"message": "no", "error": 401}'])

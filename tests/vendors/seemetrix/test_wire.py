@@ -9,6 +9,7 @@ from collector.model import Record
 from collector.steps import at_once
 from collector.vendors.seemetrix import devices
 from collector.vendors.seemetrix.wire import (
+    FIELDS,
     AttentionInterval,
     EmotionInterval,
     Play,
@@ -129,6 +130,11 @@ def test_unknown_fields_are_ignored() -> None:
     got = record(new={"d": 1, "b": [None]}, k="0", at=at)
 
     assert plain == got
+
+
+def test_unknown_fields_are_found_in_sessions_and_their_intervals() -> None:
+    assert () == FIELDS.sample(session_rows(RAW_DATA)).unknown
+    assert ("at[].new", "k") == FIELDS.sample([row(at=[{"a": 1, "d": 2, "new": 1}], k="0")]).unknown
 
 
 # A change of each field, and of the order of intervals, which is significant.
