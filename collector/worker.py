@@ -114,7 +114,7 @@ class Worker(Generic[P]):
         elif since is not None and floor_second(since) != state.checkpoint.since:
             self._telemetry.since_ignored(since, state.checkpoint)
         if joined is not None and joined != self._checkpoint:
-            self._telemetry.selection_changed(self._checkpoint)
+            self._telemetry.selection_changed(self._checkpoint, joined)
             await self._save(Batch(checkpoint=joined))
         for prefix in self._shards.retired(stream.selection):
             await self._commit([], {prefix.encode(): None})
@@ -284,8 +284,12 @@ class Worker(Generic[P]):
         self._checkpoint_saved_at = self._clock.now()
 
     async def _report_progress(self) -> None:
-        """Commit the checkpoint if the last progress message of this epoch says something else."""
-        if not self._progress.is_reported(self._checkpoint, self._progress_state, self._state.prefix):
+        """Commit the checkpoint if the last progress message of this epoch says something else.
+
+        Also if the other shards do not know this state yet: it is the last commit of a complete one.
+        """
+        progress, state, shard = self._progress, self._progress_state, self._state.prefix
+        if not (progress.is_known(state, shard) and progress.is_reported(self._checkpoint, state, shard)):
             await self._save(Batch(checkpoint=self._checkpoint))
 
     async def _handle(self, error: Exception, window: Window, failures: int) -> int:

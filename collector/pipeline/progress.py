@@ -68,9 +68,13 @@ class Progress:
 
         Not while the other shards do not know this state: their messages would still have the former one.
         """
-        whole, durable = self._whole(shard, checkpoint, state), self._shards[shard]
-        is_known = len(self._shards) == 1 or (durable is not None and durable.state == state)
-        return whole is None or (is_known and whole == self._reported)
+        whole = self._whole(shard, checkpoint, state)
+        return whole is None or (self.is_known(state, shard) and whole == self._reported)
+
+    def is_known(self, state: StreamProgress, shard: str = "") -> bool:
+        """Whether the messages of the other shards are made with this state of the shard."""
+        durable = self._shards[shard]
+        return len(self._shards) == 1 or (durable is not None and durable.state == state)
 
     def _whole(self, shard: str, checkpoint: Checkpoint, state: StreamProgress) -> "_Report | None":
         """What the whole stream reports if a shard is this far; None before each shard has begun."""

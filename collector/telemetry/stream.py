@@ -134,8 +134,11 @@ class StreamTelemetry:
         if self._add_notice(text):
             self._log.warning("since_ignored", advice=text)
 
-    def selection_changed(self, checkpoint: Checkpoint) -> None:
-        """The source selects another part of the account than before."""
+    def selection_changed(self, checkpoint: Checkpoint, joined: Checkpoint) -> None:
+        """The source selects another part of the account than before, or other time zones: then shards have joined."""
+        if joined.watermark < checkpoint.watermark:
+            self._log.info("shards_joined", watermark=format_seconds(joined.watermark))
+            return
         text = (
             "the source now selects another part of the account, and data of the added part is published from "
             f"{format_seconds(checkpoint.watermark)} on: for its history, add a separate source with since and until"
