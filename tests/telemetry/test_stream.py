@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from collector.errors import Park, RetryLater
@@ -269,10 +270,19 @@ def test_dead_letters_are_logged_as_an_error_with_their_topic(recorder: Recorder
 def test_a_notice_is_logged_once(recorder: Recorder, logs: list[Any]) -> None:
     for _ in range(2):
         recorder.telemetry.since_ignored(START, CHECKPOINT)
-        recorder.telemetry.selection_changed(CHECKPOINT)
+        recorder.telemetry.selection_changed(CHECKPOINT, CHECKPOINT)
 
     assert ["since_ignored", "selection_changed"] == [line["event"] for line in logs]
     assert [line["advice"] for line in logs] == recorder.status.notices
+
+
+def test_shards_that_join_need_no_operator(recorder: Recorder, logs: list[Any]) -> None:
+    earlier = CHECKPOINT.final - timedelta(hours=1)
+    joined = structs.replace(CHECKPOINT, watermark=earlier, final=earlier)
+    recorder.telemetry.selection_changed(CHECKPOINT, joined)
+
+    assert [("shards_joined", "info")] == [(line["event"], line["log_level"]) for line in logs]
+    assert [] == recorder.status.notices
 
 
 def test_dead_letters_are_logged_at_once_and_then_summed_every_ten_minutes(recorder: Recorder, logs: list[Any]) -> None:
