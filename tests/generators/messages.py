@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ class Messages(Struct, frozen=True):
     """Examples with one change that the schema does not allow, each after the name of its type."""
 
 
+@cache
 def schemas(draft: str) -> Any:  # noqa: ANN401 - JSON
-    """All schemas by the name of their type."""
+    """All schemas by the name of their type. The result is shared, and must not be changed."""
     return json.loads(schema(None, draft_07=draft == "draft-07"))
 
 
