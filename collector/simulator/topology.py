@@ -11,6 +11,7 @@ from random import Random
 
 from msgspec import Struct
 
+from collector.simulator import vehicles
 from collector.simulator.aggregated import Row, content_id
 from collector.simulator.rules import Rules
 from collector.simulator.tags import Tag
@@ -53,7 +54,8 @@ class Topology(Struct, frozen=True):
 
     def sites_with_vehicles(self, places: Sequence[int], now_ms: int) -> list[Row]:
         """The sites of locations, with the number of persons per vehicle."""
-        factors = {"factor_car": 1.5, "factor_van": 1.2, "factor_bus": 20.0, "factor_truck": 1.0}
+        kinds = {"car": vehicles.CAR, "van": vehicles.VAN, "bus": vehicles.BUS, "truck": vehicles.TRUCK}
+        factors = {f"factor_{name}": vehicles.FACTORS[kind] for name, kind in kinds.items()}
         return [site | {"vehicles_factors": factors} for site in self.sites(places, now_ms)]
 
     def locations(self, places: Sequence[int], now_ms: int) -> list[Row]:

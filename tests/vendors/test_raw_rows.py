@@ -14,6 +14,7 @@ from msgspec import Raw
 from collector.errors import Split
 from collector.steps import Steps, at_once
 from collector.vendors.quividi import wire as quividi
+from collector.vendors.quividi.place_list import decode_places
 from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, Form, RawRows, end_of_value, find_rows
 from collector.vendors.seemetrix import breakdown, devices, statistics, wire
 
@@ -29,7 +30,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], Steps[Any]], bytes]] = {
     "statistics": (statistics.decode, b'{"objects":[%b]}'),
     "breakdown": (breakdown.decode, b'{"ok":1,"data":{"o":[%b]}}'),
     "exports": (quividi.decode_export, b'{"state":"finished","data":[%b]}'),
-    "locations": (quividi.locations, b"[%b]"),
+    "locations": (decode_places, b"[%b]"),
 }
 FLOODS = (b"0", b"{}", b"[]", b'""', b"null", b'{"d":1}')
 

@@ -16,7 +16,7 @@ from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
 from collector.turns import in_turns
 from collector.vendors import backoff
-from collector.vendors.http import Http, Limiter, Response
+from collector.vendors.http import Http, Limiter, Response, clock_skew_s
 from collector.vendors.leniency import unexpected_response
 from collector.vendors.quividi import wire
 from collector.vendors.quividi.export import (
@@ -160,7 +160,7 @@ class Client:
             call = step
 
     async def _state(self, query: Mapping[str, str], export: Export, call: NextCall, max_rows: int) -> "_State":
-        """Request the state of an export: with `status_only` if the call says so, and without it unless it is running.
+        """Request the state of an export. One with `status_only` is repeated without it unless the export is running.
 
         Raises RetryLater, Park or Split.
         """
@@ -220,10 +220,22 @@ class Client:
         if seconds:
             await self.clock.until(self.clock.now() + timedelta(seconds=seconds))
 
+    async def user(self) -> tuple[str, float | None]:
+        """The token's user, and how far the vendor's clock is ahead, in seconds; None if it does not report its clock.
+
+        Raises RetryLater, Park or Split.
+        """
+        with await self.get(WHOAMI, {}) as response:
+            skew_s = clock_skew_s(response, self.clock.now())
+            try:
+                return await in_turns(wire.username(response.body)), skew_s
+            except msgspec.DecodeError as error:
+                raise unexpected_response(response.body, error, what="the response of /whoami/") from None
+
     async def _is_user_valid(self) -> bool:
         """Whether the vendor accepts the token, and it is one of this user. Raises RetryLater, Park or Split."""
-        with await self.get(WHOAMI, {}) as response:
-            return await _username(response) == self.settings.username
+        user, _ = await self.user()
+        return user == self.settings.username
 
     def _without_user(self, text: str) -> str:
         """The beginning of the vendor's text, without secrets and without the user's name, which it may contain."""
@@ -262,14 +274,6 @@ class FinishedExport(NamedTuple):
     response: Response
     rows: RawRows
     requested_at: datetime
-
-
-async def _username(response: Response) -> str:
-    """The user of a response of `/whoami/`. Raises RetryLater if it is malformed."""
-    try:
-        return await in_turns(wire.username(response.body))
-    except msgspec.DecodeError as error:
-        raise unexpected_response(response.body, error, what="the response of /whoami/") from None
 
 
 def _decode_export(body: bytes, max_rows: int) -> Steps[wire.ExportResponse[RawRows]]:

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, field
 
 from collector.steps import Steps
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
+from collector.vendors.quividi.topology.values import utc_offset_s
 from collector.vendors.quividi.wire import Identifier, Integer, parse_local
 from collector.vendors.raw_rows import RawRows, as_list
 
@@ -20,8 +21,6 @@ _IN_A_YEAR = [timedelta(days=days) for days in range(-183, 184, 61)]
 """Around an instant, these are in summer and in winter: each lasts four months or more."""
 _YEARS = range(1970, 9000)
 """The years of uploads. What is at the ends of the calendar is no time, but stands for none."""
-_SECONDS, _MINUTES = range(900, 50_401), range(15, 841)
-"""Offsets that can only be seconds, and those that can only be minutes. Zero is UTC in both."""
 
 
 class Place(Struct, frozen=True):
@@ -81,7 +80,7 @@ def decode_places(body: bytes) -> Steps[PlaceList]:
                 row.site_id,
                 row.active is not False,
                 _last_upload(row.last_upload_timestamp),
-                offset_seconds(row.last_timezone),
+                utc_offset_s(row.last_timezone, None),
             )
         yield
     if reason and not places:
@@ -116,18 +115,6 @@ def decode_tags(body: bytes) -> Steps[Mapping[int, tuple[int | None, frozenset[i
             yield
         found[row.id] = row.network_id, frozenset(each.id for each in (*row.locations, *row.sites))
     return found
-
-
-def offset_seconds(vendor_offset: int | None) -> int | None:
-    """An offset in seconds, of a `last_timezone` in seconds or in minutes; None if it can be neither.
-
-    The vendor's words changed from minutes to seconds on 2025-03-31; its examples have always shown seconds.
-    """
-    if vendor_offset is None or vendor_offset == 0:
-        return vendor_offset
-    if abs(vendor_offset) in _SECONDS:
-        return vendor_offset
-    return 60 * vendor_offset if abs(vendor_offset) in _MINUTES else None
 
 
 def _last_upload(text: str | None) -> datetime | None:

@@ -3,16 +3,11 @@
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-import msgspec
-
 from collector.errors import Park
 from collector.telemetry.vendor import VendorTelemetry
-from collector.turns import in_turns
 from collector.vendors.base import ProbeResult
-from collector.vendors.http import Http, clock_skew_s
-from collector.vendors.leniency import unexpected_response
-from collector.vendors.quividi import wire
-from collector.vendors.quividi.client import WHOAMI, Client
+from collector.vendors.http import Http
+from collector.vendors.quividi.client import Client
 from collector.vendors.quividi.places_client import Places
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.zoning import LOCATIONS, SITES
@@ -27,12 +22,7 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     Raises RetryLater, Split, or Park: also for a token of another user, and for ids that the account does not own.
     """
     client = Client(source, settings, http, telemetry)
-    with await client.get(WHOAMI, {}) as response:
-        skew_s = clock_skew_s(response, http.clock.now())
-        try:
-            username = await in_turns(wire.username(response.body))
-        except msgspec.DecodeError as error:
-            raise unexpected_response(response.body, error, what="the response of /whoami/") from None
+    username, skew_s = await client.user()
     if username != settings.username:
         advice = f"correct sources.{source}.username or .token: the state is stored under the name of the user"
         raise Park("the token belongs to another user", code="wrong_user", advice=advice)

@@ -5,7 +5,7 @@ requested for fewer hours, for each site, and for each location of a site, as fa
 """
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -17,8 +17,9 @@ from collector.turns import in_turns
 from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Response
 from collector.vendors.leniency import unexpected_response
-from collector.vendors.quividi import alerts, monitoring, wire
+from collector.vendors.quividi import alerts, monitoring
 from collector.vendors.quividi.client import LOCATIONS, Client
+from collector.vendors.quividi.place_list import Place, decode_places
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_rows import MAX_CLOCK_OFFSET, ReadOne, decode, read_each
 from collector.vendors.quividi.status_settings import StatusSettings
@@ -126,16 +127,16 @@ class StatusStream(Stream[P]):
     async def _places(self) -> "_Places":
         with await self._client.get(LOCATIONS, {}) as response:
             try:
-                locations, _ = await in_turns(wire.locations(response.body))
+                known = await in_turns(decode_places(response.body))
             except msgspec.DecodeError as error:
                 raise unexpected_response(response.body, error, what="the response of /locations/") from None
-        return _Places(locations)
+        return _Places(known.places.values())
 
 
 class _Places:
     """The sites and locations of the account, by which a list is divided."""
 
-    def __init__(self, locations: Sequence[wire.Location]) -> None:
+    def __init__(self, locations: Iterable[Place]) -> None:
         self._by_site: Mapping[int | None, list[int]] = defaultdict(list)
         for each in sorted(locations, key=lambda location: location.id):
             self._by_site[each.site_id].append(each.id)

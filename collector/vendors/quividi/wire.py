@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 from collector.steps import Steps
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
 from collector.vendors.quividi.zones import Instant, instant
-from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, Form, RawRows, as_list
+from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, Form, RawRows
 
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Identifier = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -64,13 +64,6 @@ class Whoami(Struct, frozen=True):
     username: str
 
 
-class Location(Struct, frozen=True):
-    """A row of `/locations/`, with the fields that are needed."""
-
-    id: Identifier
-    site_id: Identifier | None = None
-
-
 _decode_export = ResponseDecoder(
     ExportResponse[Raw],
     ExportResponse[RawRows],
@@ -79,8 +72,6 @@ _decode_export = ResponseDecoder(
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_number = msgspec.json.Decoder(int).decode
 _decode_whoami = ResponseDecoder(Whoami, Whoami)
-_decode_locations = ResponseDecoder(Raw, RawRows, lambda row: "id" in row)
-_decode_location = RowDecoder(Location)
 
 
 class _Place(Struct, frozen=True):
@@ -106,24 +97,6 @@ def rows(export: ExportResponse[RawRows]) -> RawRows | None:
 def username(body: bytes) -> Steps[str]:
     """The name of the token's user. Raises msgspec.DecodeError."""
     return (yield from _decode_whoami(body)).username
-
-
-def locations(body: bytes) -> Steps[tuple[list[Location], bool]]:
-    """The account's locations, and whether they are all: a malformed row is skipped.
-
-    Raises msgspec.DecodeError, also if all rows are malformed.
-    """
-    rows = as_list((yield from _decode_locations(body)))
-    found, reason = [], ""
-    for row in rows:
-        try:
-            found.append(_decode_location(row))
-        except MalformedRow as error:
-            reason = str(error)
-        yield
-    if reason and not found:
-        raise msgspec.DecodeError(reason)
-    return found, len(found) == len(rows)
 
 
 def parse_local(text: str, field: str) -> datetime:

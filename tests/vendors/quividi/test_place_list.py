@@ -17,8 +17,8 @@ from collector.vendors.quividi.place_list import (
     decode_tags,
     disagreements,
     followed,
-    offset_seconds,
 )
+from collector.vendors.quividi.topology.values import utc_offset_s
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 JULY, JANUARY = datetime(2026, 7, 15, 12, tzinfo=UTC), datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -112,7 +112,7 @@ def test_a_response_that_is_no_list_of_locations_is_an_error(body: bytes) -> Non
     ],
 )
 def test_an_offset_is_in_seconds_or_in_minutes_by_its_size(vendor: int | None, seconds: int | None) -> None:
-    assert seconds == offset_seconds(vendor)
+    assert seconds == utc_offset_s(vendor, None)
 
 
 @pytest.mark.parametrize(
