@@ -66,13 +66,19 @@ class Partition:
         while True:
             await self._until_assigned()
             error, commits = await self._run_epoch()
-            self._telemetry.epoch_ended(self._number, reason_of(error) if error else "assigned to another replica")
+            self._telemetry.epoch_ended(self._number, reason_of(error) if error else self._reassignment())
             if error is None:
                 continue
             failures = 1 if commits else failures + 1
             delay_s = backoff.delay_s(failures, RETRY_S, self._random.random())
             await self._handle(error, failures, delay_s)
             await anyio.sleep(delay_s)
+
+    def _reassignment(self) -> str:
+        """Why an epoch ended without an error."""
+        if self._number in self._membership.assignment.partitions:
+            return "the group had removed this process, which has joined again: its heartbeats were late"
+        return "assigned to another replica"
 
     async def _handle(self, error: Exception, failures: int, delay_s: float) -> None:
         """Act on the error that ended an epoch, and report it. The caller then waits `delay_s` and retries."""

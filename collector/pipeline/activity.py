@@ -98,7 +98,7 @@ def _current_cell(alignment: Alignment, zone: tzinfo, now: datetime) -> int:
 def _has_long_periods(alignment: Alignment, now: datetime) -> bool:
     """Whether the period that contains now is longer than a ledger page, so that a cell is a period."""
     start = alignment.floor(now)
-    return alignment.min_end(start) - start > timedelta(seconds=PAGE_S)
+    return alignment.after(start) - start > timedelta(seconds=PAGE_S)
 
 
 @lru_cache(maxsize=256)

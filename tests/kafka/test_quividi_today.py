@@ -152,7 +152,7 @@ async def test_all_of_two_accounts_is_published_once_through_a_change_of_clocks_
                 exports = [each for each in await status_of(daemon) if each["stream"] not in LISTS]
                 return {"live", "parked"} == {each["state"] for each in exports}
 
-            await until(is_settled, "no stream catches up", MAX_WAIT_S)
+            await until(is_settled, "all streams catch up", MAX_WAIT_S)
             first_status = await status_of(daemon)
             daemon.stop()
             set_clock(NIGHT + DAY)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.alignment import Alignment, AnySecond, periods
+from collector.alignment import Alignment, AnySecond, Snapshot, periods
 from collector.instants import UNIX_EPOCH, UNIX_EPOCH_LOCAL
 from collector.model import Checkpoint, DedupMode, Policy
 from collector.pipeline.activity import activity_timeline
@@ -203,6 +203,12 @@ def test_cells_are_periods_if_periods_are_longer_than_pages(resolution: str, num
 
     assert [(number, length)] == found.lengths_s
     assert edges(found)[-2] <= NOW < edges(found)[-1]
+
+
+def test_snapshots_have_cells_of_ten_minutes() -> None:
+    found = timeline_of(state_of(NOW - 4 * DAY), alignment=Snapshot())
+
+    assert [(144, 600)] == found.lengths_s
 
 
 def test_cells_of_months_have_the_length_of_the_month() -> None:
