@@ -57,7 +57,8 @@ DAYS = {"viewers": "2018-01-29", "viewers_apc": "2018-01-14", "gate": "2018-01-1
 """Days of the examples, by stream; all others have the day of `viewers`."""
 VARYING_FIELDS = ("source", "seen_at")
 """Fields that differ between two runs."""
-IDENTITY_FIELDS = ("event_id", "record_id")
+IDENTITY_FIELDS = ("event_id", "record_id", "selection")
+"""Fields that differ between two selections of locations."""
 
 
 class Vendors:
@@ -94,7 +95,7 @@ user_key = "invented-key-42"
 def quividi_source(url: str, stream: str) -> str:
     day = DAYS.get(stream, DAYS["viewers"])
     selector = "sites = [178]" if "by_site" in stream else "locations = [4636]"
-    extrapolation = 'extrapolation_amount = ""' if stream in EXTRAPOLATED else ""
+    extrapolation = "extrapolation_amount = 100" if stream in EXTRAPOLATED else ""
     return f"""
 [sources.of_{stream}]
 vendor = "quividi"
@@ -123,6 +124,7 @@ token = "invented-token-42"
 locations = [5120]
 timezone = "Europe/Paris"
 max_requests_per_minute = 100000
+since = 2026-10-31T00:00:00Z
 {tables}
 """
 
