@@ -74,7 +74,7 @@ class ProgressV1(Struct, frozen=True, kw_only=True):
         Meta(
             description="Every event that started before it is published, and nothing more is expected: all of it was "
             "requested again after the allowed lateness. Holds for what the source selected then. Moves back only when "
-            "an operator rewinds the stream, or changes its lateness, resolution or account."
+            "an operator rewinds the stream, or changes its lateness, resolution, time zones or account."
         ),
     ]
     state: Annotated[

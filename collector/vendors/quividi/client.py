@@ -30,7 +30,7 @@ from collector.vendors.quividi.export import (
     advance,
     kind_of,
 )
-from collector.vendors.quividi.licences import REFUSALS, Licences, words_of
+from collector.vendors.quividi.licences import REFUSALS, Licences, licensed_export, licensed_list, words_of
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.slots import Exports
 from collector.vendors.raw_rows import MAX_ROWS, NO_ROWS, RawRows
@@ -66,7 +66,10 @@ class Client:
         telemetry.set_export_limit(MAX_RUNNING_EXPORTS)
 
     async def get(self, path: str, query: Mapping[str, str]) -> Response:
-        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does; Park also for an unreadable token."""
+        """Send a request. Raises RetryLater, Park or Split, as `Http.get` does; Park also for an unreadable token.
+
+        The Park of a refusal has the vendor's words as its body.
+        """
         try:
             token = self.settings.token.reveal()
         except UserError as error:
@@ -81,8 +84,26 @@ class Client:
             on_request=self._telemetry.request_completed,
             redact=self.settings.token.redacted,
             headers={"Authorization": f"Basic {basic}"},
-            read_refusals=path == DATA,
+            read_refusals=True,
         )
+
+    async def get_list(self, path: str, query: Mapping[str, str], scope: str = "") -> Response:
+        """Request a list of the account, or of the part of it that has this path. Raises RetryLater, Park or Split.
+
+        Park is `not_licensed` if the account may not see the list, although its user and token are valid.
+        """
+        licensed = licensed_list(path)
+        try:
+            response = await self.get(scope + path, query)
+        except Park as error:
+            if error.code not in REFUSALS:
+                raise
+            refusal = error
+        else:
+            self._licences.received(licensed.key)
+            return response
+        words = self._without_user(words_of(refusal.body))
+        raise await self._licences.explain(refusal, words, licensed, self._is_user_valid)
 
     async def export(
         self, query: Mapping[str, str], not_before: datetime, max_rows: int = MAX_ROWS
@@ -105,7 +126,7 @@ class Client:
         else:
             self._telemetry.export_completed((self.clock.now() - started_at).total_seconds())
             return export
-        raise await self._licences.explain(refusal, words, query, self._is_user_valid)
+        raise await self._licences.explain(refusal, words, licensed_export(query), self._is_user_valid)
 
     async def _build(self, query: Mapping[str, str], not_before: datetime, max_rows: int) -> "FinishedExport":
         """Call the vendor until the export is finished. Raises GaveUp, RetryLater, Park or Split."""
@@ -151,7 +172,7 @@ class Client:
             self._exports.put(name, export)
             if isinstance(step, UseRows):
                 self._exports.built(kind, step.took_s)
-                self._licences.built(kind)
+                self._licences.received(kind[:2])
                 return FinishedExport(response.without_body(), raw or NO_ROWS, step.requested_at)
             response.release()
             if step.force and step.wait_s:

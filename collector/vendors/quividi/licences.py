@@ -1,8 +1,8 @@
-"""Tells a missing licence from other refusals of an account's exports.
+"""Tells a missing licence from other refusals of an account's exports and lists.
 
-VidiCenter documents no response for a type of export that the account has not licensed. Clients have seen the statuses
-400, 403 and 404, and exports that always fail. A resolution or an id that is not accepted looks the same. A wrong token
-does not: `/whoami/` then fails as well. See docs/decisions/0041.
+VidiCenter documents no response for what the account has not licensed. Clients have seen the statuses 400, 403 and 404,
+and exports that always fail. A resolution or an id that is not accepted looks the same. A wrong token does not:
+`/whoami/` then fails as well. See docs/decisions/0041.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from collector.clock import Clock
 from collector.errors import CollectorError, Park
-from collector.vendors.quividi.export import Kind, kind_of
+from collector.vendors.quividi.export import kind_of
 
 REFUSALS = frozenset({"http_400", "http_403", "http_404"})
 """The codes of the errors that may mean that a licence is missing. The status 401 always concerns the token."""
@@ -27,44 +27,68 @@ RETRY_INTERVAL = timedelta(days=1)
 MAX_WORDS = 200
 
 
+class Licensed(Struct, frozen=True):
+    """Something for which an account may have no licence."""
+
+    key: tuple[str, str]
+    """Names it in the account."""
+    description: str
+    advice: str
+    """What to do when it is refused although the account is in order."""
+
+
+def licensed_export(query: Mapping[str, str]) -> Licensed:
+    """The type of export that is requested, at its resolution."""
+    kind = kind_of(query)
+    selectors = " and ".join(kind.selectors)
+    return Licensed(
+        kind[:2],
+        f"export of {kind.data_type} at the resolution {kind.resolution} for these {selectors}",
+        "ask Quividi whether the licence includes this type of export, and check the resolution and the "
+        f"{selectors}; without the licence, remove the stream",
+    )
+
+
+def licensed_list(path: str) -> Licensed:
+    """The list at this path."""
+    advice = "ask Quividi whether the licence and the rights of this user include it; otherwise, remove the stream"
+    return Licensed(("", path), f"list {path}", advice)
+
+
 class Licences:
-    """What is known of the types of export of one account. All its sources share it."""
+    """What is known of the licence of one account. All its sources share it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._built: set[tuple[str, str]] = set()
+        self._received: set[tuple[str, str]] = set()
         self._refused_since: dict[tuple[str, str], datetime] = {}
         self._user_checked_at: datetime | None = None
         self._user_is_valid = False
         self._lock = anyio.Lock()
 
-    def built(self, kind: Kind) -> None:
-        """The vendor built an export of this type."""
-        self._built.add(kind[:2])
-        self._refused_since.pop(kind[:2], None)
+    def received(self, key: tuple[str, str]) -> None:
+        """The vendor has sent what this key names."""
+        self._received.add(key)
+        self._refused_since.pop(key, None)
 
     async def explain(
-        self, error: Park, words: str, query: Mapping[str, str], is_user_valid: Callable[[], Awaitable[bool]]
+        self, error: Park, words: str, licensed: Licensed, is_user_valid: Callable[[], Awaitable[bool]]
     ) -> Park:
-        """The error to raise for an export that is refused or always fails, with the vendor's words.
+        """The error to raise for what is refused or always fails, with the vendor's words.
 
-        It is `not_licensed` if the account is in order, and no export of this type was built since the process started.
+        It is `not_licensed` if the account is in order, and the vendor has not sent it since the process started.
         Otherwise it is the given error.
         """
-        kind = kind_of(query)
-        if kind[:2] in self._built or not await self._check_user(is_user_valid):
+        if licensed.key in self._received or not await self._check_user(is_user_valid):
             return error
         now = self._clock.now()
-        is_lasting = now - self._refused_since.setdefault(kind[:2], now) >= MAYBE_TEMPORARY
+        is_lasting = now - self._refused_since.setdefault(licensed.key, now) >= MAYBE_TEMPORARY
         retry = "retried once a day, and after a restart" if is_lasting else "retried for an hour, then once a day"
-        selectors = " and ".join(kind.selectors)
         because = f" ({error.code.replace('_', ' ').upper()})" if error.code in REFUSALS else ", every attempt fails"
         return Park(
-            f"the account gets no export of {kind.data_type} at the resolution {kind.resolution} for these {selectors}"
-            f"{because}: {words[:MAX_WORDS] or 'no reason given'}",
+            f"the account gets no {licensed.description}{because}: {words[:MAX_WORDS] or 'no reason given'}",
             code="not_licensed",
-            advice="ask Quividi whether the licence includes this type of export, and check the resolution and the "
-            f"{selectors}; without the licence, remove the stream. It is {retry}",
+            advice=f"{licensed.advice}. It is {retry}",
             after_s=RETRY_INTERVAL.total_seconds() if is_lasting else 0.0,
         )
 

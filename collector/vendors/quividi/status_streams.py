@@ -113,7 +113,7 @@ class StatusStream(Stream[P]):
         Raises RetryLater, Park or Split.
         """
         seen_ms, query = to_ms(self._client.clock.now()), {} if hours is None else {"hours": str(hours)}
-        response = await self._client.get(f"{scope}/{self.path}/", query)
+        response = await self._client.get_list(f"/{self.path}/", query, scope)
         try:
             rows = await in_turns(decode(response.body, max_rows(self.policy.alignment, window)))
         except msgspec.DecodeError as error:

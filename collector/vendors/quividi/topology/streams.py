@@ -58,7 +58,7 @@ class TopologyStream(Stream[Thing]):
         with ExitStack() as held:
             for each in self._listings:
                 held.close()
-                response = held.enter_context(await self._client.get(each.path, {}))
+                response = held.enter_context(await self._client.get_list(each.path, {}))
                 found = await _rows(response)
                 records.append(listing.read(each, found, seen_ms, user, ignored))
                 rows, size, took = rows + len(found), size + response.size, took + response.took
