@@ -45,6 +45,8 @@ Raises EpochEnded when the outcome is unknown: the stream must then start again 
 
 MAX_AHEAD = timedelta(days=1)
 """How far ahead of both clocks a record may start. A later one would stay in the ledger until its time has come."""
+JOIN_TIME = timedelta(seconds=30)
+"""The time in which all shards of a stream begin, unless the state or a topic of one of them cannot be used."""
 SAVE_INTERVAL = timedelta(minutes=2)
 """How often the checkpoint is committed although nothing is new. After a crash, at most that much is fetched again."""
 MANY_FAILURES = 5
@@ -121,8 +123,15 @@ class Worker(Generic[P]):
             self._shards.retire(prefix)
         state.checkpoint = plan.aligned(self._checkpoint, stream.policy)
         self._progress.begin(state.prefix, self._checkpoint)
-        while not self._shards.have_joined(stream.selection):
-            await self._clock.until(self._clock.now() + SECOND)
+        await self._until_joined()
+
+    async def _until_joined(self) -> None:
+        """Return when all shards of the stream have joined the selection: until then none may advance."""
+        started_at = self._clock.now()
+        while others := self._shards.not_joined(self._stream.selection):
+            if (now := self._clock.now()) - started_at >= JOIN_TIME:
+                self._telemetry.waiting_for_shards(others, now)
+            await self._clock.until(now + SECOND)
 
     async def _poll(self, cursors: Cursors) -> None:
         failures = 0

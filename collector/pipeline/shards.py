@@ -96,14 +96,20 @@ class Shards:
         span = min(each.checkpoint.span for each in stored)
         return Checkpoint(since, start, start, span=span, swept_at=start, selection=selection)
 
-    def have_joined(self, selection: str) -> bool:
-        """Whether all configured shards have durably joined the selection. Until then none may advance.
+    def not_joined(self, selection: str) -> Sequence[str]:
+        """The names of the configured shards that have not durably joined the selection. Until then none may advance.
 
         After a crash, those that have not joined continue where the others are final. That must still be where these
         have joined.
         """
-        durable = (self._states[each].durable for each in self._zones)
-        return len(self._zones) == 1 or all(each is not None and each.selection == selection for each in durable)
+        if len(self._zones) == 1:
+            return ()
+        durable = {each: self._states[each].durable for each in self._zones}
+        return [
+            unquote(each.rpartition("/")[2])
+            for each, found in durable.items()
+            if found is None or found.selection != selection
+        ]
 
     def retired(self, selection: str) -> Sequence[str]:
         """The prefixes of the shards that are no longer configured, once all others have joined the selection.

@@ -146,6 +146,15 @@ class StreamTelemetry:
         if self._add_notice(text):
             self._log.warning("selection_changed", advice=text)
 
+    def waiting_for_shards(self, names: Sequence[str], now: datetime) -> None:
+        """The stream does not advance before its shards for other time zones, with these names, have begun."""
+        error = f"waits for {', '.join(names)}: all time zones of the stream take over changed places together"
+        if self._status.state != "backing_off":
+            self._log.info("shards_waiting", error=error)
+        advice = "see why those do not begin: this one continues by itself when they do"
+        self._status.last_error = LastError(error, advice, now)
+        self._set_state("backing_off")
+
     def committed(self, tally: Tally, checkpoint: Checkpoint, entries: int, now: datetime) -> None:
         """A batch was committed. Its records and events are counted only now."""
         metrics, status = self._metrics, self._status

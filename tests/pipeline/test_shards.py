@@ -1,6 +1,6 @@
 """Where the shards of a stream continue when the zones of its source change, and what their ledgers share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
@@ -31,7 +31,12 @@ PARIS, NEW_YORK, TOKYO, LORD_HOWE = "Europe/Paris", "America/New_York", "Asia/To
 
 def prefix(zone: str) -> str:
     """The prefix of the shard of a zone; Paris is the source's own."""
-    return stream_prefix(ACCOUNT, "lobby", "viewers" if zone == PARIS else f"viewers@{zone}")
+    return stream_prefix(ACCOUNT, "lobby", *names([zone]))
+
+
+def names(zones: Iterable[str]) -> list[str]:
+    """The names of the shards of these zones."""
+    return ["viewers" if zone == PARIS else f"viewers@{zone}" for zone in zones]
 
 
 def at(final: datetime, selection: str = "a", *, since: datetime = SINCE) -> Checkpoint:
@@ -155,23 +160,23 @@ def test_a_crash_between_two_joins_loses_nothing_of_the_others(first: str) -> No
 
     after_crash = shards_of({**stored, first: expected[first]})
 
-    assert not after_crash.have_joined("b")
+    assert {*names(stored)} - {*names([first])} == {*after_crash.not_joined("b")}
     assert all(commit(after_crash, zone).final <= expected[zone].final for zone in stored)
-    assert after_crash.have_joined("b")
+    assert [] == list(after_crash.not_joined("b"))
 
 
 def test_no_shard_may_advance_before_all_have_joined() -> None:
     shards = shards_of({PARIS: at(NOON), TOKYO: None})
 
-    assert not shards.have_joined("b")
+    assert names([PARIS, TOKYO]) == shards.not_joined("b")
     commit(shards, PARIS)
-    assert not shards.have_joined("b")
+    assert names([TOKYO]) == shards.not_joined("b")
     commit(shards, TOKYO)
-    assert shards.have_joined("b")
+    assert [] == shards.not_joined("b")
 
 
 def test_a_stream_of_one_zone_waits_for_none() -> None:
-    assert shards_of({PARIS: None}).have_joined("a")
+    assert () == shards_of({PARIS: None}).not_joined("a")
 
 
 def test_an_unreadable_state_of_any_shard_stops_all() -> None:

@@ -285,6 +285,16 @@ def test_shards_that_join_need_no_operator(recorder: Recorder, logs: list[Any]) 
     assert [] == recorder.status.notices
 
 
+def test_a_stream_that_waits_for_its_other_zones_names_them(recorder: Recorder, logs: list[Any]) -> None:
+    for _ in range(2):
+        recorder.telemetry.waiting_for_shards(["viewers@Asia/Tokyo", "viewers@Asia/Kathmandu"], START)
+
+    assert [("shards_waiting", "info")] == [(line["event"], line["log_level"]) for line in logs]
+    assert "backing_off" == recorder.status.state
+    assert recorder.status.last_error is not None
+    assert "viewers@Asia/Tokyo, viewers@Asia/Kathmandu" in recorder.status.last_error.error
+
+
 def test_dead_letters_are_logged_at_once_and_then_summed_every_ten_minutes(recorder: Recorder, logs: list[Any]) -> None:
     for minute in range(21):
         tally = Tally(dead_letters=Counter(malformed=2))

@@ -137,6 +137,39 @@ class Process:
             raise
 
 
+def prefix_of(stream: ZonedStream) -> str:
+    return stream_prefix(ACCOUNT, "list", stream.name)
+
+
+def shards_of(streams: Sequence[ZonedStream], sink: ListSink) -> Shards:
+    """The shards of a stream, with what the sink has of them."""
+    origin = Origin(ACCOUNT, "list", whole_name(streams[0].name))
+    zones = {prefix_of(stream): stream.zone for stream in streams}
+    stream_format = StateFormat(streams[0].dedup_mode, 1, streams[0].max_clock_offset)
+    shards = Shards(stream_format, zones, Progress(origin, streams[0].policy, zones.keys()), anyio.Lock())
+    whole = stream_prefix(ACCOUNT, "list", "things")
+    shards.pairs.update((each, found) for each, found in by_stream(sink.pairs).items() if whole_prefix(each) == whole)
+    return shards
+
+
+def worker_of(
+    stream: ZonedStream, shards: Shards, process: Process, clock: SimulatedClock
+) -> tuple[Worker[LocalRow], State, StreamStatus]:
+    """The worker of a shard, and what it changes."""
+    state, status = shards.load(prefix_of(stream)), StreamStatus("test", "list", stream.name)
+    worker = Worker(
+        stream,
+        state,
+        process.commit,
+        origin=Origin(ACCOUNT, "list", whole_name(stream.name)),
+        clock=clock,
+        telemetry=StreamTelemetry(Metrics(), status, [TYPE.name]),
+        random=Random(1),
+        shards=shards,
+    )
+    return worker, state, status
+
+
 async def run(
     rows: list[LocalRow],
     sink: ListSink,
@@ -164,31 +197,13 @@ async def run(
             ZonedStream(rows, clock, zones, zone, is_periodic=is_periodic, is_over=is_over, moving=moving)
             for zone in used
         ]
+        shards = shards_of(streams, sink)
         process = Process(sink)
-        prefixes = {stream_prefix(ACCOUNT, "list", stream.name): stream for stream in streams}
-        stream_format = StateFormat(streams[0].dedup_mode, 1, streams[0].max_clock_offset)
-        origin = Origin(ACCOUNT, "list", whole_name(streams[0].name))
-        progress = Progress(origin, streams[0].policy, prefixes.keys())
-        shards = Shards(stream_format, {each: stream.zone for each, stream in prefixes.items()}, progress, anyio.Lock())
-        whole = stream_prefix(ACCOUNT, "list", "things")
-        shards.pairs.update(
-            (each, found) for each, found in by_stream(sink.pairs).items() if whole_prefix(each) == whole
-        )
         try:
             async with anyio.create_task_group() as running:
-                for prefix, stream in prefixes.items():
-                    telemetry = StreamTelemetry(Metrics(), StreamStatus("test", "list", stream.name), [TYPE.name])
-                    states.append(shards.load(prefix))
-                    worker = Worker(
-                        stream,
-                        states[-1],
-                        process.commit,
-                        origin=origin,
-                        clock=clock,
-                        telemetry=telemetry,
-                        random=Random(1),
-                        shards=shards,
-                    )
+                for stream in streams:
+                    worker, state, _ = worker_of(stream, shards, process, clock)
+                    states.append(state)
                     running.start_soon(worker.run, START)
         except BaseExceptionGroup as group:
             if group.subgroup(SimulationOver) is not None:
@@ -313,3 +328,29 @@ async def test_places_may_move_while_a_stream_catches_up(
     published = Counter(data.name for data in sink.published())
     assert Counter() == counts(settled(rows), is_periodic=is_periodic) - published
     assert Counter() == published - counts(rows, is_periodic=is_periodic)
+
+
+async def reach(status: StreamStatus, state: str) -> None:
+    """Let other tasks run until a stream is in this state, without an error unless it backs off."""
+    while status.state != state:
+        await anyio.lowlevel.checkpoint()
+    assert (state == "backing_off") == (status.last_error is not None)
+
+
+async def test_a_shard_waits_for_the_others_says_so_and_continues() -> None:
+    clock, sink, is_over = SimulatedClock(START), ListSink(Random(1)), False
+    zones = dict(zip(PLACES, ZONES[:2] * 4, strict=True))
+    streams = [ZonedStream([], clock, zones, zone, is_periodic=False, is_over=lambda: is_over) for zone in ZONES[:2]]
+    shards, process = shards_of(streams, sink), Process(sink)
+    (first, state, status), (other, _, _) = (worker_of(stream, shards, process, clock) for stream in streams)
+    with pytest.RaisesGroup(SimulationOver, allow_unwrapped=True, flatten_subgroups=True):
+        async with anyio.create_task_group() as running:
+            running.start_soon(first.run, START)
+            await reach(status, "backing_off")
+            assert status.last_error is not None
+            assert streams[1].name in status.last_error.error
+            assert state.checkpoint is not None
+            assert START == state.checkpoint.watermark
+            running.start_soon(other.run, START)
+            await reach(status, "live")
+            is_over = True
