@@ -42,8 +42,10 @@ unit: setup ## run all tests but those of make faults; ARGS="-n 0 -k name" selec
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/faults --ignore tests/alone $(ARGS)
 
 # Run separately: while other tests build images and start browsers, brokers miss the deadlines that are tested here.
-# Code 5: ARGS selects none of them. A test in tests/alone limits delays to seconds, so nothing else runs then.
+# Code 5: ARGS selects none of them. A test in tests/alone limits delays to seconds, so nothing else runs then. What was
+# written before is on the disk by then: commits would wait for it for seconds.
 faults: setup ## run the fault tests, and print their table of results
+	sync
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 0 tests/alone $(ARGS) || [ $$? -eq 5 ]
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS)
 

@@ -1,9 +1,13 @@
-"""Does long work in turns with other tasks."""
+"""Does long work in turns with other tasks.
+
+Tasks with long work take turns among themselves: however many they are, a task without long work waits for one of them.
+"""
 
 from time import perf_counter
 from typing import TypeVar
 
-import anyio.lowlevel
+import anyio
+from anyio.lowlevel import RunVar, checkpoint
 
 from collector.steps import Running, Steps
 
@@ -13,6 +17,18 @@ MAX_TURN_S = 0.01
 """How long other tasks wait at most, apart from the last step: half of what is noticeable to them."""
 MAX_TURN_STEPS = 1000
 """For how many steps other tasks wait at most, however fast the machine is: so that turns can be counted in tests."""
+_next: RunVar[anyio.Lock] = RunVar("next_turn")
+"""Held by the task whose turn is next: one in a pass of the event loop, however many tasks have long work."""
+
+
+async def _until_next() -> None:
+    """Let all other tasks run, and of those with long work the ones that have waited longer."""
+    lock = _next.get(None)
+    if lock is None:
+        lock = anyio.Lock(fast_acquire=True)
+        _next.set(lock)
+    async with lock:
+        await checkpoint()
 
 
 class Turn:
@@ -29,7 +45,7 @@ class Turn:
         """Count a step. Let other tasks run if the turn has been long enough."""
         self._steps += 1
         if self._steps >= MAX_TURN_STEPS or perf_counter() >= self._ends_s:
-            await anyio.lowlevel.checkpoint()
+            await _until_next()
             self._start()
 
 

@@ -52,6 +52,27 @@ async def test_another_task_runs_after_each_slow_step(monkeypatch: pytest.Monkey
     assert await turns_of_another_task_during(10) >= 4
 
 
+async def test_a_hundred_tasks_with_long_work_take_turns_one_at_a_time() -> None:
+    """Between two passes of a task without long work, no two others have worked."""
+    turn_ends = [0]
+
+    async def work() -> None:
+        turn = Turn()
+        for _ in range(10):
+            for _ in range(MAX_TURN_STEPS):
+                await turn.step()
+            turn_ends[0] += 1
+
+    most, before = 0, 0
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(work)
+        while turn_ends[0] < 1000:
+            await anyio.lowlevel.checkpoint()
+            most, before = max(most, turn_ends[0] - before), turn_ends[0]
+    assert 1 == most
+
+
 async def test_work_that_is_cancelled_ends_at_the_next_turn() -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.hostile.attacks import slug
 
-INTERVAL_S = 3
-"""Of the good source."""
+INTERVAL_S = 5
+"""Of the good source. A commit may take seconds while the disk is busy."""
 HOSTILE_INTERVAL_S = 2
 
 
