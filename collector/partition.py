@@ -77,7 +77,7 @@ class Partition:
     def _reassignment(self) -> str:
         """Why an epoch ended without an error."""
         if self._number in self._membership.assignment.partitions:
-            return "the group had removed this process, which has joined again: its heartbeats were late"
+            return "this process was not a member of the group for a while, and has joined it again"
         return "assigned to another replica"
 
     async def _handle(self, error: Exception, failures: int, delay_s: float) -> None:

@@ -32,8 +32,13 @@ from collector.pipeline.state import State, StateFormat, load
 
 def whole_prefix(prefix: str) -> str:
     """The prefix of the state of the shard that has the name of the stream: equal for all shards of a stream."""
-    path, _, shard = prefix.rpartition("/")
-    return f"{path}/{quote(whole_name(unquote(shard)), safe='')}"
+    path, _, _ = prefix.rpartition("/")
+    return f"{path}/{quote(whole_name(_name_of(prefix)), safe='')}"
+
+
+def _name_of(prefix: str) -> str:
+    """The name of the shard with this prefix."""
+    return unquote(prefix.rpartition("/")[2])
 
 
 class Shards:
@@ -105,11 +110,7 @@ class Shards:
         if len(self._zones) == 1:
             return ()
         durable = {each: self._states[each].durable for each in self._zones}
-        return [
-            unquote(each.rpartition("/")[2])
-            for each, found in durable.items()
-            if found is None or found.selection != selection
-        ]
+        return [_name_of(each) for each, found in durable.items() if found is None or found.selection != selection]
 
     def retired(self, selection: str) -> Sequence[str]:
         """The prefixes of the shards that are no longer configured, once all others have joined the selection.
@@ -151,7 +152,7 @@ def _same_local(instant: datetime, zone: tzinfo, other: tzinfo) -> datetime:
 
 def _zone_of(prefix: str) -> tzinfo | None:
     """The zone in the name of a shard that is not configured; None if there is none."""
-    _, _, name = unquote(prefix.rpartition("/")[2]).partition("@")
+    _, _, name = _name_of(prefix).partition("@")
     try:
         return ZoneInfo(name) if name else None
     except (ValueError, OSError, KeyError):
