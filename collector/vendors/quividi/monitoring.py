@@ -32,7 +32,6 @@ from collector.vendors.quividi.wire import Identifier, Integer, Number, parse_lo
 FIELDS_VERSION = 1
 """The version of the lists of fields: the key is the box and the two times, the fingerprint is in `read_one`."""
 _RESOLUTION = re.compile(r"(\d{1,6})\s*[xX]\s*(\d{1,6})")
-_SECRET = "raw_camera_config"  # noqa: S105 - the name of the field that is removed from a malformed row
 
 
 class MonitoringMessage(Struct, frozen=True, gc=False):
@@ -134,7 +133,7 @@ def read_one(raw: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> R
         key = f"quividi.monitoring_message/{row.box}/{known.vendor_time}/{host or ''}"
         return record_of(key.encode(), _compared(known), vendor_time, seen_ms, known)
     except ValueError as error:
-        return _without_secret(raw, str(error))
+        return _reject(raw, str(error))
 
 
 def _compared(known: KnownMessage) -> Sequence[object]:
@@ -188,12 +187,17 @@ def _resolution(text: str | None) -> Resolution | None:
     return Resolution(int(found[1]), int(found[2]))
 
 
-def _without_secret(raw: bytes, error: str) -> Reject:
-    """The reject of a malformed row without its camera configuration, and without anything if it cannot be found."""
+def _reject(raw: bytes, error: str) -> Reject:
+    """The reject of a malformed row: the plain values of the fields that are read; nothing if it is no object.
+
+    Any other field may contain what is never published, such as a camera's address with its password.
+    """
     try:
         fields = _decode_object(raw)
     except MalformedRow:
         return Reject(b"", error)
     location = fields.get("location")
     key = str(location) if type(location) is int else None  # and not a boolean, which is an int too
-    return Reject(msgspec.json.encode({name: each for name, each in fields.items() if name != _SECRET}), error, key)
+    names = MonitoringMessage.__struct_fields__
+    kept = {name: each for name, each in fields.items() if name in names and not isinstance(each, list | dict)}
+    return Reject(msgspec.json.encode(kept), error, key)
