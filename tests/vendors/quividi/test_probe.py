@@ -94,7 +94,7 @@ async def test_sites_are_not_checked_if_locations_have_none() -> None:
 
 
 async def test_a_malformed_location_does_not_fail_the_probe() -> None:
-    listed = b'[{"id": 1056, "site_id": 7}, {"id": "1057"}]'
+    listed = b'[{"id": 1056, "site_id": 7}, {"id": "x"}]'
 
     assert "1 location" == await probed(responses(locations=listed), locations=[1057], sites=[8])
 
@@ -129,7 +129,7 @@ async def test_an_undocumented_whoami_raises_retry_later(body: bytes) -> None:
     assert_no_account(raised.value)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[{}]", b'[{"id": "1056"}]', LOCATIONS[:-10], b"[" * 50_000])
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[{}]", b'[{"id": "x"}]', LOCATIONS[:-10], b"[" * 50_000])
 async def test_an_undocumented_list_of_locations_raises_retry_later(body: bytes) -> None:
     with pytest.raises(RetryLater, match="/locations/") as raised:
         await probed(responses(locations=body))
