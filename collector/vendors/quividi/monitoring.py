@@ -8,16 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Meta, Struct
 
 from collector.instants import format_ms
 from collector.model import Event, EventType, Record, Reject
 from collector.vendors.event_fields import Revision
-from collector.vendors.leniency import MalformedRow, RowDecoder, comparable, fraction, understood
+from collector.vendors.leniency import RowDecoder, comparable, fraction, understood
 from collector.vendors.quividi.status_rows import (
     HostTime,
     SeenAt,
@@ -25,6 +24,7 @@ from collector.vendors.quividi.status_rows import (
     decimal,
     place_key,
     record_of,
+    reject_of,
     words,
 )
 from collector.vendors.quividi.wire import Identifier, Integer, Number, parse_local
@@ -111,7 +111,6 @@ _decode_message = RowDecoder(
         "resolution",
     ],
 )
-_decode_object = RowDecoder(dict[str, Any])
 
 
 def read_one(raw: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> Record[KnownMessage] | Reject:
@@ -133,7 +132,7 @@ def read_one(raw: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> R
         key = f"quividi.monitoring_message/{row.box}/{known.vendor_time}/{host or ''}"
         return record_of(key.encode(), _compared(known), vendor_time, seen_ms, known)
     except ValueError as error:
-        return _reject(raw, str(error))
+        return reject_of(raw, MonitoringMessage, str(error), ("location",))
 
 
 def _compared(known: KnownMessage) -> Sequence[object]:
@@ -185,19 +184,3 @@ def _resolution(text: str | None) -> Resolution | None:
     if found is None:
         raise ValueError("expected a width and a height")
     return Resolution(int(found[1]), int(found[2]))
-
-
-def _reject(raw: bytes, error: str) -> Reject:
-    """The reject of a malformed row: the plain values of the fields that are read; nothing if it is no object.
-
-    Any other field may contain what is never published, such as a camera's address with its password.
-    """
-    try:
-        fields = _decode_object(raw)
-    except MalformedRow:
-        return Reject(b"", error)
-    location = fields.get("location")
-    key = str(location) if type(location) is int else None  # and not a boolean, which is an int too
-    names = MonitoringMessage.__struct_fields__
-    kept = {name: each for name, each in fields.items() if name in names and not isinstance(each, list | dict)}
-    return Reject(msgspec.json.encode(kept), error, key)
