@@ -89,9 +89,16 @@ class Places:
         }
         return structs.replace(found, tagged=tagged)
 
+    async def tags(self, kind: str) -> Mapping[int, tuple[int | None, frozenset[int]]]:
+        """The tags of a kind, by number: the network of each, and what has it, if the list says so.
+
+        Raises RetryLater, Park or Split.
+        """
+        return await self._get(f"/{kind}/", decode_tags)
+
     async def _tagged(self, kind: str, tags: Collection[int]) -> Mapping[int, frozenset[int]]:
         """What has each of these tags. The vendor lists it by network: labels, which are paths too, are not unique."""
-        networks = {network for tag, (network, _) in (await self._get(f"/{kind}/", decode_tags)).items() if tag in tags}
+        networks = {network for tag, (network, _) in (await self.tags(kind)).items() if tag in tags}
         members: dict[int, frozenset[int]] = {}
         for network in sorted(each for each in networks if each is not None):
             found = await self._get(f"/network/{network}/{kind}/", decode_tags)

@@ -99,8 +99,30 @@ async def test_a_malformed_location_does_not_fail_the_probe() -> None:
     assert "1 location" == await probed(responses(locations=listed), locations=[1057], sites=[8])
 
 
-async def test_the_probe_reports_that_tags_are_not_checked() -> None:
-    text = await probed(responses(), locations=None, location_tags=[2], site_tags=[3])
+def with_tags(status: int = 200) -> Handler:
+    others = responses()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if not request.path.endswith("_tags/"):
+            return await others(request)
+        tag = 2 if request.path.endswith("/location_tags/") else 3
+        return web.Response(body=msgspec.json.encode([{"id": tag, "label": "North", "network_id": 7}]), status=status)
+
+    return handler
+
+
+async def test_the_probe_looks_tags_up() -> None:
+    assert "2 locations" == await probed(with_tags(), locations=None, location_tags=[2], site_tags=[3])
+
+    for kind, tag in (("location_tags", 3), ("site_tags", 2)):
+        park = await parked(with_tags(), locations=None, **{kind: [tag]})
+        assert ("unknown_ids", f"the account has no {kind.removesuffix('s')} {tag}") == (park.code, str(park))
+        assert f"sources.lobby.{kind}" in park.advice
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_the_probe_reports_that_tags_are_not_checked(status: int) -> None:
+    text = await probed(with_tags(status), locations=None, location_tags=[2], site_tags=[3])
 
     assert text.startswith("2 locations; location_tags, site_tags ")
 
