@@ -19,7 +19,7 @@ from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.errors import EpochEnded, Park, RetryLater, Split, release_frames
 from collector.fetching import fetch_whole
-from collector.instants import SECOND, floor_second, to_ms
+from collector.instants import SECOND, to_ms
 from collector.model import Checkpoint, FetchResult, Record, Reject, Window
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
@@ -114,7 +114,7 @@ class Worker(Generic[P]):
             first = plan.first_checkpoint(start, stream.policy, stream.selection, str(stream.zone))
             await self._save(Batch(checkpoint=joined or first))
             self._telemetry.initialized(self._checkpoint)
-        elif since is not None and floor_second(since) != state.checkpoint.since:
+        elif since is not None and state.checkpoint.since not in plan.starts(since, stream.policy):
             self._telemetry.since_ignored(since, state.checkpoint)
         if joined is not None and joined != self._checkpoint:
             self._telemetry.selection_changed(self._checkpoint, joined)
