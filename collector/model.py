@@ -211,6 +211,8 @@ class Checkpoint(Struct, frozen=True):
     """When the last completed sweep started."""
     selection: str = ""
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
+    zone: str = ""
+    """The time zone of the stream's own clock; empty in the state of releases that did not store it."""
 
 
 class Gap(Struct, frozen=True):

@@ -111,7 +111,8 @@ class Worker(Generic[P]):
         joined = self._shards.joined(state.prefix, stream.selection)
         if state.checkpoint is None:
             start = since or self._clock.now()
-            await self._save(Batch(checkpoint=joined or plan.first_checkpoint(start, stream.policy, stream.selection)))
+            first = plan.first_checkpoint(start, stream.policy, stream.selection, str(stream.zone))
+            await self._save(Batch(checkpoint=joined or first))
             self._telemetry.initialized(self._checkpoint)
         elif since is not None and floor_second(since) != state.checkpoint.since:
             self._telemetry.since_ignored(since, state.checkpoint)

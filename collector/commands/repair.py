@@ -53,7 +53,7 @@ def replacement(stream: Stream[Any], to: datetime, since: datetime | None) -> Ch
 
     `since` is the configured one: the stream can be rewound to there later.
     """
-    checkpoint = first_checkpoint(stream.policy.alignment.floor(to), stream.policy, stream.selection)
+    checkpoint = first_checkpoint(stream.policy.alignment.floor(to), stream.policy, stream.selection, str(stream.zone))
     if since is None or floor_second(since) >= checkpoint.since:
         return checkpoint
     return structs.replace(checkpoint, since=floor_second(since))

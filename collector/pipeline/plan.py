@@ -70,13 +70,12 @@ class Done(Struct, frozen=True):
     """The stream has an `until`, and everything before it is published and final."""
 
 
-def first_checkpoint(since: datetime, policy: Policy, selection: str = "") -> Checkpoint:
+def first_checkpoint(since: datetime, policy: Policy, selection: str = "", zone: str = "") -> Checkpoint:
     """The checkpoint of a new stream, committed before its first request."""
     alignment = policy.alignment
     since = floor_second(since) if alignment.floor(since) == floor_second(since) else alignment.after(since)
-    return Checkpoint(
-        since, since, since, span=min(policy.span, timedelta(hours=1)), swept_at=since, selection=selection
-    )
+    span = min(policy.span, timedelta(hours=1))
+    return Checkpoint(since, since, since, span=span, swept_at=since, selection=selection, zone=zone)
 
 
 def last_instant(policy: Policy) -> datetime | None:

@@ -82,24 +82,26 @@ class Shards:
     def joined(self, prefix: str, selection: str) -> Checkpoint | None:
         """Where a shard continues with the present selection of its source; None if its stream is new.
 
-        If the selection has changed, that is where all shards are final, in UTC and on its own clock: a place may have
-        come from any of them.
+        If the selection or the shard's zone has changed, that is where all shards are final, in UTC and on its own
+        clock: a place may have come from any of them.
         """
-        own = self._states[prefix].checkpoint
-        if own is not None and own.selection == selection:
-            return own
+        own, zone = self._states[prefix].checkpoint, self._zones[prefix]
+        is_in_zone = own is not None and own.zone in {"", str(zone)}
+        if own is not None and is_in_zone and own.selection == selection:
+            return structs.replace(own, zone=str(zone))
         stored = self._stored()
-        if not any(each.prefix != prefix for each in stored):
-            return own and structs.replace(own, selection=selection)
-        zone = self._zones[prefix]
+        if is_in_zone and len(stored) == 1:
+            return own and structs.replace(own, selection=selection, zone=str(zone))
+        if not stored:
+            return None
         finals = [each.checkpoint.final for each in stored]
         local_finals = [_same_local(each.checkpoint.final, each.zone, zone) for each in stored]
         since = min(each.checkpoint.since for each in stored) if own is None else own.since
         start = max(since, min(*finals, *local_finals))
         if own is not None:
-            return structs.replace(own, watermark=start, final=start, selection=selection)
+            return structs.replace(own, watermark=start, final=start, selection=selection, zone=str(zone))
         span = min(each.checkpoint.span for each in stored)
-        return Checkpoint(since, start, start, span=span, swept_at=start, selection=selection)
+        return Checkpoint(since, start, start, span=span, swept_at=start, selection=selection, zone=str(zone))
 
     def not_joined(self, selection: str) -> Sequence[str]:
         """The names of the configured shards that have not durably joined the selection. Until then none may advance.
@@ -133,7 +135,7 @@ class Shards:
             _Shard(each, state.checkpoint, zone)
             for each, state in self._states.items()
             if state.checkpoint is not None
-            if (zone := self._zones.get(each) or _zone_of(each)) is not None
+            if (zone := _zone(state.checkpoint.zone) or self._zones.get(each) or _zone_of(each)) is not None
         ]
 
 
@@ -153,6 +155,11 @@ def _same_local(instant: datetime, zone: tzinfo, other: tzinfo) -> datetime:
 def _zone_of(prefix: str) -> tzinfo | None:
     """The zone in the name of a shard that is not configured; None if there is none."""
     _, _, name = _name_of(prefix).partition("@")
+    return _zone(name)
+
+
+def _zone(name: str) -> tzinfo | None:
+    """The zone with this name; None if there is none."""
     try:
         return ZoneInfo(name) if name else None
     except (ValueError, OSError, KeyError):

@@ -58,6 +58,7 @@ class _StoredCheckpoint(Struct, frozen=True):
     span_s: int
     swept_at: datetime
     selection: str = ""
+    zone: str = ""
 
 
 class StoredChunk(Struct, frozen=True):
@@ -132,7 +133,8 @@ def decode_checkpoint(prefix: str, value: bytes) -> Checkpoint:
         raise damaged(prefix, "", "its times are not in the order since, final, watermark")
     if not 0 < stored.span_s <= MAX_SPAN_S:
         raise damaged(prefix, "", f"span_s is not between 1 and {MAX_SPAN_S}")
-    return Checkpoint(since, watermark, final, timedelta(seconds=stored.span_s), swept_at, stored.selection)
+    span = timedelta(seconds=stored.span_s)
+    return Checkpoint(since, watermark, final, span, swept_at, stored.selection, stored.zone)
 
 
 def _in_utc(instant: datetime) -> datetime:

@@ -139,6 +139,8 @@ class StreamTelemetry:
         if joined.watermark < checkpoint.watermark:
             self._log.info("shards_joined", watermark=format_seconds(joined.watermark))
             return
+        if joined.selection == checkpoint.selection:
+            return
         text = (
             "the source now selects another part of the account, and data of the added part is published from "
             f"{format_seconds(checkpoint.watermark)} on: for its history, add a separate source with since and until"

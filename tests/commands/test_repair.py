@@ -1,6 +1,6 @@
 """A rewind repairs the state of a stream: it removes what no version of the collector writes, and keeps the rest."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ STREAM = cast(
         max_clock_offset=timedelta(0),
         former=None,
         selection="all devices",
+        zone=UTC,
         policy=SimpleNamespace(alignment=AnySecond(), span=timedelta(hours=6)),
     ),
 )

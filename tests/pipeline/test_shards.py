@@ -39,8 +39,8 @@ def names(zones: Iterable[str]) -> list[str]:
     return ["viewers" if zone == PARIS else f"viewers@{zone}" for zone in zones]
 
 
-def at(final: datetime, selection: str = "a", *, since: datetime = SINCE) -> Checkpoint:
-    return Checkpoint(since, final + 4 * DAY, final, HOUR, final + 4 * DAY, selection)
+def at(final: datetime, selection: str = "a", *, since: datetime = SINCE, zone: str = "") -> Checkpoint:
+    return Checkpoint(since, final + 4 * DAY, final, HOUR, final + 4 * DAY, selection, zone)
 
 
 def shards_of(stored: Mapping[str, Checkpoint | None], *configured: str, state_format: StateFormat = FORMAT) -> Shards:
@@ -94,17 +94,38 @@ def test_a_zone_of_a_new_stream_that_has_not_begun_before_a_crash_starts_where_t
         joined(shards, zone, "a").final,
         joined(shards, zone, "a").watermark,
     )
-    assert at(SINCE) == joined(shards, PARIS, "a")
+    assert at(SINCE, zone=PARIS) == joined(shards, PARIS, "a")
 
 
 def test_a_stream_of_one_zone_only_takes_over_the_selection() -> None:
-    assert at(NOON, "b") == joined(shards_of({PARIS: at(NOON)}), PARIS)
+    assert at(NOON, "b", zone=PARIS) == joined(shards_of({PARIS: at(NOON)}), PARIS)
+
+
+@pytest.mark.parametrize("selection", ["a", "b"])
+@pytest.mark.parametrize(
+    ("former", "hours"),
+    [
+        ("", 0),  # an earlier release did not store the zone
+        (PARIS, 0),
+        ("Mars/Olympus", 0),
+        (TOKYO, 0),  # places that are said to be further in the west: their records start later than was said
+        (NEW_YORK, 6),
+    ],
+)
+def test_a_stream_of_one_zone_continues_where_it_was_final_on_both_clocks(
+    former: str, hours: int, selection: str
+) -> None:
+    found = joined(shards_of({PARIS: at(NOON, zone=former)}), PARIS, selection)
+
+    assert (NOON - hours * HOUR, PARIS, selection) == (found.final, found.zone, found.selection)
+    assert found.final == found.watermark or former in {"", PARIS}
 
 
 def test_a_shard_continues_while_the_selection_is_the_same() -> None:
     shards = shards_of({PARIS: at(NOON), TOKYO: at(NOON - 5 * HOUR)})
 
-    assert [at(NOON), at(NOON - 5 * HOUR)] == [joined(shards, zone, "a") for zone in (PARIS, TOKYO)]
+    expected = [at(NOON, zone=PARIS), at(NOON - 5 * HOUR, zone=TOKYO)]
+    assert expected == [joined(shards, zone, "a") for zone in (PARIS, TOKYO)]
 
 
 @pytest.mark.parametrize(("zone", "offset"), [(NEW_YORK, 0), (TOKYO, -7), (LORD_HOWE, -8.5)])
@@ -112,7 +133,7 @@ def test_a_new_zone_starts_where_the_others_are_final_in_utc_and_on_its_own_cloc
     shards = shards_of({PARIS: at(NOON), zone: None})
     start = NOON + offset * HOUR
 
-    assert Checkpoint(SINCE, start, start, HOUR, start, "b") == joined(shards, zone)
+    assert Checkpoint(SINCE, start, start, HOUR, start, "b", zone) == joined(shards, zone)
     assert NOON == joined(shards, PARIS).final
 
 
@@ -211,7 +232,7 @@ def test_a_shard_that_is_not_configured_and_names_no_zone_does_not_matter() -> N
     }
     odd.load(prefix(PARIS))
 
-    assert at(NOON, "b") == odd.joined(prefix(PARIS), "b")
+    assert at(NOON, "b", zone=PARIS) == odd.joined(prefix(PARIS), "b")
 
 
 @pytest.mark.parametrize(("behind", "is_kept"), [(10 * DAY, True), (100 * DAY, True), (timedelta(0), False)])

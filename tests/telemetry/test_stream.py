@@ -270,7 +270,8 @@ def test_dead_letters_are_logged_as_an_error_with_their_topic(recorder: Recorder
 def test_a_notice_is_logged_once(recorder: Recorder, logs: list[Any]) -> None:
     for _ in range(2):
         recorder.telemetry.since_ignored(START, CHECKPOINT)
-        recorder.telemetry.selection_changed(CHECKPOINT, CHECKPOINT)
+        recorder.telemetry.selection_changed(CHECKPOINT, structs.replace(CHECKPOINT, selection="others"))
+        recorder.telemetry.selection_changed(CHECKPOINT, structs.replace(CHECKPOINT, zone="Asia/Tokyo"))
 
     assert ["since_ignored", "selection_changed"] == [line["event"] for line in logs]
     assert [line["advice"] for line in logs] == recorder.status.notices

@@ -72,11 +72,12 @@ class ZonedStream(Stream[LocalRow]):
         is_periodic: bool,
         is_over: Callable[[], bool],
         moving: frozenset[int] = frozenset(),
+        own: str = ZONES[0],
     ) -> None:
-        """`moving` places are requested by all shards."""
-        self.name = "things" if zone == ZONES[0] else shard_name("things", zone)
+        """`moving` places are requested by all shards. `own` is the zone of the source itself."""
+        self.name = "things" if zone == own else shard_name("things", zone)
         self.zone = self._zone = ZoneInfo(zone)
-        self.selection = repr(sorted(zones.items()))
+        self.selection = repr(sorted(item for item in zones.items() if item[1] != own))
         self.dedup_mode = DedupMode.VERSIONED if is_periodic else DedupMode.MULTISET
         hours = Periods(self._zone, datetime(2018, 1, 1), HOUR)  # noqa: DTZ001 - local
         self.policy = Policy(
@@ -180,13 +181,14 @@ async def run(
     is_periodic: bool,
     final: datetime = START,
     moving: frozenset[int] = frozenset(),
+    own: str = ZONES[0],
 ) -> list[State]:
     """Run the shards of all zones, in new processes after each crash, until an instant and until all are `final`.
 
-    `moving` places are requested by all shards. Returns the states.
+    `moving` places are requested by all shards. `own` is the zone of the source itself. Returns the states.
     """
     while True:
-        used = [ZONES[0], *sorted({*zones.values()} - {ZONES[0]})]
+        used = [own, *sorted({*zones.values()} - {own})]
         states: list[State] = []
 
         def is_over(states: Sequence[State] = states) -> bool:
@@ -194,7 +196,7 @@ async def run(
             return clock.now() >= until and all(are_final)
 
         streams = [
-            ZonedStream(rows, clock, zones, zone, is_periodic=is_periodic, is_over=is_over, moving=moving)
+            ZonedStream(rows, clock, zones, zone, is_periodic=is_periodic, is_over=is_over, moving=moving, own=own)
             for zone in used
         ]
         shards = shards_of(streams, sink)
@@ -324,6 +326,31 @@ async def test_places_may_move_while_a_stream_catches_up(
         zones = {place: random.choice((zone, random.choice(ZONES))) for place, zone in real.items()}
         await run(rows, sink, clock, zones, START, is_periodic=is_periodic, final=START + days * DAY)
     await run(rows, sink, clock, real, START, is_periodic=is_periodic, final=START + 22 * DAY)
+
+    published = Counter(data.name for data in sink.published())
+    assert Counter() == counts(settled(rows), is_periodic=is_periodic) - published
+    assert Counter() == published - counts(rows, is_periodic=is_periodic)
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_source_whose_own_zone_changes_loses_and_doubles_nothing(
+    seed: int, turns: Callable[[int], None], *, is_periodic: bool
+) -> None:
+    """Whether all its places are in that zone, or some are in others; at the live edge, and while it catches up."""
+    random = Random(seed)
+    turns(1000)
+    clock, sink = SimulatedClock(START + seed % 4 // 2 * 40 * DAY), ListSink(Random(seed), crash_rate=0.002)
+    own = random.choice(ZONES)
+    real = {place: own if seed % 2 or place % 3 else random.choice(ZONES) for place in PLACES}
+    rows, at = visits(random, real, START + 20 * DAY), START
+    for _ in range(4):
+        wrong = random.choice((own, *ZONES))
+        zones = {place: wrong if zone == own else zone for place, zone in real.items()}
+        at += timedelta(hours=random.randrange(4, 150))
+        await run(rows, sink, clock, zones, at, is_periodic=is_periodic, own=wrong, final=at - 4 * DAY)
+    end = START + 22 * DAY
+    await run(rows, sink, clock, real, START + 30 * DAY, is_periodic=is_periodic, final=end, own=own)
 
     published = Counter(data.name for data in sink.published())
     assert Counter() == counts(settled(rows), is_periodic=is_periodic) - published
