@@ -193,9 +193,13 @@ def _tables(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - ann
         yield from _tables(each)
 
 
+_NOT_KEYS = frozenset({"[key]", "[all]", "[ids]"})
+"""What pydantic adds to a location: that the key itself is wrong, and the alternative of a value."""
+
+
 def _path(location: tuple[int | str, ...], error_type: str) -> str:
     """The key as operators write it, such as `sources.mall.user_id`, from pydantic's location of an error."""
-    parts = [str(part) for part in location if part != "[key]"]
+    parts = [str(part) for part in location if part not in _NOT_KEYS]
     if parts[:1] == ["sources"] and parts[2:3] and parts[2] in VENDORS:  # the tag of the union of sources
         del parts[2]
     if error_type.startswith("union_tag"):

@@ -62,7 +62,7 @@ async def _preview(
 ) -> PrintedEvents:
     clock = SystemClock()
     async with http(clock) as client:
-        stream = select_stream(settings, client, source, name, standalone_telemetry(progress_line.show))
+        stream = select_stream(settings, client, source, name, standalone_telemetry(source, progress_line.show))
         printed = PrintedEvents()
         try:
             await _fetch(stream, align(window, stream.policy.alignment), printed, limit, clock.now(), progress_line)

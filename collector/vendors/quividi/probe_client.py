@@ -1,7 +1,7 @@
 """The small requests that show whether an account may read what its source is configured for."""
 
-from collections.abc import Collection, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, islice
 
 from collector.errors import Park
 from collector.telemetry.vendor import VendorTelemetry
@@ -14,7 +14,7 @@ from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.zoning import LOCATIONS, SITES, TAGS
 
 MAX_SHOWN = 5
-"""The most disagreements that are shown."""
+"""The most warnings that are shown."""
 
 
 async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
@@ -41,7 +41,17 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     text = f"{len(owned)} location{'' if len(owned) == 1 else 's'}"
     if unchecked:
         text += f"; {', '.join(unchecked)} cannot be checked: the account may not list tags"
-    return ProbeResult(text, skew_s, [str(each) for each in islice(places.disagreements(known, now), MAX_SHOWN)])
+    unknown = _unknown_in_zones(settings, known.places.keys(), sites) if known.is_whole else iter(())
+    warnings = chain(unknown, map(str, places.disagreements(known, now)))
+    return ProbeResult(text, skew_s, list(islice(warnings, MAX_SHOWN)))
+
+
+def _unknown_in_zones(settings: QuividiSource, locations: Collection[int], sites: Collection[int]) -> Iterator[str]:
+    """Places that the zones name and the account does not have: a mistyped number has no other visible effect."""
+    for zone in settings.zones:
+        for kind, named, owned in (("location", zone.locations, locations), ("site", zone.sites, sites)):
+            if owned and (foreign := sorted(set(named or ()).difference(owned))):
+                yield f"the account has no {kind} {', '.join(map(str, foreign))}, named in the zone {zone.timezone}"
 
 
 async def _are_tags_checked(client: Client, places: Places, kind: str) -> bool:

@@ -143,6 +143,22 @@ async def test_the_probe_reports_locations_whose_zone_disagrees() -> None:
         assert [] == await warnings(locations="all", timezone="America/New_York")
 
 
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ({"locations": [1056, 9999]}, ["the account has no location 9999, named in the zone Europe/Berlin"]),
+        ({"sites": [178, 9]}, ["the account has no site 9, named in the zone Europe/Berlin"]),
+        ({"sites": [178], "locations": [8264]}, []),
+    ],
+)
+async def test_the_probe_reports_places_in_zones_that_the_account_does_not_have(
+    zone: dict[str, list[int]], expected: list[str]
+) -> None:
+    async with serving(responses()) as url, http(SimulatedClock()) as client:
+        given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], locations="all")
+        assert expected == list((await VENDOR.probe("lobby", given, client, standalone_telemetry())).warnings)
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"username": null}', b'{"message": "no", "error": 401}'])
 async def test_an_undocumented_whoami_raises_retry_later(body: bytes) -> None:
     with pytest.raises(RetryLater, match="/whoami/") as raised:

@@ -206,6 +206,12 @@ async def test_what_identifies_rows_is_part_of_the_selection() -> None:
     assert found[0] == await selection(arguments={"group": "", "lanes": "1,2"})
 
 
+async def test_the_advice_for_malformed_rows_names_the_table(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "queues", QUEUE)
+    async with http(VidiCenter().clock) as client:
+        assert "sources.airport.rows.queues" in select_stream(settings, client, "airport", "queues").format_advice
+
+
 async def test_commands_find_the_stream_by_its_name(tmp_path: Path) -> None:
     settings = loaded(tmp_path, "queues", QUEUE)
     async with http(VidiCenter().clock) as client:
