@@ -77,7 +77,7 @@ def test_the_streams_that_the_collector_knows_run_beside_it_if_they_have_tables(
 def test_all_types_share_one_topic(tmp_path: Path) -> None:
     settings = loaded(tmp_path, "queues", QUEUE, more=f"[sources.airport.rows.gestures]\n{GESTURE}")
 
-    assert {"quividi.rows", "collector.dead_letters", "collector.progress"} == settings.topics()
+    assert {"quividi.rows", "collector.dead_letters", "collector.progress"} == settings.topics().keys()
     assert settings.compacted_topics() == {"collector.progress"}
 
 
