@@ -161,7 +161,9 @@ def _channel_binding(kafka: KafkaSettings | None, *, is_compacted: bool) -> dict
     topic: dict[str, Any] = {"cleanup.policy": ["compact" if is_compacted else "delete"]}
     created: dict[str, int] = {}
     if kafka and kafka.create_topics:
-        created = {"partitions": kafka.partitions, "replicas": kafka.replication_factor}
+        created = {"partitions": kafka.partitions}
+        if kafka.replication_factor is not None:
+            created["replicas"] = kafka.replication_factor
         if retention_ms := event_topic_configs(kafka, is_compacted=is_compacted).get("retention.ms"):
             topic["retention.ms"] = int(retention_ms)
     return {**created, "topicConfiguration": topic, "bindingVersion": _BINDING_VERSION}

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.clock import SystemClock
 from collector.commands.progress import Progress, progress
@@ -16,6 +16,7 @@ from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.diagnosis.probe import probe
 from collector.kafka.epoch import partition_of
+from collector.kafka.notices import KafkaNotice
 from collector.secrets import redact
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
@@ -39,6 +40,8 @@ class Finding(Struct, frozen=True):
     ok: bool
     text: str
     """The state if `ok`, else the problem and the advice."""
+    warning: bool = False
+    """Whether it is ok, but has the consequence that `text` names."""
 
 
 Report = Callable[[Finding], None]
@@ -61,7 +64,7 @@ def check(path: Path, report: Report, *, offline: bool) -> bool:
             nonlocal has_failed
             has_failed |= not finding.ok
             with progress_line.paused():
-                report(Finding(finding.what, finding.ok, redact(finding.text)))
+                report(structs.replace(finding, text=redact(finding.text)))
 
         anyio.run(_check_all, settings, report_redacted, progress_line)
     return not has_failed
@@ -152,7 +155,7 @@ async def _check_kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
                 if isinstance(result, KafkaMisconfigured):
                     yield Finding(what, ok=False, text=f"{result}: {result.advice}")
                 else:
-                    yield Finding(what, ok=True, text=result)
+                    yield Finding(what, ok=True, text=str(result), warning=isinstance(result, KafkaNotice))
     except KafkaMisconfigured as error:
         yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")
     except UNAVAILABLE:

@@ -56,7 +56,7 @@ class KafkaSettings(BaseModel):
     topic_prefix: TopicPrefix = ""
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
     partitions: Annotated[Count, Field(ge=1, le=10_000)] = 6
-    replication_factor: Annotated[Count, Field(ge=1, le=9)] = 1
+    replication_factor: Annotated[Count, Field(ge=1, le=9)] | None = None
     retention: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(days=30)
     compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "lz4"
     create_topics: Switch = True
