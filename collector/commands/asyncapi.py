@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from collector import __version__
-from collector.commands.schema import event_types, examples, value_schemas
 from collector.config import load
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import event_topic_configs
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
+from collector.schemas import event_types, examples, value_schemas
 from collector.vendors import VENDORS
 
 CONTENT_TYPE = "application/json"

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import anyio
 from msgspec import Struct
 
-from collector.commands.schema import json_schema
 from collector.config import Settings, load
 from collector.errors import NeedsOperator, RetryLater, UserError
 from collector.model import EventType
@@ -16,6 +15,7 @@ from collector.registry.client import Credentials, RegisteredSchema, SchemaRegis
 from collector.registry.compatibility import Compatibility
 from collector.registry.differences import differences
 from collector.registry.failures import INCOMPATIBLE, SchemaRejected, one_line
+from collector.schemas import json_schema
 from collector.secrets import Secret, redact
 from collector.settings import parse_base_url
 

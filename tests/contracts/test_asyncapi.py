@@ -9,9 +9,9 @@ from jsonschema import Draft7Validator
 from msgspec import Struct
 
 from collector.commands.asyncapi import asyncapi, document
-from collector.commands.schema import event_types
 from collector.model import EventType
 from collector.pipeline.message import CommonFields
+from collector.schemas import event_types
 from tests.commands.configuration import SESSIONS
 from tests.contracts import specs
 from tests.contracts.kept import check

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from collector.commands.register import register_one, registry_schema
-from collector.commands.schema import event_types
 from collector.errors import RetryLater
 from collector.model import EventType
 from collector.registry.client import schema_registry
 from collector.registry.compatibility import Compatibility
+from collector.schemas import event_types
 
 pytestmark = pytest.mark.anyio
 
