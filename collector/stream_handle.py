@@ -1,6 +1,7 @@
 """A configured stream, and what it keeps from one epoch to the next."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any, NoReturn
@@ -10,18 +11,19 @@ import anyio
 from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.config import Settings
-from collector.errors import EpochEnded, KafkaMisconfigured, Park, UnreadableState
+from collector.errors import EpochEnded, KafkaMisconfigured, Park, RetryLater, UnreadableState
 from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode, whole_name
+from collector.model import DedupMode, EventType, whole_name
 from collector.pipeline.activity import activity_timeline
-from collector.pipeline.message import Origin
+from collector.pipeline.message import DEAD_LETTER, PROGRESS, Origin
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
+from collector.registry.ids import SchemaIds
 from collector.secrets import redact
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
@@ -41,7 +43,9 @@ class StreamHandle:
         clock: Clock,
         random: Random,
         on_commit: Callable[[], None],
+        registry: SchemaIds | None = None,
     ) -> None:
+        """`registry` has the ids of schemas; None if no schema registry is configured."""
         self.stream = stream
         self.telemetry = telemetry
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
@@ -52,7 +56,10 @@ class StreamHandle:
         self._random = random
         self._on_commit = on_commit
         self._format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-        self._origin = Origin(stream.account, stream.source, whole_name(stream.name), redact)
+        self._registry = registry
+        self._schema_ids: dict[str, bytes] = {}
+        """By the name of the type. Complete when the stream begins to fetch."""
+        self._origin = Origin(stream.account, stream.source, whole_name(stream.name), redact, self._schema_ids)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0
@@ -84,6 +91,7 @@ class StreamHandle:
         if len(self._failures) > 1:  # its commits keep failing, although its state can be read
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
         await self._wait_for_topic()
+        await self._wait_for_schemas()
 
         async def commit(messages: Sequence[Message], changes: Mapping[bytes, bytes | None]) -> None:
             try:
@@ -133,3 +141,34 @@ class StreamHandle:
             await anyio.sleep(delay_s)
             if await is_usable(self._kafka, error.topic):
                 self._topic_error = None
+
+    async def _wait_for_schemas(self) -> None:
+        """Return when the schema registry has the schema of each type that the stream may publish.
+
+        Until then the stream backs off or is parked, and its neighbours continue: nothing is fetched that could not be
+        committed. Dead letters and progress count too, because a transaction may contain them.
+        """
+        failures = 0
+        while self._registry is not None:
+            failure: RetryLater | Park
+            try:
+                found = await self._registry.of_types(self._types())
+            except (RetryLater, Park) as error:
+                failure = error
+            else:
+                self._schema_ids.update(found)
+                return
+            failures, now = failures + 1, self._clock.now()
+            if isinstance(failure, Park):
+                delay_s = backoff.delay_s(failures, backoff.PARKED_DELAYS_S, self._random.random())
+                self.telemetry.parked(None, failure, failures=failures, delay_s=delay_s, now=now)
+            else:
+                delay_s = backoff.delay_s(failures, backoff.TRANSIENT_DELAYS_S, self._random.random())
+                self.telemetry.retrying(None, failure, failures=failures, delay_s=delay_s, now=now)
+            await self._clock.until(now + timedelta(seconds=delay_s))
+
+    def _types(self) -> dict[str, EventType]:
+        """What the stream may publish, by the full name of the topic."""
+        return {
+            self._kafka.topic_prefix + each.topic: each for each in (*self.stream.event_types, DEAD_LETTER, PROGRESS)
+        }

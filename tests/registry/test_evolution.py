@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from collector.commands.register import register_one, registry_schema
+from collector.commands.register import register_one
 from collector.errors import RetryLater
 from collector.model import EventType
 from collector.registry.client import schema_registry
 from collector.registry.compatibility import Compatibility
+from collector.registry.subjects import registry_schema
 from collector.schemas import event_types
 
 pytestmark = pytest.mark.anyio

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.commands.register import registry_schema
 from collector.config import load
 from collector.registry.client import schema_registry
 from collector.registry.compatibility import Compatibility
+from collector.registry.subjects import registry_schema
 from collector.schemas import event_types
 from tests.commands.harness import collector, write_config
 from tests.registry.test_evolution import with_optional_field, without_field
