@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-import anyio
-import anyio.lowlevel
 import pytest
 
 from collector.cloudevents import SCHEMA_ID
@@ -97,20 +95,9 @@ async def is_read_by_confluents_deserializer(
     kafka: str, url: str, folder: Path, topics: list[str], received: list[Received]
 ) -> None:
     """The program of the documentation validates every message, and prints its value."""
-    command = [
-        str(python_for(PROGRAM)),
-        str(PROGRAM),
-        "--kafka",
-        kafka,
-        "--registry",
-        url,
-        "--group",
-        topics[0],
-        *topics,
-    ]
-    output = folder / "values.txt"
-    with output.open("wb") as out, (folder / "errors.txt").open("wb") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err)
+    options = ["--kafka", kafka, "--registry", url, "--group", topics[0]]
+    output, errors = folder / "values.txt", folder / "errors.txt"
+    process = start([str(python_for(PROGRAM)), str(PROGRAM), *options, *topics], output, errors)
     try:
 
         async def has_printed() -> bool:
@@ -138,14 +125,8 @@ async def test_only_the_stream_whose_schema_is_missing_waits(kafka: str, prefix:
         try:
             daemon.start()
 
-            async def is_apart() -> bool:
-                return (
-                    await state_of(daemon, "sessions") == ("parked", "schema_unknown")
-                    and (await state_of(daemon, "devices"))[0] == "live"
-                )
-
-            await until(is_apart, "one stream is parked, and the other is live")
-            await anyio.lowlevel.checkpoint()
+            await until(partial(is_in, daemon, "live", stream="devices"), "a stream is live")
+            await until(partial(is_in, daemon, "parked", "schema_unknown"), "the other one is parked")
             assert 0 < await daemon.metric('collector_schema_registry_requests_total{outcome="ok"}')
         finally:
             daemon.close()
