@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from collector import __version__
+from collector.cloudevents import SCHEMA_ID
 from collector.config import load
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import event_topic_configs
@@ -53,9 +54,10 @@ def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> 
     topics: dict[str, list[EventType]] = defaultdict(list)
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
+    names_schema = bool(kafka and kafka.schema_registry and kafka.schema_registry.header)
     for event_type in types:
         topics[event_type.topic].append(event_type)
-        messages[event_type.name] = _message(event_type)
+        messages[event_type.name] = _message(event_type, names_schema=names_schema)
         body, components = value_schemas(event_type, f"#/components/schemas/{event_type.name}.{{name}}")
         schemas |= {event_type.name: body, **{f"{event_type.name}.{name}": each for name, each in components.items()}}
     schemes = _security_schemes(kafka) if kafka else {}
@@ -80,8 +82,11 @@ def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> 
     }
 
 
-def header_schema(event_type: EventType) -> dict[str, Any]:
-    """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8."""
+def header_schema(event_type: EventType, *, names_schema: bool = False) -> dict[str, Any]:
+    """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8.
+
+    With `names_schema`, there is one more, whose value is binary.
+    """
     headers = {
         "ce_specversion": {"const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
@@ -100,6 +105,9 @@ def header_schema(event_type: EventType) -> dict[str, Any]:
         },
         "content-type": {"const": CONTENT_TYPE, "description": "The type of the value, in UTF-8."},
     }
+    if names_schema:
+        description = "Names the schema in the registry: 0 and an id of four bytes, or 1 and a GUID of sixteen bytes."
+        headers[SCHEMA_ID] = {"format": "binary", "description": description}
     return {
         "type": "object",
         "properties": {name: {"type": "string", **each} for name, each in headers.items()},
@@ -174,13 +182,13 @@ def _operation(topic: str, types: list[EventType]) -> dict[str, Any]:
     }
 
 
-def _message(event_type: EventType) -> dict[str, Any]:
+def _message(event_type: EventType, *, names_schema: bool) -> dict[str, Any]:
     return {
         "name": event_type.name,
         "title": event_type.name,
         "summary": cleandoc(event_type.data.__doc__ or "").partition("\n\n")[0],
         "contentType": CONTENT_TYPE,
-        "headers": header_schema(event_type),
+        "headers": header_schema(event_type, names_schema=names_schema),
         "payload": {"$ref": f"#/components/schemas/{event_type.name}"},
         "bindings": {"kafka": {"key": _key(event_type), "bindingVersion": _BINDING_VERSION}},
         **({"examples": [_example(found)]} if (found := examples().get(event_type.name)) else {}),

@@ -1,4 +1,4 @@
-"""A daemon, Kafka, and a registry that is away at first, all real: each event is published once and names its schema."""
+"""A real daemon with Kafka and a registry that is away at first: each event is published once, and names its schema."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from collector.registry.client import schema_registry
 from collector.registry.subjects import registry_schema, subject_of
 from collector.schemas import event_types
 from tests.consumers.environments import PROGRAMS, python_for
+from tests.consumers.programs import start
 from tests.kafka.broker import free_port
 from tests.kafka.daemon import EVENTS, Daemon, Received, contents, reading, until
 from tests.needs import need
