@@ -33,6 +33,10 @@ _DEFAULT_PORT = 9092
 _COMPACTED = "Compacted: Kafka keeps the last message of each key, and deletes earlier ones."
 _DELETED = "Kafka deletes messages that are older than the topic's retention."
 _KEY_ORDER = "All messages of one key are in one partition, in order."
+_SCHEMA_ID = {
+    "format": "binary",
+    "description": "Names the schema in the registry: 0 and an id of four bytes, or 1 and a GUID of sixteen bytes.",
+}
 _DEAD_LETTER_KEY = "The key that the record would have had; the name of the stream if it cannot be read."
 
 
@@ -85,8 +89,9 @@ def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> 
 def header_schema(event_type: EventType, *, names_schema: bool = False) -> dict[str, Any]:
     """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8.
 
-    With `names_schema`, there is one more, whose value is binary.
+    With `names_schema`, there may be one more, whose value is binary.
     """
+    optional = {SCHEMA_ID: _SCHEMA_ID} if names_schema else {}
     headers = {
         "ce_specversion": {"const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
@@ -105,12 +110,9 @@ def header_schema(event_type: EventType, *, names_schema: bool = False) -> dict[
         },
         "content-type": {"const": CONTENT_TYPE, "description": "The type of the value, in UTF-8."},
     }
-    if names_schema:
-        description = "Names the schema in the registry: 0 and an id of four bytes, or 1 and a GUID of sixteen bytes."
-        headers[SCHEMA_ID] = {"format": "binary", "description": description}
     return {
         "type": "object",
-        "properties": {name: {"type": "string", **each} for name, each in headers.items()},
+        "properties": {name: {"type": "string", **each} for name, each in (headers | optional).items()},
         "required": list(headers),
     }
 

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from confluent_kafka import Consumer, Message
-from confluent_kafka.schema_registry import SchemaRegistryClient, topic_subject_name_strategy
+from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
@@ -36,11 +36,7 @@ def main() -> None:
     parser.add_argument("--group", default="registry-example")
     parser.add_argument("topics", nargs="+", metavar="TOPIC")
     options = parser.parse_args()
-    registry = SchemaRegistryClient({"url": options.registry})
-    # The default strategy asks for associations of topics and subjects, which only Confluent's registry knows.
-    deserialize = JSONDeserializer(
-        None, schema_registry_client=registry, conf={"subject.name.strategy": topic_subject_name_strategy}
-    )
+    deserialize = JSONDeserializer(None, schema_registry_client=SchemaRegistryClient({"url": options.registry}))
     consumer = Consumer(
         {
             "bootstrap.servers": options.kafka,

@@ -204,3 +204,10 @@ async def test_requests_are_counted_by_outcome() -> None:
 
     assert (1, 1) == (count("unavailable"), count("refused"))
     assert (count("ok") or 0) > 0
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8081", "http://localhost", "https://registry.example/"])
+def test_a_password_may_be_sent_over_https_and_to_this_machine(url: str) -> None:
+    found = settings(url, username="ann", password="the password")
+
+    assert (url.rstrip("/"), True, True) == (found.url, found.register, found.header)
