@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, NoReturn
 
 import anyio
+from msgspec import structs
 
 from collector.clock import Clock
 from collector.cloudevents import Message
@@ -19,12 +20,11 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
 from collector.model import DedupMode, EventType, whole_name
 from collector.pipeline.activity import activity_timeline
-from collector.pipeline.message import DEAD_LETTER, PROGRESS, Origin
+from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.registry.ids import SchemaIds
-from collector.secrets import redact
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
@@ -59,7 +59,8 @@ class StreamHandle:
         self._registry = registry
         self._schema_ids: dict[str, bytes] = {}
         """By the name of the type. Complete when the stream begins to fetch."""
-        self._origin = Origin(stream.account, stream.source, whole_name(stream.name), redact, self._schema_ids)
+        origin = settings.origin(stream.account, stream.source, whole_name(stream.name))
+        self._origin = structs.replace(origin, schema_ids=self._schema_ids)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0
@@ -168,7 +169,7 @@ class StreamHandle:
             await self._clock.until(now + timedelta(seconds=delay_s))
 
     def _types(self) -> dict[str, EventType]:
-        """What the stream may publish, by the full name of the topic."""
-        return {
-            self._kafka.topic_prefix + each.topic: each for each in (*self.stream.event_types, DEAD_LETTER, PROGRESS)
-        }
+        """What the stream may publish, by the whole name of the topic."""
+        types = (*self.stream.event_types, DEAD_LETTER)
+        own = {self._origin.topic_prefix + each.topic: each for each in types}
+        return own | {self._origin.progress_prefix + PROGRESS.topic: PROGRESS}

@@ -20,7 +20,7 @@ class RegistryState(NamedTuple):
 
 async def check_registry(settings: Settings, registry_settings: SchemaRegistrySettings) -> RegistryState:
     """Look up the schema of each configured type."""
-    types = sorted(subjects(settings.kafka.topic_prefix, settings.event_types()).items())
+    types = sorted(subjects(settings.topics()).items())
     missing: list[str] = []
     try:
         async with schema_registry(registry_settings.url, credentials(registry_settings)) as registry:

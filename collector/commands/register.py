@@ -72,7 +72,7 @@ async def _register_all(
 ) -> bool:
     are_accepted = True
     async with schema_registry(url, credentials) as registry:
-        for subject, event_type in sorted(subjects(settings.kafka.topic_prefix, settings.event_types()).items()):
+        for subject, event_type in sorted(subjects(settings.topics()).items()):
             outcome = await register_one(registry, subject, registry_schema(event_type), compatibility)
             report(outcome)
             are_accepted &= outcome.state != "refused"

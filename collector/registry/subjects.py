@@ -1,7 +1,7 @@
 """The subjects of the event types in a schema registry, and their schemas."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from collector.model import EventType
@@ -17,9 +17,9 @@ def subject_of(topic: str) -> str:
     return f"{topic}-value"
 
 
-def subjects(topic_prefix: str, types: Iterable[EventType]) -> dict[str, EventType]:
-    """The types by their subject."""
-    return {subject_of(topic_prefix + event_type.topic): event_type for event_type in types}
+def subjects(topics: Mapping[str, EventType]) -> dict[str, EventType]:
+    """The types by their subject. `topics` are by their whole names."""
+    return {subject_of(topic): event_type for topic, event_type in topics.items()}
 
 
 def registry_schema(event_type: EventType) -> dict[str, Any]:

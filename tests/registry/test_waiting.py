@@ -12,7 +12,7 @@ from collector.cloudevents import SCHEMA_ID
 from collector.errors import Park, RetryLater
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, DedupMode, EventType
-from collector.pipeline.message import progress_message
+from collector.pipeline.message import Origin, progress_message
 from collector.schemas import event_types
 from collector.stream_handle import StreamHandle
 from collector.telemetry.metrics import Metrics
@@ -51,7 +51,8 @@ def handle_of(status: StreamStatus, clock: SimulatedClock, ids: Ids | None) -> S
         event_types=[SESSION],
     )
     source = SimpleNamespace(since=None, secrets={})
-    settings = SimpleNamespace(kafka=KafkaSettings(topic_prefix="acme."), sources={"mall": source})
+    origin = Origin(stream.account, status.source, status.stream, topic_prefix="acme.", progress_prefix="all.")
+    settings = SimpleNamespace(kafka=KafkaSettings(), sources={"mall": source}, origin=lambda *_: origin)
     telemetry = StreamTelemetry(Metrics(), status, [SESSION.name])
     given = (cast("Any", stream), cast("Any", settings), telemetry, clock, Random(1), lambda: None)
     return StreamHandle(*given, cast("Any", ids))
@@ -88,10 +89,10 @@ async def test_messages_name_their_schemas_also_dead_letters_and_progress() -> N
     assert {
         SESSION.name: b"acme.seemetrix.sessions",
         "collector.dead_letter.v1": b"acme.collector.dead_letters",
-        "collector.progress.v1": b"acme.collector.progress",
+        "collector.progress.v1": b"all.collector.progress",
     } == handle._origin.schema_ids
     message = progress_message(START, START, "live", handle._origin, START)
-    assert (SCHEMA_ID, b"acme.collector.progress") == message.headers[-1]
+    assert (SCHEMA_ID, b"all.collector.progress") == message.headers[-1]
 
 
 @pytest.mark.parametrize("ids", [None, Ids()])
