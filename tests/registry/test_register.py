@@ -41,7 +41,7 @@ async def test_the_topics_of_the_configuration_are_registered(registry_url: str,
 
     first, second = await collector(*arguments), await collector(*arguments)
 
-    subjects = [f"{prefix}{topic}-value" for topic in sorted(load(Path(path)).topics())]
+    subjects = [f"{topic}-value" for topic in sorted(load(Path(path)).topics())]
     assert [f"{prefix}{topic}-value" for topic in TOPICS] == subjects
     assert (0, "") == (first.code, first.err)
     assert [("registered", f"{each}:", "version", "1,") for each in subjects] == [
