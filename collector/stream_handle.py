@@ -12,7 +12,7 @@ from msgspec import structs
 from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.config import Settings
-from collector.errors import EpochEnded, KafkaMisconfigured, Park, RetryLater, UnreadableState
+from collector.errors import EpochEnded, KafkaMisconfigured, Park, RetryLater, UnreadableState, release_frames
 from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
@@ -151,22 +151,31 @@ class StreamHandle:
         """
         failures = 0
         while self._registry is not None:
-            failure: RetryLater | Park
+            failure: Exception
             try:
                 found = await self._registry.of_types(self._types())
-            except (RetryLater, Park) as error:
+            except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours
                 failure = error
             else:
                 self._schema_ids.update(found)
                 return
-            failures, now = failures + 1, self._clock.now()
-            if isinstance(failure, Park):
-                delay_s = backoff.delay_s(failures, backoff.PARKED_DELAYS_S, self._random.random())
-                self.telemetry.parked(None, failure, failures=failures, delay_s=delay_s, now=now)
-            else:
-                delay_s = backoff.delay_s(failures, backoff.TRANSIENT_DELAYS_S, self._random.random())
+            failures += 1
+            await self._pause(failure, failures)
+
+    async def _pause(self, failure: Exception, failures: int) -> None:
+        """Report why the stream cannot begin, and wait before the next attempt."""
+        now, draw = self._clock.now(), self._random.random()
+        bounds = backoff.TRANSIENT_DELAYS_S if isinstance(failure, RetryLater) else backoff.PARKED_DELAYS_S
+        delay_s = backoff.delay_s(failures, bounds, draw)
+        match failure:
+            case RetryLater():
                 self.telemetry.retrying(None, failure, failures=failures, delay_s=delay_s, now=now)
-            await self._clock.until(now + timedelta(seconds=delay_s))
+            case Park():
+                self.telemetry.parked(None, failure, failures=failures, delay_s=delay_s, now=now)
+            case _:
+                self.telemetry.failed(None, failure, failures=failures, delay_s=delay_s, now=now)
+        release_frames(failure)
+        await self._clock.until(now + timedelta(seconds=delay_s))
 
     def _types(self) -> dict[str, EventType]:
         """What the stream may publish, by the whole name of the topic."""
