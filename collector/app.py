@@ -27,6 +27,7 @@ from collector.kafka.notices import KafkaNotice
 from collector.kafka.producer import Fenced
 from collector.kafka.topics import admin, ensure_topics
 from collector.partition import Partition
+from collector.registry.ids import SchemaIds, schema_ids
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
@@ -78,7 +79,8 @@ class Daemon:
                 advice = "this address is reachable from other machines and has no password; it exposes no secrets"
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
             client = await stack.enter_async_context(http(self._clock, self._clock_changed))
-            partitions = self._partitions(client)
+            registry = await stack.enter_async_context(schema_ids(self._settings.kafka.schema_registry, self._metrics))
+            partitions = self._partitions(client, registry)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._availability.watch)
                 await self._prepare_topics()
@@ -107,7 +109,7 @@ class Daemon:
         with scope:
             await self._membership.run()
 
-    def _partitions(self, client: Http) -> Sequence[Partition]:
+    def _partitions(self, client: Http, registry: SchemaIds | None) -> Sequence[Partition]:
         """The state partitions with configured streams. All streams of an account are in the same partition."""
         handles: dict[int, list[StreamHandle]] = defaultdict(list)
 
@@ -131,7 +133,7 @@ class Daemon:
                 )
                 telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
-                handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit)
+                handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit, registry)
                 handles[partition].append(handle)
         restores = anyio.Semaphore(MAX_RESTORES)
         return [

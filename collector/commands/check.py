@@ -9,6 +9,7 @@ import anyio
 from msgspec import Struct, structs
 
 from collector.clock import SystemClock
+from collector.commands.check_registry import check_registry
 from collector.commands.progress import Progress, progress
 from collector.config import Settings, load
 from collector.errors import KafkaMisconfigured, Park, RetryLater, Split
@@ -17,6 +18,7 @@ from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.diagnosis.probe import probe
 from collector.kafka.epoch import partition_of
 from collector.kafka.notices import KafkaNotice
+from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.secrets import redact
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
@@ -74,6 +76,8 @@ async def _check_all(settings: Settings, report: Report, progress_line: Progress
     async with http(SystemClock()) as client, anyio.create_task_group() as tasks:
         checks = {f"sources.{name}": _check_account(settings, name, client) for name in settings.sources}
         checks["kafka"] = _check_kafka(settings)
+        if (registry := settings.kafka.schema_registry) is not None:
+            checks["kafka.schema_registry"] = _check_registry(settings, registry)
         running = list(checks)
         reported: set[Finding] = set()
 
@@ -144,6 +148,11 @@ def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:
     harm = "new streams start in the future and skip the events until then"
     text = f"{difference} behind this machine's clock{exceeds}; {harm}: {advice}"
     return Finding(what, ok=False, text=text)
+
+
+async def _check_registry(settings: Settings, registry: SchemaRegistrySettings) -> AsyncGenerator[Finding, None]:
+    state = await check_registry(settings, registry)
+    yield Finding("kafka.schema_registry", ok=state.is_ok, text=state.text)
 
 
 async def _check_kafka(settings: Settings) -> AsyncGenerator[Finding, None]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
+from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.secrets import Secret
 from collector.settings import KAFKA_NAME, STRICT, Count, Duration, Switch, TopicPrefix, at_least, is_host
 
@@ -64,6 +65,7 @@ class KafkaSettings(BaseModel):
     session_timeout: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(seconds=15)
     tls: Tls | None = None
     sasl: Sasl | None = None
+    schema_registry: SchemaRegistrySettings | None = None
 
     @model_validator(mode="after")
     def _require_cert_with_key(self) -> Self:
