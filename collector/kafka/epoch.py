@@ -86,6 +86,7 @@ class Epoch:
                 raise EpochEnded from self.failure
             started = monotonic()
             try:
+                await self._renew_sessions()
                 await _append(self._producer, self._settings, self.partition, self._known_offset, messages, state)
             except Exception as error:
                 self.failure = error
@@ -96,6 +97,16 @@ class Epoch:
                 raise error if isinstance(error, KafkaMisconfigured) else EpochEnded from error
             self.commits += 1
             self._telemetry.committed(monotonic() - started)
+
+    async def _renew_sessions(self) -> None:
+        """Replace connections that the brokers would close during the transaction, before it begins.
+
+        Raises why that is not possible if one will certainly be closed. Others may last until the next attempt.
+        """
+        sessions = self._producer.sessions
+        failure = await sessions.renew(self._settings.commit_deadline_s)
+        if failure is not None and sessions.has_ended:
+            raise failure
 
     async def verify(self) -> None:
         """Commit a record that means nothing. Raises as `commit`, if another process has taken over the partition."""
