@@ -183,7 +183,7 @@ async def _passwords_are_sent_again(broker: TokenBroker, prefix: str, tmp_path: 
 
 async def _a_file_is_replaced(broker: TokenBroker, prefix: str, tmp_path: Path) -> None:
     token = tmp_path / "token"
-    write(token, jwt())
+    write(token, jwt(60))  # longer than the daemon takes to start
     written = []
 
     async def rotates() -> None:
