@@ -5,7 +5,7 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import anyio
 import pytest
@@ -173,8 +173,10 @@ class Signer:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error: Exception | None = None
         self.calls: list[str] = []
-        module = SimpleNamespace(MSKAuthTokenProvider=SimpleNamespace(generate_auth_token=self.generate_auth_token))
-        monkeypatch.setitem(sys.modules, "aws_msk_iam_sasl_signer", module)  # type: ignore[arg-type]
+        for name in ("aws_msk_iam_sasl_signer", "aws_msk_iam_sasl_signer.MSKAuthTokenProvider"):
+            module = ModuleType(name)
+            vars(module)["generate_auth_token"] = self.generate_auth_token
+            monkeypatch.setitem(sys.modules, name, module)
 
     def generate_auth_token(self, region: str, aws_debug_creds: bool = False) -> tuple[str, int]:  # noqa: FBT002
         del aws_debug_creds

@@ -32,7 +32,7 @@ RETRY_S = 2.0
 MIN_REFUSED_AGE_S = 10.0
 """The least age of a token that is replaced because a broker has refused it: new ones would be refused as well."""
 
-_AWS_SIGNER = "aws_msk_iam_sasl_signer"
+_AWS_SIGNER = "aws_msk_iam_sasl_signer.MSKAuthTokenProvider"
 
 
 class TokenUnavailable(KafkaError):  # type: ignore[misc]  # noqa: N818 - named by what happened
@@ -135,7 +135,7 @@ async def _by_client_credentials(client: Client) -> IssuedToken:
 def _aws_signer() -> Callable[[str], tuple[str, int]]:
     """The function that signs a token for a region, and returns it with its end in Unix milliseconds."""
     try:
-        generate: Callable[[str], tuple[str, int]] = import_module(_AWS_SIGNER).MSKAuthTokenProvider.generate_auth_token
+        generate: Callable[[str], tuple[str, int]] = import_module(_AWS_SIGNER).generate_auth_token
     except ImportError:
         raise token_causes.aws_extra_missing() from None
     return generate

@@ -1,7 +1,7 @@
 """Tokens, with a real broker that ends each session after ten seconds: nothing is lost, doubled or interrupted."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,8 +12,6 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.kafka import token_broker
-from tests.kafka.broker import unavailable_reason
 from tests.kafka.daemon import EVENTS, Daemon, TopicReader, contents, reading, until
 from tests.kafka.test_rotation import not_ready
 from tests.kafka.tls_material import sasl, with_kafka_tables
@@ -26,7 +24,6 @@ from tests.kafka.token_broker import (
     issuing,
     jwt,
 )
-from tests.needs import need
 from tests.vendor import Known, Vendor, expected_events, serving, session
 
 pytestmark = pytest.mark.anyio
@@ -43,13 +40,6 @@ OUTAGES: Mapping[str, tuple[tuple[int, str] | None, tuple[str, ...]]] = {
     "is away": (None, ("authorization server", "no connection")),
 }
 """How the authorization server fails, and what the reason in /readyz contains."""
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenBroker]:
-    need("KAFKA", unavailable_reason())
-    with token_broker.running(tmp_path_factory.mktemp("token_broker")) as broker:
-        yield broker
 
 
 class Load:
@@ -139,14 +129,14 @@ def interruptions(daemon: Daemon) -> Counter[str]:
 
 
 @pytest.mark.timeout(400)
-async def test_sessions_are_renewed_under_load(broker: TokenBroker, prefix: str, tmp_path: Path) -> None:
+async def test_sessions_are_renewed_under_load(token_broker: TokenBroker, prefix: str, tmp_path: Path) -> None:
     """Two replicas with tokens, one with a password, and one with a token file; concurrently, because each waits."""
     async with anyio.create_task_group() as tasks:
         scenarios = (_tokens_are_renewed, _passwords_are_sent_again, _a_file_is_replaced)
         for number, scenario in enumerate(scenarios):
             home = tmp_path / str(number)
             home.mkdir()
-            tasks.start_soon(scenario, broker, f"{prefix}{number}-", home)
+            tasks.start_soon(scenario, token_broker, f"{prefix}{number}-", home)
 
 
 async def _tokens_are_renewed(broker: TokenBroker, prefix: str, tmp_path: Path) -> None:
@@ -211,10 +201,10 @@ async def _a_file_is_replaced(broker: TokenBroker, prefix: str, tmp_path: Path) 
 
 
 async def test_an_authorization_server_that_fails_is_reported_and_nothing_is_lost(
-    broker: TokenBroker, prefix: str, tmp_path: Path
+    token_broker: TokenBroker, prefix: str, tmp_path: Path
 ) -> None:
-    async with issuing() as server, load(broker, prefix, tmp_path) as the_load:
-        daemon = the_load.daemon(broker.token_address, by_client_credentials(server))
+    async with issuing() as server, load(token_broker, prefix, tmp_path) as the_load:
+        daemon = the_load.daemon(token_broker.token_address, by_client_credentials(server))
         await start([daemon])
 
         async def fails_and_returns() -> None:
