@@ -136,17 +136,17 @@ async def test_a_renewal_that_fails_keeps_the_connection_and_is_repeated_after_a
 
     for _ in range(5):
         assert await renewed.renew() is error
-    assert (connections, old.attempts, old.closed, renewed.has_ended) == ({KEY: old}, 1, [], False)
+    assert (connections, old.attempts, old.closed, renewed.has_ended()) == ({KEY: old}, 1, [], False)
 
     clock.now += 10.1
     assert await renewed.renew() is error
-    assert (2, True) == (old.attempts, renewed.has_ended)
+    assert (2, True) == (old.attempts, renewed.has_ended())
 
     old.error = None
     clock.now += RENEWAL_RETRY_S
     assert await renewed.renew() is None
     assert connections == {KEY: old.successors[0]}
-    assert not renewed.has_ended
+    assert not renewed.has_ended()
 
 
 async def test_a_broker_that_does_not_respond_delays_no_longer_than_a_request(clock: Clock) -> None:

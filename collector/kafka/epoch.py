@@ -75,7 +75,8 @@ class Epoch:
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
         """Commit messages and state in one transaction. Streams that share the partition commit one after the other.
 
-        Cancelling takes effect while the stream waits for its turn, and not during the transaction.
+        Cancelling takes effect while the stream waits for its turn, or for new connections, and not during the
+        transaction.
 
         Raises EpochEnded when the transaction may not be durable: the caller discards what it derived in this epoch and
         starts again from the restored state. Raises KafkaMisconfigured when an operator must change something that this
@@ -105,7 +106,7 @@ class Epoch:
         """
         sessions = self._producer.sessions
         failure = await sessions.renew(self._settings.commit_deadline_s)
-        if failure is not None and sessions.has_ended:
+        if failure is not None and sessions.has_ended():
             raise failure
 
     async def verify(self) -> None:

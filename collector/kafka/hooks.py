@@ -255,7 +255,6 @@ class Sessions:
         self._failures = {each: failure for each, failure in self._failures.items() if each in due}
         return next((error for _, error in self._failures.values()), None)
 
-    @property
     def has_ended(self) -> bool:
         """Whether the session of a connection has ended: the broker will close it at the next request."""
         return any(

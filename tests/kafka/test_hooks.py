@@ -179,7 +179,7 @@ async def test_a_connection_responds_to_what_was_sent_before_it_was_replaced(
     sessions = Sessions(with_sessions)
     ((key, old),) = with_sessions._client._conns.items()
     old.opened_at -= 2 * SESSION_S
-    assert sessions.has_ended
+    assert sessions.has_ended()
     reopen, responses = old.reopened, []
 
     async def reopen_with_a_request_in_flight() -> Connection:
@@ -191,7 +191,7 @@ async def test_a_connection_responds_to_what_was_sent_before_it_was_replaced(
     old.reopened = reopen_with_a_request_in_flight
     assert await sessions.renew() is None
 
-    assert not sessions.has_ended
+    assert not sessions.has_ended()
     assert old.connected()
     assert (await responses[0]).api_versions
     await sessions.renew()

@@ -31,6 +31,16 @@ pytestmark = pytest.mark.anyio
 UNDER_LOAD_S = 10 * SESSION_S
 MIN_TRANSACTIONS = 2 * 10
 """Two for each session."""
+HARMFUL = {
+    "epoch_ended",
+    "group_coordinator_away",
+    "group_rejoining",
+    "kafka_refused",
+    "kafka_session_not_renewed",
+    "kafka_unavailable",
+    "transaction_aborted",
+    "unexpected",
+}
 OUTAGES: Mapping[str, tuple[tuple[int, str] | None, tuple[str, ...]]] = {
     "refuses": (
         (401, '{"error": "invalid_client", "error_description": "the client was deleted"}'),
@@ -123,9 +133,7 @@ async def transactions(daemon: Daemon, outcome: str) -> float:
 
 def interruptions(daemon: Daemon) -> Counter[str]:
     """The lines of the log that mean that something was interrupted."""
-    harmful = ("group_rejoining", "transaction_aborted", "epoch_ended", "kafka_refused", "kafka_unavailable")
-    harmful += ("group_coordinator_away", "kafka_session_not_renewed", "unexpected")
-    return Counter({event: count for event, count in counts(daemon).items() if event in harmful})
+    return Counter({event: count for event, count in counts(daemon).items() if event in HARMFUL})
 
 
 @pytest.mark.timeout(400)
