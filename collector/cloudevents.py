@@ -13,7 +13,7 @@ class Envelope(Struct, frozen=True):
     """What all messages of one event type from one stream have in common."""
 
     topic: str
-    """Without the deployment's topic prefix."""
+    """The whole name, with its prefix."""
     source: Header
     type: Header
 

@@ -18,11 +18,9 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
 from collector.model import DedupMode, whole_name
 from collector.pipeline.activity import activity_timeline
-from collector.pipeline.message import Origin
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
-from collector.secrets import redact
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
@@ -52,7 +50,7 @@ class StreamHandle:
         self._random = random
         self._on_commit = on_commit
         self._format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-        self._origin = Origin(stream.account, stream.source, whole_name(stream.name), redact)
+        self._origin = settings.origin(stream.account, stream.source, whole_name(stream.name))
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0

@@ -1,7 +1,6 @@
 """`collector schema --asyncapi`: all topics and their messages, as an AsyncAPI 3.0 document."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from pathlib import Path
@@ -42,19 +41,19 @@ def asyncapi(config: Path | None = None) -> str:
     """
     types = event_types()
     if config is None:
-        return json.dumps(document(types.values()), indent=2)
+        return json.dumps(document({each.topic: each for each in types.values()}), indent=2)
     settings = load(config)
-    used = {event_type.name for event_type in settings.event_types()}
-    return json.dumps(document((types[name] for name in types if name in used), settings.kafka), indent=2)
+    order = list(types.values())
+    topics = sorted(settings.topics().items(), key=lambda topic: (order.index(topic[1]), topic[0]))
+    return json.dumps(document(dict(topics), settings.kafka), indent=2)
 
 
-def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> dict[str, Any]:
-    """The document of these types, in this Kafka."""
-    topics: dict[str, list[EventType]] = defaultdict(list)
+def document(topics: Mapping[str, EventType], kafka: KafkaSettings | None = None) -> dict[str, Any]:
+    """The document of these topics, each with the type of its messages, in this Kafka."""
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
-    for event_type in types:
-        topics[event_type.topic].append(event_type)
+    channels = {_channel_id(topic, kafka): (topic, event_type) for topic, event_type in topics.items()}
+    for event_type in topics.values():
         messages[event_type.name] = _message(event_type)
         body, components = value_schemas(event_type, f"#/components/schemas/{event_type.name}.{{name}}")
         schemas |= {event_type.name: body, **{f"{event_type.name}.{name}": each for name, each in components.items()}}
@@ -70,8 +69,8 @@ def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> 
         },
         "defaultContentType": CONTENT_TYPE,
         **({"servers": _servers(kafka, schemes)} if kafka else {}),
-        "channels": {topic: _channel(topic, group, kafka) for topic, group in topics.items()},
-        "operations": {f"publish.{topic}": _operation(topic, group) for topic, group in topics.items()},
+        "channels": {name: _channel(*channel, kafka) for name, channel in channels.items()},
+        "operations": {f"publish.{name}": _operation(name, event_type) for name, (_, event_type) in channels.items()},
         "components": {
             "messages": messages,
             "schemas": schemas,
@@ -147,14 +146,17 @@ def _scheme(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/securitySchemes/{name}"}
 
 
-def _channel(topic: str, types: list[EventType], kafka: KafkaSettings | None) -> dict[str, Any]:
-    """The channel of a topic. Its id is the name without the prefix, so that all deployments have equal ids."""
-    is_compacted = any(event_type.compacted for event_type in types)
+def _channel_id(topic: str, kafka: KafkaSettings | None) -> str:
+    """The topic without the deployment's prefix, so that all deployments have equal ids."""
+    return topic.removeprefix(kafka.topic_prefix) if kafka else topic
+
+
+def _channel(topic: str, event_type: EventType, kafka: KafkaSettings | None) -> dict[str, Any]:
     return {
-        "address": kafka.topic_prefix + topic if kafka else topic,
-        "description": _COMPACTED if is_compacted else _DELETED,
-        "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"} for event_type in types},
-        "bindings": {"kafka": _channel_binding(kafka, is_compacted=is_compacted)},
+        "address": topic,
+        "description": _COMPACTED if event_type.compacted else _DELETED,
+        "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"}},
+        "bindings": {"kafka": _channel_binding(kafka, is_compacted=event_type.compacted)},
     }
 
 
@@ -169,12 +171,12 @@ def _channel_binding(kafka: KafkaSettings | None, *, is_compacted: bool) -> dict
     return {**created, "topicConfiguration": topic, "bindingVersion": _BINDING_VERSION}
 
 
-def _operation(topic: str, types: list[EventType]) -> dict[str, Any]:
-    channel = f"#/channels/{topic}"
+def _operation(channel_id: str, event_type: EventType) -> dict[str, Any]:
+    channel = f"#/channels/{channel_id}"
     return {
         "action": "send",
         "channel": {"$ref": channel},
-        "messages": [{"$ref": f"{channel}/messages/{event_type.name}"} for event_type in types],
+        "messages": [{"$ref": f"{channel}/messages/{event_type.name}"}],
     }
 
 

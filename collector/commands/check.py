@@ -104,7 +104,7 @@ def _show_running(progress_line: Progress, running: list[str], total: int) -> No
 async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
     what, source = f"sources.{name}", settings.sources[name]
     try:
-        result = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry())
+        result = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry(name))
     except (Park, RetryLater) as error:
         yield Finding(what, ok=False, text=f"{error}: {error.advice}")
     except Split as error:
@@ -114,7 +114,7 @@ async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGe
         yield Finding(what, ok=True, text=result.text + (f", through {proxy}" if proxy else ""))
         yield check_clock(source, result.clock_skew_s)
         for warning in result.warnings:
-            yield Finding(f"time zones of {name}", ok=False, text=warning)
+            yield Finding(f"time zones of {name}", ok=False, text=f"{warning}: correct {what}.timezone, or its zones")
 
 
 def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:

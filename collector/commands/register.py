@@ -1,7 +1,7 @@
 """`collector schema --register`: puts the schemas of the configured streams into a schema registry."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,16 +75,16 @@ async def _register_all(
 ) -> bool:
     are_accepted = True
     async with schema_registry(url, credentials) as registry:
-        for subject, event_type in sorted(subjects(settings.kafka.topic_prefix, settings.event_types()).items()):
+        for subject, event_type in sorted(subjects(settings.topics()).items()):
             outcome = await register_one(registry, subject, registry_schema(event_type), compatibility)
             report(outcome)
             are_accepted &= outcome.state != "refused"
     return are_accepted
 
 
-def subjects(topic_prefix: str, types: Iterable[EventType]) -> dict[str, EventType]:
+def subjects(topics: Mapping[str, EventType]) -> dict[str, EventType]:
     """The types by their subject, as Confluent's TopicNameStrategy names it. A topic has the messages of one type."""
-    return {f"{topic_prefix}{event_type.topic}-value": event_type for event_type in types}
+    return {f"{topic}-value": event_type for topic, event_type in topics.items()}
 
 
 def registry_schema(event_type: EventType) -> dict[str, Any]:

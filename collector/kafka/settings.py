@@ -19,9 +19,19 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from collector.secrets import Secret
-from collector.settings import STRICT, Count, Duration, Switch, at_least, is_host, is_loopback, parse_base_url
+from collector.settings import (
+    KAFKA_NAME,
+    STRICT,
+    Count,
+    Duration,
+    Switch,
+    TopicPrefix,
+    at_least,
+    is_host,
+    is_loopback,
+    parse_base_url,
+)
 
-_NAME = r"^[a-zA-Z0-9._-]*$"
 _Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(:([0-9]{1,5}))?")
@@ -118,8 +128,8 @@ class KafkaSettings(BaseModel):
     model_config = STRICT
 
     bootstrap_servers: Annotated[str, AfterValidator(_validate_servers)] = "localhost:9092"
-    group: Annotated[str, Field(min_length=1, max_length=200, pattern=_NAME)] = "collector"
-    topic_prefix: Annotated[str, Field(max_length=100, pattern=_NAME)] = ""
+    group: Annotated[str, Field(min_length=1, max_length=200, pattern=KAFKA_NAME)] = "collector"
+    topic_prefix: TopicPrefix = ""
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
     partitions: Annotated[Count, Field(ge=1, le=10_000)] = 6
     replication_factor: Annotated[Count, Field(ge=1, le=9)] = 1

@@ -57,6 +57,8 @@ async def ensure_topics(
 ) -> timedelta | None:
     """Create the topics that are missing, and verify all. `compacted` names the event topics that must be compacted.
 
+    The state topic is one of them; `event_topics` are the others, by their whole names.
+
     Returns how far the timestamp of a message in the state topic may be ahead of the brokers' clocks; None if it is not
     known, or not limited.
 
@@ -65,8 +67,7 @@ async def ensure_topics(
     """
     if settings.is_mock:
         return None
-    events = [settings.topic_prefix + name for name in sorted(event_topics)]
-    compacted_names = {settings.topic_prefix + name for name in compacted}
+    events = sorted(event_topics)
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
             topics = await describe(client, settings, [*events, settings.state_topic])
@@ -74,11 +75,11 @@ async def ensure_topics(
             if missing:
                 if not settings.create_topics:
                     raise causes.topics_missing(missing)
-                for failure in (await create(client, settings, missing, compacted_names)).values():
+                for failure in (await create(client, settings, missing, compacted)).values():
                     raise failure
                 topics = await _wait_for_topics(client, settings, [*events, settings.state_topic])
     for name in events:
-        verify_events(name, topics[name], is_compacted=name in compacted_names)
+        verify_events(name, topics[name], is_compacted=name in compacted)
     verify_state(settings, topics[settings.state_topic])
     return max_ahead(topics[settings.state_topic])
 

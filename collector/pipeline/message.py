@@ -100,6 +100,10 @@ class Origin(Struct, frozen=True):
     stream: str
     redact: Callable[[str], str] = str
     """Removes secrets from a text."""
+    topic_prefix: str = ""
+    """Of the topics of its events and dead letters."""
+    progress_prefix: str = ""
+    """Of the topic of its progress, which all sources share."""
 
 
 def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int, account: Account) -> str:
@@ -135,10 +139,14 @@ def _envelope(vendor: str, source: str, topic: str, name: str) -> Envelope:
 
 def event_message(event: Event, origin: Origin) -> Message:
     """The Kafka message of an event."""
+    return _message(event, origin, origin.topic_prefix)
+
+
+def _message(event: Event, origin: Origin, topic_prefix: str) -> Message:
     event_type, vendor, event_id = event.type, origin.account.vendor, event.id.encode()
     common = _common_fields(event_type.name, vendor, origin.source)
     return Message(
-        _envelope(vendor, origin.source, event_type.topic, event_type.name),
+        _envelope(vendor, origin.source, topic_prefix + event_type.topic, event_type.name),
         event.key.encode(),
         b'{"event_id":"%b",%b%b' % (event_id, common, _encode(event.data)[1:]),
         event_id,
@@ -184,4 +192,4 @@ def progress_message(
     event = Event(
         PROGRESS, f"{identity}/progress/0", f"stream/{stream}", progress.committed_at, key=stream, data=progress
     )
-    return event_message(event, origin)
+    return _message(event, origin, origin.progress_prefix)

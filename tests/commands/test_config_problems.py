@@ -8,6 +8,13 @@ import pytest
 from collector.errors import InvalidConfiguration
 from tests.commands.configuration import KEY, MALL, SESSIONS, problems, settings
 
+AIRPORT = f"""[sources.airport]
+vendor = "quividi"
+username = "airport"
+token = "{KEY}"
+timezone = "Europe/Paris"
+"""
+
 
 def suggestions(folder: Path, text: str) -> dict[str, str]:
     """The suggested keys, by the path of the unknown key."""
@@ -118,6 +125,10 @@ PROBLEMS = [
     ("sources.mall.device_ids", "invalid_value", MALL + "device_ids = []\n"),
     ("sources.mall.device_ids.1", "wrong_type", MALL + 'device_ids = [1, "2"]\n'),
     ("sources.mall.device_ids.0", "out_of_range", MALL + "device_ids = [-1]\n"),
+    ("sources.airport.locations", "invalid_value", AIRPORT + 'locations = "All"\n'),
+    ("sources.airport.locations", "invalid_value", AIRPORT + "locations = []\n"),
+    ("sources.airport.locations", "wrong_type", AIRPORT + "locations = 3\n"),
+    ("sources.airport.locations.0", "wrong_type", AIRPORT + 'locations = ["all"]\n'),
     ("sources.mall.max_concurrency", "out_of_range", MALL + "max_concurrency = 0\n"),
     ("sources.mall.timeout", "out_of_range", MALL + 'timeout = "0s"\n'),
     ("sources.mall.insecure_http", "wrong_type", MALL + 'insecure_http = "true"\n'),

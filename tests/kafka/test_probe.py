@@ -31,6 +31,12 @@ def settings(kafka: str, prefix: str, **keys: object) -> KafkaSettings:
     return KafkaSettings.model_validate({"bootstrap_servers": kafka, "transaction_timeout": "9s", **given})
 
 
+def topics(chosen: KafkaSettings) -> tuple[set[str], set[str]]:
+    """The event topics, and those of them that are compacted."""
+    events, snapshots = chosen.topic_prefix + EVENTS, chosen.topic_prefix + SNAPSHOTS
+    return {events, snapshots}, {snapshots}
+
+
 def as_user(acl_broker: AclBroker, prefix: str, **keys: object) -> KafkaSettings:
     sasl = {"mechanism": "PLAIN", "username": USER, "password": PASSWORD}
     return settings(acl_broker.sasl_address, prefix, sasl=sasl, **keys)
@@ -38,10 +44,10 @@ def as_user(acl_broker: AclBroker, prefix: str, **keys: object) -> KafkaSettings
 
 async def probed(chosen: KafkaSettings) -> dict[str, str | KafkaMisconfigured]:
     """The results by their names without the prefix of the topics."""
-    async with aclosing(probe(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS}, {0, 3})) as lines:
+    async with aclosing(probe(chosen, *topics(chosen), {0, 3})) as lines:
         results = {name.replace(chosen.topic_prefix, ""): result async for name, result in lines}
-    topics = [f"topic {name}" for name in ("collector.state", SNAPSHOTS, EVENTS)]
-    assert ["kafka", "timeouts", *topics, IDS, "group group"] == list(results)
+    names = [f"topic {name}" for name in ("collector.state", SNAPSHOTS, EVENTS)]
+    assert ["kafka", "timeouts", *names, IDS, "group group"] == list(results)
     return results
 
 
@@ -70,7 +76,7 @@ async def test_an_empty_kafka_is_as_it_must_be_and_stays_empty(kafka: str, prefi
 
 async def test_topics_that_are_as_they_must_be_are_reported_with_their_partitions(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
 
     results = await probed(chosen)
 
@@ -81,8 +87,8 @@ async def test_topics_that_are_as_they_must_be_are_reported_with_their_partition
 async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None:
     """Although the probe verifies the permission for the transactional id that is in use."""
     chosen = settings(kafka, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
-    assert await claim(chosen, {EVENTS, SNAPSHOTS}, 0)
+    await ensure_topics(chosen, *topics(chosen))
+    assert await claim(chosen, topics(chosen)[0], 0)
     telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", chosen.group))
     async with epoch(0, chosen, telemetry, lambda: True) as holding, anyio.create_task_group() as tasks:
         commits = 0
@@ -103,7 +109,7 @@ async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None
 
 
 async def test_another_number_of_state_partitions_is_reported_with_both_numbers(kafka: str, prefix: str) -> None:
-    await ensure_topics(settings(kafka, prefix, state_partitions=7), {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(settings(kafka, prefix, state_partitions=7), *topics(settings(kafka, prefix)))
 
     found = await misconfigured(settings(kafka, prefix))
 
@@ -177,7 +183,7 @@ async def test_events_without_state_are_reported_with_the_command_that_accepts_t
     kafka: str, prefix: str
 ) -> None:
     chosen = settings(kafka, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
     await _write(kafka, prefix + EVENTS)
 
     found = await misconfigured(chosen)
@@ -227,7 +233,7 @@ async def test_each_missing_permission_is_reported_for_what_it_is_needed(
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 2.0)
     chosen = as_user(acl_broker, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
     with acl_broker.denying(kind, prefix + name, operation):
         found = await misconfigured(chosen)
 
@@ -253,7 +259,7 @@ async def test_topic_settings_that_may_not_be_seen_are_not_verified_and_the_line
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
     chosen = as_user(acl_broker, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
     with acl_broker.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
         results = await probed(chosen)
 

@@ -34,8 +34,8 @@ async def test_state_is_committed_and_restored_with_each_protocol(
 async def _commit_and_restore(settings: KafkaSettings) -> None:
     telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", settings.group))
     value = settings.bootstrap_servers.encode()
-    await ensure_topics(settings, ["things"])
-    assert await claim(settings, ["things"], 0)
+    await ensure_topics(settings, [settings.topic_prefix + "things"])
+    assert await claim(settings, [settings.topic_prefix + "things"], 0)
 
     async with epoch(0, settings, telemetry, lambda: True) as holding:
         await holding.commit((), {b"key": value})

@@ -44,16 +44,12 @@ async def probe(
     Raises KafkaError, OSError or TimeoutError when the brokers cannot be used: `diagnose` finds why. Raises
     KafkaMisconfigured for a password or a certificate that cannot be read.
     """
-    names = [settings.topic_prefix + name for name in sorted(event_topics)]
-    compacted_names = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
         brokers = [broker["node_id"] for broker in (await client.describe_cluster())["brokers"]]
         yield "kafka", await _result(_brokers(client, settings, len(brokers)))
         yield "timeouts", await _result(_timeouts(client, settings, brokers))
-        topics = _Topics(
-            client, settings, compacted_names, has_enough_brokers=len(brokers) >= settings.replication_factor
-        )
-        results = await topics.results([settings.state_topic, *names])
+        topics = _Topics(client, settings, compacted, has_enough_brokers=len(brokers) >= settings.replication_factor)
+        results = await topics.results([settings.state_topic, *sorted(event_topics)])
         for name, result in results.items():
             yield f"topic {name}", result
         yield "transactional ids", await _result(_transactional_ids(client, settings, sorted(partitions)))
@@ -154,8 +150,7 @@ class _Topics:
         known = Topic(topic.partitions, configs or {})
         if is_state:
             verify_state(settings, known)
-            events = [each.removeprefix(settings.topic_prefix) for each in existing if each != name]
-            await verify_claimed(settings, events)
+            await verify_claimed(settings, [each for each in existing if each != name])
         else:
             verify_events(name, known, is_compacted=name in self._compacted)
         unverified = "" if configs else "; its settings are not verified: no permission to DescribeConfigs"
