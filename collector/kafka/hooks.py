@@ -225,7 +225,7 @@ class Sessions:
     """Replaces the connections of a client before their sessions end.
 
     A broker closes a connection at the first request after the end of its session (KIP-368), which is that of the
-    token, or after `connections.max.reauth.ms`; what was in flight is lost. aiokafka does not authenticate again.
+    token, or after `connections.max.reauth.ms`; that request is lost. aiokafka does not authenticate again.
 
     Replaces values of `_conns` of `AIOKafkaClient`, which is `client` of a producer and `_client` of a consumer. If
     they change, sessions are not renewed.

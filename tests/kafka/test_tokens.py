@@ -14,7 +14,7 @@ import pytest
 
 from tests.kafka.daemon import EVENTS, Daemon, TopicReader, contents, reading, until
 from tests.kafka.test_rotation import not_ready
-from tests.kafka.tls_material import sasl, with_kafka_tables
+from tests.kafka.tls_material import kafka_line, run_check, sasl, with_kafka_tables
 from tests.kafka.token_broker import (
     CLIENT_SECRET,
     SESSION_S,
@@ -41,6 +41,8 @@ HARMFUL = {
     "transaction_aborted",
     "unexpected",
 }
+CUT = "KafkaConnectionError"
+"""In aiokafka's own lines about requests whose connection was closed."""
 OUTAGES: Mapping[str, tuple[tuple[int, str] | None, tuple[str, ...]]] = {
     "refuses": (
         (401, '{"error": "invalid_client", "error_description": "the client was deleted"}'),
@@ -132,8 +134,13 @@ async def transactions(daemon: Daemon, outcome: str) -> float:
 
 
 def interruptions(daemon: Daemon) -> Counter[str]:
-    """The lines of the log that mean that something was interrupted."""
-    return Counter({event: count for event, count in counts(daemon).items() if event in HARMFUL})
+    """The lines of the log that mean that something was interrupted.
+
+    aiokafka repeats most requests of a connection that a broker has closed, and logs them at level debug.
+    """
+    found = Counter({event: count for event, count in counts(daemon).items() if event in HARMFUL})
+    found.update(line["event"] for line in daemon.log_lines() if CUT in line["event"])
+    return found
 
 
 @pytest.mark.timeout(400)
@@ -224,6 +231,8 @@ async def test_an_authorization_server_that_fails_is_reported_and_nothing_is_los
                 requests = server.requests
                 await anyio.sleep(4)
                 assert server.requests - requests <= 4, "a server that fails gets too many requests"
+                checked = await run_check(daemon.config)
+                assert (1, []) == (checked.exit_code, [fact for fact in facts if fact not in kafka_line(checked)])
                 server.failure = None
                 if failure is None:
                     await server.start()
