@@ -114,6 +114,8 @@ def check(
             typer.echo(msgspec.json.encode(finding))
         else:
             mark = "[green]ok    [/green]" if finding.ok else "[red]failed[/red]"
+            if finding.warning:
+                mark = "[yellow]warn  [/yellow]"
             out.print(f"{mark} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)
         sys.stdout.flush()  # each finding as soon as it is known, also to a pipe
 

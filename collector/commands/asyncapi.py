@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from collector import __version__
-from collector.commands.schema import event_types, examples, value_schemas
+from collector.cloudevents import SCHEMA_ID
 from collector.config import load
 from collector.kafka.settings import TOKENS, KafkaSettings
 from collector.kafka.topics import event_topic_configs
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
+from collector.schemas import event_types, examples, value_schemas
 from collector.vendors import VENDORS
 
 CONTENT_TYPE = "application/json"
@@ -31,6 +32,10 @@ _DEFAULT_PORT = 9092
 _COMPACTED = "Compacted: Kafka keeps the last message of each key, and deletes earlier ones."
 _DELETED = "Kafka deletes messages that are older than the topic's retention."
 _KEY_ORDER = "All messages of one key are in one partition, in order."
+_SCHEMA_ID = {
+    "format": "binary",
+    "description": "Names the schema in the registry: 0 and an id of four bytes, or 1 and a GUID of sixteen bytes.",
+}
 _DEAD_LETTER_KEY = "The key that the record would have had; the name of the stream if it cannot be read."
 
 
@@ -52,9 +57,10 @@ def document(topics: Mapping[str, EventType], kafka: KafkaSettings | None = None
     """The document of these topics, each with the type of its messages, in this Kafka."""
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
+    names_schema = bool(kafka and kafka.schema_registry and kafka.schema_registry.header)
     channels = {_channel_id(topic, kafka): (topic, event_type) for topic, event_type in topics.items()}
     for event_type in topics.values():
-        messages[event_type.name] = _message(event_type)
+        messages[event_type.name] = _message(event_type, names_schema=names_schema)
         body, components = value_schemas(event_type, f"#/components/schemas/{event_type.name}.{{name}}")
         schemas |= {event_type.name: body, **{f"{event_type.name}.{name}": each for name, each in components.items()}}
     schemes = _security_schemes(kafka) if kafka else {}
@@ -79,8 +85,12 @@ def document(topics: Mapping[str, EventType], kafka: KafkaSettings | None = None
     }
 
 
-def header_schema(event_type: EventType) -> dict[str, Any]:
-    """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8."""
+def header_schema(event_type: EventType, *, names_schema: bool = False) -> dict[str, Any]:
+    """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8.
+
+    With `names_schema`, there may be one more, whose value is binary.
+    """
+    optional = {SCHEMA_ID: _SCHEMA_ID} if names_schema else {}
     headers = {
         "ce_specversion": {"const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
@@ -101,7 +111,7 @@ def header_schema(event_type: EventType) -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "properties": {name: {"type": "string", **each} for name, each in headers.items()},
+        "properties": {name: {"type": "string", **each} for name, each in (headers | optional).items()},
         "required": list(headers),
     }
 
@@ -165,7 +175,9 @@ def _channel_binding(kafka: KafkaSettings | None, *, is_compacted: bool) -> dict
     topic: dict[str, Any] = {"cleanup.policy": ["compact" if is_compacted else "delete"]}
     created: dict[str, int] = {}
     if kafka and kafka.create_topics:
-        created = {"partitions": kafka.partitions, "replicas": kafka.replication_factor}
+        created = {"partitions": kafka.partitions}
+        if kafka.replication_factor is not None:
+            created["replicas"] = kafka.replication_factor
         if retention_ms := event_topic_configs(kafka, is_compacted=is_compacted).get("retention.ms"):
             topic["retention.ms"] = int(retention_ms)
     return {**created, "topicConfiguration": topic, "bindingVersion": _BINDING_VERSION}
@@ -180,13 +192,13 @@ def _operation(channel_id: str, event_type: EventType) -> dict[str, Any]:
     }
 
 
-def _message(event_type: EventType) -> dict[str, Any]:
+def _message(event_type: EventType, *, names_schema: bool) -> dict[str, Any]:
     return {
         "name": event_type.name,
         "title": event_type.name,
         "summary": cleandoc(event_type.data.__doc__ or "").partition("\n\n")[0],
         "contentType": CONTENT_TYPE,
-        "headers": header_schema(event_type),
+        "headers": header_schema(event_type, names_schema=names_schema),
         "payload": {"$ref": f"#/components/schemas/{event_type.name}"},
         "bindings": {"kafka": {"key": _key(event_type), "bindingVersion": _BINDING_VERSION}},
         **({"examples": [_example(found)]} if (found := examples().get(event_type.name)) else {}),

@@ -64,6 +64,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
     if settings.kafka.sasl:
         for key, secret in settings.kafka.sasl.secrets.items():
             yield f"kafka.sasl.{key}", secret
+    if settings.kafka.schema_registry and settings.kafka.schema_registry.password:
+        yield "kafka.schema_registry.password", settings.kafka.schema_registry.password
     for name, source in settings.sources.items():
         for key, secret in source.secrets.items():
             yield f"sources.{name}.{key}", secret

@@ -175,7 +175,7 @@ async def follow(settings: KafkaSettings, topics: Iterable[str]) -> AsyncIterato
                 ConsumedMessage(
                     record.topic,
                     (record.key or b"").decode(),
-                    {name: value.decode() for name, value in record.headers},
+                    {name: value.decode(errors="replace") for name, value in record.headers},  # a schema id is binary
                     record.value or b"",
                 )
                 for record in await reader.poll()

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.secrets import Secret
 from collector.settings import (
     KAFKA_NAME,
@@ -132,7 +133,7 @@ class KafkaSettings(BaseModel):
     topic_prefix: TopicPrefix = ""
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
     partitions: Annotated[Count, Field(ge=1, le=10_000)] = 6
-    replication_factor: Annotated[Count, Field(ge=1, le=9)] = 1
+    replication_factor: Annotated[Count, Field(ge=1, le=9)] | None = None
     retention: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(days=30)
     compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "lz4"
     create_topics: Switch = True
@@ -140,6 +141,7 @@ class KafkaSettings(BaseModel):
     session_timeout: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(seconds=15)
     tls: Tls | None = None
     sasl: Sasl | None = None
+    schema_registry: SchemaRegistrySettings | None = None
 
     @model_validator(mode="after")
     def _require_cert_with_key(self) -> Self:

@@ -239,7 +239,9 @@ class StreamTelemetry:
         advice = "older rows may be missing for good: find out what causes so many rows; a shorter interval loses fewer"
         self._log.warning("rows_cut", **_window_fields(window), lists=lists, advice=advice)
 
-    def retrying(self, window: Window, error: RetryLater, *, failures: int, delay_s: float, now: datetime) -> None:
+    def retrying(
+        self, window: Window | None, error: RetryLater, *, failures: int, delay_s: float, now: datetime
+    ) -> None:
         """A temporary error. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "retry").inc()
         self._failed("backing_off", error.code, str(error), _RETRY_ADVICE, window, failures, delay_s, now)

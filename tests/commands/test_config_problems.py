@@ -155,6 +155,20 @@ PROBLEMS = [
         MALL + '[kafka.sasl]\nmechanism = "OAUTH"\nusername = "me"\npassword = "x-42"\n',
     ),
     *((path, code, MALL + f"[kafka.sasl]\nmechanism = {keys}\n") for path, code, keys in SASL_PROBLEMS),
+    *(
+        (f"kafka.schema_registry{key}", code, f"{MALL}[kafka.schema_registry]\n{keys}\n")
+        for key, code, keys in (
+            (".url", "missing", "header = false"),
+            (".url", "invalid_value", 'url = "registry.example:8081"'),
+            (".url", "invalid_value", 'url = "https://ann:secret@registry.example"'),
+            ("", "invalid_value", 'url = "https://registry.example"\nusername = "ann"'),
+            ("", "invalid_value", 'url = "https://registry.example"\npassword = "a secret"'),
+            ("", "invalid_value", 'url = "http://registry.example"\nusername = "ann"\npassword = "a secret"'),
+            (".username", "invalid_value", 'url = "https://registry.example"\nusername = "a:b"\npassword = "a secret"'),
+            (".register", "wrong_type", 'url = "https://registry.example"\nregister = 1'),
+            (".headers", "unknown_key", 'url = "https://registry.example"\nheaders = false'),
+        )
+    ),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "9464"\n'),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "127.0.0.1:99999"\n'),
     ("log.level", "not_allowed", MALL + '[log]\nlevel = "loud"\n'),

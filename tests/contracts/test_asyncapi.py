@@ -8,10 +8,11 @@ import pytest
 from jsonschema import Draft7Validator
 from msgspec import Struct
 
+from collector.cloudevents import SCHEMA_ID
 from collector.commands.asyncapi import asyncapi, document
-from collector.commands.schema import event_types
 from collector.model import EventType
 from collector.pipeline.message import CommonFields
+from collector.schemas import event_types
 from tests.commands.configuration import SESSIONS
 from tests.contracts import specs
 from tests.contracts.kept import check
@@ -192,6 +193,24 @@ def test_topics_have_the_settings_with_which_they_are_created(tmp_path: Path) ->
         }
         for topic, policy in EVENT_TOPICS.items()
     } == {topic: channel["bindings"]["kafka"] for topic, channel in deployed(tmp_path)["channels"].items()}
+
+
+@pytest.mark.parametrize(("keys", "is_named"), [("", True), ("header = false\n", False)])
+def test_messages_of_a_deployment_with_a_schema_registry_may_name_their_schema(
+    asyncapi_schema: Any,  # noqa: ANN401 - JSON
+    tmp_path: Path,
+    keys: str,
+    *,
+    is_named: bool,
+) -> None:
+    registry = f'[kafka.schema_registry]\nurl = "https://registry.example"\n{keys}'
+
+    found = deployed(tmp_path, DEPLOYMENT + registry)
+
+    Draft7Validator(asyncapi_schema).validate(found)
+    headers = [message["headers"] for message in found["components"]["messages"].values()]
+    assert {is_named} == {SCHEMA_ID in each["properties"] for each in headers}
+    assert not any(SCHEMA_ID in each["required"] for each in headers)
 
 
 def test_topics_that_the_collector_does_not_create_have_only_their_policy(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ import pytest
 from aiokafka.admin import NewTopic
 from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
+from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka.claim import claim
 from collector.kafka.diagnosis import probe as probe_module
-from collector.kafka.diagnosis.probe import probe
+from collector.kafka.diagnosis.probe import Result, probe
 from collector.kafka.epoch import epoch
+from collector.kafka.notices import KafkaNotice
+from collector.kafka.requests import WRITE, TopicMetadata
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure_topics
 from collector.telemetry.kafka import KafkaTelemetry
@@ -42,12 +45,13 @@ def as_user(acl_broker: AclBroker, prefix: str, **keys: object) -> KafkaSettings
     return settings(acl_broker.sasl_address, prefix, sasl=sasl, **keys)
 
 
-async def probed(chosen: KafkaSettings) -> dict[str, str | KafkaMisconfigured]:
+async def probed(chosen: KafkaSettings) -> dict[str, Result]:
     """The results by their names without the prefix of the topics."""
     async with aclosing(probe(chosen, *topics(chosen), {0, 3})) as lines:
         results = {name.replace(chosen.topic_prefix, ""): result async for name, result in lines}
     names = [f"topic {name}" for name in ("collector.state", SNAPSHOTS, EVENTS)]
-    assert ["kafka", "timeouts", *names, IDS, "group group"] == list(results)
+    tried = [] if isinstance(results[IDS], KafkaMisconfigured) else ["transactions"]
+    assert ["kafka", "timeouts", *names, IDS, *tried, "group group"] == list(results)
     return results
 
 
@@ -66,7 +70,7 @@ async def test_an_empty_kafka_is_as_it_must_be_and_stays_empty(kafka: str, prefi
     results = await probed(chosen)
 
     assert [] == [result for result in results.values() if isinstance(result, KafkaMisconfigured)]
-    assert f"1 broker at {kafka}, Apache Kafka 3.6 or newer" == results["kafka"]
+    assert f"1 broker at {kafka}, which verify transactions" == results["kafka"]
     missing = "does not exist yet: the first start creates it"
     assert (missing, missing) == (results[f"topic {EVENTS}"], results["topic collector.state"])
     assert "may be joined, and has no members" == results["group group"]
@@ -199,7 +203,54 @@ async def test_brokers_that_do_not_verify_transactions_are_reported(
     """A current broker stands in for an old one: the version that it must support is raised above its own."""
     monkeypatch.setattr(probe_module, "VERIFYING_VERSION", 99)
 
-    assert {"kafka": "brokers_too_old"} == codes(await misconfigured(settings(kafka, prefix)))
+    results = await probed(settings(kafka, prefix))
+
+    notice = results["kafka"]
+    assert isinstance(notice, KafkaNotice)
+    assert "transactions_not_verified" == notice.code
+    assert "before 3.6" in notice.consequence
+    assert [] == [each for each in results.values() if isinstance(each, KafkaMisconfigured)]
+
+
+async def test_a_broker_without_the_requests_of_transactions_cannot_be_used(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe_module, "ADD_PARTITIONS_TO_TXN", 9999)
+
+    assert {"kafka": "no_transactions"} == codes(await misconfigured(settings(kafka, prefix)))
+
+
+async def test_what_brokers_do_not_report_is_neither_allowed_nor_denied(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that reports everything stands in for one that reports no permissions and no settings."""
+    chosen = settings(kafka, prefix)
+    await ensure_topics(chosen, *topics(chosen))
+    monkeypatch.setattr("collector.kafka.requests._allows", lambda *_: None)
+
+    async def no_configs(*_: object) -> dict[str, dict[str, str]]:
+        return {}
+
+    monkeypatch.setattr("collector.kafka.requests.configs", no_configs)
+    results = await probed(chosen)
+
+    assert [] == [each for each in results.values() if isinstance(each, KafkaMisconfigured)]
+    unreported = ["timeouts", f"topic {EVENTS}", "topic collector.state"]
+    assert unreported == [name for name in unreported if "not reported" in str(results[name])]
+    assert "denied" not in str(results)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+async def test_a_transaction_is_tried_and_leaves_nothing_to_read(kafka: str, prefix: str, exists: bool) -> None:
+    chosen = settings(kafka, prefix)
+    if exists:
+        await ensure_topics(chosen, *topics(chosen))
+
+    results = await probed(chosen)
+
+    assert ("aborted" in str(results["transactions"])) == exists
+    if exists:
+        assert await claim(chosen, topics(chosen)[0], 0), "an aborted record is no state"
 
 
 @pytest.mark.parametrize(
@@ -283,3 +334,13 @@ async def _write(kafka: str, topic: str) -> None:
     producer = Producer({"bootstrap.servers": kafka})
     producer.produce(topic, b"something")
     await anyio.to_thread.run_sync(producer.flush)
+
+
+def test_operations_that_a_broker_does_not_report_are_unknown() -> None:
+    not_reported = TopicMetadata(0, 1, 1, 0, -(1 << 31))  # as in the protocol: KIP-430
+
+    assert (None, True, False) == (
+        not_reported.allows(WRITE),
+        structs.replace(not_reported, allowed=1 << WRITE).allows(WRITE),
+        structs.replace(not_reported, allowed=0).allows(WRITE),
+    )

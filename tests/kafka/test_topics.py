@@ -4,10 +4,13 @@ from datetime import timedelta
 
 import pytest
 from aiokafka.admin import NewTopic
+from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
+from collector.kafka import topics as topics_module
+from collector.kafka.requests import metadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure_topics
+from collector.kafka.topics import admin, describe, ensure_topics, replication_notice
 
 pytestmark = pytest.mark.anyio
 
@@ -81,3 +84,39 @@ async def test_too_few_brokers_for_the_replicas_are_refused(kafka: str, prefix: 
         await ensure_topics(chosen, [prefix + name for name in EVENTS])
     assert "too_few_brokers" == error.value.code
     assert "kafka.replication_factor is 3" in str(error.value)
+
+
+async def test_a_topic_whose_settings_are_refused_is_created_with_its_policy_and_they_are_named(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = topics_module._configs
+
+    def impossible(chosen: KafkaSettings, name: str, replication: int | None, *, is_compacted: bool) -> dict[str, str]:
+        return wish(chosen, name, replication, is_compacted=is_compacted) | {"segment.bytes": "-1"}
+
+    monkeypatch.setattr(topics_module, "_configs", impossible)
+    chosen = settings(kafka, prefix)
+    verified = await ensure_topics(chosen, [prefix + name for name in EVENTS])
+    async with admin(chosen) as client:
+        found = await describe(client, chosen, [f"{prefix}test.things", f"{prefix}collector.state"])
+
+    state = next(each for each in verified.notices if "collector.state" in each.reason)
+    assert all(fact in state.reason for fact in ("segment.bytes = -1 (it is 1073741824)", "min.cleanable.dirty.ratio"))
+    assert "a start reads more of it" in state.consequence
+    assert 4 == found[f"{prefix}collector.state"].partitions
+    assert ["delete", "compact"] == [each.configs["cleanup.policy"] for each in found.values()]
+    assert () == tuple((await ensure_topics(chosen, [prefix + name for name in EVENTS])).notices), "said once"
+
+
+async def test_the_brokers_choose_the_number_of_replicas(kafka: str, prefix: str) -> None:
+    chosen = settings(kafka, prefix)
+    assert chosen.replication_factor is None
+    await ensure_topics(chosen, [prefix + name for name in EVENTS])
+    async with admin(chosen) as client:
+        found = await metadata(client, [chosen.state_topic])
+
+    assert 1 == found.topics[chosen.state_topic].replication, "the default of this broker"
+    assert replication_notice(found) is None, "there is one broker only"
+    notice = replication_notice(structs.replace(found, brokers=[1, 2, 3]))
+    assert notice is not None
+    assert all(fact in notice.reason for fact in (chosen.state_topic, "one of 3 brokers"))
