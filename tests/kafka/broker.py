@@ -15,7 +15,7 @@ from tests.needs import absent
 NEWEST = Path(__file__).with_name("pom.xml")
 """The newest release line of Apache Kafka, which all tests run by default."""
 OLDEST = Path(__file__).with_name("pom-oldest.xml")
-"""The oldest release line that the collector supports, in its last patch release. It has no KIP-890 protocol, part 2."""
+"""The oldest release line that the collector supports: before version 2 of transactions (KIP-890)."""
 START_S = 60
 _API_VERSIONS_REQUEST = bytes.fromhex("0000000a0012000000000001ffff")
 """Version 0 of the request that every client sends first."""

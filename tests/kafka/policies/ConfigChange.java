@@ -1,0 +1,23 @@
+import java.util.Map;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.server.policy.AlterConfigPolicy;
+
+/** Applies the rules to changed settings of topics. */
+public final class ConfigChange implements AlterConfigPolicy {
+    private Rules rules;
+
+    @Override
+    public void configure(Map<String, ?> properties) {
+        rules = new Rules(properties);
+    }
+
+    @Override
+    public void validate(RequestMetadata change) {
+        if (change.resource().type() == ConfigResource.Type.TOPIC) {
+            rules.verifyConfigs(change.configs());
+        }
+    }
+
+    @Override
+    public void close() {}
+}

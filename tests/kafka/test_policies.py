@@ -1,0 +1,136 @@
+"""The policies of the tests' own rented service refuse and accept what those of real ones do."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from functools import cache
+
+import anyio
+import pytest
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+from msgspec import structs
+
+from collector.kafka.requests import BAD_REPLICATION_FACTOR, NO_ERROR, TOPIC_DENIED
+from tests.kafka import broker, policy_broker
+from tests.kafka.policy_broker import MINIMUM, PROTECTED, PolicyBroker, unsecured_token
+from tests.needs import need
+
+pytestmark = pytest.mark.anyio
+
+INVALID_CONFIG, POLICY_VIOLATION = 40, 44
+SERVICES = {
+    "protected": (PROTECTED, 1),
+    "protected as invalid": (structs.replace(PROTECTED, error="INVALID_CONFIG"), 1),
+    "minimum": (structs.replace(MINIMUM, replication_factor=2), 2),
+}
+"""The policy and the number of nodes, by name."""
+DEFAULT = -1
+COMPACT = {"cleanup.policy": "compact"}
+EVENTS = {"cleanup.policy": "delete", "retention.ms": "172800000"}
+SMALL = COMPACT | {"segment.bytes": str(32 << 20)}
+LARGE = COMPACT | {"segment.bytes": str(50 << 20), "min.cleanable.dirty.ratio": "0.1"}
+
+
+Services = Callable[[str], PolicyBroker]
+"""Returns the first node of a service, by its name, once it has started."""
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    need("KAFKA", broker.unavailable_reason())
+    need("JAVA", policy_broker.unavailable_reason())
+    with ExitStack() as stack:
+
+        @cache
+        def started(name: str) -> PolicyBroker:
+            policy, nodes = SERVICES[name]
+            return stack.enter_context(policy_broker.running(tmp_path_factory.mktemp("service"), policy, nodes))
+
+        yield started
+
+
+@asynccontextmanager
+async def admin(address: str, **options: object) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=address, **options)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def new_topic(name: str, replication: int, configs: Mapping[str, str]) -> NewTopic:
+    """A topic, by default with the brokers' number of replicas: aiokafka accepts that only beside an assignment."""
+    return NewTopic(name, 1, replication, {} if replication == DEFAULT else None, dict(configs))
+
+
+@pytest.mark.parametrize(
+    ("service", "replication", "configs", "code"),
+    [
+        ("protected", 1, COMPACT, NO_ERROR),
+        ("protected", DEFAULT, EVENTS, NO_ERROR),
+        ("protected", DEFAULT, SMALL, POLICY_VIOLATION),
+        ("protected", DEFAULT, LARGE, POLICY_VIOLATION),
+        ("protected", DEFAULT, EVENTS | {"min.insync.replicas": "1"}, POLICY_VIOLATION),
+        ("protected", 3, COMPACT, BAD_REPLICATION_FACTOR),
+        ("protected as invalid", DEFAULT, COMPACT, NO_ERROR),
+        ("protected as invalid", DEFAULT, SMALL, INVALID_CONFIG),
+        ("minimum", 1, COMPACT, POLICY_VIOLATION),
+        ("minimum", 2, COMPACT, NO_ERROR),
+        ("minimum", DEFAULT, COMPACT, NO_ERROR),
+        ("minimum", DEFAULT, SMALL, POLICY_VIOLATION),
+        ("minimum", DEFAULT, LARGE, NO_ERROR),
+        ("minimum", 3, COMPACT, BAD_REPLICATION_FACTOR),
+    ],
+)
+async def test_a_topic_is_refused_or_created_as_the_service_allows(
+    services: Services, prefix: str, service: str, replication: int, configs: Mapping[str, str], code: int
+) -> None:
+    """The policy decides also when the topic is only validated."""
+    name = f"{prefix}things"
+    async with admin(services(service).address) as client:
+        for validate_only in (True, False):
+            response = await client.create_topics([new_topic(name, replication, configs)], validate_only=validate_only)
+            assert [(name, code)] == [tuple(error[:2]) for error in response.topic_errors]
+
+
+@pytest.mark.parametrize("service", ["protected", "minimum"])
+async def test_the_rules_apply_to_changed_settings_too(services: Services, prefix: str, service: str) -> None:
+    name = f"{prefix}things"
+
+    async def change(configs: Mapping[str, str]) -> int:
+        (response,) = await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, dict(configs))])
+        ((code, *_),) = response.resources
+        return int(code)
+
+    async with admin(services(service).address) as client:
+        await client.create_topics([new_topic(name, DEFAULT, COMPACT)])
+        assert NO_ERROR == await change(EVENTS)
+        assert POLICY_VIOLATION == await change(SMALL)
+
+
+class Tokens(AbstractTokenProvider):  # type: ignore[misc]
+    async def token(self) -> str:
+        return unsecured_token("collector")
+
+
+async def test_a_client_with_a_token_has_the_rights_of_its_user(services: Services, prefix: str) -> None:
+    name, service = f"{prefix}things", services("protected")
+    options = {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "OAUTHBEARER",
+        "sasl_oauth_token_provider": Tokens(),
+    }
+
+    async def create() -> int:
+        response = await client.create_topics([new_topic(name, DEFAULT, COMPACT)])
+        return int(response.topic_errors[0][1])
+
+    async with admin(service.token_address, **options) as client:
+        assert TOPIC_DENIED == await create()
+        target = (ResourceType.TOPIC, name, ResourcePatternType.LITERAL, "User:collector", "*")
+        right = AclBinding(*target, AclOperation.CREATE, AclPermissionType.ALLOW)
+        await anyio.to_thread.run_sync(service.allow, [right])
+        assert NO_ERROR == await create()
