@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -72,12 +72,9 @@ def compiled(folder: Path, release: Path = NEWEST) -> Path:
 def unsecured_token(user: str, lifetime_s: int = SESSION_MS // 1000) -> str:
     """A token of this user, without a signature: the broker accepts it until its end."""
     now_s = int(time.time())
-    claims = {"sub": user, "iat": now_s, "exp": now_s + lifetime_s}
-    return ".".join((*(_base64url(part) for part in ({"alg": "none"}, claims)), ""))
-
-
-def _base64url(part: Mapping[str, str | int]) -> str:
-    return urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+    header, claims = {"alg": "none"}, {"sub": user, "iat": now_s, "exp": now_s + lifetime_s}
+    parts = (urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (header, claims))
+    return ".".join((*parts, ""))
 
 
 class PolicyBroker(StrictBroker):
