@@ -24,7 +24,6 @@ alter.config.policy.class.name=ConfigChange
 listener.name.token.sasl.enabled.mechanisms=OAUTHBEARER
 listener.name.token.oauthbearer.sasl.jaas.config={_TOKENS} required unsecuredLoginStringClaim_sub="broker";
 listener.name.token.oauthbearer.connections.max.reauth.ms={SESSION_MS}
-quota.window.num=3
 default.replication.factor={{nodes}}
 """
 
