@@ -1,8 +1,11 @@
 """The policies of the tests' own rented service refuse and accept what those of real ones do."""
 
+import os
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import cache
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,7 +16,7 @@ from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, R
 from msgspec import structs
 
 from collector.kafka.requests import BAD_REPLICATION_FACTOR, NO_ERROR, TOPIC_DENIED
-from tests.kafka import broker, policy_broker
+from tests.kafka import broker, policy_broker, tools
 from tests.kafka.policy_broker import MINIMUM, PROTECTED, PolicyBroker, unsecured_token
 from tests.needs import need
 
@@ -134,3 +137,30 @@ async def test_a_client_with_a_token_has_the_rights_of_its_user(services: Servic
         right = AclBinding(*target, AclOperation.CREATE, AclPermissionType.ALLOW)
         await anyio.to_thread.run_sync(service.allow, [right])
         assert NO_ERROR == await create()
+
+
+SCRIPT = """
+kafka-topics.sh --bootstrap-server "$kafka" --create --topic "$topic" --config cleanup.policy=compact
+kafka-acls.sh --bootstrap-server "$kafka" --add --allow-principal User:reader --operation Read --topic "$topic"
+kafka-acls.sh --bootstrap-server "$kafka" --list --topic "$topic"
+kafka-configs.sh --bootstrap-server "$kafka" --alter --entity-type users --entity-name reader \
+    --add-config consumer_byte_rate=100000
+kafka-configs.sh --bootstrap-server "$kafka" --describe --entity-type users --entity-name reader
+kafka-topics.sh --bootstrap-server "$kafka" --create --topic "$topic-2" --config segment.bytes=33554432
+"""
+
+
+def test_the_tools_of_kafka_do_what_the_service_allows(services: Services, prefix: str, tmp_path: Path) -> None:
+    """Topics, rights and quotas can be set with them. The last command is refused."""
+    environment = {
+        "PATH": f"{tools.installed(tmp_path / 'bin')}:{os.environ['PATH']}",
+        "kafka": services("protected").address,
+        "topic": f"{prefix}things",
+    }
+    done = subprocess.run(
+        ["sh", "-euc", SCRIPT], check=False, capture_output=True, text=True, env=environment, timeout=120
+    )
+    facts = ("principal=User:reader", "operation=READ", "consumer_byte_rate=100000", "PolicyViolationException")
+    output = done.stdout + done.stderr
+    assert 0 != done.returncode
+    assert [] == [fact for fact in facts if fact not in output], output

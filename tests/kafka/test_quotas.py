@@ -23,8 +23,8 @@ from tests.vendor import USER, Known, Vendor, expected_events, serving, session
 
 pytestmark = pytest.mark.anyio
 
-ACCOUNTS = {"mall": USER, "airport": USER + 1}
-"""User ids by source. Their state partitions differ, so that each has a producer, and both share the quota."""
+ACCOUNTS = {"mall": USER, "airport": USER + 2}
+"""User ids by source. Their state partitions are 2 and 3, so that each has a producer, and both share the quota."""
 SESSIONS = 3000
 """Of each account. The events of all are 3 MB of compressed batches."""
 BYTES_PER_S = 100_000.0
