@@ -27,7 +27,8 @@ from collector.vendors.seemetrix.client import Client
 from collector.vendors.seemetrix.settings import SeemetrixSource
 
 REPEATS = 3
-TOPICS = {kind.topic for kind in events.TYPES}
+PREFIX = "stages."
+TOPICS = {PREFIX + kind.topic for kind in events.TYPES}
 
 
 def table(url: str, kafka: str) -> Table:
@@ -63,7 +64,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
 
     new, deduplicate_s = _best(deduplicate)
     records_to_publish = [each.record for new_records in new for each in new_records.records]
-    origin = Origin(Account("seemetrix", "632"), "mall", "sessions")
+    origin = Origin(Account("seemetrix", "632"), "mall", "sessions", topic_prefix=PREFIX)
     digests, digest_s = _best(
         lambda: [record_digest(DedupMode.VERSIONED, record, 0, origin.account) for record in records_to_publish]
     )
@@ -87,7 +88,7 @@ async def _measure(url: str, kafka: str) -> dict[str, float]:
 
 
 async def _send(kafka: str, encoded: Sequence[Message]) -> dict[str, float]:
-    settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix="stages.")
+    settings = KafkaSettings(bootstrap_servers=kafka, topic_prefix=PREFIX)
     await ensure_topics(settings, TOPICS)
     producer = Producer(
         bootstrap_servers=kafka, transactional_id="stages", compression_type="lz4", max_batch_size=MAX_BATCH_BYTES

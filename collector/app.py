@@ -4,7 +4,7 @@ import os
 import signal
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -19,12 +19,15 @@ from collector.errors import KafkaMisconfigured
 from collector.kafka.availability import Availability
 from collector.kafka.claim import claim
 from collector.kafka.connection import UNAVAILABLE
+from collector.kafka.diagnosis.probe import probe_cluster
 from collector.kafka.epoch import MAX_RESTORES, partition_of
 from collector.kafka.group import Membership
 from collector.kafka.header import HeaderMissing
+from collector.kafka.notices import KafkaNotice
 from collector.kafka.producer import Fenced
-from collector.kafka.topics import ensure_topics
+from collector.kafka.topics import admin, ensure_topics
 from collector.partition import Partition
+from collector.registry.ids import SchemaIds, schema_ids
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
@@ -76,10 +79,12 @@ class Daemon:
                 advice = "this address is reachable from other machines and has no password; it exposes no secrets"
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
             client = await stack.enter_async_context(http(self._clock, self._clock_changed))
-            partitions = self._partitions(client)
+            registry = await stack.enter_async_context(schema_ids(self._settings.kafka.schema_registry, self._metrics))
+            partitions = self._partitions(client, registry)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._availability.watch)
                 await self._prepare_topics()
+                tasks.start_soon(self._report_cluster)
                 await self._run_partitions(partitions)
 
     def _clock_changed(self, host: str, notice: ClockNotice | None) -> None:
@@ -104,7 +109,7 @@ class Daemon:
         with scope:
             await self._membership.run()
 
-    def _partitions(self, client: Http) -> Sequence[Partition]:
+    def _partitions(self, client: Http, registry: SchemaIds | None) -> Sequence[Partition]:
         """The state partitions with configured streams. All streams of an account are in the same partition."""
         handles: dict[int, list[StreamHandle]] = defaultdict(list)
 
@@ -128,7 +133,7 @@ class Daemon:
                 )
                 telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
-                handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit)
+                handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit, registry)
                 handles[partition].append(handle)
         restores = anyio.Semaphore(MAX_RESTORES)
         return [
@@ -152,7 +157,7 @@ class Daemon:
         names, compacted = self._settings.topics(), self._settings.compacted_topics()
         while True:
             try:
-                self._max_ahead = await ensure_topics(self._settings.kafka, names, compacted)
+                verified = await ensure_topics(self._settings.kafka, names, compacted)
             except KafkaMisconfigured as error:
                 self._kafka.topics_refused(str(error), error.advice)
             except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon
@@ -160,9 +165,30 @@ class Daemon:
                     self._kafka.unexpected(None, error)
                 self._availability.suspect()
             else:
+                self._max_ahead = verified.max_ahead
+                for notice in verified.notices:
+                    self._kafka.noticed(notice.code, notice.reason, notice.consequence)
                 self._kafka.topics_ready()
                 return
             await anyio.sleep(TOPICS_RETRY_S)
+
+    async def _report_cluster(self) -> None:
+        """Report what `check` says of the brokers, once. A failure to ask is none of the daemon."""
+        kafka = self._settings.kafka
+        if kafka.is_mock:
+            return
+        try:
+            async with admin(kafka) as client, aclosing(probe_cluster(client, kafka)) as lines:
+                async for what, result in lines:
+                    match result:
+                        case KafkaNotice():
+                            self._kafka.noticed(result.code, result.reason, result.consequence)
+                        case KafkaMisconfigured():
+                            self._kafka.noticed(result.code, str(result), result.advice)
+                        case _:
+                            self._kafka.checked(what, result)
+        except (KafkaMisconfigured, *UNAVAILABLE):
+            self._availability.suspect()
 
     async def _claim(self, missing: HeaderMissing) -> Exception | None:
         """Claim the state topic if nothing was ever published. Returns why that was not possible, or None."""

@@ -114,6 +114,8 @@ def check(
             typer.echo(msgspec.json.encode(finding))
         else:
             mark = "[green]ok    [/green]" if finding.ok else "[red]failed[/red]"
+            if finding.warning:
+                mark = "[yellow]warn  [/yellow]"
             out.print(f"{mark} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)
         sys.stdout.flush()  # each finding as soon as it is known, also to a pipe
 
@@ -127,7 +129,9 @@ def preview(
     stream: Stream,
     config: Config = CONFIG,
     last: Annotated[str, typer.Option(help="Length of the window, unless --start is given.")] = "1h",
-    start: Annotated[str | None, typer.Option(help="Start of the window, e.g. 2026-11-01T00:00:00Z.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Start of the window, e.g. 2026-11-01T00:00:00Z; in UTC if it has no offset.")
+    ] = None,
     end: Annotated[str | None, typer.Option(help="End of the window. Default: now.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of events to print.")] = 1000,
 ) -> None:

@@ -58,14 +58,15 @@ def state_show(
 def state_rewind(
     source: Source,
     stream: Stream,
-    to: Annotated[str, typer.Option(help="The new watermark, e.g. 2026-11-01T00:00:00Z.")],
+    to: Annotated[str, typer.Option(help="The new watermark, e.g. 2026-11-01T00:00:00Z; in UTC if it has no offset.")],
     config: Config = CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Move a stream back, so that it is fetched again.
 
     The collector may run meanwhile. Records that the ledger contains are not published twice. Damaged records of the
-    state are removed.
+    state are removed. Of a stream in several time zones, only the named one is moved back: also rewind the others, such
+    as `viewers@America/New_York`.
 
     Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
     """
@@ -74,7 +75,7 @@ def state_rewind(
     def confirm(planned: "Rewind") -> bool:
         for warning in planned.warnings:
             print_error(warning)
-        return yes or confirmed("Move the stream back?")
+        return yes or confirmed(f"Move {source} {stream} back to {planned.after.watermark:%Y-%m-%dT%H:%M:%SZ}?")
 
     if (done := rewind(config, source, stream, parse_instant("--to", to), confirm)) is None:
         print_error("nothing was changed")

@@ -5,7 +5,9 @@ from msgspec import Struct
 Header = tuple[str, bytes]
 _SPECVERSION: Header = ("ce_specversion", b"1.0")
 _CONTENT_TYPE: Header = ("content-type", b"application/json")
-_FRAME_BYTES = 200
+SCHEMA_ID = "__value_schema_id"
+"""The header in which Confluent's deserializers look for the schema of a value."""
+_FRAME_BYTES = 250
 """Upper bound for the header names, the length prefixes and the two fixed header values of one message."""
 
 
@@ -13,9 +15,11 @@ class Envelope(Struct, frozen=True):
     """What all messages of one event type from one stream have in common."""
 
     topic: str
-    """Without the deployment's topic prefix."""
+    """The whole name, with its prefix."""
     source: Header
     type: Header
+    schema_id: bytes | None = None
+    """Names the schema of the values in a schema registry; None if the messages do not name it."""
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -38,7 +42,7 @@ class Message(Struct, frozen=True, gc=False):
     @property
     def headers(self) -> list[Header]:
         envelope = self.envelope
-        return [
+        headers = [
             _SPECVERSION,
             ("ce_id", self.id),
             envelope.source,
@@ -47,6 +51,9 @@ class Message(Struct, frozen=True, gc=False):
             ("ce_time", self.time),
             _CONTENT_TYPE,
         ]
+        if envelope.schema_id is not None:
+            headers.append((SCHEMA_ID, envelope.schema_id))
+        return headers
 
     @property
     def size(self) -> int:

@@ -3,7 +3,7 @@
 Each package defines its own part; this module composes them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -13,9 +13,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from collector.errors import InvalidConfiguration, Problem, did_you_mean
 from collector.kafka.settings import KafkaSettings
-from collector.model import EventType
-from collector.pipeline.message import DEAD_LETTER, PROGRESS
+from collector.model import Account, EventType
+from collector.pipeline.message import DEAD_LETTER, PROGRESS, Origin
 from collector.raw_config import load_environment, load_file
+from collector.secrets import redact
 from collector.settings import STRICT, EnvironmentValue, Name
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
@@ -49,20 +50,26 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     sources: Annotated[dict[Name, AnySource], AfterValidator(_require_sources)]
 
-    def topics(self) -> set[str]:
-        """The topics of the sources' streams, of dead letters and of progress, without the prefix."""
-        return {kind.topic for kind in self.event_types()}
+    def topics(self) -> Mapping[str, EventType]:
+        """The topics of the sources' streams, of dead letters and of progress, each with the type of its messages."""
+        found = {self.kafka.topic_prefix + PROGRESS.topic: PROGRESS}
+        for name, source in self.sources.items():
+            types = [each for stream in source.chosen for each in VENDORS[source.vendor].types_of(stream)]
+            found |= {self.topic_prefix(name) + each.topic: each for each in (DEAD_LETTER, *types)}
+        return found
 
     def compacted_topics(self) -> set[str]:
-        """The topics that keep only the last message of each key, without the prefix."""
-        return {kind.topic for kind in self.event_types() if kind.compacted}
+        """Those of the topics that keep only the last message of each key."""
+        return {name for name, kind in self.topics().items() if kind.compacted}
 
-    def event_types(self) -> Iterator[EventType]:
-        """Yield the types of dead letters, of progress and of the sources' streams; some of them more than once."""
-        yield from (DEAD_LETTER, PROGRESS)
-        for source in self.sources.values():
-            for name in source.chosen:
-                yield from VENDORS[source.vendor].types_of(name)
+    def topic_prefix(self, source: str) -> str:
+        """The prefix of the topics of a source's events and dead letters."""
+        own = self.sources[source].topic_prefix
+        return self.kafka.topic_prefix if own is None else own
+
+    def origin(self, account: Account, source: str, stream: str) -> Origin:
+        """What the messages of a stream say about where they come from, and in which topics they are."""
+        return Origin(account, source, stream, redact, self.topic_prefix(source), self.kafka.topic_prefix)
 
     @model_validator(mode="after")
     def _require_equal_limits_per_account(self) -> "Settings":
@@ -193,9 +200,13 @@ def _tables(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - ann
         yield from _tables(each)
 
 
+_NOT_KEYS = frozenset({"[key]", "[all]", "[ids]"})
+"""What pydantic adds to a location: that the key itself is wrong, and the alternative of a value."""
+
+
 def _path(location: tuple[int | str, ...], error_type: str) -> str:
     """The key as operators write it, such as `sources.mall.user_id`, from pydantic's location of an error."""
-    parts = [str(part) for part in location if part != "[key]"]
+    parts = [str(part) for part in location if part not in _NOT_KEYS]
     if parts[:1] == ["sources"] and parts[2:3] and parts[2] in VENDORS:  # the tag of the union of sources
         del parts[2]
     if error_type.startswith("union_tag"):

@@ -7,10 +7,13 @@ from socket import inet_aton
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+KAFKA_NAME = r"^[a-zA-Z0-9._-]*$"
+"""The characters of the names of topics and groups."""
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _MAX_NUMBER = {"s": 999_999_999, "m": 9_999_999, "h": 999_999, "d": 99_999}
@@ -137,5 +140,6 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Day = Annotated[date, BeforeValidator(_parse_date)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_parse_datetime), AfterValidator(_require_whole_seconds)]
 """With a UTC offset, on a whole second."""
+TopicPrefix = Annotated[str, Field(max_length=100, pattern=KAFKA_NAME)]
 Name = Annotated[str, AfterValidator(_validate_name)]
 """The name that an operator gives a source or a stream."""

@@ -1,28 +1,30 @@
 """A configured stream, and what it keeps from one epoch to the next."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any, NoReturn
 
 import anyio
+from msgspec import structs
 
 from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.config import Settings
-from collector.errors import EpochEnded, KafkaMisconfigured, Park, UnreadableState
+from collector.errors import EpochEnded, KafkaMisconfigured, Park, RetryLater, UnreadableState, release_frames
 from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode, whole_name
+from collector.model import DedupMode, EventType, whole_name
 from collector.pipeline.activity import activity_timeline
-from collector.pipeline.message import Origin
+from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
-from collector.secrets import redact
+from collector.registry.ids import SchemaIds
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
@@ -41,7 +43,9 @@ class StreamHandle:
         clock: Clock,
         random: Random,
         on_commit: Callable[[], None],
+        registry: SchemaIds | None = None,
     ) -> None:
+        """`registry` has the ids of schemas; None if no schema registry is configured."""
         self.stream = stream
         self.telemetry = telemetry
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
@@ -52,7 +56,11 @@ class StreamHandle:
         self._random = random
         self._on_commit = on_commit
         self._format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
-        self._origin = Origin(stream.account, stream.source, whole_name(stream.name), redact)
+        self._registry = registry
+        self._schema_ids: dict[str, bytes] = {}
+        """By the name of the type. Complete when the stream begins to fetch."""
+        origin = settings.origin(stream.account, stream.source, whole_name(stream.name))
+        self._origin = structs.replace(origin, schema_ids=self._schema_ids)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0
@@ -84,6 +92,7 @@ class StreamHandle:
         if len(self._failures) > 1:  # its commits keep failing, although its state can be read
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
         await self._wait_for_topic()
+        await self._wait_for_schemas()
 
         async def commit(messages: Sequence[Message], changes: Mapping[bytes, bytes | None]) -> None:
             try:
@@ -133,3 +142,43 @@ class StreamHandle:
             await anyio.sleep(delay_s)
             if await is_usable(self._kafka, error.topic):
                 self._topic_error = None
+
+    async def _wait_for_schemas(self) -> None:
+        """Return when the schema registry has the schema of each type that the stream may publish.
+
+        Until then the stream backs off or is parked, and its neighbours continue: nothing is fetched that could not be
+        committed. Dead letters and progress count too, because a transaction may contain them.
+        """
+        failures = 0
+        while self._registry is not None:
+            failure: Exception
+            try:
+                found = await self._registry.of_types(self._types())
+            except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours
+                failure = error
+            else:
+                self._schema_ids.update(found)
+                return
+            failures += 1
+            await self._pause(failure, failures)
+
+    async def _pause(self, failure: Exception, failures: int) -> None:
+        """Report why the stream cannot begin, and wait before the next attempt."""
+        now, draw = self._clock.now(), self._random.random()
+        bounds = backoff.TRANSIENT_DELAYS_S if isinstance(failure, RetryLater) else backoff.PARKED_DELAYS_S
+        delay_s = backoff.delay_s(failures, bounds, draw)
+        match failure:
+            case RetryLater():
+                self.telemetry.retrying(None, failure, failures=failures, delay_s=delay_s, now=now)
+            case Park():
+                self.telemetry.parked(None, failure, failures=failures, delay_s=delay_s, now=now)
+            case _:
+                self.telemetry.failed(None, failure, failures=failures, delay_s=delay_s, now=now)
+        release_frames(failure)
+        await self._clock.until(now + timedelta(seconds=delay_s))
+
+    def _types(self) -> dict[str, EventType]:
+        """What the stream may publish, by the whole name of the topic."""
+        types = (*self.stream.event_types, DEAD_LETTER)
+        own = {self._origin.topic_prefix + each.topic: each for each in types}
+        return own | {self._origin.progress_prefix + PROGRESS.topic: PROGRESS}

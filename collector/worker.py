@@ -19,7 +19,7 @@ from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.errors import EpochEnded, Park, RetryLater, Split, release_frames
 from collector.fetching import fetch_whole
-from collector.instants import SECOND, floor_second, to_ms
+from collector.instants import SECOND, to_ms
 from collector.model import Checkpoint, FetchResult, Record, Reject, Window
 from collector.pipeline import plan
 from collector.pipeline.batch import Batch, Context, batches
@@ -114,7 +114,7 @@ class Worker(Generic[P]):
             first = plan.first_checkpoint(start, stream.policy, stream.selection, str(stream.zone))
             await self._save(Batch(checkpoint=joined or first))
             self._telemetry.initialized(self._checkpoint)
-        elif since is not None and floor_second(since) != state.checkpoint.since:
+        elif since is not None and state.checkpoint.since not in plan.starts(since, stream.policy):
             self._telemetry.since_ignored(since, state.checkpoint)
         if joined is not None and joined != self._checkpoint:
             self._telemetry.selection_changed(self._checkpoint, joined)
@@ -222,7 +222,7 @@ class Worker(Generic[P]):
                     await turn.step()
                     continue
                 if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
-                    raise _format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour", self._reject_rate)
+                    raise self._format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour")
                 await self._save_locked(batch)
 
     async def _decode(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
@@ -242,10 +242,10 @@ class Worker(Generic[P]):
                 self._gaps.add(*sequence_of(row), row.start_ms)
             rejects += self._reject_rate.add(row)
             if rejects > MAX_DEAD_LETTERS:
-                raise _format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed", self._reject_rate)
+                raise self._format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed")
         self._telemetry.fields.ignored(result.ignored)
         if rejects and (excess := self._reject_rate.take_excess()) is not None:
-            raise _format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed", self._reject_rate)
+            raise self._format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed")
 
     def _report_gaps(self, *, is_sweep_complete: bool) -> None:
         if is_sweep_complete:
@@ -344,6 +344,10 @@ class Worker(Generic[P]):
             await self._clock.until(self._clock.now() + min(remaining, CREDENTIALS_CHECK_INTERVAL))
             remaining -= CREDENTIALS_CHECK_INTERVAL
 
+    def _format_changed(self, reason: str) -> Park:
+        text, advice = f"{reason}, for example: {self._reject_rate.last_error}", self._stream.format_advice
+        return Park(text, code="format_changed", advice=advice)
+
     @property
     def _checkpoint(self) -> Checkpoint:
         if self._state.checkpoint is None:
@@ -356,11 +360,3 @@ def _unless_far_ahead(row: Record[P] | Reject, latest_ms: int) -> Record[P] | Re
     if isinstance(row, Reject) or row.start_ms <= latest_ms:
         return row
     return Reject(msgspec.json.encode(row.payload), "it starts more than a day after the present time")
-
-
-def _format_changed(reason: str, reject_rate: RejectRate) -> Park:
-    return Park(
-        f"{reason}, for example: {reject_rate.last_error}",
-        code="format_changed",
-        advice="the vendor has probably changed its format: install a newer version of the collector",
-    )

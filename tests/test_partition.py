@@ -18,6 +18,7 @@ from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, DedupMode
 from collector.partition import Partition
+from collector.pipeline.message import Origin
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
@@ -65,7 +66,8 @@ def handle_of(status: StreamStatus) -> StreamHandle:
         policy=None,
         zone=None,
     )
-    settings = SimpleNamespace(kafka=KafkaSettings(), sources={"mall": SimpleNamespace(since=None, secrets={})})
+    source = SimpleNamespace(since=None, secrets={})
+    settings = SimpleNamespace(kafka=KafkaSettings(), sources={"mall": source}, origin=Origin)
     telemetry = StreamTelemetry(Metrics(), status, ["test.thing.v1"])
     return StreamHandle(
         cast("Any", stream), cast("Any", settings), telemetry, SimulatedClock(), Random(1), lambda: None

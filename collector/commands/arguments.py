@@ -47,7 +47,7 @@ def _complete_stream(context: typer.Context, incomplete: str) -> Iterable[str]:
 
 
 def _complete_type(incomplete: str) -> Iterable[str]:
-    from collector.commands.schema import event_types
+    from collector.schemas import event_types
 
     return [name for name in event_types() if name.startswith(incomplete)]
 

@@ -1,19 +1,19 @@
 """`collector schema --asyncapi`: all topics and their messages, as an AsyncAPI 3.0 document."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 from collector import __version__
-from collector.commands.schema import event_types, examples, value_schemas
+from collector.cloudevents import SCHEMA_ID
 from collector.config import load
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import event_topic_configs
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
+from collector.schemas import event_types, examples, value_schemas
 from collector.vendors import VENDORS
 
 CONTENT_TYPE = "application/json"
@@ -32,6 +32,10 @@ _DEFAULT_PORT = 9092
 _COMPACTED = "Compacted: Kafka keeps the last message of each key, and deletes earlier ones."
 _DELETED = "Kafka deletes messages that are older than the topic's retention."
 _KEY_ORDER = "All messages of one key are in one partition, in order."
+_SCHEMA_ID = {
+    "format": "binary",
+    "description": "Names the schema in the registry: 0 and an id of four bytes, or 1 and a GUID of sixteen bytes.",
+}
 _DEAD_LETTER_KEY = "The key that the record would have had; the name of the stream if it cannot be read."
 
 
@@ -42,20 +46,21 @@ def asyncapi(config: Path | None = None) -> str:
     """
     types = event_types()
     if config is None:
-        return json.dumps(document(types.values()), indent=2)
+        return json.dumps(document({each.topic: each for each in types.values()}), indent=2)
     settings = load(config)
-    used = {event_type.name for event_type in settings.event_types()}
-    return json.dumps(document((types[name] for name in types if name in used), settings.kafka), indent=2)
+    order = list(types.values())
+    topics = sorted(settings.topics().items(), key=lambda topic: (order.index(topic[1]), topic[0]))
+    return json.dumps(document(dict(topics), settings.kafka), indent=2)
 
 
-def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> dict[str, Any]:
-    """The document of these types, in this Kafka."""
-    topics: dict[str, list[EventType]] = defaultdict(list)
+def document(topics: Mapping[str, EventType], kafka: KafkaSettings | None = None) -> dict[str, Any]:
+    """The document of these topics, each with the type of its messages, in this Kafka."""
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
-    for event_type in types:
-        topics[event_type.topic].append(event_type)
-        messages[event_type.name] = _message(event_type)
+    names_schema = bool(kafka and kafka.schema_registry and kafka.schema_registry.header)
+    channels = {_channel_id(topic, kafka): (topic, event_type) for topic, event_type in topics.items()}
+    for event_type in topics.values():
+        messages[event_type.name] = _message(event_type, names_schema=names_schema)
         body, components = value_schemas(event_type, f"#/components/schemas/{event_type.name}.{{name}}")
         schemas |= {event_type.name: body, **{f"{event_type.name}.{name}": each for name, each in components.items()}}
     schemes = _security_schemes(kafka) if kafka else {}
@@ -70,8 +75,8 @@ def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> 
         },
         "defaultContentType": CONTENT_TYPE,
         **({"servers": _servers(kafka, schemes)} if kafka else {}),
-        "channels": {topic: _channel(topic, group, kafka) for topic, group in topics.items()},
-        "operations": {f"publish.{topic}": _operation(topic, group) for topic, group in topics.items()},
+        "channels": {name: _channel(*channel, kafka) for name, channel in channels.items()},
+        "operations": {f"publish.{name}": _operation(name, event_type) for name, (_, event_type) in channels.items()},
         "components": {
             "messages": messages,
             "schemas": schemas,
@@ -80,8 +85,12 @@ def document(types: Iterable[EventType], kafka: KafkaSettings | None = None) -> 
     }
 
 
-def header_schema(event_type: EventType) -> dict[str, Any]:
-    """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8."""
+def header_schema(event_type: EventType, *, names_schema: bool = False) -> dict[str, Any]:
+    """The headers of a type's messages: CloudEvents 1.0 in the binary mode of Kafka. Values are strings in UTF-8.
+
+    With `names_schema`, there may be one more, whose value is binary.
+    """
+    optional = {SCHEMA_ID: _SCHEMA_ID} if names_schema else {}
     headers = {
         "ce_specversion": {"const": "1.0", "description": "The version of CloudEvents."},
         "ce_id": {
@@ -102,7 +111,7 @@ def header_schema(event_type: EventType) -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "properties": {name: {"type": "string", **each} for name, each in headers.items()},
+        "properties": {name: {"type": "string", **each} for name, each in (headers | optional).items()},
         "required": list(headers),
     }
 
@@ -143,14 +152,17 @@ def _scheme(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/securitySchemes/{name}"}
 
 
-def _channel(topic: str, types: list[EventType], kafka: KafkaSettings | None) -> dict[str, Any]:
-    """The channel of a topic. Its id is the name without the prefix, so that all deployments have equal ids."""
-    is_compacted = any(event_type.compacted for event_type in types)
+def _channel_id(topic: str, kafka: KafkaSettings | None) -> str:
+    """The topic without the deployment's prefix, so that all deployments have equal ids."""
+    return topic.removeprefix(kafka.topic_prefix) if kafka else topic
+
+
+def _channel(topic: str, event_type: EventType, kafka: KafkaSettings | None) -> dict[str, Any]:
     return {
-        "address": kafka.topic_prefix + topic if kafka else topic,
-        "description": _COMPACTED if is_compacted else _DELETED,
-        "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"} for event_type in types},
-        "bindings": {"kafka": _channel_binding(kafka, is_compacted=is_compacted)},
+        "address": topic,
+        "description": _COMPACTED if event_type.compacted else _DELETED,
+        "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"}},
+        "bindings": {"kafka": _channel_binding(kafka, is_compacted=event_type.compacted)},
     }
 
 
@@ -159,28 +171,30 @@ def _channel_binding(kafka: KafkaSettings | None, *, is_compacted: bool) -> dict
     topic: dict[str, Any] = {"cleanup.policy": ["compact" if is_compacted else "delete"]}
     created: dict[str, int] = {}
     if kafka and kafka.create_topics:
-        created = {"partitions": kafka.partitions, "replicas": kafka.replication_factor}
+        created = {"partitions": kafka.partitions}
+        if kafka.replication_factor is not None:
+            created["replicas"] = kafka.replication_factor
         if retention_ms := event_topic_configs(kafka, is_compacted=is_compacted).get("retention.ms"):
             topic["retention.ms"] = int(retention_ms)
     return {**created, "topicConfiguration": topic, "bindingVersion": _BINDING_VERSION}
 
 
-def _operation(topic: str, types: list[EventType]) -> dict[str, Any]:
-    channel = f"#/channels/{topic}"
+def _operation(channel_id: str, event_type: EventType) -> dict[str, Any]:
+    channel = f"#/channels/{channel_id}"
     return {
         "action": "send",
         "channel": {"$ref": channel},
-        "messages": [{"$ref": f"{channel}/messages/{event_type.name}"} for event_type in types],
+        "messages": [{"$ref": f"{channel}/messages/{event_type.name}"}],
     }
 
 
-def _message(event_type: EventType) -> dict[str, Any]:
+def _message(event_type: EventType, *, names_schema: bool) -> dict[str, Any]:
     return {
         "name": event_type.name,
         "title": event_type.name,
         "summary": cleandoc(event_type.data.__doc__ or "").partition("\n\n")[0],
         "contentType": CONTENT_TYPE,
-        "headers": header_schema(event_type),
+        "headers": header_schema(event_type, names_schema=names_schema),
         "payload": {"$ref": f"#/components/schemas/{event_type.name}"},
         "bindings": {"kafka": {"key": _key(event_type), "bindingVersion": _BINDING_VERSION}},
         **({"examples": [_example(found)]} if (found := examples().get(event_type.name)) else {}),

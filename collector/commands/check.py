@@ -6,9 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.clock import SystemClock
+from collector.commands.check_registry import check_registry
 from collector.commands.progress import Progress, progress
 from collector.config import Settings, load
 from collector.errors import KafkaMisconfigured, Park, RetryLater, Split
@@ -16,6 +17,8 @@ from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.diagnosis.probe import probe
 from collector.kafka.epoch import partition_of
+from collector.kafka.notices import KafkaNotice
+from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.secrets import redact
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
@@ -39,6 +42,8 @@ class Finding(Struct, frozen=True):
     ok: bool
     text: str
     """The state if `ok`, else the problem and the advice."""
+    warning: bool = False
+    """Whether it is ok, but has the consequence that `text` names."""
 
 
 Report = Callable[[Finding], None]
@@ -61,7 +66,7 @@ def check(path: Path, report: Report, *, offline: bool) -> bool:
             nonlocal has_failed
             has_failed |= not finding.ok
             with progress_line.paused():
-                report(Finding(finding.what, finding.ok, redact(finding.text)))
+                report(structs.replace(finding, text=redact(finding.text)))
 
         anyio.run(_check_all, settings, report_redacted, progress_line)
     return not has_failed
@@ -71,6 +76,8 @@ async def _check_all(settings: Settings, report: Report, progress_line: Progress
     async with http(SystemClock()) as client, anyio.create_task_group() as tasks:
         checks = {f"sources.{name}": _check_account(settings, name, client) for name in settings.sources}
         checks["kafka"] = _check_kafka(settings)
+        if (registry := settings.kafka.schema_registry) is not None:
+            checks["kafka.schema_registry"] = _check_registry(settings, registry)
         running = list(checks)
         reported: set[Finding] = set()
 
@@ -104,7 +111,7 @@ def _show_running(progress_line: Progress, running: list[str], total: int) -> No
 async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
     what, source = f"sources.{name}", settings.sources[name]
     try:
-        result = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry())
+        result = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry(name))
     except (Park, RetryLater) as error:
         yield Finding(what, ok=False, text=f"{error}: {error.advice}")
     except Split as error:
@@ -114,7 +121,7 @@ async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGe
         yield Finding(what, ok=True, text=result.text + (f", through {proxy}" if proxy else ""))
         yield check_clock(source, result.clock_skew_s)
         for warning in result.warnings:
-            yield Finding(f"time zones of {name}", ok=False, text=warning)
+            yield Finding(f"time zones of {name}", ok=False, text=f"{warning}: correct {what}.timezone, or its zones")
 
 
 def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:
@@ -143,6 +150,11 @@ def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:
     return Finding(what, ok=False, text=text)
 
 
+async def _check_registry(settings: Settings, registry: SchemaRegistrySettings) -> AsyncGenerator[Finding, None]:
+    state = await check_registry(settings, registry)
+    yield Finding("kafka.schema_registry", ok=state.is_ok, text=state.text)
+
+
 async def _check_kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
     kafka = settings.kafka
     partitions = {partition_of(str(each.account), kafka.state_partitions) for each in settings.sources.values()}
@@ -152,7 +164,7 @@ async def _check_kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
                 if isinstance(result, KafkaMisconfigured):
                     yield Finding(what, ok=False, text=f"{result}: {result.advice}")
                 else:
-                    yield Finding(what, ok=True, text=result)
+                    yield Finding(what, ok=True, text=str(result), warning=isinstance(result, KafkaNotice))
     except KafkaMisconfigured as error:
         yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")
     except UNAVAILABLE:

@@ -22,7 +22,6 @@ from collector.pipeline.batch import Context, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import DEAD_LETTER, Origin
-from collector.secrets import redact
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.base import Stream
 from collector.vendors.http import http
@@ -62,10 +61,12 @@ async def _preview(
 ) -> PrintedEvents:
     clock = SystemClock()
     async with http(clock) as client:
-        stream = select_stream(settings, client, source, name, standalone_telemetry(progress_line.show))
+        stream = select_stream(settings, client, source, name, standalone_telemetry(source, progress_line.show))
+        origin = settings.origin(stream.account, source, whole_name(stream.name))
         printed = PrintedEvents()
         try:
-            await _fetch(stream, align(window, stream.policy.alignment), printed, limit, clock.now(), progress_line)
+            aligned = align(window, stream.policy.alignment)
+            await _fetch(stream, origin, aligned, printed, limit, clock.now(), progress_line)
         except (Park, RetryLater) as error:
             raise Failed(f"sources.{source}: {error}: {error.advice}", code=error.code) from error
         except Split as error:
@@ -81,9 +82,14 @@ def align(window: Window, alignment: Alignment) -> Window:
 
 
 async def _fetch(
-    stream: Stream[Any], window: Window, printed: PrintedEvents, limit: int, now: datetime, progress_line: Progress
+    stream: Stream[Any],
+    origin: Origin,
+    window: Window,
+    printed: PrintedEvents,
+    limit: int,
+    now: datetime,
+    progress_line: Progress,
 ) -> None:
-    origin = Origin(stream.account, stream.source, whole_name(stream.name), redact)
     ledger = Ledger(stream.dedup_mode)
     async for result in stream.fetch(window):
         deduplicator: Deduplicator[Any] = Deduplicator.without_limits(ledger, requested_s=to_ms(now) // 1000)
@@ -100,7 +106,7 @@ async def _fetch(
 
 def _print(message: Message, printed: PrintedEvents) -> None:
     printed.events += 1
-    printed.dead_letters += message.topic == DEAD_LETTER.topic
+    printed.dead_letters += message.envelope.type[1] == DEAD_LETTER.name.encode()
     line = {
         "topic": message.topic,
         "key": message.key.decode(),

@@ -1,21 +1,18 @@
 """`collector schema --register`: puts the schemas of the configured streams into a schema registry."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
 from msgspec import Struct
 
-from collector.commands.schema import json_schema
 from collector.config import Settings, load
 from collector.errors import NeedsOperator, RetryLater, UserError
-from collector.model import EventType
 from collector.registry.client import Credentials, RegisteredSchema, SchemaRegistry, schema_registry
 from collector.registry.compatibility import Compatibility
-from collector.registry.differences import differences
-from collector.registry.failures import INCOMPATIBLE, SchemaRejected, one_line
+from collector.registry.failures import SchemaRejected, one_line
+from collector.registry.subjects import registry_schema, subjects, why_refused
 from collector.secrets import Secret, redact
 from collector.settings import parse_base_url
 
@@ -75,25 +72,11 @@ async def _register_all(
 ) -> bool:
     are_accepted = True
     async with schema_registry(url, credentials) as registry:
-        for subject, event_type in sorted(subjects(settings.kafka.topic_prefix, settings.event_types()).items()):
+        for subject, event_type in sorted(subjects(settings.topics()).items()):
             outcome = await register_one(registry, subject, registry_schema(event_type), compatibility)
             report(outcome)
             are_accepted &= outcome.state != "refused"
     return are_accepted
-
-
-def subjects(topic_prefix: str, types: Iterable[EventType]) -> dict[str, EventType]:
-    """The types by their subject, as Confluent's TopicNameStrategy names it. A topic has the messages of one type."""
-    return {f"{topic_prefix}{event_type.topic}-value": event_type for event_type in types}
-
-
-def registry_schema(event_type: EventType) -> dict[str, Any]:
-    """The schema of a type, as it is registered: in draft-07, which every registry knows.
-
-    Apicurio 2.6.13 accepts a first version in 2020-12, but responds with HTTP 500 ("could not determine version") to
-    the second one: it cannot compare versions later than draft-07. Karapace knows no later draft either.
-    """
-    return json_schema(event_type, draft_07=True)
 
 
 async def register_one(
@@ -110,34 +93,9 @@ async def register_one(
             return Outcome(subject, "unchanged", _place(found) + note)
         return Outcome(subject, "registered", _place(await registry.register(subject, schema)) + note)
     except SchemaRejected as error:
-        return Outcome(subject, "refused", await _reason(registry, subject, schema, compatibility, error))
+        return Outcome(subject, "refused", await why_refused(registry, subject, schema, compatibility, error))
 
 
 def _place(registered: RegisteredSchema) -> str:
     version = "" if registered.version is None else f"version {registered.version}, "
     return f"{version}id {registered.id}"
-
-
-async def _reason(
-    registry: SchemaRegistry,
-    subject: str,
-    schema: dict[str, Any],
-    compatibility: Compatibility,
-    rejected: SchemaRejected,
-) -> str:
-    """Why a schema is refused: how it differs from the latest version, and the registry's own reason."""
-    own = f"the registry reports: {rejected}"
-    if rejected.code != INCOMPATIBLE:
-        return own
-    latest = await registry.latest(subject)
-    found = differences(_decoded(latest.schema), schema) if latest else ""
-    compared = f"compared with version {latest.version}, it {found}; " if latest and found else ""
-    return f"not {compatibility.value} compatible: {compared}{own}"
-
-
-def _decoded(text: str) -> Any:  # noqa: ANN401 - JSON
-    """The registered schema; None if it is not JSON: another program may have registered it."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

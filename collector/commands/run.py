@@ -63,6 +63,8 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
     """Yield every secret with its configuration key."""
     if settings.kafka.sasl:
         yield "kafka.sasl.password", settings.kafka.sasl.password
+    if settings.kafka.schema_registry and settings.kafka.schema_registry.password:
+        yield "kafka.schema_registry.password", settings.kafka.schema_registry.password
     for name, source in settings.sources.items():
         for key, secret in source.secrets.items():
             yield f"sources.{name}.{key}", secret

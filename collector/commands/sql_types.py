@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from collector.commands.arguments import Engine
-from collector.commands.schema import json_schema
 from collector.model import EventType
 from collector.pipeline.message import PROGRESS
+from collector.schemas import json_schema
 
 Schema = Mapping[str, Any]
 

@@ -25,7 +25,7 @@ from collector.kafka.producer import Fenced
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure_topics
-from collector.model import Checkpoint
+from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Summary, by_stream, rewound, summary
 from collector.telemetry.kafka import KafkaTelemetry
@@ -53,6 +53,8 @@ class Rewind(Struct, frozen=True):
     after: Checkpoint
     damaged: tuple[str, ...] = ()
     """The keys of the damaged records that are removed."""
+    is_snapshot: bool = False
+    """Whether it is a LATEST stream, whose ledger forgets nothing."""
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -68,6 +70,8 @@ class Rewind(Struct, frozen=True):
             )
         if self.before is None:
             found.append(f"The checkpoint is lost: records from {start} on that the ledger lacks are published again.")
+        elif self.is_snapshot:
+            found.append("The stream has no history: it only requests the present state, and publishes what changed.")
         elif self.after.final < self.before.final:
             period = f"from {start} to {format_seconds(self.before.final)}"
             found.append(
@@ -268,7 +272,8 @@ def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetim
         )
         raise UserError(text, code="before_since")
     # The running owner may have fetched more than is durable. It restarts its epoch from the new checkpoint.
-    return Rewind(before, rewound(before, to), found.names)
+    is_snapshot = stream.dedup_mode is DedupMode.LATEST
+    return Rewind(before, rewound(before, to), found.names, is_snapshot)
 
 
 def _telemetry(kafka: KafkaSettings) -> KafkaTelemetry:

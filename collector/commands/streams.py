@@ -21,7 +21,7 @@ def select_stream(
     chosen = settings.sources[source]
     streams = {
         each.name: each
-        for each in VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or standalone_telemetry())
+        for each in VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or standalone_telemetry(source))
     }
     if name not in streams:
         suggestion, known = did_you_mean(name, streams), ", ".join(streams)

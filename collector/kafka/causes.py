@@ -198,6 +198,36 @@ def topic_not_created(settings: KafkaSettings, topic: str, reason: str, *, is_de
     return KafkaMisconfigured(f"the topic {topic} cannot be created: {reason}", advice=advice, code="topic_not_created")
 
 
+def topic_refused(settings: KafkaSettings, topic: str, reason: str) -> KafkaMisconfigured:
+    """The brokers refuse a topic even with its `cleanup.policy` alone."""
+    advice = f"create {topic} as this Kafka allows, with the cleanup.policy in docs/events.md"
+    if settings.replication_factor is not None:
+        advice = f"leave kafka.replication_factor out, for the brokers' default; or {advice}"
+    return KafkaMisconfigured(
+        f"the topic {topic} cannot be created: {reason}",
+        advice=f"{advice}; a Kafka without compacted topics cannot be used",
+        code="topic_refused",
+    )
+
+
+def brokers_incompatible(error: Exception) -> KafkaMisconfigured:
+    """The brokers lack a version of a request that the client library has."""
+    return KafkaMisconfigured(
+        f"the brokers do not support what the client library sends: {error}",
+        advice="see Kafka services in docs/operations.md: not every service that is compatible with Kafka can be used",
+        code="brokers_incompatible",
+    )
+
+
+def no_transactions(reason: str) -> KafkaMisconfigured:
+    """A transaction was tried, and failed."""
+    return KafkaMisconfigured(
+        f"no transaction is possible: {reason}",
+        advice="use a service, or a tier of it, that has transactions: see Kafka services in docs/operations.md",
+        code="no_transactions",
+    )
+
+
 def too_few_brokers(settings: KafkaSettings, brokers: int | None = None) -> KafkaMisconfigured:
     """There are fewer brokers than replicas. `brokers` is their number, if known."""
     count = "fewer brokers" if brokers is None else f"{brokers} broker{'s' if brokers > 1 else ''}"
@@ -251,15 +281,6 @@ def timestamps_refused(topic: str | None) -> KafkaMisconfigured:
         advice="correct this machine's clock (NTP), or the brokers'; no restart is needed",
         code="timestamps_refused",
         topic=topic,
-    )
-
-
-def brokers_too_old() -> KafkaMisconfigured:
-    """Before KIP-890, a message that arrives late could become part of a later transaction."""
-    return KafkaMisconfigured(
-        "the brokers are older than Apache Kafka 3.6, and do not verify transactions",
-        advice="upgrade them: exactly-once delivery needs it",
-        code="brokers_too_old",
     )
 
 

@@ -99,7 +99,7 @@ def _barriers(settings: KafkaSettings) -> Mapping[int, Mapping[bytes, bytes]]:
 async def _were_published(settings: KafkaSettings, event_topics: Iterable[str]) -> bool:
     """Whether anything was ever appended to an event topic, even if it has expired since."""
     for name in sorted(event_topics):
-        if any((await reported_ends(settings, settings.topic_prefix + name)).values()):
+        if any((await reported_ends(settings, name)).values()):
             return True
     return False
 

@@ -53,6 +53,14 @@ async def topic_partitions(consumer: aiokafka.AIOKafkaConsumer, topics: Iterable
     return {name: sorted(consumer.partitions_for_topic(name) or ()) for name in names}
 
 
+async def send_to_controller(client: AIOKafkaAdminClient, request: Any) -> Any:  # noqa: ANN401 - aiokafka has no types
+    """Send a request for which the admin client has no method to the controller. Returns the response.
+
+    Uses `AIOKafkaAdminClient._send_to_controller`. Raises KafkaError, OSError or TimeoutError.
+    """
+    return await client._send_to_controller(request)
+
+
 class TransactionHook:
     """Registers partitions before anything is sent, and counts the requests that end a transaction.
 

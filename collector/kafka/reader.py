@@ -156,16 +156,16 @@ async def follow(settings: KafkaSettings, topics: Iterable[str]) -> AsyncIterato
     Waits until all topics exist. Raises KafkaError, OSError or TimeoutError when the brokers cannot be used at the
     start.
     """
-    names = [settings.topic_prefix + topic for topic in topics]
+    names = list(topics)
     async with open_reader(settings) as reader:
         while not await reader.assign_topics(names):  # noqa: ASYNC110 - brokers do not announce a new topic
             await anyio.sleep(_RETRY_S)
         while True:
             yield [
                 ConsumedMessage(
-                    record.topic.removeprefix(settings.topic_prefix),
+                    record.topic,
                     (record.key or b"").decode(),
-                    {name: value.decode() for name, value in record.headers},
+                    {name: value.decode(errors="replace") for name, value in record.headers},  # a schema id is binary
                     record.value or b"",
                 )
                 for record in await reader.poll()

@@ -24,12 +24,19 @@ from aiokafka.protocol.transaction import AddPartitionsToTxnRequest
 from aiokafka.protocol.types import Array, Boolean, Bytes, Int16, Int32, Schema, String
 from msgspec import Struct
 
-from collector.kafka.hooks import send_request
+from collector.kafka.hooks import send_request, send_to_controller
 
 NO_ERROR, UNKNOWN_TOPIC, TOPIC_DENIED, CLUSTER_DENIED, TOPIC_EXISTS, BAD_REPLICATION_FACTOR = 0, 3, 29, 31, 36, 38
+INVALID_CONFIG, POLICY_VIOLATION = 40, 44
 """Error codes, as Kafka numbers them."""
+DEFAULT_REPLICATION = -1
+"""The replication factor of a new topic that the brokers choose (KIP-464)."""
+_NOT_REPORTED = -(1 << 31)
+"""The operations that a broker reports if it does not report them (KIP-430)."""
 READ, WRITE = 3, 4
 """Operations, as Kafka numbers them."""
+_CREATE_TIMEOUT_MS = 10_000
+"""How long the controller may take to create topics on all brokers."""
 _TEXT = String("utf-8")
 _COORDINATOR_ERRORS = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 _NO_PRODUCER = -1
@@ -82,6 +89,55 @@ class _TopicsRequest(Request[_MetadataStruct]):  # type: ignore[misc]
         return request_struct_class(self._topics, False, False, True)  # noqa: FBT003 - in the order of the schema
 
 
+class _CreateResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 19, 4
+    SCHEMA = Schema(("throttle_time_ms", Int32), ("topics", _array(name=_TEXT, error_code=Int16, error=_TEXT)))
+
+
+class _CreateStruct(RequestStruct):  # type: ignore[misc]
+    """Since this version, which aiokafka lacks, the brokers may choose the replication factor."""
+
+    API_KEY, API_VERSION = 19, 4
+    RESPONSE_TYPE = _CreateResponse
+    SCHEMA = Schema(
+        (
+            "topics",
+            _array(
+                name=_TEXT,
+                partitions=Int32,
+                replication_factor=Int16,
+                assignments=_array(partition=Int32, replicas=Array(Int32)),
+                configs=_array(name=_TEXT, value=_TEXT),
+            ),
+        ),
+        ("timeout_ms", Int32),
+        ("validate_only", Boolean),
+    )
+
+
+class NewTopic(Struct, frozen=True):
+    """A topic to create."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    """Or DEFAULT_REPLICATION."""
+    configs: Mapping[str, str]
+
+
+class _CreateRequest(Request[_CreateStruct]):  # type: ignore[misc]
+    API_KEY = 19
+
+    def __init__(self, topics: Sequence[NewTopic], *, validate_only: bool) -> None:
+        self._topics: list[tuple[object, ...]] = [
+            (each.name, each.partitions, each.replication_factor, [], list(each.configs.items())) for each in topics
+        ]
+        self._validate_only = validate_only
+
+    def build(self, request_struct_class: type[_CreateStruct]) -> _CreateStruct:
+        return request_struct_class(self._topics, _CREATE_TIMEOUT_MS, self._validate_only)
+
+
 class _GroupsResponse(Response):  # type: ignore[misc]
     API_KEY, API_VERSION = 15, 3
     SCHEMA = Schema(("throttle_time_ms", Int32), ("groups", _GROUPS))
@@ -111,32 +167,61 @@ class TopicMetadata(Struct, frozen=True):
     error: int
     """Kafka's error code; 0 when the topic exists and may be described."""
     partitions: int
+    replication: int
+    """The smallest number of replicas of a partition."""
     leaderless: int
     """How many partitions have no leader."""
     allowed: int
     """The operations that this user may perform: bit n is the operation that Kafka numbers n."""
 
-    def allows(self, operation: int) -> bool:
-        """Whether this user may perform the operation, such as READ."""
-        return bool(self.allowed >> operation & 1)
+    def allows(self, operation: int) -> bool | None:
+        """Whether this user may perform the operation, such as READ; None if the broker does not report it."""
+        return _allows(self.allowed, operation)
 
 
-async def topic_metadata(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, TopicMetadata]:
-    """Describe each topic. One that does not exist, or that this user may not describe, has an error code.
+def _allows(allowed: int, operation: int) -> bool | None:
+    return None if allowed == _NOT_REPORTED else bool(allowed >> operation & 1)
 
+
+class Metadata(Struct, frozen=True):
+    """The cluster, as one broker describes it."""
+
+    brokers: Sequence[int]
+    """The ids of the brokers."""
+    topics: Mapping[str, TopicMetadata]
+
+
+async def metadata(client: AIOKafkaAdminClient, names: Sequence[str]) -> Metadata:
+    """Describe the cluster and each topic.
+
+    A topic that does not exist, or that this user may not describe, has an error code.
     Used instead of the client's `describe_topics`, which creates missing topics on brokers that create them
     automatically. Raises KafkaError, OSError or TimeoutError.
     """
     response = (await send_request(client, _TopicsRequest(names))).to_object()
-    return {
+    topics = {
         topic["name"]: TopicMetadata(
             topic["error_code"],
             len(topic["partitions"]),
+            min((len(each["replicas"]) for each in topic["partitions"]), default=0),
             sum(each["leader"] < 0 for each in topic["partitions"]),
             topic["allowed"],
         )
         for topic in response["topics"]
     }
+    return Metadata([broker["node_id"] for broker in response["brokers"]], topics)
+
+
+async def create_topics(
+    client: AIOKafkaAdminClient, topics: Sequence[NewTopic], *, validate_only: bool
+) -> Mapping[str, tuple[int, str]]:
+    """Create the topics, or with `validate_only` let the controller check whether it would.
+
+    Returns each topic's error code, and the broker's own reason, which may be empty. Raises KafkaError, OSError or
+    TimeoutError.
+    """
+    response = (await send_to_controller(client, _CreateRequest(topics, validate_only=validate_only))).to_object()
+    return {topic["name"]: (topic["error_code"], topic["error"] or "") for topic in response["topics"]}
 
 
 async def configs(
@@ -192,15 +277,15 @@ async def verify_transactional_id(client: AIOKafkaAdminClient, node: int, transa
         raise error
 
 
-async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> tuple[int, bool]:
-    """The number of members of the group, and whether this user may join it.
+async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> tuple[int, bool | None]:
+    """The number of members of the group, and whether this user may join it; None if the broker does not report it.
 
     Raises the KafkaError that the broker responds with, OSError or TimeoutError.
     """
     (description,) = (await send_request(client, _GroupsRequest(group), node)).to_object()["groups"]
     if description["error_code"]:
         raise for_code(description["error_code"])
-    return len(description["members"]), bool(description["allowed"] >> READ & 1)
+    return len(description["members"]), _allows(description["allowed"], READ)
 
 
 async def advertised_addresses(connection: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - aiokafka has no types

@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
+from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.secrets import Secret
-from collector.settings import STRICT, Count, Duration, Switch, at_least, is_host
+from collector.settings import KAFKA_NAME, STRICT, Count, Duration, Switch, TopicPrefix, at_least, is_host
 
-_NAME = r"^[a-zA-Z0-9._-]*$"
 _Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(:([0-9]{1,5}))?")
@@ -53,11 +53,11 @@ class KafkaSettings(BaseModel):
     model_config = STRICT
 
     bootstrap_servers: Annotated[str, AfterValidator(_validate_servers)] = "localhost:9092"
-    group: Annotated[str, Field(min_length=1, max_length=200, pattern=_NAME)] = "collector"
-    topic_prefix: Annotated[str, Field(max_length=100, pattern=_NAME)] = ""
+    group: Annotated[str, Field(min_length=1, max_length=200, pattern=KAFKA_NAME)] = "collector"
+    topic_prefix: TopicPrefix = ""
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
     partitions: Annotated[Count, Field(ge=1, le=10_000)] = 6
-    replication_factor: Annotated[Count, Field(ge=1, le=9)] = 1
+    replication_factor: Annotated[Count, Field(ge=1, le=9)] | None = None
     retention: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(days=30)
     compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "lz4"
     create_topics: Switch = True
@@ -65,6 +65,7 @@ class KafkaSettings(BaseModel):
     session_timeout: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(seconds=15)
     tls: Tls | None = None
     sasl: Sasl | None = None
+    schema_registry: SchemaRegistrySettings | None = None
 
     @model_validator(mode="after")
     def _require_cert_with_key(self) -> Self:

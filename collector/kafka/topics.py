@@ -1,25 +1,31 @@
 """Creates the topics that are missing, and verifies the settings of the others that could lose data."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import anyio
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from msgspec import Struct
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import causes, requests
+from collector.kafka import causes, notices, requests
 from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
+from collector.kafka.notices import KafkaNotice
 from collector.kafka.requests import (
     BAD_REPLICATION_FACTOR,
     CLUSTER_DENIED,
+    DEFAULT_REPLICATION,
+    INVALID_CONFIG,
     NO_ERROR,
+    POLICY_VIOLATION,
     TOPIC_DENIED,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
+    Metadata,
+    NewTopic,
 )
 from collector.kafka.settings import KafkaSettings
 
@@ -35,18 +41,39 @@ class Topic(Struct, frozen=True):
     """Its settings; empty when this user may not read them."""
 
 
+class Verified(Struct, frozen=True):
+    """The topics, once all of them exist and can be used."""
+
+    max_ahead: timedelta | None = None
+    """How far the timestamp of a message in the state topic may be ahead of the brokers' clocks; None if it is not
+    known, or not limited."""
+    notices: Sequence[KafkaNotice] = ()
+
+
+class Creation(Struct, frozen=True):
+    """What became of an attempt to create topics."""
+
+    failures: Mapping[str, KafkaMisconfigured]
+    """Why a topic cannot be created, by its name."""
+    reduced: Mapping[str, tuple[Mapping[str, str], str]]
+    """The topics that are created with their `cleanup.policy` alone: the other settings, and why the brokers refuse at
+    least one of them."""
+
+
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A started admin client; closed at the end.
 
-    Raises KafkaMisconfigured for a password or a certificate that cannot be read; KafkaError, OSError or TimeoutError
-    when the brokers cannot be used: `diagnose` finds why.
+    Raises KafkaMisconfigured for a password or a certificate that cannot be read, and for brokers that the client
+    library does not support; KafkaError, OSError or TimeoutError when the brokers cannot be used: `diagnose` finds why.
     """
     client = AIOKafkaAdminClient(**options(settings))
     try:
         with anyio.fail_after(settings.request_timeout_s):
             await client.start()
         yield client
+    except (NotImplementedError, IncompatibleBrokerVersion) as error:  # aiokafka raises both
+        raise causes.brokers_incompatible(error) from error
     finally:
         with anyio.move_on_after(CLOSE_S, shield=True):
             await client.close()
@@ -54,33 +81,54 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def ensure_topics(
     settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()
-) -> timedelta | None:
+) -> Verified:
     """Create the topics that are missing, and verify all. `compacted` names the event topics that must be compacted.
 
-    Returns how far the timestamp of a message in the state topic may be ahead of the brokers' clocks; None if it is not
-    known, or not limited.
+    The state topic is one of them; `event_topics` are the others, by their whole names.
 
     Raises KafkaMisconfigured for what an operator must change; KafkaError, OSError or TimeoutError when the brokers
     cannot be used.
     """
     if settings.is_mock:
-        return None
-    events = [settings.topic_prefix + name for name in sorted(event_topics)]
-    compacted_names = {settings.topic_prefix + name for name in compacted}
+        return Verified()
+    events = sorted(event_topics)
+    names = [settings.state_topic, *events]
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
-            topics = await describe(client, settings, [*events, settings.state_topic])
-            missing = [name for name in [settings.state_topic, *events] if name not in topics]
+            topics = await describe(client, settings, names)
+            missing = [name for name in names if name not in topics]
+            creation = Creation({}, {})
             if missing:
                 if not settings.create_topics:
                     raise causes.topics_missing(missing)
-                for failure in (await create(client, settings, missing, compacted_names)).values():
+                creation = await create(client, settings, missing, compacted)
+                for failure in creation.failures.values():
                     raise failure
-                topics = await _wait_for_topics(client, settings, [*events, settings.state_topic])
+                topics = await _wait_for_topics(client, settings, names)
+            found = await requests.metadata(client, names)
     for name in events:
-        verify_events(name, topics[name], is_compacted=name in compacted_names)
+        verify_events(name, topics[name], is_compacted=name in compacted)
     verify_state(settings, topics[settings.state_topic])
-    return max_ahead(topics[settings.state_topic])
+    found_notices = [
+        notice
+        for name, (wished, reason) in creation.reduced.items()
+        if (notice := _refused(name, wished, topics[name].configs, reason)) is not None
+    ]
+    if (unreplicated := replication_notice(found)) is not None:
+        found_notices.append(unreplicated)
+    return Verified(max_ahead(topics[settings.state_topic]), found_notices)
+
+
+def replication_notice(found: Metadata) -> KafkaNotice | None:
+    """The notice of topics with a single replica; None if there are none, or only one broker."""
+    single = [name for name, topic in found.topics.items() if topic.replication == 1]
+    return notices.not_replicated(single, len(found.brokers)) if single and len(found.brokers) > 1 else None
+
+
+def _refused(name: str, wished: Mapping[str, str], actual: Mapping[str, str], reason: str) -> KafkaNotice | None:
+    """The notice of a topic that was created without some of the wished settings; None if it has them nevertheless."""
+    differences = {key: (value, actual.get(key)) for key, value in wished.items() if actual.get(key) != value}
+    return notices.settings_refused(name, differences, reason) if differences else None
 
 
 async def is_usable(settings: KafkaSettings, topic: str) -> bool:
@@ -98,7 +146,7 @@ async def describe(client: AIOKafkaAdminClient, settings: KafkaSettings, names: 
     Raises KafkaMisconfigured for one that this user may not describe; KafkaError, OSError or TimeoutError.
     """
     partitions: dict[str, int] = {}
-    for name, topic in (await requests.topic_metadata(client, names)).items():
+    for name, topic in (await requests.metadata(client, names)).topics.items():
         if topic.error == TOPIC_DENIED:
             raise causes.topic_denied(settings, name, "Describe")
         if topic.error not in (NO_ERROR, UNKNOWN_TOPIC):
@@ -112,29 +160,68 @@ async def describe(client: AIOKafkaAdminClient, settings: KafkaSettings, names: 
 async def create(
     client: AIOKafkaAdminClient,
     settings: KafkaSettings,
-    names: list[str],
+    names: Sequence[str],
     compacted: Collection[str],
     *,
     validate_only: bool = False,
-) -> dict[str, KafkaMisconfigured]:
+) -> Creation:
     """Create the topics, or with `validate_only` only let the brokers check whether they could be created.
 
-    Returns the error of each topic that cannot be created. A topic that already exists has none: another replica may
+    Where the brokers refuse the settings that the collector wishes, the topic is created with its `cleanup.policy`
+    alone: services protect settings, or have minimums. A topic that already exists is no failure: another replica may
     have created it. Raises KafkaError, OSError or TimeoutError.
     """
-    topics = [_new_topic(settings, name, is_compacted=name in compacted) for name in names]
-    response = await client.create_topics(topics, validate_only=validate_only)
+    replication = settings.replication_factor or await _default_replication(client)
+    wished = {name: _configs(settings, name, replication, is_compacted=name in compacted) for name in names}
+    results = dict(await _create(client, settings, wished, validate_only=validate_only))
+    reduced: dict[str, tuple[Mapping[str, str], str]] = {}
+    for name, (error, reason) in results.items():
+        if error in (INVALID_CONFIG, POLICY_VIOLATION):
+            others = {key: value for key, value in wished[name].items() if key != "cleanup.policy"}
+            reduced[name] = others, reason or for_code(error).__name__
+    if reduced:
+        minimal = {name: {"cleanup.policy": wished[name]["cleanup.policy"]} for name in reduced}
+        results |= await _create(client, settings, minimal, validate_only=validate_only)
     failures: dict[str, KafkaMisconfigured] = {}
-    for name, error, *text in response.topic_errors:
-        if error in (NO_ERROR, TOPIC_EXISTS):
-            continue
-        if error == BAD_REPLICATION_FACTOR:
-            failures[name] = causes.too_few_brokers(settings)
-            continue
-        reason = text[0] if text and text[0] else for_code(error).__name__
-        is_denied = error in (TOPIC_DENIED, CLUSTER_DENIED)
-        failures[name] = causes.topic_not_created(settings, name, reason, is_denied=is_denied)
-    return failures
+    for name, (error, reason) in results.items():
+        if error not in (NO_ERROR, TOPIC_EXISTS):
+            failures[name] = _failure(settings, name, error, reason or for_code(error).__name__)
+    return Creation(failures, {name: each for name, each in reduced.items() if name not in failures})
+
+
+async def _create(
+    client: AIOKafkaAdminClient,
+    settings: KafkaSettings,
+    configs: Mapping[str, Mapping[str, str]],
+    *,
+    validate_only: bool,
+) -> Mapping[str, tuple[int, str]]:
+    topics = [
+        NewTopic(
+            name,
+            settings.state_partitions if name == settings.state_topic else settings.partitions,
+            settings.replication_factor or DEFAULT_REPLICATION,
+            each,
+        )
+        for name, each in configs.items()
+    ]
+    return await requests.create_topics(client, topics, validate_only=validate_only)
+
+
+def _failure(settings: KafkaSettings, name: str, error: int, reason: str) -> KafkaMisconfigured:
+    if error == BAD_REPLICATION_FACTOR and settings.replication_factor is not None:
+        return causes.too_few_brokers(settings)
+    if error in (INVALID_CONFIG, POLICY_VIOLATION):
+        return causes.topic_refused(settings, name, reason)
+    return causes.topic_not_created(settings, name, reason, is_denied=error in (TOPIC_DENIED, CLUSTER_DENIED))
+
+
+async def _default_replication(client: AIOKafkaAdminClient) -> int | None:
+    """The replication factor that the brokers choose; None if they do not report it."""
+    (broker, *_) = (await requests.metadata(client, [])).brokers
+    configs = await requests.configs(client, ConfigResourceType.BROKER, [str(broker)])
+    value = configs.get(str(broker), {}).get("default.replication.factor")
+    return None if value is None else int(value)
 
 
 def event_topic_configs(settings: KafkaSettings, *, is_compacted: bool) -> dict[str, str]:
@@ -145,19 +232,16 @@ def event_topic_configs(settings: KafkaSettings, *, is_compacted: bool) -> dict[
     return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
 
 
-def _new_topic(settings: KafkaSettings, name: str, *, is_compacted: bool) -> NewTopic:
-    configs = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004 - 2 of 3
-    partitions = settings.partitions
-    if name == settings.state_topic:
-        partitions = settings.state_partitions
-        configs |= {
-            "cleanup.policy": "compact",
-            "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
-            "min.cleanable.dirty.ratio": "0.1",
-        }
-    else:
-        configs |= event_topic_configs(settings, is_compacted=is_compacted)
-    return NewTopic(name, partitions, settings.replication_factor, topic_configs=configs)
+def _configs(settings: KafkaSettings, name: str, replication: int | None, *, is_compacted: bool) -> dict[str, str]:
+    """The settings with which a topic is created; `replication` is its number of replicas, if known."""
+    configs = {"min.insync.replicas": "2"} if replication and replication > 2 else {}  # noqa: PLR2004 - 2 of 3
+    if name != settings.state_topic:
+        return configs | event_topic_configs(settings, is_compacted=is_compacted)
+    return configs | {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
+        "min.cleanable.dirty.ratio": "0.1",
+    }
 
 
 async def _wait_for_topics(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:

@@ -172,17 +172,14 @@ def _retrieve_error(future: asyncio.Future[RecordMetadata]) -> None:
 
 async def _packed(producer: Producer, settings: KafkaSettings, messages: Sequence[Message]) -> _Batches:
     """The messages in batches, by topic and partition; those of one key in their order."""
-    prefix = settings.topic_prefix
-    partitions = {
-        name: await _partitions(producer, settings, prefix + name) for name in {each.topic for each in messages}
-    }
+    partitions = {name: await _partitions(producer, settings, name) for name in {each.topic for each in messages}}
     batches: _Batches = defaultdict(list)
     by_key: dict[tuple[str, bytes], list[BatchBuilder]] = {}  # spares hashing the key of each message
     for message in messages:
         name, key, headers = message.topic, message.key, message.headers
         target = by_key.get((name, key))
         if target is None:
-            target = batches[prefix + name, _partition_of(key, partitions[name], partitions[name])]
+            target = batches[name, _partition_of(key, partitions[name], partitions[name])]
             by_key[name, key] = target
         if not target or target[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
             target.append(_batch_with(producer, key, message.value, headers))

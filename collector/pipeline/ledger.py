@@ -182,7 +182,12 @@ class Ledger:
                 distinct.pop(fingerprint, None)
                 distinct[fingerprint] = record
             chosen = [item for item in distinct.items() if item[0] not in known]
+            if is_latest and not chosen and known and known[-1] not in distinct:
+                chosen = list(distinct.items())[-1:]  # it was listed twice: what was published last is no longer listed
             numbered = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
+            for fingerprint, record in chosen:  # the page's last entry is what is published last
+                del distinct[fingerprint]
+                distinct[fingerprint] = record
             stored = [(fingerprint, number + len(chosen), record) for fingerprint, record in distinct.items()]
         # A thing of a LATEST stream may change for years.
         if max(len(stored), len(chosen) + (0 if is_latest else number + 1)) > MAX_VERSIONS:

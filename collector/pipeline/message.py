@@ -1,6 +1,6 @@
 """Encodes events and dead letters as Kafka messages: CloudEvents 1.0 in binary mode with JSON values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -100,6 +100,12 @@ class Origin(Struct, frozen=True):
     stream: str
     redact: Callable[[str], str] = str
     """Removes secrets from a text."""
+    topic_prefix: str = ""
+    """Of the topics of its events and dead letters."""
+    progress_prefix: str = ""
+    """Of the topic of its progress, which all sources share."""
+    schema_ids: Mapping[str, bytes] = {}
+    """The ids of the schemas, by the name of the type, that the headers of the messages contain."""
 
 
 def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int, account: Account) -> str:
@@ -129,16 +135,21 @@ def _common_fields(type_name: str, vendor: str, source: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _envelope(vendor: str, source: str, topic: str, name: str) -> Envelope:
-    return Envelope(topic, ("ce_source", f"/{vendor}/{source}".encode()), ("ce_type", name.encode()))
+def _envelope(vendor: str, source: str, topic: str, name: str, schema_id: bytes | None) -> Envelope:
+    return Envelope(topic, ("ce_source", f"/{vendor}/{source}".encode()), ("ce_type", name.encode()), schema_id)
 
 
 def event_message(event: Event, origin: Origin) -> Message:
     """The Kafka message of an event."""
+    return _message(event, origin, origin.topic_prefix)
+
+
+def _message(event: Event, origin: Origin, topic_prefix: str) -> Message:
     event_type, vendor, event_id = event.type, origin.account.vendor, event.id.encode()
     common = _common_fields(event_type.name, vendor, origin.source)
+    schema_id = origin.schema_ids.get(event_type.name)
     return Message(
-        _envelope(vendor, origin.source, event_type.topic, event_type.name),
+        _envelope(vendor, origin.source, topic_prefix + event_type.topic, event_type.name, schema_id),
         event.key.encode(),
         b'{"event_id":"%b",%b%b' % (event_id, common, _encode(event.data)[1:]),
         event_id,
@@ -184,4 +195,4 @@ def progress_message(
     event = Event(
         PROGRESS, f"{identity}/progress/0", f"stream/{stream}", progress.committed_at, key=stream, data=progress
     )
-    return event_message(event, origin)
+    return _message(event, origin, origin.progress_prefix)

@@ -12,6 +12,7 @@ With an exact alignment, a live pass fetches only periods that ended `settle` ag
 of the window, and no live pass requests a period twice. See docs/decisions/0022.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
@@ -76,6 +77,11 @@ def first_checkpoint(since: datetime, policy: Policy, selection: str = "", zone:
     since = floor_second(since) if alignment.floor(since) == floor_second(since) else alignment.after(since)
     span = min(policy.span, timedelta(hours=1))
     return Checkpoint(since, since, since, span=span, swept_at=since, selection=selection, zone=zone)
+
+
+def starts(since: datetime, policy: Policy) -> Sequence[datetime]:
+    """Where a stream with this `since` may have started: there, or where its first period starts."""
+    return floor_second(since), first_checkpoint(since, policy).since
 
 
 def last_instant(policy: Policy) -> datetime | None:

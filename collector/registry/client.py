@@ -6,10 +6,11 @@ that fails raises RetryLater or NeedsOperator, with advice; `failures.py` has th
 
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import aiohttp
 import anyio
@@ -17,7 +18,7 @@ from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
 from collector import __version__
-from collector.errors import CollectorError, NeedsOperator
+from collector.errors import CollectorError, NeedsOperator, RetryLater
 from collector.registry.compatibility import Compatibility
 from collector.registry.failures import (
     SchemaRejected,
@@ -29,6 +30,7 @@ from collector.registry.failures import (
     too_large,
 )
 from collector.secrets import Secret
+from collector.telemetry.registry import RequestOutcome
 from collector.vendors.budget import BoundedConnector
 from collector.vendors.failures import CONNECT_TIMEOUT_S
 from collector.vendors.http import Attempt, can_carry_secrets, tracing
@@ -43,6 +45,10 @@ _UNKNOWN = frozenset({40401, 40402, 40403, 40408})
 """Error codes of HTTP 404: no such subject, version or schema, and no compatibility of the subject's own."""
 _REJECTED = frozenset({409, 422})
 """The status of a schema that is incompatible with an earlier one, and of one that is invalid."""
+
+
+OnRequest = Callable[[RequestOutcome], None]
+"""Is called with the outcome of each request."""
 
 
 class Credentials(Struct, frozen=True):
@@ -66,13 +72,22 @@ class RegisteredSchema(Struct, frozen=True):
     """Counts the versions of the subject, from 1; None if the registry has not reported it yet."""
     schema: str
     """The schema, as JSON."""
+    guid: UUID | None = None
+    """Identifies the schema in all registries; None if the registry knows no GUIDs, as those before Confluent's 8.0."""
 
 
 class SchemaRegistry:
     """A registry. Each method raises RetryLater or NeedsOperator when the registry does not fulfil a request."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        credentials: Credentials | None = None,
+        on_request: OnRequest = lambda _: None,
+    ) -> None:
         self.url = url
+        self._on_request = on_request
         self._session = session
         self._credentials = credentials
 
@@ -103,15 +118,29 @@ class SchemaRegistry:
         """
         content = _json_schema(schema)
         response = await self._request("POST", f"/subjects/{_quoted(subject)}/versions", content)
-        schema_id = _field(response, "id", int, self.url)
+        schema_id = _schema_id(response, self.url)
         # Only new registries respond with the version. Another instance may not know the schema at once.
         found = await self.find(subject, schema)
-        return RegisteredSchema(schema_id, found.version if found else None, content["schema"])
+        return RegisteredSchema(schema_id, found.version if found else None, content["schema"], _guid(response))
 
     async def _request(
         self, method: str, path: str, content: Mapping[str, Any] | None = None, *, may_be_unknown: bool = False
     ) -> Any:  # noqa: ANN401 - JSON
         """Send a request; return the JSON of its response, or None for what the registry does not know."""
+        try:
+            decoded = await self._exchange(method, path, content, may_be_unknown=may_be_unknown)
+        except RetryLater:
+            self._on_request("unavailable")
+            raise
+        except (NeedsOperator, SchemaRejected):
+            self._on_request("refused")
+            raise
+        self._on_request("ok")
+        return decoded
+
+    async def _exchange(
+        self, method: str, path: str, content: Mapping[str, Any] | None, *, may_be_unknown: bool
+    ) -> Any:  # noqa: ANN401 - JSON
         status, body = await self._send(method, path, content)
         decoded = _decoded(body)
         if may_be_unknown and status == 404 and error_code(decoded) in _UNKNOWN:  # noqa: PLR2004 - not found
@@ -147,15 +176,18 @@ class SchemaRegistry:
 
     def _registered(self, response: Mapping[str, Any]) -> RegisteredSchema:
         return RegisteredSchema(
-            _field(response, "id", int, self.url),
+            _schema_id(response, self.url),
             _field(response, "version", int, self.url),
             _field(response, "schema", str, self.url),
+            _guid(response),
         )
 
 
 @asynccontextmanager
-async def schema_registry(url: str, credentials: Credentials | None = None) -> AsyncIterator[SchemaRegistry]:
-    """A client of the registry at this URL; its connections are closed at the end.
+async def schema_registry(
+    url: str, credentials: Credentials | None = None, on_request: OnRequest = lambda _: None
+) -> AsyncIterator[SchemaRegistry]:
+    """A client of the registry at this URL; its connections are closed at the end. `on_request` is called after each.
 
     Raises NeedsOperator for credentials that would be sent over plain http to another machine.
     """
@@ -178,7 +210,7 @@ async def schema_registry(url: str, credentials: Credentials | None = None) -> A
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[tracing()],
     ) as session:
-        yield SchemaRegistry(session, url, credentials)
+        yield SchemaRegistry(session, url, credentials, on_request)
 
 
 async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
@@ -205,6 +237,21 @@ def _field(response: Mapping[str, Any], name: str, kind: type[Any], url: str) ->
     if not isinstance(value, kind) or isinstance(value, bool):
         raise not_the_api(url, f"its response has no valid `{name}`")
     return value
+
+
+def _schema_id(response: Mapping[str, Any], url: str) -> int:
+    """The id of a schema. Raises NeedsOperator unless it has at most 31 bits: clients read it as a signed integer."""
+    schema_id: int = _field(response, "id", int, url)
+    if not 0 <= schema_id < 1 << 31:
+        raise not_the_api(url, f"its id {schema_id} does not fit into four bytes")
+    return schema_id
+
+
+def _guid(response: Mapping[str, Any]) -> UUID | None:
+    try:
+        return UUID(response["guid"])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
 
 
 def _json_schema(schema: Mapping[str, Any]) -> dict[str, str]:

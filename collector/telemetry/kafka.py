@@ -49,6 +49,14 @@ class KafkaTelemetry:
         self._process_status.topics = None
         self._update_readiness()
 
+    def checked(self, what: str, result: str) -> None:
+        """What `check` says of the brokers, at the start."""
+        self._log.info("kafka_checked", what=what, result=result)
+
+    def noticed(self, code: str, reason: str, advice: str) -> None:
+        """Something works, but has a consequence that an operator should know."""
+        self._log.warning("kafka_notice", code=code, reason=reason, advice=advice)
+
     def available(self) -> None:
         """The brokers respond and accept the client's credentials."""
         if self._process_status.access is None:

@@ -157,6 +157,11 @@ class Metrics:
         self.transaction_duration = histogram(
             "transaction_duration_seconds", "Time from the start of a transaction to its commit."
         )
+        self.registry_requests = counter(
+            "schema_registry_requests_total",
+            "Requests to the schema registry by outcome: ok, unavailable, refused.",
+            ("outcome",),
+        )
         self.owned_partitions = gauge("owned_partitions", "State partitions that this replica owns.")
         self.rebalances = counter("rebalances_total", "Assignments received from the consumer group.")
         self.restore_duration = histogram(

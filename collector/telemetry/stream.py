@@ -139,8 +139,8 @@ class StreamTelemetry:
         if joined.watermark < checkpoint.watermark:
             self._log.info("shards_joined", watermark=format_seconds(joined.watermark))
             return
-        if joined.selection == checkpoint.selection:
-            return
+        if joined.selection == checkpoint.selection or checkpoint.watermark == checkpoint.since:
+            return  # in the latter case, nothing is fetched yet: nothing of the added part is left out
         text = (
             "the source now selects another part of the account, and data of the added part is published from "
             f"{format_seconds(checkpoint.watermark)} on: for its history, add a separate source with since and until"
@@ -179,7 +179,7 @@ class StreamTelemetry:
             self._log.error(
                 "dead_letters",
                 **self._dead_letters,
-                advice="read them in the topic collector.dead_letters, after kafka.topic_prefix",
+                advice="read them in the topic collector.dead_letters, after its topic_prefix",
             )
             self._dead_letters.clear()
             self._dead_letters_logged_at = now
@@ -239,7 +239,9 @@ class StreamTelemetry:
         advice = "older rows may be missing for good: find out what causes so many rows; a shorter interval loses fewer"
         self._log.warning("rows_cut", **_window_fields(window), lists=lists, advice=advice)
 
-    def retrying(self, window: Window, error: RetryLater, *, failures: int, delay_s: float, now: datetime) -> None:
+    def retrying(
+        self, window: Window | None, error: RetryLater, *, failures: int, delay_s: float, now: datetime
+    ) -> None:
         """A temporary error. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "retry").inc()
         self._failed("backing_off", error.code, str(error), _RETRY_ADVICE, window, failures, delay_s, now)

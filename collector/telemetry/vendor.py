@@ -107,9 +107,9 @@ class VendorTelemetry:
             self._on_progress(f"{activity}, {self._requests} requests so far{suffix}")
 
 
-def standalone_telemetry(on_progress: Callable[[str], None] | None = None) -> VendorTelemetry:
+def standalone_telemetry(source: str = "", on_progress: Callable[[str], None] | None = None) -> VendorTelemetry:
     """For commands that request data from a vendor without exposing metrics."""
-    return VendorTelemetry(Metrics(), "", on_progress=on_progress)
+    return VendorTelemetry(Metrics(), source, on_progress=on_progress)
 
 
 class ClockTelemetry:

@@ -60,6 +60,8 @@ class Stream(ABC, Generic[P]):
     sequence_of: Callable[[Record[Any]], tuple[int, int]] | None = None
     """Returns a record's device and its sequence number there, where devices number their records without gaps. Missing
     numbers are then reported."""
+    format_advice: str = "the vendor has probably changed its format: install a newer version of the collector"
+    """What an operator does if too many rows cannot be decoded."""
     narrowing_advice: str = "contact the vendor"
     """How an operator makes the responses smaller, if that to the smallest window has too many rows."""
 

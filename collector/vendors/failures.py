@@ -76,7 +76,7 @@ def raise_for_status(response: aiohttp.ClientResponse, now: datetime, proxy: Pro
         target, advice = _redirect(response)
         raise Park(f"{reason}: a redirect{target}, which is not followed", code=code, advice=advice)
     advice = {
-        401: "the key is wrong: correct it; no restart is needed",
+        401: "the key or token, or its user, is wrong: correct it; a changed file of a secret needs no restart",
         403: "the key has no access to this: check the user and the ids in the source's settings",
         404: "the vendor does not know this path: check base_url (scheme, host, path such as /api)",
     }.get(status, "the vendor rejects the request: check the source's settings")

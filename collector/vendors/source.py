@@ -10,7 +10,7 @@ from pydantic import BaseModel, field_validator, model_validator
 from collector.alignment import MIN_SPAN, Alignment, AnySecond, Snapshot
 from collector.model import Account, Policy
 from collector.secrets import Secret
-from collector.settings import STRICT, Duration, Instant, Switch, at_least, parse_base_url
+from collector.settings import STRICT, Duration, Instant, Switch, TopicPrefix, at_least, parse_base_url
 from collector.vendors.http import Limits, can_carry_secrets
 
 PositiveDuration = Annotated[Duration, at_least(timedelta(seconds=1))]
@@ -112,6 +112,7 @@ class SourceSettings(Limits):
     since: Instant | None = None
     until: Instant | None = None
     insecure_http: Switch = False
+    topic_prefix: TopicPrefix | None = None
     streams: ChosenStreams
 
     @field_validator("base_url")

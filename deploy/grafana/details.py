@@ -210,6 +210,13 @@ def kafka() -> Sequence[Builder[Panel]]:
             unit="s",
         ),
         line_panel(
+            "Requests to the schema registry",
+            "Requests by outcome. unavailable: it does not respond, and streams that start wait for it. refused: see "
+            "the advice of the stream. No data: no schema registry is configured.",
+            {"{{outcome}}": sum_by("outcome", per_second(replica("collector_schema_registry_requests_total")))},
+            unit="ops",
+        ),
+        line_panel(
             "Owned partitions",
             "State partitions that each replica owns; all streams of an account are in one. None for all replicas: "
             "Kafka is unavailable. None for one replica: there are more replicas than partitions with accounts.",

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from collector.cli import app
-from collector.commands.schema import event_types
+from collector.schemas import event_types
 from tests.commands.harness import collector
 from tests.needs import absent, need
 

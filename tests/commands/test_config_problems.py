@@ -8,6 +8,13 @@ import pytest
 from collector.errors import InvalidConfiguration
 from tests.commands.configuration import KEY, MALL, SESSIONS, problems, settings
 
+AIRPORT = f"""[sources.airport]
+vendor = "quividi"
+username = "airport"
+token = "{KEY}"
+timezone = "Europe/Paris"
+"""
+
 
 def suggestions(folder: Path, text: str) -> dict[str, str]:
     """The suggested keys, by the path of the unknown key."""
@@ -91,6 +98,10 @@ PROBLEMS = [
     ("sources.mall.device_ids", "invalid_value", MALL + "device_ids = []\n"),
     ("sources.mall.device_ids.1", "wrong_type", MALL + 'device_ids = [1, "2"]\n'),
     ("sources.mall.device_ids.0", "out_of_range", MALL + "device_ids = [-1]\n"),
+    ("sources.airport.locations", "invalid_value", AIRPORT + 'locations = "All"\n'),
+    ("sources.airport.locations", "invalid_value", AIRPORT + "locations = []\n"),
+    ("sources.airport.locations", "wrong_type", AIRPORT + "locations = 3\n"),
+    ("sources.airport.locations.0", "wrong_type", AIRPORT + 'locations = ["all"]\n'),
     ("sources.mall.max_concurrency", "out_of_range", MALL + "max_concurrency = 0\n"),
     ("sources.mall.timeout", "out_of_range", MALL + 'timeout = "0s"\n'),
     ("sources.mall.insecure_http", "wrong_type", MALL + 'insecure_http = "true"\n'),
@@ -115,6 +126,20 @@ PROBLEMS = [
         "kafka.sasl.mechanism",
         "not_allowed",
         MALL + '[kafka.sasl]\nmechanism = "OAUTH"\nusername = "me"\npassword = "x-42"\n',
+    ),
+    *(
+        (f"kafka.schema_registry{key}", code, f"{MALL}[kafka.schema_registry]\n{keys}\n")
+        for key, code, keys in (
+            (".url", "missing", "header = false"),
+            (".url", "invalid_value", 'url = "registry.example:8081"'),
+            (".url", "invalid_value", 'url = "https://ann:secret@registry.example"'),
+            ("", "invalid_value", 'url = "https://registry.example"\nusername = "ann"'),
+            ("", "invalid_value", 'url = "https://registry.example"\npassword = "a secret"'),
+            ("", "invalid_value", 'url = "http://registry.example"\nusername = "ann"\npassword = "a secret"'),
+            (".username", "invalid_value", 'url = "https://registry.example"\nusername = "a:b"\npassword = "a secret"'),
+            (".register", "wrong_type", 'url = "https://registry.example"\nregister = 1'),
+            (".headers", "unknown_key", 'url = "https://registry.example"\nheaders = false'),
+        )
     ),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "9464"\n'),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "127.0.0.1:99999"\n'),

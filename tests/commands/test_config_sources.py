@@ -65,6 +65,28 @@ def test_insecure_http_allows_plain_http_to_another_machine(tmp_path: Path) -> N
     assert loaded(tmp_path, text)["mall"].base_url == "http://simulator:8080/api"
 
 
+@pytest.mark.parametrize(
+    ("own", "of_events"),
+    [('topic_prefix = "acme."', "acme."), ('topic_prefix = ""', ""), ("", "shop.")],
+)
+def test_a_prefix_of_the_source_is_that_of_its_events_and_dead_letters(
+    tmp_path: Path, own: str, of_events: str
+) -> None:
+    (path := tmp_path / "config.toml").write_text(f'kafka.topic_prefix = "shop."\n{source(more=own)}', "utf-8")
+    found = load(path)
+
+    events, letters = f"{of_events}seemetrix.sessions", f"{of_events}collector.dead_letters"
+    assert {events, letters, "shop.collector.progress"} <= found.topics().keys()
+    assert {of_events} == {name.rpartition("seemetrix.")[0] for name in found.topics() if "seemetrix." in name}
+    assert ["shop.collector.progress"] == sorted(found.compacted_topics())
+    assert "shop.collector.state" == found.kafka.state_topic
+
+
+@pytest.mark.parametrize("prefix", ["a b", "ä", "a/", "x" * 101])
+def test_a_prefix_has_only_characters_of_topics(tmp_path: Path, prefix: str) -> None:
+    assert "sources.mall.topic_prefix" == problem(tmp_path, source(more=f'topic_prefix = "{prefix}"')).path
+
+
 @pytest.mark.parametrize("scheme", ["ftp", "file", "javascript"])
 def test_insecure_http_allows_no_other_scheme(tmp_path: Path, scheme: str) -> None:
     text = source(more=f'base_url = "{scheme}://simulator/api"\ninsecure_http = true')

@@ -47,7 +47,10 @@ async def test_log_lines_do_not_get_between_events(tmp_path: Path) -> None:
 
     assert lines(events)
     assert "zone_disagrees" in events.err
-    assert [False] == [each["ok"] for each in map(json.loads, findings.out.splitlines()) if "zones" in each["what"]]
+    assert "source=airport" in events.err
+    [zones] = [each for each in map(json.loads, findings.out.splitlines()) if "zones" in each["what"]]
+    assert not zones["ok"]
+    assert "correct sources.airport.timezone" in zones["text"]
     assert "zone_disagrees" not in findings.err
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from collector.alignment import AnySecond
 from collector.commands.repair import readable, replacement
@@ -85,3 +86,14 @@ def test_the_user_confirms_what_is_removed_and_published_again() -> None:
     assert f"key{MAX_SHOWN}" not in removed
     assert "5 more" in removed
     assert "2026-11-01T00:00:00Z" in lost
+
+
+def test_a_snapshot_is_not_published_again() -> None:
+    after = replacement(STREAM, T, None)
+    before = structs.replace(after, final=T + timedelta(hours=1))
+
+    [again] = Rewind(before, after).warnings
+    [snapshot] = Rewind(before, after, is_snapshot=True).warnings
+
+    assert "published again" in again
+    assert "published again" not in snapshot

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.commands.schema import event_types
+from collector.schemas import event_types
 from tests.commands.configuration import SESSIONS
 from tests.commands.harness import collector
 

@@ -130,7 +130,7 @@ def ids(messages: Iterable[tuple[str, str]]) -> set[str]:
     return {name for _, name in messages}
 
 
-@pytest.mark.parametrize("name", ["python_aiokafka.py", "python_progress.py"])
+@pytest.mark.parametrize("name", ["python_aiokafka.py", "python_progress.py", "python_registry.py"])
 def test_the_document_and_a_program_say_to_install_the_same(name: str) -> None:
     rows = [row for table in tables((PROGRAMS / "README.md").read_text("utf-8")) for row in table.rows]
 

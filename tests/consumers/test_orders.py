@@ -95,7 +95,7 @@ async def read_all(command: Sequence[str], run: Run, number: int) -> None:
 async def publish(kafka: str, prefix: str, values: Values) -> str:
     """Publish the values in this order in one partition, and return the name of the topic."""
     settings = {"bootstrap_servers": kafka, "topic_prefix": prefix, "partitions": 1, "state_partitions": 1}
-    await ensure_topics(KafkaSettings.model_validate(settings), {TOPIC})
+    await ensure_topics(KafkaSettings.model_validate(settings), {prefix + TOPIC})
     async with aiokafka.AIOKafkaProducer(bootstrap_servers=kafka, compression_type="lz4") as producer:
         for value in values:
             await producer.send(prefix + TOPIC, msgspec.json.encode(value))

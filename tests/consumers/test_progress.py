@@ -45,7 +45,11 @@ class Topics:
             "partitions": 1,
             "state_partitions": 1,
         }
-        await ensure_topics(KafkaSettings.model_validate(settings), {VIEWERS, PROGRESS}, {PROGRESS})
+        await ensure_topics(
+            KafkaSettings.model_validate(settings),
+            {self._prefix + VIEWERS, self._prefix + PROGRESS},
+            {self._prefix + PROGRESS},
+        )
 
     async def send_viewer(self, producer: aiokafka.AIOKafkaProducer, location: int, at: str, name: str = "") -> None:
         """A viewer; the same one again, if it has a name that was used before."""

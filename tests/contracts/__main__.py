@@ -2,7 +2,7 @@
 
 import sys
 
-from collector.commands import schema
+from collector import schemas
 from tests.contracts.committed import (
     EXAMPLES,
     HOW_TO_ADD,
@@ -25,7 +25,7 @@ def main() -> None:
     if changes := list(breaking_changes()):
         sys.exit("\n".join([*changes, ADVICE]))
     EXAMPLES.write_text(example_messages(), "utf-8")
-    schema.examples.cache_clear()
+    schemas.examples.cache_clear()
     (SCHEMAS / "draft-07").mkdir(parents=True, exist_ok=True)
     for path, text in files().items():
         path.write_text(text, "utf-8")

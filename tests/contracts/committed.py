@@ -4,16 +4,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.commands import schema as schema_module
+from collector import schemas
 from collector.commands.asyncapi import asyncapi
-from collector.commands.schema import event_types, json_schema, schema
+from collector.commands.schema import schema
+from collector.schemas import event_types, json_schema
 from tests.contracts.additions import breaking_changes as changes_between
 from tests.contracts.examples import examples
 from tests.contracts.markdown import events
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMAS = DOCS / "schemas"
-EXAMPLES = Path(schema_module.__file__).with_name(schema_module.EXAMPLES)
+EXAMPLES = Path(schemas.__file__).with_name(schemas.EXAMPLES)
 """The example messages that the schemas and the AsyncAPI document contain."""
 HOW_TO_ADD = "add an entry to EXAMPLES of its vendor in tests/contracts/examples/"
 ASYNCAPI = SCHEMAS / "asyncapi.json"

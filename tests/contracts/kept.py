@@ -10,8 +10,8 @@ from jsonschema_rs import Draft202012Validator
 
 from collector.cloudevents import Message
 from collector.commands.asyncapi import header_schema
-from collector.commands.schema import event_types, json_schema
 from collector.model import EventType
+from collector.schemas import event_types, json_schema
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _types = cache(event_types)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from collector.cloudevents import Message
-from collector.commands.schema import json_schema
 from collector.model import EventType
+from collector.schemas import json_schema
 from tests.contracts.fields import fields
 
 INTRODUCTION = Path(__file__).with_name("events.head.md")

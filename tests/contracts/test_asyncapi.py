@@ -8,10 +8,11 @@ import pytest
 from jsonschema import Draft7Validator
 from msgspec import Struct
 
+from collector.cloudevents import SCHEMA_ID
 from collector.commands.asyncapi import asyncapi, document
-from collector.commands.schema import event_types
 from collector.model import EventType
 from collector.pipeline.message import CommonFields
+from collector.schemas import event_types
 from tests.commands.configuration import SESSIONS
 from tests.contracts import specs
 from tests.contracts.kept import check
@@ -99,8 +100,8 @@ def test_the_document_is_valid(asyncapi_schema: Any, generated: Any) -> None:  #
     Draft7Validator(asyncapi_schema).validate(generated)
 
 
-def test_a_document_with_two_types_in_a_compacted_topic_is_valid(asyncapi_schema: Any) -> None:  # noqa: ANN401 - JSON
-    Draft7Validator(asyncapi_schema).validate(document([LATEST, OTHER]))
+def test_a_document_with_two_types_is_valid(asyncapi_schema: Any) -> None:  # noqa: ANN401 - JSON
+    Draft7Validator(asyncapi_schema).validate(document({"test.things": LATEST, "test.others": OTHER}))
 
 
 def test_the_schema_rejects_an_invalid_document(asyncapi_schema: Any, generated: Any) -> None:  # noqa: ANN401 - JSON
@@ -128,12 +129,12 @@ def test_every_type_is_a_message_of_its_topic(generated: Any) -> None:  # noqa: 
 
 
 def test_every_reference_resolves(generated: Any) -> None:  # noqa: ANN401 - JSON
-    for whole in (generated, document([LATEST, OTHER])):
+    for whole in (generated, document({"test.things": LATEST, "test.others": OTHER})):
         assert all(resolve(whole, reference) for reference in references(whole))
 
 
 def test_equally_named_objects_of_two_types_are_apart() -> None:
-    schemas = document([LATEST, OTHER])["components"]["schemas"]
+    schemas = document({"test.things": LATEST, "test.others": OTHER})["components"]["schemas"]
 
     assert {"test.whole.v1", "test.whole.v1.Inner", "test.other.v1", "test.other.v1.Inner"} == schemas.keys()
 
@@ -142,7 +143,7 @@ def test_equally_named_objects_of_two_types_are_apart() -> None:
 def test_a_channel_describes_compaction(compacted: bool) -> None:
     kind = EventType("test.whole.v1", "test.things", Whole, compacted=compacted)
 
-    channel = document([kind])["channels"]["test.things"]
+    channel = document({"test.things": kind})["channels"]["test.things"]
 
     expected = ["compact" if compacted else "delete"]
     assert expected == channel["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"]
@@ -192,6 +193,24 @@ def test_topics_have_the_settings_with_which_they_are_created(tmp_path: Path) ->
         }
         for topic, policy in EVENT_TOPICS.items()
     } == {topic: channel["bindings"]["kafka"] for topic, channel in deployed(tmp_path)["channels"].items()}
+
+
+@pytest.mark.parametrize(("keys", "is_named"), [("", True), ("header = false\n", False)])
+def test_messages_of_a_deployment_with_a_schema_registry_may_name_their_schema(
+    asyncapi_schema: Any,  # noqa: ANN401 - JSON
+    tmp_path: Path,
+    keys: str,
+    *,
+    is_named: bool,
+) -> None:
+    registry = f'[kafka.schema_registry]\nurl = "https://registry.example"\n{keys}'
+
+    found = deployed(tmp_path, DEPLOYMENT + registry)
+
+    Draft7Validator(asyncapi_schema).validate(found)
+    headers = [message["headers"] for message in found["components"]["messages"].values()]
+    assert {is_named} == {SCHEMA_ID in each["properties"] for each in headers}
+    assert not any(SCHEMA_ID in each["required"] for each in headers)
 
 
 def test_topics_that_the_collector_does_not_create_have_only_their_policy(tmp_path: Path) -> None:

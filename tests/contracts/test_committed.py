@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.commands.schema import event_types
+from collector.schemas import event_types
 from tests.contracts.committed import (
     DOCS,
     EXAMPLES,

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from collector.config import LogSettings, load
+from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.kafka.settings import KafkaSettings, Sasl, Tls
 from collector.vendors import VENDORS
 from collector.vendors.base import Vendor
@@ -30,6 +31,7 @@ def _everything() -> str:
 def _tables() -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield the tables of the example, with their models. A source that repeats another vendor's is not complete."""
     yield from (("kafka", KafkaSettings), ("kafka.tls", Tls), ("kafka.sasl", Sasl))
+    yield ("kafka.schema_registry", SchemaRegistrySettings)
     yield from (("http", HttpSettings), ("log", LogSettings))
     shown: set[type[BaseModel]] = set()
     for source, keys in tomllib.loads(_everything())["sources"].items():
@@ -57,7 +59,7 @@ each_table = pytest.mark.parametrize(("path", "model"), TABLES, ids=[path for pa
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SEEMETRIX_USER_KEY", "KAFKA_PASSWORD"):
+    for name in ("SEEMETRIX_USER_KEY", "KAFKA_PASSWORD", "REGISTRY_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from collector.commands.schema import event_types, json_schema
 from collector.model import Account, DedupMode, Record, Reject, Window
 from collector.pipeline.message import Origin, dead_letter_message, record_digest
+from collector.schemas import event_types, json_schema
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.wire import read
 from tests.contracts.fields import fields, types_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from collector.commands.schema import event_types, json_schema
+from collector.schemas import event_types, json_schema
 from tests.contracts.fields import Field, fields, types_of
 
 DURATIONS = {"duration", "dwell", "attention", "time", "elapsed", "lasted", "offset", "uptime"}

@@ -3,7 +3,7 @@
 import pytest
 from jsonschema import Draft202012Validator
 
-from collector.commands.schema import event_types, json_schema
+from collector.schemas import event_types, json_schema
 
 COMMON = "event_id type vendor source record_id"
 LOCAL = "started_local utc_offset_s ambiguous"

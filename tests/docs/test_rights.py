@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -148,7 +148,7 @@ async def test_the_rights_of_a_consumer_are_sufficient(broker: StrictBroker, pre
     topic, group = f"{prefix}seemetrix.sessions", f"{prefix}readers"
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address)
     settings = KafkaSettings.model_validate({"bootstrap_servers": broker.address, "topic_prefix": prefix})
-    await ensure_topics(settings, {"seemetrix.sessions"})
+    await ensure_topics(settings, {topic})
     async with producer:
         await producer.send_and_wait(topic, b"{}")
     with pytest.raises(TopicAuthorizationFailedError):
@@ -182,7 +182,7 @@ def credentials(creates: bool, group: str) -> dict[str, str]:
     return {f"COLLECTOR__KAFKA__{name}": value for name, value in keys.items()}
 
 
-def manual_topics(settings: Settings, kafka: str) -> tuple[KafkaSettings, set[str], set[str]]:
+def manual_topics(settings: Settings, kafka: str) -> tuple[KafkaSettings, Collection[str], Collection[str]]:
     """Return the arguments of `ensure_topics` with which an administrator creates the topics."""
     chosen = settings.kafka.model_copy(update={"bootstrap_servers": kafka, "create_topics": True})
     return chosen, settings.topics(), settings.compacted_topics()

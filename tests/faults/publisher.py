@@ -59,8 +59,15 @@ class Topics:
     async def create(self, *others: str) -> None:
         """Create the topics, and others."""
         direct = self.settings.model_copy(update={"bootstrap_servers": self._broker})
-        await ensure_topics(direct, {TOPIC, *others})
-        assert await claim(direct, {TOPIC, *others}, 0)
+        names = {self.settings.topic_prefix + name for name in (TOPIC, *others)}
+        await ensure_topics(direct, names)
+        assert await claim(direct, names, 0)
+
+    def message(self, key: str, text: str, topic: str = TOPIC) -> Message:
+        envelope = Envelope(
+            self.settings.topic_prefix + topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1")
+        )
+        return Message(envelope, key.encode(), text.encode(), text[:9].encode(), b"thing", b"2026-11-01T00:00:00.000Z")
 
     def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:
         return epoch(partition, self.settings, self._telemetry, lambda: True, progress=progress)
@@ -134,7 +141,7 @@ class Publisher:
 
     def batch(self, number: int) -> list[Message]:
         """One message for each key, or three if they are long, so that those of a key exceed one producer batch."""
-        return [message(key, text) for key in self.keys for text in self.texts(number)]
+        return [self.topics.message(key, text) for key in self.keys for text in self.texts(number)]
 
     def texts(self, number: int) -> list[str]:
         padding = self.padding.get(number, 0)
@@ -161,8 +168,3 @@ class Publisher:
 def restored(epoch: Epoch) -> int:
     """The number of durable batches in the state that the epoch has restored."""
     return int(epoch.pairs.get(b"done", b"0"))
-
-
-def message(key: str, text: str, topic: str = TOPIC) -> Message:
-    envelope = Envelope(topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1"))
-    return Message(envelope, key.encode(), text.encode(), text[:9].encode(), b"thing", b"2026-11-01T00:00:00.000Z")

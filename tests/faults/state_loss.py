@@ -236,8 +236,8 @@ async def _recreate(testbed: Testbed, _: Sequence[str]) -> None:
         deleted = await client.delete_topics([settings.state_topic])
         assert [(settings.state_topic, 0)] == list(deleted.topic_error_codes)
         await anyio.sleep(testbed.random.uniform(0, MAX_GAP_S))
-        assert {} == await create(client, settings, [settings.state_topic], ())
-    await ensure_topics(settings, ALL_TOPICS)
+        assert {} == (await create(client, settings, [settings.state_topic], ())).failures
+    await ensure_topics(settings, [testbed.prefix + topic for topic in ALL_TOPICS])
 
 
 async def _remove(testbed: Testbed, sources: Sequence[str]) -> None:

@@ -75,7 +75,7 @@ async def _create_topics(proxied_broker: ProxiedBroker, prefix: str) -> None:
         "state_partitions": 1,
         "partitions": 3,
     }
-    await ensure_topics(KafkaSettings.model_validate(settings), {"things"})
+    await ensure_topics(KafkaSettings.model_validate(settings), {f"{prefix}things"})
 
 
 async def committed(kafka: str, topic: str) -> list[bytes]:

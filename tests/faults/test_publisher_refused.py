@@ -17,7 +17,7 @@ from tests.faults.brokers import ProxiedBroker
 from tests.faults.faults import RESPONSE, Drop
 from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.faults.publisher import Topics, message, restored
+from tests.faults.publisher import Topics, restored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("standalone_telemetry")]
 
@@ -34,14 +34,16 @@ async def test_a_topic_without_permission_is_named_and_the_batch_is_not_committe
     async with topics.epoch(0) as epoch:
         before = proxy.seen[Api.PRODUCE]
         with pytest.raises(KafkaMisconfigured) as refused:
-            await epoch.commit([message("key", "text", topic) for topic in TOPICS], {b"done": b"1"})
+            await epoch.commit([topics.message("key", "text", topic) for topic in TOPICS], {b"done": b"1"})
     assert prefix + denied == refused.value.topic
     assert before == proxy.seen[Api.PRODUCE], (
         "the previous transaction's marker could commit a message that is sent now"
     )
     async with topics.epoch(0) as epoch:
         assert 0 == restored(epoch)
-        await epoch.commit([message("key", "text", topic) for topic in TOPICS if topic != denied], {b"done": b"1"})
+        await epoch.commit(
+            [topics.message("key", "text", topic) for topic in TOPICS if topic != denied], {b"done": b"1"}
+        )
 
 
 async def test_a_topic_whose_metadata_is_late_is_not_reported_as_missing(
@@ -52,11 +54,11 @@ async def test_a_topic_whose_metadata_is_late_is_not_reported_as_missing(
     await topics.create()
     async with topics.epoch(0) as epoch:
         with proxy.fault(Api.METADATA, Drop(RESPONSE)) as fault, pytest.raises(EpochEnded):
-            await epoch.commit([message("key", "text")], {b"done": b"1"})
+            await epoch.commit([topics.message("key", "text")], {b"done": b"1"})
         assert fault.applied
         assert not isinstance(epoch.failure, KafkaMisconfigured)
     async with topics.epoch(0) as epoch:
-        await epoch.commit([message("key", "text")], {b"done": b"1"})
+        await epoch.commit([topics.message("key", "text")], {b"done": b"1"})
 
 
 async def test_a_missing_topic_is_named(proxy: Proxy, proxied_broker: ProxiedBroker, prefix: str) -> None:
@@ -64,7 +66,7 @@ async def test_a_missing_topic_is_named(proxy: Proxy, proxied_broker: ProxiedBro
     await topics.create()
     async with topics.epoch(0) as epoch:
         with pytest.raises(KafkaMisconfigured) as refused:
-            await epoch.commit([message("key", "text", "nowhere")], {b"done": b"1"})
+            await epoch.commit([topics.message("key", "text", "nowhere")], {b"done": b"1"})
     assert (f"{prefix}nowhere", True) == (refused.value.topic, refused.value.is_missing)
 
 

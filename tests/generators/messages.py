@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 from msgspec import Struct
 
-from collector.commands.schema import event_types, examples, schema
+from collector.commands.schema import schema
+from collector.schemas import event_types, examples
 from tests.commands.harness import collector
 from tests.commands.simulation import lines, simulating
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from collector.commands.schema import event_types, type_name
+from collector.schemas import event_types, type_name
 from tests.consumers import environments
 from tests.generators.messages import Value, schemas
 

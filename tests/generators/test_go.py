@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.commands.schema import event_types, type_name
+from collector.schemas import event_types, type_name
 from tests.consumers import environments
 from tests.generators.messages import DRAFTS, Messages, Value, schemas
 from tests.generators.models import with_instants

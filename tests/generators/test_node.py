@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from collector.commands.asyncapi import asyncapi
-from collector.commands.schema import event_types, type_name
+from collector.schemas import event_types, type_name
 from tests.commands.configuration import SESSIONS
 from tests.generators import node
 from tests.generators.messages import DRAFTS, Messages, Value, example_values, schemas

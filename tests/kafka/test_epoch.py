@@ -47,7 +47,17 @@ class Deployment:
 
     async def create(self) -> None:
         """Create the topics that are missing."""
-        await ensure_topics(self.settings, {"things"})
+        await ensure_topics(self.settings, self.event_topics)
+
+    @property
+    def event_topics(self) -> set[str]:
+        return {f"{self.settings.topic_prefix}things"}
+
+    def message(self, text: str, key: str = "1", topic: str = "things") -> Message:
+        envelope = Envelope(
+            self.settings.topic_prefix + topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1")
+        )
+        return Message(envelope, key.encode(), text.encode(), text.encode(), b"thing", b"2026-11-01T00:00:00.000Z")
 
     async def delete(self, *topics: str) -> None:
         """Delete topics; return when no broker describes them."""
@@ -78,18 +88,13 @@ class Deployment:
 async def deployment(kafka: str, prefix: str) -> Deployment:
     fresh = Deployment(kafka, prefix)
     await fresh.create()
-    assert await claim(fresh.settings, {"things"}, 0)
+    assert await claim(fresh.settings, fresh.event_topics, 0)
     return fresh
-
-
-def message(text: str, key: str = "1", topic: str = "things") -> Message:
-    envelope = Envelope(topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1"))
-    return Message(envelope, key.encode(), text.encode(), text.encode(), b"thing", b"2026-11-01T00:00:00.000Z")
 
 
 async def test_events_and_state_are_committed_together_and_restored(deployment: Deployment) -> None:
     async with deployment.epoch() as first:
-        await first.commit([message("a"), message("b", key="2")], {b"k": b"v", b"gone": b"v"})
+        await first.commit([deployment.message("a"), deployment.message("b", key="2")], {b"k": b"v", b"gone": b"v"})
         await first.commit([], {b"gone": None})
     assert {(b"1", b"a"), (b"2", b"b")} == set(await deployment.committed("things"))
     async with deployment.epoch() as second:
@@ -98,13 +103,13 @@ async def test_events_and_state_are_committed_together_and_restored(deployment: 
 
 async def test_a_new_epoch_fences_the_one_before(deployment: Deployment) -> None:
     async with deployment.epoch() as first:
-        await first.commit([message("mine")], {b"k": b"1"})
+        await first.commit([deployment.message("mine")], {b"k": b"1"})
         async with deployment.epoch() as second:
             assert b"1" == second.pairs[b"k"]
             with pytest.raises(EpochEnded):
-                await first.commit([message("stale")], {b"k": b"2"})
+                await first.commit([deployment.message("stale")], {b"k": b"2"})
             assert isinstance(first.failure, Fenced)
-            await second.commit([message("theirs")], {b"k": b"3"})
+            await second.commit([deployment.message("theirs")], {b"k": b"3"})
     assert [b"mine", b"theirs"] == [value for _, value in await deployment.committed("things")]
     assert 1 == deployment.outcomes()["fenced"]
 
@@ -126,10 +131,10 @@ async def test_an_epoch_without_changes_notices_that_it_is_fenced(deployment: De
 async def test_a_failed_commit_ends_the_epoch(deployment: Deployment) -> None:
     async with deployment.epoch() as holding:
         with pytest.raises(KafkaMisconfigured) as error:
-            await holding.commit([message("lost?", topic="nowhere")], {b"k": b"1"})
+            await holding.commit([deployment.message("lost?", topic="nowhere")], {b"k": b"1"})
         assert "topic_missing" == error.value.code
         with pytest.raises(EpochEnded):
-            await holding.commit([message("later")], {b"k": b"2"})
+            await holding.commit([deployment.message("later")], {b"k": b"2"})
     assert [] == await deployment.committed("things")
     async with deployment.epoch() as again:
         assert b"k" not in again.pairs
@@ -143,7 +148,7 @@ async def test_an_open_transaction_is_aborted_and_not_restored(deployment: Deplo
         await (await producer.send(deployment.settings.topic_prefix + "things", b"half", key=b"1"))
         async with deployment.epoch() as second:
             assert b"k" not in second.pairs
-            await second.commit([message("whole")], {b"k": b"whole"})
+            await second.commit([deployment.message("whole")], {b"k": b"whole"})
         async with deployment.epoch() as third:
             assert b"whole" == third.pairs[b"k"]
     assert [b"whole"] == [value for _, value in await deployment.committed("things")]
@@ -152,7 +157,9 @@ async def test_an_open_transaction_is_aborted_and_not_restored(deployment: Deplo
 async def test_messages_of_one_key_keep_their_order_across_batches(deployment: Deployment) -> None:
     texts = [f"{number:06d}-{'x' * 500}" for number in range(3000)]
     async with deployment.epoch() as holding:
-        await holding.commit([message(text, key=str(number % 5)) for number, text in enumerate(texts)], {b"k": b"v"})
+        await holding.commit(
+            [deployment.message(text, key=str(number % 5)) for number, text in enumerate(texts)], {b"k": b"v"}
+        )
     found = await deployment.committed("things")
     assert sorted(texts) == sorted(value.decode() for _, value in found)
     for key in range(5):
@@ -177,19 +184,19 @@ async def test_the_partition_of_an_account_never_changes() -> None:
 
 
 async def test_the_state_topic_is_claimed_only_while_all_topics_are_empty(deployment: Deployment) -> None:
-    assert await claim(deployment.settings, {"things"}, 0), "it is claimed already"
+    assert await claim(deployment.settings, deployment.event_topics, 0), "it is claimed already"
     await deployment.delete(deployment.settings.state_topic)
     await deployment.create()
     with pytest.raises(HeaderMissing):
         async with deployment.epoch():
             pass
-    assert await claim(deployment.settings, {"things"}, 0)
+    assert await claim(deployment.settings, deployment.event_topics, 0)
     async with deployment.epoch() as holding:
-        await holding.commit([message("published")], {b"k": b"v"})
+        await holding.commit([deployment.message("published")], {b"k": b"v"})
     await deployment.delete(deployment.settings.state_topic)
     await deployment.create()
 
-    assert not await claim(deployment.settings, {"things"}, 0)
+    assert not await claim(deployment.settings, deployment.event_topics, 0)
     with pytest.raises(HeaderMissing) as error:
         async with deployment.epoch():
             pass
@@ -199,7 +206,7 @@ async def test_the_state_topic_is_claimed_only_while_all_topics_are_empty(deploy
 
 async def test_an_operator_can_accept_the_loss_of_state(deployment: Deployment) -> None:
     async with deployment.epoch(1) as holding:
-        await holding.commit([message("published")], {b"k": b"v"})
+        await holding.commit([deployment.message("published")], {b"k": b"v"})
     assert Accepted([], []) == await accept(deployment.settings)
     await deployment.delete(deployment.settings.state_topic)
     await deployment.create()
@@ -215,11 +222,11 @@ async def test_nothing_is_committed_to_a_state_topic_that_was_re_created(
     deployment: Deployment,
 ) -> None:
     async with deployment.epoch() as holding:
-        await holding.commit([message("before")], {b"k": b"1"})
+        await holding.commit([deployment.message("before")], {b"k": b"1"})
         await deployment.delete(deployment.settings.state_topic)
         await deployment.create()
         with pytest.raises(StateLost):
-            await holding.commit([message("after")], {b"k": b"2"})
+            await holding.commit([deployment.message("after")], {b"k": b"2"})
     assert [b"before"] == [value for _, value in await deployment.committed("things")]
 
 
@@ -263,12 +270,12 @@ async def test_a_restore_without_barrier_is_refused(deployment: Deployment, monk
 
 async def test_a_commit_to_a_deleted_topic_is_refused_with_its_name(deployment: Deployment) -> None:
     async with deployment.epoch() as holding:
-        await holding.commit([message("before")], {})
+        await holding.commit([deployment.message("before")], {})
     async with admin(deployment.settings) as client:
         await client.delete_topics([deployment.settings.topic_prefix + "things"])
     async with deployment.epoch() as holding:
         with pytest.raises(KafkaMisconfigured) as error:
-            await holding.commit([message("after")], {})
+            await holding.commit([deployment.message("after")], {})
     assert "topic_missing" == error.value.code
     assert deployment.settings.topic_prefix + "things" == error.value.topic
 
@@ -286,7 +293,7 @@ async def test_refused_timestamps_are_reported_as_a_wrong_clock(
 
         async def commit_until_the_setting_applies() -> None:
             while True:
-                await holding.commit([message("dated")], {b"k": b"1"})
+                await holding.commit([deployment.message("dated")], {b"k": b"1"})
 
         with pytest.raises(KafkaMisconfigured) as error:
             await commit_until_the_setting_applies()

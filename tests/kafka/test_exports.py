@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from collector.commands.schema import event_types, json_schema
 from collector.instants import floor_second
+from collector.schemas import event_types, json_schema
 from collector.simulator import export_request, vidicenter
 from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving

@@ -179,7 +179,7 @@ async def test_event_topics_without_state_are_refused_until_an_operator_accepts_
     settings = KafkaSettings.model_validate(
         {"bootstrap_servers": each_kafka, "topic_prefix": prefix, "state_partitions": 4, "partitions": 3}
     )
-    await ensure_topics(settings, {*EVENTS, "collector.dead_letters"})
+    await ensure_topics(settings, [prefix + name for name in (*EVENTS, "collector.dead_letters")])
     async with aiokafka.AIOKafkaProducer(bootstrap_servers=each_kafka) as producer:
         await producer.send_and_wait(f"{prefix}seemetrix.sessions", b"{}", key=b"1")
     async with serving(Vendor([])) as vendor:
@@ -233,7 +233,7 @@ async def test_a_deleted_topic_parks_the_stream_until_it_is_created_again(
             (missing,) = [topic for topic in topics if topic in error["error"]]
             assert "missing" in error["error"]
             assert missing in error["advice"]
-            await ensure_topics(settings, {*EVENTS, "collector.dead_letters"})
+            await ensure_topics(settings, [prefix + name for name in (*EVENTS, "collector.dead_letters")])
             async with reading(kafka, topics) as reader:
 
                 async def is_published() -> bool:

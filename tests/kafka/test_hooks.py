@@ -87,7 +87,7 @@ async def test_partitions_are_those_of_the_named_topics(
         consumer, [settings.state_topic, missing]
     )
 
-    await ensure_topics(settings.model_copy(update={"partitions": 3}), ["missing"])
+    await ensure_topics(settings.model_copy(update={"partitions": 3}), [settings.topic_prefix + "missing"])
     assert {missing: [0, 1, 2]} == await topic_partitions(consumer, [missing])
     assert {settings.state_topic: [0, 1]} == await topic_partitions(consumer, [settings.state_topic])
 

@@ -7,12 +7,15 @@ import pytest
 from aiokafka.admin import NewTopic
 from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
+from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka.claim import claim
 from collector.kafka.diagnosis import probe as probe_module
-from collector.kafka.diagnosis.probe import probe
+from collector.kafka.diagnosis.probe import Result, probe
 from collector.kafka.epoch import epoch
+from collector.kafka.notices import KafkaNotice
+from collector.kafka.requests import WRITE, TopicMetadata
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure_topics
 from collector.telemetry.kafka import KafkaTelemetry
@@ -31,17 +34,24 @@ def settings(kafka: str, prefix: str, **keys: object) -> KafkaSettings:
     return KafkaSettings.model_validate({"bootstrap_servers": kafka, "transaction_timeout": "9s", **given})
 
 
+def topics(chosen: KafkaSettings) -> tuple[set[str], set[str]]:
+    """The event topics, and those of them that are compacted."""
+    events, snapshots = chosen.topic_prefix + EVENTS, chosen.topic_prefix + SNAPSHOTS
+    return {events, snapshots}, {snapshots}
+
+
 def as_user(acl_broker: AclBroker, prefix: str, **keys: object) -> KafkaSettings:
     sasl = {"mechanism": "PLAIN", "username": USER, "password": PASSWORD}
     return settings(acl_broker.sasl_address, prefix, sasl=sasl, **keys)
 
 
-async def probed(chosen: KafkaSettings) -> dict[str, str | KafkaMisconfigured]:
+async def probed(chosen: KafkaSettings) -> dict[str, Result]:
     """The results by their names without the prefix of the topics."""
-    async with aclosing(probe(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS}, {0, 3})) as lines:
+    async with aclosing(probe(chosen, *topics(chosen), {0, 3})) as lines:
         results = {name.replace(chosen.topic_prefix, ""): result async for name, result in lines}
-    topics = [f"topic {name}" for name in ("collector.state", SNAPSHOTS, EVENTS)]
-    assert ["kafka", "timeouts", *topics, IDS, "group group"] == list(results)
+    names = [f"topic {name}" for name in ("collector.state", SNAPSHOTS, EVENTS)]
+    tried = [] if isinstance(results[IDS], KafkaMisconfigured) else ["transactions"]
+    assert ["kafka", "timeouts", *names, IDS, *tried, "group group"] == list(results)
     return results
 
 
@@ -60,7 +70,7 @@ async def test_an_empty_kafka_is_as_it_must_be_and_stays_empty(kafka: str, prefi
     results = await probed(chosen)
 
     assert [] == [result for result in results.values() if isinstance(result, KafkaMisconfigured)]
-    assert f"1 broker at {kafka}, Apache Kafka 3.6 or newer" == results["kafka"]
+    assert f"1 broker at {kafka}, which verify transactions" == results["kafka"]
     missing = "does not exist yet: the first start creates it"
     assert (missing, missing) == (results[f"topic {EVENTS}"], results["topic collector.state"])
     assert "may be joined, and has no members" == results["group group"]
@@ -70,7 +80,7 @@ async def test_an_empty_kafka_is_as_it_must_be_and_stays_empty(kafka: str, prefi
 
 async def test_topics_that_are_as_they_must_be_are_reported_with_their_partitions(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
 
     results = await probed(chosen)
 
@@ -81,8 +91,8 @@ async def test_topics_that_are_as_they_must_be_are_reported_with_their_partition
 async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None:
     """Although the probe verifies the permission for the transactional id that is in use."""
     chosen = settings(kafka, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
-    assert await claim(chosen, {EVENTS, SNAPSHOTS}, 0)
+    await ensure_topics(chosen, *topics(chosen))
+    assert await claim(chosen, topics(chosen)[0], 0)
     telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", chosen.group))
     async with epoch(0, chosen, telemetry, lambda: True) as holding, anyio.create_task_group() as tasks:
         commits = 0
@@ -103,7 +113,7 @@ async def test_a_running_producer_is_not_fenced(kafka: str, prefix: str) -> None
 
 
 async def test_another_number_of_state_partitions_is_reported_with_both_numbers(kafka: str, prefix: str) -> None:
-    await ensure_topics(settings(kafka, prefix, state_partitions=7), {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(settings(kafka, prefix, state_partitions=7), *topics(settings(kafka, prefix)))
 
     found = await misconfigured(settings(kafka, prefix))
 
@@ -177,7 +187,7 @@ async def test_events_without_state_are_reported_with_the_command_that_accepts_t
     kafka: str, prefix: str
 ) -> None:
     chosen = settings(kafka, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
     await _write(kafka, prefix + EVENTS)
 
     found = await misconfigured(chosen)
@@ -193,7 +203,54 @@ async def test_brokers_that_do_not_verify_transactions_are_reported(
     """A current broker stands in for an old one: the version that it must support is raised above its own."""
     monkeypatch.setattr(probe_module, "VERIFYING_VERSION", 99)
 
-    assert {"kafka": "brokers_too_old"} == codes(await misconfigured(settings(kafka, prefix)))
+    results = await probed(settings(kafka, prefix))
+
+    notice = results["kafka"]
+    assert isinstance(notice, KafkaNotice)
+    assert "transactions_not_verified" == notice.code
+    assert "before 3.6" in notice.consequence
+    assert [] == [each for each in results.values() if isinstance(each, KafkaMisconfigured)]
+
+
+async def test_a_broker_without_the_requests_of_transactions_cannot_be_used(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe_module, "ADD_PARTITIONS_TO_TXN", 9999)
+
+    assert {"kafka": "no_transactions"} == codes(await misconfigured(settings(kafka, prefix)))
+
+
+async def test_what_brokers_do_not_report_is_neither_allowed_nor_denied(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that reports everything stands in for one that reports no permissions and no settings."""
+    chosen = settings(kafka, prefix)
+    await ensure_topics(chosen, *topics(chosen))
+    monkeypatch.setattr("collector.kafka.requests._allows", lambda *_: None)
+
+    async def no_configs(*_: object) -> dict[str, dict[str, str]]:
+        return {}
+
+    monkeypatch.setattr("collector.kafka.requests.configs", no_configs)
+    results = await probed(chosen)
+
+    assert [] == [each for each in results.values() if isinstance(each, KafkaMisconfigured)]
+    unreported = ["timeouts", f"topic {EVENTS}", "topic collector.state"]
+    assert unreported == [name for name in unreported if "not reported" in str(results[name])]
+    assert "denied" not in str(results)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+async def test_a_transaction_is_tried_and_leaves_nothing_to_read(kafka: str, prefix: str, exists: bool) -> None:
+    chosen = settings(kafka, prefix)
+    if exists:
+        await ensure_topics(chosen, *topics(chosen))
+
+    results = await probed(chosen)
+
+    assert ("aborted" in str(results["transactions"])) == exists
+    if exists:
+        assert await claim(chosen, topics(chosen)[0], 0), "an aborted record is no state"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +284,7 @@ async def test_each_missing_permission_is_reported_for_what_it_is_needed(
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 2.0)
     chosen = as_user(acl_broker, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
     with acl_broker.denying(kind, prefix + name, operation):
         found = await misconfigured(chosen)
 
@@ -253,7 +310,7 @@ async def test_topic_settings_that_may_not_be_seen_are_not_verified_and_the_line
 ) -> None:
     monkeypatch.setattr(probe_module, "COORDINATOR_TIMEOUT_S", 0.5)
     chosen = as_user(acl_broker, prefix)
-    await ensure_topics(chosen, {EVENTS, SNAPSHOTS}, {SNAPSHOTS})
+    await ensure_topics(chosen, *topics(chosen))
     with acl_broker.denying(ResourceType.TOPIC, prefix + EVENTS, AclOperation.DESCRIBE_CONFIGS):
         results = await probed(chosen)
 
@@ -277,3 +334,13 @@ async def _write(kafka: str, topic: str) -> None:
     producer = Producer({"bootstrap.servers": kafka})
     producer.produce(topic, b"something")
     await anyio.to_thread.run_sync(producer.flush)
+
+
+def test_operations_that_a_broker_does_not_report_are_unknown() -> None:
+    not_reported = TopicMetadata(0, 1, 1, 0, -(1 << 31))  # as in the protocol: KIP-430
+
+    assert (None, True, False) == (
+        not_reported.allows(WRITE),
+        structs.replace(not_reported, allowed=1 << WRITE).allows(WRITE),
+        structs.replace(not_reported, allowed=0).allows(WRITE),
+    )

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec import structs
 
-from collector.commands.schema import event_types
+from collector.schemas import event_types
 from collector.simulator.base import Simulation
 from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving

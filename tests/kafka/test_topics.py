@@ -4,10 +4,13 @@ from datetime import timedelta
 
 import pytest
 from aiokafka.admin import NewTopic
+from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
+from collector.kafka import topics as topics_module
+from collector.kafka.requests import metadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure_topics
+from collector.kafka.topics import admin, describe, ensure_topics, replication_notice
 
 pytestmark = pytest.mark.anyio
 
@@ -28,19 +31,19 @@ async def create(chosen: KafkaSettings, name: str, partitions: int, **configs: s
 
 async def test_missing_topics_are_created_as_they_must_be(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix, retention=timedelta(days=2))
-    await ensure_topics(chosen, EVENTS)
+    await ensure_topics(chosen, [prefix + name for name in EVENTS])
     async with admin(chosen) as client:
         found = await describe(client, chosen, [f"{prefix}test.things", f"{prefix}collector.state"])
     events, state = found[f"{prefix}test.things"], found[f"{prefix}collector.state"]
     assert (3, 4) == (events.partitions, state.partitions)
     assert ("delete", "172800000") == (events.configs["cleanup.policy"], events.configs["retention.ms"])
     assert ("compact", "33554432") == (state.configs["cleanup.policy"], state.configs["segment.bytes"])
-    await ensure_topics(chosen, EVENTS)  # again, as the next replica does
+    await ensure_topics(chosen, [prefix + name for name in EVENTS])  # again, as the next replica does
 
 
 async def test_missing_topics_are_reported_when_the_collector_must_not_create_them(kafka: str, prefix: str) -> None:
     with pytest.raises(KafkaMisconfigured) as error:
-        await ensure_topics(settings(kafka, prefix, create_topics=False), EVENTS)
+        await ensure_topics(settings(kafka, prefix, create_topics=False), [prefix + name for name in EVENTS])
     assert "topics_missing" == error.value.code
     assert f"{prefix}test.things" in str(error.value)
     assert "kafka.create_topics = true" in error.value.advice
@@ -50,7 +53,7 @@ async def test_a_state_topic_with_another_number_of_partitions_is_refused(kafka:
     chosen = settings(kafka, prefix)
     await create(chosen, "collector.state", 7, **{"cleanup.policy": "compact"})
     with pytest.raises(KafkaMisconfigured) as error:
-        await ensure_topics(chosen, EVENTS)
+        await ensure_topics(chosen, [prefix + name for name in EVENTS])
     assert "state_partitions" == error.value.code
     assert "kafka.state_partitions = 7" in error.value.advice
 
@@ -70,7 +73,7 @@ async def test_a_topic_that_would_lose_records_is_refused(
     chosen = settings(kafka, prefix)
     await create(chosen, topic, 4, **configs)
     with pytest.raises(KafkaMisconfigured) as error:
-        await ensure_topics(chosen, EVENTS)
+        await ensure_topics(chosen, [prefix + name for name in EVENTS])
     assert code == error.value.code
     assert all(fact in str(error.value) for fact in (prefix + topic, *configs))
 
@@ -78,6 +81,42 @@ async def test_a_topic_that_would_lose_records_is_refused(
 async def test_too_few_brokers_for_the_replicas_are_refused(kafka: str, prefix: str) -> None:
     chosen = settings(kafka, prefix, replication_factor=3)
     with pytest.raises(KafkaMisconfigured) as error:
-        await ensure_topics(chosen, EVENTS)
+        await ensure_topics(chosen, [prefix + name for name in EVENTS])
     assert "too_few_brokers" == error.value.code
     assert "kafka.replication_factor is 3" in str(error.value)
+
+
+async def test_a_topic_whose_settings_are_refused_is_created_with_its_policy_and_they_are_named(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = topics_module._configs
+
+    def impossible(chosen: KafkaSettings, name: str, replication: int | None, *, is_compacted: bool) -> dict[str, str]:
+        return wish(chosen, name, replication, is_compacted=is_compacted) | {"segment.bytes": "-1"}
+
+    monkeypatch.setattr(topics_module, "_configs", impossible)
+    chosen = settings(kafka, prefix)
+    verified = await ensure_topics(chosen, [prefix + name for name in EVENTS])
+    async with admin(chosen) as client:
+        found = await describe(client, chosen, [f"{prefix}test.things", f"{prefix}collector.state"])
+
+    state = next(each for each in verified.notices if "collector.state" in each.reason)
+    assert all(fact in state.reason for fact in ("segment.bytes = -1 (it is 1073741824)", "min.cleanable.dirty.ratio"))
+    assert "a start reads more of it" in state.consequence
+    assert 4 == found[f"{prefix}collector.state"].partitions
+    assert ["delete", "compact"] == [each.configs["cleanup.policy"] for each in found.values()]
+    assert () == tuple((await ensure_topics(chosen, [prefix + name for name in EVENTS])).notices), "said once"
+
+
+async def test_the_brokers_choose_the_number_of_replicas(kafka: str, prefix: str) -> None:
+    chosen = settings(kafka, prefix)
+    assert chosen.replication_factor is None
+    await ensure_topics(chosen, [prefix + name for name in EVENTS])
+    async with admin(chosen) as client:
+        found = await metadata(client, [chosen.state_topic])
+
+    assert 1 == found.topics[chosen.state_topic].replication, "the default of this broker"
+    assert replication_notice(found) is None, "there is one broker only"
+    notice = replication_notice(structs.replace(found, brokers=[1, 2, 3]))
+    assert notice is not None
+    assert all(fact in notice.reason for fact in (chosen.state_topic, "one of 3 brokers"))

@@ -34,8 +34,8 @@ async def test_state_is_committed_and_restored_with_each_protocol(
 async def _commit_and_restore(settings: KafkaSettings) -> None:
     telemetry = KafkaTelemetry(Metrics(), ProcessStatus("", settings.group))
     value = settings.bootstrap_servers.encode()
-    await ensure_topics(settings, ["things"])
-    assert await claim(settings, ["things"], 0)
+    await ensure_topics(settings, [settings.topic_prefix + "things"])
+    assert await claim(settings, [settings.topic_prefix + "things"], 0)
 
     async with epoch(0, settings, telemetry, lambda: True) as holding:
         await holding.commit((), {b"key": value})
@@ -53,6 +53,6 @@ async def test_check_accepts_each_protocol(
 
             ended = await run_check(daemon.config)
 
-            expected = f"ok     kafka: 1 broker at {kafka}, Apache Kafka 3.6 or newer"
+            expected = f"ok     kafka: 1 broker at {kafka}, which verify transactions"
             assert (0, expected) == (ended.exit_code, kafka_line(ended))
             assert 7 == ended.stdout.count("the first start creates it")

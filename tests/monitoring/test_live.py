@@ -28,7 +28,13 @@ VARIABLES = {
     "$source": ".*",
     "$stream": ".*",
 }
-EMPTY = {"Alerts For", "Places A", *(f"Fields not as documented {ref}" for ref in "ABC"), *alerts()}
+EMPTY = {
+    "Alerts For",
+    "Places A",
+    "Requests to the schema registry A",
+    *(f"Fields not as documented {ref}" for ref in "ABC"),
+    *alerts(),
+}
 """Queries without results while everything is healthy. The expression of an alert may have some for a moment."""
 COUNTERS = '[sources.mall.streams.counters]\ninterval = "1s"\n'
 

@@ -26,10 +26,10 @@ def unavailable_reason() -> str:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[str]:
+def running(home: Path, port: int | None = None) -> Iterator[str]:
     """Run a registry with its log in `home` until the end of the block; yield the URL of its Confluent API."""
     (jar,) = fetched("registry", POM, "unpack-dependencies").glob("*-runner.jar")
-    port = free_port()
+    port = port or free_port()
     options = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     options += [f"-Dquarkus.http.port={port}", "-Dquarkus.http.host=127.0.0.1"]
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}

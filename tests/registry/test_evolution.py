@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 
-from collector.commands.register import register_one, registry_schema
-from collector.commands.schema import event_types
+from collector.commands.register import register_one
 from collector.errors import RetryLater
+from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.model import EventType
 from collector.registry.client import schema_registry
 from collector.registry.compatibility import Compatibility
+from collector.registry.failures import SchemaRejected
+from collector.registry.ids import header_value, schema_ids
+from collector.registry.subjects import found_or_registered, registry_schema, subject_of
+from collector.schemas import event_types
+from collector.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +101,29 @@ async def test_a_former_version_is_unchanged_after_a_later_one(registry_url: str
     assert outcome.text.startswith("version 1, ")
     assert latest is not None
     assert 2 == latest.version
+
+
+async def test_a_process_registers_its_version_and_a_later_one_the_next(registry_url: str, prefix: str) -> None:
+    """A release that adds a field finds the earlier version, and another id."""
+    session = TYPES["seemetrix.session.v1"]
+    subject, schema = subject_of(f"{prefix}session"), registry_schema(session)
+
+    async with schema_ids(SchemaRegistrySettings(url=registry_url), Metrics()) as ids:
+        assert ids is not None
+        found = await ids.of_types({f"{prefix}session": session})
+    async with schema_registry(registry_url) as registry:
+        first = await registry.find(subject, schema)
+        second = await found_or_registered(registry, subject, with_optional_field(schema))
+        again = await found_or_registered(registry, subject, schema)
+        with pytest.raises(SchemaRejected, match="removes added and source"):
+            await found_or_registered(registry, subject, without_field(schema, "source"))
+
+        assert "FORWARD" == await registry.compatibility(subject)
+    assert first is not None
+    assert {session.name: header_value(first)} == found
+    assert (1, 2) == (first.version, second.version)
+    assert first == again
+    assert first.id != second.id
 
 
 async def test_apicurio_compares_no_schema_of_2020_12(registry_url: str, prefix: str) -> None:

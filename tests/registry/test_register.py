@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.commands.register import registry_schema
-from collector.commands.schema import event_types
 from collector.config import load
 from collector.registry.client import schema_registry
 from collector.registry.compatibility import Compatibility
+from collector.registry.subjects import registry_schema
+from collector.schemas import event_types
 from tests.commands.harness import collector, write_config
 from tests.registry.test_evolution import with_optional_field, without_field
 
@@ -41,7 +41,7 @@ async def test_the_topics_of_the_configuration_are_registered(registry_url: str,
 
     first, second = await collector(*arguments), await collector(*arguments)
 
-    subjects = [f"{prefix}{topic}-value" for topic in sorted(load(Path(path)).topics())]
+    subjects = [f"{topic}-value" for topic in sorted(load(Path(path)).topics())]
     assert [f"{prefix}{topic}-value" for topic in TOPICS] == subjects
     assert (0, "") == (first.code, first.err)
     assert [("registered", f"{each}:", "version", "1,") for each in subjects] == [

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collector.cloudevents import Message
-from collector.commands.schema import event_types, json_schema
 from collector.model import Account, DedupMode, Event, Record
 from collector.pipeline.message import Origin, event_message, progress_message, record_digest
+from collector.schemas import event_types, json_schema
 from collector.simulator.base import Simulation
 from collector.simulator.seemetrix import _session
 from collector.simulator.vidicenter import VidiCenter

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from collector.commands.arguments import Engine
-from collector.commands.schema import event_types, json_schema
 from collector.commands.sql import sql
 from collector.commands.sql_types import table
+from collector.schemas import event_types, json_schema
 from tests.contracts.fields import types_of
 from tests.maven import fetched
 from tests.needs import absent, need

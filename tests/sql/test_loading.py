@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from collector.commands.arguments import Engine
-from collector.commands.schema import event_types, json_schema
 from collector.commands.sql_types import table
+from collector.schemas import event_types, json_schema
 from tests.contracts.examples import examples
 from tests.contracts.fields import fields, types_of
 from tests.sql.engines import ClickHouse, Database, Value

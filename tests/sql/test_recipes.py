@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.commands.schema import event_types
+from collector.schemas import event_types
 from collector.simulator.world import Visit, as_datetime
 from tests.docs.pages import DOCS, fenced
 from tests.sql import published

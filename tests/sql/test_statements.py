@@ -11,9 +11,9 @@ import sqlglot
 from sqlglot import exp
 
 from collector.commands.arguments import Engine
-from collector.commands.schema import event_types, json_schema
 from collector.commands.sql import sql
 from collector.commands.sql_types import table
+from collector.schemas import event_types, json_schema
 
 each_table = pytest.mark.parametrize(("name", "engine"), list(product(event_types(), Engine)), ids=str)
 

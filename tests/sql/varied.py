@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from collector.commands.schema import json_schema
 from collector.instants import format_instant
 from collector.model import Account, Event, EventType
 from collector.pipeline.message import CommonFields, Origin, event_message
+from collector.schemas import json_schema
 
 Value = dict[str, Any]
 COMMON = set(CommonFields.__struct_fields__)

@@ -277,6 +277,15 @@ def test_a_notice_is_logged_once(recorder: Recorder, logs: list[Any]) -> None:
     assert [line["advice"] for line in logs] == recorder.status.notices
 
 
+def test_another_selection_of_a_stream_that_has_fetched_nothing_needs_no_operator(
+    recorder: Recorder, logs: list[Any]
+) -> None:
+    new = structs.replace(CHECKPOINT, watermark=CHECKPOINT.since, final=CHECKPOINT.since)
+    recorder.telemetry.selection_changed(new, new)
+
+    assert ([], []) == (logs, recorder.status.notices)
+
+
 def test_shards_that_join_need_no_operator(recorder: Recorder, logs: list[Any]) -> None:
     earlier = CHECKPOINT.final - timedelta(hours=1)
     joined = structs.replace(CHECKPOINT, watermark=earlier, final=earlier)

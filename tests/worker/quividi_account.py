@@ -20,7 +20,6 @@ from anyio.abc import TaskGroup
 
 from collector.clock import Clock
 from collector.cloudevents import Message
-from collector.commands.schema import event_types
 from collector.errors import EpochEnded
 from collector.instants import UNIX_EPOCH
 from collector.model import whole_name
@@ -28,6 +27,7 @@ from collector.pipeline.message import DEAD_LETTER, PROGRESS, Origin
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import StateFormat, by_stream, stream_prefix
+from collector.schemas import event_types
 from collector.simulator.base import Simulation
 from collector.simulator.rules import Rules
 from collector.simulator.vidicenter import TOKEN, USERNAME, VidiCenter

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -100,6 +101,30 @@ def _end(snapshots: list[Shown | None]) -> datetime:
 async def test_each_change_is_one_event_and_an_unchanged_snapshot_is_none() -> None:
     events, _ = await published([{7: "online"}, {7: "online"}, {7: "offline"}, {7: "offline"}, {7: "online"}])
     assert [Data("7", "online", 0), Data("7", "offline", 1), Data("7", "online", 2)] == events
+
+
+class Twice(dict[int, str]):
+    """A snapshot in which a thing is listed once more, with another content."""
+
+    def __init__(self, shown: Shown, number: int, content: str) -> None:
+        super().__init__(shown)
+        self._again = number, content
+
+    def items(self) -> Any:  # noqa: ANN401 - the pairs, as far as the stream reads them
+        return [*super().items(), self._again]
+
+
+async def test_of_a_thing_that_was_listed_twice_the_last_event_is_what_is_listed_since() -> None:
+    once, twice, reordered = {1: "a"}, Twice({1: "a"}, 1, "b"), Twice({1: "b"}, 1, "a")
+    cases: list[tuple[list[Shown | None], str]] = [
+        ([once, twice, reordered, twice], "ab"),
+        ([twice, reordered, once, once], "aba"),
+        ([once, twice, once, {1: "b"}], "abab"),
+        ([once, twice, {1: "b"}, once], "aba"),
+    ]
+    for snapshots, expected in cases:
+        events, _ = await published(snapshots)
+        assert [Data("1", content, number) for number, content in enumerate(expected)] == events
 
 
 async def test_a_thing_missing_from_several_complete_responses_is_gone_once_and_may_return() -> None:

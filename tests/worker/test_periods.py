@@ -1,5 +1,6 @@
 """Aggregates by local period: each is published once it is over, and revised when late uploads change its numbers."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,10 @@ from zoneinfo import ZoneInfo
 import anyio
 import msgspec
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from collector.alignment import Alignment, Periods
 from collector.errors import RetryLater, Split
@@ -166,6 +169,20 @@ async def test_a_period_is_not_fetched_before_it_is_over() -> None:
     await run_with_restarts(stream, ListSink(random), clock, START, random)
     assert all(window.end <= requested_at for window, requested_at in requests)
     assert datetime(2026, 10, 24, 11, tzinfo=UTC) == requests[0][0].start
+
+
+async def test_a_since_within_a_period_is_the_one_that_is_configured_after_a_restart_too() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    random, clock = Random(1), EndingClock(START, START + 10 * HOUR)
+    stream, sink = CountStream([], clock, ALIGNMENTS["1h"], random), ListSink(random)
+    with capture_logs() as logs:
+        for hours in (10, 20):
+            clock.final = START + hours * HOUR
+            await run_with_restarts(stream, sink, clock, START, random)
+        assert "since_ignored" not in {each["event"] for each in logs}
+        clock.final = START + 30 * HOUR
+        await run_with_restarts(stream, sink, clock, START - HOUR, random)
+    assert "since_ignored" in {each["event"] for each in logs}
 
 
 async def test_a_stream_without_a_period_to_fetch_is_live_at_once() -> None:

@@ -1,7 +1,11 @@
-"""Checks the brokers, topics and permissions that the daemon needs: the Kafka lines of `check`. Changes nothing."""
+"""Checks the brokers, topics and permissions that the daemon needs: the Kafka lines of `check`.
+
+It judges by what a broker can do, and not by its version. Its only change is an aborted record: see `trial`.
+"""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 import anyio
@@ -18,16 +22,20 @@ from aiokafka.errors import (
 )
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import causes, requests
+from collector.kafka import causes, notices, requests
 from collector.kafka.claim import verify_claimed
-from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, TopicMetadata
+from collector.kafka.diagnosis.trial import try_transaction
+from collector.kafka.notices import KafkaNotice
+from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, Metadata, TopicMetadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import Topic, admin, create, verify_events, verify_state
+from collector.kafka.topics import Creation, Topic, admin, create, replication_notice, verify_events, verify_state
 
 T = TypeVar("T")
 
-Line = tuple[str, str | KafkaMisconfigured]
-"""The name of what was checked; and its description if it is correct, else what an operator must change."""
+Result = str | KafkaNotice | KafkaMisconfigured
+"""A description of what is correct, what an operator should know, or what an operator must change."""
+Line = tuple[str, Result]
+"""The name of what was checked, and the result."""
 
 ADD_PARTITIONS_TO_TXN, VERIFYING_VERSION = 24, 4
 """The request, and its first version, with which brokers verify transactions among themselves (KIP-890)."""
@@ -44,23 +52,33 @@ async def probe(
     Raises KafkaError, OSError or TimeoutError when the brokers cannot be used: `diagnose` finds why. Raises
     KafkaMisconfigured for a password or a certificate that cannot be read.
     """
-    names = [settings.topic_prefix + name for name in sorted(event_topics)]
-    compacted_names = {settings.topic_prefix + name for name in compacted}
     async with admin(settings) as client:
-        brokers = [broker["node_id"] for broker in (await client.describe_cluster())["brokers"]]
-        yield "kafka", await _result(_brokers(client, settings, len(brokers)))
-        yield "timeouts", await _result(_timeouts(client, settings, brokers))
-        topics = _Topics(
-            client, settings, compacted_names, has_enough_brokers=len(brokers) >= settings.replication_factor
-        )
-        results = await topics.results([settings.state_topic, *names])
+        async for line in probe_cluster(client, settings):
+            yield line
+        topics = _Topics(client, settings, compacted)
+        results = await topics.results([settings.state_topic, *sorted(event_topics)])
         for name, result in results.items():
             yield f"topic {name}", result
-        yield "transactional ids", await _result(_transactional_ids(client, settings, sorted(partitions)))
+        if (single := replication_notice(topics.found)) is not None:
+            yield "replicas", single
+        ids = await _result(_transactional_ids(client, settings, sorted(partitions)))
+        yield "transactional ids", ids
+        if not isinstance(ids, KafkaMisconfigured):
+            state = results[settings.state_topic]
+            has_topic = topics.found.topics[settings.state_topic].error == NO_ERROR
+            has_topic &= not isinstance(state, KafkaMisconfigured)
+            yield "transactions", await _result(try_transaction(settings, has_topic=has_topic))
         yield f"group {settings.group}", await _result(_group(client, settings))
 
 
-async def _result(check: Awaitable[str]) -> str | KafkaMisconfigured:
+async def probe_cluster(client: AIOKafkaAdminClient, settings: KafkaSettings) -> AsyncGenerator[Line, None]:
+    """The lines about the brokers themselves. Raises as `probe`."""
+    brokers = (await requests.metadata(client, [])).brokers
+    yield "kafka", await _result(_brokers(client, settings, len(brokers)))
+    yield "timeouts", await _result(_timeouts(client, settings, brokers))
+
+
+async def _result(check: Awaitable[Result]) -> Result:
     """What the check returns, or the misconfiguration that it raises."""
     try:
         return await check
@@ -70,60 +88,62 @@ async def _result(check: Awaitable[str]) -> str | KafkaMisconfigured:
         return causes.broker_error(error)
 
 
-async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, count: int) -> str:
-    if (await requests.max_versions(client)).get(ADD_PARTITIONS_TO_TXN, 0) < VERIFYING_VERSION:
-        raise causes.brokers_too_old()
-    if count < settings.replication_factor:
+async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, count: int) -> Result:
+    if settings.replication_factor is not None and count < settings.replication_factor:
         raise causes.too_few_brokers(settings, count)
-    return f"{_counted(count, 'broker')} at {settings.bootstrap_servers}, Apache Kafka 3.6 or newer"
+    version = (await requests.max_versions(client)).get(ADD_PARTITIONS_TO_TXN, -1)
+    if version < 0:
+        raise causes.no_transactions("the brokers have no request AddPartitionsToTxn")
+    if version < VERIFYING_VERSION:
+        return notices.transactions_not_verified(version)
+    return f"{_counted(count, 'broker')} at {settings.bootstrap_servers}, which verify transactions"
 
 
 async def _timeouts(client: AIOKafkaAdminClient, settings: KafkaSettings, brokers: Iterable[int]) -> str:
     """Compare timeouts with the limits of every broker, which would refuse the producers or the membership."""
     configs = (await requests.configs(client, ConfigResourceType.BROKER, map(str, brokers))).values()
-    if not configs:
-        return "not compared with the brokers' limits: no permission to DescribeConfigs of the cluster"
-    max_transaction_s = min(int(each["transaction.max.timeout.ms"]) for each in configs) / 1000
-    if settings.transaction_timeout.total_seconds() > max_transaction_s:
-        raise causes.transaction_timeout(settings, max_transaction_s)
-    min_session_s = max(int(each["group.min.session.timeout.ms"]) for each in configs) / 1000
-    max_session_s = min(int(each["group.max.session.timeout.ms"]) for each in configs) / 1000
-    if not min_session_s <= settings.session_timeout.total_seconds() <= max_session_s:
-        raise causes.session_timeout(settings, (min_session_s, max_session_s))
+
+    def limits_s(key: str) -> list[float]:
+        return [int(each[key]) / 1000 for each in configs if each.get(key)]
+
+    max_transactions_s = limits_s("transaction.max.timeout.ms")
+    if max_transactions_s and settings.transaction_timeout.total_seconds() > min(max_transactions_s):
+        raise causes.transaction_timeout(settings, min(max_transactions_s))
+    min_sessions_s, max_sessions_s = limits_s("group.min.session.timeout.ms"), limits_s("group.max.session.timeout.ms")
+    lowest_s, highest_s = max(min_sessions_s, default=0.0), min(max_sessions_s, default=inf)
+    if not lowest_s <= settings.session_timeout.total_seconds() <= highest_s:
+        raise causes.session_timeout(settings, (lowest_s, highest_s))
+    if not (max_transactions_s and min_sessions_s and max_sessions_s):
+        return "the brokers' limits are not reported, or the user may not DescribeConfigs of the cluster"
     return "kafka.transaction_timeout and kafka.session_timeout are within the brokers' limits"
 
 
 class _Topics:
     """The state topic and the event topics, by their full names."""
 
-    def __init__(
-        self,
-        client: AIOKafkaAdminClient,
-        settings: KafkaSettings,
-        compacted: Collection[str],
-        *,
-        has_enough_brokers: bool,
-    ) -> None:
+    found: Metadata
+    """The cluster and the topics, once `results` has returned."""
+
+    def __init__(self, client: AIOKafkaAdminClient, settings: KafkaSettings, compacted: Collection[str]) -> None:
         self._client = client
         self._settings = settings
         self._compacted = compacted
-        self._has_enough_brokers = has_enough_brokers
-        """Whether there are as many brokers as kafka.replication_factor requires."""
 
-    async def results(self, names: Sequence[str]) -> Mapping[str, str | KafkaMisconfigured]:
-        """The result for each topic: its description, or what an operator must change."""
-        described = await requests.topic_metadata(self._client, names)
+    async def results(self, names: Sequence[str]) -> Mapping[str, Result]:
+        """The result for each topic."""
+        self.found = await requests.metadata(self._client, names)
+        described = self.found.topics
         missing = [name for name in names if described[name].error == UNKNOWN_TOPIC]
         existing = [name for name in names if described[name].error == NO_ERROR]
-        creation_errors: Mapping[str, KafkaMisconfigured] = {}
+        creation = Creation({}, {})
         if missing and self._settings.create_topics and self._has_enough_brokers:
-            creation_errors = await create(self._client, self._settings, missing, self._compacted, validate_only=True)
+            creation = await create(self._client, self._settings, missing, self._compacted, validate_only=True)
         configs = await requests.configs(self._client, ConfigResourceType.TOPIC, existing)
 
-        async def check(name: str) -> str:
+        async def check(name: str) -> Result:
             topic = described[name]
             if topic.error == UNKNOWN_TOPIC:
-                return self._missing(name, creation_errors)
+                return self._missing(name, creation)
             if topic.error == TOPIC_DENIED:
                 raise causes.topic_denied(self._settings, name, "Describe")
             if topic.error != NO_ERROR:
@@ -132,34 +152,42 @@ class _Topics:
 
         return {name: await _result(check(name)) for name in names}
 
-    def _missing(self, name: str, creation_errors: Mapping[str, KafkaMisconfigured]) -> str:
+    @property
+    def _has_enough_brokers(self) -> bool:
+        return len(self.found.brokers) >= (self._settings.replication_factor or 1)
+
+    def _missing(self, name: str, creation: Creation) -> Result:
         if not self._settings.create_topics:
             raise causes.topics_missing([name])
         if not self._has_enough_brokers:
             raise causes.too_few_brokers(self._settings)
-        if name in creation_errors:
-            raise creation_errors[name]
+        if name in creation.failures:
+            raise creation.failures[name]
+        if name in creation.reduced:
+            wished, reason = creation.reduced[name]
+            return notices.settings_refused(name, {key: (value, None) for key, value in wished.items()}, reason)
         return "does not exist yet: the first start creates it"
 
     async def _existing(
         self, name: str, topic: TopicMetadata, configs: Mapping[str, str] | None, existing: Sequence[str]
     ) -> str:
         settings, is_state = self._settings, name == self._settings.state_topic
-        if not topic.allows(WRITE):
+        if topic.allows(WRITE) is False:
             raise causes.topic_denied(settings, name, "Write")
-        if is_state and not topic.allows(READ):
+        if is_state and topic.allows(READ) is False:
             raise causes.topic_denied(settings, name, "Read")
         if topic.leaderless:
             raise causes.leaderless(name, topic.leaderless, topic.partitions)
         known = Topic(topic.partitions, configs or {})
         if is_state:
             verify_state(settings, known)
-            events = [each.removeprefix(settings.topic_prefix) for each in existing if each != name]
-            await verify_claimed(settings, events)
+            await verify_claimed(settings, [each for each in existing if each != name])
         else:
             verify_events(name, known, is_compacted=name in self._compacted)
-        unverified = "" if configs else "; its settings are not verified: no permission to DescribeConfigs"
-        return _counted(topic.partitions, "partition") + unverified
+        unreported = "; whether the user may use it is not reported" if topic.allows(WRITE) is None else ""
+        if not configs:
+            unreported += "; its settings are not reported, or the user may not DescribeConfigs"
+        return _counted(topic.partitions, "partition") + unreported
 
 
 async def _transactional_ids(client: AIOKafkaAdminClient, settings: KafkaSettings, partitions: Sequence[int]) -> str:
@@ -181,9 +209,10 @@ async def _group(client: AIOKafkaAdminClient, settings: KafkaSettings) -> str:
         members, is_allowed = await _at_coordinator(client, settings.group, describe, is_transactional=False)
     except GroupAuthorizationFailedError:
         raise causes.group_denied(settings) from None
-    if not is_allowed:
+    if is_allowed is False:
         raise causes.group_denied(settings)
-    return f"may be joined, and has {_counted(members, 'member')}"
+    may_be = "whether it may be joined is not reported; it" if is_allowed is None else "may be joined, and"
+    return f"{may_be} has {_counted(members, 'member')}"
 
 
 async def _at_coordinator(

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from collector.instants import format_ms
 from collector.model import Event, EventType, Record, Reject
 from collector.vendors.event_fields import Revision
-from collector.vendors.leniency import MalformedRow, RowDecoder
+from collector.vendors.leniency import RowDecoder
 from collector.vendors.quividi.status_rows import (
     HostTime,
     SeenAt,
@@ -23,6 +23,7 @@ from collector.vendors.quividi.status_rows import (
     host_time,
     place_key,
     record_of,
+    reject_of,
     words,
 )
 from collector.vendors.quividi.wire import Identifier, Integer, parse_local
@@ -141,16 +142,6 @@ _decode_alert = RowDecoder(
 )
 
 
-class _Place(Struct, frozen=True):
-    """The part of a malformed row that names its place."""
-
-    location: Identifier | None = None
-    site: Identifier | None = None
-
-
-_decode_place = RowDecoder(_Place, side=("location", "site"))
-
-
 def read_one(raw: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> Record[KnownAlert] | Reject:
     """Decode a row of the response to a request at `seen_ms`, Unix time in milliseconds.
 
@@ -163,7 +154,7 @@ def read_one(raw: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> R
         known = KnownAlert(row, vendor_time.isoformat(), host_time(row.host_timestamp, ignored), statuses, seen_ms)
         return record_of(b"quividi.alert" + _key.pack(row.id), _compared(known), vendor_time, seen_ms, known)
     except ValueError as error:
-        return Reject(raw, str(error), _place_of(raw))
+        return reject_of(raw, Alert, str(error), ("location", "site"))
 
 
 def _compared(known: KnownAlert) -> Sequence[object]:
@@ -198,13 +189,3 @@ def explode(record: Record[KnownAlert], digest: str, revision: int, user: str) -
         linked_alert_id=row.linked_alerthistory,
     )
     yield Event(ALERT, f"{digest}/alert/0", f"alert/{row.id}", seen_at, place_key(row.location, row.site, user), data)
-
-
-def _place_of(raw: bytes) -> str | None:
-    """The Kafka key of a malformed row; None where its place cannot be read."""
-    try:
-        place = _decode_place(raw)
-    except MalformedRow:
-        return None
-    found = place.site if place.location is None else place.location
-    return None if found is None else str(found)

@@ -8,16 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Meta, Struct
 
 from collector.instants import format_ms
 from collector.model import Event, EventType, Record, Reject
 from collector.vendors.event_fields import Revision
-from collector.vendors.leniency import MalformedRow, RowDecoder, comparable, fraction, understood
+from collector.vendors.leniency import RowDecoder, comparable, fraction, understood
 from collector.vendors.quividi.status_rows import (
     HostTime,
     SeenAt,
@@ -25,6 +24,7 @@ from collector.vendors.quividi.status_rows import (
     decimal,
     place_key,
     record_of,
+    reject_of,
     words,
 )
 from collector.vendors.quividi.wire import Identifier, Integer, Number, parse_local
@@ -32,7 +32,6 @@ from collector.vendors.quividi.wire import Identifier, Integer, Number, parse_lo
 FIELDS_VERSION = 1
 """The version of the lists of fields: the key is the box and the two times, the fingerprint is in `read_one`."""
 _RESOLUTION = re.compile(r"(\d{1,6})\s*[xX]\s*(\d{1,6})")
-_SECRET = "raw_camera_config"  # noqa: S105 - the name of the field that is removed from a malformed row
 
 
 class MonitoringMessage(Struct, frozen=True, gc=False):
@@ -112,7 +111,6 @@ _decode_message = RowDecoder(
         "resolution",
     ],
 )
-_decode_object = RowDecoder(dict[str, Any])
 
 
 def read_one(raw: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> Record[KnownMessage] | Reject:
@@ -134,7 +132,7 @@ def read_one(raw: bytes, seen_ms: int, ignored: Counter[str] | None = None) -> R
         key = f"quividi.monitoring_message/{row.box}/{known.vendor_time}/{host or ''}"
         return record_of(key.encode(), _compared(known), vendor_time, seen_ms, known)
     except ValueError as error:
-        return _without_secret(raw, str(error))
+        return reject_of(raw, MonitoringMessage, str(error), ("location",))
 
 
 def _compared(known: KnownMessage) -> Sequence[object]:
@@ -186,14 +184,3 @@ def _resolution(text: str | None) -> Resolution | None:
     if found is None:
         raise ValueError("expected a width and a height")
     return Resolution(int(found[1]), int(found[2]))
-
-
-def _without_secret(raw: bytes, error: str) -> Reject:
-    """The reject of a malformed row without its camera configuration, and without anything if it cannot be found."""
-    try:
-        fields = _decode_object(raw)
-    except MalformedRow:
-        return Reject(b"", error)
-    location = fields.get("location")
-    key = str(location) if type(location) is int else None  # and not a boolean, which is an int too
-    return Reject(msgspec.json.encode({name: each for name, each in fields.items() if name != _SECRET}), error, key)

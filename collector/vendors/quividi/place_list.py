@@ -11,8 +11,8 @@ from msgspec import Raw, Struct, field
 
 from collector.steps import Steps
 from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder
-from collector.vendors.quividi.topology.values import utc_offset_s
-from collector.vendors.quividi.wire import Identifier, Integer, parse_local
+from collector.vendors.quividi.topology.values import Identifier, id_of, utc_offset_s
+from collector.vendors.quividi.wire import Integer, parse_local
 from collector.vendors.raw_rows import RawRows, as_list
 
 MAX_OFFSET = timedelta(hours=14)
@@ -75,9 +75,10 @@ def decode_places(body: bytes) -> Steps[PlaceList]:
         except MalformedRow as error:
             reason = str(error)
         else:
-            places[row.id] = Place(
-                row.id,
-                row.site_id,
+            number = int(row.id)
+            places[number] = Place(
+                number,
+                id_of(row.site_id),
                 row.active is not False,
                 _last_upload(row.last_upload_timestamp),
                 utc_offset_s(row.last_timezone, None),
@@ -88,13 +89,19 @@ def decode_places(body: bytes) -> Steps[PlaceList]:
     return PlaceList(places, not reason)
 
 
+class _Tagged(Struct, frozen=True):
+    """What has a tag: a location or a site."""
+
+    id: Identifier
+
+
 class _TagRow(Struct, frozen=True):
     """A row of `/location_tags/` and `/site_tags/`. With a network in the path, it has the tagged objects."""
 
     id: Identifier
     network_id: Identifier | None = None
-    locations: tuple[_Row, ...] = ()
-    sites: tuple[_Row, ...] = ()
+    locations: tuple[_Tagged, ...] = ()
+    sites: tuple[_Tagged, ...] = ()
 
 
 _decode_tag = RowDecoder(_TagRow)
@@ -113,7 +120,7 @@ def decode_tags(body: bytes) -> Steps[Mapping[int, tuple[int | None, frozenset[i
             continue
         finally:
             yield
-        found[row.id] = row.network_id, frozenset(each.id for each in (*row.locations, *row.sites))
+        found[int(row.id)] = id_of(row.network_id), frozenset(int(each.id) for each in (*row.locations, *row.sites))
     return found
 
 

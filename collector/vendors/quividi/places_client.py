@@ -78,18 +78,37 @@ class Places:
         settings = self._client.settings
         if not settings.needs_places:
             return found
+        if not found.places:
+            raise RetryLater(
+                "the account has no locations: a window without any would be complete, and its rows never be requested",
+                code="no_locations",
+                advice=f"check in VidiCenter what the user of sources.{self._client.source} may see",
+            )
         tagged = {
             kind: await self._tagged(kind, settings.selectors[kind]) for kind in TAGS if kind in settings.selectors
         }
         return structs.replace(found, tagged=tagged)
 
+    async def tags(self, kind: str) -> Mapping[int, tuple[int | None, frozenset[int]]]:
+        """The tags of a kind, by number: the network of each, and what has it, if the list says so.
+
+        Raises RetryLater, Park or Split.
+        """
+        return await self._get(f"/{kind}/", decode_tags)
+
     async def _tagged(self, kind: str, tags: Collection[int]) -> Mapping[int, frozenset[int]]:
         """What has each of these tags. The vendor lists it by network: labels, which are paths too, are not unique."""
-        networks = {network for tag, (network, _) in (await self._get(f"/{kind}/", decode_tags)).items() if tag in tags}
+        networks = {network for tag, (network, _) in (await self.tags(kind)).items() if tag in tags}
         members: dict[int, frozenset[int]] = {}
         for network in sorted(each for each in networks if each is not None):
             found = await self._get(f"/network/{network}/{kind}/", decode_tags)
             members.update((tag, ids) for tag, (_, ids) in found.items() if tag in tags)
+        if unknown := sorted(set(tags) - members.keys()):
+            advice = (
+                f"correct sources.{self._client.source}.{kind}: the stream waits until then, so that no data is lost"
+            )
+            ids = ", ".join(map(str, unknown))
+            raise Park(f"the account has none of these {kind}: {ids}", code="unknown_ids", advice=advice)
         return members
 
     async def _get(self, path: str, decode: Callable[[bytes], Steps[T]]) -> T:
@@ -136,8 +155,9 @@ class Selection:
         self._client = client
         self._zone = zone
         self._by_site = by_site
-        self._first_seen: dict[tuple[str, int], datetime] = {}
-        """When this process first requested each place: a sweep must not leave out what no earlier one contained."""
+        self._selected_since: dict[tuple[str, int], datetime] = {}
+        """Since when each place is selected without an interruption, in this process: a sweep must not leave out what
+        the one before it did not contain."""
 
     async def current(self, swept_at: datetime | None) -> Mapping[str, Sequence[int]]:
         """The ids to request, by the vendor's name of the argument. An argument without an id is left out.
@@ -155,11 +175,10 @@ class Selection:
                 selectors = {SITES: sites_in(*zoned, known, candidates)}
             else:
                 selectors = {LOCATIONS: locations_in(*zoned, known, candidates)}
+        selected = [(selector, each) for selector, ids in selectors.items() for each in ids]
+        self._selected_since = {each: self._selected_since.get(each, now) for each in selected}
         if swept_at is not None:
             selectors = await self._without_silent(selectors, swept_at)
-        for selector, ids in selectors.items():
-            for each in ids:
-                self._first_seen.setdefault((selector, each), now)
         return {selector: ids for selector, ids in selectors.items() if ids}
 
     async def _without_silent(
@@ -178,7 +197,7 @@ class Selection:
             selector: [
                 each
                 for each in ids
-                if each not in silent.get(selector, ()) or self._first_seen.get((selector, each), swept_at) >= swept_at
+                if each not in silent.get(selector, ()) or self._selected_since[selector, each] >= swept_at
             ]
             for selector, ids in selectors.items()
         }

@@ -1,23 +1,24 @@
 """The small requests that show whether an account may read what its source is configured for."""
 
-from collections.abc import Collection, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, islice
 
 from collector.errors import Park
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http
 from collector.vendors.quividi.client import Client
+from collector.vendors.quividi.licences import REFUSALS
 from collector.vendors.quividi.places_client import Places
 from collector.vendors.quividi.settings import QuividiSource
-from collector.vendors.quividi.zoning import LOCATIONS, SITES
+from collector.vendors.quividi.zoning import LOCATIONS, SITES, TAGS
 
 MAX_SHOWN = 5
-"""The most disagreements that are shown."""
+"""The most warnings that are shown."""
 
 
 async def probe(source: str, settings: QuividiSource, http: Http, telemetry: VendorTelemetry) -> ProbeResult:
-    """Request the token's user and the account's locations.
+    """Request the token's user, the account's locations, and its tags if some are selected.
 
     Raises RetryLater, Split, or Park: also for a token of another user, and for ids that the account does not own.
     """
@@ -34,10 +35,35 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     sites = {each.site_id for each in owned if each.site_id is not None}
     if known.is_whole and sites:  # otherwise the vendor lists no sites, and only the first export shows unknown ones
         _check_owned(f"sources.{source}", "site", settings.selectors.get(SITES), sites)
-    tags = ", ".join(name for name in ("location_tags", "site_tags") if getattr(settings, name))
-    unchecked = f"; {tags} cannot be checked" if tags else ""
-    text = f"{len(owned)} location{'' if len(owned) == 1 else 's'}{unchecked}"
-    return ProbeResult(text, skew_s, [str(each) for each in islice(places.disagreements(known, now), MAX_SHOWN)])
+    unchecked = [
+        kind for kind in TAGS if kind in settings.selectors and not await _are_tags_checked(client, places, kind)
+    ]
+    text = f"{len(owned)} location{'' if len(owned) == 1 else 's'}"
+    if unchecked:
+        text += f"; {', '.join(unchecked)} cannot be checked: the account may not list tags"
+    unknown = _unknown_in_zones(settings, known.places.keys(), sites) if known.is_whole else iter(())
+    warnings = chain(unknown, map(str, places.disagreements(known, now)))
+    return ProbeResult(text, skew_s, list(islice(warnings, MAX_SHOWN)))
+
+
+def _unknown_in_zones(settings: QuividiSource, locations: Collection[int], sites: Collection[int]) -> Iterator[str]:
+    """Places that the zones name and the account does not have: a mistyped number has no other visible effect."""
+    for zone in settings.zones:
+        for kind, named, owned in (("location", zone.locations, locations), ("site", zone.sites, sites)):
+            if owned and (foreign := sorted(set(named or ()).difference(owned))):
+                yield f"the account has no {kind} {', '.join(map(str, foreign))}, named in the zone {zone.timezone}"
+
+
+async def _are_tags_checked(client: Client, places: Places, kind: str) -> bool:
+    """Whether the account owns the selected tags; False if it may not list them. Raises Park for other tags."""
+    try:
+        listed = await places.tags(kind)
+    except Park as error:
+        if error.code not in REFUSALS:
+            raise
+        return False
+    _check_owned(f"sources.{client.source}", kind.removesuffix("s"), client.settings.selectors[kind], listed.keys())
+    return True
 
 
 def _check_owned(path: str, kind: str, ids: Sequence[int] | None, owned: Collection[int]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from collector.model import Account
 from collector.secrets import Secret
@@ -94,6 +94,19 @@ def _check_ids(ids: tuple[int, ...]) -> tuple[int, ...]:
 Ids = Annotated[tuple[Identifier, ...], Field(strict=False), AfterValidator(_check_ids)]
 
 
+def _check_all(text: str) -> str:
+    if text != "all":
+        raise ValueError('expected "all", or an array of ids')
+    return text
+
+
+IdsOrAll = Annotated[
+    Annotated[Literal["all"], BeforeValidator(_check_all), Tag("[all]")] | Annotated[Ids, Tag("[ids]")],
+    Discriminator(lambda value: "[all]" if isinstance(value, str) else "[ids]"),
+]
+"""The kind of the value selects the alternative, so that an error names what is wrong with that one only."""
+
+
 class ZoneSettings(BaseModel):
     """`[[sources.<name>.zones]]`: places that are in another zone than `timezone`."""
 
@@ -117,7 +130,7 @@ class QuividiSource(SourceSettings):
     base_url: str = "https://vidicenter.quividi.com/api/v1"
     username: Annotated[str, Field(min_length=1)]
     token: Secret
-    locations: Literal["all"] | Ids | None = None
+    locations: IdsOrAll | None = None
     """Ids, or "all" to follow the account's active locations."""
     sites: Ids | None = None
     location_tags: Ids | None = None
@@ -152,7 +165,9 @@ class QuividiSource(SourceSettings):
         for kind in (SITES, LOCATIONS):
             ids = [each for zone in self.zones for each in getattr(zone, kind) or ()]
             if doubled_ids := sorted({each for each in ids if ids.count(each) > 1}):
-                raise ValueError(f"zones: {kind} {', '.join(map(str, doubled_ids))} are in two zones")
+                raise ValueError(
+                    f"zones: {kind} {', '.join(map(str, doubled_ids))}: named twice; each place is in one zone, once"
+                )
         return self
 
     @model_validator(mode="after")

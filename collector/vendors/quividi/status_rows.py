@@ -11,16 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
 
 from collector.instants import Timestamp, to_ms
 from collector.model import Record, Reject
 from collector.steps import Steps
-from collector.vendors.leniency import ResponseDecoder, understood
+from collector.vendors.leniency import MalformedRow, ResponseDecoder, RowDecoder, understood
 from collector.vendors.quividi.wire import parse_local
 from collector.vendors.raw_rows import MAX_ROWS, RawRows, as_list
 
@@ -53,6 +53,7 @@ SeenAt = Annotated[
 ]
 
 _decode = ResponseDecoder(Raw, RawRows, {"timestamp"}.issubset)
+_decode_object = RowDecoder(dict[str, Any])
 
 
 def decode(body: bytes, max_rows: int = MAX_ROWS) -> Steps[RawRows]:
@@ -94,6 +95,23 @@ def record_of(key: bytes, fingerprint: Sequence[object], vendor_time: datetime, 
         vendor_local_s=local_ms // 1000,
         payload=payload,
     )
+
+
+def reject_of(raw: bytes, row_type: type[Struct], error: str, place_fields: Sequence[str]) -> Reject:
+    """The reject of a malformed row: the plain values of the fields that are read; nothing if it is no object.
+
+    Any other field may contain what is never published, such as a camera's address with its password. The Kafka key is
+    the first of `place_fields` that is a number.
+    """
+    try:
+        fields = _decode_object(raw)
+    except MalformedRow:
+        return Reject(b"", error)
+    names = row_type.__struct_fields__
+    kept = {name: each for name, each in fields.items() if name in names and not isinstance(each, list | dict)}
+    places = (fields.get(name) for name in place_fields)
+    place = next((each for each in places if type(each) is int), None)  # and not a boolean, which is an int too
+    return Reject(msgspec.json.encode(kept), error, None if place is None else str(place))
 
 
 def host_time(text: str | None, ignored: Counter[str] | None) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from collector.errors import Park
 from collector.instants import to_ms
 from collector.model import DedupMode, Event, FetchResult, Record, Window
 from collector.turns import in_turns
@@ -19,6 +20,7 @@ from collector.vendors.http import Response
 from collector.vendors.leniency import unexpected_response
 from collector.vendors.quividi import alerts, monitoring
 from collector.vendors.quividi.client import LOCATIONS, Client
+from collector.vendors.quividi.licences import REFUSALS
 from collector.vendors.quividi.place_list import Place, decode_places
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.status_rows import MAX_CLOCK_OFFSET, ReadOne, decode, read_each
@@ -71,7 +73,13 @@ class StatusStream(Stream[P]):
         while pending:
             scope, is_cut = pending.pop(), False
             for hours in (None,) if is_sweep else self._hours(scope, window):
-                response, rows, seen_ms = await self._list(scope, hours, window)
+                try:
+                    response, rows, seen_ms = await self._list(scope, hours, window)
+                except Park as error:
+                    if scope == ACCOUNT or error.code not in REFUSALS:
+                        raise
+                    is_cut, cut = False, cut + 1  # a place that has just been deleted, or that this user may not see
+                    break
                 with response:
                     is_cut = len(rows) == CAP
                     ignored = Counter[str]()

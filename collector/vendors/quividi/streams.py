@@ -69,6 +69,9 @@ class ExportStream(Stream[P]):
         self.former = rows.former
         self.only_parts = rows.only_parts
         self.event_types = export_type.events
+        if isinstance(settings, RowSettings):
+            table = f"sources.{client.source}.rows.{export_type.stream}"
+            self.format_advice = f"correct the keys of {table}, such as key, time and place, and restart"
         options = settings.selected
         selectors = source.selectors or {"all": ()}
         selected = [repr(each) for each in (selectors, options, source.zones) if each]

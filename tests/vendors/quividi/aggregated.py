@@ -9,8 +9,8 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from collector.alignment import ANCHOR
-from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
+from collector.schemas import json_schema
 from collector.vendors.quividi.aggregate_records import Aggregate, Requested
 from collector.vendors.quividi.aggregates import Aggregates
 from collector.vendors.quividi.export_settings import EXPORT_TYPES

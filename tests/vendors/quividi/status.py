@@ -88,6 +88,8 @@ class Lists:
         self.calls: list[str] = []
         """Paths below the API's, with their queries."""
         self.override: Callable[[], web.Response] | None = None
+        self.refused: Mapping[str, int] = {}
+        """The status of the response for each part of the account that is refused, such as `/site/178`."""
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         self.calls.append(request.raw_path.removeprefix("/api/v1"))
@@ -103,6 +105,8 @@ class Lists:
         if self.override is not None:
             return self.override()
         *scope, _ = request.path.removeprefix("/api/v1/").strip("/").split("/")
+        if status := self.refused.get("".join(f"/{each}" for each in scope)):
+            return json_response(status, {"message": "no", "error": status})
         hours = int(request.query["hours"]) if "hours" in request.query else None
         if hours is not None and not 1 <= hours <= 24:
             return json_response(400, {"message": "hours", "error": 400})

@@ -223,6 +223,14 @@ def test_an_alert_without_identity_type_status_or_time_is_a_dead_letter_of_its_p
     assert ("8264", alert(**change)) == (got.key, got.payload)
 
 
+def test_a_dead_letter_has_only_plain_values_of_the_fields_that_are_read() -> None:
+    secret = "rtsp://admin:hunter2@10.0.0.7"
+    got = alerts.read_one(alert(id="x", camera=secret, settings={"url": secret}, label=[secret]), SEEN_MS)
+    assert isinstance(got, Reject)
+    assert b'"alert_type":3' in got.payload
+    assert b"hunter2" not in got.payload
+
+
 @pytest.mark.parametrize("field", ["label", "extra_data", "network", "site", "location", "box", "linked_alerthistory"])
 def test_a_side_field_in_another_form_costs_only_itself(field: str) -> None:
     ignored = Counter[str]()

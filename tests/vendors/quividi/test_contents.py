@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from collector.commands.schema import json_schema
 from collector.model import Event, Record, Reject
+from collector.schemas import json_schema
 from collector.vendors.quividi.contents import ViewerWithContents, read_viewer_apc
 from collector.vendors.quividi.events import VIEWER_APC, VIEWER_CONTENT, explode_viewer, explode_viewer_apc
 from tests.rows import export_rows, value_of

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from collector.commands.schema import json_schema
 from collector.model import Event
+from collector.schemas import json_schema
 from collector.vendors.quividi.events import VIEWER, explode_viewer
 from tests.rows import value_of
 from tests.vendors.quividi.example import ABSENT, APC, EXPERT, PARIS, PRO, record_of, row

@@ -134,10 +134,16 @@ def test_a_message_without_a_location_has_the_key_of_the_user(location: object) 
         (message(timestamp="soon"), b'"box":5011'),
         (message(host_timestamp="soon"), b'"box":5011'),
         (message(timestamp="2027-01-01T00:00:00"), b'"box":5011'),
+        (message(box=None, camera={"url": CAMERA}), b'"timestamp"'),
+        (message(box=None, input_url=f"rtsp://admin:secret@{CAMERA}"), b'"timestamp"'),
+        (message(box=None, vr_status=[f"rtsp://{CAMERA}"]), b'"timestamp"'),
         (message().replace(b'"box":5011', b'"box":'), b""),
         (b"[" + message() + b"]", b""),
     ],
-    ids=["no box", "no time", "no host time", "far ahead", "no JSON", "no object"],
+    ids=[
+        *("no box", "no time", "no host time", "far ahead"),
+        *("another field", "another text", "a list", "no JSON", "no object"),
+    ],
 )
 def test_a_dead_letter_has_no_camera(raw: bytes, kept: bytes) -> None:
     got = monitoring.read_one(raw, SEEN_MS)

@@ -68,11 +68,18 @@ def test_a_field_that_is_absent_null_or_not_understood_is_unknown_and_the_locati
     assert PlaceList({1056: Place(1056)}, is_whole=True) == decoded(row)
 
 
-@pytest.mark.parametrize("malformed", [{}, {"id": "1056"}, {"id": None}, {"id": -1}, {"id": 1.5}, 1056, None, []])
+@pytest.mark.parametrize("malformed", [{}, {"id": "1O56"}, {"id": None}, {"id": -1}, {"id": 1.5}, 1056, None, []])
 def test_a_malformed_row_is_left_out_and_the_list_is_not_whole(malformed: object) -> None:
     found = decoded({"id": 1}, malformed, {"id": 2})
 
     assert ([1, 2], False) == (list(found.places), found.is_whole)
+
+
+def test_ids_that_are_written_as_text_are_the_same_ids() -> None:
+    """Otherwise, locations without a site would be read in the source's own zone: see the vehicle proof of play."""
+    assert decoded({"id": 1056, "site_id": 178}) == decoded({"id": "1056", "site_id": "178"})
+    tags = [{"id": "5", "network_id": "2", "sites": [{"id": "178"}]}]
+    assert {5: (2, frozenset({178}))} == result_of(decode_tags(msgspec.json.encode(tags)))
 
 
 def test_an_empty_list_is_whole() -> None:
@@ -209,14 +216,20 @@ def test_the_tags_of_an_account_have_networks_and_members() -> None:
         {"id": 5, "label": "North", "network_id": 2},
         {"id": 6, "network_id": 2, "locations": [{"id": 1}, {"id": 2, "label": "x"}]},
         {"id": 7, "sites": [{"id": 3}]},
-        {"id": "8", "network_id": 2},
-        {"id": 9, "locations": [{"id": "1"}]},
+        {"id": "x", "network_id": 2},
+        {"id": 9, "locations": [{"id": "x"}]},
+        {"id": 10, "locations": [{"id": 4, "active": "yes", "site_id": {}}]},
         None,
     ]
 
     found = result_of(decode_tags(msgspec.json.encode(rows)))
 
-    assert {5: (2, frozenset()), 6: (2, frozenset({1, 2})), 7: (None, frozenset({3}))} == found
+    assert {
+        5: (2, frozenset()),
+        6: (2, frozenset({1, 2})),
+        7: (None, frozenset({3})),
+        10: (None, frozenset({4})),
+    } == found
 
 
 @pytest.mark.parametrize("body", [b"{}", b"", b"null", b'{"message": "no", "error": 403}'])

@@ -94,13 +94,35 @@ async def test_sites_are_not_checked_if_locations_have_none() -> None:
 
 
 async def test_a_malformed_location_does_not_fail_the_probe() -> None:
-    listed = b'[{"id": 1056, "site_id": 7}, {"id": "1057"}]'
+    listed = b'[{"id": 1056, "site_id": 7}, {"id": "x"}]'
 
     assert "1 location" == await probed(responses(locations=listed), locations=[1057], sites=[8])
 
 
-async def test_the_probe_reports_that_tags_are_not_checked() -> None:
-    text = await probed(responses(), locations=None, location_tags=[2], site_tags=[3])
+def with_tags(status: int = 200) -> Handler:
+    others = responses()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if not request.path.endswith("_tags/"):
+            return await others(request)
+        tag = 2 if request.path.endswith("/location_tags/") else 3
+        return web.Response(body=msgspec.json.encode([{"id": tag, "label": "North", "network_id": 7}]), status=status)
+
+    return handler
+
+
+async def test_the_probe_looks_tags_up() -> None:
+    assert "2 locations" == await probed(with_tags(), locations=None, location_tags=[2], site_tags=[3])
+
+    for kind, tag in (("location_tags", 3), ("site_tags", 2)):
+        park = await parked(with_tags(), locations=None, **{kind: [tag]})
+        assert ("unknown_ids", f"the account has no {kind.removesuffix('s')} {tag}") == (park.code, str(park))
+        assert f"sources.lobby.{kind}" in park.advice
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_the_probe_reports_that_tags_are_not_checked(status: int) -> None:
+    text = await probed(with_tags(status), locations=None, location_tags=[2], site_tags=[3])
 
     assert text.startswith("2 locations; location_tags, site_tags ")
 
@@ -121,6 +143,22 @@ async def test_the_probe_reports_locations_whose_zone_disagrees() -> None:
         assert [] == await warnings(locations="all", timezone="America/New_York")
 
 
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ({"locations": [1056, 9999]}, ["the account has no location 9999, named in the zone Europe/Berlin"]),
+        ({"sites": [178, 9]}, ["the account has no site 9, named in the zone Europe/Berlin"]),
+        ({"sites": [178], "locations": [8264]}, []),
+    ],
+)
+async def test_the_probe_reports_places_in_zones_that_the_account_does_not_have(
+    zone: dict[str, list[int]], expected: list[str]
+) -> None:
+    async with serving(responses()) as url, http(SimulatedClock()) as client:
+        given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], locations="all")
+        assert expected == list((await VENDOR.probe("lobby", given, client, standalone_telemetry())).warnings)
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"username": null}', b'{"message": "no", "error": 401}'])
 async def test_an_undocumented_whoami_raises_retry_later(body: bytes) -> None:
     with pytest.raises(RetryLater, match="/whoami/") as raised:
@@ -129,7 +167,7 @@ async def test_an_undocumented_whoami_raises_retry_later(body: bytes) -> None:
     assert_no_account(raised.value)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[{}]", b'[{"id": "1056"}]', LOCATIONS[:-10], b"[" * 50_000])
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[{}]", b'[{"id": "x"}]', LOCATIONS[:-10], b"[" * 50_000])
 async def test_an_undocumented_list_of_locations_raises_retry_later(body: bytes) -> None:
     with pytest.raises(RetryLater, match="/locations/") as raised:
         await probed(responses(locations=body))

@@ -77,7 +77,7 @@ def test_the_streams_that_the_collector_knows_run_beside_it_if_they_have_tables(
 def test_all_types_share_one_topic(tmp_path: Path) -> None:
     settings = loaded(tmp_path, "queues", QUEUE, more=f"[sources.airport.rows.gestures]\n{GESTURE}")
 
-    assert {"quividi.rows", "collector.dead_letters", "collector.progress"} == settings.topics()
+    assert {"quividi.rows", "collector.dead_letters", "collector.progress"} == settings.topics().keys()
     assert settings.compacted_topics() == {"collector.progress"}
 
 
@@ -204,6 +204,12 @@ async def test_what_identifies_rows_is_part_of_the_selection() -> None:
     assert len(found) == len(set(found))
     assert found[0].startswith("locations, queue, 1h, ")
     assert found[0] == await selection(arguments={"group": "", "lanes": "1,2"})
+
+
+async def test_the_advice_for_malformed_rows_names_the_table(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "queues", QUEUE)
+    async with http(VidiCenter().clock) as client:
+        assert "sources.airport.rows.queues" in select_stream(settings, client, "airport", "queues").format_advice
 
 
 async def test_commands_find_the_stream_by_its_name(tmp_path: Path) -> None:

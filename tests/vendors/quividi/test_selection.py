@@ -93,6 +93,21 @@ async def test_tags_in_several_zones_are_looked_up_in_their_networks() -> None:
     assert ["/locations/", "/location_tags/", "/network/2/location_tags/", "/network/3/location_tags/"] == vendor.lists
 
 
+@pytest.mark.parametrize(
+    ("tags", "of_network"),
+    [([], []), ([{"id": 5, "network_id": None}], []), ([{"id": 5, "network_id": 2}], [{"id": 6, "locations": []}])],
+)
+async def test_a_tag_in_several_zones_that_the_account_does_not_have_completes_no_window(
+    tags: list[dict[str, Any]], of_network: list[dict[str, Any]]
+) -> None:
+    vendor = Chain()
+    vendor.tables = {"/location_tags/": tags, "/network/2/location_tags/": of_network}
+    async with shards(vendor, locations=None, location_tags=[5], zones=ZONES) as streams:
+        with pytest.raises(Park, match="location_tags: 5") as raised:
+            await requested(vendor, streams["viewers"])
+    assert "unknown_ids" == raised.value.code
+
+
 async def test_tags_in_one_zone_are_left_to_the_vendor() -> None:
     vendor = Chain()
     async with shards(vendor, locations=None, location_tags=[5]) as streams:
@@ -138,9 +153,26 @@ async def test_a_location_that_is_no_longer_active_is_requested_while_it_may_hav
         assert [("locations", "1,3")] == await requested(vendor, streams["viewers"])
 
 
-async def test_an_account_without_locations_requests_nothing() -> None:
+@pytest.mark.parametrize("settings", [{}, {"locations": None, "sites": [30], "zones": ZONES}])
+async def test_an_empty_list_completes_no_window(settings: dict[str, Any]) -> None:
+    """Otherwise, one such response while a stream catches up would skip its history."""
     vendor = Chain()
-    vendor.places = []
+    vendor.places, places = [], vendor.places
+    async with shards(vendor, **settings) as streams:
+        stream = streams[f"viewers@{TOKYO}" if settings else "viewers"]
+        with pytest.raises(RetryLater) as raised:
+            await requested(vendor, stream)
+        assert "no_locations" == raised.value.code
+        vendor.places = places
+        expected = await requested(vendor, stream)
+        assert [] != expected
+        vendor.places = []
+        vendor.clock.pass_s(600)
+        assert expected == await requested(vendor, stream)
+
+
+async def test_an_account_without_active_locations_requests_nothing() -> None:
+    vendor = Chain(place(1, active=False, silent=400 * DAY))
     async with shards(vendor) as streams:
         assert [] == await requested(vendor, streams["viewers"])
 
@@ -181,6 +213,23 @@ async def test_a_sweep_leaves_out_no_place_that_no_earlier_one_contained() -> No
         vendor.clock.pass_s(3600)
         sweep = Window(SWEEP.start, SWEEP.end, swept_at=NOW + 3 * HOUR / 2)
         assert [] == await requested(vendor, streams["viewers"], sweep)
+
+
+async def test_the_first_sweep_with_a_place_that_has_returned_does_not_leave_it_out() -> None:
+    vendor, silent = Chain(place(1, silent=9 * DAY), place(2)), place(1, silent=9 * DAY)
+    async with shards(vendor) as streams:
+        await requested(vendor, streams["viewers"])
+        vendor.places = [place(2)]
+        vendor.clock.pass_s(24 * 3600)
+        sweep = Window(SWEEP.start, SWEEP.end, swept_at=NOW + HOUR)
+        assert [("locations", "2")] == await requested(vendor, streams["viewers"], sweep)
+        vendor.places = [silent, place(2)]
+        vendor.clock.pass_s(24 * 3600)
+        sweep = Window(SWEEP.start, SWEEP.end, swept_at=NOW + 24 * HOUR)
+        assert [("locations", "1,2")] == await requested(vendor, streams["viewers"], sweep)
+        vendor.clock.pass_s(24 * 3600)
+        sweep = Window(SWEEP.start, SWEEP.end, swept_at=NOW + 49 * HOUR)
+        assert [("locations", "2")] == await requested(vendor, streams["viewers"], sweep)
 
 
 async def test_a_sweep_leaves_out_a_site_only_if_all_of_its_locations_are_silent() -> None:
@@ -234,7 +283,7 @@ async def test_an_account_that_may_not_list_locations_any_more_parks_the_stream(
 
 async def test_a_malformed_list_is_no_list() -> None:
     vendor = Chain()
-    vendor.places = [{"id": "1"}]
+    vendor.places = [{"id": "one"}]
     async with shards(vendor) as streams:
         with pytest.raises(RetryLater, match="/locations/"):
             await requested(vendor, streams["viewers"])

@@ -134,6 +134,26 @@ async def test_where_even_a_location_has_1000_rows_it_is_reported_and_the_rest_i
     assert (0, []) == (found[-1][0].rows, found[-1][1])
 
 
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_part_of_the_account_that_is_refused_costs_only_its_own_rows(status: int) -> None:
+    vendor = Lists([*rows(900), *rows(900, first=2001, site=9, location=1)])
+    vendor.locations = [{"id": 8264, "site_id": 178}, {"id": 1, "site_id": 9}, {"id": 77}]
+    vendor.refused = {"/location/77": status, "/site/9": status}
+    async with stream_of(vendor) as stream:
+        found = await fetched(stream, last(1))
+    published = {row.payload.row.id for _, records in found for row in records if isinstance(row, Record)}
+    assert set(range(1, 901)) <= published
+    assert 2 == found[-1][0].cut
+
+
+async def test_a_part_for_which_the_token_is_refused_parks_the_stream() -> None:
+    vendor = Lists(rows(1100))
+    vendor.refused = {"/site/178": 401}
+    async with stream_of(vendor) as stream:
+        with pytest.raises(Park):
+            await fetched(stream, last(1))
+
+
 async def test_the_notice_reaches_the_log() -> None:
     vendor = Lists(rows(1100))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

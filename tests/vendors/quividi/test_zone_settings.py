@@ -51,8 +51,9 @@ def test_all_locations_are_selected_by_a_word() -> None:
         ({"zones": {"timezone": "Asia/Tokyo", "sites": [1]}}, "zones"),
         ({"zones": [{"timezone": "Europe/Paris", "sites": [1]}]}, "Europe/Paris is named twice"),
         ({"zones": [TOKYO, NEW_YORK, {"timezone": "Asia/Tokyo", "sites": [1]}]}, "Asia/Tokyo is named twice"),
-        ({"zones": [NEW_YORK, {"timezone": "Asia/Tokyo", "sites": [20, 7]}]}, "sites 20 are in two zones"),
-        ({"zones": [TOKYO, {"timezone": "Asia/Seoul", "locations": [3]}]}, "locations 3 are in two zones"),
+        ({"zones": [NEW_YORK, {"timezone": "Asia/Tokyo", "sites": [20, 7]}]}, "sites 20: named twice"),
+        ({"zones": [{"timezone": "Asia/Tokyo", "sites": [20, 20]}]}, "sites 20: named twice"),
+        ({"zones": [TOKYO, {"timezone": "Asia/Seoul", "locations": [3]}]}, "locations 3: named twice"),
         (
             {"locations": None, "sites": [1], "zones": [TOKYO], "streams": BY_SITE},
             "proof_of_play_by_site has numbers of whole sites: name the sites in zones, not the locations",

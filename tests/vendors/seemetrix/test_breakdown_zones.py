@@ -160,6 +160,8 @@ async def test_a_dead_letter_of_a_zone_has_an_identity_of_its_own() -> None:
         ("Paris", "expected a time zone of the IANA database"),
         ("+02:00", "expected a time zone of the IANA database"),
         ("", "expected a time zone of the IANA database"),
+        ("localtime", "expected a time zone of the IANA database"),
+        ("right/Europe/Paris", "expected a time zone of the IANA database"),
     ],
 )
 async def test_a_zone_that_the_vendor_cannot_be_sent_is_rejected(zone: str, reason: str) -> None:

@@ -1,0 +1,62 @@
+"""What of Kafka works, but not as it should: warnings of `check` and of the log, each with its consequence."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+_CONSEQUENCES = {
+    "min.insync.replicas": "a commit may be on a single broker, and be lost with it",
+    "segment.bytes": "the state topic is compacted later, so that a start reads more of it",
+    "min.cleanable.dirty.ratio": "the state topic is compacted later, so that a start reads more of it",
+    "retention.ms": "events are deleted after another time than kafka.retention",
+}
+"""What it means that a topic lacks a setting with which the collector creates it."""
+
+
+class KafkaNotice(Struct, frozen=True):
+    """A fact with a consequence that an operator should know. Nothing waits for a change."""
+
+    code: str
+    reason: str
+    consequence: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.consequence}"
+
+
+def settings_refused(topic: str, differences: Mapping[str, tuple[str, str | None]], reason: str) -> KafkaNotice:
+    """The brokers refuse settings of a topic, which is created without them.
+
+    `differences` has the wished and the actual value by the setting's name, the latter None if it is not known.
+    `reason` is that of the brokers.
+    """
+    texts = [
+        f"{name} = {wished}" if actual is None else f"{name} = {wished} (it is {actual})"
+        for name, (wished, actual) in differences.items()
+    ]
+    consequences = dict.fromkeys(_CONSEQUENCES[name] for name in differences)
+    return KafkaNotice(
+        "settings_refused",
+        f"the brokers refuse {', '.join(texts)} for {topic} ({reason})",
+        "; ".join(consequences),
+    )
+
+
+def not_replicated(topics: Sequence[str], brokers: int) -> KafkaNotice:
+    """Topics of a cluster with several brokers have one replica only."""
+    return KafkaNotice(
+        "not_replicated",
+        f"{', '.join(topics)}: on one of {brokers} brokers only",
+        "without that broker nothing can be published, and if its disk fails, events and state are lost. Add replicas "
+        "with kafka-reassign-partitions.sh; for new topics, set kafka.replication_factor",
+    )
+
+
+def transactions_not_verified(version: int) -> KafkaNotice:
+    """Before KIP-890, a message that arrives late could become part of a later transaction."""
+    return KafkaNotice(
+        "transactions_not_verified",
+        f"the brokers do not report that they verify transactions (AddPartitionsToTxn 4, KIP-890; they have {version})",
+        "Apache Kafka before 3.6 can lose or double messages when a connection fails: upgrade it. Others may do "
+        "without: see Kafka services in docs/operations.md",
+    )
