@@ -1,11 +1,14 @@
-"""The policies of the tests' own rented service refuse and accept what those of real ones do."""
+"""The policies of the tests' own rented service do what those of real ones do, and the collector copes with them."""
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import anyio
 import pytest
@@ -16,9 +19,16 @@ from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, R
 from msgspec import structs
 
 from collector.kafka.requests import BAD_REPLICATION_FACTOR, NO_ERROR, TOPIC_DENIED
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import admin as topics_admin
+from collector.kafka.topics import describe, ensure_topics
 from tests.kafka import broker, policy_broker, tools
+from tests.kafka.client_quotas import PRODUCED, REQUESTS, limited
+from tests.kafka.daemon import EVENTS, Daemon, contents, reading, until
 from tests.kafka.policy_broker import MINIMUM, PROTECTED, PolicyBroker, unsecured_token
+from tests.kafka.strict_broker import PASSWORDS
 from tests.needs import need
+from tests.vendor import Known, Vendor, expected_events, serving, session
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +41,7 @@ SERVICES = {
 """The policy and the number of nodes, by name."""
 DEFAULT = -1
 COMPACT = {"cleanup.policy": "compact"}
-EVENTS = {"cleanup.policy": "delete", "retention.ms": "172800000"}
+RETAINED = {"cleanup.policy": "delete", "retention.ms": "172800000"}
 SMALL = COMPACT | {"segment.bytes": str(32 << 20)}
 LARGE = COMPACT | {"segment.bytes": str(50 << 20), "min.cleanable.dirty.ratio": "0.1"}
 
@@ -73,10 +83,10 @@ def new_topic(name: str, replication: int, configs: Mapping[str, str]) -> NewTop
     ("service", "replication", "configs", "code"),
     [
         ("protected", 1, COMPACT, NO_ERROR),
-        ("protected", DEFAULT, EVENTS, NO_ERROR),
+        ("protected", DEFAULT, RETAINED, NO_ERROR),
         ("protected", DEFAULT, SMALL, POLICY_VIOLATION),
         ("protected", DEFAULT, LARGE, POLICY_VIOLATION),
-        ("protected", DEFAULT, EVENTS | {"min.insync.replicas": "1"}, POLICY_VIOLATION),
+        ("protected", DEFAULT, RETAINED | {"min.insync.replicas": "1"}, POLICY_VIOLATION),
         ("protected", 3, COMPACT, BAD_REPLICATION_FACTOR),
         ("protected as invalid", DEFAULT, COMPACT, NO_ERROR),
         ("protected as invalid", DEFAULT, SMALL, INVALID_CONFIG),
@@ -110,7 +120,7 @@ async def test_the_rules_apply_to_changed_settings_too(services: Services, prefi
 
     async with admin(services(service).address) as client:
         await client.create_topics([new_topic(name, DEFAULT, COMPACT)])
-        assert NO_ERROR == await change(EVENTS)
+        assert NO_ERROR == await change(RETAINED)
         assert POLICY_VIOLATION == await change(SMALL)
 
 
@@ -164,3 +174,58 @@ def test_the_tools_of_kafka_do_what_the_service_allows(services: Services, prefi
     output = done.stdout + done.stderr
     assert 0 != done.returncode
     assert [] == [fact for fact in facts if fact not in output], output
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_collector_creates_its_topics_on_each_service(services: Services, prefix: str, service: str) -> None:
+    """The smaller segments of the state topic are refused, which a notice reports; the retention of events is not."""
+    events = f"{prefix}seemetrix.sessions"
+    settings = KafkaSettings.model_validate({"bootstrap_servers": services(service).address, "topic_prefix": prefix})
+
+    verified = await ensure_topics(settings, [events])
+
+    assert ["settings_refused"] == [notice.code for notice in verified.notices]
+    async with topics_admin(settings) as client:
+        found = await describe(client, settings, [events, settings.state_topic])
+    state = found[settings.state_topic].configs
+    assert ("compact", str(1 << 30)) == (state["cleanup.policy"], state["segment.bytes"])
+    assert str(30 * 86_400_000) == found[events].configs["retention.ms"]
+
+
+async def test_a_tenant_with_a_quota_and_few_rights_is_served(services: Services, prefix: str, tmp_path: Path) -> None:
+    """Policies, rights of one prefix only, and a quota of the user, together."""
+    service, now, random = services("protected"), datetime.now(UTC), Random(7)
+    vendor = Vendor([Known(session(now - timedelta(seconds=60 + n), random, n), now) for n in range(50)])
+    expected = Counter(event for each in vendor.known for event in expected_events(each.session))
+    await anyio.to_thread.run_sync(service.allow, list(rights("User:neighbor", prefix)))
+    async with (
+        serving(vendor),
+        reading(service.address, [prefix + topic for topic in EVENTS]) as reader,
+        limited(service, {PRODUCED: 20_000.0, REQUESTS: 5.0}, {"user": "neighbor"}),
+    ):
+        daemon = Daemon(tmp_path, service.sasl_address, prefix, vendor, since=f"{now - timedelta(minutes=9):%FT%TZ}")
+        login = {"MECHANISM": "PLAIN", "USERNAME": "neighbor", "PASSWORD": PASSWORDS["neighbor"]}
+
+        async def all_published() -> bool:
+            return await reader.has(expected.total())
+
+        try:
+            daemon.start(**{f"COLLECTOR__KAFKA__SASL__{key}": value for key, value in login.items()})
+            await until(all_published, "every session is published")
+            assert 0 == await daemon.metric('collector_transactions_total{outcome="aborted"}')
+            daemon.stop()
+        finally:
+            daemon.close()
+        assert expected == contents(await reader.poll())
+
+
+def rights(principal: str, prefix: str) -> Iterator[AclBinding]:
+    """All rights that a collector needs, on names with its prefix only."""
+    for kind, operations in (
+        (ResourceType.TOPIC, ("READ", "WRITE", "CREATE", "DESCRIBE_CONFIGS")),
+        (ResourceType.GROUP, ("READ",)),
+        (ResourceType.TRANSACTIONAL_ID, ("WRITE",)),
+    ):
+        for operation in operations:
+            target = (kind, prefix, ResourcePatternType.PREFIXED, principal, "*")
+            yield AclBinding(*target, AclOperation[operation], AclPermissionType.ALLOW)

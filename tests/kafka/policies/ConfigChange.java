@@ -1,5 +1,6 @@
 import java.util.Map;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.internals.Topic;
 import org.apache.kafka.server.policy.AlterConfigPolicy;
 
 /** Applies the rules to changed settings of topics. */
@@ -13,7 +14,9 @@ public final class ConfigChange implements AlterConfigPolicy {
 
     @Override
     public void validate(RequestMetadata change) {
-        if (change.resource().type() == ConfigResource.Type.TOPIC) {
+        ConfigResource resource = change.resource();
+        // Kafka also applies this policy to the settings of new topics, and to those that the brokers create.
+        if (resource.type() == ConfigResource.Type.TOPIC && !Topic.isInternal(resource.name())) {
             rules.verifyConfigs(change.configs());
         }
     }
