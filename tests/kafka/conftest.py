@@ -6,14 +6,30 @@ from pathlib import Path
 import pytest
 
 from tests.kafka import acl_broker as acl_broker_module
+from tests.kafka import broker as broker_module
 from tests.kafka import secure_broker as secure_broker_module
 from tests.kafka import token_broker as token_broker_module
 from tests.kafka.acl_broker import AclBroker
-from tests.kafka.broker import unavailable_reason
+from tests.kafka.broker import OLDEST, unavailable_reason
 from tests.kafka.secure_broker import SecureBroker
 from tests.kafka.tls_material import TlsMaterial
 from tests.kafka.token_broker import TokenBroker
 from tests.needs import need
+
+
+@pytest.fixture(scope="module")
+def oldest_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a broker of the oldest supported release; always started here, for one module."""
+    need("KAFKA", unavailable_reason())
+    with broker_module.running(tmp_path_factory.mktemp("oldest_kafka"), OLDEST) as node:
+        yield node.address
+
+
+@pytest.fixture(params=["kafka", "oldest_kafka"])
+def each_kafka(request: pytest.FixtureRequest) -> str:
+    """The address of a broker: a test that uses it runs on the newest and on the oldest supported release."""
+    address: str = request.getfixturevalue(request.param)
+    return address
 
 
 @pytest.fixture(scope="session")
