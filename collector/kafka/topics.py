@@ -29,6 +29,8 @@ from collector.kafka.requests import (
 )
 from collector.kafka.settings import KafkaSettings
 
+KEPT = {"cleanup.policy", "retention.ms"}, {"cleanup.policy"}
+"""What is offered next when settings of a topic are refused: first all that decides how long its messages are kept."""
 MAX_AHEAD_MS = 366 * 86_400_000
 """A higher limit of timestamps is none."""
 
@@ -56,8 +58,7 @@ class Creation(Struct, frozen=True):
     failures: Mapping[str, KafkaMisconfigured]
     """Why a topic cannot be created, by its name."""
     reduced: Mapping[str, tuple[Mapping[str, str], str]]
-    """The topics that are created with their `cleanup.policy` alone: the other settings, and why the brokers refuse at
-    least one of them."""
+    """The topics that are created without some wished settings: these, and why the brokers refuse one of them."""
 
 
 @asynccontextmanager
@@ -167,21 +168,27 @@ async def create(
 ) -> Creation:
     """Create the topics, or with `validate_only` only let the brokers check whether they could be created.
 
-    Where the brokers refuse the settings that the collector wishes, the topic is created with its `cleanup.policy`
-    alone: services protect settings, or have minimums. A topic that already exists is no failure: another replica may
-    have created it. Raises KafkaError, OSError or TimeoutError.
+    Where the brokers refuse the settings that the collector wishes, the topic is created with those of KEPT alone:
+    services protect settings, or have minimums. A topic that already exists is no failure: another replica may have
+    created it. Raises KafkaError, OSError or TimeoutError.
     """
     replication = settings.replication_factor or await _default_replication(client)
-    wished = {name: _configs(settings, name, replication, is_compacted=name in compacted) for name in names}
-    results = dict(await _create(client, settings, wished, validate_only=validate_only))
+    wished: Mapping[str, Mapping[str, str]] = {
+        name: _configs(settings, name, replication, is_compacted=name in compacted) for name in names
+    }
+    offered = dict(wished)
+    results = dict(await _create(client, settings, offered, validate_only=validate_only))
     reduced: dict[str, tuple[Mapping[str, str], str]] = {}
-    for name, (error, reason) in results.items():
-        if error in (INVALID_CONFIG, POLICY_VIOLATION):
-            others = {key: value for key, value in wished[name].items() if key != "cleanup.policy"}
-            reduced[name] = others, reason or for_code(error).__name__
-    if reduced:
-        minimal = {name: {"cleanup.policy": wished[name]["cleanup.policy"]} for name in reduced}
-        results |= await _create(client, settings, minimal, validate_only=validate_only)
+    for kept in KEPT:
+        fewer: dict[str, Mapping[str, str]] = {}
+        for name, (error, reason) in results.items():
+            remaining = {key: value for key, value in wished[name].items() if key in kept}
+            if error in (INVALID_CONFIG, POLICY_VIOLATION) and remaining != offered[name]:
+                fewer[name] = offered[name] = remaining
+                others = {key: value for key, value in wished[name].items() if key not in kept}
+                reduced[name] = others, reason or for_code(error).__name__
+        if fewer:
+            results |= await _create(client, settings, fewer, validate_only=validate_only)
     failures: dict[str, KafkaMisconfigured] = {}
     for name, (error, reason) in results.items():
         if error not in (NO_ERROR, TOPIC_EXISTS):
