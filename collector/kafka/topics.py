@@ -8,12 +8,13 @@ import anyio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes, notices, requests
 from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
 from collector.kafka.notices import KafkaNotice
+from collector.kafka.plan import CLEANUP_POLICY, PlannedTopic, planned_topic, topic_names
 from collector.kafka.requests import (
     BAD_REPLICATION_FACTOR,
     CLUSTER_DENIED,
@@ -91,8 +92,7 @@ async def ensure_topics(
     """
     if settings.is_mock:
         return Verified()
-    events = sorted(event_topics)
-    names = [settings.state_topic, *events]
+    names = topic_names(settings, event_topics)
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
             topics = await describe(client, settings, names)
@@ -106,7 +106,7 @@ async def ensure_topics(
                     raise failure
                 topics = await _wait_for_topics(client, settings, names)
             found = await requests.metadata(client, names)
-    for name in events:
+    for name in names[1:]:
         verify_events(name, topics[name], is_compacted=name in compacted)
     verify_state(settings, topics[settings.state_topic])
     found_notices = [
@@ -172,15 +172,20 @@ async def create(
     have created it. Raises KafkaError, OSError or TimeoutError.
     """
     replication = settings.replication_factor or await _default_replication(client)
-    wished = {name: _configs(settings, name, replication, is_compacted=name in compacted) for name in names}
-    results = dict(await _create(client, settings, wished, validate_only=validate_only))
+    wished = {
+        name: planned_topic(settings, name, is_compacted=name in compacted, replication=replication) for name in names
+    }
+    results = dict(await _create(client, settings, wished.values(), validate_only=validate_only))
     reduced: dict[str, tuple[Mapping[str, str], str]] = {}
     for name, (error, reason) in results.items():
         if error in (INVALID_CONFIG, POLICY_VIOLATION):
-            others = {key: value for key, value in wished[name].items() if key != "cleanup.policy"}
+            others = {key: value for key, value in wished[name].configs.items() if key != CLEANUP_POLICY}
             reduced[name] = others, reason or for_code(error).__name__
     if reduced:
-        minimal = {name: {"cleanup.policy": wished[name]["cleanup.policy"]} for name in reduced}
+        minimal = [
+            structs.replace(wished[name], configs={CLEANUP_POLICY: wished[name].configs[CLEANUP_POLICY]})
+            for name in reduced
+        ]
         results |= await _create(client, settings, minimal, validate_only=validate_only)
     failures: dict[str, KafkaMisconfigured] = {}
     for name, (error, reason) in results.items():
@@ -192,20 +197,13 @@ async def create(
 async def _create(
     client: AIOKafkaAdminClient,
     settings: KafkaSettings,
-    configs: Mapping[str, Mapping[str, str]],
+    topics: Iterable[PlannedTopic],
     *,
     validate_only: bool,
 ) -> Mapping[str, tuple[int, str]]:
-    topics = [
-        NewTopic(
-            name,
-            settings.state_partitions if name == settings.state_topic else settings.partitions,
-            settings.replication_factor or DEFAULT_REPLICATION,
-            each,
-        )
-        for name, each in configs.items()
-    ]
-    return await requests.create_topics(client, topics, validate_only=validate_only)
+    replication = settings.replication_factor or DEFAULT_REPLICATION
+    new = [NewTopic(each.name, each.partitions, replication, each.configs) for each in topics]
+    return await requests.create_topics(client, new, validate_only=validate_only)
 
 
 def _failure(settings: KafkaSettings, name: str, error: int, reason: str) -> KafkaMisconfigured:
@@ -222,26 +220,6 @@ async def _default_replication(client: AIOKafkaAdminClient) -> int | None:
     configs = await requests.configs(client, ConfigResourceType.BROKER, [str(broker)])
     value = configs.get(str(broker), {}).get("default.replication.factor")
     return None if value is None else int(value)
-
-
-def event_topic_configs(settings: KafkaSettings, *, is_compacted: bool) -> dict[str, str]:
-    """The settings of retention with which an event topic is created."""
-    if is_compacted:
-        return {"cleanup.policy": "compact"}
-    retention_ms = int(settings.retention.total_seconds() * 1000)
-    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
-
-
-def _configs(settings: KafkaSettings, name: str, replication: int | None, *, is_compacted: bool) -> dict[str, str]:
-    """The settings with which a topic is created; `replication` is its number of replicas, if known."""
-    configs = {"min.insync.replicas": "2"} if replication and replication > 2 else {}  # noqa: PLR2004 - 2 of 3
-    if name != settings.state_topic:
-        return configs | event_topic_configs(settings, is_compacted=is_compacted)
-    return configs | {
-        "cleanup.policy": "compact",
-        "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
-        "min.cleanable.dirty.ratio": "0.1",
-    }
 
 
 async def _wait_for_topics(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
