@@ -15,8 +15,10 @@ _HEAD = """\
 set -eu
 
 bootstrap_server=${{BOOTSTRAP_SERVER:-{servers}}}
-command_config=${{COMMAND_CONFIG-}}  # a file with the administrator's client settings; empty: none
-principal={principal}  # the collector's user, such as User:collector; empty: no rights are granted
+# A file with the administrator's client settings; empty: none.
+command_config=${{COMMAND_CONFIG-}}
+# The collector's user, such as User:collector; empty: no rights are granted.
+principal={principal}
 
 topic() {{
     kafka-topics.sh --bootstrap-server "$bootstrap_server" ${{command_config:+--command-config "$command_config"}} \\
@@ -55,7 +57,7 @@ def kafka(plan: Plan, settings: KafkaSettings) -> Iterator[str]:
 def _create(topic: PlannedTopic, replication: int | None) -> str:
     replicas = "" if replication is None else f" --replication-factor {replication}"
     configs = [f"--config {quote(f'{key}={value}')}" for key, value in topic.configs.items()]
-    return _NEXT_LINE.join([f"topic {quote(topic.name)} --partitions {topic.partitions}{replicas}", " ".join(configs)])
+    return _NEXT_LINE.join([f"topic {quote(topic.name)} --partitions {topic.partitions}{replicas}", *configs])
 
 
 def _but_name(right: Right) -> tuple[Resource, Sequence[Operation], bool]:

@@ -1,6 +1,6 @@
 """`collector topics --as terraform`: resources of the provider `Mongey/kafka`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from collector.commands.escaping import hcl_string
 from collector.kafka.plan import Plan, PlannedTopic, Resource, Right
@@ -68,8 +68,7 @@ def terraform(plan: Plan, settings: KafkaSettings) -> Iterator[str]:
     for topic in plan.topics:
         yield from _topic(topic)
     yield "  }\n  collector_rights = {"
-    for right in plan.rights:
-        yield from _rights(right)
+    yield from _rights(plan.rights)
     yield "  }\n}\n"
     yield _TOPICS.format(replication=replication)
     yield _RIGHTS.format(principal=principal)
@@ -79,17 +78,23 @@ def _topic(topic: PlannedTopic) -> Iterator[str]:
     yield f"    {hcl_string(topic.name)} = {{"
     yield f"      partitions = {topic.partitions}"
     yield "      config = {"
-    width = max(len(hcl_string(key)) for key in topic.configs)
-    for key, value in topic.configs.items():
-        yield f"        {hcl_string(key).ljust(width)} = {hcl_string(value)}"
+    yield from _assignments({hcl_string(key): hcl_string(value) for key, value in topic.configs.items()}, "        ")
     yield "      }"
     yield "    }"
 
 
-def _rights(right: Right) -> Iterator[str]:
+def _rights(rights: Iterable[Right]) -> Iterator[str]:
     """A line for each operation: the provider has one in a resource."""
-    kind, pattern = _TYPES[right.resource], "Prefixed" if right.is_prefix else "Literal"
-    for operation in right.operations:
-        key = hcl_string(f"{kind} {right.name} {operation}")
-        name = hcl_string(right.name)
-        yield f'    {key} = {{ type = "{kind}", name = {name}, pattern = "{pattern}", operation = "{operation}" }}'
+    values: dict[str, str] = {}
+    for right in rights:
+        kind, pattern, name = _TYPES[right.resource], "Prefixed" if right.is_prefix else "Literal", right.name
+        fields = f'type = "{kind}", name = {hcl_string(name)}, pattern = "{pattern}"'
+        for operation in right.operations:
+            values[hcl_string(f"{kind} {name} {operation}")] = f'{{ {fields}, operation = "{operation}" }}'
+    return _assignments(values, "    ")
+
+
+def _assignments(values: Mapping[str, str], indent: str) -> Iterator[str]:
+    """A line for each value, aligned as `terraform fmt` aligns them."""
+    width = max(map(len, values))
+    return (f"{indent}{key.ljust(width)} = {value}" for key, value in values.items())
