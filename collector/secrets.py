@@ -3,6 +3,7 @@
 import os
 import re
 from base64 import b64encode, urlsafe_b64encode
+from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ MIN_LENGTH = 6
 MIN_LENGTH_IN_DATA = 12
 """Characters of the shortest secret that is redacted from responses: shorter ones may be words of the data, which must
 not change."""
+MAX_PASSING = 4
+"""Values of a `PassingSecret` that are redacted: the one in use, and those of connections that are being replaced."""
 MAX_FILE_BYTES = 64 << 10
 """The largest file of a secret: a larger one is probably a wrong path."""
 
@@ -63,8 +66,15 @@ class Secret(BaseModel):
         Raises UserError when the variable or the file is missing, unreadable, empty, or more than one line of text, and
         RetryLater when the process cannot open another file.
         """
+        return self.register(self.read())
+
+    def read(self) -> str:
+        """The current value, for a caller that registers it: with a `PassingSecret`, if it changes often.
+
+        Raises as `reveal` does.
+        """
         if self.value is not None:
-            return self.register(self.value)
+            return self.value
         if self.env is not None:
             where = f"the environment variable {self.env}"
             if self.env not in os.environ:
@@ -80,7 +90,7 @@ class Secret(BaseModel):
         if _CONTROL.search(secret):
             text = f"{where} contains several lines or control characters: write only the secret to it"
             raise UserError(text, code="secret_not_one_line")
-        return self.register(secret)
+        return secret
 
     def peek(self) -> str | None:
         """The current value, or None when it cannot be read. While too many files are open, the last one counts."""
@@ -113,6 +123,22 @@ class Secret(BaseModel):
         return f"Secret({REDACTED})"
 
     __str__ = __repr__
+
+
+class PassingSecret:
+    """A secret that is replaced often, such as a token. Only its last values are redacted: the list must not grow."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[str, frozenset[Escaped]]] = deque()
+
+    def register(self, text: str) -> str:
+        """Redact this value and the MAX_PASSING - 1 values before it from now on. Returns the text."""
+        if len(text) >= MIN_LENGTH and text not in (value for value, _ in self._recent):
+            forms = frozenset(map(Escaped, _encodings(text)))  # not those in the cache, which keeps every text
+            self._recent.append((text, forms))
+            _, expired = self._recent.popleft() if len(self._recent) > MAX_PASSING else ("", frozenset[Escaped]())
+            _known[:] = _longest_first({*_known, *forms} - expired)
+        return text
 
 
 def learn_secret(text: str) -> str:
@@ -188,10 +214,11 @@ def _longest_first(forms: Iterable[Escaped]) -> list[Escaped]:
 
 def _forms(secret: str) -> set[Escaped]:
     """The encodings in which a text may contain the secret, apart from escapes: plain and base64."""
-    return {
-        _escaped(secret),
-        *(_escaped(encode(secret.encode()).decode()) for encode in (b64encode, urlsafe_b64encode)),
-    }
+    return set(map(_escaped, _encodings(secret)))
+
+
+def _encodings(secret: str) -> list[str]:
+    return [secret, *(encode(secret.encode()).decode() for encode in (b64encode, urlsafe_b64encode))]
 
 
 @cache

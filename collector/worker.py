@@ -128,11 +128,13 @@ class Worker(Generic[P]):
 
     async def _until_joined(self) -> None:
         """Return when all shards of the stream have joined the selection: until then none may advance."""
-        started_at = self._clock.now()
+        reported_from = self._clock.now() + JOIN_TIME
         while others := self._shards.not_joined(self._stream.selection):
-            if (now := self._clock.now()) - started_at >= JOIN_TIME:
+            if (now := self._clock.now()) >= reported_from:
                 self._telemetry.waiting_for_shards(others, now)
             await self._clock.until(now + SECOND)
+        if self._clock.now() >= reported_from:
+            self._telemetry.shards_begun()
 
     async def _poll(self, cursors: Cursors) -> None:
         failures = 0
@@ -164,8 +166,7 @@ class Worker(Generic[P]):
         It is committed also when nothing has changed: the commit fails if an operator has rewound the stream meanwhile.
         """
         policy, self._progress_state = self._stream.policy, "live"
-        if step.until - self._clock.now() > policy.interval:
-            self._telemetry.idle()
+        self._telemetry.idle()
         if self._clock.now() - self._checkpoint_saved_at >= SAVE_INTERVAL:
             await self._save(Batch(checkpoint=self._checkpoint))
         pause = max(SAVE_INTERVAL, policy.interval)

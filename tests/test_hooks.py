@@ -15,6 +15,7 @@ from collector.kafka.producer import LZ4_LEVEL
 KAFKA = Path(__file__).parents[1] / "collector" / "kafka"
 DOCUMENTED = {
     "aiokafka",
+    "aiokafka.abc",
     "aiokafka.admin",
     "aiokafka.admin.config_resource",
     "aiokafka.coordinator.assignors.sticky.sticky_assignor",

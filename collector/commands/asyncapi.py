@@ -10,7 +10,7 @@ from collector import __version__
 from collector.cloudevents import SCHEMA_ID
 from collector.config import load
 from collector.kafka.plan import event_topic_configs
-from collector.kafka.settings import KafkaSettings
+from collector.kafka.settings import TOKENS, KafkaSettings
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.schemas import event_types, examples, value_schemas
@@ -26,7 +26,7 @@ _DESCRIPTION = (
 _WITHOUT_CONFIGURATION = "Topic names are without the deployment's kafka.topic_prefix."
 _WITH_CONFIGURATION = "Servers and topics are those of one configuration."
 _CREATED = "Partitions, replicas and topicConfiguration are those with which the collector creates missing topics."
-_SCHEMES = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
+_SCHEMES = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512", TOKENS: "oauth2"}
 """The types of security schemes, by the mechanism of SASL."""
 _DEFAULT_PORT = 9092
 _COMPACTED = "Compacted: Kafka keeps the last message of each key, and deletes earlier ones."
@@ -142,7 +142,11 @@ def _with_port(host: str) -> str:
 def _security_schemes(kafka: KafkaSettings) -> dict[str, Any]:
     """How clients authenticate themselves: without names, passwords and files, which each client has its own of."""
     if kafka.sasl:
-        return {"sasl": {"type": _SCHEMES[kafka.sasl.mechanism], "description": f"SASL {kafka.sasl.mechanism}"}}
+        description = f"SASL {kafka.sasl.mechanism}"
+        flows: dict[str, Any] = (
+            {"flows": {}} if kafka.sasl.mechanism == TOKENS else {}
+        )  # required; each client has its own
+        return {"sasl": {"type": _SCHEMES[kafka.sasl.mechanism], "description": description, **flows}}
     if kafka.tls and kafka.tls.cert_file:
         return {"certificate": {"type": "X509", "description": "A client certificate"}}
     return {}

@@ -62,7 +62,8 @@ def _reveal_all(settings: Settings) -> list[str]:
 def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
     """Yield every secret with its configuration key."""
     if settings.kafka.sasl:
-        yield "kafka.sasl.password", settings.kafka.sasl.password
+        for key, secret in settings.kafka.sasl.secrets.items():
+            yield f"kafka.sasl.{key}", secret
     if settings.kafka.schema_registry and settings.kafka.schema_registry.password:
         yield "kafka.schema_registry.password", settings.kafka.schema_registry.password
     for name, source in settings.sources.items():

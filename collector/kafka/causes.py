@@ -119,12 +119,12 @@ def tls_file(key: str, file: Path | None, error: OSError) -> KafkaMisconfigured:
 
 def sasl_required(broker: str, mechanisms: Sequence[str]) -> KafkaMisconfigured:
     advice = f"add [kafka.sasl], with one of these mechanisms: {', '.join(mechanisms)}"
-    return KafkaMisconfigured(f"{broker} requires a user and a password", advice=advice, code="sasl_required")
+    return KafkaMisconfigured(f"{broker} requires authentication", advice=advice, code="sasl_required")
 
 
 def sasl_not_spoken(broker: str) -> KafkaMisconfigured:
-    advice = "remove [kafka.sasl], or set kafka.bootstrap_servers to a port that requires a user"
-    return KafkaMisconfigured(f"{broker} does not accept a user and a password", advice=advice, code="sasl_not_spoken")
+    advice = "remove [kafka.sasl], or set kafka.bootstrap_servers to a port with SASL"
+    return KafkaMisconfigured(f"{broker} has no SASL", advice=advice, code="sasl_not_spoken")
 
 
 def sasl_mechanism(broker: str, sasl: Sasl, mechanisms: Sequence[str]) -> KafkaMisconfigured:
@@ -163,7 +163,7 @@ def topic_denied(settings: KafkaSettings, topic: str, operation: str) -> KafkaMi
 def transactional_id_denied(settings: KafkaSettings) -> KafkaMisconfigured:
     return KafkaMisconfigured(
         "no permission for the transactional ids",
-        advice=f"allow {_user(settings)} to Describe and Write transactional ids that start with {settings.group}",
+        advice=f"allow {_user(settings)} to Write transactional ids that start with {settings.transactional_id_prefix}",
         code="transactional_id_denied",
     )
 
@@ -324,4 +324,4 @@ def broker_error(error: BrokerResponseError) -> KafkaMisconfigured:
 
 
 def _user(settings: KafkaSettings) -> str:
-    return settings.sasl.username if settings.sasl else "the collector's user"
+    return settings.username or "the collector's user"

@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaError
 
 from collector.errors import OUT_OF_FILES, KafkaMisconfigured, RetryLater, UserError, is_out_of_files
 from collector.kafka import causes
-from collector.kafka.settings import KafkaSettings, Sasl, Tls
+from collector.kafka.settings import TOKENS, KafkaSettings, Sasl, Tls
+from collector.kafka.tokens import TokenUnavailable, tokens_of
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ class Client(Protocol):
 
 def reason_of(error: BaseException) -> str:
     """The error as part of a sentence for an operator. The text of a KafkaError is a repr: only its type is named."""
+    if isinstance(error, TokenUnavailable):
+        return str(error.cause)
     if isinstance(error, KafkaError):
         return f"Kafka's client reports {type(error).__name__}"
     if text := str(error):
@@ -43,8 +46,8 @@ def reason_of(error: BaseException) -> str:
 def options(settings: KafkaSettings) -> dict[str, Any]:
     """The arguments that aiokafka's clients have in common. Raises KafkaMisconfigured for unusable files or secrets.
 
-    The files and secrets are read now, and a client keeps them. The owner of a long-lived client compares
-    `credentials_digest` to notice a change, and then replaces the client.
+    The files and the password are read now, and a client keeps them. The owner of a long-lived client compares
+    `credentials_digest` to notice a change, and then replaces the client. Tokens are obtained for each connection.
     """
     common: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
@@ -54,11 +57,12 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
     protocol = "SSL" if settings.tls else "PLAINTEXT"
     if settings.sasl:
         protocol = f"SASL_{protocol}"
-        common |= {
-            "sasl_mechanism": settings.sasl.mechanism,
-            "sasl_plain_username": settings.sasl.username,
-            "sasl_plain_password": _password(settings.sasl),
-        }
+        common["sasl_mechanism"] = settings.sasl.mechanism
+        if settings.sasl.mechanism == TOKENS:
+            common["sasl_oauth_token_provider"] = tokens_of(settings.sasl)
+        else:
+            common["sasl_plain_username"] = settings.sasl.username
+            common["sasl_plain_password"] = _password(settings.sasl)
     if settings.tls:
         common["ssl_context"] = _ssl_context(settings.tls)
     return common | {"security_protocol": protocol}
@@ -66,6 +70,8 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
 
 def credentials_digest(settings: KafkaSettings) -> bytes:
     """A digest of the password and the certificate files as they are now: it changes when one of them changes.
+
+    Tokens and the secrets for them are not part of it: each new connection uses the newest token anyway.
 
     Raises KafkaMisconfigured when the process cannot open another file.
     """
@@ -114,8 +120,9 @@ async def stop_client(client: Client, timeout_s: float = CLOSE_S) -> bool:
 
 
 def _password(sasl: Sasl) -> str:
+    """The password; empty if tokens are used instead. Raises KafkaMisconfigured if it cannot be read."""
     try:
-        return sasl.password.reveal()
+        return sasl.password.reveal() if sasl.password else ""
     except UserError as error:
         raise causes.password_unreadable(error) from error
     except RetryLater as error:

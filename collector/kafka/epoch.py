@@ -75,7 +75,8 @@ class Epoch:
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
         """Commit messages and state in one transaction. Streams that share the partition commit one after the other.
 
-        Cancelling takes effect while the stream waits for its turn, and not during the transaction.
+        Cancelling takes effect while the stream waits for its turn, or for new connections, and not during the
+        transaction.
 
         Raises EpochEnded when the transaction may not be durable: the caller discards what it derived in this epoch and
         starts again from the restored state. Raises KafkaMisconfigured when an operator must change something that this
@@ -86,6 +87,7 @@ class Epoch:
                 raise EpochEnded from self.failure
             started = monotonic()
             try:
+                await self._renew_sessions()
                 await _append(self._producer, self._settings, self.partition, self._known_offset, messages, state)
             except Exception as error:
                 self.failure = error
@@ -96,6 +98,16 @@ class Epoch:
                 raise error if isinstance(error, KafkaMisconfigured) else EpochEnded from error
             self.commits += 1
             self._telemetry.committed(monotonic() - started)
+
+    async def _renew_sessions(self) -> None:
+        """Replace connections that the brokers would close during the transaction, before it begins.
+
+        Raises why that is not possible if one will certainly be closed. Others may last until the next attempt.
+        """
+        sessions = self._producer.sessions
+        failure = await sessions.renew(self._settings.commit_deadline_s)
+        if failure is not None and sessions.has_ended():
+            raise failure
 
     async def verify(self) -> None:
         """Commit a record that means nothing. Raises as `commit`, if another process has taken over the partition."""

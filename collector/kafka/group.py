@@ -21,7 +21,7 @@ from collector.kafka.connection import (
     stop_client,
 )
 from collector.kafka.header import state_topic_missing
-from collector.kafka.hooks import is_coordinator_known, member_id, watch_heartbeats
+from collector.kafka.hooks import Sessions, is_coordinator_known, member_id, watch_heartbeats
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
@@ -117,6 +117,7 @@ class Membership:
         used_credentials = credentials_digest(self._settings)
         session_s = self._settings.session_timeout.total_seconds()
         consumer = self._consumer()
+        sessions = Sessions(consumer)
         try:
             await start_client(consumer, self._settings.request_timeout_s * 2)
             self._responded_at = anyio.current_time()
@@ -125,6 +126,8 @@ class Membership:
             while (silent_s := anyio.current_time() - self._responded_at) < MAX_SILENT_SESSIONS * session_s:
                 # A member must poll even when it owns nothing, or it never rejoins. Assigned partitions are paused.
                 await consumer.getmany(timeout_ms=200)
+                failure = await sessions.renew()
+                self._telemetry.sessions_renewed(None if failure is None else reason_of(failure))
                 self._check_topic(consumer)
                 is_known = is_coordinator_known(consumer)
                 is_silent = silent_s > MAX_SILENT_HEARTBEATS * self._heartbeat_s
@@ -139,6 +142,7 @@ class Membership:
                 await anyio.sleep(0.2)
             return f"the group's coordinator has not responded for {silent_s:.0f} s"
         finally:
+            sessions.close()
             await stop_client(consumer)  # leaves the group, so that other replicas take over at once
 
     @property

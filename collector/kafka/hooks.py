@@ -5,14 +5,24 @@ A new minor version of aiokafka may change any of them, so pyproject.toml bounds
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import monotonic
 from typing import Any, Protocol
 
 import aiokafka
+import aiokafka.conn
+import anyio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.codec import lz4_encode
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason, create_conn
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed
+from aiokafka.protocol.admin import SaslAuthenticateRequest
 from aiokafka.structs import TopicPartition
+
+MIN_SESSION_LEFT = 0.2
+"""A connection is replaced when less of its session is left."""
+RENEWAL_RETRY_S = 1.0
+"""The wait after a replacement that failed, and the least age of a connection that is replaced."""
 
 
 def set_lz4_level(level: int) -> None:
@@ -167,3 +177,132 @@ def is_coordinator_known(consumer: aiokafka.AIOKafkaConsumer) -> bool:
     Uses `AIOKafkaConsumer._coordinator.coordinator_id`.
     """
     return consumer._coordinator.coordinator_id is not None
+
+
+class Connection(AIOKafkaConnection):  # type: ignore[misc]
+    """A connection that knows when its session ends, and that fails when the broker refuses its token.
+
+    Overrides `send` of `AIOKafkaConnection`, and replaces that name in `aiokafka.conn`, from which `create_conn` makes
+    every connection of all clients; uses `_sasl_mechanism` and `_requests`. If they change, sessions are not renewed:
+    the broker cuts each connection at its end.
+    """
+
+    def __init__(self, host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - aiokafka has no types
+        super().__init__(host, port, **options)
+        self._options = options
+        self.opened_at = monotonic()
+        self.session_s: float | None = None
+        """The length of the session; None if it has no end."""
+
+    def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:  # noqa: ANN401, FBT001, FBT002
+        """Send a request, as aiokafka does, and read the session in the response to an authentication (KIP-368)."""
+        response: Awaitable[Any] = super().send(request, expect_response)
+        return self._authenticated(response) if isinstance(request, SaslAuthenticateRequest) else response
+
+    async def _authenticated(self, response: Awaitable[Any]) -> Any:  # noqa: ANN401
+        self.opened_at = monotonic()
+        received = await response
+        if self._sasl_mechanism == "OAUTHBEARER" and not received.error_code and received.sasl_auth_bytes:
+            # RFC 7628, 3.2.3: the server's first response has the error, and the client ends the exchange. aiokafka
+            # continues as if it were authenticated.
+            raise SaslAuthenticationFailed("the broker refuses the token")
+        if session_ms := getattr(received, "session_lifetime_ms", 0):
+            self.session_s = session_ms / 1000
+        return received
+
+    @property
+    def left_s(self) -> float | None:
+        """What is left of the session; negative once it has ended. None if it has no end."""
+        return None if self.session_s is None else self.opened_at + self.session_s - monotonic()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request waits for its response."""
+        return all(future.done() for *_, future in self._requests)
+
+    async def reopened(self) -> "Connection":
+        """A new connection to the same broker for the same client. Raises as `open_connection` does."""
+        renewed: Connection = await create_conn(self.host, self.port, **self._options)
+        return renewed
+
+
+aiokafka.conn.AIOKafkaConnection = Connection
+
+
+class Sessions:
+    """Replaces the connections of a client before their sessions end.
+
+    A broker closes a connection at the first request after the end of its session (KIP-368), which is that of the
+    token, or after `connections.max.reauth.ms`; that request is lost. aiokafka does not authenticate again.
+
+    Replaces values of `_conns` of `AIOKafkaClient`, which is `client` of a producer and `_client` of a consumer. If
+    they change, sessions are not renewed.
+    """
+
+    def __init__(self, owner: aiokafka.AIOKafkaProducer | aiokafka.AIOKafkaConsumer) -> None:
+        """`owner` need not be started yet."""
+        self._client = owner.client if isinstance(owner, aiokafka.AIOKafkaProducer) else owner._client
+        self._replaced: list[Connection] = []
+        """Former connections, which respond to what was sent before."""
+        self._failures: dict[object, tuple[float, Exception]] = {}
+        """By connection: when to try again, and why the last attempt failed."""
+
+    async def renew(self, needed_s: float = 0.0) -> Exception | None:
+        """Replace each connection whose session ends soon; requests from now on use the new one.
+
+        "Soon" is the last fifth of a session, or `needed_s` if that is more, but at most half of the session. Call it
+        when no transaction is open: requests over two connections may overtake each other. Returns why a connection
+        could not be replaced; it stays in use. None if all were.
+        """
+        self._close(each for each in self._replaced if each.is_idle)
+        due = {each: old for each, old in self._client._conns.items() if _is_due(each, old, needed_s)}
+        if due:
+            async with anyio.create_task_group() as tasks:
+                for each, old in due.items():
+                    tasks.start_soon(self._replace, each, old)
+        self._failures = {each: failure for each, failure in self._failures.items() if each in due}
+        return next((error for _, error in self._failures.values()), None)
+
+    def has_ended(self) -> bool:
+        """Whether the session of a connection has ended: the broker will close it at the next request."""
+        return any(
+            (getattr(each, "left_s", None) or 1) < 0 for each in self._client._conns.values() if each.connected()
+        )
+
+    def close(self) -> None:
+        """Close the former connections. The client closes those in use."""
+        self._close(self._replaced)
+
+    async def _replace(self, each: object, old: Connection) -> None:
+        if monotonic() < self._failures.get(each, (0.0, None))[0]:
+            return
+        try:
+            with anyio.fail_after(self._client._request_timeout_ms / 1000):
+                new = await old.reopened()
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._failures[each] = monotonic() + RENEWAL_RETRY_S, error
+            return
+        self._failures.pop(each, None)
+        if self._client._conns.get(each) is not old:  # it broke, and the client has opened another one
+            new.close()
+            return
+        self._client._conns[each] = new
+        self._replaced.append(old)
+        self._close(each for each in self._replaced if each.is_idle)
+
+    def _close(self, connections: Iterable[Connection]) -> None:
+        closed = list(connections)
+        for each in closed:
+            each.close(CloseReason.SHUTDOWN)
+        self._replaced = [each for each in self._replaced if each not in closed]
+
+
+def _is_due(key: tuple[object, object], connection: Connection, needed_s: float) -> bool:
+    """Whether a connection of a client must be replaced. Bootstrap connections are used only for a moment."""
+    left_s = getattr(connection, "left_s", None)
+    if left_s is None or connection.session_s is None or key[0] == "bootstrap" or not connection.connected():
+        return False
+    if monotonic() - connection.opened_at < RENEWAL_RETRY_S:
+        return False
+    enough_s = max(MIN_SESSION_LEFT * connection.session_s, min(connection.session_s / 2, needed_s))
+    return bool(left_s < enough_s)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiokafka
 import anyio
@@ -14,7 +15,7 @@ from aiokafka.errors import (
 
 from collector.kafka import causes
 from collector.kafka.connection import CLOSE_S, options, start_client, stop_client
-from collector.kafka.hooks import TransactionHook, cancel_sender, set_lz4_level
+from collector.kafka.hooks import Sessions, TransactionHook, cancel_sender, set_lz4_level
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
@@ -42,9 +43,17 @@ class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
     failure: Exception | None = None
     """The translated error of the last transaction; None while every transaction has been committed."""
 
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiokafka
+        super().__init__(**options)
+        self.sessions = Sessions(self)
+
     async def start(self) -> None:
         await super().start()
         self.transactions = TransactionHook(self)
+
+    async def stop(self) -> None:
+        self.sessions.close()
+        await super().stop()
 
 
 @asynccontextmanager

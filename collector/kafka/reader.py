@@ -15,7 +15,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from collector.kafka.connection import options, start_client, stop_client
-from collector.kafka.hooks import topic_partitions
+from collector.kafka.hooks import Sessions, topic_partitions
 from collector.kafka.settings import KafkaSettings
 
 Progress = Callable[[int, int], None]
@@ -34,6 +34,7 @@ class CommittedReader:
 
     def __init__(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
         self._consumer = consumer
+        self._sessions = Sessions(consumer)
 
     @property
     def is_assigned(self) -> bool:
@@ -57,8 +58,13 @@ class CommittedReader:
 
     async def poll(self) -> list[ConsumerRecord]:
         """The next records, those of a partition in their order; empty when none arrives for _POLL_MS."""
+        await self._sessions.renew()  # a connection that cannot be replaced is closed by the broker, and opened again
         by_partition = await self._consumer.getmany(timeout_ms=_POLL_MS)
         return [record for records in by_partition.values() for record in records]
+
+    def close(self) -> None:
+        """Close the connections that others have replaced."""
+        self._sessions.close()
 
     async def beginning(self, partition: TopicPartition) -> int:
         """The offset of the first record that still exists."""
@@ -90,7 +96,11 @@ async def open_reader(settings: KafkaSettings) -> AsyncIterator[CommittedReader]
     Raises KafkaMisconfigured for a password or a certificate that cannot be read; KafkaError, OSError or TimeoutError.
     """
     async with _open_consumer(settings, "read_committed") as consumer:
-        yield CommittedReader(consumer)
+        reader = CommittedReader(consumer)
+        try:
+            yield reader
+        finally:
+            reader.close()
 
 
 async def read_to(

@@ -39,6 +39,7 @@ class KafkaTelemetry:
         """For each partition that is being restored: the records read so far, and their total."""
         self._failed: set[int] = set()
         """Partitions whose last epoch ended with an unexpected error. They are not ready until an epoch has lasted."""
+        self._renewal_fails = False
         self._unnamed: dict[int, frozenset[str]] = {}
         """For each partition: the keys that name no stream, as last logged."""
 
@@ -137,6 +138,15 @@ class KafkaTelemetry:
             self._log.info("group_coordinator_back")
         self._process_status.coordinator = None
         self._update_readiness()
+
+    def sessions_renewed(self, failure: str | None) -> None:
+        """The sessions of the group's consumer that end soon were renewed, or could not be, for the given reason.
+
+        Until they end, everything works. Then the brokers reject the collector, and that is reported with its cause.
+        """
+        if failure is not None and not self._renewal_fails:
+            self._log.warning("kafka_session_not_renewed", reason=failure)
+        self._renewal_fails = failure is not None
 
     def left_group(self, reason: str, advice: str | None = None) -> None:
         """The group's consumer failed and a new one joins. If there is advice, an operator must act."""

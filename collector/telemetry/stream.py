@@ -157,6 +157,11 @@ class StreamTelemetry:
         self._status.last_error = LastError(error, advice, now)
         self._set_state("backing_off")
 
+    def shards_begun(self) -> None:
+        """The shards for which the stream has waited have begun."""
+        self._status.last_error = None
+        self._set_state("catching_up")
+
     def committed(self, tally: Tally, checkpoint: Checkpoint, entries: int, now: datetime) -> None:
         """A batch was committed. Its records and events are counted only now."""
         metrics, status = self._metrics, self._status
@@ -207,7 +212,7 @@ class StreamTelemetry:
         self._set_checkpoint(checkpoint, status.ledger_entries)
 
     def idle(self) -> None:
-        """The stream is not behind: it waits for the end of a period, which may be hours away."""
+        """Nothing is due: after a restart, the next poll or the end of the next period may be hours away."""
         if self._status.state == "catching_up":
             self._set_state("live")
 

@@ -82,6 +82,7 @@ def test_a_full_configuration_becomes_typed_settings(tmp_path: Path) -> None:
     assert kafka.tls.ca_file == Path("/etc/kafka/ca.pem")
     assert kafka.sasl is not None
     assert (kafka.sasl.mechanism, kafka.sasl.username) == ("SCRAM-SHA-512", "collector")
+    assert kafka.sasl.password is not None
     assert kafka.sasl.password.env == "KAFKA_PASSWORD"
     assert got.http.address == ("::1", 9464)
     assert (got.log.level, got.log.format) == ("debug", "console")

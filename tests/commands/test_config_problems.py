@@ -84,6 +84,33 @@ def test_the_text_of_a_wrong_type_names_both_types(tmp_path: Path) -> None:
     assert ("true or false" in texts["kafka.create_topics"], "a string" in texts["kafka.create_topics"]) == (True, True)
 
 
+TOKEN_URL = '"OAUTHBEARER"\ntoken_url = "https://login.example/token"\n'
+CLIENT = 'client_id = "me"\nclient_secret = "x-42-secret"\n'
+SASL_PROBLEMS = [
+    ("kafka.sasl.username", "missing", '"PLAIN"\npassword = "x-42"'),
+    ("kafka.sasl", "invalid_value", '"PLAIN"\nusername = "me"\npassword = "x-42"\ntoken = "x-42-token"'),
+    ("kafka.sasl", "invalid_value", '"SCRAM-SHA-256"\nusername = "me"\npassword = "x-42"\naws_region = "eu-west-1"'),
+    ("kafka.sasl", "invalid_value", '"OAUTHBEARER"'),
+    ("kafka.sasl", "invalid_value", '"OAUTHBEARER"\ntoken = "x-42-token"\nusername = "me"'),
+    ("kafka.sasl", "invalid_value", '"OAUTHBEARER"\ntoken = "x-42-token"\naws_region = "eu-west-1"'),
+    ("kafka.sasl", "invalid_value", '"OAUTHBEARER"\naws_region = "eu-west-1"\nscope = "kafka"'),
+    ("kafka.sasl", "invalid_value", TOKEN_URL),
+    ("kafka.sasl", "invalid_value", TOKEN_URL + 'client_id = "me"'),
+    ("kafka.sasl", "invalid_value", TOKEN_URL + CLIENT + 'token = "x-42-token"'),
+    ("kafka.sasl.aws_region", "invalid_value", '"OAUTHBEARER"\naws_region = "Ireland (west)"'),
+    *(
+        ("kafka.sasl.token_url", "invalid_value", f'"OAUTHBEARER"\ntoken_url = "{url}"\n{CLIENT}')
+        for url in (
+            "http://login.example/token",
+            "login.example/token",
+            "https://me:secret@login.example/token",
+            "https://login.example/token#part",
+            "https://login.example/to ken",
+        )
+    ),
+]
+"""Path, code, and the table after `mechanism = `."""
+
 PROBLEMS = [
     ("sources.mall.user_id", "missing", MALL.replace("user_id = 864\n", "")),
     ("sources.mall.user_key", "missing", MALL.replace(f'user_key = "{KEY}"\n', "")),
@@ -127,6 +154,7 @@ PROBLEMS = [
         "not_allowed",
         MALL + '[kafka.sasl]\nmechanism = "OAUTH"\nusername = "me"\npassword = "x-42"\n',
     ),
+    *((path, code, MALL + f"[kafka.sasl]\nmechanism = {keys}\n") for path, code, keys in SASL_PROBLEMS),
     *(
         (f"kafka.schema_registry{key}", code, f"{MALL}[kafka.schema_registry]\n{keys}\n")
         for key, code, keys in (

@@ -9,7 +9,7 @@ import pytest
 
 from collector.config import load
 from collector.errors import UserError
-from collector.secrets import REDACTED, Secret, redact
+from collector.secrets import MAX_PASSING, REDACTED, PassingSecret, Secret, redact
 from collector.vendors.seemetrix import SeemetrixSource
 
 
@@ -251,3 +251,24 @@ def test_no_error_of_the_environment_shows_a_secret(tmp_path: Path, monkeypatch:
         load(path)
 
     assert SECRET not in str(raised.value)
+
+
+def test_only_the_last_values_of_a_passing_secret_are_redacted() -> None:
+    """A token that changes every few minutes would otherwise make each log line slower than the last."""
+    passing = PassingSecret()
+    values = [f"passing-{number}-of-a-token" for number in range(MAX_PASSING + 2)]
+    for value in values:
+        assert value == passing.register(value)
+        passing.register(value)
+
+    expected = [*values[:2], *[REDACTED] * MAX_PASSING]
+    assert expected == [redact(value) for value in values]
+
+
+def test_a_passing_secret_does_not_reveal_another_one_of_the_same_value() -> None:
+    passing, value = PassingSecret(), "shared-by-two-secrets"
+    secret(value).reveal()
+    for each in (value, *(f"later-value-{number}" for number in range(MAX_PASSING))):
+        passing.register(each)
+
+    assert REDACTED == redact(value)

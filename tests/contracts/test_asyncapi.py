@@ -244,6 +244,7 @@ CERTIFICATE = 'kafka.tls = { cert_file = "cert.pem", key_file = "key.pem" }\n'
         (CERTIFICATE, "kafka-secure", ["X509"]),
         ('kafka.sasl = { mechanism = "PLAIN", username = "u", password = "p" }\n', "kafka", ["plain"]),
         ('kafka.sasl = { mechanism = "SCRAM-SHA-256", username = "u", password = "p" }\n', "kafka", ["scramSha256"]),
+        ('kafka.sasl = { mechanism = "OAUTHBEARER", token = "invented-token" }\n', "kafka", ["oauth2"]),
     ],
 )
 def test_every_way_of_connecting_is_valid(

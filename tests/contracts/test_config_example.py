@@ -104,7 +104,9 @@ def test_the_example_with_all_keys_is_valid(everything: Path) -> None:
 
 @each_table
 def test_every_key_of_a_table_is_shown_and_no_other(everything: Path, path: str, model: type[BaseModel]) -> None:
-    documented, known = table(everything, path).keys(), model.model_fields.keys()
+    """Keys that exclude those shown are in comments."""
+    in_comments = set(re.findall(r"^#   (\w+) = ", _everything(), re.MULTILINE)) if path == "kafka.sasl" else set()
+    documented, known = table(everything, path).keys() | in_comments, model.model_fields.keys()
     assert not known - documented, f"config.toml does not show these keys of [{path}]"
     assert not documented - known, f"config.toml shows unknown keys of [{path}]"
 

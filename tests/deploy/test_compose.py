@@ -43,7 +43,7 @@ def test_every_image_has_a_version(name: str) -> None:
 
 def test_the_version_of_kafka_is_the_tested_one() -> None:
     version = SERVICES["kafka"]["image"].partition(":")[2]
-    assert f"<version>{version}</version>" in broker.POM.read_text("utf-8")
+    assert f"<version>{version}</version>" in broker.NEWEST.read_text("utf-8")
 
 
 @pytest.mark.parametrize("path", MOUNTS, ids=lambda path: path.name)

@@ -18,7 +18,6 @@ import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 from confluent_kafka.admin import (
     AclBinding,
-    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -102,23 +101,8 @@ def bindings_of(command: Namespace) -> Iterator[AclBinding]:
 
 def allow(broker: StrictBroker, script: str, folder: Path, **chosen: str) -> None:
     """Add the ACLs of a script, and return when the broker applies them."""
-    admin = AdminClient({"bootstrap.servers": broker.address})
     for each in acl_commands(script, folder, kafka=broker.address, **chosen):
-        bindings = list(bindings_of(each))
-        for created in admin.create_acls(bindings).values():
-            created.result()
-        for binding in bindings:
-            query = AclBindingFilter(
-                binding.restype,
-                binding.name,
-                binding.resource_pattern_type,
-                binding.principal,
-                binding.host,
-                binding.operation,
-                binding.permission_type,
-            )
-            while not admin.describe_acls(query).result():  # the controller responds before the broker applies them
-                pass
+        broker.allow(list(bindings_of(each)))
 
 
 @pytest.mark.parametrize("creates", [True, False], ids=["topics are created", "topics exist"])

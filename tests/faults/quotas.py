@@ -1,14 +1,9 @@
 """A broker with a quota that limits the collector's fetches."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiokafka
 import anyio
-from aiokafka.conn import create_conn
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schema, String
 
 from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC
@@ -17,11 +12,10 @@ from collector.simulator import vidicenter
 from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.faults.testbed import Testbed
 from tests.kafka.broker import Broker
+from tests.kafka.client_quotas import FETCHED, limited
 from tests.kafka.daemon import until
 from tests.kafka.scenario import Replica
 
-CLIENT = "collector"
-"""The client id of all clients of the collector; the tests' own clients have another."""
 BYTES_PER_S = 200_000.0
 """The broker delays the next response to a client that has fetched a megabyte too many by five seconds."""
 STATE_PARTITIONS = 4
@@ -35,42 +29,6 @@ MIN_RESTORE_S = 120.0
 MAX_RESTORE_S = 300.0
 """Requests that a client has given up on use a share of the quota too."""
 MIN_SHARES = 10
-_ENTITY = ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8"))))
-
-
-class AlterClientQuotasResponse_v0(Response):  # type: ignore[misc]  # noqa: N801 - as aiokafka names them
-    API_KEY = 49
-    API_VERSION = 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        ("entries", Array(("error_code", Int16), ("error_message", String("utf-8")), _ENTITY)),
-    )
-
-
-class AlterClientQuotasRequest_v0(RequestStruct):  # type: ignore[misc]  # noqa: N801 - the same
-    API_KEY = 49
-    API_VERSION = 0
-    RESPONSE_TYPE = AlterClientQuotasResponse_v0
-    SCHEMA = Schema(
-        (
-            "entries",
-            Array(_ENTITY, ("ops", Array(("key", String("utf-8")), ("value", Float64), ("remove", Boolean)))),
-        ),
-        ("validate_only", Boolean),
-    )
-
-
-class AlterClientQuotas(Request[AlterClientQuotasRequest_v0]):  # type: ignore[misc]
-    """Limits how many bytes per second a client may fetch; None removes the limit. aiokafka lacks this request."""
-
-    API_KEY = 49
-
-    def __init__(self, client: str, bytes_per_second: float | None) -> None:
-        self._entity = [("client-id", client)]
-        self._operation = ("consumer_byte_rate", bytes_per_second or 0.0, bytes_per_second is None)
-
-    def build(self, request_struct_class: type[AlterClientQuotasRequest_v0]) -> AlterClientQuotasRequest_v0:
-        return request_struct_class([(self._entity, [self._operation])], False)  # noqa: FBT003 - a field of the request
 
 
 async def restored_under_a_quota(testbed: Testbed, times: int) -> int:
@@ -88,7 +46,7 @@ async def restored_under_a_quota(testbed: Testbed, times: int) -> int:
     await testbed.wait_for_all_sources()
     for _ in range(times):
         replica.kill()
-        async with quota(broker, BYTES_PER_S):
+        async with limited(broker, {FETCHED: BYTES_PER_S}):
             start_s = anyio.current_time()
             replica.start()
             progress = Progress(replica)
@@ -140,22 +98,3 @@ async def _write_unused_state(broker: Broker, prefix: str) -> None:
                 bytes((1, 1)) + page.to_bytes(8, "big") + os.urandom(CHUNK_BYTES)
             )  # like digests, it does not compress
             await producer.send_and_wait(prefix + STATE_TOPIC, chunk, key, partition)
-
-
-@asynccontextmanager
-async def quota(broker: Broker, bytes_per_second: float) -> AsyncIterator[None]:
-    """Limit all fetches of the collector from this broker together, until the end of the block."""
-    await _set_quota(broker, bytes_per_second)
-    try:
-        yield
-    finally:
-        await _set_quota(broker, None)
-
-
-async def _set_quota(broker: Broker, bytes_per_second: float | None) -> None:
-    connection = await create_conn("127.0.0.1", broker.port)
-    try:
-        response = (await connection.send(AlterClientQuotas(CLIENT, bytes_per_second))).to_object()
-    finally:
-        connection.close()
-    assert [0] == [entry["error_code"] for entry in response["entries"]]

@@ -12,7 +12,10 @@ from msgspec import Struct
 from tests.maven import fetched
 from tests.needs import absent
 
-POM = Path(__file__).with_name("pom.xml")
+NEWEST = Path(__file__).with_name("pom.xml")
+"""The newest release line of Apache Kafka, which all tests run by default."""
+OLDEST = Path(__file__).with_name("pom-oldest.xml")
+"""The oldest release line that the collector supports: before version 2 of transactions (KIP-890)."""
 START_S = 60
 _API_VERSIONS_REQUEST = bytes.fromhex("0000000a0012000000000001ffff")
 """Version 0 of the request that every client sends first."""
@@ -45,9 +48,9 @@ def unavailable_reason() -> str:
     return absent("java", "mvn")
 
 
-def jars() -> Path:
-    """The folder of the broker's jars."""
-    return fetched("kafka", POM, "copy-dependencies", "-DincludeScope=runtime")
+def jars(release: Path = NEWEST) -> Path:
+    """The folder of the broker's jars, of the release in this POM."""
+    return fetched("kafka", release, "copy-dependencies", "-DincludeScope=runtime")
 
 
 _given_ports: set[int] = set()
@@ -76,10 +79,20 @@ class Broker:
     """One node, which can be killed and restarted with the data that it has on disk.
 
     `controllers` are the controller ports of the first nodes of the cluster; a node after those is a broker only.
-    `nodes` is the size of the cluster, by default the number of controllers.
+    `nodes` is the size of the cluster, by default the number of controllers. `release` is the POM of its jars, and
+    `classes` is a folder of further classes.
     """
 
-    def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = (), nodes: int = 0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        node: int = 1,
+        controllers: Sequence[int] = (),
+        nodes: int = 0,
+        *,
+        release: Path = NEWEST,
+        classes: Path | None = None,
+    ) -> None:
         controllers = controllers or (free_port(),)
         nodes, is_controller = nodes or len(controllers), node <= len(controllers)
         home.mkdir(parents=True, exist_ok=True)
@@ -87,7 +100,8 @@ class Broker:
         self._home = home
         self._config = home / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
-        self._java = ["java", "-cp", f"{jars()}/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        class_path = f"{jars(release)}/*" if classes is None else f"{jars(release)}/*:{classes}"
+        self._java = ["java", "-cp", class_path, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         self._config.write_text(
             _PROPERTIES.format(
                 roles="broker,controller" if is_controller else "broker",
@@ -179,9 +193,9 @@ class Broker:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Broker]:
+def running(home: Path, release: Path = NEWEST) -> Iterator[Broker]:
     """A broker with its files in `home`, killed at the end of the block."""
-    broker = Broker(home)
+    broker = Broker(home, release=release)
     try:
         broker.start()
         yield broker

@@ -1,4 +1,4 @@
-"""Brokers with TLS, authentication and ACLs, shared by the tests of a session."""
+"""Brokers with TLS, authentication, ACLs and sessions, shared by the tests of a session."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +6,30 @@ from pathlib import Path
 import pytest
 
 from tests.kafka import acl_broker as acl_broker_module
+from tests.kafka import broker as broker_module
 from tests.kafka import secure_broker as secure_broker_module
+from tests.kafka import token_broker as token_broker_module
 from tests.kafka.acl_broker import AclBroker
-from tests.kafka.broker import unavailable_reason
+from tests.kafka.broker import OLDEST, unavailable_reason
 from tests.kafka.secure_broker import SecureBroker
 from tests.kafka.tls_material import TlsMaterial
+from tests.kafka.token_broker import TokenBroker
 from tests.needs import need
+
+
+@pytest.fixture(scope="module")
+def oldest_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a broker of the oldest supported release; always started here, for one module."""
+    need("KAFKA", unavailable_reason())
+    with broker_module.running(tmp_path_factory.mktemp("oldest_kafka"), OLDEST) as node:
+        yield node.address
+
+
+@pytest.fixture(params=["kafka", "oldest_kafka"])
+def each_kafka(request: pytest.FixtureRequest) -> str:
+    """The address of a broker: a test that uses it runs on the newest and on the oldest supported release."""
+    address: str = request.getfixturevalue(request.param)
+    return address
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +50,12 @@ def acl_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclBroker]:
     """A broker with one SASL user, whose operations a test can deny."""
     need("KAFKA", unavailable_reason())
     with acl_broker_module.running(tmp_path_factory.mktemp("acl_broker")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def token_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenBroker]:
+    """A broker that ends sessions after ten seconds."""
+    need("KAFKA", unavailable_reason())
+    with token_broker_module.running(tmp_path_factory.mktemp("token_broker")) as broker:
         yield broker

@@ -1,4 +1,7 @@
-"""The whole path with real parts: HTTP on loopback, Apache Kafka, and the daemon as a process that is killed."""
+"""The whole path with real parts: HTTP on loopback, Apache Kafka, and the daemon as a process that is killed.
+
+On the newest and on the oldest release of Apache Kafka that the collector supports.
+"""
 
 import signal
 from collections import Counter
@@ -52,7 +55,7 @@ def expected_of(known: list[Known]) -> Counter[tuple[str, str]]:
 
 
 async def test_every_session_is_published_once_while_the_daemon_is_killed(
-    kafka: str, prefix: str, tmp_path: Path
+    each_kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     """All ways in which the vendor may select sessions, concurrently, because each mostly waits.
 
@@ -62,7 +65,9 @@ async def test_every_session_is_published_once_while_the_daemon_is_killed(
     """
     async with anyio.create_task_group() as tasks:
         for select in SELECTS:
-            tasks.start_soon(_every_session_is_published_once, kafka, f"{prefix}{select.split()[0]}-", tmp_path, select)
+            tasks.start_soon(
+                _every_session_is_published_once, each_kafka, f"{prefix}{select.split()[0]}-", tmp_path, select
+            )
 
 
 async def _every_session_is_published_once(kafka: str, prefix: str, tmp_path: Path, select: Select) -> None:
@@ -108,12 +113,14 @@ async def _every_session_is_published_once(kafka: str, prefix: str, tmp_path: Pa
     assert sessions >= {m.value["session_event_id"] for m in reader.received if m.topic != prefix + EVENTS[0]}
 
 
-async def test_another_replica_takes_over_and_publishes_nothing_twice(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_another_replica_takes_over_and_publishes_nothing_twice(
+    each_kafka: str, prefix: str, tmp_path: Path
+) -> None:
     random, now = Random(1), datetime.now(UTC)
     vendor = Vendor([])
-    async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
+    async with serving(vendor), reading(each_kafka, [prefix + topic for topic in EVENTS]) as reader:
         since = (now - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        replicas = [Daemon(tmp_path, kafka, prefix, vendor, since=since) for _ in range(2)]
+        replicas = [Daemon(tmp_path, each_kafka, prefix, vendor, since=since) for _ in range(2)]
         expected: Counter[tuple[str, str]] = Counter()
         try:
             for replica in replicas:
@@ -153,14 +160,14 @@ async def test_another_replica_takes_over_and_publishes_nothing_twice(kafka: str
                 replica.close()
 
 
-async def test_a_restart_publishes_nothing_again(kafka: str, prefix: str, tmp_path: Path) -> None:
+async def test_a_restart_publishes_nothing_again(each_kafka: str, prefix: str, tmp_path: Path) -> None:
     random, now = Random(2), datetime.now(UTC)
     known = [Known(session(now - timedelta(seconds=9 + n), random, n), now) for n in range(20)]
     vendor = Vendor(known)
     since = (now - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     expected = expected_of(known)
-    async with serving(vendor), reading(kafka, [prefix + topic for topic in EVENTS]) as reader:
-        daemon = Daemon(tmp_path, kafka, prefix, vendor, since=since)
+    async with serving(vendor), reading(each_kafka, [prefix + topic for topic in EVENTS]) as reader:
+        daemon = Daemon(tmp_path, each_kafka, prefix, vendor, since=since)
         try:
             for _ in range(3):
                 before = len(vendor.requests)

@@ -174,16 +174,16 @@ async def test_without_kafka_the_daemon_runs_and_reports_why_it_is_not_ready_and
 
 
 async def test_event_topics_without_state_are_refused_until_an_operator_accepts_that(
-    kafka: str, prefix: str, tmp_path: Path
+    each_kafka: str, prefix: str, tmp_path: Path
 ) -> None:
     settings = KafkaSettings.model_validate(
-        {"bootstrap_servers": kafka, "topic_prefix": prefix, "state_partitions": 4, "partitions": 3}
+        {"bootstrap_servers": each_kafka, "topic_prefix": prefix, "state_partitions": 4, "partitions": 3}
     )
     await ensure_topics(settings, [prefix + name for name in (*EVENTS, "collector.dead_letters")])
-    async with aiokafka.AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with aiokafka.AIOKafkaProducer(bootstrap_servers=each_kafka) as producer:
         await producer.send_and_wait(f"{prefix}seemetrix.sessions", b"{}", key=b"1")
     async with serving(Vendor([])) as vendor:
-        daemon = Daemon(tmp_path, kafka, prefix, vendor)
+        daemon = Daemon(tmp_path, each_kafka, prefix, vendor)
         try:
             daemon.start()
 

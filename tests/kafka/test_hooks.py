@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator
 import aiokafka
 import anyio
 import pytest
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import SaslAuthenticationFailed
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.structs import TopicPartition
 
 from collector.kafka import producer as producer_module
 from collector.kafka.connection import options
 from collector.kafka.hooks import (
+    RENEWAL_RETRY_S,
+    Connection,
+    Sessions,
     cancel_sender,
     is_coordinator_known,
     member_id,
@@ -25,6 +30,8 @@ from collector.kafka.producer import open_producer
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, ensure_topics
 from tests.kafka.daemon import until
+from tests.kafka.tls_material import sasl
+from tests.kafka.token_broker import SESSION_S, TokenBroker, jwt
 
 pytestmark = pytest.mark.anyio
 
@@ -134,3 +141,82 @@ async def test_requests_go_to_one_broker(settings: KafkaSettings) -> None:
         (node,) = [broker["node_id"] for broker in (await client.describe_cluster())["brokers"]]
         for chosen_node in (None, node):
             assert (await send_request(client, ApiVersionRequest(), chosen_node)).api_versions
+
+
+@pytest.fixture
+async def with_sessions(token_broker: TokenBroker) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+    """A consumer of a broker that ends sessions, authenticated with a password."""
+    found = aiokafka.AIOKafkaConsumer(
+        **options(KafkaSettings.model_validate({"bootstrap_servers": token_broker.password_address, **sasl("PLAIN")}))
+    )
+    await found.start()
+    try:
+        await topic_partitions(found, ["missing"])  # opens a connection to the broker
+        yield found
+    finally:
+        await found.stop()
+
+
+async def test_a_connection_is_replaced_before_its_session_ends(with_sessions: aiokafka.AIOKafkaConsumer) -> None:
+    connections, sessions = with_sessions._client._conns, Sessions(with_sessions)
+    ((key, old),) = connections.items()
+    assert isinstance(old, Connection)
+    assert SESSION_S - 1 < (old.session_s or 0) <= SESSION_S
+    assert (await sessions.renew(), connections) == (None, {key: old})
+
+    old.opened_at -= 0.81 * SESSION_S
+    assert await sessions.renew() is None
+
+    new = connections[key]
+    assert (new is not old, old.connected(), new.connected()) == (True, False, True)
+    assert {"missing": []} == await topic_partitions(with_sessions, ["missing"])
+    assert (new.left_s or 0) > SESSION_S - 2 * RENEWAL_RETRY_S
+
+
+async def test_a_connection_responds_to_what_was_sent_before_it_was_replaced(
+    with_sessions: aiokafka.AIOKafkaConsumer,
+) -> None:
+    sessions = Sessions(with_sessions)
+    ((key, old),) = with_sessions._client._conns.items()
+    old.opened_at -= 2 * SESSION_S
+    assert sessions.has_ended()
+    reopen, responses = old.reopened, []
+
+    async def reopen_with_a_request_in_flight() -> Connection:
+        new: Connection = await reopen()
+        responses.append(asyncio.ensure_future(old.send(ApiVersionRequest())))
+        await asyncio.sleep(0)  # noqa: TID251 - lets it be sent
+        return new
+
+    old.reopened = reopen_with_a_request_in_flight
+    assert await sessions.renew() is None
+
+    assert not sessions.has_ended()
+    assert old.connected()
+    assert (await responses[0]).api_versions
+    await sessions.renew()
+    assert not old.connected()
+    assert with_sessions._client._conns[key].connected()
+
+
+class _Provider(AbstractTokenProvider):  # type: ignore[misc]
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def token(self) -> str:
+        return self._token
+
+
+@pytest.mark.parametrize("lifetime_s", [600, -5])
+async def test_a_token_that_the_broker_refuses_is_an_error(token_broker: TokenBroker, lifetime_s: float) -> None:
+    """In the response to an expired token, only the data is an error."""
+    host, port = token_broker.token_address.split(":")
+    given = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER"}
+    opening = open_connection(host, int(port), **given, sasl_oauth_token_provider=_Provider(jwt(lifetime_s)))
+    if lifetime_s < 0:
+        with pytest.raises(SaslAuthenticationFailed):
+            await opening
+        return
+    connection = await opening
+    assert SESSION_S - 1 < connection.session_s <= SESSION_S
+    await connection.close()

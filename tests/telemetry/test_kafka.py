@@ -179,3 +179,12 @@ def test_a_partition_that_failed_unexpectedly_is_ready_only_after_an_epoch_has_l
     assert "state partition 3: unexpected LookupError" == process.process_status.not_ready_reason()
     process.kafka.unblocked(3)
     assert process.process_status.not_ready_reason() == ""
+
+
+def test_a_renewal_that_fails_is_logged_once_until_one_succeeds(
+    process: Process, logged: list[dict[str, object]]
+) -> None:
+    for failure in ("no token", "no token", None, None, "no token"):
+        process.kafka.sessions_renewed(failure)
+
+    assert ["kafka_session_not_renewed"] * 2 == [line["event"] for line in logged]

@@ -286,6 +286,13 @@ def test_another_selection_of_a_stream_that_has_fetched_nothing_needs_no_operato
     assert ([], []) == (logs, recorder.status.notices)
 
 
+def test_a_stream_that_has_waited_for_its_shards_catches_up(recorder: Recorder) -> None:
+    recorder.telemetry.waiting_for_shards(["viewers@Asia/Tokyo"], START)
+    recorder.telemetry.shards_begun()
+
+    assert ("catching_up", None) == (recorder.status.state, recorder.status.last_error)
+
+
 def test_shards_that_join_need_no_operator(recorder: Recorder, logs: list[Any]) -> None:
     earlier = CHECKPOINT.final - timedelta(hours=1)
     joined = structs.replace(CHECKPOINT, watermark=earlier, final=earlier)

@@ -17,11 +17,12 @@ from anyio.abc import TaskGroup
 from msgspec import Struct, field
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import causes
+from collector.kafka import causes, token_causes
 from collector.kafka.connection import options
 from collector.kafka.hooks import open_connection
 from collector.kafka.requests import advertised_addresses, sasl_mechanisms
-from collector.kafka.settings import KafkaSettings
+from collector.kafka.settings import TOKENS, KafkaSettings
+from collector.kafka.tokens import TokenUnavailable, tokens_of
 
 TIMEOUT_S = 5.0
 """For the connection to a broker, and again for the tests of one that rejects the collector."""
@@ -144,6 +145,8 @@ class _Broker:
 
     async def refusal(self, error: BaseException) -> KafkaMisconfigured | None:
         """What an operator must change, from the error or from connections with other protocols; None if unknown."""
+        if isinstance(error, TokenUnavailable):
+            return error.cause
         if isinstance(error.__cause__, ssl.SSLError):
             error = error.__cause__
         if isinstance(error, ssl.SSLCertVerificationError):
@@ -154,6 +157,9 @@ class _Broker:
 
     async def _sasl_refusal(self, error: BaseException) -> KafkaMisconfigured | None:
         if self._sasl and isinstance(error, SaslAuthenticationFailed):
+            if self._sasl.mechanism == TOKENS:
+                has_expired = tokens_of(self._sasl).refused()
+                return token_causes.token_refused(self.name, self._sasl, has_expired=has_expired)
             return causes.credentials_refused(self.name, self._sasl)
         if self._sasl and isinstance(error, UnsupportedSaslMechanismError):
             return causes.sasl_mechanism(self.name, self._sasl, await self._mechanisms())

@@ -1,0 +1,1 @@
+"""Requests tokens from authorization servers: only `kafka/` uses it."""
