@@ -20,6 +20,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
 from collector.model import DedupMode, EventType, whole_name
 from collector.pipeline.activity import activity_timeline
+from collector.pipeline.batch import TransactionSize
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
@@ -64,6 +65,7 @@ class StreamHandle:
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0
+        self._transaction = TransactionSize()
         self._failures: list[str] = []
         """Why the last commits failed, since the last one that succeeded."""
         source = settings.sources[stream.source]
@@ -96,14 +98,17 @@ class StreamHandle:
 
         async def commit(messages: Sequence[Message], changes: Mapping[bytes, bytes | None]) -> None:
             try:
-                await epoch.commit(messages, changes)
+                took_s = await epoch.commit(messages, changes)
             except KafkaMisconfigured as error:
                 self._topic_error = error
                 raise EpochEnded from error
             except EpochEnded:
+                if isinstance(epoch.failure, TimeoutError):
+                    self._transaction.timed_out()
                 if epoch.failure is not None and not isinstance(epoch.failure, Fenced | KafkaMisconfigured):
                     self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
                 raise
+            self._transaction.committed(messages, took_s, self._kafka.commit_deadline_s)
             self._topic_error, self._topic_failures, self._failures = None, 0, []
             self._on_commit()
 
@@ -117,6 +122,7 @@ class StreamHandle:
             random=self._random,
             credentials=lambda: [secret.peek() for secret in self._secrets],
             shards=shards,
+            transaction=self._transaction,
         )
         await worker.run(self._since)
 

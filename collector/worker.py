@@ -22,7 +22,7 @@ from collector.fetching import fetch_whole
 from collector.instants import SECOND, to_ms
 from collector.model import Checkpoint, FetchResult, Record, Reject, Window
 from collector.pipeline import plan
-from collector.pipeline.batch import Batch, Context, batches
+from collector.pipeline.batch import Batch, Context, TransactionSize, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.gaps import Gaps
 from collector.pipeline.message import Origin, StreamProgress
@@ -70,8 +70,12 @@ class Worker(Generic[P]):
         random: Random,
         credentials: Callable[[], object] = lambda: None,
         shards: Shards | None = None,
+        transaction: TransactionSize | None = None,
     ) -> None:
-        """`shards` are those of the stream, if it has several; all share the epoch."""
+        """`shards` are those of the stream, if it has several; all share the epoch.
+
+        `transaction` is kept for the worker of the next epoch.
+        """
         self._stream = stream
         self._state = state
         self._commit = commit
@@ -84,6 +88,7 @@ class Worker(Generic[P]):
         self._checkpoint_saved_at = clock.now()
         self._reject_rate = RejectRate()
         self._dead_letter_cap = DeadLetterCap()
+        self._transaction = transaction or TransactionSize()
         self._shards = shards or Shards.only(state, stream.zone, origin, stream.policy)
         self._progress = self._shards.progress
         self._progress_state: StreamProgress = "catching_up"
@@ -214,7 +219,9 @@ class Worker(Generic[P]):
         if result.gone is not None:
             deduplicator.find_missing(result.gone, is_whole=result.is_whole)
         watermark = self._checkpoint.watermark
-        context = Context(self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live)
+        context = Context(
+            self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live, self._transaction
+        )
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         turn = Turn()
         async with self._shards.lock:  # what is new must not be published by another shard before it is committed

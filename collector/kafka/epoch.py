@@ -72,8 +72,10 @@ class Epoch:
         self._telemetry = telemetry
         self._lock = anyio.Lock()
 
-    async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
-        """Commit messages and state in one transaction. Streams that share the partition commit one after the other.
+    async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> float:
+        """Commit messages and state in one transaction. Returns how many seconds it took.
+
+        Streams that share the partition commit one after the other.
 
         Cancelling takes effect while the stream waits for its turn, or for new connections, and not during the
         transaction.
@@ -97,7 +99,9 @@ class Epoch:
                     self._telemetry.aborted(reason_of(error))
                 raise error if isinstance(error, KafkaMisconfigured) else EpochEnded from error
             self.commits += 1
-            self._telemetry.committed(monotonic() - started)
+            took_s = monotonic() - started
+            self._telemetry.committed(took_s)
+            return took_s
 
     async def _renew_sessions(self) -> None:
         """Replace connections that the brokers would close during the transaction, before it begins.

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from collector.cloudevents import Message
 from collector.instants import to_ms
@@ -26,6 +26,8 @@ OnlyParts = Callable[[Record[P], Mapping[int, int]], Record[P]]
 
 MAX_TRANSACTION_BYTES = 4 << 20
 """Bytes of the messages of one transaction: enough to spread its fixed cost, few enough to be encoded in 0.1 s."""
+MIN_TRANSACTION_BYTES = 64 << 10
+"""The same under a quota, however low: 30 s of 2 kB/s, before compression."""
 MAX_TRANSACTION_ENTRIES = 20_000
 """Ledger entries of one transaction, unless a single key has more."""
 MAX_RECORD_BYTES = 8 << 20
@@ -45,6 +47,31 @@ class Batch(Struct, frozen=True):
     tally: Tally = Tally()
 
 
+class TransactionSize:
+    """How many bytes the messages of one stream's transactions may have, after how long its commits take.
+
+    Under a quota of the brokers, a commit of the usual size may not end before its deadline. To repeat it would use up
+    the quota again, without end.
+    """
+
+    def __init__(self) -> None:
+        self.limit = MAX_TRANSACTION_BYTES
+
+    def committed(self, messages: Sequence[Message], took_s: float, deadline_s: float) -> None:
+        """A commit took so long; it would have failed at the deadline."""
+        if took_s > deadline_s / 2:
+            self.timed_out()
+            return
+        if self.limit == MAX_TRANSACTION_BYTES or took_s > deadline_s / 8:
+            return
+        if sum(each.size for each in messages) > self.limit / 2:  # a small commit says nothing of a larger one
+            self.limit = min(MAX_TRANSACTION_BYTES, self.limit * 2)
+
+    def timed_out(self) -> None:
+        """A commit did not end before its deadline."""
+        self.limit = max(MIN_TRANSACTION_BYTES, self.limit // 2)
+
+
 class Context(Struct, frozen=True):
     """What is needed to encode the records of one result."""
 
@@ -56,6 +83,7 @@ class Context(Struct, frozen=True):
     """The watermark before the window: a record that ends before it is late."""
     is_live: bool
     """Whether a live pass fetched the result: only then does a fresh record have an event delay."""
+    transaction: TransactionSize = field(default_factory=TransactionSize)
 
 
 class _BatchBuilder:
@@ -70,9 +98,9 @@ class _BatchBuilder:
         self.ends_ms: list[int] = []
         self.size = 0
 
-    def has_room(self, size: int, entries: int) -> bool:
-        """Whether messages of `size` bytes and this many ledger entries fit into the transaction."""
-        return self.size + size <= MAX_TRANSACTION_BYTES and len(self.entries) + entries <= MAX_TRANSACTION_ENTRIES
+    def has_room(self, size: int, entries: int, limit: int) -> bool:
+        """Whether messages of `size` bytes, and this many ledger entries, fit into a transaction of `limit` bytes."""
+        return self.size + size <= limit and len(self.entries) + entries <= MAX_TRANSACTION_ENTRIES
 
     def add(self, row: "_EncodedRow") -> None:
         self.messages += row.messages
@@ -120,7 +148,8 @@ def batches(
         if new_records is None:
             continue
         rows = yield from _rows(new_records, explode, context, only_parts)
-        if builder.entries and not builder.has_room(sum(row.size for row in rows), len(new_records.entries)):
+        size, limit = sum(row.size for row in rows), context.transaction.limit
+        if builder.entries and not builder.has_room(size, len(new_records.entries), limit):
             yield builder.build()
             builder = _BatchBuilder()
         for row in rows:

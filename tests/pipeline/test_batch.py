@@ -1,18 +1,18 @@
 """Batches: stable ids, headers of the contract, each record in one transaction, sizes that Kafka accepts."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.model import Account, DedupMode, Event, EventType, Record, Reject, Window
 from collector.pipeline import batch as batch_module
-from collector.pipeline.batch import Context, batches
+from collector.pipeline.batch import Context, TransactionSize, batches
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import Ledger
 from collector.pipeline.message import MAX_PAYLOAD_BYTES, SECRET_BYTES, DeadLetterV1, Origin, record_digest
@@ -50,12 +50,15 @@ def explode(record: Record[int], digest: str, number: int) -> Iterator[Event]:
         yield Event(TYPE, f"{digest}/thing/{index}", "thing/1", "2026-11-01T00:00:00.000Z", "1", data)
 
 
-def batches_of(rows: list[Record[int] | Reject]) -> list[batch_module.Batch]:
+def batches_of(
+    rows: Sequence[Record[int] | Reject], transaction: TransactionSize | None = None
+) -> list[batch_module.Batch]:
     deduplicator: Deduplicator[int] = Deduplicator(
         Ledger(DedupMode.VERSIONED), since_ms=0, until_ms=None, final_s=0, requested_s=0
     )
     deduplicator.add(rows)
-    return without_steps(batches(deduplicator, explode, CONTEXT))
+    context = structs.replace(CONTEXT, transaction=transaction or TransactionSize())
+    return without_steps(batches(deduplicator, explode, context))
 
 
 def test_a_message_is_a_cloudevent_in_binary_mode() -> None:
@@ -87,15 +90,40 @@ def test_ids_never_change() -> None:
     )
 
 
-def test_all_messages_of_a_record_are_in_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "MAX_TRANSACTION_BYTES", 1000)
-    found = batches_of([row(number, size=100) for number in range(20)])
+def test_all_messages_of_a_record_are_in_one_transaction() -> None:
+    transaction = TransactionSize()
+    transaction.limit = 1000
+    found = batches_of([row(number, size=100) for number in range(20)], transaction)
     assert len(found) > 5
     for batch in found:
         records = Counter(message.id.decode().partition("/")[0] for message in batch.messages)
         assert {2} == set(records.values())
     assert 40 == sum(len(batch.messages) for batch in found)
     assert 20 == sum(len(batch.entries) for batch in found)
+
+
+def test_transactions_become_smaller_when_commits_are_slow_and_larger_again_when_they_are_fast() -> None:
+    transaction = TransactionSize()
+    whole = transaction.limit
+    for _ in range(100):
+        transaction.timed_out()
+    least = transaction.limit
+    assert 0 < least < whole / 32
+
+    rows = [row(number, size=10_000) for number in range(60)]
+    sizes = [sum(each.size for each in batch.messages) for batch in batches_of(rows, transaction)]
+    assert least / 2 < max(sizes) <= least
+    assert 60 == sum(len(batch.entries) for batch in batches_of(rows, transaction))
+
+    transaction.committed(batches_of(rows[:1])[0].messages, 0.1, 20.0)
+    assert least == transaction.limit, "a small commit says nothing of a larger one"
+    large = batches_of(rows)[0].messages
+    transaction.committed(large, 4.0, 20.0)
+    assert least == transaction.limit
+    transaction.committed(large, 0.1, 20.0)
+    assert 2 * least == transaction.limit
+    transaction.committed(large, 11.0, 20.0)
+    assert least == transaction.limit
 
 
 def test_a_record_whose_message_is_too_large_is_one_dead_letter_and_the_others_are_published() -> None:
@@ -149,9 +177,9 @@ def test_without_a_readable_key_a_dead_letter_is_keyed_by_its_stream() -> None:
 
 @given(numbers=st.lists(st.integers(0, 50), unique=True), max_bytes=st.integers(300, 3000))
 def test_every_record_is_in_exactly_one_batch(numbers: list[int], max_bytes: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch_module, "MAX_TRANSACTION_BYTES", max_bytes)
-        found = batches_of([row(number) for number in numbers])
+    transaction = TransactionSize()
+    transaction.limit = max_bytes
+    found = batches_of([row(number) for number in numbers], transaction)
     ids = [dict(message.headers)["ce_id"] for batch in found for message in batch.messages]
     assert len(ids) == len(set(ids)) == 2 * len(numbers)
 
