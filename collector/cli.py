@@ -22,12 +22,14 @@ from collector.commands.arguments import (
     MARKUP,
     CompatibilityOption,
     Config,
+    Form,
     OptionalConfig,
     PasswordFile,
     RegistryUrl,
     Source,
     SqlEngine,
     Stream,
+    TopicsForm,
     Type,
     Username,
     parse_address,
@@ -121,6 +123,20 @@ def check(
 
     if not check_(config, report, offline=offline):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def topics(form: TopicsForm = Form.TABLE, config: Config = CONFIG) -> None:
+    """Print the topics and rights that the configuration needs.
+
+    With --as, print them for tools: as a shell script, as KafkaTopic and KafkaUser resources, or as Terraform
+    resources. Kafka is not used.
+
+    Example: collector topics --as kafka --config config.toml
+    """
+    from collector.commands.topics import topics as topics_
+
+    typer.echo(topics_(config, form))
 
 
 @app.command()

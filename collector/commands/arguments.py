@@ -98,6 +98,24 @@ SqlEngine = Annotated[
 ]
 
 
+class Form(StrEnum):
+    """How `collector topics` prints topics and rights."""
+
+    TABLE = "table"
+    KAFKA = "kafka"
+    STRIMZI = "strimzi"
+    TERRAFORM = "terraform"
+
+
+TopicsForm = Annotated[
+    Form,
+    typer.Option(
+        "--as",
+        help="`table` for people, `kafka` for Kafka's own tools, `strimzi` for its operators, or `terraform`.",
+    ),
+]
+
+
 def parse_instant(option: str, text: str) -> datetime:
     """The instant in UTC. A text without an offset is treated as UTC. Raises UserError that names the option."""
     try:

@@ -9,8 +9,8 @@ from typing import Any
 from collector import __version__
 from collector.cloudevents import SCHEMA_ID
 from collector.config import load
+from collector.kafka.plan import event_topic_configs
 from collector.kafka.settings import TOKENS, KafkaSettings
-from collector.kafka.topics import event_topic_configs
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.schemas import event_types, examples, value_schemas

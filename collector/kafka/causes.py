@@ -163,7 +163,8 @@ def topic_denied(settings: KafkaSettings, topic: str, operation: str) -> KafkaMi
 def transactional_id_denied(settings: KafkaSettings) -> KafkaMisconfigured:
     return KafkaMisconfigured(
         "no permission for the transactional ids",
-        advice=f"allow {_user(settings)} to Describe and Write transactional ids that start with {settings.group}",
+        advice=f"allow {_user(settings)} to Describe and Write transactional ids that start with "
+        f"{settings.transactional_id_prefix}",
         code="transactional_id_denied",
     )
 
@@ -175,7 +176,7 @@ def group_denied(settings: KafkaSettings) -> KafkaMisconfigured:
 
 def topics_missing(names: Sequence[str]) -> KafkaMisconfigured:
     """Topics do not exist, and the collector must not create them."""
-    advice = "create them, or set kafka.create_topics = true"
+    advice = "create them as `collector topics` prints them, or set kafka.create_topics = true"
     return KafkaMisconfigured(f"topics are missing: {', '.join(names)}", advice=advice, code="topics_missing")
 
 
@@ -324,4 +325,4 @@ def broker_error(error: BrokerResponseError) -> KafkaMisconfigured:
 
 
 def _user(settings: KafkaSettings) -> str:
-    return (settings.sasl and settings.sasl.username) or "the collector's user"
+    return settings.username or "the collector's user"

@@ -89,7 +89,7 @@ async def accept(settings: KafkaSettings) -> Accepted:
 
 def _transactional_id(settings: KafkaSettings) -> str:
     """The id for writing headers: of two processes that write them at the same time, one fences the other."""
-    return f"{settings.group}-{settings.state_topic}-claim"
+    return f"{settings.transactional_id_prefix}claim"
 
 
 def _barriers(settings: KafkaSettings) -> Mapping[int, Mapping[bytes, bytes]]:

@@ -153,9 +153,24 @@ class KafkaSettings(BaseModel):
     def state_topic(self) -> str:
         return self.topic_prefix + STATE_TOPIC
 
+    @property
+    def username(self) -> str | None:
+        """The user's name; None if it authenticates otherwise, or not at all."""
+        return (self.sasl and self.sasl.username) or None
+
+    @property
+    def principal(self) -> str | None:
+        """The user as rights name it; None if it is not known here: brokers derive it from a certificate or a token."""
+        return f"User:{self.username}" if self.username else None
+
+    @property
+    def transactional_id_prefix(self) -> str:
+        """How all transactional ids start. It contains the topic, so that deployments do not share them."""
+        return f"{self.group}-{self.state_topic}-"
+
     def transactional_id(self, partition: int) -> str:
-        """The id of a state partition's producer. It contains the topic, so that deployments do not share it."""
-        return f"{self.group}-{self.state_topic}-{partition}"
+        """The id of a state partition's producer."""
+        return f"{self.transactional_id_prefix}{partition}"
 
     @property
     def is_mock(self) -> bool:

@@ -8,12 +8,13 @@ import anyio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes, notices, requests
 from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
 from collector.kafka.notices import KafkaNotice
+from collector.kafka.plan import CLEANUP_POLICY, RETENTION, PlannedTopic, planned_topic, topic_names
 from collector.kafka.requests import (
     BAD_REPLICATION_FACTOR,
     CLUSTER_DENIED,
@@ -29,7 +30,7 @@ from collector.kafka.requests import (
 )
 from collector.kafka.settings import KafkaSettings
 
-KEPT = {"cleanup.policy", "retention.ms"}, {"cleanup.policy"}
+KEPT = {CLEANUP_POLICY, RETENTION}, {CLEANUP_POLICY}
 """What is offered next when settings of a topic are refused: first all that decides how long its messages are kept."""
 MAX_AHEAD_MS = 366 * 86_400_000
 """A higher limit of timestamps is none."""
@@ -92,8 +93,7 @@ async def ensure_topics(
     """
     if settings.is_mock:
         return Verified()
-    events = sorted(event_topics)
-    names = [settings.state_topic, *events]
+    names = topic_names(settings, event_topics)
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
             topics = await describe(client, settings, names)
@@ -107,7 +107,7 @@ async def ensure_topics(
                     raise failure
                 topics = await _wait_for_topics(client, settings, names)
             found = await requests.metadata(client, names)
-    for name in events:
+    for name in names[1:]:
         verify_events(name, topics[name], is_compacted=name in compacted)
     verify_state(settings, topics[settings.state_topic])
     found_notices = [
@@ -173,22 +173,23 @@ async def create(
     created it. Raises KafkaError, OSError or TimeoutError.
     """
     replication = settings.replication_factor or await _default_replication(client)
-    wished: Mapping[str, Mapping[str, str]] = {
-        name: _configs(settings, name, replication, is_compacted=name in compacted) for name in names
+    wished = {
+        name: planned_topic(settings, name, is_compacted=name in compacted, replication=replication) for name in names
     }
     offered = dict(wished)
-    results = dict(await _create(client, settings, offered, validate_only=validate_only))
+    results = dict(await _create(client, settings, offered.values(), validate_only=validate_only))
     reduced: dict[str, tuple[Mapping[str, str], str]] = {}
     for kept in KEPT:
-        fewer: dict[str, Mapping[str, str]] = {}
+        fewer: dict[str, PlannedTopic] = {}
         for name, (error, reason) in results.items():
-            remaining = {key: value for key, value in wished[name].items() if key in kept}
-            if error in (INVALID_CONFIG, POLICY_VIOLATION) and remaining != offered[name]:
-                fewer[name] = offered[name] = remaining
-                others = {key: value for key, value in wished[name].items() if key not in kept}
+            configs = wished[name].configs
+            remaining = {key: value for key, value in configs.items() if key in kept}
+            if error in (INVALID_CONFIG, POLICY_VIOLATION) and remaining != offered[name].configs:
+                fewer[name] = offered[name] = structs.replace(wished[name], configs=remaining)
+                others = {key: value for key, value in configs.items() if key not in kept}
                 reduced[name] = others, reason or for_code(error).__name__
         if fewer:
-            results |= await _create(client, settings, fewer, validate_only=validate_only)
+            results |= await _create(client, settings, fewer.values(), validate_only=validate_only)
     failures: dict[str, KafkaMisconfigured] = {}
     for name, (error, reason) in results.items():
         if error not in (NO_ERROR, TOPIC_EXISTS):
@@ -199,20 +200,13 @@ async def create(
 async def _create(
     client: AIOKafkaAdminClient,
     settings: KafkaSettings,
-    configs: Mapping[str, Mapping[str, str]],
+    topics: Iterable[PlannedTopic],
     *,
     validate_only: bool,
 ) -> Mapping[str, tuple[int, str]]:
-    topics = [
-        NewTopic(
-            name,
-            settings.state_partitions if name == settings.state_topic else settings.partitions,
-            settings.replication_factor or DEFAULT_REPLICATION,
-            each,
-        )
-        for name, each in configs.items()
-    ]
-    return await requests.create_topics(client, topics, validate_only=validate_only)
+    replication = settings.replication_factor or DEFAULT_REPLICATION
+    new = [NewTopic(each.name, each.partitions, replication, each.configs) for each in topics]
+    return await requests.create_topics(client, new, validate_only=validate_only)
 
 
 def _failure(settings: KafkaSettings, name: str, error: int, reason: str) -> KafkaMisconfigured:
@@ -229,26 +223,6 @@ async def _default_replication(client: AIOKafkaAdminClient) -> int | None:
     configs = await requests.configs(client, ConfigResourceType.BROKER, [str(broker)])
     value = configs.get(str(broker), {}).get("default.replication.factor")
     return None if value is None else int(value)
-
-
-def event_topic_configs(settings: KafkaSettings, *, is_compacted: bool) -> dict[str, str]:
-    """The settings of retention with which an event topic is created."""
-    if is_compacted:
-        return {"cleanup.policy": "compact"}
-    retention_ms = int(settings.retention.total_seconds() * 1000)
-    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
-
-
-def _configs(settings: KafkaSettings, name: str, replication: int | None, *, is_compacted: bool) -> dict[str, str]:
-    """The settings with which a topic is created; `replication` is its number of replicas, if known."""
-    configs = {"min.insync.replicas": "2"} if replication and replication > 2 else {}  # noqa: PLR2004 - 2 of 3
-    if name != settings.state_topic:
-        return configs | event_topic_configs(settings, is_compacted=is_compacted)
-    return configs | {
-        "cleanup.policy": "compact",
-        "segment.bytes": str(32 << 20),  # a segment is compacted once it is closed: small ones keep restores short
-        "min.cleanable.dirty.ratio": "0.1",
-    }
 
 
 async def _wait_for_topics(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 def findings(result: Completed) -> dict[str, tuple[bool, str]]:
     """`ok` and `text` of each finding of `--json`, by its `what`."""
     lines = [json.loads(line) for line in result.out.splitlines()]
-    assert all({"what", "ok", "text"} == line.keys() for line in lines)
+    assert all({"what", "ok", "text", "warning"} == line.keys() for line in lines)
     return {line["what"]: (line["ok"], line["text"]) for line in lines}
 
 

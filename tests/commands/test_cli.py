@@ -31,6 +31,7 @@ def test_main_commands_exist() -> None:
 OPTIONS = {
     ("run",): {"--config"},
     ("check",): {"--config", "--offline", "--json"},
+    ("topics",): {"--as", "--config"},
     ("preview",): {"--config", "--last", "--start", "--end", "--limit"},
     ("state", "show"): {"--config", "--json"},
     ("state", "rewind"): {"--config", "--to", "--yes"},

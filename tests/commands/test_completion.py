@@ -70,6 +70,7 @@ def completed(line: str) -> Sequence[str]:
         ("collector preview -c wrong.toml ", []),
         ("collector preview -c nowhere.toml ", []),
         ("collector schema collector.d", ["collector.dead_letter.v1"]),
+        ("collector topics --as ", ["table", "kafka", "strimzi", "terraform"]),
     ],
 )
 def test_completions_of_a_word(
@@ -81,7 +82,7 @@ def test_completions_of_a_word(
 
 
 def test_every_command_and_every_type_is_completed() -> None:
-    assert {"run", "check", "preview", "state", "schema", "simulate", "demo"} <= set(completed("collector "))
+    assert {"run", "check", "topics", "preview", "state", "schema", "simulate", "demo"} <= set(completed("collector "))
     assert list(event_types()) == completed("collector schema ")
 
 

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import topics as topics_module
+from collector.kafka.plan import PlannedTopic, planned_topic
 from collector.kafka.requests import metadata
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe, ensure_topics, replication_notice
@@ -89,12 +90,11 @@ async def test_too_few_brokers_for_the_replicas_are_refused(kafka: str, prefix: 
 async def test_a_topic_whose_settings_are_refused_is_created_with_its_policy_and_they_are_named(
     kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wish = topics_module._configs
+    def impossible(chosen: KafkaSettings, name: str, *, is_compacted: bool, replication: int | None) -> PlannedTopic:
+        planned = planned_topic(chosen, name, is_compacted=is_compacted, replication=replication)
+        return structs.replace(planned, configs={**planned.configs, "segment.bytes": "-1"})
 
-    def impossible(chosen: KafkaSettings, name: str, replication: int | None, *, is_compacted: bool) -> dict[str, str]:
-        return wish(chosen, name, replication, is_compacted=is_compacted) | {"segment.bytes": "-1"}
-
-    monkeypatch.setattr(topics_module, "_configs", impossible)
+    monkeypatch.setattr(topics_module, "planned_topic", impossible)
     chosen = settings(kafka, prefix)
     verified = await ensure_topics(chosen, [prefix + name for name in EVENTS])
     async with admin(chosen) as client:

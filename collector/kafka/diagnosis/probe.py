@@ -26,6 +26,7 @@ from collector.kafka import causes, notices, requests
 from collector.kafka.claim import verify_claimed
 from collector.kafka.diagnosis.trial import try_transaction
 from collector.kafka.notices import KafkaNotice
+from collector.kafka.plan import topic_names
 from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, Metadata, TopicMetadata
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import Creation, Topic, admin, create, replication_notice, verify_events, verify_state
@@ -56,7 +57,7 @@ async def probe(
         async for line in probe_cluster(client, settings):
             yield line
         topics = _Topics(client, settings, compacted)
-        results = await topics.results([settings.state_topic, *sorted(event_topics)])
+        results = await topics.results(topic_names(settings, event_topics))
         for name, result in results.items():
             yield f"topic {name}", result
         if (single := replication_notice(topics.found)) is not None:
@@ -200,7 +201,7 @@ async def _transactional_ids(client: AIOKafkaAdminClient, settings: KafkaSetting
             await _at_coordinator(client, name, verify, is_transactional=True)
     except TransactionalIdAuthorizationFailed:
         raise causes.transactional_id_denied(settings) from None
-    return f"{settings.group}-{settings.state_topic}-* may be used"
+    return f"{settings.transactional_id_prefix}* may be used"
 
 
 async def _group(client: AIOKafkaAdminClient, settings: KafkaSettings) -> str:

@@ -31,7 +31,7 @@ async def try_transaction(settings: KafkaSettings, *, has_topic: bool) -> str:
     """
     producer = Producer(
         **options(settings),
-        transactional_id=f"{settings.group}-{settings.state_topic}-check",
+        transactional_id=f"{settings.transactional_id_prefix}check",
         transaction_timeout_ms=int(TRIAL_S * 1000),
     )
     tried = "tried without a record: the state topic does not exist yet"
