@@ -236,7 +236,8 @@ class Worker(Generic[P]):
     async def _decode(self, result: FetchResult[P], deduplicator: Deduplicator[P]) -> None:
         """Pass the rows to the deduplicator. Raises Park when too many of them cannot be decoded."""
         sequence_of = self._stream.sequence_of
-        rejects, now, turn = 0, self._clock.now(), Turn()
+        now, turn = self._clock.now(), Turn()
+        self._reject_rate.begin_result()
         if result.sample is not None:  # first: a renamed field may be the reason why rows cannot be decoded
             self._telemetry.fields.sampled(result.sample)
         latest_ms = to_ms(max(now, result.vendor_now or now) + MAX_AHEAD)
@@ -248,11 +249,11 @@ class Worker(Generic[P]):
             deduplicator.add_row(row)
             if sequence_of is not None and isinstance(row, Record):
                 self._gaps.add(*sequence_of(row), row.start_ms)
-            rejects += self._reject_rate.add(row)
-            if rejects > MAX_DEAD_LETTERS:
+            self._reject_rate.add(row, is_known=isinstance(row, Reject) and deduplicator.is_known(row))
+            if self._reject_rate.rejects > MAX_DEAD_LETTERS:
                 raise self._format_changed(f"more than {MAX_DEAD_LETTERS} rows are malformed")
         self._telemetry.fields.ignored(result.ignored)
-        if rejects and (excess := self._reject_rate.take_excess()) is not None:
+        if (excess := self._reject_rate.take_excess()) is not None:
             raise self._format_changed(f"{excess[0]} of the last {excess[1]} rows are malformed")
 
     def _report_gaps(self, *, is_sweep_complete: bool) -> None:

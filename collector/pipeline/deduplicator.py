@@ -51,7 +51,7 @@ class Deduplicator(Generic[P]):
         """Add a row of the result."""
         if isinstance(row, Reject):
             self.duplicate += 1
-            self._rejects[digest(b"reject", row.place.encode(), row.payload)] = row
+            self._rejects[_digest_of(row)] = row
             return
         if self._ledger.has_former:
             row = self._in_page_version(row)
@@ -60,6 +60,10 @@ class Deduplicator(Generic[P]):
         else:
             self.duplicate += not row.only_if_known
             self._by_key.setdefault(row.key, []).append(row)
+
+    def is_known(self, reject: Reject) -> bool:
+        """Whether the reject is a dead letter already."""
+        return self._ledger.last_stored_s(_digest_of(reject)) is not None
 
     def _in_page_version(self, record: Record[P]) -> Record[P]:
         """The record in the version of its page: those whose keys are equal in that version are compared together."""
@@ -107,3 +111,7 @@ class Deduplicator(Generic[P]):
             packed = ENTRY.pack(reject_digest, NO_FINGERPRINT, 0)
             entry = Entry(-1 - self._requested_s // PAGE_S, self._requested_s, packed, self._ledger.version)
             yield NewRecords((), reject if stored_s is None else None, (entry,))
+
+
+def _digest_of(reject: Reject) -> bytes:
+    return digest(b"reject", reject.place.encode(), reject.payload)

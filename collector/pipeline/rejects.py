@@ -33,23 +33,46 @@ class DeadLetterCap:
 
 
 class RejectRate:
-    """The share of rejects among the last RECENT_ROWS rows of one stream."""
+    """The share of rejects among the last RECENT_ROWS rows of one stream.
+
+    A reject that is a dead letter already does not count again: otherwise, one malformed thing in a short list would
+    park the stream after some responses. It counts if its result contains no record at all.
+    """
 
     def __init__(self) -> None:
         self._recent: deque[bool] = deque(maxlen=RECENT_ROWS)
         self.last_error = ""
         """The error of the latest reject."""
+        self.begin_result()
 
-    def add(self, row: Record[Any] | Reject) -> bool:
-        """Count a row. Returns whether it is a reject."""
-        is_reject = isinstance(row, Reject)
-        self._recent.append(is_reject)
-        if isinstance(row, Reject):
+    def begin_result(self) -> None:
+        """The rows that follow are those of another result."""
+        self.rejects = 0
+        """The rejects of the present result, counted or not."""
+        self._known = 0
+        self._has_records = False
+
+    def add(self, row: Record[Any] | Reject, *, is_known: bool) -> None:
+        """Count a row of the present result. `is_known` is that of a reject."""
+        if isinstance(row, Record):
+            self._has_records = True
+        else:
+            self.rejects += 1
             self.last_error = row.error
-        return is_reject
+            if is_known:
+                self._known += 1
+                return
+        self._recent.append(isinstance(row, Reject))
 
     def take_excess(self) -> tuple[int, int] | None:
-        """If there are too many rejects, return the numbers of rejects and of rows, and clear both; else None."""
+        """At the end of a result with rejects: if there are too many, the numbers of rejects and of rows; else None.
+
+        Clears both if there are too many.
+        """
+        if not self.rejects:
+            return None
+        if not self._has_records:
+            self._recent.extend([True] * self._known)
         rejects, rows = sum(self._recent), len(self._recent)
         if rejects < MIN_REJECTS or rejects <= MAX_REJECT_SHARE * rows:
             return None

@@ -130,6 +130,24 @@ async def test_a_few_malformed_rows_are_dead_letters_and_the_stream_continues() 
     assert len(bad) == scenario.metric("collector_dead_letters_total", reason="malformed")
 
 
+@pytest.mark.parametrize(("records", "is_parked"), [(4, False), (0, True)])
+async def test_a_malformed_row_that_every_response_repeats_parks_a_stream_only_if_nothing_else_is_in_them(
+    monkeypatch: pytest.MonkeyPatch, records: int, is_parked: bool
+) -> None:
+    """As in a short list of present things: one of them is malformed until somebody corrects it at the vendor."""
+    good = [VendorRow(T0 + 5 * HOUR + n, T0 + 5 * HOUR + n, f"at {n}", "hello", T0) for n in range(records)]
+    bad = VendorRow(T0 + 5 * HOUR + 9, T0 + 5 * HOUR + 9, "bad", MALFORMED, T0)
+    scenario = Scenario([], start_s=T0 + 5 * HOUR, final_s=T0 + 7 * HOUR)
+    scenario.stream.script = lambda *_: [*good, bad]
+    parked: list[str] = []
+    monkeypatch.setattr(scenario.telemetry, "parked", lambda _, error, **__: parked.append(error.code))
+    await scenario.run()
+
+    assert ({"format_changed"} if is_parked else set()) == set(parked)
+    assert {row.name for row in good} == names(scenario)
+    assert 1 == scenario.metric("collector_dead_letters_total", reason="malformed")
+
+
 async def test_a_record_that_starts_more_than_a_day_ahead_is_a_dead_letter_and_not_remembered_until_then() -> None:
     good, start_s = rows_each(600), T0 + 48 * HOUR
     far = [VendorRow(start_s + 50 * HOUR + n, start_s + 50 * HOUR + n, f"far {n}", "hello", T0) for n in range(3)]
