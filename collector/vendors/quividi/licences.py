@@ -15,6 +15,7 @@ from msgspec import Struct
 from collector.clock import Clock
 from collector.errors import CollectorError, Park
 from collector.vendors.quividi.export import kind_of
+from collector.vendors.quividi.export_settings import EXPORT_TYPES
 
 REFUSALS = frozenset({"http_400", "http_403", "http_404"})
 """The codes of the errors that may mean that a licence is missing. The status 401 always concerns the token."""
@@ -25,6 +26,7 @@ MAYBE_TEMPORARY = timedelta(hours=1)
 RETRY_INTERVAL = timedelta(days=1)
 """The interval of retries after that: a licence is bought on a working day."""
 MAX_WORDS = 200
+_KNOWN_TYPES = frozenset(each.data_type for each in EXPORT_TYPES.values())
 
 
 class Licensed(Struct, frozen=True):
@@ -41,12 +43,14 @@ def licensed_export(query: Mapping[str, str]) -> Licensed:
     """The type of export that is requested, at its resolution."""
     kind = kind_of(query)
     selectors = " and ".join(kind.selectors)
-    return Licensed(
-        kind[:2],
-        f"export of {kind.data_type} at the resolution {kind.resolution} for these {selectors}",
+    advice = (
         "ask Quividi whether the licence includes this type of export, and check the resolution and the "
-        f"{selectors}; without the licence, remove the stream",
+        f"{selectors}; without the licence, remove the stream"
     )
+    if kind.data_type not in _KNOWN_TYPES:  # configured by hand
+        advice = f"check whether data_type is spelt as Quividi spells it; if it is, {advice}"
+    description = f"export of {kind.data_type} at the resolution {kind.resolution} for these {selectors}"
+    return Licensed(kind[:2], description, advice)
 
 
 def licensed_list(path: str) -> Licensed:

@@ -9,7 +9,13 @@ from aiohttp import web
 
 from collector.errors import Park
 from collector.vendors.http import http
-from collector.vendors.quividi.licences import MAYBE_TEMPORARY, RETRY_INTERVAL, USER_CHECK_INTERVAL, words_of
+from collector.vendors.quividi.licences import (
+    MAYBE_TEMPORARY,
+    RETRY_INTERVAL,
+    USER_CHECK_INTERVAL,
+    licensed_export,
+    words_of,
+)
 from tests.simulated import START
 from tests.vendors.loopback import serving
 from tests.vendors.quividi.test_export_requests import lobby
@@ -60,6 +66,15 @@ async def parked(vendor: Licensed, **settings: object) -> Park:
             await fetch_all(stream(url, client, None, **settings), HOUR)
     assert_no_account(raised.value)
     return raised.value
+
+
+@pytest.mark.parametrize(("data_type", "is_known"), [("viewers", True), ("vieuwers", False)])
+def test_the_advice_for_a_type_that_is_not_known_is_to_check_how_it_is_spelt(data_type: str, is_known: bool) -> None:
+    window = {"start": "2026-10-01T00:00:00", "end": "2026-10-01T00:59:59", "locations": "1"}
+    advice = licensed_export({"data_type": data_type, "time_resolution": "finest", **window}).advice
+
+    assert "licence" in advice
+    assert is_known == ("data_type" not in advice)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, None])
