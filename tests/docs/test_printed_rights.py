@@ -1,9 +1,6 @@
 """What `collector topics --as kafka` prints is sufficient on a real Kafka that allows nothing else."""
 
-import os
-import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,21 +9,17 @@ from random import Random
 import anyio
 import pytest
 from confluent_kafka.admin import (
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
     AdminClient,
-    ResourcePatternType,
-    ResourceType,
 )
 
 from collector.kafka.settings import STATE_TOPIC
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from tests.commands.harness import collector
-from tests.kafka import strict_broker, tools
+from tests.kafka import strict_broker
 from tests.kafka.broker import unavailable_reason
-from tests.kafka.daemon import EVENTS, WAIT_S, Daemon, reading, until
+from tests.kafka.daemon import EVENTS, WAIT_S, Daemon, reading, separate, until
 from tests.kafka.strict_broker import PASSWORDS, StrictBroker
+from tests.kafka.tools import run_script
 from tests.needs import need
 from tests.vendor import Known, Vendor, serving, session
 
@@ -55,11 +48,11 @@ async def test_two_tenants_are_published_with_the_printed_topics_and_rights_only
     with strict_broker.running(tmp_path / "broker") as broker:
         async with serving(Vendor(known)) as seemetrix, reading(broker.address, EVENT_TOPICS) as reader:
             daemon = Daemon(tmp_path, broker.sasl_address, SHARED, seemetrix, since=SINCE)
-            separate(daemon.config)
+            separate(daemon.config, TENANTS)
             command = partial(collector, env=ENVIRONMENT)
             script = await command("topics", "--as", "kafka", "--config", str(daemon.config))
             assert 0 == script.code, script.err
-            await anyio.to_thread.run_sync(execute, script.out, broker, tmp_path)
+            await anyio.to_thread.run_sync(partial(run_script, script.out, broker, tmp_path, group=GROUP))
             assert {*EVENT_TOPICS, *SHARED_TOPICS} == await anyio.to_thread.run_sync(topics, broker)
 
             checked = await command("check", "--config", str(daemon.config))
@@ -77,40 +70,6 @@ async def test_two_tenants_are_published_with_the_printed_topics_and_rights_only
                 daemon.stop()
             finally:
                 daemon.close()
-
-
-def separate(config: Path, tenants: Sequence[str] = TENANTS) -> None:
-    """Replace the source by one for each tenant, with topics of its own."""
-    rest, source = config.read_text("utf-8").split("[sources.mall]\n", 1)
-    for number, tenant in enumerate(tenants):
-        table = f'[sources.mall{number}]\ntopic_prefix = "{tenant}"\n{source}'
-        rest += table.replace("[sources.mall.", f"[sources.mall{number}.")
-    config.write_text(rest, "utf-8")
-
-
-def execute(script: str, broker: StrictBroker, folder: Path) -> None:
-    """Run a script with Kafka's own tools as an administrator, and return when the broker applies the last ACL."""
-    settings = folder / "administrator.properties"
-    settings.write_text("request.timeout.ms=30000\n", "utf-8")
-    environment: Mapping[str, str] = {
-        "PATH": f"{tools.installed(folder / 'tools')}:{os.environ['PATH']}",
-        "BOOTSTRAP_SERVER": broker.address,
-        "COMMAND_CONFIG": str(settings),
-    }
-    done = subprocess.run(["sh"], input=script.encode(), check=False, capture_output=True, env=environment)
-    assert 0 == done.returncode, (done.stdout + done.stderr).decode()
-    admin = AdminClient({"bootstrap.servers": broker.address})
-    last = AclBindingFilter(
-        ResourceType.GROUP,
-        GROUP,
-        ResourcePatternType.LITERAL,
-        "User:collector",
-        None,
-        AclOperation.READ,
-        AclPermissionType.ALLOW,
-    )
-    while not admin.describe_acls(last).result(WAIT_S):  # the controller responds before the broker applies it
-        pass
 
 
 def topics(broker: StrictBroker) -> set[str]:

@@ -181,6 +181,15 @@ sweep_every = {lines["sweep_every"]}
 """
 
 
+def separate(config: Path, tenants: Sequence[str]) -> None:
+    """Replace the source of a configuration by one for each prefix of topics: mall0, mall1 and so on."""
+    rest, source = config.read_text("utf-8").split("[sources.mall]\n", 1)
+    for number, tenant in enumerate(tenants):
+        table = f'[sources.mall{number}]\ntopic_prefix = "{tenant}"\n{source}'
+        rest += table.replace("[sources.mall.", f"[sources.mall{number}.")
+    config.write_text(rest, "utf-8")
+
+
 async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: float = WAIT_S) -> None:
     """Return as soon as the condition holds; fail the test if it does not within that time."""
     with anyio.move_on_after(within_s):
