@@ -13,6 +13,8 @@ OUT_OF_FILES = "too_many_open_files"
 """The code of errors that occur because no more files can be opened. They pass when other files are closed."""
 RAISE_FILE_LIMIT = "raise the limit of open files (ulimit -n)"
 """The advice of these errors."""
+TRY_AGAIN = "try again later"
+"""The advice where there is nothing else to do."""
 
 
 def is_out_of_files(error: BaseException | None) -> bool:
@@ -36,14 +38,14 @@ class RetryLater(CollectorError):  # noqa: N818 - named by what to do
         reason: str,
         *,
         code: str = "",
-        advice: str = "try again later",
+        advice: str = TRY_AGAIN,
         after_s: float = 0.0,
         narrower: bool = False,
         throttled: bool = False,
     ) -> None:
         super().__init__(reason, code=code)
         self.advice = advice
-        """For users of commands. The daemon retries by itself."""
+        """For users of commands. The daemon retries by itself, and adds what to do if the error persists."""
         self.after_s = after_s
         """The shortest time to wait before the retry, in seconds."""
         self.throttled = throttled

@@ -17,8 +17,9 @@ set -eu
 bootstrap_server=${{BOOTSTRAP_SERVER:-{servers}}}
 # A file with the administrator's client settings; empty: none.
 command_config=${{COMMAND_CONFIG-}}
-# The collector's user, such as User:collector; empty: no rights are granted.
-principal={principal}
+# The collector's user as the brokers name it, such as User:collector; empty: no rights are granted.
+configured={principal}
+principal=${{PRINCIPAL-$configured}}
 
 topic() {{
     kafka-topics.sh --bootstrap-server "$bootstrap_server" ${{command_config:+--command-config "$command_config"}} \\
@@ -40,7 +41,7 @@ _NEXT_LINE = " \\\n    "
 def kafka(plan: Plan, settings: KafkaSettings) -> Iterator[str]:
     """The parts of the script."""
     servers = ",".join(server.strip() for server in settings.bootstrap_servers.split(","))
-    principal = "${PRINCIPAL-}" if settings.principal is None else quote(settings.principal)
+    principal = "" if settings.principal is None else quote(settings.principal)
     yield _HEAD.format(servers=servers, principal=principal)
     if settings.replication_factor is None:
         yield _DEFAULT_REPLICATION

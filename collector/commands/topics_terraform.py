@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from collector.commands.escaping import hcl_string
-from collector.kafka.plan import Plan, PlannedTopic, Resource, Right
+from collector.kafka.plan import MIN_INSYNC_REPLICAS, Plan, PlannedTopic, Resource, Right
 from collector.kafka.settings import KafkaSettings
 
 _HEAD = """\
@@ -25,13 +25,15 @@ variable "{name}" {{
 """
 _PRINCIPAL = "The collector's user, such as User:CN=collector."
 _REPLICATION = "The number of replicas: the configuration leaves it to the brokers, the provider does not."
+_CONFIG = "each.value.config"
+_CONFIG_BY_REPLICATION = f'merge({_CONFIG}, var.replication_factor > 2 ? {{ "{MIN_INSYNC_REPLICAS}" = "2" }} : {{}})'
 _TOPICS = """\
 resource "kafka_topic" "collector" {{
   for_each           = local.collector_topics
   name               = each.key
   partitions         = each.value.partitions
   replication_factor = {replication}
-  config             = each.value.config
+  config             = {config}
 
   lifecycle {{
     prevent_destroy = true # the state and the events would be lost
@@ -55,13 +57,14 @@ _TYPES = {Resource.TOPIC: "Topic", Resource.TRANSACTIONAL_ID: "TransactionalID",
 def terraform(plan: Plan, settings: KafkaSettings) -> Iterator[str]:
     """The parts of the file: variables for what the configuration does not contain, values, and two resources."""
     yield _HEAD
-    principal, replication = "var.principal", "var.replication_factor"
+    principal, replication, config = "var.principal", "var.replication_factor", _CONFIG
     if settings.principal is None:
         yield _VARIABLE.format(name="principal", type="string", description=hcl_string(_PRINCIPAL))
     else:
         principal = hcl_string(settings.principal)
     if settings.replication_factor is None:
         yield _VARIABLE.format(name="replication_factor", type="number", description=hcl_string(_REPLICATION))
+        config = _CONFIG_BY_REPLICATION
     else:
         replication = str(settings.replication_factor)
     yield "locals {\n  collector_topics = {"
@@ -70,7 +73,7 @@ def terraform(plan: Plan, settings: KafkaSettings) -> Iterator[str]:
     yield "  }\n  collector_rights = {"
     yield from _rights(plan.rights)
     yield "  }\n}\n"
-    yield _TOPICS.format(replication=replication)
+    yield _TOPICS.format(replication=replication, config=config)
     yield _RIGHTS.format(principal=principal)
 
 

@@ -13,7 +13,7 @@ from collector.vendors.proxy import Proxy
 MAX_MESSAGE = 300
 """Characters of the registry's own message that are shown: it may contain whole schemas."""
 CHECK_URL = "check the URL: it is the address below which `/subjects` lies, for Apicurio https://host/apis/ccompat/v7"
-_CHECK_LOG = "try again later, and look into the registry's log"
+_CHECK_LOG = "look into the registry's log, and try again"
 _JAVA_CLASS = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ")
 _OLD_SCHEMA = ", {oldSchema:"
 """Starts the part of Confluent's message that repeats the whole earlier schema."""

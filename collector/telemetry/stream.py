@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from collector.errors import Park, RetryLater
+from collector.errors import TRY_AGAIN, Park, RetryLater
 from collector.instants import format_seconds
 from collector.model import Checkpoint, Gap, Tally, Window
 from collector.telemetry.fields import FieldTelemetry
@@ -19,6 +19,7 @@ POLL_OUTCOMES = ("ok", "empty", "retry", "park")
 MAX_GAP_LINES = 20
 """The most log lines for the gaps of one poll; one more line counts the other gaps."""
 _RETRY_ADVICE = "no action needed: the collector retries automatically"
+_IF_IT_PERSISTS = "if it persists, "
 LOG_INTERVAL = timedelta(minutes=10)
 """How often a persistent error is logged again."""
 
@@ -249,7 +250,12 @@ class StreamTelemetry:
     ) -> None:
         """A temporary error. Nothing is lost: the window is fetched again after `delay_s` seconds."""
         self._metrics.polls.labels(*self._labels, "retry").inc()
-        self._failed("backing_off", error.code, str(error), _RETRY_ADVICE, window, failures, delay_s, now)
+        advice = _RETRY_ADVICE
+        if error.advice != TRY_AGAIN:
+            advice = (
+                f"the collector retries automatically; {_IF_IT_PERSISTS}{error.advice.removeprefix(_IF_IT_PERSISTS)}"
+            )
+        self._failed("backing_off", error.code, str(error), advice, window, failures, delay_s, now)
 
     def parked(self, window: Window | None, error: Park, *, failures: int, delay_s: float, now: datetime) -> None:
         """An error that an operator must fix. Nothing is lost: the window is fetched again after `delay_s` seconds."""

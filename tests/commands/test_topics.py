@@ -146,6 +146,16 @@ def test_without_a_user_the_script_takes_it_from_the_environment(path: Path) -> 
     assert all("User:CN=a b" in each for each in granted)
 
 
+@pytest.mark.parametrize("given", ["User:sa-12345", "User:$ConnectionString", "User:o'brien }"])
+def test_the_environment_replaces_the_configured_user(path: Path, given: str) -> None:
+    script = printed(path, Form.KAFKA, KAFKA.format(more="") + TENANTS)
+
+    granted = [each for tool, *each in calls(script, path.parent, PRINCIPAL=given) if tool == "kafka-acls.sh"]
+    assert granted
+    assert all(given in each for each in granted)
+    assert {"kafka-topics.sh"} == {tool for tool, *_ in calls(script, path.parent, PRINCIPAL="")}
+
+
 def test_the_script_uses_the_servers_and_the_settings_of_its_environment(path: Path) -> None:
     script = printed(path, Form.KAFKA, KAFKA.format(more="") + TENANTS)
 
@@ -170,6 +180,14 @@ def test_terraform_asks_for_what_the_configuration_does_not_have(path: Path) -> 
 
     assert {"principal", "replication_factor"} == {name for each in without["variable"] for name in _names(each)}
     assert "variable" not in complete
+
+
+def test_terraform_sets_the_replicas_in_sync_by_the_number_that_it_is_given(path: Path) -> None:
+    without = terraform(printed(path, Form.TERRAFORM, ANONYMOUS + MALL))
+    complete = terraform(printed(path, Form.TERRAFORM, KAFKA.format(more="replication_factor = 3") + TENANTS))
+
+    configs = [each["resource"][0]["kafka_topic"]["collector"]["config"] for each in (without, complete)]
+    assert ["var.replication_factor > 2" in each and "min.insync.replicas" in each for each in configs] == [True, False]
 
 
 def _names(block: dict[str, object]) -> set[str]:

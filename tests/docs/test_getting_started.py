@@ -98,7 +98,7 @@ async def test_every_command_of_the_page_works(kafka: str, prefix: str, tmp_path
 
     output = f"{done.stdout}\n{done.stderr}"
     assert 0 == done.returncode, output
-    assert 3 == done.stdout.count(f'{{"topic":"{PREFIX}seemetrix.'), output
+    assert 3 == done.stdout.count(f'{{"topic":"{prefix}seemetrix.'), output
     assert 3 == done.stdout.count("ce_type=seemetrix.session.v1"), output
     for line in (r"^ok +kafka: ", r"^ok +sources\.mall: ", r"^ready$", r"^mall +sessions "):
         assert re.search(line, done.stdout, re.MULTILINE), output

@@ -252,6 +252,19 @@ def test_a_temporary_error_is_a_warning_and_an_error_for_the_operator_is_an_erro
     assert (line["window_start"], line["window_end"]) == ("2026-10-31T23:57:00Z", "2026-10-31T23:58:00Z")
 
 
+@pytest.mark.parametrize("advice", ["check the URL", "if it persists, check the URL"])
+def test_a_temporary_error_that_may_be_a_mistake_has_its_advice(
+    recorder: Recorder, logs: list[Any], advice: str
+) -> None:
+    recorder.telemetry.retrying(WINDOW, RetryLater("a", advice=advice), failures=1, delay_s=1, now=START)
+    recorder.telemetry.retrying(WINDOW, RetryLater("b"), failures=2, delay_s=1, now=START)
+
+    specific, general = (line["advice"] for line in logs)
+    assert specific.endswith("if it persists, check the URL")
+    assert 1 == specific.count("if it persists")
+    assert "check" not in general
+
+
 def test_the_last_error_is_removed_by_the_next_successful_poll(recorder: Recorder) -> None:
     recorder.telemetry.parked(None, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
     recorder.telemetry.polled(WINDOW, 1, 0.1, CHECKPOINT, behind=False, now=START)
