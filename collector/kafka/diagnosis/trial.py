@@ -6,6 +6,8 @@ Its only trace is an aborted record in the state topic, which no reader of commi
 import anyio
 from aiokafka.errors import (
     IncompatibleBrokerVersion,
+    InvalidTransactionTimeout,
+    KafkaConnectionError,
     KafkaError,
     ProducerFenced,
     TopicAuthorizationFailedError,
@@ -19,20 +21,22 @@ from collector.kafka.producer import Producer
 from collector.kafka.settings import KafkaSettings
 
 TRIAL_S = 10.0
-"""How long the trial may take. It is also its transaction timeout: if this process is killed meanwhile, the broker
-aborts the transaction after that time."""
+"""How long the trial may take. It is also its transaction timeout, unless that of the configuration is shorter, which
+may be all that the brokers allow: if this process is killed meanwhile, they abort the transaction after that time."""
 _KEY = b"#check"
 
 
 async def try_transaction(settings: KafkaSettings, *, has_topic: bool) -> str:
     """Begin a transaction and abort it; with the state topic, after a record in it. Returns what was tried.
 
-    Raises KafkaMisconfigured when that fails. The transactional id is that of no partition, so no producer is fenced.
+    Raises KafkaMisconfigured when that fails, and KafkaConnectionError when no broker can be used any more. The
+    transactional id is that of no partition, so no producer is fenced.
     """
+    timeout_s = min(TRIAL_S, settings.transaction_timeout.total_seconds())
     producer = Producer(
         **options(settings),
         transactional_id=f"{settings.transactional_id_prefix}check",
-        transaction_timeout_ms=int(TRIAL_S * 1000),
+        transaction_timeout_ms=int(timeout_s * 1000),
     )
     tried = "tried without a record: the state topic does not exist yet"
     try:
@@ -50,6 +54,10 @@ async def try_transaction(settings: KafkaSettings, *, has_topic: bool) -> str:
         raise causes.transactional_id_denied(settings) from None
     except TopicAuthorizationFailedError:
         raise causes.topic_denied(settings, settings.state_topic, "Write") from None
+    except InvalidTransactionTimeout:
+        raise causes.transaction_timeout(settings) from None
+    except KafkaConnectionError:  # says nothing about transactions
+        raise
     except TimeoutError:
         raise causes.no_transactions(f"it did not end within {TRIAL_S:g} s") from None
     except (KafkaError, NotImplementedError, IncompatibleBrokerVersion) as error:
