@@ -189,8 +189,9 @@ def _seconds(given: object) -> float | None:
     """The lifetime in a response: a number, which some servers send as a string; None for anything else."""
     if isinstance(given, str) and given.isdecimal():
         given = int(given[:10])
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    return float(given) if is_number and 0 < given <= MAX_LIFETIME_S else None
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        return None
+    return float(given) if 0 < given <= MAX_LIFETIME_S else None
 
 
 def _host(client: Client) -> str:

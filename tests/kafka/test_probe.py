@@ -1,11 +1,12 @@
 """What `collector check` reports of a real Kafka: each misconfiguration with its cause, and nothing changed."""
 
 from contextlib import aclosing
+from typing import NoReturn
 
 import anyio
 import pytest
 from aiokafka.admin import NewTopic
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NotEnoughReplicasError
 from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 from msgspec import structs
@@ -239,6 +240,24 @@ async def test_the_trial_names_a_limit_of_the_brokers(kafka: str, prefix: str, m
         await trial.try_transaction(settings(kafka, prefix, transaction_timeout="1000s"), has_topic=False)
 
     assert "transaction_timeout" == raised.value.code
+
+
+@pytest.mark.parametrize("error", [TimeoutError, KafkaTimeoutError, NotEnoughReplicasError])
+async def test_a_state_topic_without_enough_replicas_is_not_said_to_lack_transactions(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    chosen = settings(kafka, prefix)
+    await ensure_topics(chosen, *topics(chosen))
+
+    async def refuse(*_: object, **_keys: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(trial.Producer, "send_and_wait", refuse)
+
+    with pytest.raises(KafkaMisconfigured) as raised:
+        await trial.try_transaction(chosen, has_topic=True)
+
+    assert "topic_not_written" == raised.value.code
 
 
 async def test_brokers_that_are_lost_during_the_trial_are_not_said_to_lack_transactions(prefix: str) -> None:
