@@ -252,7 +252,7 @@ async def test_a_state_topic_without_enough_replicas_is_not_said_to_lack_transac
     async def refuse(*_: object, **_keys: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(trial.Producer, "send_and_wait", refuse)
+    monkeypatch.setattr("collector.kafka.producer.Producer.send_and_wait", refuse)
 
     with pytest.raises(KafkaMisconfigured) as raised:
         await trial.try_transaction(chosen, has_topic=True)

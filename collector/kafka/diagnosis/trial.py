@@ -57,6 +57,8 @@ async def try_transaction(settings: KafkaSettings, *, has_topic: bool) -> str:
             await producer.abort_transaction()
     except ProducerFenced:  # by another trial: it has transactions
         return "tried by another check at the same time"
+    except KafkaConnectionError:  # says nothing about transactions
+        raise
     except (KafkaError, TimeoutError, NotImplementedError, IncompatibleBrokerVersion) as error:
         raise _cause(error, settings, is_sending=is_sending) from None
     finally:
@@ -74,14 +76,11 @@ def _cause(error: Exception, settings: KafkaSettings, *, is_sending: bool) -> Ex
             return causes.topic_denied(settings, settings.state_topic, "Write")
         case InvalidTransactionTimeout():
             return causes.transaction_timeout(settings)
-        case KafkaConnectionError():  # says nothing about transactions
-            return error
         case _ if is_sending and isinstance(error, _SLOW):
             return _not_written(settings)
-        case TimeoutError():
-            return causes.no_transactions(f"it did not end within {TRIAL_S:g} s")
         case _:
-            return causes.no_transactions(reason_of(error))
+            is_late = isinstance(error, TimeoutError)
+            return causes.no_transactions(f"it did not end within {TRIAL_S:g} s" if is_late else reason_of(error))
 
 
 def _not_written(settings: KafkaSettings) -> KafkaMisconfigured:
