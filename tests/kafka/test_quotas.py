@@ -32,6 +32,7 @@ BURST_S = 10.0
 """The broker measures over this time, so that it accepts as much at once."""
 TRANSACTION_BYTES = 700_000
 """The largest transaction: the broker accepts it completely before it limits the client."""
+LOW_BYTES_PER_S, LOW_SESSIONS, LOW_WAIT_S = 12_000.0, 650, 170
 PERCENT = 2.0
 """Of the time of one thread of the broker."""
 WAIT_S = 80
@@ -79,6 +80,33 @@ async def test_a_backlog_is_published_once_under_a_quota(
     assert not [event for event in ("transaction_aborted", "group_rejoining") if daemon.log_lines(event)]
     if PRODUCED in quotas:
         assert took_s > (log_bytes(node, topics) - TRANSACTION_BYTES) / BYTES_PER_S - BURST_S
+
+
+@pytest.mark.timeout(240)
+async def test_transactions_become_smaller_under_a_quota_that_is_too_low_for_the_usual_ones(
+    node: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """The usual one would use up the quota for longer than its deadline, again and again."""
+    now, random = datetime.now(UTC), Random(5)
+    known = [Known(session(now - timedelta(seconds=60 + n), random, n), now) for n in range(LOW_SESSIONS)]
+    expected = Counter(event for each in known for event in expected_events(each.session))
+    async with (
+        serving(Vendor(known)) as vendor,
+        reading(node.address, [prefix + topic for topic in EVENTS]) as reader,
+        limited(node, {PRODUCED: LOW_BYTES_PER_S}),
+    ):
+        keys = {"transaction_timeout": '"6s"', "session_timeout": '"6s"', "timeout": '"30s"'}
+        daemon = Daemon(tmp_path, node.address, prefix, vendor, since=f"{now - timedelta(hours=1):%FT%TZ}", **keys)
+        try:
+            daemon.start()
+            await until(lambda: reader.has(expected.total()), "all events are published", LOW_WAIT_S)
+            aborted = await daemon.metric('collector_transactions_total{outcome="aborted"}')
+            daemon.stop()
+        finally:
+            daemon.close()
+        assert expected == contents(await reader.poll())
+    assert 1 == max(Counter(message.id for message in reader.received).values())
+    assert aborted > 0, "the usual transactions fit into this quota"
 
 
 def throttled_daemon(home: Path, node: Broker, prefix: str, vendor: Vendor, since: datetime) -> Daemon:
