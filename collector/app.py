@@ -187,7 +187,9 @@ class Daemon:
                             self._kafka.noticed(result.code, str(result), result.advice)
                         case _:
                             self._kafka.checked(what, result)
-        except (KafkaMisconfigured, *UNAVAILABLE):
+        except Exception as error:  # noqa: BLE001 - services may respond as no Apache Kafka does
+            if not isinstance(error, (KafkaMisconfigured, *UNAVAILABLE)):
+                self._kafka.unexpected(None, error)
             self._availability.suspect()
 
     async def _claim(self, missing: HeaderMissing) -> Exception | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -11,7 +11,9 @@ from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaConnectionError
 
 from collector.kafka import hooks
+from collector.kafka.epoch import Epoch, KnownOffset
 from collector.kafka.hooks import RENEWAL_RETRY_S, Sessions
+from collector.kafka.settings import KafkaSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +188,24 @@ async def test_a_session_that_gets_no_longer_is_not_renewed_at_each_call(clock: 
         connections[KEY].session_s = end - connections[KEY].opened_at
     assert 1 == old.attempts
     assert connections[KEY].attempts <= 1
+
+
+async def test_the_time_of_a_renewal_is_not_that_of_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authorization server that is slow says nothing about how large a transaction may be."""
+    now = 0.0
+
+    async def renew(_needed_s: float) -> None:
+        nonlocal now
+        now += 9
+
+    async def append(*_: object) -> None:
+        nonlocal now
+        now += 1
+
+    monkeypatch.setattr("collector.kafka.epoch.monotonic", lambda: now)
+    monkeypatch.setattr("collector.kafka.epoch._append", append)
+    producer = cast("Any", SimpleNamespace(sessions=SimpleNamespace(renew=renew)))
+    telemetry = cast("Any", SimpleNamespace(committed=lambda _: None))
+    renewing = Epoch(0, {}, producer, KafkaSettings(), telemetry, KnownOffset())
+
+    assert 1 == await renewing.commit((), {})

@@ -29,6 +29,8 @@ TIMEOUT_S = 10.0
 """The longest duration of a request: a server that issues a token computes one signature."""
 MAX_RESPONSE_BYTES = 256 << 10
 """The largest response. Tokens with many groups and roles have some kilobytes."""
+MAX_LIFETIME_S = 1e12
+"""A longer lifetime is not that of a token. JSON has numbers that no float can hold."""
 MAX_MESSAGE = 300
 """Characters of the server's own message that are shown."""
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
@@ -187,7 +189,9 @@ def _seconds(given: object) -> float | None:
     """The lifetime in a response: a number, which some servers send as a string; None for anything else."""
     if isinstance(given, str) and given.isdecimal():
         given = int(given[:10])
-    return float(given) if isinstance(given, int | float) and not isinstance(given, bool) and given > 0 else None
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        return None
+    return float(given) if 0 < given <= MAX_LIFETIME_S else None
 
 
 def _host(client: Client) -> str:

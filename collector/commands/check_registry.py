@@ -6,6 +6,7 @@ from collector.config import Settings
 from collector.errors import NeedsOperator, RetryLater, UserError
 from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.registry.client import schema_registry
+from collector.registry.failures import SchemaRejected
 from collector.registry.ids import credentials
 from collector.registry.subjects import registry_schema, subjects
 
@@ -29,6 +30,9 @@ async def check_registry(settings: Settings, registry_settings: SchemaRegistrySe
                     missing.append(subject)
     except (NeedsOperator, RetryLater) as error:
         return RegistryState(is_ok=False, text=f"{error}: {error.advice}")
+    except SchemaRejected as error:  # by a registry without JSON schemas, also when one is only looked up
+        advice = "use a registry that knows schemas of the type JSON"
+        return RegistryState(is_ok=False, text=f"the registry refuses a schema: {error}: {advice}")
     except UserError as error:
         return RegistryState(is_ok=False, text=f"{error}: provide kafka.schema_registry.password")
     if not missing:

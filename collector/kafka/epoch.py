@@ -73,7 +73,7 @@ class Epoch:
         self._lock = anyio.Lock()
 
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> float:
-        """Commit messages and state in one transaction. Returns how many seconds it took.
+        """Commit messages and state in one transaction. Returns how many seconds that took, without new connections.
 
         Streams that share the partition commit one after the other.
 
@@ -87,9 +87,9 @@ class Epoch:
         async with self._lock:
             if self.failure is not None:
                 raise EpochEnded from self.failure
-            started = monotonic()
             try:
                 await self._renew_sessions()
+                started = monotonic()
                 await _append(self._producer, self._settings, self.partition, self._known_offset, messages, state)
             except Exception as error:
                 self.failure = error

@@ -219,10 +219,10 @@ def _failure(settings: KafkaSettings, name: str, error: int, reason: str) -> Kaf
 
 async def _default_replication(client: AIOKafkaAdminClient) -> int | None:
     """The replication factor that the brokers choose; None if they do not report it."""
-    (broker, *_) = (await requests.metadata(client, [])).brokers
-    configs = await requests.configs(client, ConfigResourceType.BROKER, [str(broker)])
-    value = configs.get(str(broker), {}).get("default.replication.factor")
-    return None if value is None else int(value)
+    brokers = (await requests.metadata(client, [])).brokers
+    configs = await requests.configs(client, ConfigResourceType.BROKER, map(str, brokers[:1]))
+    values = [each.get("default.replication.factor") for each in configs.values()]
+    return next((int(value) for value in values if value), None)
 
 
 async def _wait_for_topics(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:

@@ -75,7 +75,13 @@ async def test_the_request_is_that_of_the_rfc(scope: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("expires_in", "lifetime_s"),
-    [("300", 300), ('"300"', 300), ("299.5", 299.5), ("null", None), ("true", None), ("-1", None), ('"soon"', None)],
+    [
+        ("300", 300),
+        ('"300"', 300),
+        ("299.5", 299.5),
+        *((given, None) for given in ("null", "true", "0", "-1", '"soon"', "NaN", "Infinity", "1e400")),
+        pytest.param(f"1{400 * '0'}", None, id="more than a float can hold"),
+    ],
 )
 async def test_the_lifetime_is_a_number_or_not_known(expires_in: str, lifetime_s: float | None) -> None:
     body = f'{{"access_token": "issued-token", "expires_in": {expires_in}}}'

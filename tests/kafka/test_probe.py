@@ -1,10 +1,12 @@
 """What `collector check` reports of a real Kafka: each misconfiguration with its cause, and nothing changed."""
 
 from contextlib import aclosing
+from typing import NoReturn
 
 import anyio
 import pytest
 from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NotEnoughReplicasError
 from confluent_kafka import Producer
 from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 from msgspec import structs
@@ -12,6 +14,7 @@ from msgspec import structs
 from collector.errors import KafkaMisconfigured
 from collector.kafka.claim import claim
 from collector.kafka.diagnosis import probe as probe_module
+from collector.kafka.diagnosis import trial
 from collector.kafka.diagnosis.probe import Result, probe
 from collector.kafka.epoch import epoch
 from collector.kafka.notices import KafkaNotice
@@ -22,6 +25,7 @@ from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
 from tests.kafka.acl_broker import PASSWORD, USER, AclBroker
+from tests.kafka.broker import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -218,6 +222,47 @@ async def test_a_broker_without_the_requests_of_transactions_cannot_be_used(
     monkeypatch.setattr(probe_module, "ADD_PARTITIONS_TO_TXN", 9999)
 
     assert {"kafka": "no_transactions"} == codes(await misconfigured(settings(kafka, prefix)))
+
+
+async def test_the_trial_needs_no_longer_transactions_than_the_collector(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brokers may allow less than the trial's own timeout. Here that is raised above their limit of 900 s."""
+    monkeypatch.setattr(trial, "TRIAL_S", 2000.0)
+
+    assert {} == await misconfigured(settings(kafka, prefix))
+
+
+async def test_the_trial_names_a_limit_of_the_brokers(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "TRIAL_S", 2000.0)
+
+    with pytest.raises(KafkaMisconfigured) as raised:
+        await trial.try_transaction(settings(kafka, prefix, transaction_timeout="1000s"), has_topic=False)
+
+    assert "transaction_timeout" == raised.value.code
+
+
+@pytest.mark.parametrize("error", [TimeoutError, KafkaTimeoutError, NotEnoughReplicasError])
+async def test_a_state_topic_without_enough_replicas_is_not_said_to_lack_transactions(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    chosen = settings(kafka, prefix)
+    await ensure_topics(chosen, *topics(chosen))
+
+    async def refuse(*_: object, **_keys: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("collector.kafka.producer.Producer.send_and_wait", refuse)
+
+    with pytest.raises(KafkaMisconfigured) as raised:
+        await trial.try_transaction(chosen, has_topic=True)
+
+    assert "topic_not_written" == raised.value.code
+
+
+async def test_brokers_that_are_lost_during_the_trial_are_not_said_to_lack_transactions(prefix: str) -> None:
+    with pytest.raises(KafkaConnectionError):
+        await trial.try_transaction(settings(f"127.0.0.1:{free_port()}", prefix), has_topic=False)
 
 
 async def test_what_brokers_do_not_report_is_neither_allowed_nor_denied(

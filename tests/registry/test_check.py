@@ -5,12 +5,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from collector.registry.client import schema_registry
 from collector.registry.subjects import registry_schema, subject_of
 from collector.schemas import event_types
 from tests.commands.harness import collector, write_config
 from tests.registry.stub import Stub, stub_registry
+from tests.vendors.loopback import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +75,20 @@ async def test_a_registry_that_is_away_is_reported_with_advice(tmp_path: Path) -
 
     assert not ok
     assert "HTTP 503" in text
+
+
+@pytest.mark.parametrize("status", [409, 422])
+async def test_a_registry_without_json_schemas_is_reported(tmp_path: Path, status: int) -> None:
+    """Registries refuse a schema of a type that they do not know also when it is only looked up."""
+
+    async def refuse(_: web.BaseRequest) -> web.Response:
+        return web.json_response({"error_code": 42201, "message": "Invalid schema type JSON"}, status=status)
+
+    async with serving(refuse) as url:
+        ok, text = await check(tmp_path, url)
+
+    assert not ok
+    assert "Invalid schema type JSON" in text
 
 
 async def test_a_password_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
