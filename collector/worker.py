@@ -171,7 +171,8 @@ class Worker(Generic[P]):
         It is committed also when nothing has changed: the commit fails if an operator has rewound the stream meanwhile.
         """
         policy, self._progress_state = self._stream.policy, "live"
-        self._telemetry.idle()
+        if step.until - self._clock.now() > SECOND:  # the first pass of a process begins at the next whole second
+            self._telemetry.idle()
         if self._clock.now() - self._checkpoint_saved_at >= SAVE_INTERVAL:
             await self._save(Batch(checkpoint=self._checkpoint))
         pause = max(SAVE_INTERVAL, policy.interval)
