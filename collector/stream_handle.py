@@ -12,7 +12,7 @@ from msgspec import structs
 from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.config import Settings
-from collector.errors import EpochEnded, KafkaMisconfigured, Park, RetryLater, UnreadableState, release_frames
+from collector.errors import EpochEnded, KafkaMisconfigured, Park, UnreadableState, release_frames
 from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
@@ -142,10 +142,7 @@ class StreamHandle:
         """Return when no event topic is known to be unusable. Until then the stream is parked, and checks the topic."""
         while (error := self._topic_error) is not None and error.topic is not None:
             self._topic_failures += 1
-            delay_s = backoff.delay_s(self._topic_failures, backoff.PARKED_DELAYS_S, self._random.random())
-            parked = Park(str(error), code=error.code, advice=error.advice)
-            self.telemetry.parked(None, parked, failures=self._topic_failures, delay_s=delay_s, now=self._clock.now())
-            await anyio.sleep(delay_s)
+            await self._pause(Park(str(error), code=error.code, advice=error.advice), self._topic_failures)
             if await is_usable(self._kafka, error.topic):
                 self._topic_error = None
 
@@ -170,16 +167,8 @@ class StreamHandle:
 
     async def _pause(self, failure: Exception, failures: int) -> None:
         """Report why the stream cannot begin, and wait before the next attempt."""
-        now, draw = self._clock.now(), self._random.random()
-        bounds = backoff.TRANSIENT_DELAYS_S if isinstance(failure, RetryLater) else backoff.PARKED_DELAYS_S
-        delay_s = backoff.delay_s(failures, bounds, draw)
-        match failure:
-            case RetryLater():
-                self.telemetry.retrying(None, failure, failures=failures, delay_s=delay_s, now=now)
-            case Park():
-                self.telemetry.parked(None, failure, failures=failures, delay_s=delay_s, now=now)
-            case _:
-                self.telemetry.failed(None, failure, failures=failures, delay_s=delay_s, now=now)
+        now, delay_s = self._clock.now(), backoff.delay_after_s(failure, failures, self._random.random())
+        self.telemetry.interrupted(None, failure, failures=failures, delay_s=delay_s, now=now)
         release_frames(failure)
         await self._clock.until(now + timedelta(seconds=delay_s))
 

@@ -335,20 +335,12 @@ class Worker(Generic[P]):
         if failures >= MANY_FAILURES or not isinstance(error, RetryLater):
             self._progress_state = "catching_up"
             await self._report_progress()
-        now, random = self._clock.now(), self._random.random()
+        now, delay_s = self._clock.now(), backoff.delay_after_s(error, failures, self._random.random())
+        self._telemetry.interrupted(window, error, failures=failures, delay_s=delay_s, now=now)
+        release_frames(error)
         if isinstance(error, RetryLater):
-            delay_s = backoff.delay_s(failures, backoff.TRANSIENT_DELAYS_S, random, at_least=error.after_s)
-            self._telemetry.retrying(window, error, failures=failures, delay_s=delay_s, now=now)
-            release_frames(error)
             await self._clock.until(now + timedelta(seconds=delay_s))
             return
-        at_least = error.after_s if isinstance(error, Park) else 0.0
-        delay_s = backoff.delay_s(failures, backoff.PARKED_DELAYS_S, random, at_least=at_least)
-        if isinstance(error, Park):
-            self._telemetry.parked(window, error, failures=failures, delay_s=delay_s, now=now)
-        else:
-            self._telemetry.failed(window, error, failures=failures, delay_s=delay_s, now=now)
-        release_frames(error)
         remaining = timedelta(seconds=delay_s)
         while remaining > timedelta(0) and self._credentials() == self._credentials_used:
             await self._clock.until(self._clock.now() + min(remaining, CREDENTIALS_CHECK_INTERVAL))

@@ -245,6 +245,18 @@ class StreamTelemetry:
         advice = "older rows may be missing for good: find out what causes so many rows; a shorter interval loses fewer"
         self._log.warning("rows_cut", **_window_fields(window), lists=lists, advice=advice)
 
+    def interrupted(
+        self, window: Window | None, error: Exception, *, failures: int, delay_s: float, now: datetime
+    ) -> None:
+        """A failure of any kind: `retrying`, `parked` or `failed`."""
+        match error:
+            case RetryLater():
+                self.retrying(window, error, failures=failures, delay_s=delay_s, now=now)
+            case Park():
+                self.parked(window, error, failures=failures, delay_s=delay_s, now=now)
+            case _:
+                self.failed(window, error, failures=failures, delay_s=delay_s, now=now)
+
     def retrying(
         self, window: Window | None, error: RetryLater, *, failures: int, delay_s: float, now: datetime
     ) -> None:

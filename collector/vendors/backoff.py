@@ -1,9 +1,21 @@
 """The delay before a retry, which grows with the number of consecutive failures."""
 
+from collector.errors import Park, RetryLater
+
 TRANSIENT_DELAYS_S = (1.0, 120.0)
 """The first and the longest delay after a transient failure: the end of an outage is noticed within two minutes."""
 PARKED_DELAYS_S = (30.0, 600.0)
 """The same after a failure that needs an operator: a corrected key is used within ten minutes."""
+
+
+def delay_after_s(error: Exception, failures: int, draw: float) -> float:
+    """Return the seconds to wait after a failure: RetryLater is transient, and all others need an operator.
+
+    `failures` and `draw` are those of `delay_s`.
+    """
+    bounds = TRANSIENT_DELAYS_S if isinstance(error, RetryLater) else PARKED_DELAYS_S
+    at_least = error.after_s if isinstance(error, RetryLater | Park) else 0.0
+    return delay_s(failures, bounds, draw, at_least=at_least)
 
 
 def delay_s(failures: int, bounds: tuple[float, float], draw: float, *, at_least: float = 0.0) -> float:
