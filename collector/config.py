@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from collector.errors import InvalidConfiguration, Problem, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, EventType
-from collector.pipeline.message import DEAD_LETTER, PROGRESS, Origin
+from collector.pipeline.message import Origin, topics_of
 from collector.raw_config import load_environment, load_file
 from collector.secrets import redact
 from collector.settings import STRICT, EnvironmentValue, Name
@@ -52,10 +52,10 @@ class Settings(BaseSettings):
 
     def topics(self) -> Mapping[str, EventType]:
         """The topics of the sources' streams, of dead letters and of progress, each with the type of its messages."""
-        found = {self.kafka.topic_prefix + PROGRESS.topic: PROGRESS}
+        found: dict[str, EventType] = {}
         for name, source in self.sources.items():
-            types = [each for stream in source.chosen for each in VENDORS[source.vendor].types_of(stream)]
-            found |= {self.topic_prefix(name) + each.topic: each for each in (DEAD_LETTER, *types)}
+            types = (each for stream in source.chosen for each in VENDORS[source.vendor].types_of(stream))
+            found |= topics_of(types, self.topic_prefix(name), self.kafka.topic_prefix)
         return found
 
     def compacted_topics(self) -> set[str]:

@@ -18,10 +18,10 @@ from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode, EventType, whole_name
+from collector.model import DedupMode, whole_name
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.batch import TransactionSize
-from collector.pipeline.message import DEAD_LETTER, PROGRESS
+from collector.pipeline.message import topics_of
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
@@ -152,11 +152,14 @@ class StreamHandle:
         Until then the stream backs off or is parked, and its neighbours continue: nothing is fetched that could not be
         committed. Dead letters and progress count too, because a transaction may contain them.
         """
-        failures = 0
-        while self._registry is not None:
+        if self._registry is None:
+            return
+        failures, origin = 0, self._origin
+        types = topics_of(self.stream.event_types, origin.topic_prefix, origin.progress_prefix)
+        while True:
             failure: Exception
             try:
-                found = await self._registry.of_types(self._types())
+                found = await self._registry.of_types(types)
             except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours
                 failure = error
             else:
@@ -171,9 +174,3 @@ class StreamHandle:
         self.telemetry.interrupted(None, failure, failures=failures, delay_s=delay_s, now=now)
         release_frames(failure)
         await self._clock.until(now + timedelta(seconds=delay_s))
-
-    def _types(self) -> dict[str, EventType]:
-        """What the stream may publish, by the whole name of the topic."""
-        types = (*self.stream.event_types, DEAD_LETTER)
-        own = {self._origin.topic_prefix + each.topic: each for each in types}
-        return own | {self._origin.progress_prefix + PROGRESS.topic: PROGRESS}

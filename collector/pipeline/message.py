@@ -1,6 +1,6 @@
 """Encodes events and dead letters as Kafka messages: CloudEvents 1.0 in binary mode with JSON values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -106,6 +106,15 @@ class Origin(Struct, frozen=True):
     """Of the topic of its progress, which all sources share."""
     schema_ids: Mapping[str, bytes] = {}
     """The ids of the schemas, by the name of the type, that the headers of the messages contain."""
+
+
+def topics_of(types: Iterable[EventType], topic_prefix: str, progress_prefix: str) -> dict[str, EventType]:
+    """The topics of a source that publishes these types, its dead letters and its progress, each with its type.
+
+    The prefixes are those of an Origin.
+    """
+    own = {topic_prefix + each.topic: each for each in (*types, DEAD_LETTER)}
+    return own | {progress_prefix + PROGRESS.topic: PROGRESS}
 
 
 def record_digest(dedup_mode: DedupMode, record: Record[Any], number: int, account: Account) -> str:
