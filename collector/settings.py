@@ -72,6 +72,14 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback
 
 
+def can_carry_secrets(base_url: str, *, insecure_http: bool) -> bool:
+    """Whether keys may be sent to the URL: over https, or over plain http to this machine or with `insecure_http`."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "https":
+        return True
+    return parts.scheme == "http" and (insecure_http or is_loopback(parts.hostname or ""))
+
+
 def parse_address(host: str) -> IPv4Address | IPv6Address | None:
     """The address, in any form that the system accepts, such as `127.1` and `::ffff:127.0.0.1`; None for a name."""
     try:

@@ -9,14 +9,13 @@ from msgspec import Struct
 
 from collector.config import Settings, load
 from collector.errors import NeedsOperator, RetryLater, UserError
+from collector.kafka.schema_registry import EXAMPLE, validate_username
 from collector.registry.client import Credentials, RegisteredSchema, SchemaRegistry, schema_registry
 from collector.registry.compatibility import Compatibility
 from collector.registry.failures import SchemaRejected, one_line
 from collector.registry.subjects import registry_schema, subjects, why_refused
 from collector.secrets import Secret, redact
 from collector.settings import parse_base_url
-
-EXAMPLE = "https://registry.example"
 
 
 class Outcome(Struct, frozen=True):
@@ -62,8 +61,10 @@ def _credentials(username: str | None, password_file: Path | None) -> Credential
         return None
     if username is None or password_file is None:
         raise UserError("--username and --password-file must be used together", code="incomplete_credentials")
-    if not username or ":" in username or not username.isprintable():
-        raise UserError("--username: expected a name without colons (RFC 7617)", code="invalid_username")
+    try:
+        validate_username(username)
+    except ValueError as error:
+        raise UserError(f"--username: {error}", code="invalid_username") from None
     return Credentials(username, Secret.model_validate({"file": str(password_file)}))
 
 

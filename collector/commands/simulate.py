@@ -8,11 +8,11 @@ import anyio
 from rich.console import Console
 
 from collector.errors import UserError
+from collector.settings import can_carry_secrets
 from collector.simulator.faults import KINDS, Faults
 from collector.simulator.rules import Rules
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, REAL, World
-from collector.vendors.http import can_carry_secrets
 
 FIRST_DEVICE = 3001
 

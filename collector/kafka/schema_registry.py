@@ -2,17 +2,17 @@
 
 import warnings
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, model_validator
 
 from collector.secrets import Secret
-from collector.settings import STRICT, Switch, is_loopback, parse_base_url
+from collector.settings import STRICT, Switch, can_carry_secrets, parse_base_url
 
 EXAMPLE = "https://registry.example"
 
 
-def _validate_username(text: str) -> str:
+def validate_username(text: str) -> str:
+    """The name of a user of HTTP Basic. Raises ValueError if it cannot be one."""
     if not text or ":" in text or not text.isprintable():
         raise ValueError("expected a name without colons (RFC 7617)")
     return text
@@ -27,7 +27,7 @@ with warnings.catch_warnings():  # pydantic warns of a field that hides ABCMeta.
         model_config = STRICT
 
         url: Annotated[str, AfterValidator(lambda given: parse_base_url(given, EXAMPLE))]
-        username: Annotated[str, AfterValidator(_validate_username)] | None = None
+        username: Annotated[str, AfterValidator(validate_username)] | None = None
         password: Secret | None = None
         register: Switch = True
         header: Switch = True
@@ -40,7 +40,6 @@ with warnings.catch_warnings():  # pydantic warns of a field that hides ABCMeta.
 
         @model_validator(mode="after")
         def _protect_password(self) -> Self:
-            parts = urlsplit(self.url)
-            if self.password is not None and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            if self.password is not None and not can_carry_secrets(self.url, insecure_http=False):
                 raise ValueError("url must be https, since plain http exposes the password")
             return self

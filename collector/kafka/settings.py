@@ -28,8 +28,8 @@ from collector.settings import (
     Switch,
     TopicPrefix,
     at_least,
+    can_carry_secrets,
     is_host,
-    is_loopback,
     parse_base_url,
 )
 
@@ -65,10 +65,9 @@ TOKENS = "OAUTHBEARER"
 
 def _validate_token_url(given: str) -> str:
     parse_base_url(given.partition("?")[0], "https://login.example/oauth2/token")
-    parts = urlsplit(given)
-    if parts.fragment:
+    if urlsplit(given).fragment:
         raise ValueError("expected a URL without a fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+    if not can_carry_secrets(given, insecure_http=False):
         raise ValueError("plain http exposes the client's secret: use an https URL")
     return given
 

@@ -30,10 +30,11 @@ from collector.registry.failures import (
     too_large,
 )
 from collector.secrets import Secret
+from collector.settings import can_carry_secrets
 from collector.telemetry.registry import RequestOutcome
 from collector.vendors.budget import BoundedConnector
 from collector.vendors.failures import CONNECT_TIMEOUT_S
-from collector.vendors.http import Attempt, can_carry_secrets, tracing
+from collector.vendors.http import Attempt, tracing
 from collector.vendors.proxy import proxy_for, request_arguments
 
 TIMEOUT_S = 30.0

@@ -25,7 +25,7 @@ from yarl import URL
 from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
-from collector.settings import STRICT, Count, Duration, at_least, is_loopback
+from collector.settings import STRICT, Count, Duration, at_least
 from collector.steps import Steps
 from collector.turns import in_turns
 from collector.vendors.budget import BoundedConnector
@@ -302,14 +302,6 @@ async def http(clock: Clock, on_clock_change: OnChange = lambda _host, _notice: 
         trace_configs=[tracing()],
     ) as session:
         yield Http(clock, session, Clocks(on_clock_change))
-
-
-def can_carry_secrets(base_url: str, *, insecure_http: bool) -> bool:
-    """Whether keys may be sent to the URL: over https, or over plain http to this machine or with `insecure_http`."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "https":
-        return True
-    return parts.scheme == "http" and (insecure_http or is_loopback(parts.hostname or ""))
 
 
 async def _read(

@@ -10,8 +10,17 @@ from pydantic import BaseModel, field_validator, model_validator
 from collector.alignment import MIN_SPAN, Alignment, AnySecond, Snapshot
 from collector.model import Account, Policy
 from collector.secrets import Secret
-from collector.settings import STRICT, Duration, Instant, Switch, TopicPrefix, at_least, parse_base_url
-from collector.vendors.http import Limits, can_carry_secrets
+from collector.settings import (
+    STRICT,
+    Duration,
+    Instant,
+    Switch,
+    TopicPrefix,
+    at_least,
+    can_carry_secrets,
+    parse_base_url,
+)
+from collector.vendors.http import Limits
 
 PositiveDuration = Annotated[Duration, at_least(timedelta(seconds=1))]
 Span = Annotated[Duration, at_least(MIN_SPAN)]

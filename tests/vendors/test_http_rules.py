@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.settings import can_carry_secrets
 from collector.vendors.failures import retry_after_s
-from collector.vendors.http import Response, can_carry_secrets, clock_skew_s
+from collector.vendors.http import Response, clock_skew_s
 from tests.simulated import START
 
 
