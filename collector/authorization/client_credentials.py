@@ -4,7 +4,6 @@ The client authenticates itself with HTTP Basic, which every server must support
 TokenRequestFailed, with advice. No text of it contains the secret or the token.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,13 +15,12 @@ import anyio
 from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
-from collector import __version__
 from collector.errors import OUT_OF_FILES, CollectorError, NeedsOperator, Park, RetryLater, UserError
 from collector.secrets import Secret, redact
 from collector.vendors.authorities import authority_advice
-from collector.vendors.budget import BoundedConnector
-from collector.vendors.failures import CONNECT_TIMEOUT_S, translate
-from collector.vendors.http import Attempt, tracing
+from collector.vendors.failures import translate
+from collector.vendors.http import Attempt
+from collector.vendors.plain_session import json_of, one_line, plain_session, read_body
 from collector.vendors.proxy import Proxy, proxy_for, request_arguments
 
 TIMEOUT_S = 10.0
@@ -63,10 +61,7 @@ class TokenRequestFailed(NeedsOperator):
 async def request_token(client: Client) -> IssuedToken:
     """Request a new token. Raises TokenRequestFailed."""
     status, body = await _send(client)
-    try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
-        decoded = None
+    decoded = json_of(body)
     _raise_for_status(status, decoded, client)
     if not isinstance(decoded, dict):
         raise _invalid(client, "it is not a JSON object")
@@ -85,7 +80,7 @@ async def _send(client: Client) -> tuple[int, bytes]:
         proxy = proxy_for(client.url)
         with anyio.fail_after(TIMEOUT_S):
             async with (
-                _session() as session,
+                plain_session({"Accept": "application/json"}) as session,
                 session.post(
                     client.url,
                     data=urlencode(form).encode(),
@@ -102,17 +97,6 @@ async def _send(client: Client) -> tuple[int, bytes]:
     raise failure  # not above: its context would be the original error
 
 
-def _session() -> aiohttp.ClientSession:
-    """A session for one request. Tokens are requested every few minutes: a connection would not be kept so long."""
-    return aiohttp.ClientSession(
-        connector=BoundedConnector(),
-        headers={"User-Agent": f"collector/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[tracing()],
-    )
-
-
 def _headers(client: Client) -> Mapping[str, str]:
     """Raises UserError or RetryLater as `Secret.reveal` does. Name and secret are encoded as in a form (2.3.1)."""
     basic = b64encode(f"{quote_plus(client.id)}:{quote_plus(client.secret.reveal())}".encode()).decode()
@@ -123,12 +107,10 @@ def _headers(client: Client) -> Mapping[str, str]:
 
 
 async def _read(response: aiohttp.ClientResponse, client: Client) -> bytes:
-    body = bytearray()
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > MAX_RESPONSE_BYTES:
-            raise _invalid(client, f"it exceeds {MAX_RESPONSE_BYTES >> 10} KiB")
-    return bytes(body)
+    body = await read_body(response, MAX_RESPONSE_BYTES)
+    if body is None:
+        raise _invalid(client, f"it exceeds {MAX_RESPONSE_BYTES >> 10} KiB")
+    return body
 
 
 def _raise_for_status(status: int, decoded: Any, client: Client) -> None:  # noqa: ANN401 - JSON
@@ -153,8 +135,7 @@ def _message(decoded: Any) -> str:  # noqa: ANN401 - JSON
     """The server's own error, on one line and without secrets; empty if there is none."""
     given = decoded if isinstance(decoded, dict) else {}
     texts = [text for key in ("error", "error_description") if isinstance(text := given.get(key), str)]
-    line = " ".join("".join(each if each.isprintable() else " " for each in ": ".join(texts)).split())
-    line = redact(line)
+    line = redact(one_line(": ".join(texts)))
     return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}…"
 
 

@@ -12,10 +12,11 @@ from collector.errors import NeedsOperator, RetryLater, UserError
 from collector.kafka.schema_registry import EXAMPLE, validate_username
 from collector.registry.client import Credentials, RegisteredSchema, SchemaRegistry, schema_registry
 from collector.registry.compatibility import Compatibility
-from collector.registry.failures import SchemaRejected, one_line
+from collector.registry.failures import SchemaRejected
 from collector.registry.subjects import registry_schema, subjects, why_refused
 from collector.secrets import Secret, redact
 from collector.settings import parse_base_url
+from collector.vendors.plain_session import one_line
 
 
 class Outcome(Struct, frozen=True):

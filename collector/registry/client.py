@@ -17,7 +17,6 @@ import anyio
 from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
-from collector import __version__
 from collector.errors import CollectorError, NeedsOperator, RetryLater
 from collector.registry.compatibility import Compatibility
 from collector.registry.failures import (
@@ -32,9 +31,8 @@ from collector.registry.failures import (
 from collector.secrets import Secret
 from collector.settings import can_carry_secrets
 from collector.telemetry.registry import RequestOutcome
-from collector.vendors.budget import BoundedConnector
-from collector.vendors.failures import CONNECT_TIMEOUT_S
-from collector.vendors.http import Attempt, tracing
+from collector.vendors.http import Attempt
+from collector.vendors.plain_session import json_of, plain_session, read_body
 from collector.vendors.proxy import proxy_for, request_arguments
 
 TIMEOUT_S = 30.0
@@ -143,7 +141,7 @@ class SchemaRegistry:
         self, method: str, path: str, content: Mapping[str, Any] | None, *, may_be_unknown: bool
     ) -> Any:  # noqa: ANN401 - JSON
         status, body = await self._send(method, path, content)
-        decoded = _decoded(body)
+        decoded = json_of(body)
         if may_be_unknown and status == 404 and error_code(decoded) in _UNKNOWN:  # noqa: PLR2004 - not found
             return None
         if status in _REJECTED and method == "POST":
@@ -198,38 +196,16 @@ async def schema_registry(
             code="registry_insecure",
             advice="use an https URL, or no user",
         )
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
-    headers = {
-        "User-Agent": f"collector/{__version__}",
-        "Accept": f"{_CONTENT_TYPE}, application/json",
-        "Accept-Encoding": "identity",
-    }
-    async with aiohttp.ClientSession(
-        connector=BoundedConnector(),
-        headers=headers,
-        timeout=timeout,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[tracing()],
-    ) as session:
+    async with plain_session({"Accept": f"{_CONTENT_TYPE}, application/json"}) as session:
         yield SchemaRegistry(session, url, credentials, on_request)
 
 
 async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
     """The body. Raises NeedsOperator when it is too large."""
-    body = bytearray()
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > MAX_RESPONSE_BYTES:
-            raise too_large(url, MAX_RESPONSE_BYTES)
-    return bytes(body)
-
-
-def _decoded(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    """The JSON of a body; None if it is not JSON."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    body = await read_body(response, MAX_RESPONSE_BYTES)
+    if body is None:
+        raise too_large(url, MAX_RESPONSE_BYTES)
+    return body
 
 
 def _field(response: Mapping[str, Any], name: str, kind: type[Any], url: str) -> Any:  # noqa: ANN401 - JSON

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from collector.errors import OUT_OF_FILES, CollectorError, NeedsOperator, RetryLater
 from collector.vendors.authorities import authority_advice
 from collector.vendors.failures import translate
+from collector.vendors.plain_session import one_line
 from collector.vendors.proxy import Proxy
 
 MAX_MESSAGE = 300
@@ -108,11 +109,6 @@ def message(decoded: Any) -> str:  # noqa: ANN401 - JSON
     text = _JAVA_CLASS.sub("", given.partition(_OLD_SCHEMA)[0])
     text = one_line(text)
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks and other control characters, which a terminal would interpret."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def _host(url: str) -> str:

@@ -1,6 +1,5 @@
 """The subjects of the event types in a schema registry, and their schemas."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from collector.registry.compatibility import Compatibility
 from collector.registry.differences import differences
 from collector.registry.failures import INCOMPATIBLE, SchemaRejected
 from collector.schemas import json_schema
+from collector.vendors.plain_session import json_of
 
 
 def subject_of(topic: str) -> str:
@@ -61,14 +61,6 @@ async def why_refused(
     if rejected.code != INCOMPATIBLE:
         return own
     latest = await registry.latest(subject)
-    found = differences(_decoded(latest.schema), schema) if latest else ""
+    found = differences(json_of(latest.schema), schema) if latest else ""
     compared = f"compared with version {latest.version}, it {found}; " if latest and found else ""
     return f"not {f'{compatibility} ' if compatibility else ''}compatible: {compared}{own}"
-
-
-def _decoded(text: str) -> Any:  # noqa: ANN401 - JSON
-    """The registered schema; None if it is not JSON: another program may have registered it."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
