@@ -1,7 +1,7 @@
 """`collector schema --asyncapi`: all topics and their messages, as an AsyncAPI 3.0 document."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def document(topics: Mapping[str, EventType], kafka: KafkaSettings | None = None
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     names_schema = bool(kafka and kafka.schema_registry and kafka.schema_registry.header)
-    channels = {_channel_id(topic, kafka): (topic, event_type) for topic, event_type in topics.items()}
+    channels = {_channel_id(topic, topics, kafka): (topic, event_type) for topic, event_type in topics.items()}
     for event_type in topics.values():
         messages[event_type.name] = _message(event_type, names_schema=names_schema)
         body, components = value_schemas(event_type, f"#/components/schemas/{event_type.name}.{{name}}")
@@ -143,9 +143,9 @@ def _security_schemes(kafka: KafkaSettings) -> dict[str, Any]:
     """How clients authenticate themselves: without names, passwords and files, which each client has its own of."""
     if kafka.sasl:
         description = f"SASL {kafka.sasl.mechanism}"
-        flows: dict[str, Any] = (
-            {"flows": {}} if kafka.sasl.mechanism == TOKENS else {}
-        )  # required; each client has its own
+        flows: dict[str, Any] = {}
+        if kafka.sasl.mechanism == TOKENS:
+            flows["flows"] = {}  # required, and each client has its own
         return {"sasl": {"type": _SCHEMES[kafka.sasl.mechanism], "description": description, **flows}}
     if kafka.tls and kafka.tls.cert_file:
         return {"certificate": {"type": "X509", "description": "A client certificate"}}
@@ -156,9 +156,13 @@ def _scheme(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/securitySchemes/{name}"}
 
 
-def _channel_id(topic: str, kafka: KafkaSettings | None) -> str:
-    """The topic without the deployment's prefix, so that all deployments have equal ids."""
-    return topic.removeprefix(kafka.topic_prefix) if kafka else topic
+def _channel_id(topic: str, topics: Collection[str], kafka: KafkaSettings | None) -> str:
+    """The topic without the deployment's prefix, so that all deployments have equal ids.
+
+    With the prefix if the rest is another of the topics: a source may have topics without one.
+    """
+    rest = topic.removeprefix(kafka.topic_prefix) if kafka else topic
+    return topic if rest in topics else rest
 
 
 def _channel(topic: str, event_type: EventType, kafka: KafkaSettings | None) -> dict[str, Any]:

@@ -181,6 +181,22 @@ def test_a_deployment_has_only_the_topics_of_its_streams(tmp_path: Path, generat
     assert found["components"]["schemas"].items() < generated["components"]["schemas"].items()
 
 
+@pytest.mark.parametrize("prefix", ["", "north.", "shop.north."])
+def test_each_topic_of_each_source_is_a_channel(tmp_path: Path, prefix: str) -> None:
+    """Also if the topics of one source have no prefix, as the ids of the channels have none."""
+    other = SESSIONS.replace("sources.mall", "sources.tenant")
+    other = other.replace("[sources.tenant]\n", f'[sources.tenant]\ntopic_prefix = "{prefix}"\n')
+
+    found = deployed(tmp_path, DEPLOYMENT + other)
+
+    sessions = ("seemetrix.sessions", "seemetrix.attention", "seemetrix.emotions", "seemetrix.content_views")
+    of_tenant = {prefix + topic for topic in (*sessions, "collector.dead_letters")}
+    assert {f"shop.{topic}" for topic in EVENT_TOPICS} | of_tenant == {
+        channel["address"] for channel in found["channels"].values()
+    }
+    assert len(found["channels"]) == len(found["operations"])
+
+
 def test_topics_have_the_settings_with_which_they_are_created(tmp_path: Path) -> None:
     retention = {"delete": {"retention.ms": 7 * 86_400_000}, "compact": {}}
 

@@ -90,7 +90,7 @@ class Places:
         return structs.replace(found, tagged=tagged)
 
     async def tags(self, kind: str) -> Mapping[int, tuple[int | None, frozenset[int]]]:
-        """The tags of a kind, by number: the network of each, and what has it, if the list says so.
+        """The tags of a kind, by id: the network of each, and the ids that the list names as tagged with it.
 
         Raises RetryLater, Park or Split.
         """
