@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from random import Random
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
@@ -16,14 +15,13 @@ from collector.kafka.group import Assignment, Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
-from collector.model import Account, DedupMode
+from collector.model import Account
 from collector.partition import Partition
-from collector.pipeline.message import Origin
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, StreamStatus
-from collector.telemetry.stream import StreamTelemetry
+from tests.handles import handle_of
 from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio
@@ -53,25 +51,9 @@ class FailingStream(EndedStream):
         raise LookupError("no such thing")
 
 
-def handle_of(status: StreamStatus) -> StreamHandle:
+def handle(status: StreamStatus) -> StreamHandle:
     """A stream of the account test/1."""
-    stream = SimpleNamespace(
-        account=Account("test", "1"),
-        source=status.source,
-        name=status.stream,
-        dedup_mode=DedupMode.VERSIONED,
-        fields_version=1,
-        max_clock_offset=timedelta(0),
-        former=None,
-        policy=None,
-        zone=None,
-    )
-    source = SimpleNamespace(since=None, secrets={})
-    settings = SimpleNamespace(kafka=KafkaSettings(), sources={"mall": source}, origin=Origin)
-    telemetry = StreamTelemetry(Metrics(), status, ["test.thing.v1"])
-    return StreamHandle(
-        cast("Any", stream), cast("Any", settings), telemetry, SimulatedClock(), Random(1), lambda: None
-    )
+    return handle_of(status, Account("test", "1"), [])
 
 
 class PartitionScenario:
@@ -204,7 +186,7 @@ async def test_a_damaged_record_parks_its_stream_and_its_neighbours_run(
         errors.extend(status.last_error.error for status in statuses if status.last_error is not None)
 
     scenario = PartitionScenario(
-        monkeypatch, streams=list(map(handle_of, statuses)), pairs={key: value, b"\xff": b"of no stream"}
+        monkeypatch, streams=list(map(handle, statuses)), pairs={key: value, b"\xff": b"of no stream"}
     )
     scenario.assign(3)
     await scenario.hold(look)
@@ -220,7 +202,7 @@ async def test_a_stream_whose_state_cannot_be_read_notices_that_it_has_been_repa
 ) -> None:
     """Also if no other stream of the partition commits anything."""
     status = StreamStatus("test", "mall", "broken")
-    scenario = PartitionScenario(monkeypatch, streams=[handle_of(status)], pairs={b"test/1/mall/broken": b"damaged"})
+    scenario = PartitionScenario(monkeypatch, streams=[handle(status)], pairs={b"test/1/mall/broken": b"damaged"})
     scenario.assign(3)
     epochs: list[int] = []
 

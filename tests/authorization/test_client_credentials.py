@@ -1,8 +1,6 @@
 """Requests for tokens over real HTTP: what is sent, what is accepted, and what each failure is reported as."""
 
 from base64 import b64decode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -13,27 +11,12 @@ from collector.authorization import client_credentials
 from collector.authorization.client_credentials import Client, IssuedToken, TokenRequestFailed, request_token
 from collector.secrets import REDACTED, Secret, redact
 from tests.kafka.broker import free_port
+from tests.vendors.loopback import Handler, serving
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "client+secret/of:the%client"
 JSON = "application/json"
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    app = web.Application()
-    app.add_routes([web.post("/token", handler), web.get("/token", handler)])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0]
-        yield f"http://{host}:{port}/token"
-    finally:
-        await runner.cleanup()
 
 
 def client(url: str, *, scope: str | None = None, secret: object = SECRET) -> Client:
@@ -41,7 +24,7 @@ def client(url: str, *, scope: str | None = None, secret: object = SECRET) -> Cl
 
 
 def responding(status: int, body: str, **headers: str) -> Handler:
-    async def respond(_: web.Request) -> web.Response:
+    async def respond(_: web.BaseRequest) -> web.Response:
         return web.Response(status=status, text=body, content_type=JSON, headers=headers)
 
     return respond
@@ -60,7 +43,7 @@ async def failure(handler: Handler) -> TokenRequestFailed:
 async def test_the_request_is_that_of_the_rfc(scope: str | None) -> None:
     seen: list[tuple[str, dict[str, object]]] = []
 
-    async def issue(request: web.Request) -> web.Response:
+    async def issue(request: web.BaseRequest) -> web.Response:
         _, _, basic = request.headers["Authorization"].partition(" ")
         seen.append((b64decode(basic).decode(), dict(await request.post())))
         return web.json_response({"access_token": "issued-token", "token_type": "Bearer", "expires_in": 300})
@@ -142,7 +125,7 @@ async def test_a_server_that_is_away_is_unreachable() -> None:
 async def test_a_server_that_does_not_respond_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_credentials, "TIMEOUT_S", 0.2)
 
-    async def hang(_: web.Request) -> web.Response:
+    async def hang(_: web.BaseRequest) -> web.Response:
         await anyio.sleep(5)
         return web.Response()
 

@@ -1,23 +1,17 @@
 """A stream fetches nothing before the registry has the schemas of all that it may publish."""
 
 from collections.abc import Mapping
-from datetime import timedelta
-from random import Random
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from collector.cloudevents import SCHEMA_ID
 from collector.errors import Park, RetryLater
-from collector.kafka.settings import KafkaSettings
-from collector.model import Account, DedupMode, EventType
-from collector.pipeline.message import Origin, progress_message
+from collector.model import Account, EventType
+from collector.pipeline.message import progress_message
 from collector.schemas import event_types
 from collector.stream_handle import StreamHandle
-from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
-from collector.telemetry.stream import StreamTelemetry
+from tests.handles import handle_of
 from tests.simulated import START, SimulatedClock
 
 pytestmark = pytest.mark.anyio
@@ -40,23 +34,11 @@ class Ids:
         return {event_type.name: topic.encode() for topic, event_type in types.items()}
 
 
-def handle_of(status: StreamStatus, clock: SimulatedClock, ids: Ids | None) -> StreamHandle:
-    stream = SimpleNamespace(
-        account=Account("seemetrix", "1"),
-        source=status.source,
-        name=status.stream,
-        dedup_mode=DedupMode.VERSIONED,
-        fields_version=1,
-        max_clock_offset=timedelta(0),
-        former=None,
-        event_types=[SESSION],
+def waiting(status: StreamStatus, clock: SimulatedClock, ids: Ids | None) -> StreamHandle:
+    account = Account("seemetrix", "1")
+    return handle_of(
+        status, account, [SESSION], clock=clock, registry=ids, topic_prefix="acme.", progress_prefix="all."
     )
-    source = SimpleNamespace(since=None, secrets={})
-    origin = Origin(stream.account, status.source, status.stream, topic_prefix="acme.", progress_prefix="all.")
-    settings = SimpleNamespace(kafka=KafkaSettings(), sources={"mall": source}, origin=lambda *_: origin)
-    telemetry = StreamTelemetry(Metrics(), status, [SESSION.name])
-    given = (cast("Any", stream), cast("Any", settings), telemetry, clock, Random(1), lambda: None)
-    return StreamHandle(*given, cast("Any", ids))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +56,7 @@ async def test_a_stream_says_what_it_waits_for_and_continues_by_itself(
 ) -> None:
     status, clock = StreamStatus("seemetrix", "mall", "sessions"), SimulatedClock()
 
-    await handle_of(status, clock, Ids(*failures))._wait_for_schemas()
+    await waiting(status, clock, Ids(*failures))._wait_for_schemas()
 
     assert status.state == state
     assert status.last_error is not None
@@ -85,7 +67,7 @@ async def test_a_stream_says_what_it_waits_for_and_continues_by_itself(
 
 
 async def test_messages_name_their_schemas_also_dead_letters_and_progress() -> None:
-    handle = handle_of(StreamStatus("seemetrix", "mall", "sessions"), SimulatedClock(), Ids())
+    handle = waiting(StreamStatus("seemetrix", "mall", "sessions"), SimulatedClock(), Ids())
 
     await handle._wait_for_schemas()
 
@@ -100,7 +82,7 @@ async def test_messages_name_their_schemas_also_dead_letters_and_progress() -> N
 
 @pytest.mark.parametrize("ids", [None, Ids()])
 async def test_the_size_of_a_message_is_an_upper_bound(ids: Ids | None) -> None:
-    handle = handle_of(StreamStatus("seemetrix", "mall", "sessions"), SimulatedClock(), ids)
+    handle = waiting(StreamStatus("seemetrix", "mall", "sessions"), SimulatedClock(), ids)
     await handle._wait_for_schemas()
 
     message = progress_message(START, START, "live", handle._origin, START)
