@@ -185,16 +185,24 @@ async def test_a_since_within_a_period_is_the_one_that_is_configured_after_a_res
     assert "since_ignored" in {each["event"] for each in logs}
 
 
-async def test_a_stream_without_a_period_to_fetch_is_live_at_once() -> None:
+@pytest.mark.parametrize(
+    ("alignment", "after", "state"),
+    [
+        ("1d", timedelta(0), "live"),
+        ("1h", timedelta(minutes=120), "live"),  # nothing is due for ten minutes, which is less than the interval
+        ("1h", timedelta(hours=9, milliseconds=500), "catching_up"),  # it waits for the next whole second
+    ],
+)
+async def test_a_stream_without_a_period_to_fetch_is_live_at_once(alignment: str, after: timedelta, state: str) -> None:
     class FirstWaitClock(SimulatedClock):
         """Ends the simulation at the first wait."""
 
         async def until(self, instant: datetime) -> None:
             raise SimulationOver(instant)
 
-    random, clock, sink = Random(1), FirstWaitClock(START), ListSink(Random(1))
-    stream, status = CountStream([], clock, ALIGNMENTS["1d"], random), StreamStatus("test", "list", "things")
-    state = load(
+    random, clock, sink = Random(1), FirstWaitClock(START + after), ListSink(Random(1))
+    stream, status = CountStream([], clock, ALIGNMENTS[alignment], random), StreamStatus("test", "list", "things")
+    stored = load(
         "test/1/list/things",
         StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former),
         {},
@@ -204,10 +212,10 @@ async def test_a_stream_without_a_period_to_fetch_is_live_at_once() -> None:
     telemetry.owned(None, 0)
     assert "catching_up" == status.state
     with pytest.raises(SimulationOver):
-        await Worker(stream, state, sink.commit, origin=origin, clock=clock, telemetry=telemetry, random=random).run(
+        await Worker(stream, stored, sink.commit, origin=origin, clock=clock, telemetry=telemetry, random=random).run(
             START
         )
-    assert ([], "live") == (stream.requests, status.state)
+    assert ([], state) == (stream.requests, status.state)
 
 
 async def test_a_bounded_stream_is_complete_when_its_last_period_is_final() -> None:
