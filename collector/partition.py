@@ -16,7 +16,7 @@ from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import by_stream
-from collector.pipeline.state_records import unnamed_keys
+from collector.pipeline.state_records import reserved, unnamed_keys
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.vendors import backoff
@@ -143,7 +143,7 @@ class Partition:
                 ownership.start_soon(self._until_reassigned, self._membership.assignment.member, ownership.cancel_scope)
                 async with taking_over as current, anyio.create_task_group() as running:
                     self._telemetry.unnamed_records(self._number, unnamed_keys(current.pairs))
-                    pairs, current.pairs = by_stream(current.pairs), {}  # large, and needed only here
+                    pairs, current.pairs = by_stream(current.pairs), reserved(current.pairs)  # the former are large
                     for stream, shards in self._with_shards(pairs):
                         running.start_soon(stream.run, current, shards)
                     del pairs
