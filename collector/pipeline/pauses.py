@@ -78,8 +78,10 @@ def pauses_by_prefix(pairs: Mapping[bytes, bytes]) -> dict[str, Pause]:
     """All pauses by the prefix in their keys. Keys that name neither a source nor a stream are left out."""
     found = {}
     for key, value in pairs.items():
-        prefix = key.removeprefix(PAUSES).decode("utf-8", "replace")
+        if not key.startswith(PAUSES) or not key.isascii():
+            continue
+        prefix = key.removeprefix(PAUSES).decode()
         parts = prefix.split("/")
-        if key.startswith(PAUSES) and len(parts) in (PREFIX_PARTS - 1, PREFIX_PARTS) and all(parts):
+        if len(parts) in (PREFIX_PARTS - 1, PREFIX_PARTS) and all(parts):
             found[prefix] = decode_pause(value)
     return found
