@@ -1,12 +1,15 @@
 """Operators pause and resume sources while the vendors have new data and replicas are killed."""
 
+from collector.simulator.seemetrix import SOURCE as SEEMETRIX
+from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.commands.harness import collector
-from tests.faults.testbed import MAX_WAIT_S, QUIVIDI, SEEMETRIX, Testbed, now_ms
+from tests.faults.testbed import MAX_WAIT_S, Testbed, now_ms
 from tests.kafka.daemon import until
 from tests.kafka.scenario import Replica
 
 SOURCES = (SEEMETRIX, QUIVIDI)
-LENGTH = "25s"
+RUNNING = ("live", "catching_up")
+LENGTH = "30s"
 """Of pauses that end by themselves: enough for the owner to notice it, and for another replica to take over."""
 
 
@@ -20,15 +23,15 @@ async def paused_and_resumed(testbed: Testbed, times: int) -> int:
         testbed.replica()
     for number in range(times):
         await testbed.wait_for_all_sources()
-        source = SOURCES[number // 2 % 2]
+        source = SOURCES[(number + number // 2) % 2]
         length = ("--for", LENGTH) if number % 2 else ()
         await _command(testbed, "pause", source, "--reason", "maintenance", *length)
         owner = await _shown(testbed, source, "paused")
         owner.kill()
-        await _shown(testbed, source, "paused")
+        await _shown(testbed, source, "paused", *(RUNNING if length else ()))
         owner.start()
         if length:
-            await _shown(testbed, source, "live", "catching_up")
+            await _shown(testbed, source, *RUNNING)
             moment_ms = now_ms()
         else:
             await _command(testbed, "resume", source)
