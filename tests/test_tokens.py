@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from collector.authorization.client_credentials import IssuedToken
 from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import options, reason_of
-from collector.kafka.settings import KafkaSettings, Sasl
+from collector.kafka.sasl import Sasl
+from collector.kafka.settings import KafkaSettings
 from collector.kafka.tokens import (
     MIN_REFUSED_AGE_S,
     RETRY_S,
