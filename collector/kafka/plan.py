@@ -59,6 +59,11 @@ class Plan(Struct, frozen=True):
     """Those of topics in the same order. Create is among them only with `create_topics`."""
 
 
+def but_name(right: Right) -> tuple[Resource, tuple[Operation, ...], bool]:
+    """All of a right but the name: those of equal rights can be listed together."""
+    return right.resource, right.operations, right.is_prefix
+
+
 def plan(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str]) -> Plan:
     """The topics and rights. `compacted` names the event topics that must be compacted.
 

@@ -34,7 +34,8 @@ _EXTENSION_VALUE = re.compile(r"[\x21-\x7e \t\r\n]+")
 def _explain_mechanism(given: object) -> object:
     if isinstance(given, str) and given not in MECHANISMS:
         hint = _HINTS.get(given.upper()) or did_you_mean(given.upper(), MECHANISMS)
-        raise _custom(f"expected {', '.join(MECHANISMS[:-1])} or {TOKENS}{hint}", "not_allowed")
+        *others, last = map(repr, MECHANISMS)
+        raise _custom(f"expected {', '.join(others)} or {last}{hint}", "not_allowed")
     return given
 
 
@@ -78,7 +79,7 @@ class Sasl(BaseModel):
     client_secret: Secret | None = None
     scope: Annotated[str, Field(min_length=1)] | None = None
     aws_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
-    extensions: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_parse_extensions)] = ()
+    extensions: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_parse_extensions)] | None = None
     """The SASL extensions that are sent with each token."""
 
     @model_validator(mode="wrap")

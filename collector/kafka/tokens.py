@@ -114,7 +114,7 @@ def lifetime_of(token: str) -> float | None:
 @lru_cache(maxsize=8)
 def tokens_of(sasl: Sasl) -> Tokens:
     """The tokens that all clients with this configuration share. Raises KafkaMisconfigured if the extra is missing."""
-    return Tokens(_source(sasl), extensions=dict(sasl.extensions))
+    return Tokens(_source(sasl), extensions=dict(sasl.extensions or ()))
 
 
 def _source(sasl: Sasl) -> Callable[[], Awaitable[IssuedToken]]:
