@@ -3,7 +3,7 @@
 Each package defines its own part; this module composes them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from collector.errors import InvalidConfiguration, Problem, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, EventType
-from collector.pipeline.message import PROGRESS, Origin, topics_of
+from collector.pipeline.message import Origin, topics_of
 from collector.raw_config import load_environment, load_file
 from collector.secrets import redact
 from collector.settings import STRICT, EnvironmentValue, Name
@@ -79,21 +79,15 @@ class Settings(BaseSettings):
     def _require_distinct_topics(self) -> "Settings":
         """Names that differ only in dots and underscores are one name in Kafka's metrics: brokers refuse the second."""
         first: dict[str, tuple[str, str]] = {}
-        for where, names in self._topics_by_table():
-            for name in names:
-                table, other = first.setdefault(name.replace(".", "_"), (where, name))
-                if name != other:
+        for source in self.sources:
+            for name in self._topics_of(source):
+                other, others = first.setdefault(name.replace(".", "_"), (source, name))
+                if name != others:
                     raise ValueError(
-                        f"the topics {other} of {table} and {name} of {where} differ only in dots and underscores, "
-                        "which Kafka refuses: change one topic_prefix"
+                        f"the topics {others} of sources.{other} and {name} of sources.{source} differ only in dots and "
+                        "underscores, which Kafka refuses: change the topic_prefix of one of them"
                     )
         return self
-
-    def _topics_by_table(self) -> Iterator[tuple[str, Iterable[str]]]:
-        """The names of topics, by the table whose `topic_prefix` they have."""
-        yield "kafka", (self.kafka.state_topic, self.kafka.topic_prefix + PROGRESS.topic)
-        for name in self.sources:
-            yield f"sources.{name}", self._topics_of(name)
 
     @model_validator(mode="after")
     def _require_equal_limits_per_account(self) -> "Settings":
