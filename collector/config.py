@@ -84,8 +84,8 @@ class Settings(BaseSettings):
                 other, others = first.setdefault(name.replace(".", "_"), (source, name))
                 if name != others:
                     raise ValueError(
-                        f"the topics {others} of sources.{other} and {name} of sources.{source} differ only in dots and "
-                        "underscores, which Kafka refuses: change the topic_prefix of one of them"
+                        f"the topics {others} of sources.{other} and {name} of sources.{source} differ only in dots "
+                        "and underscores, which Kafka refuses: change the topic_prefix of one of them"
                     )
         return self
 
