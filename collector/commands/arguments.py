@@ -57,7 +57,7 @@ class RegisterCommand(TyperCommand):
     """A command whose option `--register` may have a value: Typer has no such options."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        following = [*args[1:], "-"]
+        following = [*args, "-"][1:]
         has_none = [each == REGISTER and after.startswith("-") for each, after in zip(args, following, strict=True)]
         given = [f"{each}=" if is_empty else each for each, is_empty in zip(args, has_none, strict=True)]
         return super().parse_args(ctx, given)
