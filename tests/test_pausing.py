@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from collector.cloudevents import Message
+from collector.epoch_streams import EpochStreams, States
 from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.header import BARRIER
 from collector.kafka.settings import KafkaSettings
@@ -235,6 +236,30 @@ async def test_a_pause_of_the_source_includes_a_stream_that_is_added_later() -> 
     scenario.pause(SOURCE_KEY)
     assert await added.run(HOUR) == 0
     assert ["paused", "paused"] == added.states
+
+
+async def test_a_stream_that_a_reload_adds_to_a_paused_source_is_paused() -> None:
+    scenario = Scenario("things", "others")
+    scenario.pause(SOURCE_KEY)
+    scenario.clock.stop_at = scenario.clock.now() + 2 * HOUR
+    scenario.epoch = SimulatedEpoch(scenario.sink)
+
+    async def read() -> States:
+        await anyio.lowlevel.checkpoint()
+        return by_stream(scenario.sink.pairs)
+
+    streams = EpochStreams(cast("Any", scenario.epoch), scenario.handles[:1], read)
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            reload = scenario.clock.now() + HOUR
+            scenario.clock.at[reload] = lambda: tasks.start_soon(streams.replace, scenario.handles)
+            await streams.run({})
+
+    with pytest.raises(BaseExceptionGroup) as ended:
+        await run()
+    assert isinstance(next(leaves(ended.value)), SimulationOver)
+    assert (["paused", "paused"], 0) == (scenario.states, scenario.requests)
 
 
 async def test_a_stream_that_is_paused_before_its_first_start_has_no_state_until_it_is_resumed() -> None:
