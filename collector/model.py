@@ -6,7 +6,7 @@ reference cycles.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ from collector.alignment import Alignment, AnySecond
 
 P = TypeVar("P")
 """A vendor's payload. Only the vendor's own package looks inside."""
+_END = datetime.max.replace(tzinfo=UTC)
 
 
 class Account(Struct, frozen=True):
@@ -236,6 +237,26 @@ class Checkpoint(Struct, frozen=True):
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
     zone: str = ""
     """The time zone of the stream's own clock; empty in the state of releases that did not store it."""
+
+
+class Pause(Struct, frozen=True):
+    """An operator has paused a stream, or its source."""
+
+    reason: str
+    since: datetime | None = None
+    """None, as `by` is, if the record of the pause cannot be read."""
+    until: datetime | None = None
+    """When the stream continues by itself; None if an operator must resume it."""
+    by: str | None = None
+    """User and host of whoever paused it."""
+
+    @property
+    def ends_at(self) -> datetime:
+        """`until`, or the end of the calendar."""
+        return self.until or _END
+
+    def is_over(self, now: datetime) -> bool:
+        return self.ends_at <= now
 
 
 class Gap(Struct, frozen=True):

@@ -8,11 +8,11 @@ from typing import Literal, get_args
 from msgspec import Struct, field
 
 from collector.instants import UNIX_EPOCH, format_seconds
-from collector.model import Checkpoint, Window
+from collector.model import Checkpoint, Pause, Window
 from collector.places import PLACE_STATES, PlacesHealth
 from collector.timeline import ActivityTimeline
 
-StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
+StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "paused", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = get_args(StreamState)
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
 TimelineFunction = Callable[[datetime | None, datetime], ActivityTimeline | None]
@@ -75,6 +75,8 @@ class StreamStatus(Struct):
     """The end of the latest window that was fetched since this process owns the stream."""
     restoring: float | None = None
     """Share of the state that has been read, while it is being restored."""
+    paused: Pause | None = None
+    """The pause that is in effect, while this process owns the stream."""
     last_error: LastError | None = None
     interruption: LastError | None = None
     """Why no stream can publish at present: Kafka is not accessible."""
@@ -106,6 +108,7 @@ class StreamStatus(Struct):
             "stream": self.stream,
             "state": self.shown_state,
             "restoring": self.restoring,
+            "paused": paused_as_json(self.paused),
             "since": _formatted(checkpoint.since if checkpoint else None),
             "watermark": _formatted(checkpoint.watermark if checkpoint else None),
             "final": _formatted(checkpoint.final if checkpoint else None),
@@ -250,6 +253,14 @@ class ProcessStatus(Struct):
         hosts = {source.host for source in sources}
         clocks = [notice for host, notice in self.clock_notices.items() if host in hosts]
         return [*clocks, *(notice for source in sources for notice in source.notices)]
+
+
+def paused_as_json(pause: Pause | None) -> dict[str, str | None] | None:
+    """A pause in /api/status and in `collector state show --json`."""
+    if pause is None:
+        return None
+    since, until = _formatted(pause.since), _formatted(pause.until)
+    return {"reason": pause.reason, "since": since, "until": until, "by": pause.by}
 
 
 def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
