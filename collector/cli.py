@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from collector import __version__
-from collector.cli_pause import pausing
+from collector.cli_control import control
 from collector.cli_state import state
 from collector.commands.arguments import (
     CONFIG,
@@ -51,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=MARKUP,
 )
-app.add_typer(pausing)
+app.add_typer(control)
 app.add_typer(state, name="state")
 
 

@@ -75,6 +75,10 @@ class Backfill(Struct, frozen=True):
     is_cancelled: bool = False
     """It does not run. Its state is kept, so that a request for the same interval continues it."""
 
+    def share_done(self, watermark: datetime) -> float:
+        """Which share of it is published, 0 to 1, given the watermark of its state."""
+        return round(min(1.0, max(0.0, (watermark - self.start) / (self.end - self.start))), 3)
+
 
 class Record(Struct, Generic[P], frozen=True, gc=False):
     """One decoded row of a response."""

@@ -18,14 +18,15 @@ from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode, whole_name
+from collector.live_first import LiveFirst
+from collector.model import Backfill, DedupMode, published_name
 from collector.pausing import wait_while_paused
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.batch import Batch, TransactionSize
 from collector.pipeline.message import StreamProgress, topics_of
 from collector.pipeline.plan import Cursors, Done, next_step
 from collector.pipeline.progress import Progress
-from collector.pipeline.shards import Shards, whole_prefix
+from collector.pipeline.shards import Shards, published_prefix, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.registry.ids import SchemaIds
 from collector.telemetry.status import TimelineFunction
@@ -47,13 +48,26 @@ class StreamHandle:
         random: Random,
         on_commit: Callable[[], None],
         registry: SchemaIds | None = None,
+        *,
+        turns: LiveFirst | None = None,
+        make_backfill: Callable[[Backfill], "StreamHandle"] | None = None,
+        discard: Callable[[], None] | None = None,
     ) -> None:
-        """`registry` has the ids of schemas; None if no schema registry is configured."""
+        """`registry` has the ids of schemas; None if no schema registry is configured.
+
+        `turns` are those of the account. `make_backfill` returns the handle of a backfill of this stream. A backfill
+        has `discard`, which removes it from metrics and status.
+        """
         self.stream = stream
         self.telemetry = telemetry
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
         self.whole_prefix = whole_prefix(self.prefix)
         """Equal for all shards of a stream."""
+        self.published_prefix = published_prefix(self.prefix)
+        """The prefix of the whole stream, also of a backfill."""
+        self._turns = turns or LiveFirst()
+        self._make_backfill = make_backfill
+        self._discard = discard
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
@@ -62,7 +76,7 @@ class StreamHandle:
         self._registry = registry
         self._schema_ids: dict[str, bytes] = {}
         """By the name of the type. Complete when the stream begins to fetch."""
-        origin = settings.origin(stream.account, stream.source, whole_name(stream.name))
+        origin = settings.origin(stream.account, stream.source, published_name(stream.name))
         self._origin = structs.replace(origin, schema_ids=self._schema_ids)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
@@ -71,13 +85,26 @@ class StreamHandle:
         self._failures: list[str] = []
         """Why the last commits failed, since the last one that succeeded."""
         source = settings.sources[stream.source]
-        self._since = source.since
+        self._since = source.since  # of a backfill, its start
         self._secrets = tuple(source.secrets.values())
 
     def shards(self, handles: Sequence["StreamHandle"]) -> Shards:
         """What the shards of this stream share in one epoch, given all streams of the partition."""
         zones = {each.prefix: each.stream.zone for each in handles if each.whole_prefix == self.whole_prefix}
-        return Shards(self._format, zones, Progress(self._origin, self.stream.policy, zones.keys()), anyio.Lock())
+        progress = Progress(self._origin, self.stream.policy, zones.keys(), is_silent=self._discard is not None)
+        return Shards(self._format, zones, progress, anyio.Lock())
+
+    def backfill(self, requested: Backfill) -> "StreamHandle":
+        """The handle of a backfill of this stream, or of this shard."""
+        if self._make_backfill is None:
+            raise AssertionError("a backfill has no backfills")
+        return self._make_backfill(requested)
+
+    def discard(self) -> None:
+        """The backfill has ended, or this process no longer runs it: show it no more."""
+        self.telemetry.released()
+        if self._discard is not None:
+            self._discard()
 
     async def run(self, epoch: Epoch, shards: Shards) -> None:
         """Run the stream in an epoch until it is complete. `shards` contain its stored state.
@@ -97,7 +124,7 @@ class StreamHandle:
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
         commit = partial(self._commit, epoch)
         report = partial(self._report_paused, state, shards, commit)
-        await wait_while_paused(epoch, self.whole_prefix, self._clock, self.telemetry, report)
+        await wait_while_paused(epoch, self.published_prefix, self._clock, self.telemetry, report)
         await self._wait_for_topic()
         await self._wait_for_schemas()
         worker: Worker[Any] = Worker(
@@ -111,6 +138,7 @@ class StreamHandle:
             credentials=lambda: [secret.peek() for secret in self._secrets],
             shards=shards,
             transaction=self._transaction,
+            turn=self._turns.live if self._discard is None else self._turns.backfill,
         )
         await worker.run(self._since)
 

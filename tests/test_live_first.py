@@ -36,6 +36,14 @@ async def test_a_backfill_waits_until_no_live_stream_fetches() -> None:
     assert "backfill" in steps[3:]
 
 
+async def test_live_streams_that_always_fetch_do_not_stop_a_backfill() -> None:
+    turns = LiveFirst(max_wait_s=0)
+    async with turns.live():
+        with anyio.fail_after(5):
+            async with turns.backfill():
+                pass
+
+
 async def test_a_live_stream_never_waits() -> None:
     turns = LiveFirst()
     async with turns.backfill(), turns.live(), turns.live():

@@ -1,6 +1,6 @@
 """`collector backfill`: publishes data that is older than a stream, beside the live data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -8,15 +8,16 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from collector.alignment import Snapshot
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
-from collector.commands.state_topic import Changes, Pairs, change_state, require_state_topic, who, with_kafka
-from collector.commands.streams import select_whole_stream
+from collector.commands.state_topic import WHEN, Changes, Pairs, change_state, require_state_topic, who, with_kafka
+from collector.commands.streams import select_stream, select_whole_stream
 from collector.config import Settings, load
 from collector.errors import UserError
 from collector.instants import floor_second, format_seconds
 from collector.kafka.epoch import partition_of
-from collector.model import Backfill, DedupMode, Window, backfill_name
+from collector.model import Backfill, Window
 from collector.pipeline.backfills import (
     backfill_key,
     described,
@@ -31,7 +32,8 @@ from collector.pipeline.state_records import decode_checkpoint
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
-WHEN = "a running collector follows at its next commit, within two minutes or the stream's interval"
+Decide = Callable[["Known", str], tuple[str, Changes]]
+"""What to write and to print, given what is known of a stream, and the prefix of the whole stream."""
 
 
 class Known(Struct, frozen=True):
@@ -96,8 +98,8 @@ def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> 
         raise UserError(text, code="empty_interval")
     if end > known.since:
         text = (
-            f"{known.name} publishes what starts at {format_seconds(known.since)} or later itself: pass --to "
-            f"{format_seconds(known.since)} or an earlier time, or use `collector state rewind` to fetch newer data again"
+            f"{known.name} itself publishes what starts at {format_seconds(known.since)} or later: pass this time or "
+            "an earlier one with --to, or fetch newer data again with `collector state rewind`"
         )
         raise UserError(text, code="not_older")
     for each in known.history:
@@ -114,20 +116,19 @@ def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> 
             text = f"a backfill {described(other)} runs: wait until it is complete, or cancel it with --cancel"
             raise UserError(text, code="backfill_runs")
         if start < other.end and other.start < end:
-            text = f"a backfill {described(other)} was cancelled after a part of it: request the same interval again"
+            text = f"a part of a backfill {described(other)} is published: request the same interval again"
             raise UserError(text, code="backfill_cancelled")
     return Backfill(start, end, now, who())
 
 
-async def _change(settings: Settings, progress_line: Progress, *, source: str, name: str, decide: Any) -> str:  # noqa: ANN401
+async def _change(settings: Settings, progress_line: Progress, *, source: str, name: str, decide: Decide) -> str:
     stream = await _select(settings, source, name)
     prefix = stream_prefix(stream.account, stream.source, name)
     partition = partition_of(str(stream.account), settings.kafka.state_partitions)
     await require_state_topic(settings.kafka)
 
     def change(pairs: Pairs) -> tuple[str, Changes]:
-        text, changes = decide(known_of(f"{source} {name}", prefix, pairs), prefix)
-        return text, changes
+        return decide(known_of(f"{source} {name}", prefix, pairs), prefix)
 
     return await change_state(settings.kafka, partition, progress_line, change)
 
@@ -135,8 +136,8 @@ async def _change(settings: Settings, progress_line: Progress, *, source: str, n
 async def _select(settings: Settings, source: str, name: str) -> Stream[Any]:
     """The stream. Raises UserError if it is unknown, or has no history."""
     async with http(SystemClock()) as client:
-        stream = select_whole_stream(settings, client, source, name)
-    if stream.dedup_mode is DedupMode.LATEST or not stream.has_history:
+        stream = select_stream(settings, client, source, select_whole_stream(settings, client, source, name))
+    if isinstance(stream.policy.alignment, Snapshot):
         text = f"{source} {name} has no history: the vendor reports the present state only"
         raise UserError(text, code="no_history")
     return stream
@@ -152,8 +153,3 @@ def known_of(name: str, prefix: str, pairs: Pairs) -> Known:
     ]
     since = min((each.since for each in checkpoints), default=None)
     return Known(name, since, requests_of(prefix, pairs), history_of(prefix, pairs))
-
-
-def state_name(stream: str, requested: Backfill) -> str:
-    """The name under which the state of a backfill is listed."""
-    return backfill_name(stream, requested.start)

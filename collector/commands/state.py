@@ -222,7 +222,7 @@ def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetim
     if to < before.since:
         text = (
             f"{what} started at {format_seconds(before.since)} and cannot be rewound to before that: "
-            "for older data add a separate source with since and until"
+            "for older data use `collector backfill`"
         )
         raise UserError(text, code="before_since")
     # The running owner may have fetched more than is durable. It restarts its epoch from the new checkpoint.

@@ -100,10 +100,15 @@ def earliest_published(since: datetime, history: Sequence[Window]) -> datetime:
     return since
 
 
-def share_done(backfill: Backfill, watermark: datetime) -> float:
-    """Which share of a backfill is published, 0 to 1, given its watermark."""
-    done = (watermark - backfill.start) / (backfill.end - backfill.start)
-    return round(min(1.0, max(0.0, done)), 3)
+def active_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Backfill | None:
+    """The request of a stream that must run, if there is one. Raises as `requests_of`."""
+    return next((each for each in requests_of(prefix, pairs) if not each.is_cancelled), None)
+
+
+def completed(prefix: str, requested: Backfill, pairs: Mapping[bytes, bytes]) -> Mapping[bytes, bytes | None]:
+    """The changes to the records of a stream once a backfill is complete. Raises as `history_of`."""
+    history = encode_history(history_of(prefix, pairs), Window(requested.start, requested.end))
+    return {backfill_key(prefix, requested.start): None, history_key(prefix): history}
 
 
 def described(backfill: Backfill) -> str:

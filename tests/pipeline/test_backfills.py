@@ -15,7 +15,6 @@ from collector.pipeline.backfills import (
     history_key,
     history_of,
     requests_of,
-    share_done,
 )
 from collector.pipeline.shards import whole_prefix
 from collector.pipeline.state import by_stream, stream_prefix
@@ -82,7 +81,7 @@ def test_published_data_starts_after_the_last_gap(history: list[tuple[int, int]]
 
 @pytest.mark.parametrize(("watermark", "share"), [(day(1), 0.0), (day(2), 0.25), (day(5), 1.0), (day(9), 1.0)])
 def test_the_share_is_that_of_the_watermark(watermark: datetime, share: float) -> None:
-    assert share == share_done(request(1, 5), watermark)
+    assert share == request(1, 5).share_done(watermark)
 
 
 @pytest.mark.parametrize(
