@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -132,8 +131,3 @@ def _remove(cgroup: Path) -> None:
             with suppress(OSError):
                 path.rmdir()
         time.sleep(0.05)
-
-
-def analyze() -> str:
-    """Return the path of systemd-analyze; empty if there is none."""
-    return shutil.which("systemd-analyze") or ""

@@ -12,7 +12,7 @@ from collector.app import STOP_S
 from collector.commands.simulate import make_world
 from collector.simulator import seemetrix
 from collector.simulator.server import serving
-from tests.deploy.systemd import FOLDER, UNIT, Machine, booted, why_not
+from tests.deploy.systemd import FOLDER, PROGRAM, UNIT, Machine, booted, why_not
 from tests.kafka.broker import free_port
 from tests.kafka.daemon import reading, until
 from tests.needs import need
@@ -20,6 +20,7 @@ from tests.needs import need
 pytestmark = pytest.mark.anyio
 
 SERVICE = "collector.service"
+CONFIG_FILE = "/etc/collector/config.toml"
 TEST = """
 [Unit]
 DefaultDependencies=no
@@ -87,7 +88,7 @@ async def test_the_service_publishes_restarts_and_stops_with_all_restrictions(
             "/etc/sysusers.d/collector.conf": (FOLDER / "collector.sysusers.conf").read_text("utf-8"),
             f"/etc/systemd/system/{SERVICE}": UNIT.read_text("utf-8"),
             f"/etc/systemd/system/{SERVICE}.d/test.conf": TEST.format(log=log),
-            "/etc/collector/config.toml": config,
+            CONFIG_FILE: config,
             f"/etc/collector/secrets/{SECRET.rpartition('secrets_')[2]}": f"{seemetrix.KEY}\n",
         }
         with booted(tmp_path, files) as machine:
@@ -106,6 +107,8 @@ async def _publishes_restarts_and_stops(replica: Replica, kafka: str, prefix: st
     _is_restricted(machine)
     # The metrics of the process come from /proc, which is restricted too.
     assert "process_start_time_seconds " in (await replica.get("/metrics"))[1]
+    # As root, `collector check` can read the credentials while the service runs.
+    assert "ok     sources.mall: " in machine.run(PROGRAM, "check", "--config", CONFIG_FILE)
 
     before = machine.shows(SERVICE, "MainPID")
     replica.do("kill", "--signal=KILL")
