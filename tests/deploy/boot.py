@@ -1,13 +1,14 @@
-"""Becomes systemd as the first process of a machine of its own: namespaces with an empty /run, /opt and a writable /etc.
+"""Becomes systemd as the first process of a machine of its own.
 
-It is run by `unshare` in new namespaces. Its first argument is JSON with the arguments of `boot`.
+The machine consists of namespaces, with an empty /run and /opt, and an /etc whose changes are kept apart. `unshare`
+runs this program. Its first argument is JSON with the arguments of `boot`.
 """
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 SYSTEMD = "/lib/systemd/systemd"
@@ -49,7 +50,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _mount(*arguments: str | Sequence[str]) -> None:
+def _mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)
 
 

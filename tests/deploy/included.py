@@ -1,25 +1,18 @@
-"""The configuration of a folder with `include = "sources.d/*.toml"`, as one file."""
+"""The examples of configurations with one file for each source: config.toml, and sources.d beside it."""
 
 import re
 from pathlib import Path
 
-INCLUDE = re.compile(r'^include = "sources\.d/\*\.toml".*\n', re.MULTILINE)
-
-
-def merged(folder: Path) -> str:
-    """Return config.toml without its include, and the files of the sources. Fails if nothing is included."""
-    text, included = INCLUDE.subn("", (folder / "config.toml").read_text("utf-8"))
-    assert 1 == included
-    return "\n".join([text, *(path.read_text("utf-8") for path in sources(folder))])
+from collector.config import load
 
 
 def sources(folder: Path) -> list[Path]:
-    """Return the files of the sources, in their order."""
+    """Return the files of the sources. Fails unless config.toml includes exactly these."""
     found = sorted((folder / "sources.d").glob("*.toml"))
-    assert found
+    assert {path.stem for path in found} == load(folder / "config.toml").sources.keys()
     return found
 
 
 def secrets(folder: Path) -> list[str]:
     """Return the files of the secrets that the configuration names."""
-    return re.findall(r'file = "(.*?)"', merged(folder))
+    return [name for path in sources(folder) for name in re.findall(r'file = "(.*?)"', path.read_text("utf-8"))]

@@ -16,9 +16,11 @@ from tests.needs import absent
 
 FOLDER = TREE / "deploy/systemd"
 UNIT = FOLDER / "collector.service"
-OLDEST = 250
+OLDEST = 251
 """The first version of systemd that loads a folder as credentials."""
 PROGRAM = "/opt/collector/current/bin/collector"
+VERSIONS = ("1", "2")
+"""The installed versions, which are all the checkout."""
 BINDS = {
     "/opt/python": sys.base_prefix,
     "/opt/packages": sysconfig.get_path("purelib"),
@@ -27,8 +29,9 @@ BINDS = {
 """`ProtectHome=` hides them where they are if this Python is in a home folder."""
 WRAPPER = f"""#!/bin/sh
 export PYTHONPATH=/opt/checkout:/opt/packages LD_LIBRARY_PATH=/opt/python/lib
-exec /opt/python/bin/{Path(sys._base_executable).name} -m collector "$@"
+exec /opt/python/bin/python{sys.version_info.major}.{sys.version_info.minor} -m collector "$@"
 """
+_SHIMS = "/opt/shims/bin"
 _BOOT_S = 30
 _CGROUP2 = "cgroup2"
 
@@ -57,10 +60,20 @@ class Machine:
     def __init__(self, pid: int) -> None:
         self._pid = pid
 
-    def run(self, *command: str, check: bool = True) -> str:
-        """Return the output of a command in the machine. Raises CalledProcessError when it fails and `check`."""
+    def run(self, *command: str, stdin: str = "") -> str:
+        """Return the output of a command in the machine. Raises AssertionError when it fails."""
         inside = ["nsenter", "--target", str(self._pid), "--mount", "--pid", *command]
-        return subprocess.run(inside, check=check, capture_output=True, text=True, timeout=60).stdout.strip()
+        done = subprocess.run(inside, check=False, capture_output=True, text=True, timeout=120, input=stdin)
+        assert 0 == done.returncode, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def shell(self, script: str, stdin: str = "") -> str:
+        """Return the output of a script of the checkout's root, which stops at the first command that fails."""
+        return self.run("bash", "-euo", "pipefail", "-c", f"cd {TREE}\nPATH={_SHIMS}:$PATH\n{script}", stdin=stdin)
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file in the machine."""
+        self.run("tee", path, stdin=text)
 
     def shows(self, unit: str, name: str) -> str:
         """Return a property of a unit."""
@@ -78,9 +91,13 @@ def booted(home: Path, files: Mapping[str, str]) -> Iterator[Machine]:
     layers = home / "etc"
     layers.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", layers], check=True)  # an overlay cannot be on another one
-    cgroup = _cgroups() / f"collector-test-{os.getpid()}"
+    if (cgroups := _cgroups()) is None:
+        raise AssertionError("no cgroup2")
+    cgroup = cgroups / f"collector-test-{os.getpid()}"
     cgroup.mkdir()
-    arguments = json.dumps({"binds": BINDS, "files": {PROGRAM: WRAPPER, **files}, "layers": str(layers)})
+    programs = {f"/opt/collector/{version}/bin/collector": WRAPPER for version in VERSIONS}
+    programs[f"{_SHIMS}/sudo"] = '#!/bin/sh\nexec "$@"\n'
+    arguments = json.dumps({"binds": BINDS, "files": {**programs, **files}, "layers": str(layers)})
     unshare = ["unshare", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child"]
     command = [*unshare, sys.executable, boot.__file__, arguments]
     enter = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh", *command]
@@ -110,7 +127,7 @@ def _first_process(outer: "subprocess.Popen[bytes]") -> int:
 def _await_boot(machine: Machine) -> None:
     deadline = time.monotonic() + _BOOT_S
     while time.monotonic() < deadline:
-        with suppress(subprocess.CalledProcessError):
+        with suppress(AssertionError):
             if "active" == machine.run("systemctl", "is-active", boot.TARGET):
                 return
         time.sleep(0.1)

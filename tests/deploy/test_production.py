@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from collector.app import STOP_S
 from tests.commands.harness import collector
 from tests.container.image import TREE
 from tests.deploy.compose import image, why_no_compose
-from tests.deploy.included import merged, secrets
+from tests.deploy.included import secrets
 from tests.deploy.kustomize import FOLDER as KUBERNETES
 from tests.needs import need
 
@@ -22,16 +21,14 @@ EXAMPLE = TREE / "deploy/compose/production"
 TEXT = FILE.read_text("utf-8")
 SERVICES: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 README = (TREE / "deploy/README.md").read_text("utf-8")
-VARIABLES = dict(
-    line.split("=", 1) for line in ENVIRONMENT.read_text("utf-8").splitlines() if not line.startswith("#")
-)
+VARIABLES = dict(line.split("=", 1) for line in ENVIRONMENT.read_text("utf-8").splitlines() if not line.startswith("#"))
 SECRETS_FOLDER = "/run/secrets"
 each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def test_docker_compose_accepts_the_file_with_its_example() -> None:
     need("COMPOSE", why_no_compose())
-    command = ["docker", "compose", "-f", FILE, "--env-file", ENVIRONMENT, "config", "--quiet"]
+    command = ["docker", "compose", "-f", str(FILE), "--env-file", str(ENVIRONMENT), "config", "--quiet"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
 
@@ -99,15 +96,12 @@ def test_folders_are_mounted_so_that_a_replaced_file_is_noticed(name: str) -> No
 def test_the_secrets_are_where_the_example_and_the_readme_say() -> None:
     named = secrets(EXAMPLE)
     assert {SECRETS_FOLDER} == {name.rpartition("/")[0] for name in named}
-    assert [] == [
-        name for name in named if f"{VARIABLES['COLLECTOR_SECRETS']}/{name.rpartition('/')[2]}" not in README
-    ]
+    assert [] == [name for name in named if f"{VARIABLES['COLLECTOR_SECRETS']}/{name.rpartition('/')[2]}" not in README]
 
 
 @pytest.mark.anyio
-async def test_the_example_is_valid_with_the_brokers_of_the_environment(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text(merged(EXAMPLE), "utf-8")
+async def test_the_example_is_valid_with_the_brokers_of_the_environment() -> None:
+    path = EXAMPLE / "config.toml"
     environment = {"COLLECTOR__KAFKA__BOOTSTRAP_SERVERS": VARIABLES["COLLECTOR_KAFKA"]}
     ended = await collector("check", "--offline", "--config", str(path), env=environment)
     assert (0, f"ok     {path}: valid, 2 sources\n", "") == (ended.code, ended.out, ended.err)

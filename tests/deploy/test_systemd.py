@@ -1,4 +1,4 @@
-"""deploy/systemd: a unit that systemd accepts, restricted, and consistent with its example and with the other deployments.
+"""deploy/systemd: a unit that systemd accepts, restricted, and consistent with its example and the other deployments.
 
 test_systemd_runs.py runs it.
 """
@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from collector.app import STOP_S
+from collector.config import load
 from tests.commands.harness import collector
 from tests.container.image import TREE
-from tests.deploy.included import merged, secrets
+from tests.deploy.included import secrets
 from tests.deploy.kustomize import FOLDER as KUBERNETES
 from tests.deploy.systemd import FOLDER, PROGRAM, UNIT
 from tests.needs import absent, need
@@ -50,7 +51,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 
 def test_systemd_finds_the_unit_safe() -> None:
     need("SYSTEMD", absent("systemd-analyze"))
-    command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={MAX_EXPOSURE}", "--no-pager", UNIT]
+    command = ["systemd-analyze", "security", "--offline=yes", f"--threshold={MAX_EXPOSURE}", "--no-pager", str(UNIT)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert 0 == done.returncode, done.stdout
 
@@ -70,7 +71,7 @@ def test_the_memory_is_that_of_the_pod() -> None:
 def test_the_log_goes_to_the_journal_as_it_is() -> None:
     """The default format is JSON, on stderr."""
     assert [["journal"], ["journal"]] == [SERVICE["StandardOutput"], SERVICE["StandardError"]]
-    assert "format" not in merged(FOLDER)
+    assert "json" == load(FOLDER / "config.toml").log.format
 
 
 def test_the_user_is_the_one_that_is_created() -> None:
@@ -98,8 +99,7 @@ def test_the_readme_installs_to_where_the_unit_expects_it() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_example_is_valid(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text(merged(FOLDER), "utf-8")
+async def test_the_example_is_valid() -> None:
+    path = FOLDER / "config.toml"
     ended = await collector("check", "--offline", "--config", str(path))
     assert (0, f"ok     {path}: valid, 2 sources\n", "") == (ended.code, ended.out, ended.err)
