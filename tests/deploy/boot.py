@@ -21,13 +21,14 @@ def boot(binds: Mapping[str, str], files: Mapping[str, str], layers: str) -> Non
     Args:
         binds: folders of this machine by their path there.
         files: the texts of further files by their path there. Programs can be executed.
-        layers: a folder for the changes of /etc, on a file system that an overlay can use.
+        layers: an empty folder, for the changes of /etc.
 
     """
     _mount("--make-rprivate", "/")
     _mount("-t", "proc", "proc", "/proc")
     _mount("-t", "tmpfs", "tmpfs", "/run")
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/opt")
+    _mount("-t", "tmpfs", "tmpfs", layers)  # an overlay cannot be on another one
     upper, work = Path(layers, "upper"), Path(layers, "work")
     _mount("-t", "overlay", "-o", f"lowerdir=/etc,upperdir={_made(upper)},workdir={_made(work)}", "overlay", "/etc")
     subprocess.run(["umount", "--lazy", "--recursive", "/sys/fs/cgroup"], check=False)

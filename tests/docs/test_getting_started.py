@@ -74,7 +74,7 @@ def run(script: str, folder: Path, stdin: str, **environment: str) -> "subproces
     """Run a script, and kill the processes that it leaves behind. `stdout` of the result includes stderr."""
     surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     # `make setup` has made the environment of this test, so here make only prints its commands.
-    surroundings |= {"MAKEFLAGS": "--dry-run", "COLUMNS": "200", **environment}
+    surroundings |= {"MAKEFLAGS": "--dry-run", "COLUMNS": "200", "PYTHONPATH": str(ROOT), **environment}
     command = ["bash", "-euo", "pipefail", "-c", script]
     with (folder / "out").open("w") as output:
         shell = subprocess.Popen(
