@@ -18,6 +18,7 @@ from collector.settings import (
     TopicPrefix,
     at_least,
     can_carry_secrets,
+    duration_text,
     parse_base_url,
 )
 from collector.vendors.http import Limits
@@ -66,7 +67,8 @@ class HistorySettings(StreamSettings):
     def _has_intervals_below_allowed_lateness(self) -> Self:
         for name in ("interval", "settle"):
             if getattr(self, name) >= self.allowed_lateness:
-                raise ValueError(f"{name} must be below allowed_lateness")
+                given = f"{name} ({duration_text(getattr(self, name))})"
+                raise ValueError(f"{given} must be below allowed_lateness ({duration_text(self.allowed_lateness)})")
         return self
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
