@@ -58,7 +58,7 @@ def test_a_service_has_limits_and_no_swap(name: str) -> None:
     (container,) = pod["spec"]["template"]["spec"]["containers"]
     assert f"{service['mem_limit']}i" == container["resources"]["limits"]["memory"].lower()
     assert service["mem_limit"] == service["memswap_limit"]
-    assert (64, {"core": 0, "nofile": 8192}) == (service["pids_limit"], service["ulimits"])
+    assert (128, {"core": 0, "nofile": 8192}) == (service["pids_limit"], service["ulimits"])
 
 
 @each_service
