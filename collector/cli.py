@@ -175,7 +175,7 @@ def preview(
     )
     sys.stdout.flush()
     dead_letters = f", {printed.dead_letters} of them dead letters" if printed.dead_letters else ""
-    print_error(f"{printed.events} events{dead_letters}")
+    print_error(f"{printed.events} event{'' if printed.events == 1 else 's'}{dead_letters}")
 
 
 @app.command()
