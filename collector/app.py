@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from functools import partial
@@ -25,8 +25,9 @@ from collector.kafka.group import Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.notices import KafkaNotice
 from collector.kafka.producer import Fenced
-from collector.kafka.topics import admin, ensure_topics
+from collector.kafka.topics import admin, prepare_event_topics, prepare_topics
 from collector.partition import Partition
+from collector.pipeline.message import PROGRESS
 from collector.registry.ids import SchemaIds, schema_ids
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
@@ -44,6 +45,8 @@ STOP_S = 25.0
 """How long a stop may take. A commit takes up to 20 s; orchestrators usually kill a process after 30 s."""
 TOPICS_RETRY_S = 5.0
 """Time between two attempts to create or verify the topics."""
+EVENT_TOPICS_RETRY_S = 15.0
+"""The same for event topics for which only some streams wait, perhaps for days."""
 
 
 class Daemon:
@@ -61,6 +64,7 @@ class Daemon:
         self._clocks = ClockTelemetry(self.process_status)
         self._max_ahead: timedelta | None = None
         """How far Kafka lets timestamps be ahead; None if that is not known, or not limited."""
+        self._handles: list[StreamHandle] = []
         self._random = Random()  # noqa: S311 - jitter needs no cryptographic randomness
 
     async def run(self) -> None:
@@ -83,8 +87,9 @@ class Daemon:
             partitions = self._partitions(client, registry)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._availability.watch)
-                await self._prepare_topics()
+                unusable = await self._prepare_topics()
                 tasks.start_soon(self._report_cluster)
+                tasks.start_soon(self._prepare_event_topics, unusable)
                 await self._run_partitions(partitions)
 
     def _clock_changed(self, host: str, notice: ClockNotice | None) -> None:
@@ -135,6 +140,7 @@ class Daemon:
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit, registry)
                 handles[partition].append(handle)
+                self._handles.append(handle)
         restores = anyio.Semaphore(MAX_RESTORES)
         return [
             Partition(
@@ -152,12 +158,16 @@ class Daemon:
             for number, streams in handles.items()
         ]
 
-    async def _prepare_topics(self) -> None:
-        """Create missing topics and verify the others. Retries until that succeeds."""
+    async def _prepare_topics(self) -> Mapping[str, KafkaMisconfigured]:
+        """Create missing topics and verify the others. Retries until those that all streams need can be used.
+
+        Returns why others cannot be used. The streams that publish to them wait, and all others run.
+        """
         names, compacted = self._settings.topics(), self._settings.compacted_topics()
+        needed = {self._settings.kafka.topic_prefix + PROGRESS.topic}
         while True:
             try:
-                verified = await ensure_topics(self._settings.kafka, names, compacted)
+                verified = await prepare_topics(self._settings.kafka, names, compacted, needed=needed)
             except KafkaMisconfigured as error:
                 self._kafka.topics_refused(str(error), error.advice)
             except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon
@@ -169,8 +179,27 @@ class Daemon:
                 for notice in verified.notices:
                     self._kafka.noticed(notice.code, notice.reason, notice.consequence)
                 self._kafka.topics_ready()
-                return
+                for handle in self._handles:
+                    handle.topics_unusable(verified.unusable)
+                return verified.unusable
             await anyio.sleep(TOPICS_RETRY_S)
+
+    async def _prepare_event_topics(self, unusable: Mapping[str, KafkaMisconfigured]) -> None:
+        """Create and verify these topics until all of them can be used, and release the streams that wait for them."""
+        kafka, compacted = self._settings.kafka, self._settings.compacted_topics()
+        while unusable:
+            await anyio.sleep(EVENT_TOPICS_RETRY_S)
+            try:
+                verified = await prepare_event_topics(kafka, unusable, compacted, may_create=True)
+            except Exception as error:  # noqa: BLE001 - the streams report why they wait
+                if not isinstance(error, (KafkaMisconfigured, *UNAVAILABLE)):
+                    self._kafka.unexpected(None, error)
+                continue
+            for notice in verified.notices:
+                self._kafka.noticed(notice.code, notice.reason, notice.consequence)
+            for handle in self._handles:
+                handle.topics_usable(unusable.keys() - verified.unusable.keys())
+            unusable = verified.unusable
 
     async def _report_cluster(self) -> None:
         """Report what `check` says of the brokers, once. A failure to ask is none of the daemon."""

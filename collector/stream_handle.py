@@ -1,6 +1,6 @@
 """A configured stream, and what it keeps from one epoch to the next."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -13,11 +13,11 @@ from collector.clock import Clock
 from collector.cloudevents import Message
 from collector.config import Settings
 from collector.errors import EpochEnded, KafkaMisconfigured, Park, UnreadableState, release_frames
-from collector.kafka.connection import reason_of
+from collector.kafka.connection import UNAVAILABLE, reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import is_usable
+from collector.kafka.topics import prepare_event_topics
 from collector.model import DedupMode, whole_name
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.batch import TransactionSize
@@ -31,6 +31,9 @@ from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
 from collector.worker import SAVE_INTERVAL, Worker
+
+PAUSE_STEP = timedelta(seconds=1)
+"""How soon a stream that waits for a topic notices that it can be used."""
 
 
 class StreamHandle:
@@ -62,8 +65,9 @@ class StreamHandle:
         """By the name of the type. Complete when the stream begins to fetch."""
         origin = settings.origin(stream.account, stream.source, whole_name(stream.name))
         self._origin = structs.replace(origin, schema_ids=self._schema_ids)
-        self._topic_error: KafkaMisconfigured | None = None
-        """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
+        self._topics = topics_of(stream.event_types, origin.topic_prefix, origin.progress_prefix)
+        self._topic_errors: dict[str, KafkaMisconfigured] = {}
+        """Why event topics are unusable, by name. This stream waits for them; its neighbours do not."""
         self._topic_failures = 0
         self._transaction = TransactionSize()
         self._failures: list[str] = []
@@ -71,6 +75,14 @@ class StreamHandle:
         source = settings.sources[stream.source]
         self._since = source.since
         self._secrets = tuple(source.secrets.values())
+
+    def topics_unusable(self, errors: Mapping[str, KafkaMisconfigured]) -> None:
+        """These topics cannot be used, for these reasons: if it publishes to one of them, it waits."""
+        self._topic_errors |= {name: error for name, error in errors.items() if name in self._topics}
+
+    def topics_usable(self, names: Collection[str]) -> None:
+        """These topics can be used now: it need not wait for them any longer."""
+        self._topic_errors = {name: error for name, error in self._topic_errors.items() if name not in names}
 
     def shards(self, handles: Sequence["StreamHandle"]) -> Shards:
         """What the shards of this stream share in one epoch, given all streams of the partition."""
@@ -93,14 +105,15 @@ class StreamHandle:
         self.telemetry.owned(state.checkpoint, len(state.ledger), self._timeline(state))
         if len(self._failures) > 1:  # its commits keep failing, although its state can be read
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
-        await self._wait_for_topic()
+        await self._wait_for_topics()
         await self._wait_for_schemas()
 
         async def commit(messages: Sequence[Message], changes: Mapping[bytes, bytes | None]) -> None:
             try:
                 took_s = await epoch.commit(messages, changes)
             except KafkaMisconfigured as error:
-                self._topic_error = error
+                if error.topic is not None:
+                    self._topic_errors[error.topic] = error
                 raise EpochEnded from error
             except EpochEnded:
                 if isinstance(epoch.failure, TimeoutError):
@@ -109,7 +122,7 @@ class StreamHandle:
                     self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
                 raise
             self._transaction.committed(messages, took_s, self._kafka.commit_deadline_s)
-            self._topic_error, self._topic_failures, self._failures = None, 0, []
+            self._topic_failures, self._failures = 0, []
             self._on_commit()
 
         worker: Worker[Any] = Worker(
@@ -138,13 +151,28 @@ class StreamHandle:
             return None
         return partial(activity_timeline, state, self.stream.policy, self.stream.zone)
 
-    async def _wait_for_topic(self) -> None:
-        """Return when no event topic is known to be unusable. Until then the stream is parked, and checks the topic."""
-        while (error := self._topic_error) is not None and error.topic is not None:
+    async def _wait_for_topics(self) -> None:
+        """Return when no event topic is known to be unusable. Until then the stream is parked, and checks them."""
+        while self._topic_errors:
+            error = next(iter(self._topic_errors.values()))
             self._topic_failures += 1
-            await self._pause(Park(str(error), code=error.code, advice=error.advice), self._topic_failures)
-            if await is_usable(self._kafka, error.topic):
-                self._topic_error = None
+            parked = Park(str(error), code=error.code, advice=error.advice)
+            await self._pause(parked, self._topic_failures, lambda: not self._topic_errors)
+            if self._topic_errors:
+                await self._check_topics()
+
+    async def _check_topics(self) -> None:
+        """Describe the unusable topics again, and keep those that still are."""
+        compacted = {name for name, kind in self._topics.items() if kind.compacted}
+        try:
+            found = await prepare_event_topics(self._kafka, self._topic_errors, compacted, may_create=False)
+        except (KafkaMisconfigured, *UNAVAILABLE):
+            return
+        # Why a topic could not be created explains more than that it is missing.
+        self._topic_errors = {
+            name: self._topic_errors.get(name, error) if error.is_missing else error
+            for name, error in found.unusable.items()
+        }
 
     async def _wait_for_schemas(self) -> None:
         """Return when the schema registry has the schema of each type that the stream may publish.
@@ -154,12 +182,11 @@ class StreamHandle:
         """
         if self._registry is None:
             return
-        failures, origin = 0, self._origin
-        types = topics_of(self.stream.event_types, origin.topic_prefix, origin.progress_prefix)
+        failures = 0
         while True:
             failure: Exception
             try:
-                found = await self._registry.of_types(types)
+                found = await self._registry.of_types(self._topics)
             except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours
                 failure = error
             else:
@@ -168,9 +195,11 @@ class StreamHandle:
             failures += 1
             await self._pause(failure, failures)
 
-    async def _pause(self, failure: Exception, failures: int) -> None:
-        """Report why the stream cannot begin, and wait before the next attempt."""
+    async def _pause(self, failure: Exception, failures: int, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Report why the stream cannot begin, and wait before the next attempt, or until `is_over`."""
         now, delay_s = self._clock.now(), backoff.delay_after_s(failure, failures, self._random.random())
         self.telemetry.interrupted(None, failure, failures=failures, delay_s=delay_s, now=now)
         release_frames(failure)
-        await self._clock.until(now + timedelta(seconds=delay_s))
+        end = now + timedelta(seconds=delay_s)
+        while self._clock.now() < end and not is_over():
+            await self._clock.until(min(end, self._clock.now() + PAUSE_STEP))

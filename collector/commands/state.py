@@ -24,7 +24,7 @@ from collector.kafka.epoch import epoch, partition_of
 from collector.kafka.producer import Fenced
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure_topics
+from collector.kafka.topics import admin, describe, prepare_topics
 from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Summary, by_stream, rewound, summary
@@ -196,7 +196,8 @@ async def _snapshot(settings: Settings, progress_line: Progress, *partitions: in
 async def _init(settings: Settings, progress_line: Progress) -> str:
     progress_line.show("checking the topics")
     kafka = settings.kafka
-    await ensure_topics(kafka, settings.topics(), settings.compacted_topics())
+    # Headers are written into the state topic alone: a tenant whose topic is missing does not keep others from them.
+    await prepare_topics(kafka, settings.topics(), settings.compacted_topics(), needed=())
     accepted = await accept(kafka)
     count = len(accepted.empty) + len(accepted.truncated)
     if not count:

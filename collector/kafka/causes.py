@@ -180,14 +180,22 @@ def topics_missing(names: Sequence[str]) -> KafkaMisconfigured:
     return KafkaMisconfigured(f"topics are missing: {', '.join(names)}", advice=advice, code="topics_missing")
 
 
-def topic_missing(topic: str) -> KafkaMisconfigured:
-    """An event topic was deleted while the collector runs."""
+def topic_missing(settings: KafkaSettings, topic: str) -> KafkaMisconfigured:
+    """An event topic does not exist: it was not created yet, or was deleted."""
+    advice = f"create the topic {topic}, or restart the collector, which creates it"
+    if not settings.create_topics:
+        advice = f"create the topic {topic} as `collector topics` prints it, or set kafka.create_topics = true"
     return KafkaMisconfigured(
-        f"the topic {topic} is missing",
-        advice=f"create the topic {topic}, or restart the collector, which creates it (kafka.create_topics)",
-        code="topic_missing",
-        topic=topic,
-        is_missing=True,
+        f"the topic {topic} is missing", advice=advice, code="topic_missing", topic=topic, is_missing=True
+    )
+
+
+def emptiness_unknown(error: KafkaMisconfigured) -> KafkaMisconfigured:
+    """A new deployment may claim the state topic only if no event topic has messages, and `error` hides one of them."""
+    return KafkaMisconfigured(
+        f"{error}: the state topic is new, and whether the topic has messages is not known",
+        advice=error.advice,
+        code="topic_emptiness_unknown",
     )
 
 

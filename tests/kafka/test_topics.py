@@ -7,7 +7,7 @@ from aiokafka.admin import NewTopic
 from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import topics as topics_module
+from collector.kafka import creation
 from collector.kafka.plan import PlannedTopic, planned_topic
 from collector.kafka.requests import metadata
 from collector.kafka.settings import KafkaSettings
@@ -94,7 +94,7 @@ async def test_a_topic_whose_settings_are_refused_is_created_with_its_policy_and
         planned = planned_topic(chosen, name, is_compacted=is_compacted, replication=replication)
         return structs.replace(planned, configs={**planned.configs, "segment.bytes": "-1"})
 
-    monkeypatch.setattr(topics_module, "planned_topic", impossible)
+    monkeypatch.setattr(creation, "planned_topic", impossible)
     chosen = settings(kafka, prefix)
     verified = await ensure_topics(chosen, [prefix + name for name in EVENTS])
     async with admin(chosen) as client:

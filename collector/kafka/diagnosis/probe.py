@@ -24,12 +24,13 @@ from aiokafka.errors import (
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes, notices, requests
 from collector.kafka.claim import verify_claimed
+from collector.kafka.creation import Creation, create
 from collector.kafka.diagnosis.trial import try_transaction
 from collector.kafka.notices import KafkaNotice
 from collector.kafka.plan import topic_names
 from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, Metadata, TopicMetadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import Creation, Topic, admin, create, replication_notice, verify_events, verify_state
+from collector.kafka.topics import Topic, admin, replication_notice, verify_events, verify_state
 
 T = TypeVar("T")
 
