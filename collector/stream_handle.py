@@ -116,12 +116,14 @@ class StreamHandle:
                     self._topic_errors[error.topic] = error
                 raise EpochEnded from error
             except EpochEnded:
-                if isinstance(epoch.failure, TimeoutError):
+                if epoch.is_overdue:
+                    # Also if it was a neighbor's transaction: both produce under the same quota, or to the same slow
+                    # broker. If this one would have been in time, the next large one doubles the limit again.
                     self._transaction.timed_out()
                 if epoch.failure is not None and not isinstance(epoch.failure, Fenced | KafkaMisconfigured):
                     self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
                 raise
-            self._transaction.committed(messages, took_s, self._kafka.commit_deadline_s)
+            self._transaction.committed(messages, took_s, epoch.deadline_s)
             self._topic_failures, self._failures = 0, []
             self._on_commit()
 

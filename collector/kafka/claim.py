@@ -124,6 +124,8 @@ async def _write(
     producer: Producer, settings: KafkaSettings, records: Mapping[int, Mapping[bytes, bytes | None]]
 ) -> Mapping[int, int]:
     """Commit records of the state topic by partition; return the offset of the last one in each. Not cancellable."""
+    # All partitions may have been read since the last transaction. If a connection cannot be renewed, this one fails.
+    await producer.sessions.renew(settings.commit_deadline_s)
     last: Mapping[int, int] = {}
     with anyio.CancelScope(shield=True):
         last = await transact(producer, settings, (), records, {})
