@@ -46,7 +46,7 @@ STOP_S = 25.0
 TOPICS_RETRY_S = 5.0
 """Time between two attempts to create or verify the topics."""
 EVENT_TOPICS_RETRY_S = 15.0
-"""The same for event topics for which only some streams wait, perhaps for days."""
+"""The same for event topics, for which only some streams wait, perhaps for days."""
 
 
 class Daemon:
@@ -89,7 +89,7 @@ class Daemon:
                 tasks.start_soon(self._availability.watch)
                 unusable = await self._prepare_topics()
                 tasks.start_soon(self._report_cluster)
-                tasks.start_soon(self._prepare_event_topics, unusable)
+                tasks.start_soon(self._watch_event_topics, unusable)
                 await self._run_partitions(partitions)
 
     def _clock_changed(self, host: str, notice: ClockNotice | None) -> None:
@@ -184,22 +184,36 @@ class Daemon:
                 return verified.unusable
             await anyio.sleep(TOPICS_RETRY_S)
 
-    async def _prepare_event_topics(self, unusable: Mapping[str, KafkaMisconfigured]) -> None:
-        """Create and verify these topics until all of them can be used, and release the streams that wait for them."""
-        kafka, compacted = self._settings.kafka, self._settings.compacted_topics()
-        while unusable:
+    async def _watch_event_topics(self, unusable: Mapping[str, KafkaMisconfigured]) -> None:
+        """Release the streams that wait for a topic as soon as it can be used. Never returns.
+
+        `unusable` are the topics that could not be used at the start: they are created, as at the start. A topic that
+        was deleted later is not.
+        """
+        pending = set(unusable)
+        while True:
             await anyio.sleep(EVENT_TOPICS_RETRY_S)
-            try:
-                verified = await prepare_event_topics(kafka, unusable, compacted, may_create=True)
-            except Exception as error:  # noqa: BLE001 - the streams report why they wait
-                if not isinstance(error, (KafkaMisconfigured, *UNAVAILABLE)):
-                    self._kafka.unexpected(None, error)
-                continue
-            for notice in verified.notices:
-                self._kafka.noticed(notice.code, notice.reason, notice.consequence)
+            deleted = {name for handle in self._handles for name in handle.missing_topics} - pending
+            usable = await self._usable(pending, may_create=True) | await self._usable(deleted, may_create=False)
+            pending -= usable
             for handle in self._handles:
-                handle.topics_usable(unusable.keys() - verified.unusable.keys())
-            unusable = verified.unusable
+                handle.topics_usable(usable)
+
+    async def _usable(self, names: set[str], *, may_create: bool) -> set[str]:
+        """Those of the topics that can be used, perhaps because they are created now."""
+        if not names:
+            return set()
+        try:
+            verified = await prepare_event_topics(
+                self._settings.kafka, names, self._settings.compacted_topics(), may_create=may_create
+            )
+        except Exception as error:  # noqa: BLE001 - the streams report why they wait
+            if not isinstance(error, (KafkaMisconfigured, *UNAVAILABLE)):
+                self._kafka.unexpected(None, error)
+            return set()
+        for notice in verified.notices:
+            self._kafka.noticed(notice.code, notice.reason, notice.consequence)
+        return names - verified.unusable.keys()
 
     async def _report_cluster(self) -> None:
         """Report what `check` says of the brokers, once. A failure to ask is none of the daemon."""

@@ -76,6 +76,11 @@ class StreamHandle:
         self._since = source.since
         self._secrets = tuple(source.secrets.values())
 
+    @property
+    def missing_topics(self) -> set[str]:
+        """The topics for which it waits because they do not exist."""
+        return {name for name, error in self._topic_errors.items() if error.is_missing}
+
     def topics_unusable(self, errors: Mapping[str, KafkaMisconfigured]) -> None:
         """These topics cannot be used, for these reasons: if it publishes to one of them, it waits."""
         self._topic_errors |= {name: error for name, error in errors.items() if name in self._topics}

@@ -109,7 +109,8 @@ async def test_why_a_topic_cannot_be_created_is_said_until_it_exists(
 async def test_a_stream_continues_at_once_when_the_daemon_has_created_its_topics() -> None:
     clock, status = SimulatedClock(), StreamStatus("seemetrix", "mall", "sessions")
     stream = handle(status, clock)
-    stream.topics_unusable({TOPIC: NOT_CREATED, LETTERS: NOT_CREATED})
+    stream.topics_unusable({TOPIC: NOT_CREATED, LETTERS: causes.topic_missing(BY_HAND, LETTERS)})
+    assert {LETTERS} == stream.missing_topics
     until = clock.until
 
     async def create_all(instant: object) -> None:
@@ -121,6 +122,7 @@ async def test_a_stream_continues_at_once_when_the_daemon_has_created_its_topics
     await stream._wait_for_topics()
 
     assert START + timedelta(seconds=3) == clock.now()
+    assert not stream.missing_topics
 
 
 @pytest.mark.parametrize("creates", [True, False])

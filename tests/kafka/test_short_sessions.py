@@ -13,7 +13,7 @@ from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin
 from tests.kafka import token_broker
 from tests.kafka.broker import unavailable_reason
-from tests.kafka.daemon import until
+from tests.kafka.daemon import Daemon, until
 from tests.kafka.secure_broker import PASSWORD, USER
 from tests.kafka.test_tokens import counts, load, start, transactions
 from tests.kafka.tls_material import sasl
@@ -23,7 +23,7 @@ from tests.needs import need
 pytestmark = pytest.mark.anyio
 
 SHORT_S = 2
-REBALANCES = 3
+REBALANCES = 2
 HARMFUL = {"kafka_refused", "kafka_session_not_renewed", "kafka_unavailable", "transaction_aborted", "unexpected"}
 
 
@@ -61,8 +61,8 @@ async def test_sessions_are_renewed_while_replicas_join_and_leave(
         assert {} == {event: count for event, count in since.items() if event in HARMFUL}
 
 
-async def has_joined(daemon: object) -> bool:
-    return counts(daemon)["partitions_assigned"] > 0  # type: ignore[arg-type]
+async def has_joined(daemon: Daemon) -> bool:
+    return counts(daemon)["partitions_assigned"] > 0
 
 
 async def test_sessions_that_are_too_short_are_noticed(short: TokenBroker) -> None:
