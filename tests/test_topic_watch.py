@@ -1,26 +1,30 @@
 """The daemon releases the streams that wait for a topic, once it can be used."""
 
 from collections.abc import Collection
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from collector import app
-from collector.app import Daemon
-from collector.config import load
+from collector import event_topics
+from collector.errors import KafkaMisconfigured
+from collector.event_topics import EventTopics
 from collector.kafka import causes
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import Verified
-from tests.commands.harness import write_config
-from tests.simulated import SimulatedClock
+from collector.telemetry.kafka import KafkaTelemetry
+from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import ProcessStatus
 
 pytestmark = pytest.mark.anyio
 
 SETTINGS = KafkaSettings()
 AT_START, DELETED = "acme.seemetrix.sessions", "north.seemetrix.sessions"
+REMOVED = "south.seemetrix.sessions"
+"""Of a source that a reload has removed since: its topic is not created."""
 MISSING = causes.topic_missing(SETTINGS, DELETED)
 DENIED = causes.topic_not_created(SETTINGS, AT_START, "denied", is_denied=True)
 
@@ -30,7 +34,11 @@ class Handle:
 
     def __init__(self) -> None:
         self.missing_topics = {DELETED}
+        self.unusable: dict[str, KafkaMisconfigured] = {}
         self.usable: list[set[str]] = []
+
+    def topics_unusable(self, errors: dict[str, KafkaMisconfigured]) -> None:
+        self.unusable |= errors
 
     def topics_usable(self, names: set[str]) -> None:
         self.usable.append(set(names))
@@ -38,7 +46,7 @@ class Handle:
 
 
 async def test_only_what_was_missing_at_the_start_is_created_and_each_topic_is_released_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     responses: dict[str, list[Any]] = {
         AT_START: [{AT_START: DENIED}, KafkaConnectionError(), {}],
@@ -57,13 +65,23 @@ async def test_only_what_was_missing_at_the_start_is_created_and_each_topic_is_r
             raise response
         return Verified(unusable=response)
 
-    monkeypatch.setattr(app, "prepare_event_topics", prepare)
-    monkeypatch.setattr(app, "EVENT_TOPICS_RETRY_S", 0.0)
-    daemon = Daemon(load(Path(write_config(tmp_path, "https://127.0.0.1:1/api"))), SimulatedClock())
+    async def prepare_all(*_: object, needed: set[str]) -> Verified:
+        assert {"collector.progress"} == needed
+        return Verified(unusable={AT_START: DENIED, REMOVED: DENIED})
+
+    monkeypatch.setattr(event_topics, "prepare_topics", prepare_all)
+    monkeypatch.setattr(event_topics, "prepare_event_topics", prepare)
+    monkeypatch.setattr(event_topics, "EVENT_TOPICS_RETRY_S", 0.0)
+    settings: Any = SimpleNamespace(
+        kafka=SETTINGS, topics=lambda: dict.fromkeys((AT_START, DELETED)), compacted_topics=set
+    )
     handle: Any = Handle()
-    daemon._handles = [handle]
+    telemetry = KafkaTelemetry(Metrics(), ProcessStatus("0", "group"))
+    topics = EventTopics(lambda: settings, lambda: [handle], telemetry, lambda: None)
+    await topics.prepare()
+    assert {AT_START: DENIED, REMOVED: DENIED} == handle.unusable
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(daemon._watch_event_topics, {AT_START: DENIED})
+        tasks.start_soon(topics.watch)
         await done.wait()
         for _ in range(5):
             await anyio.lowlevel.checkpoint()

@@ -15,7 +15,7 @@ from collector.kafka import causes, notices, requests
 from collector.kafka.connection import CLOSE_S, options
 from collector.kafka.creation import Creation, create
 from collector.kafka.notices import KafkaNotice
-from collector.kafka.plan import topic_names
+from collector.kafka.plan import MIN_INSYNC_REPLICAS, REPLICAS_OF_A_QUORUM, topic_names
 from collector.kafka.requests import NO_ERROR, TOPIC_DENIED, UNKNOWN_TOPIC, Metadata
 from collector.kafka.settings import KafkaSettings
 
@@ -122,8 +122,8 @@ async def _prepare(
                     unusable[name] = error
             found = await requests.metadata(client, [name for name in topics if name not in unusable])
     found_notices = creation.notices({name: topic.configs for name, topic in topics.items()})
-    if (unreplicated := replication_notice(found)) is not None:
-        found_notices.append(unreplicated)
+    own_configs = {name: topics[name].configs for name in found.topics if name not in creation.reduced}
+    found_notices += [each for each in (replication_notice(found), in_sync_notice(found, own_configs)) if each]
     state = topics.get(settings.state_topic)
     return Verified(
         None if state is None else max_ahead(state),
@@ -148,6 +148,16 @@ def replication_notice(found: Metadata) -> KafkaNotice | None:
     """The notice of topics with a single replica; None if there are none, or only one broker."""
     single = [name for name, topic in found.topics.items() if topic.replication == 1]
     return notices.not_replicated(single, len(found.brokers)) if single and len(found.brokers) > 1 else None
+
+
+def in_sync_notice(found: Metadata, configs: Mapping[str, Mapping[str, str]]) -> KafkaNotice | None:
+    """The notice of topics with three replicas or more of which one may acknowledge alone; None if there are none.
+
+    `configs` has the settings that the brokers report, by topic.
+    """
+    alone = [name for name, each in configs.items() if each.get(MIN_INSYNC_REPLICAS) == "1"]
+    weak = [name for name in alone if found.topics[name].replication >= REPLICAS_OF_A_QUORUM]
+    return notices.too_few_in_sync(weak) if weak else None
 
 
 async def describe(client: AIOKafkaAdminClient, settings: KafkaSettings, names: Sequence[str]) -> dict[str, Topic]:
