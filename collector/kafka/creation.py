@@ -102,7 +102,7 @@ async def _create(
 
 def _failure(settings: KafkaSettings, name: str, error: int, reason: str) -> KafkaMisconfigured:
     if error == BAD_REPLICATION_FACTOR and settings.replication_factor is not None:
-        return causes.too_few_brokers(settings)
+        return causes.too_few_brokers(settings, topic=name)
     if error in (INVALID_CONFIG, POLICY_VIOLATION):
         return causes.topic_refused(settings, name, reason)
     return causes.topic_not_created(settings, name, reason, is_denied=error in (TOPIC_DENIED, CLUSTER_DENIED))

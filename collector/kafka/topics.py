@@ -227,9 +227,9 @@ def verify_events(name: str, topic: Topic, *, is_compacted: bool) -> None:
     """Raise KafkaMisconfigured when the settings of an event topic would lose events."""
     policy = topic.configs.get("cleanup.policy", "")
     if "compact" in policy and not is_compacted:
-        raise causes.cleanup_policy(name, policy, must_be="delete")
+        raise causes.cleanup_policy(name, policy, must_be="delete", of_one_topic=True)
     if "delete" in policy and is_compacted:
-        raise causes.cleanup_policy(name, policy, must_be="compact")
+        raise causes.cleanup_policy(name, policy, must_be="compact", of_one_topic=True)
     _verify_size(name, topic)
 
 
