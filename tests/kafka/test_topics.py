@@ -140,8 +140,8 @@ async def test_too_few_replicas_in_sync_are_noticed_at_the_start_and_by_check(
     chosen, events = settings(kafka, prefix), [prefix + name for name in EVENTS]
     await ensure_topics(chosen, events)
 
-    async def replicated(client: AIOKafkaAdminClient, names: Sequence[str]) -> Metadata:
-        found = await metadata(client, names)
+    async def replicated(client: AIOKafkaAdminClient, names: Sequence[str], node: int | None = None) -> Metadata:
+        found = await metadata(client, names, node)
         return structs.replace(
             found, topics={name: structs.replace(each, replication=3) for name, each in found.topics.items()}
         )
