@@ -24,7 +24,8 @@ pytestmark = pytest.mark.anyio
 
 SHORT_S = 2
 REBALANCES = 2
-HARMFUL = {"kafka_refused", "kafka_session_not_renewed", "kafka_unavailable", "transaction_aborted", "unexpected"}
+HARMFUL = {"kafka_refused", "kafka_session_not_renewed", "unexpected"}
+"""On a busy machine, a transaction may take longer than half of a session: it is aborted and repeated."""
 
 
 @pytest.fixture(scope="module")
