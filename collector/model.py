@@ -53,6 +53,33 @@ def whole_name(shard: str) -> str:
     return shard.partition("@")[0]
 
 
+def backfill_name(shard: str, start: datetime) -> str:
+    """The name under which the state of a backfill is stored, given the name of a shard and where the data starts."""
+    stream, at, zone = shard.partition("@")
+    return f"{stream}~{start:%Y%m%dT%H%M%SZ}{at}{zone}"
+
+
+def published_name(name: str) -> str:
+    """The name of the stream as consumers know it, given that of a shard or of a backfill."""
+    return whole_name(name).partition("~")[0]
+
+
+class Backfill(Struct, frozen=True):
+    """A request for data that is older than a stream: the records that start in [start, end)."""
+
+    start: datetime
+    end: datetime
+    requested_at: datetime
+    by: str
+    """User and host of whoever requested it."""
+    is_cancelled: bool = False
+    """It does not run. Its state is kept, so that a request for the same interval continues it."""
+
+    def share_done(self, watermark: datetime) -> float:
+        """Which share of it is published, 0 to 1, given the watermark of its state."""
+        return round(min(1.0, max(0.0, (watermark - self.start) / (self.end - self.start))), 3)
+
+
 class Record(Struct, Generic[P], frozen=True, gc=False):
     """One decoded row of a response."""
 

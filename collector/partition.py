@@ -6,8 +6,9 @@ from random import Random
 
 import anyio
 
+from collector.backfill import States
 from collector.clock import Clock
-from collector.epoch_streams import EpochStreams, States
+from collector.epoch_streams import EpochStreams
 from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.availability import Availability
 from collector.kafka.connection import UNAVAILABLE, reason_of

@@ -63,6 +63,8 @@ class SimulatedEpoch:
 
     partition = 3
     failure: Exception | None = None
+    is_overdue = False
+    deadline_s = 20.0
 
     def __init__(self, sink: ListSink, refused: str | None = None) -> None:
         """Nothing can be written to the topic `refused`."""
@@ -319,11 +321,13 @@ async def test_a_topic_that_cannot_be_written_to_does_not_disturb_the_neighbours
     """It refuses the report to consumers, which ends one epoch, and not every epoch."""
     usable = False
 
-    async def is_usable(*_: object) -> bool:
+    async def prepare(
+        _: object, names: Mapping[str, KafkaMisconfigured], *_arguments: object, **_options: object
+    ) -> SimpleNamespace:
         await anyio.lowlevel.checkpoint()
-        return usable
+        return SimpleNamespace(unusable={} if usable else dict(names))
 
-    monkeypatch.setattr("collector.stream_handle.is_usable", is_usable)
+    monkeypatch.setattr("collector.stream_topics.prepare_event_topics", prepare)
     scenario = await with_state()
     scenario.pause()
     scenario.refused, before = PROGRESS.topic, len(scenario.reports)

@@ -2,16 +2,14 @@
 
 from datetime import datetime, timedelta
 from functools import partial
-from getpass import getuser
 from pathlib import Path
-from socket import gethostname
 from urllib.parse import unquote
 
 from msgspec import Struct
 
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
-from collector.commands.state_topic import Changes, Pairs, change_state, require_state_topic, with_kafka
+from collector.commands.state_topic import WHEN, Changes, Pairs, change_state, require_state_topic, who, with_kafka
 from collector.commands.streams import select_source, select_whole_stream
 from collector.config import Settings, load
 from collector.errors import UserError
@@ -25,7 +23,6 @@ from collector.vendors.http import http
 
 MAX_REASON = 200
 """The most characters of a reason: one line of a terminal, a chat or a ticket."""
-WHEN = "a running collector follows at its next commit, within two minutes or the stream's interval"
 
 
 class Target(Struct, frozen=True):
@@ -52,7 +49,7 @@ def pause(path: Path, source: str, stream: str | None, *, reason: str, length: t
     if length is not None and length <= timedelta(0):
         raise UserError("--for: expected a duration that is longer than zero", code="invalid_duration")
     now = floor_second(SystemClock().now())
-    planned = Pause(valid_reason(reason), now, None if length is None else now + length, _who())
+    planned = Pause(valid_reason(reason), now, None if length is None else now + length, who())
     return with_kafka(partial(_pause, source=source, name=stream, planned=planned), settings)
 
 
@@ -70,15 +67,6 @@ def valid_reason(text: str) -> str:
     if not reason or len(reason) > MAX_REASON or not reason.isprintable():
         raise UserError(f"--reason: expected one line of at most {MAX_REASON} characters", code="invalid_reason")
     return redact(reason)
-
-
-def _who() -> str:
-    """User and host of this process. In a container, the user may have no name."""
-    try:
-        user = getuser()
-    except (KeyError, OSError):  # KeyError before Python 3.13
-        user = "unknown"
-    return f"{user}@{gethostname()}"
 
 
 async def _pause(settings: Settings, progress_line: Progress, *, source: str, name: str | None, planned: Pause) -> str:

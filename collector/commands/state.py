@@ -20,7 +20,7 @@ from collector.errors import UserError
 from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
 from collector.kafka.epoch import partition_of
-from collector.kafka.topics import ensure_topics
+from collector.kafka.topics import prepare_topics
 from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Summary, rewound
@@ -161,7 +161,8 @@ def _cell(field: tuple[str, Field]) -> str:
 async def _init(settings: Settings, progress_line: Progress) -> str:
     progress_line.show("checking the topics")
     kafka = settings.kafka
-    await ensure_topics(kafka, settings.topics(), settings.compacted_topics())
+    # Headers are written into the state topic alone: a tenant whose topic is missing does not keep others from them.
+    await prepare_topics(kafka, settings.topics(), settings.compacted_topics(), needed=())
     accepted = await accept(kafka)
     count = len(accepted.empty) + len(accepted.truncated)
     if not count:
@@ -222,7 +223,7 @@ def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetim
     if to < before.since:
         text = (
             f"{what} started at {format_seconds(before.since)} and cannot be rewound to before that: "
-            "for older data add a separate source with since and until"
+            "for older data use `collector backfill`"
         )
         raise UserError(text, code="before_since")
     # The running owner may have fetched more than is durable. It restarts its epoch from the new checkpoint.

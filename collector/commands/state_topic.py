@@ -1,6 +1,8 @@
 """Reads and changes the state topic for commands, also while replicas run."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from getpass import getuser
+from socket import gethostname
 from typing import TypeVar
 
 import anyio
@@ -27,6 +29,17 @@ Changes = Mapping[bytes, bytes | None]
 MAX_ATTEMPTS = 5
 """The running owner may fence a change before it commits. While it restarts its epoch, there is time to retry."""
 RETRY_S = 1.0
+WHEN = "a running collector follows at its next commit, within two minutes or the stream's interval"
+"""When a change takes effect, as the end of a sentence."""
+
+
+def who() -> str:
+    """User and host of this process. In a container, the user may have no name."""
+    try:
+        user = getuser()
+    except (KeyError, OSError):  # KeyError before Python 3.13
+        user = "unknown"
+    return f"{user}@{gethostname()}"
 
 
 def with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], settings: Settings) -> T:

@@ -98,6 +98,14 @@ class State:
                 pairs.update((chunk_key(self.prefix, page.number, nth), None) for nth in range(page.chunks))
         return pairs
 
+    def stored_keys(self) -> Sequence[bytes]:
+        """The keys of everything that is stored in the state topic."""
+        pages = self.ledger.pages().values()
+        return [
+            self.prefix.encode(),
+            *(chunk_key(self.prefix, page.number, nth) for page in pages for nth in range(page.chunks)),
+        ]
+
     def _is_overwritten(self, page: int) -> bool:
         return self.format.dedup_mode is DedupMode.LATEST and page >= 0
 

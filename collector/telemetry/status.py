@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from msgspec import Struct, field
 
 from collector.instants import UNIX_EPOCH, format_seconds
-from collector.model import Checkpoint, Pause, Window
+from collector.model import Backfill, Checkpoint, Pause, Window
 from collector.places import PLACE_STATES, PlacesHealth
 from collector.timeline import ActivityTimeline
 
@@ -92,6 +92,11 @@ class StreamStatus(Struct):
     dead_letters: Counter[str] = field(default_factory=Counter)
     minutes: EventsPerMinute = field(default_factory=EventsPerMinute)
 
+    backfill: Backfill | None = None
+    """The request that it works for, if it is a backfill."""
+    backfills: list["StreamStatus"] = field(default_factory=list)
+    """The stream's own backfills, while this process runs them."""
+
     @property
     def shown_state(self) -> StreamState:
         """The state as shown to operators: no stream is shown as healthy while Kafka is not accessible."""
@@ -123,6 +128,7 @@ class StreamStatus(Struct):
                 "at": _formatted(error.at),
                 "retry_at": _formatted(error.retry_at),
             },
+            "backfill": self.backfill and _backfill(self.backfill, self.checkpoint),
             "notices": [*self.notices, *shared_notices],
             "missing": self.missing,
             "counts": {
@@ -209,6 +215,11 @@ class ProcessStatus(Struct):
     clock_notices: dict[str, str] = field(default_factory=dict)
     """What operators should know about the clocks of vendors' hosts, by host."""
 
+    @property
+    def all_streams(self) -> Sequence[StreamStatus]:
+        """The configured streams, each followed by its backfills."""
+        return [each for stream in self.streams for each in (stream, *stream.backfills)]
+
     def kafka_problem(self) -> ReadinessProblem | None:
         """Why the process cannot use Kafka; None if it can. Ignores single partitions that cannot be taken over."""
         return self.access or self.topics or self.group_problem or self.coordinator
@@ -242,7 +253,7 @@ class ProcessStatus(Struct):
             "notices": list(self.notices),
             "owned_partitions": list(self.owned_partitions),
             "sources": [source.as_json() for source in self.sources],
-            "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.streams],
+            "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.all_streams],
         }
 
     def _shared_notices(self, stream: StreamStatus) -> Sequence[str]:
@@ -292,6 +303,11 @@ def _places(places: PlacesHealth) -> dict[str, object]:
 
 def _hours(age: timedelta | None) -> float | None:
     return None if age is None else round(age / timedelta(hours=1), 1)
+
+
+def _backfill(backfill: Backfill, checkpoint: Checkpoint | None) -> dict[str, object]:
+    done = 0.0 if checkpoint is None else backfill.share_done(checkpoint.watermark)
+    return {"from": _formatted(backfill.start), "to": _formatted(backfill.end), "share": done, "by": backfill.by}
 
 
 def _minute(instant: datetime) -> int:

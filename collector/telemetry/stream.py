@@ -8,7 +8,7 @@ import structlog
 
 from collector.errors import TRY_AGAIN, Park, RetryLater
 from collector.instants import format_seconds
-from collector.model import Checkpoint, Gap, Pause, Tally, Window
+from collector.model import Backfill, Checkpoint, Gap, Pause, Tally, Window
 from collector.telemetry.fields import FieldTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, TimelineFunction, paused_as_json
@@ -151,7 +151,7 @@ class StreamTelemetry:
         """The configured `since` differs from the one with which the stream started, and has no effect."""
         text = (
             f"since = {format_seconds(configured)} is ignored, because the stream started at "
-            f"{format_seconds(checkpoint.since)}: for older data, add a separate source with since and until"
+            f"{format_seconds(checkpoint.since)}: for older data, use `collector backfill`"
         )
         if self._add_notice(text):
             self._log.warning("since_ignored", advice=text)
@@ -302,6 +302,15 @@ class StreamTelemetry:
         text = f"unexpected {type(error).__name__}: {error}"
         self._failed("parked", "unexpected", text, advice, window, failures, delay_s, now, exception=error)
 
+    def backfill_complete(self, backfill: Backfill) -> None:
+        """Everything that the backfill selects is published and final."""
+        self._log.info("backfill_complete", **_backfill_fields(backfill))
+
+    def backfill_unreadable(self, error: str, advice: str) -> None:
+        """The record of a backfill cannot be read: it does not run. The stream does."""
+        if self._add_notice(f"a backfill does not run: {error}: {advice}"):
+            self._log.error("backfill_unreadable", error=error, advice=advice)
+
     def completed(self, checkpoint: Checkpoint) -> None:
         """The stream has an `until`, and everything before it is published and final: nothing more is fetched."""
         self._set_state("complete")
@@ -366,6 +375,10 @@ def _checkpoint_fields(checkpoint: Checkpoint | None) -> dict[str, str]:
         "watermark": format_seconds(checkpoint.watermark),
         "final": format_seconds(checkpoint.final),
     }
+
+
+def _backfill_fields(backfill: Backfill) -> dict[str, str]:
+    return {"from": format_seconds(backfill.start), "to": format_seconds(backfill.end)}
 
 
 def _window_fields(window: Window) -> dict[str, str]:
