@@ -24,6 +24,7 @@ from collector.kafka.epoch import MAX_RESTORES, partition_of
 from collector.kafka.group import Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.notices import KafkaNotice
+from collector.kafka.owners import Owners, this_host
 from collector.kafka.producer import Fenced
 from collector.kafka.topics import admin, ensure_topics
 from collector.partition import Partition
@@ -53,10 +54,17 @@ class Daemon:
         self._settings = settings
         self._clock = clock
         self._metrics = Metrics()
-        self.process_status = ProcessStatus(__version__, settings.kafka.group, started=clock.now())
+        self.process_status = ProcessStatus(
+            __version__,
+            settings.kafka.group,
+            started=clock.now(),
+            host=this_host(),
+            bootstrap_servers=settings.kafka.bootstrap_servers,
+        )
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
+        self._owners = Owners(settings.kafka, self._kafka, clock)
         self._claim_lock = anyio.Lock()
         self._clocks = ClockTelemetry(self.process_status)
         self._max_ahead: timedelta | None = None
@@ -72,7 +80,12 @@ class Daemon:
             listen = self._settings.http
             await stack.enter_async_context(
                 serve_http(
-                    listen.address, self.process_status, self._metrics.registry, self._clock, hosts=listen.hosts or ()
+                    listen.address,
+                    self.process_status,
+                    self._metrics.registry,
+                    self._clock,
+                    before_status=self._owners.refresh,
+                    hosts=listen.hosts or (),
                 )
             )
             if not listen.is_loopback:
@@ -83,6 +96,7 @@ class Daemon:
             partitions = self._partitions(client, registry)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._availability.watch)
+                tasks.start_soon(self._owners.run)
                 await self._prepare_topics()
                 tasks.start_soon(self._report_cluster)
                 await self._run_partitions(partitions)
@@ -123,7 +137,8 @@ class Daemon:
             self.process_status.sources.append(source_status)
             vendor_telemetry = VendorTelemetry(self._metrics, name, source_status)
             for stream in vendor.streams(name, source, client, vendor_telemetry):
-                stream_status = StreamStatus(vendor.name, name, stream.name)
+                partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
+                stream_status = StreamStatus(vendor.name, name, stream.name, partition)
                 self.process_status.streams.append(stream_status)
                 telemetry = StreamTelemetry(
                     self._metrics,
@@ -132,7 +147,6 @@ class Daemon:
                     partial(vendor_telemetry.stream_released, stream.name),
                 )
                 telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
-                partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit, registry)
                 handles[partition].append(handle)
         restores = anyio.Semaphore(MAX_RESTORES)

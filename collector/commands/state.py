@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.clock import SystemClock
 from collector.commands.ending import print_error, read_line, stderr_console
@@ -21,6 +21,7 @@ from collector.kafka.claim import accept
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.epoch import epoch, partition_of
+from collector.kafka.owners import known_owners
 from collector.kafka.producer import Fenced
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
@@ -132,7 +133,7 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int | None]:
     )
     if checkpoint is None:
         unread = dict.fromkeys(("since", "watermark", "lag_s", "final", "ledger_entries"))
-        return {**names, **unread, "problem": str(of_stream.problem)}
+        return {**names, **unread, "owner": of_stream.owner, "problem": str(of_stream.problem)}
     return {
         **names,
         "since": format_seconds(checkpoint.since),
@@ -140,6 +141,7 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int | None]:
         "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
         "final": format_seconds(checkpoint.final),
         "ledger_entries": of_stream.entries,
+        "owner": of_stream.owner,
         "problem": None,
     }
 
@@ -149,7 +151,7 @@ def columns(summaries: Sequence[Summary], now: datetime) -> list[str]:
 
     A stream whose state cannot be read has dashes instead of values: see `problems`.
     """
-    header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
+    header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES", "OWNER"]
     rows = [header, *(list(map(_cell, as_dict(each, now).items()))[: len(header)] for each in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if summaries else []
@@ -218,9 +220,14 @@ async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
         if not await describe(client, kafka, [kafka.state_topic]):
             text = f"topic {kafka.state_topic} does not exist: `collector run` creates it at its first start"
             raise Failed(text, code="no_state_topic")
+        owners = await known_owners(client, kafka)
     pairs = by_stream(await _snapshot(settings, progress_line, *range(kafka.state_partitions)))
     summaries = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
-    return [each for each in summaries if each is not None]
+    return [
+        structs.replace(each, owner=owners.get(partition_of(str(each.account), kafka.state_partitions)))
+        for each in summaries
+        if each is not None
+    ]
 
 
 async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[Any], int]:

@@ -1,7 +1,8 @@
 """Requests for which aiokafka's clients have no method, or one that omits what is needed. They change nothing.
 
 Source: the Kafka protocol guide; KIP-430 (authorized operations), KIP-98 (transactions). The module builds on
-`aiokafka.protocol`, which is undocumented; every request is sent to a real broker by the tests.
+`aiokafka.protocol` and `aiokafka.coordinator.protocol`, which are undocumented; every request is sent to a real broker
+by the tests.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
@@ -183,6 +185,26 @@ def _allows(allowed: int, operation: int) -> bool | None:
     return None if allowed == _NOT_REPORTED else bool(allowed >> operation & 1)
 
 
+class Member(Struct, frozen=True):
+    """A member of a consumer group."""
+
+    client_id: str
+    client_host: str
+    """The address from which it is connected, after a slash."""
+    partitions: Mapping[str, Sequence[int]]
+    """The partitions that are assigned to it, by topic."""
+
+
+class Group(Struct, frozen=True):
+    """A consumer group, as its coordinator describes it."""
+
+    is_stable: bool
+    """False while a rebalance lasts, and without members: no partitions are assigned then."""
+    members: Sequence[Member]
+    can_join: bool | None
+    """Whether this user may join it; None if the broker does not report it."""
+
+
 class Metadata(Struct, frozen=True):
     """The cluster, as one broker describes it."""
 
@@ -277,15 +299,27 @@ async def verify_transactional_id(client: AIOKafkaAdminClient, node: int, transa
         raise error
 
 
-async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> tuple[int, bool | None]:
-    """The number of members of the group, and whether this user may join it; None if the broker does not report it.
+async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> Group:
+    """The group, as its coordinator, this node, describes it.
 
     Raises the KafkaError that the broker responds with, OSError or TimeoutError.
     """
     (description,) = (await send_request(client, _GroupsRequest(group), node)).to_object()["groups"]
     if description["error_code"]:
         raise for_code(description["error_code"])
-    return len(description["members"]), _allows(description["allowed"], READ)
+    members = [
+        Member(each["client_id"], each["client_host"], _assigned(each["assignment"])) for each in description["members"]
+    ]
+    return Group(description["state"] == "Stable", members, _allows(description["allowed"], READ))
+
+
+def _assigned(assignment: bytes | None) -> Mapping[str, Sequence[int]]:
+    """The partitions in a member's assignment, by topic; none if it has another format than that of consumers."""
+    try:
+        decoded = ConsumerProtocolMemberAssignment.decode(assignment or b"")
+    except ValueError:
+        return {}
+    return dict(decoded.assignment)
 
 
 async def advertised_addresses(connection: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - aiokafka has no types

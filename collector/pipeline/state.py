@@ -135,8 +135,15 @@ class Summary(Struct, frozen=True):
     """None if the state cannot be read."""
     entries: int
     """The number of ledger entries that can be read."""
+    owner: str | None = None
+    """The host that owns it; None if no replica does, or it is not known."""
     problem: UnreadableState | None = None
     """Why the state cannot be read. Versions of field lists are not considered: they depend on the configuration."""
+
+    @property
+    def account(self) -> Account:
+        """The account of the stream."""
+        return Account(self.vendor, self.user)
 
 
 def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
@@ -146,7 +153,7 @@ def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
         entries = sum(len(stored.chunk.packed) // ENTRY.size for stored in decode_chunks(prefix, pairs))
         checkpoint = decode_checkpoint(prefix, pairs[""]) if "" in pairs else None
     except UnreadableState as error:
-        return Summary(vendor, user, source, stream, None, 0, error)
+        return Summary(vendor, user, source, stream, None, 0, problem=error)
     return None if checkpoint is None else Summary(vendor, user, source, stream, checkpoint, entries)
 
 

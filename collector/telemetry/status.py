@@ -1,7 +1,7 @@
 """The current status of the process, its sources and its streams, for /api/status and /readyz. See docs/status.md."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
@@ -67,6 +67,8 @@ class StreamStatus(Struct):
     vendor: str
     source: str
     stream: str
+    partition: int | None = None
+    """The state partition of the stream's account."""
     state: StreamState = "not_owned"
     checkpoint: Checkpoint | None = None
     last_window: Window | None = None
@@ -96,8 +98,8 @@ class StreamStatus(Struct):
         interrupted = self.interruption is not None and self.state in ("live", "catching_up", "restoring")
         return "backing_off" if interrupted else self.state
 
-    def as_json(self, now: datetime, shared_notices: Sequence[str] = ()) -> dict[str, object]:
-        """The stream's object in /api/status. `shared_notices` are those of its source."""
+    def as_json(self, now: datetime, owner: str | None = None) -> dict[str, object]:
+        """The stream's object in /api/status. `owner` is the host that owns it, if known."""
         checkpoint, window = self.checkpoint, self.last_window
         error = self.interruption if self.shown_state != self.state else self.last_error
         return {
@@ -105,6 +107,7 @@ class StreamStatus(Struct):
             "source": self.source,
             "stream": self.stream,
             "state": self.shown_state,
+            "owner": owner,
             "restoring": self.restoring,
             "since": _formatted(checkpoint.since if checkpoint else None),
             "watermark": _formatted(checkpoint.watermark if checkpoint else None),
@@ -120,7 +123,7 @@ class StreamStatus(Struct):
                 "at": _formatted(error.at),
                 "retry_at": _formatted(error.retry_at),
             },
-            "notices": [*self.notices, *shared_notices],
+            "notices": list(self.notices),
             "missing": self.missing,
             "counts": {
                 "records": dict(self.records),
@@ -148,14 +151,16 @@ class SourceStatus(Struct):
     places: PlacesHealth | None = None
     """Whether the account's places upload; None if no stream of this process lists them."""
     notices: list[str] = field(default_factory=list)
-    """What operators should know about the source's configuration. The status of each of its streams shows them."""
+    """What operators should know about the source's configuration."""
 
-    def as_json(self) -> dict[str, object]:
-        """The source's object in /api/status."""
+    def as_json(self, notices: Sequence[str] = ()) -> dict[str, object]:
+        """The source's object in /api/status, with these notices."""
         return {
             "vendor": self.vendor,
             "source": self.source,
+            "host": self.host,
             "proxy": self.proxy,
+            "notices": list(notices),
             "exports": self.max_exports and {"in_flight": self.exports_in_flight, "at_once": self.max_exports},
             "places": _places(self.places) if self.places else None,
         }
@@ -176,7 +181,14 @@ class ProcessStatus(Struct):
     streams: list[StreamStatus] = field(default_factory=list)
     sources: list[SourceStatus] = field(default_factory=list)
     started: datetime | None = None
+    host: str = ""
+    """The name of this host."""
+    bootstrap_servers: str = ""
     owned_partitions: Sequence[int] = ()
+    owners: Mapping[int, str] = {}
+    """The host that owns each state partition, as the group's coordinator last described it."""
+    owners_problem: str | None = "not requested yet"
+    """Why the owners are not known; None if they are."""
     access: ReadinessProblem | None = None
     """The brokers do not respond, or reject the client."""
     topics: ReadinessProblem | None = ReadinessProblem("connecting", "connecting to Kafka")
@@ -209,8 +221,10 @@ class ProcessStatus(Struct):
     def as_json(self, now: datetime) -> dict[str, object]:
         """The response of /api/status."""
         problem = self.problem()
+        owners = {**self.owners, **dict.fromkeys(self.owned_partitions, self.host)}
         return {
             "version": self.version,
+            "host": self.host,
             "group": self.group,
             "now": _formatted(now),
             "started": _formatted(self.started),
@@ -218,23 +232,30 @@ class ProcessStatus(Struct):
             "reason": problem.reason if problem else None,
             "kafka": {
                 "state": problem.state if problem else "ready",
+                "bootstrap_servers": self.bootstrap_servers,
                 "since": _formatted(self.changed or self.started),
                 "joined": self.group_problem is None,
                 "last_commit": _formatted(self.last_commit),
             },
             "owned_partitions": list(self.owned_partitions),
-            "sources": [source.as_json() for source in self.sources],
-            "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.streams],
+            "owners": {str(partition): owners[partition] for partition in sorted(owners)},
+            "owners_problem": self.owners_problem,
+            "sources": [source.as_json(self._notices(source)) for source in self.sources],
+            "streams": [stream.as_json(now, self._owner(stream, owners)) for stream in self.streams],
         }
 
-    def _shared_notices(self, stream: StreamStatus) -> Sequence[str]:
-        """The notices of a stream's source, while this process runs the stream."""
-        if stream.state == "not_owned":
+    def _owner(self, stream: StreamStatus, owners: Mapping[int, str]) -> str | None:
+        """The host that owns a stream: this one also while it takes the stream over. None if it is not known."""
+        if stream.state != "not_owned":
+            return self.host
+        return None if stream.partition is None else owners.get(stream.partition)
+
+    def _notices(self, source: SourceStatus) -> Sequence[str]:
+        """The notices of a source, while this process runs one of its streams."""
+        if all(stream.state == "not_owned" for stream in self.streams if stream.source == source.source):
             return ()
-        sources = [source for source in self.sources if source.source == stream.source]
-        hosts = {source.host for source in sources}
-        clocks = [notice for host, notice in self.clock_notices.items() if host in hosts]
-        return [*clocks, *(notice for source in sources for notice in source.notices)]
+        clock = self.clock_notices.get(source.host)
+        return [*([] if clock is None else [clock]), *source.notices]
 
 
 def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
