@@ -138,7 +138,7 @@ class Daemon:
             vendor_telemetry = VendorTelemetry(self._metrics, name, source_status)
             for stream in vendor.streams(name, source, client, vendor_telemetry):
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
-                stream_status = StreamStatus(vendor.name, name, stream.name, partition)
+                stream_status = StreamStatus(vendor.name, name, stream.name, partition=partition)
                 self.process_status.streams.append(stream_status)
                 telemetry = StreamTelemetry(
                     self._metrics,

@@ -67,9 +67,9 @@ class StreamStatus(Struct):
     vendor: str
     source: str
     stream: str
+    state: StreamState = "not_owned"
     partition: int | None = None
     """The state partition of the stream's account."""
-    state: StreamState = "not_owned"
     checkpoint: Checkpoint | None = None
     last_window: Window | None = None
     last_success: datetime | None = None
@@ -247,7 +247,7 @@ class ProcessStatus(Struct):
     def _owner(self, stream: StreamStatus, owners: Mapping[int, str]) -> str | None:
         """The host that owns a stream: this one also while it takes the stream over. None if it is not known."""
         if stream.state != "not_owned":
-            return self.host
+            return self.host or None
         return None if stream.partition is None else owners.get(stream.partition)
 
     def _notices(self, source: SourceStatus) -> Sequence[str]:

@@ -1,19 +1,26 @@
 """What the status page shows: errors first, each state in words, and reasons and advice as text."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from collector.model import Tally
 from tests.web import scenarios
-from tests.web.browser import PHONE, SMALL_PHONE, WIDE, Scheme, open_page
-from tests.web.scenarios import HOSTILE, HOUR, NOW, Scenario
+from tests.web.browser import PHONE, SIZES, SMALL_PHONE, WIDE, Scheme, open_page
+from tests.web.scenarios import HOSTILE, HOUR, MINUTE, NOW, Scenario
 
 pytestmark = pytest.mark.anyio
 
-SIZES = (WIDE, PHONE, SMALL_PHONE)
 schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+WORDS_OF_NAMES = """() => [...document.querySelectorAll(".stream h4")].flatMap((name) =>
+  [...name.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((word) => {
+    const range = document.createRange();
+    range.selectNode(word);
+    return [word.data, new Set([...range.getClientRects()].map((box) => box.top)).size];
+  }))"""
+"""The parts of the names between which a line may be broken, and on how many lines each of them is."""
 sizes = pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 
 
@@ -26,13 +33,15 @@ async def test_a_parked_stream_among_ten_healthy_ones_is_shown_first(
         await page.expect_summary("parked", "1 of 11 streams", "mall sessions")
         await expect(page.summary).to_have_attribute("data-tone", "bad")
         await expect(page.tab.locator("link[rel=icon]")).to_have_attribute("href", "page/icon-error.svg")
-        parked = page.section("parked").get_by_role("listitem")
-        for text in ("mall sessions", "parked", "HTTP 401", scenarios.ADVICE, "in 5 min"):
+        parked = page.section("parked").locator(".group")
+        heading = parked.get_by_role("heading", level=3)
+        await expect(heading).to_have_text(f"T{scenarios.ADVICE[1:]}")  # a single one, which says what to do
+        for text in ("mall · seemetrix · seemetrix.example:8443", "parked", "HTTP 401", "in 5 min"):
             await expect(parked).to_contain_text(text)
             box = await parked.get_by_text(text).first.bounding_box()
             assert box is not None
             assert box["y"] + box["height"] < size[1]  # visible without scrolling
-        names = await page.tab.get_by_role("heading", level=3).all_inner_texts()
+        names = await page.tab.get_by_role("heading", level=4).all_text_contents()
         assert ["mall sessions", "arcade sessions"] == names[:2]
         assert size[0] == await page.width()
         kind = "wide" if size == WIDE else "phone"
@@ -46,8 +55,8 @@ async def test_when_all_streams_are_healthy_nothing_else_is_shown(browser: Brows
         await expect(page.summary).to_have_attribute("data-tone", "good")
         await expect(page.details).to_have_text("")
         await expect(page.tab.locator("link[rel=icon]")).to_have_attribute("href", "page/icon.svg")
-        await expect(page.section("running").get_by_role("listitem")).to_have_count(10)
-        for name in ("parked", "backing_off", "complete", "not_owned"):
+        await expect(page.section("live").locator(".stream")).to_have_count(10)
+        for name in ("parked", "backing_off", "restoring", "catching_up", "paused", "complete", "not_owned", "notices"):
             await expect(page.section(name)).to_be_hidden()
 
 
@@ -58,7 +67,7 @@ async def test_streams_that_catch_up_are_counted_in_the_headline(browser: Browse
 
 async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Browser) -> None:
     async with open_page(browser, scenarios.all_states()) as page:
-        await page.expect_summary("parked", "1 of 17 streams", "mall sessions")
+        await page.expect_summary("parked", "1 of 17 streams of this replica", "mall sessions")
         shown = await page.tab.locator("section").evaluate_all(
             "all => all.filter((each) => each.checkVisibility()).map((each) => each.id)"
         )
@@ -66,13 +75,13 @@ async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Brow
             "summary",
             "parked",
             "backing_off",
-            "running",
+            "catching_up",
+            "live",
             "complete",
             "not_owned",
             "legend",
             "kafka",
-            "places",
-            "exports",
+            "sources",
         ]
         assert expected == shown
         headings = await page.tab.get_by_role("heading", level=2).all_inner_texts()
@@ -86,17 +95,21 @@ async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Brow
         }.items():
             await expect(page.stream(name)).to_have_attribute("data-state", state.replace(" ", "_"))
             await expect(page.stream(name).get_by_text(state, exact=True)).to_be_visible()
-        await expect(page.stream("kiosk sessions").locator(".advice")).to_be_visible()
+        await expect(page.group("No response within the timeout of 60 s").locator(".advice")).to_be_visible()
         await expect(page.stream("backfill sessions")).to_contain_text("8 days behind")
         await expect(page.stream("arcade sessions")).to_contain_text("2 min behind, published up to 15:21")
         await expect(page.stream("arcade sessions")).to_contain_text(" events in 1 h")
         await expect(page.timeline("arcade devices")).to_have_count(0)
         await expect(page.stream("arcade devices").locator(".placeholder")).to_be_visible()
-        await expect(page.stream("archive statistics").locator(".scale")).to_have_text(re.compile("^1 h "))
+        await expect(page.stream("archive statistics").locator(".cell-length")).to_have_text("1 h per bar")
         await expect(page.section("kafka")).to_have_attribute("data-state", "ready")
         await expect(page.section("kafka")).to_contain_text("11: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")
         await expect(page.section("kafka")).to_contain_text("just now, 15:23")
-        await expect(page.section("exports")).to_contain_text("court 2 of 3")
+        await expect(page.section("kafka")).to_contain_text("kafka-1.example:9092")
+        await expect(page.section("kafka")).to_contain_text("collector-0 (this host) 11, collector-1 3, collector-2 2")
+        court = page.section("sources").locator("li", has_text="court")
+        await expect(court).to_contain_text("quividi · quividi.example:8443")
+        await expect(court).to_contain_text("2 of 3 exports running")
         for role in ("banner", "main", "contentinfo"):
             await expect(page.tab.get_by_role(role)).to_have_count(1)
 
@@ -104,7 +117,8 @@ async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Brow
 async def test_streams_of_other_replicas_are_listed_on_demand(browser: Browser) -> None:
     async with open_page(browser, scenarios.all_states()) as page:
         section = page.section("not_owned")
-        await expect(page.details).to_contain_text("6 other streams")
+        await expect(page.details).to_contain_text("collector-1 owns 3 other streams and collector-2 owns 2")
+        await expect(page.details).to_contain_text("1 other stream without an owner")
         await expect(section.get_by_text("other_3 sessions")).to_be_hidden()
 
         await section.locator("summary").press("Enter")
@@ -112,15 +126,117 @@ async def test_streams_of_other_replicas_are_listed_on_demand(browser: Browser) 
         await expect(section.get_by_text("other_3 sessions")).to_be_visible()
         await expect(section.locator("summary")).to_contain_text("6 streams")
         await expect(section.locator(".explanation")).to_be_visible()
+        titles = await section.locator("dt").all_inner_texts()
+        assert ["no owner yet (1)", "collector-1 (3)", "collector-2 (2)"] == titles
 
 
-async def test_a_replica_that_owns_no_streams_is_healthy(browser: Browser) -> None:
-    scenario = Scenario().connected()
-    scenario.add("mall")
+@schemes
+async def test_a_replica_that_owns_no_streams_is_on_standby_and_names_the_owner(
+    browser: Browser, scheme: Scheme
+) -> None:
+    scenario = scenarios.standby()
+    async with open_page(browser, scenario, scheme=scheme) as page:
+        await page.expect_summary("none_owned", "standby")
+        await expect(page.summary).to_have_attribute("data-tone", "wait")
+        await expect(page.tab.locator("link[rel=icon]")).to_have_attribute("href", "page/icon-neutral.svg")
+        await expect(page.details).to_contain_text("collector-1 owns 2 streams")
+        await expect(page.section("not_owned").get_by_text("mall devices")).to_be_visible()
+        await page.screenshot(f"standby-wide-{scheme}")
+        scenario.kafka.owners_unknown("no response in time")
+        await page.refresh()
+        await expect(page.details).to_contain_text("2 streams: the owner is not known (no response in time)")
+        await expect(page.section("kafka")).to_contain_text("not known: no response in time")
+
+
+async def test_a_replica_is_not_green_while_another_one_owns_a_stream(browser: Browser) -> None:
+    scenario = scenarios.ten_healthy()
     async with open_page(browser, scenario) as page:
-        await page.expect_summary("none_owned")
+        await page.expect_summary("healthy", "All 10 streams are healthy")
         await expect(page.summary).to_have_attribute("data-tone", "good")
-        await expect(page.details).to_contain_text("1 stream ")
+        scenario.add("other")
+        scenario.elsewhere(other="collector-1")
+        await page.refresh()
+        await page.expect_summary("healthy", "All 10 streams of this replica are healthy")
+        await expect(page.summary).to_have_attribute("data-tone", "wait")
+        await expect(page.details).to_contain_text("collector-1 owns 1 other stream. ")
+
+
+async def test_streams_of_a_source_with_the_same_error_share_a_card(browser: Browser) -> None:
+    scenario = scenarios.one_parked()
+    for stream in ("attention", "emotions"):
+        scenario.live("mall", stream)
+        scenario.park(f"mall {stream}")
+    scenario.park("arcade sessions", "HTTP 403", "allow the key to read sessions")
+    async with open_page(browser, scenario) as page:
+        await expect(page.section("parked").locator(".group")).to_have_count(2)
+        card = page.group(f"T{scenarios.ADVICE[1:]}")
+        names = await card.get_by_role("heading", level=4).all_text_contents()
+        assert ["mall sessions", "mall attention", "mall emotions"] == names
+
+
+async def test_a_timeline_has_a_scale_of_round_times_that_ends_now(browser: Browser) -> None:
+    async with open_page(browser, scenarios.all_states()) as page:
+        scale = page.timeline("mall sessions").locator(".scale")
+        assert ["18:00", "00:00", "06:00", "12:00"] == await scale.locator(".tick").all_inner_texts()
+        await expect(scale.locator(".now")).to_have_text("now")
+
+
+def _paused_backfilled_and_refused(status: Any) -> None:
+    """What a status has while a stream is paused, another one is backfilled, and a changed configuration is wrong."""
+    paused, live = status["streams"][:2]
+    paused["state"] = "paused"
+    paused["paused"] = {
+        "reason": "the key is rotated",
+        "since": "2026-11-01T12:00:00Z",
+        "until": "2026-11-01T16:00:00Z",
+        "by": "ops@laptop",
+    }
+    period = {"from": "2026-08-01T00:00:00Z", "to": "2026-10-31T00:00:00Z", "share": 0.427}
+    status["streams"].append({**live, "stream": "sessions~backfill", "state": "catching_up", "backfill": period})
+    status["config"] = {"refused_at": "2026-11-01T14:03:00Z", "errors": ["sources.mall.user_id: missing"]}
+
+
+async def test_paused_streams_backfills_and_a_refused_configuration_are_shown(browser: Browser) -> None:
+    async with open_page(browser, scenarios.ten_healthy()) as page:
+        await page.alter(_paused_backfilled_and_refused)
+
+        await page.expect_summary("config_refused")
+        await expect(page.summary).to_have_attribute("data-tone", "warn")
+        await expect(page.details).to_contain_text("10 of 11 streams healthy · 1 catching up · 1 paused")
+        await expect(page.section("config")).to_contain_text("refused at 15:03 (20 min ago)")
+        await expect(page.section("config")).to_contain_text("sources.mall.user_id: missing")
+        paused = page.section("paused").locator(".stream")
+        await expect(paused.locator(".notes")).to_have_text(
+            "Paused by ops@laptop since 13:00 until 17:00: the key is rotated"
+        )
+        backfill = page.section("catching_up").locator(".stream")
+        await expect(backfill).to_contain_text("Older data from Sat 1 Aug, 02:00 to Sat 31 Oct, 01:00 · 42 %")
+        await expect(backfill.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "42")
+        await expect(page.timeline("bazaar sessions backfill")).to_have_count(0)
+
+
+async def test_the_search_finds_streams_by_name_vendor_host_and_state(browser: Browser) -> None:
+    async with open_page(browser, scenarios.all_states()) as page:
+        search, shown = page.tab.get_by_label("Search"), page.tab.locator("li.stream:visible")
+        for query, names in {
+            "QUIVIDI live": ["court viewers", "forum viewers", "island viewers"],
+            "arcade": ["arcade devices", "arcade sessions"],
+            "catching seemetrix.example": ["backfill sessions", "arcade devices"],
+            "parked": ["mall sessions"],
+        }.items():
+            await search.fill(query)
+            assert names == await shown.get_by_role("heading", level=4).all_text_contents()
+        await expect(page.section("live")).to_be_hidden()
+        await expect(page.tab.locator("#found")).to_have_text("1 of 23 streams")
+        await expect(page.announcement).to_have_text("1 of 23 streams")
+        await page.refresh()
+        await expect(shown).to_have_count(1)  # a refresh keeps the search
+        await search.fill("collector-2")
+        await expect(page.section("not_owned").get_by_text("other_1 sessions")).to_be_visible()
+        await search.fill("nothing like this")
+        await expect(page.tab.locator("#none-found")).to_be_visible()
+        await search.press("Escape")
+        await expect(shown).to_have_count(17)
 
 
 async def test_notices_dead_letters_and_missing_records_are_shown_with_their_stream(browser: Browser) -> None:
@@ -131,9 +247,21 @@ async def test_notices_dead_letters_and_missing_records_are_shown_with_their_str
     telemetry.missing_records(2, ())
     async with open_page(browser, scenario) as page:
         notes = page.stream("arcade sessions")
-        await expect(notes).to_contain_text(telemetry._status.notices[0])
+        notice = page.section("notices").locator("li")
+        await expect(notice).to_have_text(f"arcade sessions{telemetry._status.notices[0]}")
         await expect(notes).to_contain_text("3 dead letters")
         await expect(notes).to_contain_text("2 numbered records")
+
+
+async def test_a_notice_of_a_source_is_shown_once(browser: Browser) -> None:
+    scenario = scenarios.ten_healthy()
+    scenario.live("arcade", "attention")
+    scenario.source("arcade").notices = ["its zone is doubtful"]
+    async with open_page(browser, scenario) as page:
+        await expect(page.tab.get_by_text("its zone is doubtful")).to_have_count(1)
+        await expect(page.section("notices").locator("li")).to_have_text("arcadeits zone is doubtful")
+        await expect(page.tab.locator("#to-notices")).to_have_text("1 notice")
+        await page.expect_summary("healthy")
 
 
 async def test_the_proxy_of_a_source_is_shown_beside_its_name(browser: Browser) -> None:
@@ -142,10 +270,12 @@ async def test_the_proxy_of_a_source_is_shown_beside_its_name(browser: Browser) 
     scenario.exports("<b>museum</b>", 0, long)
     scenario.exports("library", 0, "proxy.example:3128 (HTTPS_PROXY)")
     async with open_page(browser, scenario, PHONE) as page:
-        await expect(page.section("proxies").get_by_role("listitem")).to_have_count(2)
-        library = page.section("proxies").get_by_role("listitem").filter(has_text="library")
-        await expect(library).to_have_text("library proxy.example:3128 (HTTPS_PROXY)")
-        await expect(page.section("proxies")).to_contain_text("<b>museum</b>")
+        library = page.section("sources").locator("li", has_text="library")
+        await expect(library).to_contain_text(
+            "library quividi · quividi.example:8443 · by the proxy proxy.example:3128 (HTTPS_PROXY)"
+        )
+        await expect(page.section("sources")).to_contain_text("<b>museum</b>")
+        await expect(page.section("sources").get_by_text("by the proxy")).to_have_count(2)
         for size in SIZES:
             await page.resize(size)
             assert size[0] == await page.width()
@@ -154,8 +284,8 @@ async def test_the_proxy_of_a_source_is_shown_beside_its_name(browser: Browser) 
 
 async def test_the_places_of_a_source_are_counted_and_the_worst_ones_listed(browser: Browser) -> None:
     async with open_page(browser, scenarios.all_states(), PHONE) as page:
-        places = page.section("places")
-        await expect(places).to_contain_text("lobby 2,317 uploading, 1 late, 1 silent, 4 inactive, 1 unknown")
+        places = page.section("sources").locator("li", has_text="lobby")
+        await expect(places).to_contain_text("Places: 2,317 uploading, 1 late, 1 silent, 4 inactive, 1 unknown")
         worst = places.locator(".worst li")
         await expect(worst).to_have_count(3)
         await expect(worst.first).to_have_text(f"5121 {HOSTILE.rstrip()} : silent, last upload 31 h ago")
@@ -166,14 +296,10 @@ async def test_the_places_of_a_source_are_counted_and_the_worst_ones_listed(brow
             await page.screenshot(f"places-{size[0]}-light")
 
 
-async def test_without_places_none_are_shown(browser: Browser) -> None:
+async def test_without_places_and_proxies_none_are_shown(browser: Browser) -> None:
     async with open_page(browser, scenarios.ten_healthy()) as page:
-        await expect(page.section("places")).to_be_hidden()
-
-
-async def test_without_a_proxy_none_is_shown(browser: Browser) -> None:
-    async with open_page(browser, scenarios.ten_healthy()) as page:
-        await expect(page.section("proxies")).to_be_hidden()
+        await expect(page.section("sources")).to_contain_text("arcade")
+        await expect(page.section("sources")).not_to_contain_text(re.compile("Places|proxy"))
 
 
 async def test_without_streams_the_page_shows_how_to_add_one(browser: Browser) -> None:
@@ -218,8 +344,9 @@ async def test_a_stream_that_is_restored_shows_the_share_of_its_state_that_is_re
     scenario.add("library").restoring(0.427)
     async with open_page(browser, scenario) as page:
         await page.expect_summary("restoring", "1 of 11 streams", "library sessions")
-        await expect(page.stream("library sessions")).to_contain_text("restoring · 42 %")
-        await expect(page.stream("library sessions").locator(".placeholder")).to_be_visible()
+        await expect(page.stream("library sessions")).to_contain_text("The state is being restored · 42 %")
+        bar = page.stream("library sessions").get_by_role("progressbar")
+        await expect(bar).to_have_attribute("aria-valuenow", "42")
         await page.screenshot("restoring-wide-light", whole=False)
 
 
@@ -233,7 +360,7 @@ async def test_without_a_response_the_last_status_is_shown_as_out_of_date(browse
         await expect(page.details).to_contain_text(re.compile(r"since \d\d:\d\d:\d\d"))
         await expect(page.details).to_contain_text(received[0])
         await expect(page.tab.locator("body.stale")).to_have_count(1)
-        await expect(page.stream("mall sessions")).to_contain_text("HTTP 401")
+        await expect(page.section("parked")).to_contain_text("HTTP 401")
         await page.screenshot("unreachable-phone-light", whole=False)
         assert {"Failed to load resource: net::ERR_FAILED"} == set(page.console_messages)
         page.console_messages.clear()
@@ -248,7 +375,7 @@ async def test_two_hundred_streams_with_long_and_hostile_texts_fit_and_execute_n
     async with open_page(browser, scenarios.two_hundred_streams()) as page:
         await page.expect_summary("parked", "2 of 200 streams")
         await expect(page.details).to_contain_text("3 other streams")
-        await expect(page.tab.get_by_role("heading", level=3)).to_have_count(200)
+        await expect(page.tab.get_by_role("heading", level=4)).to_have_count(200)
         await expect(page.tab.get_by_text(scenarios.HOSTILE.strip()).first).to_be_visible()
         assert 0 == await page.tab.locator("img, main script").count()
         for size in SIZES:
@@ -257,14 +384,25 @@ async def test_two_hundred_streams_with_long_and_hostile_texts_fit_and_execute_n
             await page.screenshot(f"two-hundred-streams-{size[0]}-light", whole=False)
 
 
-async def test_the_page_fits_a_phone(browser: Browser) -> None:
-    async with open_page(browser, scenarios.all_states(), PHONE) as page:
+async def test_the_name_of_a_shard_is_not_broken_inside_a_word(browser: Browser) -> None:
+    scenario = scenarios.ten_healthy()
+    scenario.live("court", "viewers@America/Argentina/Buenos_Aires", "quividi", settle=45 * MINUTE)
+    async with open_page(browser, scenario, SMALL_PHONE) as page:
+        words = await page.tab.evaluate(WORDS_OF_NAMES)
+        assert {"viewers@", "America/", "Argentina/", "Buenos_", "Aires"} <= {word for word, _ in words}
+        assert {1} == {lines for _, lines in words}
+
+
+@schemes
+async def test_the_page_fits_every_size(browser: Browser, scheme: Scheme) -> None:
+    async with open_page(browser, scenarios.all_states(), PHONE, scheme) as page:
+        await page.alter(_paused_backfilled_and_refused)
         await page.section("not_owned").locator("summary").click()
-        for size in (PHONE, SMALL_PHONE):
+        for size in SIZES:
             await page.resize(size)
             await page.timeline("archive statistics").hover()
             assert size[0] == await page.width()
-            await page.screenshot(f"all-states-{size[0]}-light")
+            await page.screenshot(f"all-states-{size[0]}-{scheme}")
 
 
 async def test_ages_are_computed_with_the_clock_of_the_collector(browser: Browser) -> None:
