@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from math import pi, sin
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector.alignment import Alignment, AnySecond, Periods
@@ -260,3 +261,18 @@ def two_hundred_streams() -> Scenario:
         scenario.back_off(names[nth])
     scenario.streams[names[3]].since_ignored(NOW, scenario.checkpoints[names[3]])
     return scenario
+
+
+def paused_backfilled_and_refused(status: dict[str, Any]) -> None:
+    """What a status has while a stream is paused, another one is backfilled, and a changed configuration is wrong."""
+    paused, live = status["streams"][:2]
+    paused["state"] = "paused"
+    paused["paused"] = {
+        "reason": "the key is rotated",
+        "since": "2026-11-01T12:00:00Z",
+        "until": "2026-11-01T16:00:00Z",
+        "by": "ops@laptop",
+    }
+    period = {"from": "2026-08-01T00:00:00Z", "to": "2026-10-31T00:00:00Z", "share": 0.427}
+    status["streams"].append({**live, "stream": "sessions~backfill", "state": "catching_up", "backfill": period})
+    status["config"] = {"refused_at": "2026-11-01T14:03:00Z", "errors": ["sources.mall.user_id: missing"]}

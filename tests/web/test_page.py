@@ -1,7 +1,6 @@
 """What the status page shows: errors first, each state in words, and reasons and advice as text."""
 
 import re
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -181,24 +180,9 @@ async def test_a_timeline_has_a_scale_of_round_times_that_ends_now(browser: Brow
         await expect(scale.locator(".now")).to_have_text("now")
 
 
-def _paused_backfilled_and_refused(status: Any) -> None:
-    """What a status has while a stream is paused, another one is backfilled, and a changed configuration is wrong."""
-    paused, live = status["streams"][:2]
-    paused["state"] = "paused"
-    paused["paused"] = {
-        "reason": "the key is rotated",
-        "since": "2026-11-01T12:00:00Z",
-        "until": "2026-11-01T16:00:00Z",
-        "by": "ops@laptop",
-    }
-    period = {"from": "2026-08-01T00:00:00Z", "to": "2026-10-31T00:00:00Z", "share": 0.427}
-    status["streams"].append({**live, "stream": "sessions~backfill", "state": "catching_up", "backfill": period})
-    status["config"] = {"refused_at": "2026-11-01T14:03:00Z", "errors": ["sources.mall.user_id: missing"]}
-
-
 async def test_paused_streams_backfills_and_a_refused_configuration_are_shown(browser: Browser) -> None:
     async with open_page(browser, scenarios.ten_healthy()) as page:
-        await page.alter(_paused_backfilled_and_refused)
+        await page.alter(scenarios.paused_backfilled_and_refused)
 
         await page.expect_summary("config_refused")
         await expect(page.summary).to_have_attribute("data-tone", "warn")
@@ -396,7 +380,7 @@ async def test_the_name_of_a_shard_is_not_broken_inside_a_word(browser: Browser)
 @schemes
 async def test_the_page_fits_every_size(browser: Browser, scheme: Scheme) -> None:
     async with open_page(browser, scenarios.all_states(), PHONE, scheme) as page:
-        await page.alter(_paused_backfilled_and_refused)
+        await page.alter(scenarios.paused_backfilled_and_refused)
         await page.section("not_owned").locator("summary").click()
         for size in SIZES:
             await page.resize(size)

@@ -186,6 +186,10 @@ async def test_every_text_and_icon_has_enough_contrast(browser: Browser, size: t
         checked = await page.tab.evaluate(CONTRAST)
         assert [] == checked["failures"]
         assert checked["count"] > 150
+        await page.alter(scenarios.paused_backfilled_and_refused)
+        await page.tab.get_by_label("Search").fill("seemetrix")
+        assert [] == (await page.tab.evaluate(CONTRAST))["failures"]
+        await page.tab.get_by_label("Search").fill("")
         scenario.kafka.unavailable("no brokers", "start them")
         await page.refresh()
         await page.expect_summary("kafka_away")
