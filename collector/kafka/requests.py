@@ -1,16 +1,15 @@
 """Requests for which aiokafka's clients have no method, or one that omits what is needed. They change nothing.
 
 Source: the Kafka protocol guide; KIP-430 (authorized operations), KIP-98 (transactions). The module builds on
-`aiokafka.protocol` and `aiokafka.coordinator.protocol`, which are undocumented; every request is sent to a real broker
-by the tests.
+`aiokafka.protocol`, which is undocumented; every request is sent to a real broker by the tests.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
@@ -54,6 +53,8 @@ _REPLICAS = {"replicas": Array(Int32), "in_sync": Array(Int32), "offline": Array
 _PARTITIONS = _array(error_code=Int16, partition=Int32, leader=Int32, leader_epoch=Int32, **_REPLICAS)
 _TOPICS = _array(error_code=Int16, name=_TEXT, is_internal=Boolean, partitions=_PARTITIONS, allowed=Int32)
 _MEMBERS = _array(member_id=_TEXT, client_id=_TEXT, client_host=_TEXT, metadata=Bytes, assignment=Bytes)
+_ASSIGNMENT = Schema(("version", Int16), ("topics", _array(topic=_TEXT, partitions=Array(Int32))), ("user_data", Bytes))
+"""The assignment of a consumer, in whichever way it was made (Kafka's ConsumerProtocolAssignment)."""
 _GROUP_TEXTS = {"group": _TEXT, "state": _TEXT, "protocol_type": _TEXT, "protocol": _TEXT}
 _GROUPS = _array(error_code=Int16, **_GROUP_TEXTS, members=_MEMBERS, allowed=Int32)
 
@@ -316,10 +317,10 @@ async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> 
 def _assigned(assignment: bytes | None) -> Mapping[str, Sequence[int]]:
     """The partitions in a member's assignment, by topic; none if it has another format than that of consumers."""
     try:
-        decoded = ConsumerProtocolMemberAssignment.decode(assignment or b"")
+        _version, topics, _user_data = _ASSIGNMENT.decode(BytesIO(assignment or b""))
     except ValueError:
         return {}
-    return dict(decoded.assignment)
+    return dict(topics)
 
 
 async def advertised_addresses(connection: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - aiokafka has no types
