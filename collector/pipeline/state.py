@@ -58,6 +58,8 @@ class State:
         self.durable: Checkpoint | None = None
         self.others: Sequence[State] = ()
         """The states of the other shards of the stream, which compare with this ledger."""
+        self.inherited: Sequence[Ledger] = ()
+        """The ledgers of former shards whose records are shown with those of this one. See `shards`."""
 
     @property
     def final_s(self) -> int:
