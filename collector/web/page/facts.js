@@ -1,7 +1,7 @@
 // What is shown below the streams, and the configuration that was refused.
 
 import { breakable, fill, html, setText } from "./dom.js";
-import { ago, counted, dateTime, nameOf, number, placeText } from "./texts.js";
+import { ago, counted, dateTime, nameOf, number, placeText, servers } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 const MAX_NAMES = 6; // of the streams that a notice is about
@@ -52,7 +52,7 @@ export function showKafka(status, now) {
   byId("kafka").hidden = false;
   byId("kafka").dataset.state = state;
   setText(byId("kafka-state"), KAFKA_STATES[state] ?? state);
-  setText(byId("address"), address || "not known");
+  setText(byId("address"), address ? servers(address) : "not known");
   setText(byId("group"), status.group);
   setText(byId("partitions"), partitions.length ? `${partitions.length}: ${partitions.join(", ")}` : "none");
   setText(byId("owners"), ownersText(status));

@@ -4,7 +4,7 @@ import { fill, setText } from "./dom.js";
 import { showConfig, showKafka, showNotices, showSources } from "./facts.js";
 import { Streams } from "./streams.js";
 import { summary } from "./summary.js";
-import { counted, duration, timeOfDay, zone } from "./texts.js";
+import { counted, duration, servers, timeOfDay, zone } from "./texts.js";
 
 const REFRESH_MS = 5000;
 const HIDDEN_REFRESH_MS = 30000;
@@ -61,7 +61,7 @@ function unreachable() {
 function showStatus(now) {
   const started = status.started ? Date.parse(status.started) : null;
   const facts = [status.host, `version ${status.version}`, `group ${status.group}`];
-  if (status.kafka.bootstrap_servers) facts.push(`Kafka ${status.kafka.bootstrap_servers}`);
+  if (status.kafka.bootstrap_servers) facts.push(`Kafka ${servers(status.kafka.bootstrap_servers)}`);
   if (started) facts.push(`up ${duration((now - started) / 1000)}`);
   setText(byId("about"), facts.filter(Boolean).join(" · "));
   setText(byId("updated"), `Updated at ${timeOfDay(receivedAt)}. Times are in ${zone}.`);

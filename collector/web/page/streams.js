@@ -111,6 +111,7 @@ export class Streams {
     const section = byId("not_owned");
     section.hidden = !streams.length;
     setText(section.querySelector(".count"), `(${number(streams.length)})`);
+    setText(section.querySelector(".where"), status.ready ? "With other replicas" : "Not running here");
     const count = counted(streams.length, "stream");
     setText(section.querySelector("summary"), status.ready ? `${count} by owner` : `${count} not running here`);
     setText(section.querySelector(".explanation"), explanation(status));

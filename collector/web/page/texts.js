@@ -86,6 +86,11 @@ export function interval(start, end, now) {
   return `${dateTime(start, now)} to ${MINUTE.format(end)}`;
 }
 
+/** A list of servers, which may be broken into lines between them. */
+export function servers(list) {
+  return list.replace(/\s*,\s*/g, ", ");
+}
+
 export function nameOf(stream) {
   return `${stream.source} ${stream.stream}`;
 }
