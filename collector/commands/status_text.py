@@ -137,7 +137,7 @@ def _notices(status: Json) -> Iterator[Text]:
             until = f" until {paused['until']}" if paused.get("until") else ""
             by = f" by {paused['by']}" if paused.get("by") else ""
             yield _line(f"{_name(stream)} is paused{by} since {paused.get('since')}{until}: {paused.get('reason')}")
-    about: dict[str, list[str]] = {}
+    about: dict[str, list[str]] = {text: ["this replica"] for text in status.get("notices") or ()}
     for name, each in [(row["source"], row) for row in status["sources"]] + [(_name(s), s) for s in status["streams"]]:
         for text in each.get("notices") or ():
             about.setdefault(text, []).append(name)

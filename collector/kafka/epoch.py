@@ -61,7 +61,8 @@ class Epoch:
     ) -> None:
         self.partition = partition
         self.pairs = pairs
-        """The restored state. It may be large: the owner replaces it once the streams have started from it."""
+        """The restored state. It may be large: once the streams have started from it, the owner keeps only the records
+        that belong to the partition."""
         self.failure: Exception | None = None
         """Why nothing more can be committed; None while the epoch lasts."""
         self.commits = 0
@@ -112,6 +113,17 @@ class Epoch:
         failure = await sessions.renew(self._settings.commit_deadline_s)
         if failure is not None and sessions.has_ended():
             raise failure
+
+    async def read_state(self) -> dict[bytes, bytes]:
+        """The state of the partition as committed so far. Streams that do not run yet start from it.
+
+        Raises as `restore`.
+        """
+        async with self._lock:
+            end = self._known_offset.last  # no other process can have committed anything later
+        pairs = await restore(self._settings, self.partition, end, lambda *_: None)
+        pairs.pop(BARRIER, None)
+        return pairs
 
     async def verify(self) -> None:
         """Commit a record that means nothing. Raises as `commit`, if another process has taken over the partition."""

@@ -247,7 +247,8 @@ class KafkaTelemetry:
             self._log.error("kafka_refused", reason=reason, advice=advice)
 
     def _set_interruption(self, reason: LastError | None) -> None:
-        for stream in self._process_status.streams:
+        self._process_status.interruption = reason
+        for stream in self._process_status.all_streams:
             stream.interruption = reason
             publish_state(self._metrics, stream)
 

@@ -8,11 +8,11 @@ from typing import Literal, get_args
 from msgspec import Struct, field
 
 from collector.instants import UNIX_EPOCH, format_seconds
-from collector.model import Checkpoint, Window
+from collector.model import Backfill, Checkpoint, Pause, Window
 from collector.places import PLACE_STATES, PlacesHealth
 from collector.timeline import ActivityTimeline
 
-StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
+StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "paused", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = get_args(StreamState)
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
 TimelineFunction = Callable[[datetime | None, datetime], ActivityTimeline | None]
@@ -77,6 +77,8 @@ class StreamStatus(Struct):
     """The end of the latest window that was fetched since this process owns the stream."""
     restoring: float | None = None
     """Share of the state that has been read, while it is being restored."""
+    paused: Pause | None = None
+    """The pause that is in effect, while this process owns the stream."""
     last_error: LastError | None = None
     interruption: LastError | None = None
     """Why no stream can publish at present: Kafka is not accessible."""
@@ -91,6 +93,11 @@ class StreamStatus(Struct):
     events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     minutes: EventsPerMinute = field(default_factory=EventsPerMinute)
+
+    backfill: Backfill | None = None
+    """The request that it works for, if it is a backfill."""
+    backfills: list["StreamStatus"] = field(default_factory=list)
+    """The stream's own backfills, while this process runs them."""
 
     @property
     def shown_state(self) -> StreamState:
@@ -109,6 +116,7 @@ class StreamStatus(Struct):
             "state": self.shown_state,
             "owner": owner,
             "restoring": self.restoring,
+            "paused": paused_as_json(self.paused),
             "since": _formatted(checkpoint.since if checkpoint else None),
             "watermark": _formatted(checkpoint.watermark if checkpoint else None),
             "final": _formatted(checkpoint.final if checkpoint else None),
@@ -123,6 +131,7 @@ class StreamStatus(Struct):
                 "at": _formatted(error.at),
                 "retry_at": _formatted(error.retry_at),
             },
+            "backfill": self.backfill and _backfill(self.backfill, self.checkpoint),
             "notices": list(self.notices),
             "missing": self.missing,
             "counts": {
@@ -173,6 +182,13 @@ class ReadinessProblem(Struct, frozen=True):
     reason: str
 
 
+class RefusedConfiguration(Struct, frozen=True):
+    """The configuration files are wrong, so that an earlier configuration is in use."""
+
+    at: datetime
+    errors: Sequence[str]
+
+
 class ProcessStatus(Struct):
     """The status of the process."""
 
@@ -202,8 +218,19 @@ class ProcessStatus(Struct):
     changed: datetime | None = None
     """When the process became ready, or ceased to be."""
     last_commit: datetime | None = None
+    interruption: LastError | None = None
+    """Why no stream can publish at present: Kafka is not accessible."""
+    refused: RefusedConfiguration | None = None
+    """Why the present configuration files are not in use; None if they are."""
+    notices: list[str] = field(default_factory=list)
+    """What operators should know about the process."""
     clock_notices: dict[str, str] = field(default_factory=dict)
     """What operators should know about the clocks of vendors' hosts, by host."""
+
+    @property
+    def all_streams(self) -> Sequence[StreamStatus]:
+        """The configured streams, each followed by its backfills."""
+        return [each for stream in self.streams for each in (stream, *stream.backfills)]
 
     def kafka_problem(self) -> ReadinessProblem | None:
         """Why the process cannot use Kafka; None if it can. Ignores single partitions that cannot be taken over."""
@@ -237,11 +264,13 @@ class ProcessStatus(Struct):
                 "joined": self.group_problem is None,
                 "last_commit": _formatted(self.last_commit),
             },
+            "config": self.refused and {"refused_at": _formatted(self.refused.at), "errors": list(self.refused.errors)},
+            "notices": list(self.notices),
             "owned_partitions": list(self.owned_partitions),
             "owners": {str(partition): owners[partition] for partition in sorted(owners)},
             "owners_problem": self.owners_problem,
             "sources": [source.as_json(self._notices(source)) for source in self.sources],
-            "streams": [stream.as_json(now, self._owner(stream, owners)) for stream in self.streams],
+            "streams": [stream.as_json(now, self._owner(stream, owners)) for stream in self.all_streams],
         }
 
     def _owner(self, stream: StreamStatus, owners: Mapping[int, str]) -> str | None:
@@ -256,6 +285,14 @@ class ProcessStatus(Struct):
             return ()
         clock = self.clock_notices.get(source.host)
         return [*([] if clock is None else [clock]), *source.notices]
+
+
+def paused_as_json(pause: Pause | None) -> dict[str, str | None] | None:
+    """A pause in /api/status and in `collector state show --json`."""
+    if pause is None:
+        return None
+    since, until = _formatted(pause.since), _formatted(pause.until)
+    return {"reason": pause.reason, "since": since, "until": until, "by": pause.by}
 
 
 def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
@@ -287,6 +324,11 @@ def _places(places: PlacesHealth) -> dict[str, object]:
 
 def _hours(age: timedelta | None) -> float | None:
     return None if age is None else round(age / timedelta(hours=1), 1)
+
+
+def _backfill(backfill: Backfill, checkpoint: Checkpoint | None) -> dict[str, object]:
+    done = 0.0 if checkpoint is None else backfill.share_done(checkpoint.watermark)
+    return {"from": _formatted(backfill.start), "to": _formatted(backfill.end), "share": done, "by": backfill.by}
 
 
 def _minute(instant: datetime) -> int:

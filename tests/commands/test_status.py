@@ -46,7 +46,7 @@ def backing_off() -> Scenario:
         (scenarios.standby, 0, "on standby: this replica owns no streams"),
         (backing_off, 0, "1 of 10 streams backing off: arcade sessions"),
         (scenarios.one_parked, 1, "1 of 11 streams parked: mall sessions"),
-        (scenarios.all_states, 1, "1 of 17 streams of this replica parked: mall sessions"),
+        (scenarios.all_states, 1, "1 of 18 streams of this replica parked: mall sessions"),
         (scenarios.kafka_away, 1, "not ready: no broker responds"),
     ],
     ids=lambda each: getattr(each, "__name__", None),
@@ -88,7 +88,7 @@ def test_streams_are_listed_worst_first_with_their_owners() -> None:
     shown = printed(scenarios.all_states())
 
     (start,) = (nth for nth, line in enumerate(shown) if line.startswith("STATE "))
-    rows = shown[start + 1 : start + 24]
+    rows = shown[start + 1 : start + 25]
     assert rows[0].split()[:5] == ["parked", "mall", "sessions", "seemetrix", "collector-0"]
     assert rows[1].startswith("backing off  kiosk")
     assert rows[-1].split() == ["not", "owned", "other_5", "sessions", "seemetrix", "-", "-", "-", "-"]

@@ -120,8 +120,8 @@ async def test_the_search_finds_streams_by_name_vendor_host_and_state(browser: B
             await search.fill(query)
             assert names == await shown.get_by_role("heading", level=4).all_text_contents()
         await expect(page.section("live")).to_be_hidden()
-        await expect(page.tab.locator("#found")).to_have_text("1 of 23 streams")
-        await expect(page.announcement).to_have_text("1 of 23 streams")
+        await expect(page.tab.locator("#found")).to_have_text("1 of 24 streams")
+        await expect(page.announcement).to_have_text("1 of 24 streams")
         await page.refresh()
         await expect(shown).to_have_count(1)  # a refresh keeps the search
         await search.fill("collector-2")
@@ -129,7 +129,7 @@ async def test_the_search_finds_streams_by_name_vendor_host_and_state(browser: B
         await search.fill("nothing like this")
         await expect(page.tab.locator("#none-found")).to_be_visible()
         await search.press("Escape")
-        await expect(shown).to_have_count(17)
+        await expect(shown).to_have_count(18)
 
 
 async def test_notices_dead_letters_and_missing_records_are_shown_with_their_stream(browser: Browser) -> None:

@@ -25,11 +25,12 @@ export function showConfig(section, config, now) {
 }
 
 /** Show each notice once, with the sources and streams that it is about. Returns how many there are. */
-export function showNotices(section, { sources, streams }) {
+export function showNotices(section, { sources, streams, notices: ofProcess }) {
   const notices = new Map(); // the names by the text of the notice
   const add = (name, texts) => {
     for (const text of texts) notices.set(text, [...(notices.get(text) ?? []), name]);
   };
+  add("this replica", ofProcess ?? []);
   for (const { source, notices: texts } of sources) add(source, texts ?? []);
   for (const stream of streams) if (stream.state !== "not_owned") add(nameOf(stream), stream.notices);
   section.hidden = !notices.size;

@@ -135,5 +135,5 @@ function pauseText({ reason, since, until: end, by }, now) {
 }
 
 export function keyOf(stream) {
-  return `${stream.vendor}/${nameOf(stream)}`;
+  return `${stream.vendor}/${nameOf(stream)}/${stream.backfill?.from ?? ""}`; // a stream may have several backfills
 }

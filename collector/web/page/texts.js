@@ -8,6 +8,7 @@ export const STATES = {
   catching_up: "catching up",
   paused: "paused",
   live: "live",
+  paused: "paused",
   complete: "complete",
   not_owned: "with another replica",
 };
