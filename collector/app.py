@@ -26,6 +26,7 @@ from collector.kafka.epoch import MAX_RESTORES
 from collector.kafka.group import Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.notices import KafkaNotice
+from collector.kafka.owners import Owners, this_host
 from collector.kafka.producer import Fenced
 from collector.kafka.topics import admin
 from collector.partition import Partition
@@ -57,11 +58,18 @@ class Daemon:
         self._path = path
         self._clock = clock
         self._metrics = Metrics()
-        self.process_status = ProcessStatus(__version__, settings.kafka.group, started=clock.now())
+        self.process_status = ProcessStatus(
+            __version__,
+            settings.kafka.group,
+            started=clock.now(),
+            host=this_host(),
+            bootstrap_servers=settings.kafka.bootstrap_servers,
+        )
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
         self._config = ConfigTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
+        self._owners = Owners(settings.kafka, self._kafka, clock)
         self._claim_lock = anyio.Lock()
         self._restores = anyio.Semaphore(MAX_RESTORES)
         self._clocks = ClockTelemetry(self.process_status)
@@ -76,7 +84,12 @@ class Daemon:
             listen = self._settings.http
             await stack.enter_async_context(
                 serve_http(
-                    listen.address, self.process_status, self._metrics.registry, self._clock, hosts=listen.hosts or ()
+                    listen.address,
+                    self.process_status,
+                    self._metrics.registry,
+                    self._clock,
+                    before_status=self._owners.refresh,
+                    hosts=listen.hosts or (),
                 )
             )
             if not listen.is_loopback:
@@ -88,6 +101,7 @@ class Daemon:
             sources.apply(self._settings)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._availability.watch)
+                tasks.start_soon(self._owners.run)
                 await topics.prepare()
                 tasks.start_soon(self._report_cluster)
                 tasks.start_soon(topics.watch)

@@ -154,6 +154,7 @@ class ConfiguredSources:
     ) -> StreamHandle:
         surroundings = self._surroundings
         status.interruption = surroundings.process_status.interruption
+        status.partition = partition_of(str(stream.account), self._state_partitions)
         types = [kind.name for kind in stream.event_types]
         telemetry = StreamTelemetry(surroundings.metrics, status, types, on_released)
         telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)

@@ -22,6 +22,7 @@ from collector.kafka.connection import (
 )
 from collector.kafka.header import state_topic_missing
 from collector.kafka.hooks import Sessions, is_coordinator_known, member_id, watch_heartbeats
+from collector.kafka.owners import member_client_id
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
@@ -154,7 +155,7 @@ class Membership:
     def _consumer(self) -> aiokafka.AIOKafkaConsumer:
         session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
         return aiokafka.AIOKafkaConsumer(
-            **options(self._settings),
+            **options(self._settings) | {"client_id": member_client_id()},
             group_id=self._settings.group,
             partition_assignment_strategy=(StickyPartitionAssignor,),
             session_timeout_ms=session_ms,

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+from msgspec import structs
+
 from collector.commands.state import as_dict, columns, problems
 from collector.commands.summaries import summaries
 from collector.model import Account, Checkpoint, Pause
@@ -31,6 +33,19 @@ def test_a_stream_whose_state_cannot_be_read_is_listed_with_its_problem() -> Non
     assert as_dict(broken, T).keys() == as_dict(healthy, T).keys()
     assert as_dict(broken, T)["watermark"] is None
     assert as_dict(healthy, T)["problem"] is None
+
+
+def test_the_owner_of_each_stream_is_shown_or_a_dash() -> None:
+    account = Account("seemetrix", "864")
+    found = [summary(stream_prefix(account, "mall", name), {"": CHECKPOINT}) for name in ("counters", "sessions")]
+    counters, sessions = (each for each in found if each is not None)
+    owned = structs.replace(sessions, owner="web-1")
+
+    header, *rows = columns([counters, owned], T)
+
+    assert ["OWNER", "PAUSED"] == header.split()[-2:]
+    assert ["-", "web-1"] == [row.split()[-2] for row in rows]
+    assert [None, "web-1"] == [as_dict(each, T)["owner"] for each in (counters, owned)]
 
 
 def listed(pairs: dict[bytes, bytes]) -> list[tuple[str, str | None, str | None, str | None]]:

@@ -12,7 +12,7 @@ from tests.web.scenarios import NOW
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "status.md").read_text("utf-8")
-BY_NAME = ("counts.records", "counts.events", "counts.dead_letters")
+BY_NAME = ("counts.records", "counts.events", "counts.dead_letters", "owners")
 """Objects whose keys are data."""
 
 

@@ -16,20 +16,40 @@ pytestmark = pytest.mark.anyio
 async def test_every_documented_key_exists_before_anything_is_known(served: Served) -> None:
     assert await served.status() == {
         "version": "1.2.3",
+        "host": "collector-0",
         "group": "counting",
         "now": "2026-11-01T00:00:00Z",
         "started": "2026-10-31T23:00:00Z",
         "ready": False,
         "reason": "connecting to Kafka",
-        "kafka": {"state": "connecting", "since": "2026-10-31T23:00:00Z", "joined": False, "last_commit": None},
+        "kafka": {
+            "state": "connecting",
+            "bootstrap_servers": "kafka.example:9092",
+            "since": "2026-10-31T23:00:00Z",
+            "joined": False,
+            "last_commit": None,
+        },
         "owned_partitions": [],
-        "sources": [{"vendor": "seemetrix", "source": "mall", "proxy": None, "exports": None, "places": None}],
+        "owners": {},
+        "owners_problem": "not requested yet",
+        "sources": [
+            {
+                "vendor": "seemetrix",
+                "source": "mall",
+                "host": "seemetrix.example",
+                "proxy": None,
+                "notices": [],
+                "exports": None,
+                "places": None,
+            }
+        ],
         "streams": [
             {
                 "vendor": "seemetrix",
                 "source": "mall",
                 "stream": "sessions",
                 "state": "not_owned",
+                "owner": None,
                 "restoring": None,
                 "paused": None,
                 "since": None,
@@ -68,6 +88,7 @@ async def test_the_status_of_a_live_stream(served: Served) -> None:
         "source": "mall",
         "stream": "sessions",
         "state": "live",
+        "owner": "collector-0",
         "restoring": None,
         "paused": None,
         "since": "2026-10-31T00:00:00Z",
@@ -113,6 +134,19 @@ async def test_the_state_of_kafka_and_since_when_it_applies(served: Served) -> N
 
     served.kafka.committed(0.1)
     assert "2026-11-01T00:03:00Z" == (await served.status())["kafka"]["last_commit"]
+
+
+async def test_the_owner_of_a_stream_of_another_replica(served: Served) -> None:
+    served.kafka.owners_known({3: "collector-1", 4: "collector-0"})
+
+    status = await served.status()
+
+    assert ({"3": "collector-1", "4": "collector-0"}, None) == (status["owners"], status["owners_problem"])
+    assert "collector-1" == status["streams"][0]["owner"]
+    served.kafka.owners_unknown("no response in time")
+    status = await served.status()
+    assert ({}, "no response in time") == (status["owners"], status["owners_problem"])
+    assert None is status["streams"][0]["owner"]
 
 
 async def test_exports_in_flight_and_their_limit(served: Served) -> None:

@@ -216,13 +216,13 @@ async def _transactional_ids(client: AIOKafkaAdminClient, settings: KafkaSetting
 async def _group(client: AIOKafkaAdminClient, settings: KafkaSettings) -> str:
     try:
         describe = partial(requests.describe_group, client, group=settings.group)
-        members, is_allowed = await _at_coordinator(client, settings.group, describe, is_transactional=False)
+        group = await _at_coordinator(client, settings.group, describe, is_transactional=False)
     except GroupAuthorizationFailedError:
         raise causes.group_denied(settings) from None
-    if is_allowed is False:
+    if group.can_join is False:
         raise causes.group_denied(settings)
-    may_be = "whether it may be joined is not reported; it" if is_allowed is None else "may be joined, and"
-    return f"{may_be} has {_counted(members, 'member')}"
+    may_be = "whether it may be joined is not reported; it" if group.can_join is None else "may be joined, and"
+    return f"{may_be} has {_counted(len(group.members), 'member')}"
 
 
 async def _at_coordinator(
