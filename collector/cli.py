@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from collector import __version__
+from collector.cli_dead_letters import dead_letters
 from collector.cli_state import state
 from collector.commands.arguments import (
     CONFIG,
@@ -51,6 +52,7 @@ app = typer.Typer(
     rich_markup_mode=MARKUP,
 )
 app.add_typer(state, name="state")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> NoReturn:

@@ -61,7 +61,7 @@ class StreamHandle:
         self._schema_ids: dict[str, bytes] = {}
         """By the name of the type. Complete when the stream begins to fetch."""
         origin = settings.origin(stream.account, stream.source, whole_name(stream.name))
-        self._origin = structs.replace(origin, schema_ids=self._schema_ids)
+        self._origin = structs.replace(origin, schema_ids=self._schema_ids, timezone=str(stream.zone))
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
         self._topic_failures = 0

@@ -1,45 +1,30 @@
 """`collector state`: shows the state topic, accepts lost state, and rewinds streams."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
 from collector.commands.ending import print_error, read_line, stderr_console
-from collector.commands.progress import Progress, progress
+from collector.commands.progress import Progress
 from collector.commands.repair import Readable, readable, replacement
 from collector.commands.streams import select_stream
+from collector.commands.takeover import read_state, taken_over, with_kafka
 from collector.config import Settings, load
-from collector.errors import EpochEnded, Failed, NeedsOperator, UserError
+from collector.errors import Failed, UserError
 from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
-from collector.kafka.connection import UNAVAILABLE
-from collector.kafka.diagnosis.brokers import diagnose
-from collector.kafka.epoch import epoch, partition_of
-from collector.kafka.producer import Fenced
-from collector.kafka.restore import snapshot
-from collector.kafka.settings import KafkaSettings
+from collector.kafka.epoch import Epoch, partition_of
 from collector.kafka.topics import admin, describe, ensure_topics
 from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Summary, by_stream, rewound, summary
-from collector.telemetry.kafka import KafkaTelemetry
-from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import ProcessStatus
 from collector.vendors.base import Stream
 from collector.vendors.http import http
-
-T = TypeVar("T")
-
-MAX_ATTEMPTS = 5
-"""The running owner may fence a rewind before it commits. While it restarts its epoch, there is time to retry."""
-RETRY_S = 1.0
-
 
 MAX_SHOWN = 10
 """The most keys of damaged records that are shown."""
@@ -86,7 +71,7 @@ def init(path: Path) -> str:
     Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used.
     """
     settings = load(path)
-    return _with_kafka(_init, settings)
+    return with_kafka(_init, settings)
 
 
 def show(path: Path) -> list[Summary]:
@@ -94,7 +79,7 @@ def show(path: Path) -> list[Summary]:
 
     Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used or has no state topic.
     """
-    return _with_kafka(_show, load(path))
+    return with_kafka(_show, load(path))
 
 
 def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[Rewind], bool]) -> Rewind | None:
@@ -107,9 +92,9 @@ def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[
     """
     settings, to = load(path), floor_second(to)
     # The user confirms before the partition is taken over, so that the stream runs while the question is open.
-    if not confirm(_with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
+    if not confirm(with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
         return None
-    return _with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
+    return with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
 
 
 def confirmed(question: str) -> bool:
@@ -167,32 +152,6 @@ def _cell(field: tuple[str, str | int | None]) -> str:
     return str(timedelta(seconds=int(value)) if name == "lag_s" else value)
 
 
-def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], settings: Settings) -> T:
-    """Run the operation. Raises Failed, with the reason and advice, when Kafka cannot be used."""
-
-    async def run() -> T:
-        try:
-            with progress("waiting for the brokers") as progress_line:
-                return await operation(settings, progress_line)
-        except NeedsOperator as error:
-            raise Failed(f"{error}: {error.advice}", code=error.code) from error
-        except Fenced as error:
-            raise Failed(str(error), code="fenced") from error
-        except UNAVAILABLE as error:
-            cause = (await diagnose(settings.kafka)).cause
-            raise Failed(f"{cause}: {cause.advice}", code=cause.code) from error
-
-    return anyio.run(run)
-
-
-async def _snapshot(settings: Settings, progress_line: Progress, *partitions: int) -> dict[bytes, bytes]:
-    def show_progress(done: int, total: int) -> None:
-        progress_line.show(f"reading the state: {done:,} of {total:,} records")
-        progress_line.count(done, total)
-
-    return await snapshot(settings.kafka, partitions, show_progress)
-
-
 async def _init(settings: Settings, progress_line: Progress) -> str:
     progress_line.show("checking the topics")
     kafka = settings.kafka
@@ -218,7 +177,7 @@ async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
         if not await describe(client, kafka, [kafka.state_topic]):
             text = f"topic {kafka.state_topic} does not exist: `collector run` creates it at its first start"
             raise Failed(text, code="no_state_topic")
-    pairs = by_stream(await _snapshot(settings, progress_line, *range(kafka.state_partitions)))
+    pairs = by_stream(await read_state(settings, progress_line, *range(kafka.state_partitions)))
     summaries = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
     return [each for each in summaries if each is not None]
 
@@ -232,26 +191,22 @@ async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[An
 
 async def _plan(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _locate(settings, source, name)
-    found = readable(stream, await _snapshot(settings, progress_line, partition))
+    found = readable(stream, await read_state(settings, progress_line, partition))
     return _validate(stream, found, to, settings.sources[source].since)
 
 
 async def _rewind(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
-    kafka = settings.kafka
     stream, partition = await _locate(settings, source, name)
     progress_line.show("taking over the state partition")
-    for _ in range(MAX_ATTEMPTS):
-        try:
-            async with epoch(partition, kafka, _telemetry(kafka), lambda: True) as owned:
-                found = readable(stream, owned.pairs)
-                planned = _validate(stream, found, to, settings.sources[source].since)
-                changes = found.state.pairs(Batch(checkpoint=planned.after))
-                await owned.commit((), {**dict.fromkeys(found.damaged), **changes})
-                return planned
-        except (EpochEnded, Fenced):
-            await anyio.sleep(RETRY_S)
-    text = f"the running collector took the state partition back {MAX_ATTEMPTS} times: try again, or stop it first"
-    raise Failed(text, code="fenced")
+
+    async def change(owned: Epoch) -> Rewind:
+        found = readable(stream, owned.pairs)
+        planned = _validate(stream, found, to, settings.sources[source].since)
+        changes = found.state.pairs(Batch(checkpoint=planned.after))
+        await owned.commit((), {**dict.fromkeys(found.damaged), **changes})
+        return planned
+
+    return await taken_over(settings.kafka, partition, change)
 
 
 def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetime | None) -> Rewind:
@@ -274,8 +229,3 @@ def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetim
     # The running owner may have fetched more than is durable. It restarts its epoch from the new checkpoint.
     is_snapshot = stream.dedup_mode is DedupMode.LATEST
     return Rewind(before, rewound(before, to), found.names, is_snapshot)
-
-
-def _telemetry(kafka: KafkaSettings) -> KafkaTelemetry:
-    """Telemetry that nothing exports: a command has no metrics."""
-    return KafkaTelemetry(Metrics(), ProcessStatus("", kafka.group))
