@@ -1,4 +1,4 @@
-"""`collector dead-letters`: shows dead letters, and publishes them again. As in `cli.py`, commands are imported late."""
+"""`collector dead-letters`: shows dead letters, and publishes them again. Commands are imported late."""
 
 import sys
 from pathlib import Path
