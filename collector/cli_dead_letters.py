@@ -41,6 +41,7 @@ def list_(
     """
     from collector.commands.dead_letters import Selected, list_letters
 
+    _log_to_stderr()
     number = 0
 
     def report(each: "Listed") -> None:
@@ -67,6 +68,7 @@ def show(
     """
     from collector.commands.dead_letters import show as show_
 
+    _log_to_stderr()
     typer.echo(show_(config, id_))
 
 
@@ -93,6 +95,7 @@ def replay(
     """
     from collector.commands.replay import replay as replay_
 
+    _log_to_stderr()
     selected = _selected(names or [], everything=everything)
     if everything and not (dry_run or yes) and not _is_confirmed(config, selected):
         print_error("nothing was changed")
@@ -107,6 +110,13 @@ def replay(
     print_error(escape(f"without --dry-run: {done}" if dry_run else str(done)))
     if not everything and done.has_failures:
         raise typer.Exit(FAILED)
+
+
+def _log_to_stderr() -> None:
+    """Log what is worth a warning: stdout has only the result."""
+    from collector.telemetry.log import configure
+
+    configure("warning", "console")
 
 
 def _selected(names: list[str], *, everything: bool) -> "Selected":
