@@ -6,7 +6,7 @@ from datetime import datetime
 from collector.commands.dead_letters import Configured, Understood, instant_of
 from collector.commands.progress import Progress
 from collector.commands.replay_plan import REPLAYED, Outcome, Planned, Planner, States, digests_of, keys_of, prefix_of
-from collector.commands.replay_search import Search
+from collector.commands.replay_search import Search, Taken
 from collector.kafka.epoch import Epoch
 from collector.kafka.scan import Offsets, ends_of, scan
 from collector.kafka.settings import KafkaSettings
@@ -166,7 +166,8 @@ class _Group:
 
     def _mark(self, planned: Planned) -> bytes:
         published_at = instant_of(planned.letter.stored.published_ms)
-        return encode_mark(Mark(MARK_VERSION, self._now, published_at, digests_of(planned)))
+        mark = Mark(MARK_VERSION, self._now, published_at, planned.letter.row.seen_at, digests_of(planned))
+        return encode_mark(mark)
 
 
 def key_of(letter: Understood) -> bytes:
@@ -174,6 +175,6 @@ def key_of(letter: Understood) -> bytes:
     return mark_key(whole_prefix(prefix_of(letter.stream)), letter.stored.letter.digest)
 
 
-def taken_by(known: Iterable[Mark | None]) -> set[str]:
-    """The digests of older records that were published of dead letters with these marks."""
-    return {digest for mark in known if mark is not None for digest in mark.digests}
+def taken_by(known: Iterable[Mark | None]) -> Taken:
+    """The older records that were published of dead letters with these marks."""
+    return {digest: mark.seen_at for mark in known if mark is not None for digest in mark.digests}

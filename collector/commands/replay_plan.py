@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from collector.cloudevents import Message
 from collector.commands.dead_letters import Configured, Understood
-from collector.commands.replay_search import Search
+from collector.commands.replay_search import Search, Taken
 from collector.errors import NotReplayable, Park, UnreadableState
 from collector.instants import to_ms
 from collector.model import DedupMode, Record
@@ -126,14 +126,11 @@ class States:
 class Planner:
     """Decides what is published of each dead letter, in the order of their publication."""
 
-    def __init__(self, states: States, search: Search, taken: set[str], own: set[tuple[str, bytes]]) -> None:
-        """`taken` are the digests of older records that were published of other dead letters.
-
-        `own` are the keys of the records that this command has published.
-        """
+    def __init__(self, states: States, search: Search, taken: Taken, own: set[tuple[str, bytes]]) -> None:
+        """`own` are the keys of the records that this command has published."""
         self._states = states
         self._search = search
-        self._taken = taken
+        self._taken = dict(taken)
         self._own = own
 
     def search_for(self, letter: Understood) -> None:
@@ -157,7 +154,7 @@ class Planner:
         self._own |= planned.keys
         for each in planned.older:
             self._search.published(planned.letter, each.record, each.number)
-        self._taken.update(digests_of(planned))
+        self._taken.update(dict.fromkeys(digests_of(planned), planned.letter.row.seen_at))
 
     def _plan(self, letter: Understood, now: datetime) -> Planned:
         state, stream = self._states.of(letter.stream), letter.stream

@@ -5,7 +5,7 @@ have its `record_id`, and the times at which they were published tell whether th
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +23,10 @@ MARGIN = timedelta(days=1)
 """How much earlier than necessary the search begins: the clocks of brokers and of former processes may differ."""
 _DIGEST = 32
 """The characters of a digest at the start of an event's id."""
+
+
+Taken = Mapping[str, datetime]
+"""The digests of records that were published of dead letters, and when their rows were requested."""
 
 
 class _Versioned(Struct, frozen=True):
@@ -104,19 +108,22 @@ class Search:
         if revisions is not None:
             revisions.append(Revision(0 if event_id in self._own else published_ms, found.revision, event_id))
 
-    def occurrence(self, letter: Understood, record: Record[Any], taken: set[str]) -> int | None:
+    def occurrence(self, letter: Understood, record: Record[Any], taken: Taken) -> int | None:
         """The number with which a record of a `MULTISET` stream is to be published; None if it is published.
 
-        `taken` are the digests of records that were published of other dead letters.
+        Equal keys in one response are several records. In two responses, they are one record whose other fields have
+        changed, as far as the rows tell.
         """
         message = first_message(letter, record, 0)
         source = message.envelope.source[1]
         if any((source, each) in self._found_ids for each in _former_ids(letter, record)):
             return None
         for number, event_id in enumerate(_numbered(letter, record, message)):
-            if event_id[:_DIGEST].decode() in taken:
-                continue
-            return None if (source, event_id) in self._found_ids else number
+            seen_at = taken.get(event_id[:_DIGEST].decode())
+            if seen_at is None:
+                return None if (source, event_id) in self._found_ids else number
+            if seen_at != letter.row.seen_at:
+                return None
         return None
 
     def revision(self, letter: Understood, record: Record[Any]) -> int | None:

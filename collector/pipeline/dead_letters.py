@@ -110,9 +110,11 @@ class Mark(Struct, frozen=True):
     """When."""
     published_at: datetime
     """When the dead letter was published."""
+    seen_at: datetime
+    """When its row was requested."""
     digests: Sequence[str] = ()
     """Of records that the ledger did not know any more, in a `MULTISET` stream: the first part of their events' ids.
-    Another record with an equal key must have another number."""
+    Another row of the same response with an equal key is another record, and must have another number."""
 
 
 def mark_key(prefix: str, digest: str) -> bytes:

@@ -29,7 +29,7 @@ FORMER_ERROR = "Expected what the former release expected - at `$.x`"
 
 def settings_of(**sources: Mapping[str, Any]) -> Settings:
     """The configuration of these sources."""
-    return SettingsWithoutEnvironment(sources=sources)
+    return SettingsWithoutEnvironment.model_validate({"sources": sources})
 
 
 def letter_of(
@@ -38,9 +38,10 @@ def letter_of(
     reject: Reject,
     window: Window = ALL_TIME,
     published_at: datetime = SEEN_AT,
+    seen_at: datetime = SEEN_AT,
 ) -> StoredLetter:
     """The dead letter that the daemon publishes for a reject, as it is read back."""
-    message = dead_letter_message(reject, streams.origin(stream), window=window, seen_at=SEEN_AT, reason="malformed")
+    message = dead_letter_message(reject, streams.origin(stream), window=window, seen_at=seen_at, reason="malformed")
     found = stored_letter(message.key, message.value, to_ms(published_at))
     assert found is not None
     return found

@@ -233,9 +233,10 @@ async def test_a_row_is_read_in_the_time_zone_of_its_request() -> None:
     source = QUIVIDI | {"locations": (8866, 1056), "zones": zones}
     row = json.dumps(STREAM_CASES["quividi.viewers"].rows[0]).encode()
     async with configured(settings_of(mall=source)) as streams:
-        for stream in streams.shards["mall", "viewers"]:
-            stored = letter_of(streams, stream, Reject(row, FORMER_ERROR))
-            assert stream is streams.understood(stored, NOW).stream
+        shards = streams.shards["mall", "viewers"]
+        stored = letter_of(streams, shards[1], Reject(row, FORMER_ERROR))
+        assert ["Europe/Paris", "America/New_York"] == [str(each.zone) for each in shards]
+        assert shards[1] is streams.understood(stored, NOW).stream
         for zone, code in ((None, "zone_unknown"), ("Asia/Tokyo", "configuration_changed")):
             other = structs.replace(stored, letter=structs.replace(stored.letter, timezone=zone))
             assert code == _code(streams, other)
