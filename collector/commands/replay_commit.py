@@ -10,7 +10,7 @@ from collector.commands.replay_search import Search, Taken
 from collector.kafka.epoch import Epoch
 from collector.kafka.scan import Offsets, ends_of, scan
 from collector.kafka.settings import KafkaSettings
-from collector.pipeline.batch import MAX_TRANSACTION_BYTES, MAX_TRANSACTION_ENTRIES, Batch
+from collector.pipeline.batch import MAX_TRANSACTION_ENTRIES, Batch, TransactionSize
 from collector.pipeline.dead_letters import MARK_VERSION, Mark, encode_mark, mark_key, marks
 from collector.pipeline.shards import whole_prefix
 from collector.pipeline.state import State
@@ -76,6 +76,7 @@ class Publication:
         """The dead letters whose outcome is reported."""
         self._pending: dict[str, Planned] = {}
         """What was about to be committed when an epoch ended: the marks tell whether it is."""
+        self._transaction = TransactionSize()
 
     async def run(self, owned: Epoch) -> None:
         """Publish what is not published yet. Raises as `Epoch.commit` does."""
@@ -83,7 +84,9 @@ class Publication:
         await self._read.to_the_end()  # the former owner can publish nothing more
         states = States(self._streams, owned.pairs)
         planner = Planner(states, self._search, taken_by(known.values()), self._own_keys)
-        group = _Group(owned, states, planner, now)
+        if self._pending.keys() - self._done:  # a commit failed: under a quota, it may have been too large
+            self._transaction.timed_out()
+        group = _Group(owned, states, planner, now, self._transaction.limit)
         for letter in self._letters:
             if letter.stored.letter.digest in self._done:
                 continue
@@ -122,26 +125,30 @@ class Publication:
 class _Group:
     """The dead letters that one transaction publishes."""
 
-    def __init__(self, owned: Epoch, states: States, planner: Planner, now: datetime) -> None:
+    def __init__(self, owned: Epoch, states: States, planner: Planner, now: datetime, max_bytes: int) -> None:
         self._owned = owned
         self._states = states
         self._planner = planner
         self._now = now
+        self._max_bytes = max_bytes
         self._planned: list[Planned] = []
+        self._bytes = self._entries = 0
         self.keys: set[tuple[str, bytes]] = set()
 
     def has_room(self, planned: Planned) -> bool:
-        size, entries = sum(each.size for each in self._planned), sum(len(each.entries) for each in self._planned)
-        fits = size + planned.size <= MAX_TRANSACTION_BYTES
-        return not self._planned or (fits and entries + len(planned.entries) <= MAX_TRANSACTION_ENTRIES)
+        fits = self._bytes + planned.size <= self._max_bytes
+        return not self._planned or (fits and self._entries + len(planned.entries) <= MAX_TRANSACTION_ENTRIES)
 
     def add(self, planned: Planned) -> None:
         self._planned.append(planned)
+        self._bytes += planned.size
+        self._entries += len(planned.entries)
         self.keys |= planned.keys
 
     async def commit(self) -> Sequence[Planned]:
         """Commit the group, and begin the next one. Returns what was committed."""
         planned, self._planned, self.keys = self._planned, [], set()
+        self._bytes = self._entries = 0
         if not planned:
             return ()
         pairs: dict[bytes, bytes | None] = {key_of(each.letter): self._mark(each) for each in planned}

@@ -2,20 +2,23 @@
 
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from collector.commands import dead_letters, replay_commit
+from collector.cloudevents import Message
+from collector.commands import dead_letters
 from collector.commands.dead_letters import Configured, Letters, Selected, Understood, configured, listed
 from collector.commands.progress import Progress
 from collector.commands.replay import _Run
 from collector.commands.replay_commit import key_of
+from collector.errors import EpochEnded
 from collector.instants import to_ms
 from collector.kafka.scan import StoredMessage
 from collector.model import Reject
+from collector.pipeline import batch
 from collector.pipeline.dead_letters import MARK_VERSION, Mark, encode_mark, marks
 from collector.pipeline.message import dead_letter_message, record_digest
 from collector.vendors.base import Stream
@@ -207,6 +210,23 @@ async def test_versions_that_were_all_dead_letters_are_revisions_in_their_order(
     assert [each for number, version in enumerate(versions) for each in ids(version, number)] == topics.ids()
 
 
+async def test_a_transaction_that_fails_is_repeated_in_halves(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that does not end before its deadline under a quota must not be repeated for ever."""
+    stream(topics, SESSIONS, OLD)
+    found = [letter(topics.streams, SESSIONS, o=n) for n in range(30)]
+    commit, limit = topics.commit, 100_000
+
+    def limited(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
+        if sum(each.size for each in messages) > limit:
+            raise EpochEnded
+        commit(messages, state)
+
+    monkeypatch.setattr(topics, "commit", limited)
+
+    assert ["published"] * 30 == await topics.replay(*found)
+    assert sorted(each for several in found for each in ids(several)) == sorted(topics.ids())
+
+
 @BOTH
 async def test_a_row_before_since_is_not_published(topics: Topics, name: tuple[str, str]) -> None:
     found = letter(topics.streams, name)
@@ -225,13 +245,13 @@ async def test_a_stream_without_state_is_not_published_to(topics: Topics) -> Non
 async def test_the_events_of_a_dead_letter_are_never_divided(
     topics: Topics, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    monkeypatch.setattr(replay_commit, "MAX_TRANSACTION_BYTES", limit)
+    monkeypatch.setattr(batch, "MAX_TRANSACTION_BYTES", limit)
     stream(topics, SESSIONS, OLD)
     found = [letter(topics.streams, SESSIONS, o=n) for n in range(30)]
     sizes: list[tuple[int, int]] = []
     commit = topics.commit
 
-    def counted(messages: Any, state: Mapping[bytes, bytes | None]) -> None:  # noqa: ANN401
+    def counted(messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> None:
         sizes.append((len(messages), sum(key.startswith(b"#replayed/") for key in state)))
         commit(messages, state)
 
