@@ -5,6 +5,7 @@ with few values.
 """
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily
@@ -15,6 +16,8 @@ from prometheus_client.registry import Collector
 
 from collector import __version__
 from collector.telemetry.log_target import stderr_target
+
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 _STREAM = ("source", "stream")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -42,19 +45,26 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._labelled: list[tuple[frozenset[str], Counter | Gauge | Histogram]] = []
+        """Every metric with the names of its labels."""
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
 
+        def labelled(metric: M, labels: tuple[str, ...]) -> M:
+            self._labelled.append((frozenset(labels), metric))
+            return metric
+
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-            return Counter(f"collector_{name}", text, labels, registry=registry)
+            return labelled(Counter(f"collector_{name}", text, labels, registry=registry), labels)
 
         def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-            return Gauge(f"collector_{name}", text, labels, registry=registry)
+            return labelled(Gauge(f"collector_{name}", text, labels, registry=registry), labels)
 
         def histogram(
             name: str, text: str, labels: tuple[str, ...] = (), buckets: tuple[float, ...] = _SECONDS
         ) -> Histogram:
-            return Histogram(f"collector_{name}", text, labels, registry=registry, buckets=buckets)
+            made = Histogram(f"collector_{name}", text, labels, registry=registry, buckets=buckets)
+            return labelled(made, labels)
 
         gauge("build_info", "Always 1; labeled with the version.", ("version",)).labels(__version__).set(1)
 
@@ -146,6 +156,13 @@ class Metrics:
             "export_duration_seconds", "Time from the request of an export to its end.", ("source",), _EXPORT_SECONDS
         )
 
+        self.config_reload_successful = gauge(
+            "config_last_reload_successful", "1 if the configuration files were valid when they were last read, else 0."
+        )
+        self.config_reloaded_at = gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration that is in use was read."
+        )
+
         self.kafka_ready = gauge(
             "kafka_ready", "1 if Kafka is available, its topics are valid and the consumer group is joined."
         )
@@ -172,3 +189,9 @@ class Metrics:
             "Share of the state read so far by the current restores; 1 if there is none.",
         )
         self.restore_progress.set(1)
+
+    def remove(self, **labels: str) -> None:
+        """Remove the series with these labels from all metrics that have them."""
+        for names, metric in self._labelled:
+            if labels.keys() <= names:
+                metric.remove_by_labels(labels)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Self, get_args
+from typing import Annotated, ClassVar, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, field_validator, model_validator
@@ -18,6 +18,7 @@ from collector.settings import (
     TopicPrefix,
     at_least,
     can_carry_secrets,
+    duration_text,
     parse_base_url,
 )
 from collector.vendors.http import Limits
@@ -66,7 +67,8 @@ class HistorySettings(StreamSettings):
     def _has_intervals_below_allowed_lateness(self) -> Self:
         for name in ("interval", "settle"):
             if getattr(self, name) >= self.allowed_lateness:
-                raise ValueError(f"{name} must be below allowed_lateness")
+                given = f"{name} ({duration_text(getattr(self, name))})"
+                raise ValueError(f"{given} must be below allowed_lateness ({duration_text(self.allowed_lateness)})")
         return self
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
@@ -115,6 +117,9 @@ class ChosenStreams(BaseModel):
 
 class SourceSettings(Limits):
     """The table of a source, `[sources.<name>]`."""
+
+    stream_tables: ClassVar[frozenset[str]] = frozenset({"streams"})
+    """The keys whose values are tables of streams: a change there affects the stream of that table only."""
 
     vendor: str
     base_url: str
