@@ -94,6 +94,7 @@ def replay(
     Example: collector dead-letters replay --all mall sessions
     """
     from collector.commands.replay import replay as replay_
+    from collector.vendors.plain_session import one_line
 
     _log_to_stderr()
     selected = _selected(names or [], everything=everything)
@@ -103,7 +104,7 @@ def replay(
 
     def report(stored: "StoredLetter", outcome: "Outcome") -> None:
         letter = stored.letter
-        typer.echo(f"{letter.digest}  {letter.source} {letter.stream}: {' '.join(outcome.text.split())}")
+        typer.echo(f"{letter.digest}  {letter.source} {letter.stream}: {one_line(outcome.text)}")
         sys.stdout.flush()
 
     done = replay_(config, None if everything else names, selected, report, dry_run=dry_run)

@@ -25,6 +25,7 @@ from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
 from collector.vendors.base import Stream
 from collector.vendors.http import http
+from collector.vendors.plain_session import one_line
 from collector.worker import MAX_AHEAD
 
 MIN_PREFIX = 4
@@ -185,8 +186,8 @@ class Listed(Struct, frozen=True):
         texts = {"understood": "understood now", "malformed": "still malformed", "impossible": "cannot be replayed"}
         why = f": {self.why}" if self.why and self.why != self.error else ""
         where = f"{self.source} {self.stream}"
-        error = " ".join(self.error.split())
-        return f"{digest}  {self.published_at}  {where}  {self.reason}  {texts[self.replay]}{why}  {error}"
+        verdict = one_line(f"{texts[self.replay]}{why}")
+        return f"{digest}  {self.published_at}  {where}  {self.reason}  {verdict}  {one_line(self.error)}"
 
 
 def listed(stored: StoredLetter, configured: Configured, now: datetime) -> Listed:

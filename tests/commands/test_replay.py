@@ -319,3 +319,13 @@ async def test_ten_thousand_large_dead_letters_are_listed_in_little_memory(
 
     assert 5_000 == found
     assert peak < 8 << 20
+
+
+async def test_a_line_of_the_list_has_nothing_that_a_terminal_interprets(streams: Configured) -> None:
+    its_stream = stream_of(streams, *SESSIONS)
+    stored = letter_of(streams, its_stream, Reject(b"{}", "Expected a name, got \x1b[2J\n\x9b31m - at `$.n`"))
+
+    line = str(listed(stored, streams, NOW))
+
+    assert line.isprintable()
+    assert stored.letter.digest in line

@@ -163,6 +163,10 @@ async def test_a_command_names_dead_letters_by_the_beginning_of_their_ids(
             refused = await scenario.command(*arguments)
             assert 2 == refused.code, refused
             assert fact in refused.err
+        unconfirmed = await scenario.command("replay", "--all")
+        assert (1, "") == (unconfirmed.code, unconfirmed.out)
+        assert f"{REJECTED} of {REJECTED}" in unconfirmed.err
+        assert "--yes" in unconfirmed.err
         done = await scenario.command("replay", digests[0][:10], f"{digests[1]}/dead_letter/0")
         assert (0, 2) == (done.code, len(done.out.splitlines())), done
         assert 0 == (await scenario.command("list", "mall", "--json")).code
