@@ -16,7 +16,7 @@ from collector.commands.takeover import with_kafka
 from collector.config import Settings, load
 from collector.errors import NotReplayable, Park, Split, UserError, did_you_mean
 from collector.instants import UNIX_EPOCH, format_ms, to_ms
-from collector.kafka.scan import Offsets, ends_of, existing, scan
+from collector.kafka.scan import Offsets, committed_ends, existing, scan
 from collector.model import Record, Reject, RejectedRow, whole_name
 from collector.pipeline.dead_letters import StoredLetter, rejected_row, stored_letter
 from collector.pipeline.message import DEAD_LETTER, Origin
@@ -148,7 +148,7 @@ class Letters:
         """Yield the selected dead letters, in the order of each partition."""
         kafka = self._configured.settings.kafka
         if self._ends is None:
-            self._ends = await ends_of(kafka, await existing(kafka, self._configured.topics))
+            self._ends = await committed_ends(kafka, await existing(kafka, self._configured.topics))
         self.unreadable, self.seen = 0, set()
         self._progress_line.show("reading the dead letters")
         async for messages in scan(kafka, self._ends, progress=self._progress_line.count):

@@ -202,7 +202,7 @@ class _Run:
             if key_of(letter) not in known:
                 planner.search_for(letter)
         read = EventReader(self.kafka, search, self._progress_line)
-        await read.to_the_end()
+        await read.read_ahead()
         if self._dry_run:
             for letter in letters:
                 outcome = REPLAYED if key_of(letter) in known else planner.plan(letter, self.started_at).outcome

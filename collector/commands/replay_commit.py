@@ -8,7 +8,7 @@ from collector.commands.progress import Progress
 from collector.commands.replay_plan import REPLAYED, Outcome, Planned, Planner, States, digests_of, keys_of, prefix_of
 from collector.commands.replay_search import Search, Taken
 from collector.kafka.epoch import Epoch
-from collector.kafka.scan import Offsets, ends_of, scan
+from collector.kafka.scan import Offsets, committed_ends, scan, whole_ends
 from collector.kafka.settings import KafkaSettings
 from collector.pipeline.batch import MAX_TRANSACTION_ENTRIES, Batch, TransactionSize
 from collector.pipeline.dead_letters import MARK_VERSION, Mark, encode_mark, mark_key, marks
@@ -28,18 +28,23 @@ class EventReader:
         self._progress_line = progress_line
         self._ends: Offsets = {}
 
+    async def read_ahead(self) -> None:
+        """Read what can be read without waiting for open transactions."""
+        await self._read(await committed_ends(self._kafka, self._search.since_ms))
+
     async def to_the_end(self) -> None:
         """Read all that is committed at the time of the call."""
-        topics = self._search.since_ms
-        if not topics:
+        await self._read(await whole_ends(self._kafka, self._search.since_ms))
+
+    async def _read(self, ends: Offsets) -> None:
+        if not ends:
             return
-        ends = await ends_of(self._kafka, topics)
         self._progress_line.show("looking for what is published")
         async for messages in scan(
             self._kafka,
             ends,
             after=self._ends,
-            since_ms=topics,
+            since_ms=self._search.since_ms,
             keys=self._search.keys,
             progress=self._progress_line.count,
         ):

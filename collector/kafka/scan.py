@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from time import monotonic
 
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from msgspec import Struct
 
@@ -35,10 +36,24 @@ async def existing(settings: KafkaSettings, topics: Iterable[str]) -> list[str]:
     return [name for name in names if name in found]
 
 
-async def ends_of(settings: KafkaSettings, topics: Iterable[str]) -> Offsets:
+async def committed_ends(settings: KafkaSettings, topics: Iterable[str]) -> Offsets:
+    """The ends of what can be read now in all partitions of the topics, which must exist.
+
+    What follows an open transaction is not included, although it may be committed already.
+    """
+    names = sorted(set(topics))
+    if not names:
+        return {}
+    async with open_reader(settings) as reader:
+        if not await reader.assign_topics(names):
+            raise KafkaConnectionError(f"no broker described the topics {', '.join(names)}")
+        return {(part.topic, part.partition): end for part, end in (await reader.committed_ends()).items()}
+
+
+async def whole_ends(settings: KafkaSettings, topics: Iterable[str]) -> Offsets:
     """The ends of all partitions of the topics, which must exist.
 
-    Open transactions are included: `scan` waits until they end.
+    Open transactions are included: `scan` waits until they end, so that nothing is missed that is committed now.
     """
     return {
         (topic, partition): end

@@ -309,7 +309,7 @@ async def test_ten_thousand_large_dead_letters_are_listed_in_little_memory(
 
     monkeypatch.setattr(dead_letters, "scan", scan)
     monkeypatch.setattr(dead_letters, "existing", nothing)
-    monkeypatch.setattr(dead_letters, "ends_of", nothing)
+    monkeypatch.setattr(dead_letters, "committed_ends", nothing)
     found = 0
     tracemalloc.start()
     async for several in Letters(streams, Progress(None)).read(Selected("mall")):

@@ -91,6 +91,7 @@ async def former_release(kafka: str, prefix: str, folder: Path, lateness: str) -
             daemon.close()
 
 
+@pytest.mark.timeout(400)  # nine commands, and transactions that their owners have left open
 async def test_dead_letters_older_than_final_are_published_once_though_the_command_is_killed(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
