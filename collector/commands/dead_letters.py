@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
-from collector.commands.takeover import with_kafka
+from collector.commands.state_topic import with_kafka
 from collector.config import Settings, load
 from collector.errors import NotReplayable, Park, Split, UserError, did_you_mean
 from collector.instants import UNIX_EPOCH, format_ms, to_ms

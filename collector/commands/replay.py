@@ -28,7 +28,7 @@ from collector.commands.progress import Progress
 from collector.commands.replay_commit import EventReader, Publication, key_of, taken_by
 from collector.commands.replay_plan import REPLAYED, Outcome, Planner, States, prefix_of
 from collector.commands.replay_search import Search
-from collector.commands.takeover import read_state, taken_over, with_kafka
+from collector.commands.state_topic import read_state, require_state_topic, taken_over, with_kafka
 from collector.config import Settings, load
 from collector.errors import Failed, NotReplayable, RetryLater
 from collector.instants import to_ms
@@ -123,6 +123,7 @@ async def _replay(
     report: Report,
     dry_run: bool,
 ) -> Replayed:
+    await require_state_topic(settings.kafka)
     async with configured(settings) as streams:
         letters = Letters(streams, progress_line)
         run = _Run(streams, letters, progress_line, report, dry_run=dry_run)
@@ -195,7 +196,7 @@ class _Run:
 
     async def _process_partition(self, partition: int, letters: Sequence[Understood], *, is_last: bool) -> None:
         # What is looked for in the event topics is read before the partition is taken over: meanwhile, streams run.
-        pairs = await read_state(self.streams.settings, self._progress_line, partition)
+        pairs = await read_state(self.streams.settings, self._progress_line, [partition])
         search, known = Search(self.own_ids), marks(pairs)
         planner = Planner(States(self.streams, pairs), search, taken_by(known.values()), self.own_keys)
         for letter in letters:

@@ -24,11 +24,12 @@ from deploy.grafana.promql import increase, max_by, stream, sum_by
 STATES = {
     "live": (1, GREEN),
     "complete": (2, GREY),
-    "catching_up": (3, BLUE),
-    "restoring": (4, BLUE),
-    "backing_off": (5, ORANGE),
-    "parked": (6, RED),
-    "not_owned": (7, RED),
+    "paused": (3, GREY),
+    "catching_up": (4, BLUE),
+    "restoring": (5, BLUE),
+    "backing_off": (6, ORANGE),
+    "parked": (7, RED),
+    "not_owned": (8, RED),
 }
 """The severity and the colour of each state."""
 STATE_NAMES = value_mapping({severity: (state, colour) for state, (severity, colour) in STATES.items()})
