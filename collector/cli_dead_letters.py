@@ -8,7 +8,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from collector.commands.arguments import CONFIG, MARKUP, Config
+from collector.commands.arguments import CONFIG, MARKUP, Config, OptionalStream, complete_source
 from collector.commands.ending import FAILED, print_error
 from collector.errors import UserError
 
@@ -22,8 +22,9 @@ dead_letters = typer.Typer(
     help="Show what could not be published, and publish it again.\n\nExample: collector dead-letters list",
     rich_markup_mode=MARKUP,
 )
-OptionalSource = Annotated[str | None, typer.Argument(help="Only of this source.")]
-OptionalStream = Annotated[str | None, typer.Argument(help="Only of this stream of the source.")]
+OptionalSource = Annotated[
+    str | None, typer.Argument(help="Name of a source. Default: all.", autocompletion=complete_source)
+]
 
 
 @dead_letters.command("list")

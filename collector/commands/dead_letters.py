@@ -13,8 +13,9 @@ from msgspec import Struct, structs
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
 from collector.commands.state_topic import with_kafka
+from collector.commands.streams import require_stream, select_source
 from collector.config import Settings, load
-from collector.errors import NotReplayable, Park, Split, UserError, did_you_mean
+from collector.errors import NotReplayable, Park, Split, UserError
 from collector.instants import UNIX_EPOCH, format_ms, to_ms
 from collector.kafka.scan import Offsets, committed_ends, existing, scan
 from collector.model import Record, Reject, RejectedRow, whole_name
@@ -274,15 +275,9 @@ def validate(settings: Settings, selected: Selected) -> None:
     """Raise UserError if the source, or its stream, is not configured."""
     if selected.source is None:
         return
-    if selected.source not in settings.sources:
-        suggestion, known = did_you_mean(selected.source, settings.sources), ", ".join(settings.sources)
-        text = f"no source {selected.source}{suggestion} in the configuration: its sources are {known}"
-        raise UserError(text, code="unknown_source")
-    names = settings.sources[selected.source].chosen
-    if selected.stream is not None and selected.stream not in names:
-        suggestion, known = did_you_mean(selected.stream, names), ", ".join(names)
-        text = f"source {selected.source} has no stream {selected.stream}{suggestion}: its streams are {known}"
-        raise UserError(text, code="unknown_stream")
+    source = select_source(settings, selected.source)
+    if selected.stream is not None:
+        require_stream(selected.source, selected.stream, source.chosen)
 
 
 def instant_of(unix_ms: int) -> datetime:

@@ -16,7 +16,8 @@ from collector.commands.dead_letters import Configured, Understood
 from collector.commands.replay_search import Search, Taken
 from collector.errors import NotReplayable, Park, UnreadableState
 from collector.instants import to_ms
-from collector.model import DedupMode, Record
+from collector.model import DedupMode, Record, Window
+from collector.pipeline.backfills import history_of, requests_of
 from collector.pipeline.batch import Context, record_messages
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import NewRecords, NumberedRecord
@@ -25,6 +26,7 @@ from collector.pipeline.page import Entry
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import State, StateFormat, by_stream, stream_prefix
+from collector.pipeline.state_records import reserved
 from collector.vendors.base import Stream
 
 FINAL_MARGIN_S = 3600
@@ -90,6 +92,7 @@ class States:
     def __init__(self, configured: Configured, pairs: Mapping[bytes, bytes]) -> None:
         self._configured = configured
         self._pairs = by_stream(pairs)
+        self._reserved = reserved(pairs)
         self._shards: dict[str, Shards] = {}
 
     def of(self, stream: Stream[Any]) -> State:
@@ -112,6 +115,21 @@ class States:
     def final_s(self, state: State) -> int:
         """From where the ledgers of all shards know what is published, in seconds on the vendor's clock."""
         return min(each.final_s for each in (state, *state.others) if each.checkpoint is not None)
+
+    def backfilled(self, stream: Stream[Any]) -> Sequence[Window]:
+        """The intervals of the completed backfills of a stream. Raises NotReplayable if they cannot be read."""
+        try:
+            return history_of(whole_prefix(prefix_of(stream)), self._reserved)
+        except UnreadableState as error:
+            raise NotReplayable(str(error), code=error.code) from error
+
+    def is_being_backfilled(self, stream: Stream[Any], start_ms: int) -> bool:
+        """Whether a backfill that is not complete is to publish what starts then. Raises NotReplayable."""
+        try:
+            requests = requests_of(whole_prefix(prefix_of(stream)), self._reserved)
+        except UnreadableState as error:
+            raise NotReplayable(str(error), code=error.code) from error
+        return any(to_ms(each.start) <= start_ms < to_ms(each.end) for each in requests)
 
     def _new(self, stream: Stream[Any], whole: str) -> Shards:
         state_format = StateFormat(stream.dedup_mode, stream.fields_version, stream.max_clock_offset, stream.former)
@@ -136,10 +154,10 @@ class Planner:
     def search_for(self, letter: Understood) -> None:
         """Look for those records of a dead letter that the ledger does not know, or soon will not."""
         try:
-            state = self._states.of(letter.stream)
+            older = self._older(letter, self._states.of(letter.stream), FINAL_MARGIN_S)
         except NotReplayable:
             return
-        for each in self._older(letter, state, FINAL_MARGIN_S):
+        for each in older:
             self._search.add(letter, each)
 
     def plan(self, letter: Understood, now: datetime) -> Planned:
@@ -190,6 +208,8 @@ class Planner:
             outcome = Outcome("published", f"published {len(messages)} {what}", len(messages))
             return Planned(letter, outcome, messages, entries, numbered)
         if deduplicator.outside:
+            if any(self._states.is_being_backfilled(stream, each.start_ms) for each in letter.records):
+                raise NotReplayable("a backfill of its time is not complete: repeat this then", code="backfilling")
             raise NotReplayable("it starts before the stream's since, or not before its until", code="outside")
         if superseded:
             text = "another version of it is published, and the stream publishes the present one when it fetches it"
@@ -204,13 +224,15 @@ class Planner:
         )
 
     def _older(self, letter: Understood, state: State, margin_s: int = 0) -> Sequence[Record[Any]]:
-        """The records that end before `final`, and are published by this stream at all."""
+        """The records that end before `final`, or are in a completed backfill, and are published at all."""
         since, until = _limits_ms(letter, state)
         final_s = self._states.final_s(state) + margin_s
+        backfilled = [(to_ms(each.start), to_ms(each.end)) for each in self._states.backfilled(letter.stream)]
         return [
             each
             for each in letter.records
-            if since <= each.start_ms and (until is None or each.start_ms < until) and each.last_s < final_s
+            if (since <= each.start_ms and (until is None or each.start_ms < until) and each.last_s < final_s)
+            or any(start <= each.start_ms < end for start, end in backfilled)
         ]
 
     def _is_superseded(self, letter: Understood, found: NewRecords[Any]) -> bool:

@@ -14,13 +14,16 @@ from collector.commands.dead_letters import Configured, Letters, Selected, Under
 from collector.commands.progress import Progress
 from collector.commands.replay import _Run
 from collector.commands.replay_commit import key_of
+from collector.commands.replay_plan import prefix_of
 from collector.errors import EpochEnded
 from collector.instants import to_ms
 from collector.kafka.scan import StoredMessage
-from collector.model import Reject
+from collector.model import Backfill, Reject, Window
 from collector.pipeline import batch
+from collector.pipeline.backfills import backfill_key, encode_backfill, encode_history, history_key
 from collector.pipeline.dead_letters import MARK_VERSION, Mark, encode_mark, marks
 from collector.pipeline.message import dead_letter_message, record_digest
+from collector.pipeline.shards import whole_prefix
 from collector.vendors.base import Stream
 from tests.commands.dead_letters import ALL_TIME, FORMER_ERROR, NOW, SEEN_AT, Topics, letter_of, settings_of, stream_of
 from tests.pipeline.stream_cases import STREAM_CASES
@@ -234,6 +237,27 @@ async def test_a_row_before_since_is_not_published(topics: Topics, name: tuple[s
 
     assert ["impossible"] == await topics.replay(found)
     assert not topics.messages
+
+
+@BOTH
+@pytest.mark.parametrize("is_complete", [True, False])
+async def test_a_row_of_a_backfill_is_published_when_that_is_complete(
+    topics: Topics,
+    name: tuple[str, str],
+    is_complete: bool,
+) -> None:
+    found, prefix = letter(topics.streams, name), whole_prefix(prefix_of(stream_of(topics.streams, *name)))
+    topics.started(found.stream, RECENT, RECENT)
+    request = Backfill(SINCE, RECENT, NOW, "ann@host")
+    topics.pairs[backfill_key(prefix, SINCE)] = encode_backfill(request)
+
+    assert ["impossible"] == await topics.replay(found)
+    if is_complete:
+        del topics.pairs[backfill_key(prefix, SINCE)]
+        topics.pairs[history_key(prefix)] = encode_history([], Window(SINCE, RECENT))
+        assert ["published"] == await topics.replay(found)
+        assert ["known"] == await topics.replay(found)
+    assert (ids(found) if is_complete else []) == topics.ids()
 
 
 async def test_a_stream_without_state_is_not_published_to(topics: Topics) -> None:
