@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from collector import __version__
 from collector.cli_control import control
+from collector.cli_dead_letters import dead_letters
 from collector.cli_state import state
 from collector.commands.arguments import (
     CONFIG,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(control)
 app.add_typer(state, name="state")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> NoReturn:

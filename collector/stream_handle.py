@@ -90,7 +90,7 @@ class StreamHandle:
         self._schema_ids: dict[str, bytes] = {}
         """By the name of the type. Complete when the stream begins to fetch."""
         origin = settings.origin(stream.account, stream.source, published_name(stream.name))
-        self._origin = structs.replace(origin, schema_ids=self._schema_ids)
+        self._origin = structs.replace(origin, schema_ids=self._schema_ids, timezone=str(stream.zone))
         types = topics_of(stream.event_types, origin.topic_prefix, origin.progress_prefix)
         self.topics = StreamTopics(settings.kafka, types)
         self._topic_failures = 0

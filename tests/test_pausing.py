@@ -10,8 +10,9 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from collector.backfill import States
 from collector.cloudevents import Message
-from collector.epoch_streams import EpochStreams, States
+from collector.epoch_streams import EpochStreams
 from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.header import BARRIER
 from collector.kafka.settings import KafkaSettings

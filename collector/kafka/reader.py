@@ -48,6 +48,25 @@ class CommittedReader:
         self._consumer.assign(list(partitions))
         await self._consumer.seek_to_beginning(*partitions)
 
+    async def assign_from(
+        self, offsets: Mapping[TopicPartition, int | None], since_ms: Mapping[TopicPartition, int | None]
+    ) -> Mapping[TopicPartition, int]:
+        """Read these partitions from an offset; without one, from a time (Unix milliseconds), else from the beginning.
+
+        Returns where each starts.
+        """
+        self._consumer.assign(list(offsets))
+        starts: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(offsets))
+        times = {each: ms for each, ms in since_ms.items() if ms is not None and offsets[each] is None}
+        if times:
+            ends = await self._consumer.end_offsets(list(times))
+            found = await self._consumer.offsets_for_times(times)
+            starts |= {each: ends[each] if found[each] is None else found[each].offset for each in times}
+        starts |= {each: max(starts[each], offset) for each, offset in offsets.items() if offset is not None}
+        for each, offset in starts.items():
+            self._consumer.seek(each, offset)
+        return starts
+
     async def assign_topics(self, topics: Iterable[str]) -> bool:
         """Read all partitions of these topics. Returns False, and reads nothing, while one of them does not exist."""
         partitions = await topic_partitions(self._consumer, topics)
