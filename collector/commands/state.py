@@ -21,7 +21,7 @@ from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
 from collector.kafka.epoch import partition_of
 from collector.kafka.owners import known_owners
-from collector.kafka.topics import admin, ensure_topics
+from collector.kafka.topics import admin, prepare_topics
 from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Summary, rewound
@@ -164,7 +164,8 @@ def _cell(field: tuple[str, Field]) -> str:
 async def _init(settings: Settings, progress_line: Progress) -> str:
     progress_line.show("checking the topics")
     kafka = settings.kafka
-    await ensure_topics(kafka, settings.topics(), settings.compacted_topics())
+    # Headers are written into the state topic alone: a tenant whose topic is missing does not keep others from them.
+    await prepare_topics(kafka, settings.topics(), settings.compacted_topics(), needed=())
     accepted = await accept(kafka)
     count = len(accepted.empty) + len(accepted.truncated)
     if not count:

@@ -32,6 +32,8 @@ HEARTBEATS_PER_SESSION = 5
 """Enough that one heartbeat that is lost or late does not end the session."""
 MAX_SILENT_HEARTBEATS = 2
 """Heartbeats without a response until the coordinator counts as unavailable: a move to another broker is faster."""
+RENEWAL_LEFT_S = 1.0
+"""A connection is renewed when less of its session is left: twice the time between two attempts, and more."""
 METADATA_S = 30.0
 """How often the partitions of the state topic are read. aiokafka's five minutes are for groups that read data."""
 MISSING_S = 2.0
@@ -127,7 +129,7 @@ class Membership:
             while (silent_s := anyio.current_time() - self._responded_at) < MAX_SILENT_SESSIONS * session_s:
                 # A member must poll even when it owns nothing, or it never rejoins. Assigned partitions are paused.
                 await consumer.getmany(timeout_ms=200)
-                failure = await sessions.renew()
+                failure = await sessions.renew(RENEWAL_LEFT_S)
                 self._telemetry.sessions_renewed(None if failure is None else reason_of(failure))
                 self._check_topic(consumer)
                 is_known = is_coordinator_known(consumer)

@@ -27,6 +27,8 @@ MAX_FETCH_BYTES = 256 << 10
 """Of one response for a partition: a broker with a byte quota delays a response in proportion to its size."""
 _POLL_MS = 200
 _RETRY_S = 0.5
+_RENEWAL_LEFT_S = 0.5
+"""A connection is renewed when less of its session is left: more than the time between two polls."""
 
 
 class CommittedReader:
@@ -58,7 +60,9 @@ class CommittedReader:
 
     async def poll(self) -> list[ConsumerRecord]:
         """The next records, those of a partition in their order; empty when none arrives for _POLL_MS."""
-        await self._sessions.renew()  # a connection that cannot be replaced is closed by the broker, and opened again
+        await self._sessions.renew(
+            _RENEWAL_LEFT_S
+        )  # a connection that cannot be replaced is closed by the broker, and opened again
         by_partition = await self._consumer.getmany(timeout_ms=_POLL_MS)
         return [record for records in by_partition.values() for record in records]
 

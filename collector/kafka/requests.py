@@ -214,14 +214,14 @@ class Metadata(Struct, frozen=True):
     topics: Mapping[str, TopicMetadata]
 
 
-async def metadata(client: AIOKafkaAdminClient, names: Sequence[str]) -> Metadata:
-    """Describe the cluster and each topic.
+async def metadata(client: AIOKafkaAdminClient, names: Sequence[str], node: int | None = None) -> Metadata:
+    """Describe the cluster and each topic, as `node` knows them, or any broker.
 
     A topic that does not exist, or that this user may not describe, has an error code.
     Used instead of the client's `describe_topics`, which creates missing topics on brokers that create them
     automatically. Raises KafkaError, OSError or TimeoutError.
     """
-    response = (await send_request(client, _TopicsRequest(names))).to_object()
+    response = (await send_request(client, _TopicsRequest(names), node)).to_object()
     topics = {
         topic["name"]: TopicMetadata(
             topic["error_code"],
