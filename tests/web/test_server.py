@@ -79,6 +79,8 @@ LABELS = {
     "collector_state_restore_duration_seconds_count": "",
     "collector_state_restore_progress_ratio": "",
     "collector_kafka_ready": "",
+    "collector_config_last_reload_successful": "",
+    "collector_config_last_reload_success_timestamp_seconds": "",
     "collector_ledger_entries": "source stream",
 }
 
