@@ -31,6 +31,7 @@ from collector.registry.ids import SchemaIds, schema_ids
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.process import ProcessTelemetry
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import ClockTelemetry, VendorTelemetry
@@ -49,11 +50,15 @@ TOPICS_RETRY_S = 5.0
 class Daemon:
     """The running process."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, config: str | None = None) -> None:
+        """`config` is the path of the configuration, for the log."""
         self._settings = settings
+        self._config = config
         self._clock = clock
         self._metrics = Metrics()
+        self._metrics.reloaded(clock.now())
         self.process_status = ProcessStatus(__version__, settings.kafka.group, started=clock.now())
+        self._process = ProcessTelemetry(self._metrics, self.process_status, clock)
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
@@ -81,11 +86,24 @@ class Daemon:
             client = await stack.enter_async_context(http(self._clock, self._clock_changed))
             registry = await stack.enter_async_context(schema_ids(self._settings.kafka.schema_registry, self._metrics))
             partitions = self._partitions(client, registry)
+            self._report_start()
+            stack.callback(self._process.stopped)
             async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._process.run)
                 tasks.start_soon(self._availability.watch)
                 await self._prepare_topics()
                 tasks.start_soon(self._report_cluster)
                 await self._run_partitions(partitions)
+
+    def _report_start(self) -> None:
+        kafka = self._settings.kafka
+        self._process.started(
+            config=self._config,
+            listen=self._settings.http.listen,
+            brokers=kafka.bootstrap_servers,
+            group=kafka.group,
+            sources=len(self._settings.sources),
+        )
 
     def _clock_changed(self, host: str, notice: ClockNotice | None) -> None:
         if notice is None:
@@ -131,7 +149,7 @@ class Daemon:
                     [kind.name for kind in stream.event_types],
                     partial(vendor_telemetry.stream_released, stream.name),
                 )
-                telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
+                telemetry.configured(stream.policy)
                 partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
                 handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit, registry)
                 handles[partition].append(handle)
@@ -204,13 +222,16 @@ class Daemon:
             return error
 
 
-async def run(settings: Settings) -> None:
-    """Run the daemon until SIGTERM or SIGINT. A second signal ends the process at once; nothing is lost either way."""
+async def run(settings: Settings, config: str | None = None) -> None:
+    """Run the daemon until SIGTERM or SIGINT. A second signal ends the process at once; nothing is lost either way.
+
+    `config` is the path of the configuration, for the log.
+    """
     async with anyio.create_task_group() as process:
         daemon = anyio.CancelScope()
         process.start_soon(_stop_on_signal, daemon)
         with daemon:
-            await Daemon(settings, SystemClock()).run()
+            await Daemon(settings, SystemClock(), config).run()
         process.cancel_scope.cancel()
 
 

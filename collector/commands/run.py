@@ -32,7 +32,7 @@ def run(path: Path) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:
-        anyio.run(app.run, settings, backend_options={"use_uvloop": True})
+        anyio.run(app.run, settings, str(path), backend_options={"use_uvloop": True})
     except* UserError as errors:
         first, *others = leaves(errors)
         text = "\n".join(map(str, (first, *others)))

@@ -32,6 +32,7 @@ class StreamSettings(BaseModel):
     model_config = STRICT
 
     interval: PositiveDuration
+    freshness: PositiveDuration | None = None
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         """How the stream is polled. `until` is that of the source. Each class has its own default `alignment`."""
@@ -51,6 +52,7 @@ class SnapshotSettings(StreamSettings):
             span=self.interval,
             until=until,
             alignment=alignment or Snapshot(),
+            freshness=self.freshness,
         )
 
 
@@ -67,6 +69,8 @@ class HistorySettings(StreamSettings):
         for name in ("interval", "settle"):
             if getattr(self, name) >= self.allowed_lateness:
                 raise ValueError(f"{name} must be below allowed_lateness")
+        if self.freshness is not None and self.freshness <= self.settle:
+            raise ValueError("freshness must be above settle: the watermark is never younger than that")
         return self
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
@@ -78,6 +82,7 @@ class HistorySettings(StreamSettings):
             span=self.span,
             until=until,
             alignment=alignment or AnySecond(),
+            freshness=self.freshness,
         )
 
 
