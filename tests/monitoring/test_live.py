@@ -30,12 +30,21 @@ VARIABLES = {
 }
 EMPTY = {
     "Alerts For",
+    "Firing alerts",
+    "Rebalances",
+    "Deploys",
+    "Of the same hour last week A",
+    "Records an hour, a week ago A",
     "Places A",
     "Requests to the schema registry A",
     *(f"Fields not as documented {ref}" for ref in "ABC"),
+    "collector:fresh_records:busy_5h",
     *alerts(),
 }
-"""Queries without results while everything is healthy. The expression of an alert may have some for a moment."""
+"""Queries without results while everything is healthy, or without a week of history.
+
+The expression of an alert may have some for a moment, and so may an annotation.
+"""
 COUNTERS = '[sources.mall.streams.counters]\ninterval = "1s"\n'
 
 
