@@ -2,43 +2,45 @@
 
 import os
 import signal
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import anyio
 import structlog
+from anyio.abc import TaskGroup
 
 from collector import __version__
 from collector.clock import Clock, SystemClock
 from collector.config import Settings
+from collector.configured import Changes, ConfiguredSources, Surroundings
 from collector.errors import KafkaMisconfigured
 from collector.kafka.availability import Availability
 from collector.kafka.claim import claim
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.diagnosis.probe import probe_cluster
-from collector.kafka.epoch import MAX_RESTORES, partition_of
+from collector.kafka.epoch import MAX_RESTORES
 from collector.kafka.group import Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.notices import KafkaNotice
 from collector.kafka.producer import Fenced
 from collector.kafka.topics import admin, ensure_topics
 from collector.partition import Partition
+from collector.partitions import Partitions
 from collector.registry.ids import SchemaIds, schema_ids
+from collector.reload import Reloader
 from collector.stream_handle import StreamHandle
+from collector.telemetry.configuration import ConfigTelemetry
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.process import ProcessTelemetry
-from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
-from collector.telemetry.stream import StreamTelemetry
-from collector.telemetry.vendor import ClockTelemetry, VendorTelemetry
-from collector.vendors import VENDORS
+from collector.telemetry.status import ProcessStatus
+from collector.telemetry.vendor import ClockTelemetry
 from collector.vendors.clocks import ClockNotice
 from collector.vendors.http import Http, http
-from collector.vendors.proxy import proxy_name
 from collector.web.server import serve_http
 
 STOP_S = 25.0
@@ -46,23 +48,27 @@ STOP_S = 25.0
 TOPICS_RETRY_S = 5.0
 """Time between two attempts to create or verify the topics."""
 
+NEW_TOPICS_S = 10.0
+"""How long a reload waits for the topics of new streams."""
+
 
 class Daemon:
     """The running process."""
 
-    def __init__(self, settings: Settings, clock: Clock, config: str | None = None) -> None:
-        """`config` is the path of the configuration, for the log."""
+    def __init__(self, settings: Settings, clock: Clock, path: Path | None = None) -> None:
+        """`path` is the configuration file to watch; None if the settings come from elsewhere."""
         self._settings = settings
-        self._config = config
+        self._path = path
         self._clock = clock
         self._metrics = Metrics()
-        self._metrics.reloaded(clock.now())
         self.process_status = ProcessStatus(__version__, settings.kafka.group, started=clock.now())
         self._process = ProcessTelemetry(self._metrics, self.process_status, clock)
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
+        self._config = ConfigTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
         self._claim_lock = anyio.Lock()
+        self._restores = anyio.Semaphore(MAX_RESTORES)
         self._clocks = ClockTelemetry(self.process_status)
         self._max_ahead: timedelta | None = None
         """How far Kafka lets timestamps be ahead; None if that is not known, or not limited."""
@@ -85,7 +91,8 @@ class Daemon:
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
             client = await stack.enter_async_context(http(self._clock, self._clock_changed))
             registry = await stack.enter_async_context(schema_ids(self._settings.kafka.schema_registry, self._metrics))
-            partitions = self._partitions(client, registry)
+            sources = self._sources(client, registry)
+            sources.apply(self._settings)
             self._report_start()
             stack.callback(self._process.stopped)
             async with anyio.create_task_group() as tasks:
@@ -93,17 +100,27 @@ class Daemon:
                 tasks.start_soon(self._availability.watch)
                 await self._prepare_topics()
                 tasks.start_soon(self._report_cluster)
-                await self._run_partitions(partitions)
+                await self._run_partitions(sources)
 
     def _report_start(self) -> None:
         kafka = self._settings.kafka
         self._process.started(
-            config=self._config,
+            config=None if self._path is None else str(self._path),
             listen=self._settings.http.listen,
             brokers=kafka.bootstrap_servers,
             group=kafka.group,
             sources=len(self._settings.sources),
         )
+
+    def _sources(self, client: Http, registry: SchemaIds | None) -> ConfiguredSources:
+        def on_commit() -> None:
+            if self._max_ahead is not None:
+                client.kafka_accepted(self._max_ahead)
+
+        surroundings = Surroundings(
+            self._metrics, self.process_status, self._clock, self._random, client, registry, on_commit
+        )
+        return ConfiguredSources(surroundings, self._settings.kafka.state_partitions)
 
     def _clock_changed(self, host: str, notice: ClockNotice | None) -> None:
         if notice is None:
@@ -111,69 +128,67 @@ class Daemon:
         else:
             self._clocks.doubted(host, notice.code, notice.reason, notice.advice)
 
-    async def _run_partitions(self, partitions: Sequence[Partition]) -> None:
+    async def _run_partitions(self, sources: ConfiguredSources) -> None:
         """Stay a member of the consumer group and run the partitions that it assigns. Never returns."""
         membership = anyio.CancelScope(shield=True)  # the epochs must end before the process leaves the group
+        partitions = Partitions(self._make_partition, self._kafka)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run_membership, membership)
             try:
                 async with anyio.create_task_group() as running:
-                    for partition in partitions:
-                        running.start_soon(partition.run)
+                    running.start_soon(partitions.run, sources.by_partition())
+                    if self._path is not None:
+                        apply = partial(self._apply, sources, partitions, running)
+                        running.start_soon(Reloader(self._path, self._settings, self._clock, self._config, apply).run)
             finally:
                 membership.cancel()
+
+    async def _apply(
+        self, sources: ConfiguredSources, partitions: Partitions, tasks: TaskGroup, settings: Settings
+    ) -> Changes:
+        """Run the streams of other settings. Those that have not changed do not notice."""
+        known, self._settings = self._settings.topics(), settings
+        if settings.topics().keys() - known.keys():
+            await self._prepare_new_topics(tasks)
+        changes = sources.apply(settings)
+        await partitions.replace(sources.by_partition())
+        sources.release_replaced()
+        return changes
 
     async def _run_membership(self, scope: anyio.CancelScope) -> None:
         with scope:
             await self._membership.run()
 
-    def _partitions(self, client: Http, registry: SchemaIds | None) -> Sequence[Partition]:
-        """The state partitions with configured streams. All streams of an account are in the same partition."""
-        handles: dict[int, list[StreamHandle]] = defaultdict(list)
+    def _make_partition(self, number: int, streams: Sequence[StreamHandle]) -> Partition:
+        return Partition(
+            number,
+            streams,
+            self._settings.kafka,
+            self._kafka,
+            self._membership,
+            self._availability,
+            claim=self._claim,
+            restores=self._restores,
+            clock=self._clock,
+            random=self._random,
+        )
 
-        def on_commit() -> None:
-            if self._max_ahead is not None:
-                client.kafka_accepted(self._max_ahead)
+    async def _prepare_new_topics(self, tasks: TaskGroup) -> None:
+        """As `_prepare_topics`, which may go on in the background: streams without a topic wait for it themselves."""
+        is_prepared = anyio.Event()
 
-        for name, source in self._settings.sources.items():
-            vendor = VENDORS[source.vendor]
-            source_status = SourceStatus(vendor.name, name, source.host, proxy_name(source.base_url))
-            self.process_status.sources.append(source_status)
-            vendor_telemetry = VendorTelemetry(self._metrics, name, source_status)
-            for stream in vendor.streams(name, source, client, vendor_telemetry):
-                stream_status = StreamStatus(vendor.name, name, stream.name)
-                self.process_status.streams.append(stream_status)
-                telemetry = StreamTelemetry(
-                    self._metrics,
-                    stream_status,
-                    [kind.name for kind in stream.event_types],
-                    partial(vendor_telemetry.stream_released, stream.name),
-                )
-                telemetry.configured(stream.policy)
-                partition = partition_of(str(stream.account), self._settings.kafka.state_partitions)
-                handle = StreamHandle(stream, self._settings, telemetry, self._clock, self._random, on_commit, registry)
-                handles[partition].append(handle)
-        restores = anyio.Semaphore(MAX_RESTORES)
-        return [
-            Partition(
-                number,
-                streams,
-                self._settings.kafka,
-                self._kafka,
-                self._membership,
-                self._availability,
-                claim=self._claim,
-                restores=restores,
-                clock=self._clock,
-                random=self._random,
-            )
-            for number, streams in handles.items()
-        ]
+        async def prepare() -> None:
+            await self._prepare_topics()
+            is_prepared.set()
+
+        tasks.start_soon(prepare)
+        with anyio.move_on_after(NEW_TOPICS_S):
+            await is_prepared.wait()
 
     async def _prepare_topics(self) -> None:
         """Create missing topics and verify the others. Retries until that succeeds."""
-        names, compacted = self._settings.topics(), self._settings.compacted_topics()
         while True:
+            names, compacted = self._settings.topics(), self._settings.compacted_topics()
             try:
                 verified = await ensure_topics(self._settings.kafka, names, compacted)
             except KafkaMisconfigured as error:
@@ -222,16 +237,16 @@ class Daemon:
             return error
 
 
-async def run(settings: Settings, config: str | None = None) -> None:
+async def run(settings: Settings, path: Path | None = None) -> None:
     """Run the daemon until SIGTERM or SIGINT. A second signal ends the process at once; nothing is lost either way.
 
-    `config` is the path of the configuration, for the log.
+    `path` is the configuration file: its sources are reloaded when they change.
     """
     async with anyio.create_task_group() as process:
         daemon = anyio.CancelScope()
         process.start_soon(_stop_on_signal, daemon)
         with daemon:
-            await Daemon(settings, SystemClock(), config).run()
+            await Daemon(settings, SystemClock(), path).run()
         process.cancel_scope.cancel()
 
 

@@ -3,20 +3,20 @@
 Each package defines its own part; this module composes them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from collector.errors import InvalidConfiguration, Problem, did_you_mean
+from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, UserError, did_you_mean
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, EventType
 from collector.pipeline.message import Origin, topics_of
-from collector.raw_config import load_environment, load_file
-from collector.secrets import redact
+from collector.raw_config import RawConfig, load_environment, load_files
+from collector.secrets import MIN_LENGTH, Secret, redact
 from collector.settings import STRICT, EnvironmentValue, Name
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.http import Limits
@@ -45,6 +45,8 @@ class Settings(BaseSettings):
 
     reads_environment: ClassVar[bool] = True
 
+    include: Annotated[str, Field(min_length=1)] | None = None
+    """The files with further sources, as a pattern relative to the folder of config.toml. See `raw_config`."""
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -116,14 +118,54 @@ def load(path: Path) -> Settings:
 
     Raises InvalidConfiguration, whose `problems` list every wrong key, or UserError when the file cannot be read.
     """
-    raw_config = load_file(path)
+    raw_config = load_files(path)
     # pydantic-settings treats keys such as `_env_file` as options of its own.
-    if private := [key for key in raw_config if key.startswith("_")]:
+    if private := [key for key in raw_config.tables if key.startswith("_")]:
         raise InvalidConfiguration(Problem(key, "unknown_key", "unknown key") for key in private)
     try:
-        return Settings(**raw_config)
+        return Settings(**raw_config.tables)
     except ValidationError as error:
-        raise InvalidConfiguration(map(_problem, error.errors(include_url=False))) from None
+        problems = (_problem(each) for each in error.errors(include_url=False))
+        raise InvalidConfiguration(_with_file(each, raw_config) for each in problems) from None
+
+
+def _with_file(problem: Problem, raw_config: RawConfig) -> Problem:
+    """The problem with the included file that contains the key, if it is in one."""
+    table, _, rest = problem.path.partition(".")
+    file = raw_config.included.get(rest.partition(".")[0]) if table == "sources" else None
+    return problem if file is None else problem._replace(file=str(file))
+
+
+def reveal_secrets(settings: Settings, sources: Iterable[str]) -> list[str]:
+    """Read once every secret of Kafka and of these sources; return the keys of those that are too short to be redacted.
+
+    Raises InvalidConfiguration when some cannot be read, and Failed when too many files are open. A secret that goes
+    missing later only parks its source.
+    """
+    problems, short = [], []
+    for path, secret in _secrets(settings, sources):
+        try:
+            if len(secret.reveal()) < MIN_LENGTH:
+                short.append(path)
+        except UserError as error:
+            problems.append(Problem(path, error.code, str(error)))
+        except RetryLater as error:
+            raise Failed(f"{path}: {error}", code=error.code) from None
+    if problems:
+        raise InvalidConfiguration(problems)
+    return short
+
+
+def _secrets(settings: Settings, sources: Iterable[str]) -> Iterator[tuple[str, Secret]]:
+    """Yield every secret of Kafka and of these sources with its key."""
+    if settings.kafka.sasl:
+        for key, secret in settings.kafka.sasl.secrets.items():
+            yield f"kafka.sasl.{key}", secret
+    if settings.kafka.schema_registry and settings.kafka.schema_registry.password:
+        yield "kafka.schema_registry.password", settings.kafka.schema_registry.password
+    for name in sources:
+        for key, secret in settings.sources[name].secrets.items():
+            yield f"sources.{name}.{key}", secret
 
 
 _PROBLEMS = {

@@ -120,9 +120,12 @@ class Problem(NamedTuple):
     code: str
     """Names the problem for programs and tests, as the code of an error does."""
     text: str
+    file: str = ""
+    """The included file that contains the key; empty for config.toml."""
 
     def __str__(self) -> str:
-        return f"{self.path or 'the configuration'}: {self.text}"
+        where = f"{self.file}: " if self.file else ""
+        return f"{where}{self.path or 'the configuration'}: {self.text}"
 
 
 class InvalidConfiguration(UserError):  # noqa: N818 - named by what happened

@@ -1,11 +1,13 @@
 """One state partition: runs its streams, epoch after epoch, while the partition is assigned to this process."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from random import Random
 
 import anyio
 
 from collector.clock import Clock
+from collector.epoch_streams import EpochStreams, States
 from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.availability import Availability
 from collector.kafka.connection import UNAVAILABLE, reason_of
@@ -14,7 +16,6 @@ from collector.kafka.group import Assignment, Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
-from collector.pipeline.shards import Shards, whole_prefix
 from collector.pipeline.state import by_stream
 from collector.pipeline.state_records import unnamed_keys
 from collector.stream_handle import StreamHandle
@@ -30,7 +31,7 @@ Claim = Callable[[HeaderMissing], Awaitable[Exception | None]]
 
 
 class Partition:
-    """A state partition with configured streams."""
+    """A state partition with configured streams. A reload of the configuration may replace them."""
 
     def __init__(
         self,
@@ -57,8 +58,16 @@ class Partition:
         self._clock = clock
         self._random = random
         self._known_offset = KnownOffset()
+        self._running: EpochStreams | None = None
+        """The streams of the present epoch."""
         self._fenced_at = 0.0
         """When another process last fenced this one: time of the event loop, in seconds."""
+
+    async def replace(self, streams: Sequence[StreamHandle]) -> None:
+        """Run these streams instead. Those that are in both do not notice. Returns when the others have ended."""
+        self._streams = streams
+        if self._running is not None:
+            await self._running.replace(streams)
 
     async def run(self) -> None:
         """Start an epoch whenever the partition is assigned to this process. Never returns."""
@@ -143,12 +152,11 @@ class Partition:
                 ownership.start_soon(self._until_reassigned, self._membership.assignment.member, ownership.cancel_scope)
                 async with taking_over as current, anyio.create_task_group() as running:
                     self._telemetry.unnamed_records(self._number, unnamed_keys(current.pairs))
-                    pairs, current.pairs = by_stream(current.pairs), {}  # large, and needed only here
-                    for stream, shards in self._with_shards(pairs):
-                        running.start_soon(stream.run, current, shards)
-                    del pairs
+                    self._running = EpochStreams(current, self._streams, partial(self._read_states, current))
+                    states, current.pairs = by_stream(current.pairs), {}  # large, and needed only here
+                    running.start_soon(self._running.run, states)
+                    del states
                     running.start_soon(self._report_stable)
-                    running.start_soon(anyio.sleep_forever)  # the epoch continues when every stream has returned
                 ownership.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - no failed epoch ends the process
             cause = next(each for each in leaves(error) if isinstance(each, Exception))
@@ -158,21 +166,16 @@ class Partition:
                 self._telemetry.unexpected(self._number, error)
                 self._telemetry.epoch_failed(self._number)
         finally:
+            self._running = None
             if current is not None:
                 for stream in self._streams:
                     stream.telemetry.released()
         return cause, current.commits if current else 0
 
-    def _with_shards(self, pairs: Mapping[str, Mapping[str, bytes]]) -> Iterator[tuple[StreamHandle, Shards]]:
-        """Each stream, with what it shares with its other shards; also with those that are no longer configured."""
-        wholes: dict[str, Shards] = {}
-        for stream in self._streams:
-            if stream.whole_prefix not in wholes:
-                wholes[stream.whole_prefix] = stream.shards(self._streams)
-        for prefix, stored in pairs.items():
-            if (shards := wholes.get(whole_prefix(prefix))) is not None:
-                shards.pairs[prefix] = stored
-        return ((stream, wholes[stream.whole_prefix]) for stream in self._streams)
+    async def _read_states(self, current: Epoch) -> States:
+        """The stored states as of now, for streams that begin during the epoch."""
+        async with self._restores:
+            return by_stream(await current.read_state())
 
     async def _report_stable(self) -> None:
         """Report that the partition was taken over, once the epoch has lasted: its last one may have failed at once."""

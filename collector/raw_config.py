@@ -1,14 +1,30 @@
-"""The configuration before validation: config.toml, and the environment as a table of the same structure."""
+"""The configuration before validation: config.toml with the files that it includes, and the environment.
+
+The environment is a table of the same structure.
+"""
 
 import errno
 import os
 import select
 import tomllib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Mapping
+from glob import glob
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, UserError, is_out_of_files
+from msgspec import Struct
+
+from collector.errors import (
+    OUT_OF_FILES,
+    RAISE_FILE_LIMIT,
+    Failed,
+    InvalidConfiguration,
+    Problem,
+    UserError,
+    is_out_of_files,
+)
 from collector.settings import EnvironmentValue
 
 PREFIX = "COLLECTOR__"
@@ -16,8 +32,70 @@ PIPE_WAIT_S = 5.0
 """How long a pipe may have no content: a shell starts the program that writes to it at the same time as this one."""
 
 
+class RawConfig(Struct, frozen=True):
+    """The tables of a configuration file and of the files that it includes."""
+
+    tables: dict[str, Any]
+    included: Mapping[str, Path]
+    """The included file that contains a source, by the source's name."""
+
+
+def load_files(path: Path) -> RawConfig:
+    """The contents of the file and of the files that its key `include` names; the environment may set the key too.
+
+    Raises InvalidConfiguration when an included file has other tables than those of sources, or a source that another
+    file has too; and what `load_file` raises.
+    """
+    tables = load_file(path)
+    pattern = load_environment().get("include", tables.get("include"))
+    if not isinstance(pattern, str):
+        return RawConfig(tables, {})
+    sources = tables.get("sources", {})
+    if not isinstance(sources, dict):
+        return RawConfig(tables, {})
+    merged, included, problems = dict(sources), dict[str, Path](), list[Problem]()
+    for file in included_files(path, pattern):
+        for key, table in load_file(file).items():
+            if key != "sources" or not isinstance(table, dict):
+                text = f"an included file may only have tables of sources: move this key to {path}"
+                problems.append(Problem(key, "not_a_source", text, str(file)))
+                continue
+            for name, source in table.items():
+                if name in merged:
+                    other = included.get(name, path)
+                    text = f"{other} has this source too: remove one of them, or give it another name"
+                    problems.append(Problem(f"sources.{name}", "defined_twice", text, str(file)))
+                else:
+                    merged[name], included[name] = source, file
+    if problems:
+        raise InvalidConfiguration(problems)
+    return RawConfig({**tables, "sources": merged}, included)
+
+
+def included_files(path: Path, pattern: str) -> list[Path]:
+    """The files that the pattern matches, in the order of their names. It is relative to the folder of `path`.
+
+    Files with a dot at the start of their name do not match, as in shells: editors and orchestrators keep copies there.
+    """
+    folder = Path() if path.is_fifo() else path.parent
+    return [file for file in map(Path, sorted(glob(str(folder / pattern)))) if file.is_file()]  # noqa: PTH207 - hides dots
+
+
+def digest(path: Path, pattern: str | None) -> bytes:
+    """A digest of the contents of the file and of the files that the pattern includes. Never raises."""
+    found = blake2b(digest_size=16)
+    for file in (path, *(included_files(path, pattern) if pattern else ())):
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            content = repr(error.errno).encode()
+        for part in (os.fsencode(file), content):
+            found.update(len(part).to_bytes(8, "big") + part)
+    return found.digest()
+
+
 def load_file(path: Path) -> dict[str, Any]:
-    """The contents of the file.
+    """The contents of one file.
 
     Raises UserError when it cannot be read or is not TOML, and Failed when too many files are open.
 

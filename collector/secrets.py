@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
@@ -29,6 +30,8 @@ MAX_FILE_BYTES = 64 << 10
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_lock = Lock()
+"""Held while `_known` changes: a reload reads secrets in another thread."""
 _known: list[Escaped] = []
 """Every form of every secret that this process has read, longest first."""
 
@@ -137,7 +140,8 @@ class PassingSecret:
             forms = frozenset(map(Escaped, _encodings(text)))  # not those in the cache, which keeps every text
             self._recent.append((text, forms))
             _, expired = self._recent.popleft() if len(self._recent) > MAX_PASSING else ("", frozenset[Escaped]())
-            _known[:] = _longest_first({*_known, *forms} - expired)
+            with _lock:
+                _known[:] = _longest_first({*_known, *forms} - expired)
         return text
 
 
@@ -203,8 +207,9 @@ def _redacted_bytes(found: bytes) -> bytes:
 def _register(secret: str) -> set[Escaped]:
     """Redact a secret from all texts from now on, unless it is too short. Returns its forms."""
     forms = _forms(secret) if len(secret) >= MIN_LENGTH else set()
-    if not forms.issubset(_known):
-        _known[:] = _longest_first({*_known, *forms})
+    with _lock:
+        if not forms.issubset(_known):
+            _known[:] = _longest_first({*_known, *forms})
     return forms
 
 

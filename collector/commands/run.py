@@ -1,16 +1,15 @@
 """`collector run`: the daemon."""
 
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import structlog
 
 from collector import allocator, app
-from collector.config import Settings, load
-from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, UserError, leaves
-from collector.secrets import MIN_LENGTH, Secret
+from collector.config import load, reveal_secrets
+from collector.errors import UserError, leaves
+from collector.secrets import MIN_LENGTH
 from collector.telemetry.log import configure, redirect_stderr
 
 
@@ -22,7 +21,7 @@ def run(path: Path) -> None:
     """
     redirect_stderr()
     settings = load(path)
-    short = _reveal_all(settings)
+    short = reveal_secrets(settings, settings.sources)
     configure(settings.log.level, settings.log.format)
     if short:
         advice = f"use longer secrets: those below {MIN_LENGTH} characters are not redacted from logs and errors"
@@ -32,40 +31,8 @@ def run(path: Path) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:
-        anyio.run(app.run, settings, str(path), backend_options={"use_uvloop": True})
+        anyio.run(app.run, settings, path, backend_options={"use_uvloop": True})
     except* UserError as errors:
         first, *others = leaves(errors)
         text = "\n".join(map(str, (first, *others)))
         raise UserError(text, code=first.code if isinstance(first, UserError) else "") from None
-
-
-def _reveal_all(settings: Settings) -> list[str]:
-    """Read every secret once; return the configuration keys of those that are too short to be redacted.
-
-    Raises InvalidConfiguration when some cannot be read, and Failed when too many files are open. A secret that goes
-    missing later only parks its source.
-    """
-    problems, short = [], []
-    for path, secret in _secrets(settings):
-        try:
-            if len(secret.reveal()) < MIN_LENGTH:
-                short.append(path)
-        except UserError as error:
-            problems.append(Problem(path, error.code, str(error)))
-        except RetryLater as error:
-            raise Failed(f"{path}: {error}", code=error.code) from None
-    if problems:
-        raise InvalidConfiguration(problems)
-    return short
-
-
-def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
-    """Yield every secret with its configuration key."""
-    if settings.kafka.sasl:
-        for key, secret in settings.kafka.sasl.secrets.items():
-            yield f"kafka.sasl.{key}", secret
-    if settings.kafka.schema_registry and settings.kafka.schema_registry.password:
-        yield "kafka.schema_registry.password", settings.kafka.schema_registry.password
-    for name, source in settings.sources.items():
-        for key, secret in source.secrets.items():
-            yield f"sources.{name}.{key}", secret

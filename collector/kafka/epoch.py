@@ -113,6 +113,17 @@ class Epoch:
         if failure is not None and sessions.has_ended():
             raise failure
 
+    async def read_state(self) -> dict[bytes, bytes]:
+        """The state of the partition as committed so far. Streams that do not run yet start from it.
+
+        Raises as `restore`.
+        """
+        async with self._lock:
+            end = self._known_offset.last  # no other process can have committed anything later
+        pairs = await restore(self._settings, self.partition, end, lambda *_: None)
+        pairs.pop(BARRIER, None)
+        return pairs
+
     async def verify(self) -> None:
         """Commit a record that means nothing. Raises as `commit`, if another process has taken over the partition."""
         await self.commit((), {BARRIER: b""})

@@ -239,6 +239,7 @@ class KafkaTelemetry:
             self._log.error("kafka_refused", reason=reason, advice=advice)
 
     def _set_interruption(self, reason: LastError | None) -> None:
+        self._process_status.interruption = reason
         for stream in self._process_status.streams:
             stream.interruption = reason
             publish_state(self._metrics, stream)

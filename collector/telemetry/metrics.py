@@ -5,7 +5,7 @@ with few values.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily
@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector
 
 from collector import __version__
 from collector.telemetry.log_target import stderr_target
+
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 _STREAM = ("source", "stream")
 # At most eight buckets for a histogram, with that of `+Inf`: one of 500 sources has 4,000 lines already.
@@ -53,28 +55,29 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._labelled: list[tuple[frozenset[str], Counter | Gauge | Histogram]] = []
+        """Every metric with the names of its labels."""
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
 
+        def labelled(metric: M, labels: tuple[str, ...]) -> M:
+            self._labelled.append((frozenset(labels), metric))
+            return metric
+
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-            return Counter(f"collector_{name}", text, labels, registry=registry)
+            return labelled(Counter(f"collector_{name}", text, labels, registry=registry), labels)
 
         def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-            return Gauge(f"collector_{name}", text, labels, registry=registry)
+            return labelled(Gauge(f"collector_{name}", text, labels, registry=registry), labels)
 
         def histogram(name: str, text: str, labels: tuple[str, ...] = (), *, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"collector_{name}", text, labels, registry=registry, buckets=buckets)
+            made = Histogram(f"collector_{name}", text, labels, registry=registry, buckets=buckets)
+            return labelled(made, labels)
 
         gauge("build_info", "Always 1; labeled with the version.", ("version",)).labels(__version__).set(1)
 
         self.log_errors = LogErrors()
         registry.register(self.log_errors)
-        self.reload_successful = gauge(
-            "config_last_reload_successful", "1 if the configuration that was read last is in use, 0 if it was refused."
-        )
-        self.reload_success = gauge(
-            "config_last_reload_success_timestamp_seconds", "When the configuration in use was read."
-        )
 
         self.stream_state = gauge(
             "stream_state", "1 for the state that the stream is in, 0 for all others.", (*_STREAM, "state")
@@ -173,14 +176,19 @@ class Metrics:
             buckets=_EXPORT_SECONDS,
         )
 
+        self.config_reload_successful = gauge(
+            "config_last_reload_successful", "1 if the configuration files were valid when they were last read, else 0."
+        )
+        self.config_reloaded_at = gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration that is in use was read."
+        )
+
         self.kafka_ready = gauge(
             "kafka_ready", "1 if Kafka is available, its topics are valid and the consumer group is joined."
         )
         self.transactions = counter(
             "transactions_total", "Kafka transactions by outcome: committed, aborted, fenced.", ("outcome",)
         )
-        for outcome in ("committed", "aborted", "fenced"):
-            self.transactions.labels(outcome)
         self.transaction_duration = histogram(
             "transaction_duration_seconds",
             "Time from the start of a transaction to its commit.",
@@ -202,13 +210,16 @@ class Metrics:
             "state_restore_progress_ratio",
             "Share of the state read so far by the current restores; 1 if there is none.",
         )
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Export what is known before anything happens."""
+        for outcome in ("committed", "aborted", "fenced"):
+            self.transactions.labels(outcome)
         self.restore_progress.set(1)
 
-    def reloaded(self, now: datetime) -> None:
-        """The configuration was read, at the start or later, and is in use."""
-        self.reload_successful.set(1)
-        self.reload_success.set(now.timestamp())
-
-    def reload_refused(self) -> None:
-        """The configuration was read again and is wrong: the one before stays in use."""
-        self.reload_successful.set(0)
+    def remove(self, **labels: str) -> None:
+        """Remove the series with these labels from all metrics that have them."""
+        for names, metric in self._labelled:
+            if labels.keys() <= names:
+                metric.remove_by_labels(labels)

@@ -185,6 +185,13 @@ class ReadinessProblem(Struct, frozen=True):
     reason: str
 
 
+class RefusedConfiguration(Struct, frozen=True):
+    """The configuration files are wrong, so that an earlier configuration is in use."""
+
+    at: datetime
+    errors: Sequence[str]
+
+
 class ProcessStatus(Struct):
     """The status of the process."""
 
@@ -207,6 +214,12 @@ class ProcessStatus(Struct):
     changed: datetime | None = None
     """When the process became ready, or ceased to be."""
     last_commit: datetime | None = None
+    interruption: LastError | None = None
+    """Why no stream can publish at present: Kafka is not accessible."""
+    refused: RefusedConfiguration | None = None
+    """Why the present configuration files are not in use; None if they are."""
+    notices: list[str] = field(default_factory=list)
+    """What operators should know about the process."""
     clock_notices: dict[str, str] = field(default_factory=dict)
     """What operators should know about the clocks of vendors' hosts, by host."""
 
@@ -239,6 +252,8 @@ class ProcessStatus(Struct):
                 "joined": self.group_problem is None,
                 "last_commit": _formatted(self.last_commit),
             },
+            "config": self.refused and {"refused_at": _formatted(self.refused.at), "errors": list(self.refused.errors)},
+            "notices": list(self.notices),
             "owned_partitions": list(self.owned_partitions),
             "sources": [source.as_json() for source in self.sources],
             "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.streams],

@@ -39,7 +39,7 @@ class StreamTelemetry:
     ) -> None:
         """`on_released` is called when this process no longer runs the stream."""
         self._metrics = metrics
-        self._status = status
+        self.status = self._status = status
         self._event_types = event_types
         self._on_released = on_released
         self._labels = (status.source, status.stream)
@@ -57,7 +57,9 @@ class StreamTelemetry:
 
         Alerts depend on it, whether this process owns the stream or not.
         """
-        if policy.until is not None:
+        if policy.until is None:
+            self._metrics.stream_until.remove(*self._labels)  # of the configuration before
+        else:
             self._metrics.stream_until.labels(*self._labels).set(policy.until.timestamp())
         self._metrics.stream_interval.labels(*self._labels).set(policy.max_poll_interval.total_seconds())
         self._metrics.stream_freshness_target.labels(*self._labels).set(policy.freshness_target.total_seconds())

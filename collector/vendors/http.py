@@ -147,8 +147,9 @@ class Http:
         return shared_object
 
     def limiter(self, account: str, limits: Limits, host: anyio.Semaphore | None = None) -> Limiter:
-        """The limiter of an account, which all its sources and streams share."""
-        return self.shared("limiter", account, lambda: Limiter(limits, self.clock, host))
+        """The limiter of an account, which all its sources and streams share. Other limits make another limiter."""
+        owner = f"{account} {[getattr(limits, name) for name in Limits.model_fields]}"
+        return self.shared("limiter", owner, lambda: Limiter(limits, self.clock, host))
 
     def host_semaphore(self, base_url: str, connections: int) -> anyio.Semaphore:
         """The semaphore that bounds concurrent requests to a host. All accounts share it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Self, get_args
+from typing import Annotated, ClassVar, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, field_validator, model_validator
@@ -120,6 +120,9 @@ class ChosenStreams(BaseModel):
 
 class SourceSettings(Limits):
     """The table of a source, `[sources.<name>]`."""
+
+    stream_tables: ClassVar[frozenset[str]] = frozenset({"streams"})
+    """The keys whose values are tables of streams: a change there affects the stream of that table only."""
 
     vendor: str
     base_url: str

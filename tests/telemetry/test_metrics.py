@@ -1,7 +1,6 @@
-"""The metrics stay small, and say from the start whether the configuration is in use."""
+"""The metrics of many sources stay small."""
 
 import gzip
-from datetime import timedelta
 
 from prometheus_client.exposition import generate_latest
 
@@ -16,22 +15,6 @@ from tests.telemetry.test_stream import CHECKPOINT, WINDOW, policy
 
 MAX_BUCKETS = 8
 SOURCES, MAX_BYTES, MAX_TRANSFERRED = 500, 3_000_000, 300_000
-
-
-def value(metrics: Metrics, name: str) -> float | None:
-    return metrics.registry.get_sample_value(f"collector_config_last_reload_{name}")
-
-
-def test_a_refused_configuration_is_exported_until_one_is_accepted() -> None:
-    metrics = Metrics()
-    metrics.reloaded(START)
-    assert (1, START.timestamp()) == (value(metrics, "successful"), value(metrics, "success_timestamp_seconds"))
-
-    metrics.reload_refused()
-    assert (0, START.timestamp()) == (value(metrics, "successful"), value(metrics, "success_timestamp_seconds"))
-
-    metrics.reloaded(START + timedelta(hours=1))
-    assert (1, START.timestamp() + 3600) == (value(metrics, "successful"), value(metrics, "success_timestamp_seconds"))
 
 
 def full(sources: int) -> Metrics:

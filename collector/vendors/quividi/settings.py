@@ -1,7 +1,7 @@
 """The settings of a Quividi source."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -125,6 +125,8 @@ class ZoneSettings(BaseModel):
 
 class QuividiSource(SourceSettings):
     """`[sources.<name>]` with `vendor = "quividi"`."""
+
+    stream_tables: ClassVar[frozenset[str]] = frozenset({"streams", "rows"})
 
     vendor: Literal["quividi"]
     base_url: str = "https://vidicenter.quividi.com/api/v1"

@@ -71,7 +71,7 @@ class ExportStream(Stream[P]):
         self.event_types = export_type.events
         if isinstance(settings, RowSettings):
             table = f"sources.{client.source}.rows.{export_type.stream}"
-            self.format_advice = f"correct the keys of {table}, such as key, time and place, and restart"
+            self.format_advice = f"correct the keys of {table}, such as key, time and place"
         options = settings.selected
         selectors = source.selectors or {"all": ()}
         selected = [repr(each) for each in (selectors, options, source.zones) if each]
