@@ -19,7 +19,7 @@ class Annotation(Struct, frozen=True):
 
 def annotations(alerts: str) -> Sequence[Annotation]:
     """The annotations of a dashboard. `alerts` are further matchers that select its alerts."""
-    version = 'count by (version) (collector_build_info{job="$job"})'
+    info = 'collector_build_info{job="$job"}'
     return (
         Annotation(
             "Restarts",
@@ -29,7 +29,13 @@ def annotations(alerts: str) -> Sequence[Annotation]:
         ),
         Annotation("Rebalances", BLUE, 'changes(collector_rebalances_total{job="$job"}[1m]) > 0', "rebalance"),
         # A version is new for ten minutes, longer than a rollout of two replicas leaves none of an older one.
-        Annotation("Deploys", "purple", f"{version} unless {version} offset 10m", "version {{version}}", "deployed"),
+        Annotation(
+            "Deploys",
+            "purple",
+            f"max by (version) ({info}) unless on (version) {info} offset 10m",
+            "version {{version}}",
+            "deployed",
+        ),
         Annotation(
             "Firing alerts",
             RED,
