@@ -5,13 +5,15 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import StreamState
 from collector.vendors import VENDORS
 from deploy.grafana.files import DASHBOARDS, dashboard_files
+from deploy.grafana.states import STATES
 from tests.monitoring.definitions import (
     GRAFANA,
     OPERATIONS,
@@ -71,6 +73,10 @@ def test_no_rule_names_a_stream() -> None:
     for rule in rules():
         assert "stream" not in rule.get("labels", {})
         assert set() == names & set(re.findall(r"\w+", rule["expr"])), rule
+
+
+def test_every_state_has_a_colour() -> None:
+    assert set(get_args(StreamState)) <= STATES.keys()
 
 
 @each_panel
