@@ -101,8 +101,8 @@ async def every_query_returns_data(prometheus: Prometheus) -> None:
         raise AssertionError(f"queries without data: {pending.queries}") from None
     for query in queries:
         await prometheus.query(substituted(query.expr))
-    for name, query in variables():
-        matched = _LABEL_VALUES.fullmatch(query)
+    for name, values in variables():
+        matched = _LABEL_VALUES.fullmatch(values)
         assert matched is not None
         expr = substituted(matched[1].replace('source="$source"', 'source="mall"'))
         assert {labels[matched[2]] for labels, _ in await prometheus.query(expr)}, f"{name} has no values"
