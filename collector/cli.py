@@ -25,6 +25,7 @@ from collector.commands.arguments import (
     Form,
     OptionalConfig,
     PasswordFile,
+    RegisterCommand,
     RegistryUrl,
     Source,
     SqlEngine,
@@ -237,7 +238,7 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(cls=RegisterCommand)
 def schema(
     name: Type = None,
     draft_07: Annotated[
@@ -257,13 +258,16 @@ def schema(
     configuration uses, with their prefix and settings, and the servers.
 
     With --register, put the schemas of the topics that the configuration uses into a Confluent-compatible schema
-    registry, with one subject for each topic. The exit code is 1 if the registry refuses a schema.
+    registry, with one subject for each topic. Without a URL, it is that of the configuration. The exit code is 1 if the
+    registry refuses a schema.
 
     With --sql, print tables for an SQL engine, and the statements that keep the newest revision.
 
     Example: collector schema seemetrix.session.v1
 
     Example: collector schema seemetrix.session.v1 --sql duckdb
+
+    Example: collector schema --register --config config.toml
 
     Example: collector schema --register https://registry.example --config config.toml
     """
@@ -276,7 +280,7 @@ def schema(
         _register(config or CONFIG, url, compatibility or Compatibility.FORWARD, username, password_file)
         return
     if compatibility or username or password_file:
-        text = "--compatibility, --username and --password-file are options of --register: add it, with a URL"
+        text = "--compatibility, --username and --password-file are options of --register: add it"
         raise UserError(text, code="register_missing")
     from collector.commands.asyncapi import asyncapi
     from collector.commands.schema import schema as schema_

@@ -55,10 +55,14 @@ class Settings(BaseSettings):
     def topics(self) -> Mapping[str, EventType]:
         """The topics of the sources' streams, of dead letters and of progress, each with the type of its messages."""
         found: dict[str, EventType] = {}
-        for name, source in self.sources.items():
-            types = (each for stream in source.chosen for each in VENDORS[source.vendor].types_of(stream))
-            found |= topics_of(types, self.topic_prefix(name), self.kafka.topic_prefix)
+        for name in self.sources:
+            found |= self._topics_of(name)
         return found
+
+    def _topics_of(self, source: str) -> Mapping[str, EventType]:
+        chosen, vendor = self.sources[source].chosen, VENDORS[self.sources[source].vendor]
+        types = (each for stream in chosen for each in vendor.types_of(stream))
+        return topics_of(types, self.topic_prefix(source), self.kafka.topic_prefix)
 
     def compacted_topics(self) -> set[str]:
         """Those of the topics that keep only the last message of each key."""
@@ -72,6 +76,20 @@ class Settings(BaseSettings):
     def origin(self, account: Account, source: str, stream: str) -> Origin:
         """What the messages of a stream say about where they come from, and in which topics they are."""
         return Origin(account, source, stream, redact, self.topic_prefix(source), self.kafka.topic_prefix)
+
+    @model_validator(mode="after")
+    def _require_distinct_topics(self) -> "Settings":
+        """Names that differ only in dots and underscores are one name in Kafka's metrics: brokers refuse the second."""
+        first: dict[str, tuple[str, str]] = {}
+        for source in self.sources:
+            for name in self._topics_of(source):
+                other, others = first.setdefault(name.replace(".", "_"), (source, name))
+                if name != others:
+                    raise ValueError(
+                        f"the topics {others} of sources.{other} and {name} of sources.{source} differ only in dots "
+                        "and underscores, which Kafka refuses: change the topic_prefix of one of them"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _require_equal_limits_per_account(self) -> "Settings":
@@ -207,14 +225,27 @@ def _problem(error: ErrorDetails) -> Problem:
     """What is wrong with a key, in the words of this program instead of pydantic's."""
     path = _path(error["loc"], error["type"])
     if error["type"] == "extra_forbidden":
-        suggestion = did_you_mean(str(error["loc"][-1]), _sibling_keys(error["loc"]))
-        return Problem(path, "unknown_key", f"unknown key{suggestion}")
+        return Problem(path, "unknown_key", _unknown_key(error["loc"]))
     if error["type"] in _PROBLEMS:
         code, text = _PROBLEMS[error["type"]]
         got = _TOML_TYPES.get(type(error["input"]), f"a {type(error['input']).__name__}")
         return Problem(path, code, text.format(got=got, **error.get("ctx", {})))
     code = "invalid_value" if error["type"] == "value_error" else error["type"]
     return Problem(path, code, error["msg"].removeprefix("Value error, "))
+
+
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    """What is wrong with a key that does not exist, with the one that was probably meant."""
+    key, known = str(location[-1]), _sibling_keys(location)
+    if location[-2:-1] != ("streams",):
+        return f"unknown key{did_you_mean(key, known)}"
+    stream, at, _ = key.partition("@")
+    if at and stream in known:
+        return (
+            f"unknown stream: the table {stream} is for all time zones of the source, which are listed in its "
+            "tables `zones`"
+        )
+    return f"unknown stream{did_you_mean(key, known)}: the streams are {', '.join(known)}"
 
 
 def _sibling_keys(location: tuple[int | str, ...]) -> list[str]:

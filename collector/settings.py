@@ -64,6 +64,16 @@ def parse_duration(given: object) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def duration_text(duration: timedelta) -> str:
+    """The duration as a configuration has it, in its largest unit without a fraction: `3d`, `36h`."""
+    seconds = duration // timedelta(seconds=1)
+    for unit, name in reversed(_UNITS.items()):
+        size = timedelta(**{name: 1}) // timedelta(seconds=1)
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's loopback. Names other than localhost are not resolved."""
     address = parse_address(host)
@@ -100,10 +110,15 @@ def is_host(name: str) -> bool:
         return False
 
 
+def check_printable(url: str) -> None:
+    """Raise ValueError for a URL with spaces or control characters: parsers of URLs remove some of them silently."""
+    if " " in url or not url.isprintable():
+        raise ValueError("expected a URL without spaces and control characters")
+
+
 def parse_base_url(given: str, example: str) -> str:
     """The URL without a trailing slash. Raises ValueError unless it is one of http or https, without user and query."""
-    if " " in given or not given.isprintable():
-        raise ValueError("expected a URL without spaces and control characters")
+    check_printable(given)
     try:
         parts = urlsplit(given)
         _ = parts.port  # raises ValueError for an invalid port

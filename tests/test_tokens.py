@@ -9,12 +9,14 @@ from types import ModuleType
 
 import anyio
 import pytest
+from aiokafka.conn import OAuthAuthenticator
 from pydantic import TypeAdapter
 
 from collector.authorization.client_credentials import IssuedToken
 from collector.errors import KafkaMisconfigured
 from collector.kafka.connection import options, reason_of
-from collector.kafka.settings import KafkaSettings, Sasl
+from collector.kafka.sasl import Sasl
+from collector.kafka.settings import KafkaSettings
 from collector.kafka.tokens import (
     MIN_REFUSED_AGE_S,
     RETRY_S,
@@ -165,6 +167,27 @@ def test_clients_of_equal_settings_share_their_tokens_and_options_reads_nothing(
     assert first["sasl_oauth_token_provider"] is second["sasl_oauth_token_provider"]
     assert ("OAUTHBEARER", "SASL_PLAINTEXT") == (first["sasl_mechanism"], first["security_protocol"])
     assert not [name for name in first if name.startswith("sasl_plain")]
+
+
+def test_extensions_are_sent_with_the_token() -> None:
+    """The client library puts them into its first message (RFC 7628, 3.1)."""
+    given = {"logicalCluster": "lkc-12345", "identityPoolId": "pool-Ab1"}
+    provider = options(KafkaSettings(sasl=sasl(token="x-42-token", extensions=given)))["sasl_oauth_token_provider"]
+    authenticator = OAuthAuthenticator(sasl_oauth_token_provider=provider)
+
+    message = authenticator._build_oauth_client_request("x-42-token", authenticator._token_extensions())
+
+    assert "n,,\x01auth=Bearer x-42-token\x01logicalCluster=lkc-12345\x01identityPoolId=pool-Ab1\x01\x01" == message
+
+
+@pytest.mark.parametrize("value", ["a b", "a\tb", "~!=,", "x" * 1000])
+def test_every_value_of_the_standard_may_be_sent(value: str) -> None:
+    tokens = tokens_of(sasl(token="x-42-token", extensions={"X": value}))
+    assert {"X": value} == tokens.extensions()
+
+
+def test_without_extensions_none_are_sent() -> None:
+    assert {} == tokens_of(sasl(token="x-42-token")).extensions()
 
 
 class Signer:

@@ -15,7 +15,7 @@ import anyio
 from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
-from collector.errors import OUT_OF_FILES, CollectorError, NeedsOperator, Park, RetryLater, UserError
+from collector.errors import OUT_OF_FILES, NeedsOperator, Park, RetryLater, UserError
 from collector.secrets import Secret, redact
 from collector.vendors.authorities import authority_advice
 from collector.vendors.failures import translate
@@ -154,9 +154,14 @@ def _explain(error: Exception, client: Client, proxy: Proxy | None, *, is_connec
     return TokenRequestFailed(reason, advice=advice, code="token_server_unreachable")
 
 
-def _unusable(error: CollectorError) -> TokenRequestFailed:
+def _unusable(error: Park | RetryLater | UserError) -> TokenRequestFailed:
     if isinstance(error, Park):
         return TokenRequestFailed(str(error), advice=error.advice, code="token_server_unreachable")
+    return secret_unreadable(error)
+
+
+def secret_unreadable(error: RetryLater | UserError) -> TokenRequestFailed:
+    """The error of a client's secret that cannot be read."""
     advice = error.advice if isinstance(error, RetryLater) else "provide kafka.sasl.client_secret"
     return TokenRequestFailed(str(error), advice=advice, code="client_secret_unreadable")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
+from typer.core import TyperCommand
 
 from collector.errors import UserError
 from collector.registry.compatibility import Compatibility
@@ -52,6 +53,17 @@ def _complete_type(incomplete: str) -> Iterable[str]:
     return [name for name in event_types() if name.startswith(incomplete)]
 
 
+class RegisterCommand(TyperCommand):
+    """A command whose option `--register` may have a value: Typer has no such options."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        following = [*args, "-"][1:]
+        has_none = [each == REGISTER and after.startswith("-") for each, after in zip(args, following, strict=True)]
+        given = [f"{each}=" if is_empty else each for each, is_empty in zip(args, has_none, strict=True)]
+        return super().parse_args(ctx, given)
+
+
+REGISTER = "--register"
 Config = Annotated[Path, typer.Option("--config", "-c", help="Path of the configuration file, in TOML.")]
 OptionalConfig = Annotated[
     Path | None,
@@ -70,7 +82,9 @@ Type = Annotated[
 RegistryUrl = Annotated[
     str | None,
     typer.Option(
-        "--register", metavar="URL", help="Register the schemas in the schema registry at this URL, e.g. Confluent's."
+        REGISTER,
+        metavar="[URL]",
+        help="Register the schemas in the schema registry at this URL. Default: kafka.schema_registry.",
     ),
 ]
 CompatibilityOption = Annotated[

@@ -10,7 +10,8 @@ from collector import __version__
 from collector.cloudevents import SCHEMA_ID
 from collector.config import load
 from collector.kafka.plan import event_topic_configs
-from collector.kafka.settings import TOKENS, KafkaSettings
+from collector.kafka.sasl import TOKENS
+from collector.kafka.settings import KafkaSettings
 from collector.model import EventType
 from collector.pipeline.message import DEAD_LETTER, PROGRESS
 from collector.schemas import event_types, examples, value_schemas

@@ -16,6 +16,7 @@ from collector.errors import KafkaMisconfigured, Park, RetryLater, Split
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.diagnosis.probe import probe
+from collector.kafka.diagnosis.secrets import unreadable_secrets
 from collector.kafka.epoch import partition_of
 from collector.kafka.notices import KafkaNotice
 from collector.kafka.schema_registry import SchemaRegistrySettings
@@ -157,6 +158,10 @@ async def _check_registry(settings: Settings, registry: SchemaRegistrySettings) 
 
 async def _check_kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
     kafka = settings.kafka
+    reported: set[str] = set()
+    for unreadable in unreadable_secrets(kafka):  # also where a broker requires no token, or none can be reached
+        reported.add(unreadable.code)
+        yield Finding("kafka.sasl", ok=False, text=f"{unreadable}: {unreadable.advice}")
     partitions = {partition_of(str(each.account), kafka.state_partitions) for each in settings.sources.values()}
     try:
         async with aclosing(probe(kafka, settings.topics(), settings.compacted_topics(), partitions)) as results:
@@ -166,7 +171,10 @@ async def _check_kafka(settings: Settings) -> AsyncGenerator[Finding, None]:
                 else:
                     yield Finding(what, ok=True, text=str(result), warning=isinstance(result, KafkaNotice))
     except KafkaMisconfigured as error:
-        yield Finding("kafka", ok=False, text=f"{error}: {error.advice}")
+        cause = error
     except UNAVAILABLE:
         cause = (await diagnose(kafka)).cause
+    else:
+        return
+    if cause.code not in reported:
         yield Finding("kafka", ok=False, text=f"{cause}: {cause.advice}")

@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from collector.config import Settings, load
 from collector.errors import NeedsOperator, RetryLater, UserError
-from collector.kafka.schema_registry import EXAMPLE, validate_username
+from collector.kafka.schema_registry import EXAMPLE, SchemaRegistrySettings, validate_username
 from collector.registry.client import Credentials, RegisteredSchema, SchemaRegistry, schema_registry
 from collector.registry.compatibility import Compatibility
 from collector.registry.failures import SchemaRejected
+from collector.registry.ids import credentials
 from collector.registry.subjects import registry_schema, subjects, why_refused
 from collector.secrets import Secret, redact
 from collector.settings import parse_base_url
@@ -39,18 +40,35 @@ def register(
 ) -> bool:
     """Set the compatibility of each subject, and register its schema; return whether the registry accepts all.
 
+    If `url` is empty, the registry is that of the configuration, and so is its user unless another one is given.
+
     Raises UserError when the configuration or an option is wrong, and when the registry cannot be used.
     """
-    try:
-        address = parse_base_url(url, EXAMPLE)
-    except ValueError as error:
-        raise UserError(f"--register: {error}{_credentials_advice(url)}", code="invalid_url") from None
-    credentials = _credentials(username, password_file)
+    address = _address(url) if url else None
+    given = _credentials(username, password_file)
     settings = load(path)
+    target = (address, given) if address else _configured(path, settings.kafka.schema_registry, given)
     try:
-        return anyio.run(_register_all, settings, address, compatibility, credentials, report)
+        return anyio.run(_register_all, settings, *target, compatibility, report)
     except (NeedsOperator, RetryLater) as error:
         raise UserError(f"--register: {error}: {error.advice}", code=error.code) from None
+
+
+def _configured(
+    path: Path, registry: SchemaRegistrySettings | None, given: Credentials | None
+) -> tuple[str, Credentials | None]:
+    """URL and user of the registry of the configuration."""
+    if registry is None:
+        text = f"--register: {path} has no [kafka.schema_registry]: add this table, or give the URL of a registry"
+        raise UserError(text, code="registry_not_configured")
+    return registry.url, given or credentials(registry)
+
+
+def _address(url: str) -> str:
+    try:
+        return parse_base_url(url, EXAMPLE)
+    except ValueError as error:
+        raise UserError(f"--register: {error}{_credentials_advice(url)}", code="invalid_url") from None
 
 
 def _credentials_advice(url: str) -> str:
@@ -70,10 +88,10 @@ def _credentials(username: str | None, password_file: Path | None) -> Credential
 
 
 async def _register_all(
-    settings: Settings, url: str, compatibility: Compatibility, credentials: Credentials | None, report: Report
+    settings: Settings, url: str, user: Credentials | None, compatibility: Compatibility, report: Report
 ) -> bool:
     are_accepted = True
-    async with schema_registry(url, credentials) as registry:
+    async with schema_registry(url, user) as registry:
         for subject, event_type in sorted(subjects(settings.topics()).items()):
             outcome = await register_one(registry, subject, registry_schema(event_type), compatibility)
             report(outcome)

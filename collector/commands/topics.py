@@ -5,6 +5,7 @@ from pathlib import Path
 
 from collector.commands.arguments import Form
 from collector.commands.topics_kafka import kafka
+from collector.commands.topics_notes import notes
 from collector.commands.topics_strimzi import strimzi
 from collector.commands.topics_terraform import terraform
 from collector.config import load
@@ -43,6 +44,8 @@ def _tables(needed: Plan, settings: KafkaSettings, types: Mapping[str, EventType
     yield from _aligned(_OF_TOPICS, [_topic_row(each, replicas, types) for each in needed.topics])
     yield ""
     yield from _aligned(_OF_RIGHTS, [_right_row(each) for each in needed.rights])
+    if lines := list(notes(needed, settings)):
+        yield from ("", *lines)
 
 
 def _topic_row(topic: PlannedTopic, replicas: str, types: Mapping[str, EventType]) -> Sequence[str]:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 from collector.commands.escaping import yaml_string
+from collector.commands.topics_notes import comments
 from collector.kafka.plan import Plan, PlannedTopic, Resource, Right
 from collector.kafka.settings import KafkaSettings
 
 _HEAD = """\
 # The topics and the user that the collector needs: by `collector topics --as strimzi`.
-# Replace my-cluster by the name of your Kafka resource, and set kafka.create_topics = false.
+# Replace my-cluster by the name of your Kafka resource.
 # To delete a KafkaTopic deletes the topic and its events; of the state topic, all state."""
 _DEFAULT_REPLICATION = """\
 # kafka.replication_factor is left out: the number of replicas is the brokers' default. If it is 3 or more, also set
@@ -34,6 +35,7 @@ _DIGITS = 8
 def strimzi(plan: Plan, settings: KafkaSettings) -> Iterator[str]:
     """The parts of the YAML stream: a KafkaTopic for each topic, and a KafkaUser."""
     yield _HEAD
+    yield from comments(plan, settings)
     if settings.replication_factor is None:
         yield _DEFAULT_REPLICATION
     for topic in plan.topics:

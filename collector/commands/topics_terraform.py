@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from collector.commands.escaping import hcl_string
+from collector.commands.topics_notes import comments
 from collector.kafka.plan import MIN_INSYNC_REPLICAS, Plan, PlannedTopic, Resource, Right
 from collector.kafka.settings import KafkaSettings
 
 _HEAD = """\
 # The topics and the rights that the collector needs: by `collector topics --as terraform`. Configure the provider
-# beside this file, as an administrator, and set kafka.create_topics = false.
+# beside this file, as an administrator."""
+_PROVIDER = """\
 terraform {
   required_providers {
     kafka = {
@@ -57,6 +59,8 @@ _TYPES = {Resource.TOPIC: "Topic", Resource.TRANSACTIONAL_ID: "TransactionalID",
 def terraform(plan: Plan, settings: KafkaSettings) -> Iterator[str]:
     """The parts of the file: variables for what the configuration does not contain, values, and two resources."""
     yield _HEAD
+    yield from comments(plan, settings)
+    yield _PROVIDER
     principal, replication, config = "var.principal", "var.replication_factor", _CONFIG
     if settings.principal is None:
         yield _VARIABLE.format(name="principal", type="string", description=hcl_string(_PRINCIPAL))

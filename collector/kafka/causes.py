@@ -14,7 +14,8 @@ from socket import gaierror
 from aiokafka.errors import BrokerResponseError
 
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, KafkaMisconfigured, is_out_of_files
-from collector.kafka.settings import KafkaSettings, Sasl, Tls
+from collector.kafka.sasl import Sasl
+from collector.kafka.settings import KafkaSettings, Tls
 
 MIN_MAX_MESSAGE_BYTES = 1_000_000
 """The least that max.message.bytes of a topic may be: one event may have 900 kB."""

@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaError
 
 from collector.errors import OUT_OF_FILES, KafkaMisconfigured, RetryLater, UserError, is_out_of_files
 from collector.kafka import causes
-from collector.kafka.settings import TOKENS, KafkaSettings, Sasl, Tls
+from collector.kafka.sasl import TOKENS, Sasl
+from collector.kafka.settings import KafkaSettings, Tls
 from collector.kafka.tokens import TokenUnavailable, tokens_of
 
 T = TypeVar("T")

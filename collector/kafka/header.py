@@ -38,8 +38,10 @@ class HeaderMissing(KafkaMisconfigured):
     def __init__(self, topic: str, partition: int) -> None:
         self.partition = partition
         super().__init__(
-            f"partition {partition} of {topic} has no header: its state was deleted, or the topic re-created",
-            advice=_ADVICE,
+            f"partition {partition} of {topic} has no header: its state was deleted, the topic re-created, or another "
+            "deployment publishes into the same event topics",
+            advice="if this deployment is new, and shares event topics with another one, run collector state init; "
+            f"otherwise, {_ADVICE}",
             code="state_header_missing",
         )
 

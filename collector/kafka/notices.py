@@ -52,6 +52,16 @@ def not_replicated(topics: Sequence[str], brokers: int) -> KafkaNotice:
     )
 
 
+def too_few_in_sync(topics: Sequence[str]) -> KafkaNotice:
+    """Topics with three or more replicas accept messages that only one of them has."""
+    return KafkaNotice(
+        "too_few_in_sync",
+        f"{', '.join(topics)}: three or more replicas, but min.insync.replicas is 1",
+        "Kafka may acknowledge a commit that is on a single broker, and lose it with that broker. Set "
+        "min.insync.replicas=2 with kafka-configs.sh --alter",
+    )
+
+
 def transactions_not_verified(version: int) -> KafkaNotice:
     """Before KIP-890, a message that arrives late could become part of a later transaction."""
     return KafkaNotice(

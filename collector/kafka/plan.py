@@ -11,6 +11,8 @@ CLEANUP_POLICY = "cleanup.policy"
 """The one setting without which state or events would be deleted."""
 RETENTION = "retention.ms"
 MIN_INSYNC_REPLICAS = "min.insync.replicas"
+REPLICAS_OF_A_QUORUM = 3
+"""From this number of replicas on, two must have a message before it is acknowledged, and one broker may still fail."""
 
 
 class PlannedTopic(Struct, frozen=True):
@@ -57,6 +59,11 @@ class Plan(Struct, frozen=True):
     """Those of topics in the same order. Create is among them only with `create_topics`."""
 
 
+def but_name(right: Right) -> tuple[Resource, tuple[Operation, ...], bool]:
+    """All of a right but the name: those of equal rights can be listed together."""
+    return right.resource, right.operations, right.is_prefix
+
+
 def plan(settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str]) -> Plan:
     """The topics and rights. `compacted` names the event topics that must be compacted.
 
@@ -76,7 +83,7 @@ def topic_names(settings: KafkaSettings, event_topics: Iterable[str]) -> list[st
 
 def planned_topic(settings: KafkaSettings, name: str, *, is_compacted: bool, replication: int | None) -> PlannedTopic:
     """The topic of this name. `replication` is its number of replicas, None if it is not known."""
-    configs = {MIN_INSYNC_REPLICAS: "2"} if replication and replication > 2 else {}  # noqa: PLR2004 - 2 of 3
+    configs = {MIN_INSYNC_REPLICAS: "2"} if replication and replication >= REPLICAS_OF_A_QUORUM else {}
     if name != settings.state_topic:
         configs |= event_topic_configs(settings, is_compacted=is_compacted)
         return PlannedTopic(name, settings.partitions, configs)

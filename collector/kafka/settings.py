@@ -1,37 +1,16 @@
 """`[kafka]` in the configuration."""
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from collector.kafka.sasl import Sasl
 from collector.kafka.schema_registry import SchemaRegistrySettings
-from collector.secrets import Secret
-from collector.settings import (
-    KAFKA_NAME,
-    STRICT,
-    Count,
-    Duration,
-    Switch,
-    TopicPrefix,
-    at_least,
-    can_carry_secrets,
-    is_host,
-    parse_base_url,
-)
+from collector.settings import KAFKA_NAME, STRICT, Count, Duration, Switch, TopicPrefix, at_least, is_host
 
 _Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 
@@ -44,6 +23,13 @@ def _validate_servers(text: str) -> str:
         if match is None or not is_host(match[1]) or not 1 <= int(match[3] or 9092) <= 65535:  # noqa: PLR2004 - ports
             raise ValueError("expected host:port, comma separated, such as kafka-1:9092,kafka-2:9092")
     return text
+
+
+def _explain_default(replicas: int) -> int:
+    """Other programs write the brokers' default as -1."""
+    if replicas < 1:
+        raise PydanticCustomError("out_of_range", "expected 1 or more; leave the key out for the brokers' default")
+    return replicas
 
 
 STATE_TOPIC = "collector.state"
@@ -59,69 +45,6 @@ class Tls(BaseModel):
     key_file: _Path | None = None
 
 
-TOKENS = "OAUTHBEARER"
-"""The mechanism with tokens (RFC 7628, KIP-255). All others have a user and a password."""
-
-
-def _validate_token_url(given: str) -> str:
-    parse_base_url(given.partition("?")[0], "https://login.example/oauth2/token")
-    if urlsplit(given).fragment:
-        raise ValueError("expected a URL without a fragment")
-    if not can_carry_secrets(given, insecure_http=False):
-        raise ValueError("plain http exposes the client's secret: use an https URL")
-    return given
-
-
-class Sasl(BaseModel):
-    """`[kafka.sasl]`: a user and a password, or the source of tokens."""
-
-    model_config = STRICT
-
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
-    username: Annotated[str | None, Field(validate_default=True)] = None
-    password: Annotated[Secret | None, Field(validate_default=True)] = None
-    token: Secret | None = None
-    token_url: Annotated[str, AfterValidator(_validate_token_url)] | None = None
-    client_id: Annotated[str, Field(min_length=1)] | None = None
-    client_secret: Secret | None = None
-    scope: Annotated[str, Field(min_length=1)] | None = None
-    aws_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
-
-    @field_validator("username", "password")
-    @classmethod
-    def _require_with_password(cls, given: object, info: ValidationInfo) -> object:
-        mechanism = info.data.get("mechanism", TOKENS)
-        if given is None and mechanism != TOKENS:
-            raise PydanticCustomError("missing", "missing")
-        return given
-
-    @model_validator(mode="after")
-    def _require_one_source(self) -> Self:
-        if self.mechanism != TOKENS:
-            if given := self._given("token", "token_url", "client_id", "client_secret", "scope", "aws_region"):
-                raise ValueError(f'{given[0]} requires mechanism = "{TOKENS}"')
-            return self
-        if given := self._given("username", "password"):
-            raise ValueError(f'{given[0]} cannot be used with mechanism = "{TOKENS}"')
-        if len(self._given("token", "token_url", "aws_region")) != 1:
-            raise ValueError(f'expected one of token, token_url and aws_region with mechanism = "{TOKENS}"')
-        of_client = self._given("client_id", "client_secret", "scope")
-        if self.token_url is None and of_client:
-            raise ValueError(f"{of_client[0]} requires token_url")
-        if self.token_url is not None and not {"client_id", "client_secret"}.issubset(of_client):
-            raise ValueError("token_url requires client_id and client_secret")
-        return self
-
-    @property
-    def secrets(self) -> Mapping[str, Secret]:
-        """Every secret, by its key."""
-        keys = {"password": self.password, "token": self.token, "client_secret": self.client_secret}
-        return {key: secret for key, secret in keys.items() if secret is not None}
-
-    def _given(self, *keys: str) -> list[str]:
-        return [key for key in keys if getattr(self, key) is not None]
-
-
 class KafkaSettings(BaseModel):
     """`[kafka]`."""
 
@@ -132,7 +55,7 @@ class KafkaSettings(BaseModel):
     topic_prefix: TopicPrefix = ""
     state_partitions: Annotated[Count, Field(ge=1, le=1000)] = 32
     partitions: Annotated[Count, Field(ge=1, le=10_000)] = 6
-    replication_factor: Annotated[Count, Field(ge=1, le=9)] | None = None
+    replication_factor: Annotated[Count, AfterValidator(_explain_default), Field(ge=1, le=9)] | None = None
     retention: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(days=30)
     compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "lz4"
     create_topics: Switch = True

@@ -1,8 +1,9 @@
 """Why there is no token for the brokers, or why they refuse it: as in causes.py, with code, reason and advice."""
 
+from collector.authorization.client_credentials import secret_unreadable
 from collector.errors import OUT_OF_FILES, KafkaMisconfigured, NeedsOperator, RetryLater, UserError
 from collector.kafka import causes
-from collector.kafka.settings import Sasl
+from collector.kafka.sasl import Sasl
 from collector.secrets import redact
 
 MAX_REASON = 300
@@ -15,6 +16,11 @@ def token_unreadable(error: RetryLater | UserError) -> KafkaMisconfigured:
         return causes.out_of_files(f"no Kafka token: {error}")
     advice = "provide kafka.sasl.token; a new file is noticed without a restart"
     return KafkaMisconfigured(f"no Kafka token: {error}", advice=advice, code="token_unreadable")
+
+
+def client_secret_unreadable(error: RetryLater | UserError) -> KafkaMisconfigured:
+    """The secret with which tokens are requested cannot be read."""
+    return no_token(secret_unreadable(error))
 
 
 def no_token(error: NeedsOperator) -> KafkaMisconfigured:

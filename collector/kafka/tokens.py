@@ -6,7 +6,7 @@ TokenUnavailable within the clients, which treat it as a broker that cannot be r
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
 from time import monotonic, time
@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from collector.authorization.client_credentials import Client, IssuedToken, TokenRequestFailed, request_token
 from collector.errors import KafkaMisconfigured, RetryLater, UserError
 from collector.kafka import token_causes
-from collector.kafka.settings import Sasl
+from collector.kafka.sasl import Sasl
 from collector.secrets import PassingSecret, Secret
 
 MIN_LEFT = 0.2
@@ -46,10 +46,16 @@ class TokenUnavailable(KafkaError):  # type: ignore[misc]  # noqa: N818 - named 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]
     """The tokens of one configuration."""
 
-    def __init__(self, obtain: Callable[[], Awaitable[IssuedToken]], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        obtain: Callable[[], Awaitable[IssuedToken]],
+        clock: Callable[[], float] = monotonic,
+        extensions: Mapping[str, str] | None = None,
+    ) -> None:
         """`obtain` requests a new token; it raises KafkaMisconfigured. `clock` returns seconds."""
         self._obtain = obtain
         self._clock = clock
+        self._extensions = extensions or {}
         self._lock = anyio.Lock()
         self._secret = PassingSecret()
         self._text = ""
@@ -79,6 +85,10 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
                 self._use_until += usable_s(issued.lifetime_s)
             return self._text
 
+    def extensions(self) -> Mapping[str, str]:
+        """The SASL extensions that the client library sends with each token (RFC 7628, 3.1; KIP-342)."""
+        return self._extensions
+
     def refused(self) -> bool:
         """A broker has refused the last token: do not use it again. Returns whether it has expired, by its `exp`."""
         if self._clock() - self._obtained_at > MIN_REFUSED_AGE_S:
@@ -104,15 +114,18 @@ def lifetime_of(token: str) -> float | None:
 @lru_cache(maxsize=8)
 def tokens_of(sasl: Sasl) -> Tokens:
     """The tokens that all clients with this configuration share. Raises KafkaMisconfigured if the extra is missing."""
+    return Tokens(_source(sasl), extensions=dict(sasl.extensions or ()))
+
+
+def _source(sasl: Sasl) -> Callable[[], Awaitable[IssuedToken]]:
+    """What requests a new token."""
     if sasl.token is not None:
-        return Tokens(partial(_from_file, sasl.token))
+        return partial(_from_file, sasl.token)
     if sasl.aws_region is not None:
-        return Tokens(partial(_from_aws, _aws_signer(), sasl.aws_region))
+        return partial(_from_aws, _aws_signer(), sasl.aws_region)
     if sasl.token_url is None or sasl.client_id is None or sasl.client_secret is None:
         raise ValueError("[kafka.sasl] has no source of tokens: its validation excludes that")
-    return Tokens(
-        partial(_by_client_credentials, Client(sasl.token_url, sasl.client_id, sasl.client_secret, sasl.scope))
-    )
+    return partial(_by_client_credentials, Client(sasl.token_url, sasl.client_id, sasl.client_secret, sasl.scope))
 
 
 async def _from_file(secret: Secret) -> IssuedToken:

@@ -14,7 +14,15 @@ from collector.errors import KafkaMisconfigured
 from collector.kafka import causes, notices, requests
 from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
 from collector.kafka.notices import KafkaNotice
-from collector.kafka.plan import CLEANUP_POLICY, RETENTION, PlannedTopic, planned_topic, topic_names
+from collector.kafka.plan import (
+    CLEANUP_POLICY,
+    MIN_INSYNC_REPLICAS,
+    REPLICAS_OF_A_QUORUM,
+    RETENTION,
+    PlannedTopic,
+    planned_topic,
+    topic_names,
+)
 from collector.kafka.requests import (
     BAD_REPLICATION_FACTOR,
     CLUSTER_DENIED,
@@ -115,8 +123,8 @@ async def ensure_topics(
         for name, (wished, reason) in creation.reduced.items()
         if (notice := _refused(name, wished, topics[name].configs, reason)) is not None
     ]
-    if (unreplicated := replication_notice(found)) is not None:
-        found_notices.append(unreplicated)
+    own_configs = {name: each.configs for name, each in topics.items() if name not in creation.reduced}
+    found_notices += [each for each in (replication_notice(found), in_sync_notice(found, own_configs)) if each]
     return Verified(max_ahead(topics[settings.state_topic]), found_notices)
 
 
@@ -124,6 +132,16 @@ def replication_notice(found: Metadata) -> KafkaNotice | None:
     """The notice of topics with a single replica; None if there are none, or only one broker."""
     single = [name for name, topic in found.topics.items() if topic.replication == 1]
     return notices.not_replicated(single, len(found.brokers)) if single and len(found.brokers) > 1 else None
+
+
+def in_sync_notice(found: Metadata, configs: Mapping[str, Mapping[str, str]]) -> KafkaNotice | None:
+    """The notice of topics with three replicas or more of which one may acknowledge alone; None if there are none.
+
+    `configs` has the settings that the brokers report, by topic.
+    """
+    alone = [name for name, each in configs.items() if each.get(MIN_INSYNC_REPLICAS) == "1"]
+    weak = [name for name in alone if found.topics[name].replication >= REPLICAS_OF_A_QUORUM]
+    return notices.too_few_in_sync(weak) if weak else None
 
 
 def _refused(name: str, wished: Mapping[str, str], actual: Mapping[str, str], reason: str) -> KafkaNotice | None:

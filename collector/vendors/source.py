@@ -18,6 +18,7 @@ from collector.settings import (
     TopicPrefix,
     at_least,
     can_carry_secrets,
+    duration_text,
     parse_base_url,
 )
 from collector.vendors.http import Limits
@@ -68,9 +69,11 @@ class HistorySettings(StreamSettings):
     def _has_intervals_below_allowed_lateness(self) -> Self:
         for name in ("interval", "settle"):
             if getattr(self, name) >= self.allowed_lateness:
-                raise ValueError(f"{name} must be below allowed_lateness")
+                given = f"{name} ({duration_text(getattr(self, name))})"
+                raise ValueError(f"{given} must be below allowed_lateness ({duration_text(self.allowed_lateness)})")
         if self.freshness is not None and self.freshness <= self.settle:
-            raise ValueError("freshness must be above settle: the watermark is never younger than that")
+            given = f"freshness ({duration_text(self.freshness)})"
+            raise ValueError(f"{given} must be above settle ({duration_text(self.settle)})")
         return self
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:

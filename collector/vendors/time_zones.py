@@ -1,7 +1,9 @@
 """Names of time zones in configurations."""
 
+import re
+from difflib import get_close_matches
 from typing import Annotated
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator
 
@@ -25,8 +27,29 @@ def check_zone(name: str) -> str:
     except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
         if is_out_of_files(error):
             raise Failed(f"the time zone {name} cannot be read: {RAISE_FILE_LIMIT}", code=OUT_OF_FILES) from None
-        raise ValueError("expected a time zone of the IANA database, such as Europe/Paris") from None
+        expected = f"expected a time zone of the IANA database, such as Europe/Paris{_suggestion(name)}"
+        raise ValueError(expected) from None
     return name
+
+
+def _suggestion(given: str) -> str:
+    """A suggestion to append to an error's text: the zone of the nearest city; empty when none is near.
+
+    None for offsets: `Etc/GMT+2` is two hours behind UTC, which is the opposite of what `GMT+2` means elsewhere.
+    """
+    if re.search("[0-9]", given):
+        return ""
+    by_city: dict[str, str] = {}
+    for name in sorted(available_timezones(), key=lambda name: (name.count("/"), name)):
+        if "/" in name and not name.startswith("Etc/"):
+            by_city.setdefault(_city(name), name)
+    near = get_close_matches(_city(given), by_city, n=1)
+    return f" (did you mean {by_city[near[0]]}?)" if near else ""
+
+
+def _city(name: str) -> str:
+    """The last part of a name, however its words are separated."""
+    return name.rpartition("/")[2].casefold().replace(" ", "_").strip("_")
 
 
 ZoneName = Annotated[str, AfterValidator(check_zone)]

@@ -95,7 +95,7 @@ def _rights(options: Namespace) -> set[tuple[str, str, bool, str]]:
 
 
 def read_table(text: str, _: Path) -> Printed:
-    topics, rights = (part.splitlines()[1:] for part in text.split("\n\n"))
+    topics, rights = (part.splitlines()[1:] for part in text.split("\n\n")[:2])  # notes may follow
     printed = Printed({}, set())
     for line in topics:
         name, _type, partitions, replicas, policy, *others = line.split()

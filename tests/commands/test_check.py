@@ -134,6 +134,34 @@ async def test_a_missing_secret_is_a_failure_of_its_source(tmp_path: Path) -> No
     assert not [fact for fact in ("NO_KEY", "sources.mall.user_key") if fact not in text]
 
 
+SASL = {
+    "password": 'mechanism = "PLAIN"\nusername = "me"\npassword = {secret}\n',
+    "token": 'mechanism = "OAUTHBEARER"\ntoken = {secret}\n',
+    "client_secret": 'mechanism = "OAUTHBEARER"\ntoken_url = "https://127.0.0.1:1/"\nclient_id = "me"\n'
+    "client_secret = {secret}\n",
+}
+
+
+@pytest.mark.parametrize("key", SASL)
+@pytest.mark.parametrize(
+    ("secret", "facts"),
+    [('{ file = "no-such-file" }', "no-such-file"), ('{ env = "NO_SECRET" }', "NO_SECRET")],
+    ids=["file", "variable"],
+)
+async def test_a_secret_for_kafka_that_cannot_be_read_is_named_although_no_broker_is_reached(
+    tmp_path: Path, key: str, secret: str, facts: str
+) -> None:
+    async with seemetrix() as vendor:
+        more = f"[kafka.sasl]\n{SASL[key].format(secret=secret)}"
+        result = await check(write_config(tmp_path, vendor.base_url, more=more))
+
+    ok, text = findings(result)["kafka.sasl"]
+    assert (result.code, ok) == (1, False)
+    assert not [fact for fact in (facts, f"kafka.sasl.{key}") if fact not in text]
+    assert 1 == result.out.count(facts)
+    assert (key != "password") == ("kafka" in findings(result)), "the brokers are tried unless the password is missing"
+
+
 async def test_every_source_is_checked_although_one_fails(tmp_path: Path) -> None:
     async with seemetrix() as vendor:
         second = f"""

@@ -88,15 +88,18 @@ TOKEN_URL = '"OAUTHBEARER"\ntoken_url = "https://login.example/token"\n'
 CLIENT = 'client_id = "me"\nclient_secret = "x-42-secret"\n'
 SASL_PROBLEMS = [
     ("kafka.sasl.username", "missing", '"PLAIN"\npassword = "x-42"'),
-    ("kafka.sasl", "invalid_value", '"PLAIN"\nusername = "me"\npassword = "x-42"\ntoken = "x-42-token"'),
-    ("kafka.sasl", "invalid_value", '"SCRAM-SHA-256"\nusername = "me"\npassword = "x-42"\naws_region = "eu-west-1"'),
+    ("kafka.sasl.token", "invalid_value", '"PLAIN"\nusername = "me"\npassword = "x-42"\ntoken = "x-42-token"'),
+    (
+        "kafka.sasl.aws_region",
+        "invalid_value",
+        '"SCRAM-SHA-256"\nusername = "me"\npassword = "x-42"\naws_region = "eu-west-1"',
+    ),
     ("kafka.sasl", "invalid_value", '"OAUTHBEARER"'),
-    ("kafka.sasl", "invalid_value", '"OAUTHBEARER"\ntoken = "x-42-token"\nusername = "me"'),
-    ("kafka.sasl", "invalid_value", '"OAUTHBEARER"\ntoken = "x-42-token"\naws_region = "eu-west-1"'),
-    ("kafka.sasl", "invalid_value", '"OAUTHBEARER"\naws_region = "eu-west-1"\nscope = "kafka"'),
-    ("kafka.sasl", "invalid_value", TOKEN_URL),
-    ("kafka.sasl", "invalid_value", TOKEN_URL + 'client_id = "me"'),
-    ("kafka.sasl", "invalid_value", TOKEN_URL + CLIENT + 'token = "x-42-token"'),
+    ("kafka.sasl.username", "invalid_value", '"OAUTHBEARER"\ntoken = "x-42-token"\nusername = "me"'),
+    ("kafka.sasl.aws_region", "invalid_value", '"OAUTHBEARER"\ntoken = "x-42-token"\naws_region = "eu-west-1"'),
+    ("kafka.sasl.scope", "invalid_value", '"OAUTHBEARER"\naws_region = "eu-west-1"\nscope = "kafka"'),
+    ("kafka.sasl.client_secret", "missing", TOKEN_URL + 'client_id = "me"'),
+    ("kafka.sasl.token_url", "invalid_value", TOKEN_URL + CLIENT + 'token = "x-42-token"'),
     ("kafka.sasl.aws_region", "invalid_value", '"OAUTHBEARER"\naws_region = "Ireland (west)"'),
     *(
         ("kafka.sasl.token_url", "invalid_value", f'"OAUTHBEARER"\ntoken_url = "{url}"\n{CLIENT}')
@@ -106,10 +109,67 @@ SASL_PROBLEMS = [
             "https://me:secret@login.example/token",
             "https://login.example/token#part",
             "https://login.example/to ken",
+            "https://login.example/token?tenant=a b",
+            "https://login.example/token?tenant=a\\tb",
+            "https://login.example/token?tenant=a\\u0000b",
+            "https://login.example/token\\n",
         )
+    ),
+    *(
+        ("kafka.sasl.extensions", code, f'"OAUTHBEARER"\ntoken = "x-42-token"\nextensions = {given}')
+        for code, given in (
+            ("wrong_type", '"logicalCluster"'),
+            ("wrong_type", "{ logicalCluster = 3 }"),
+            ("invalid_value", '{ auth = "x" }'),
+            ("invalid_value", '{ logical_cluster = "lkc-1" }'),
+            ("invalid_value", '{ "" = "lkc-1" }'),
+            ("invalid_value", '{ logicalCluster = "" }'),
+            ("invalid_value", '{ logicalCluster = "a\\u0001b=c" }'),
+            ("invalid_value", '{ logicalCluster = "lkç-1" }'),
+        )
+    ),
+    (
+        "kafka.sasl.extensions",
+        "invalid_value",
+        '"PLAIN"\nusername = "me"\npassword = "x-42"\nextensions = { logicalCluster = "lkc-1" }',
     ),
 ]
 """Path, code, and the table after `mechanism = `."""
+
+SEVERAL_SASL_PROBLEMS = [
+    ('"SCRAM-SHA-512"', {"username": "missing", "password": "missing"}),
+    (TOKEN_URL, {"client_id": "missing", "client_secret": "missing"}),
+    (
+        '"PLAIN"\nusername = 3\ntoken = "x-42-token"\nscope = "kafka"\nextensions = { a = "b" }',
+        {
+            "username": "wrong_type",
+            "password": "missing",
+            "token": "invalid_value",
+            "scope": "invalid_value",
+            "extensions": "invalid_value",
+        },
+    ),
+    (
+        '"OAUTHBEARER"\nusername = "me"\npassword = "x-42"\nclient_id = ""\nscop = "kafka"',
+        {
+            "": "invalid_value",
+            "username": "invalid_value",
+            "password": "invalid_value",
+            "client_id": "out_of_range",
+            "scop": "unknown_key",
+        },
+    ),
+    (
+        TOKEN_URL + 'token = "x-42-token"\naws_region = "eu-west-1"',
+        {
+            "token_url": "invalid_value",
+            "aws_region": "invalid_value",
+            "client_id": "missing",
+            "client_secret": "missing",
+        },
+    ),
+]
+"""The table after `mechanism = `, and the codes by key."""
 
 PROBLEMS = [
     ("sources.mall.user_id", "missing", MALL.replace("user_id = 864\n", "")),
@@ -161,6 +221,8 @@ PROBLEMS = [
             (".url", "missing", "header = false"),
             (".url", "invalid_value", 'url = "registry.example:8081"'),
             (".url", "invalid_value", 'url = "https://ann:secret@registry.example"'),
+            (".url", "invalid_value", 'url = "https://registry.example/a b"'),
+            (".url", "invalid_value", 'url = "https://registry.example/\\u007f"'),
             ("", "invalid_value", 'url = "https://registry.example"\nusername = "ann"'),
             ("", "invalid_value", 'url = "https://registry.example"\npassword = "a secret"'),
             ("", "invalid_value", 'url = "http://registry.example"\nusername = "ann"\npassword = "a secret"'),
@@ -168,6 +230,11 @@ PROBLEMS = [
             (".register", "wrong_type", 'url = "https://registry.example"\nregister = 1'),
             (".headers", "unknown_key", 'url = "https://registry.example"\nheaders = false'),
         )
+    ),
+    ("kafka.replication_factor", "out_of_range", MALL + "[kafka]\nreplication_factor = 10\n"),
+    *(
+        ("sources.mall.base_url", "invalid_value", f'{MALL}base_url = "{url}"\n')
+        for url in ("https://vendor.example/a b", "https://vendor.example/api\\n", "https://vendor.example/\\u0007")
     ),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "9464"\n'),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "127.0.0.1:99999"\n'),
@@ -179,3 +246,73 @@ PROBLEMS = [
 @pytest.mark.parametrize(("path", "code", "text"), PROBLEMS, ids=[f"{path} {code}" for path, code, _ in PROBLEMS])
 def test_a_wrong_key_is_one_problem_with_a_code(tmp_path: Path, path: str, code: str, text: str) -> None:
     assert {path: code} == problems(tmp_path, text)
+
+
+@pytest.mark.parametrize(("table", "expected"), SEVERAL_SASL_PROBLEMS)
+def test_all_that_is_wrong_in_the_table_of_sasl_is_reported_at_once(
+    tmp_path: Path, table: str, expected: dict[str, str]
+) -> None:
+    found = problems(tmp_path, f"{MALL}[kafka.sasl]\nmechanism = {table}\n")
+    assert {f"kafka.sasl.{key}".rstrip("."): code for key, code in expected.items()} == found
+
+
+STREAMS = "sources.mall.streams"
+HINTS = [
+    ("kafka.sasl.mechanism", '[kafka.sasl]\nmechanism = "AWS_MSK_IAM"\n', ["OAUTHBEARER", "aws_region"]),
+    ("kafka.sasl.mechanism", '[kafka.sasl]\nmechanism = "GSSAPI"\n', ["Kerberos", "not supported"]),
+    ("kafka.sasl.mechanism", '[kafka.sasl]\nmechanism = "SCRAM-SHA512"\n', ["did you mean SCRAM-SHA-512?"]),
+    ("kafka.sasl.mechanism", '[kafka.sasl]\nmechanism = "plain"\n', ["did you mean PLAIN?"]),
+    (
+        "kafka.sasl",
+        '[kafka.sasl]\nmechanism = "OAUTHBEARER"\n',
+        ["token;", "token_url", "client_id", "client_secret", "aws_region"],
+    ),
+    (
+        "kafka.sasl.extensions",
+        '[kafka.sasl]\nmechanism = "OAUTHBEARER"\ntoken = "x-42"\nextensions = { logical-cluster = "a" }\n',
+        ["logical-cluster", "letters"],
+    ),
+    ("kafka.replication_factor", "[kafka]\nreplication_factor = -1\n", ["leave", "brokers' default"]),
+    ("kafka.replication_factor", "[kafka]\nreplication_factor = 0\n", ["leave", "brokers' default"]),
+    (STREAMS + ".session", f"[{STREAMS}.session]\n", ["did you mean sessions?", "sessions, devices, counters"]),
+    (STREAMS + ".viewers", f"[{STREAMS}.viewers]\n", ["the streams are sessions, devices, counters"]),
+    (
+        STREAMS + ".sessions",
+        f'[{STREAMS}.sessions]\nsettle = "36h"\nallowed_lateness = "1d"\n',
+        ["settle (36h)", "below allowed_lateness (1d)"],
+    ),
+    *(
+        ("sources.airport.timezone", AIRPORT.replace("Europe/Paris", given) + "locations = [1]\n", [expected])
+        for given, expected in (
+            ("Paris", "did you mean Europe/Paris?"),
+            ("europe/paris", "did you mean Europe/Paris?"),
+            ("New York", "did you mean America/New_York?"),
+            ("Europe/Parys", "did you mean Europe/Paris?"),
+            ("Pacific/Aukland", "did you mean Pacific/Auckland?"),
+        )
+    ),
+    (
+        "sources.airport.streams.viewers@America/New_York",
+        f'{AIRPORT}locations = [1]\n[sources.airport.streams."viewers@America/New_York"]\n',
+        ["viewers", "zones"],
+    ),
+]
+"""Path, what is added to the configuration, and what the text contains."""
+
+
+@pytest.mark.parametrize(("path", "more", "facts"), HINTS, ids=[f"{path} {facts[0]}" for path, _, facts in HINTS])
+def test_what_was_probably_meant_is_suggested(tmp_path: Path, path: str, more: str, facts: list[str]) -> None:
+    with pytest.raises(InvalidConfiguration) as raised:
+        settings(tmp_path, MALL + more)
+
+    (problem,) = (each for each in raised.value.problems if each.path == path)
+    assert not [fact for fact in facts if fact not in problem.text]
+
+
+@pytest.mark.parametrize("given", ["UTC+2", "GMT+2", "+02:00", "x" * 100])
+def test_no_zone_is_suggested_for_an_offset(tmp_path: Path, given: str) -> None:
+    """Etc/GMT+2 is two hours behind UTC."""
+    with pytest.raises(InvalidConfiguration) as raised:
+        settings(tmp_path, AIRPORT.replace("Europe/Paris", given) + "locations = [1]\n")
+
+    assert "did you mean" not in str(raised.value)

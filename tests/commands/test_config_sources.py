@@ -82,6 +82,36 @@ def test_a_prefix_of_the_source_is_that_of_its_events_and_dead_letters(
     assert "shop.collector.state" == found.kafka.state_topic
 
 
+def own_prefix(prefix: str) -> str:
+    return f'topic_prefix = "{prefix}"'
+
+
+@pytest.mark.parametrize(
+    ("mall", "annex", "is_refused"),
+    [
+        ("acme.", "acme_", True),
+        ("a.b.", "a_b.", True),
+        ("", "_", False),
+        ("acme.", "acme.", False),
+        ("acme.", "acmeX", False),
+        ("acme.", "acme-", False),
+    ],
+)
+def test_topics_differ_in_more_than_dots_and_underscores(
+    tmp_path: Path, mall: str, annex: str, is_refused: bool
+) -> None:
+    """Brokers refuse such topics with INVALID_TOPIC_EXCEPTION: their metrics would have one name."""
+    text = source("mall", more=own_prefix(mall)) + source("annex", user_id=865, more=own_prefix(annex))
+    if not is_refused:
+        assert {"mall", "annex"} == loaded(tmp_path, text).keys()
+        return
+    found = problem(tmp_path, text)
+
+    assert ("", "invalid_value") == (found.path, found.code)
+    facts = (f"{mall}seemetrix.sessions of sources.mall", f"{annex}seemetrix.sessions of sources.annex", "topic_prefix")
+    assert not [fact for fact in facts if fact not in found.text]
+
+
 @pytest.mark.parametrize("prefix", ["a b", "ä", "a/", "x" * 101])
 def test_a_prefix_has_only_characters_of_topics(tmp_path: Path, prefix: str) -> None:
     assert "sources.mall.topic_prefix" == problem(tmp_path, source(more=f'topic_prefix = "{prefix}"')).path

@@ -236,3 +236,17 @@ async def test_text_that_the_locale_does_not_have_is_printed_escaped(tmp_path: P
     found = await collector("check", "--config", config, env={"PYTHONIOENCODING": "ascii"})
 
     assert (1, "", True) == (found.code, found.err, "no connection to b\\xfccher.invalid" in found.out)
+
+
+def test_names_that_are_case_sensitive_cannot_be_set_by_variables(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLECTOR__KAFKA__SASL__MECHANISM", "OAUTHBEARER")
+    monkeypatch.setenv("COLLECTOR__KAFKA__SASL__TOKEN", "invented-token")
+    monkeypatch.setenv("COLLECTOR__KAFKA__SASL__EXTENSIONS__LOGICALCLUSTER", "lkc-1")
+    with pytest.raises(InvalidConfiguration) as raised:
+        load(config)
+
+    (problem,) = raised.value.problems
+    assert ("kafka.sasl.extensions", "invalid_value") == (problem.path, problem.code)
+    assert "in the file" in problem.text

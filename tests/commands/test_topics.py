@@ -112,6 +112,64 @@ def test_every_form_has_the_topics_and_rights_that_are_needed(
 
 
 @pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("creates", [True, False])
+def test_create_is_granted_only_where_the_collector_creates_topics_and_the_text_says_so(
+    path: Path, form: Form, creates: bool
+) -> None:
+    text = printed(path, form, KAFKA.format(more=f"create_topics = {str(creates).lower()}") + TENANTS)
+
+    found = READERS[form](text, path.parent)
+    may_create = {name for resource, name, _, operation in found.rights if (resource, operation) == ("topic", "Create")}
+    assert (set(TOPICS) if creates else set()) == may_create
+    assert creates == ("kafka.create_topics is true" in text)
+    assert "create_topics = false" not in text
+
+
+IAM = """
+[kafka]
+topic_prefix = "Shared_"
+group = "audience"
+create_topics = {creates}
+[kafka.tls]
+[kafka.sasl]
+mechanism = "OAUTHBEARER"
+aws_region = "eu-west-1"
+"""
+
+
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("creates", [True, False])
+def test_every_form_names_the_actions_of_amazon_msk_instead_of_rights(path: Path, form: Form, creates: bool) -> None:
+    text = printed(path, form, IAM.format(creates=str(creates).lower()) + TENANTS)
+
+    topic = {"DescribeTopic", "WriteData", "DescribeTopicDynamicConfiguration", *(["CreateTopic"] if creates else [])}
+    assert {
+        "cluster": {"Connect", "WriteDataIdempotently"},
+        "topic Shared_collector.state": topic | {"ReadData"},
+        f"topic {', '.join(sorted(set(TOPICS) - {'Shared_collector.state'}))}": topic,
+        "transactional id audience-Shared_collector.state-*": {"DescribeTransactionalId", "AlterTransactionalId"},
+        "group audience": {"DescribeGroup", "AlterGroup"},
+    } == actions(text)
+    READERS[form](text, path.parent)
+
+
+def test_without_iam_no_actions_are_named(path: Path) -> None:
+    assert {} == actions(printed(path, Form.KAFKA, KAFKA.format(more="") + TENANTS))
+
+
+def actions(text: str) -> dict[str, set[str]]:
+    """The actions of IAM that a text names, by what they are for."""
+    found: dict[str, set[str]] = {}
+    last = ""
+    for line in text.splitlines():
+        plain = line.removeprefix("# ")
+        if plain.startswith("    kafka-cluster:"):
+            found.setdefault(last, set()).add(plain.strip().removeprefix("kafka-cluster:"))
+        last = last if plain.startswith(" ") else plain
+    return found
+
+
+@pytest.mark.parametrize("form", Form)
 def test_the_topics_are_those_that_are_created_and_checked(path: Path, form: Form) -> None:
     text = printed(path, form, KAFKA.format(more="") + TENANTS)
 

@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from collector.config import LogSettings, load
+from collector.kafka.sasl import Sasl
 from collector.kafka.schema_registry import SchemaRegistrySettings
-from collector.kafka.settings import KafkaSettings, Sasl, Tls
+from collector.kafka.settings import KafkaSettings, Tls
 from collector.vendors import VENDORS
 from collector.vendors.base import Vendor
 from collector.vendors.quividi.row_settings import RowSettings

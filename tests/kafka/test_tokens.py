@@ -12,6 +12,9 @@ from typing import Any
 import anyio
 import pytest
 
+from collector.kafka.requests import metadata
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import admin
 from tests.kafka.daemon import EVENTS, Daemon, TopicReader, contents, reading, until
 from tests.kafka.test_rotation import not_ready
 from tests.kafka.tls_material import kafka_line, run_check, sasl, with_kafka_tables
@@ -243,6 +246,13 @@ async def test_an_authorization_server_that_fails_is_reported_and_nothing_is_los
         await the_load.verify()
         log = daemon.log.read_text("utf-8")
         assert not [each for each in (CLIENT_SECRET, *server.issued, "Traceback") if each in log]
+
+
+async def test_a_broker_accepts_extensions_with_a_token(token_broker: TokenBroker) -> None:
+    keys = {"mechanism": "OAUTHBEARER", "token": jwt(), "extensions": {"logicalCluster": "lkc-1", "poolId": "a b=c"}}
+    settings = KafkaSettings.model_validate({"bootstrap_servers": token_broker.token_address, "sasl": keys})
+    async with admin(settings) as client:
+        assert [1] == list((await metadata(client, [])).brokers)
 
 
 def write(path: Path, text: str) -> None:

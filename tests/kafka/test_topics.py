@@ -1,17 +1,20 @@
 """Topics are created where they are missing, and verified in what matters."""
 
+from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
-from aiokafka.admin import NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import topics as topics_module
+from collector.kafka.diagnosis.probe import probe
 from collector.kafka.plan import PlannedTopic, planned_topic
-from collector.kafka.requests import metadata
+from collector.kafka.requests import Metadata, TopicMetadata, metadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure_topics, replication_notice
+from collector.kafka.topics import admin, describe, ensure_topics, in_sync_notice, replication_notice
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +109,50 @@ async def test_a_topic_whose_settings_are_refused_is_created_with_its_policy_and
     assert 4 == found[f"{prefix}collector.state"].partitions
     assert ["delete", "compact"] == [each.configs["cleanup.policy"] for each in found.values()]
     assert () == tuple((await ensure_topics(chosen, [prefix + name for name in EVENTS])).notices), "said once"
+
+
+REPORTED = {
+    "three": (3, {"min.insync.replicas": "1"}),
+    "four": (4, {"min.insync.replicas": "1"}),
+    "two of three": (3, {"min.insync.replicas": "2"}),
+    "two": (2, {"min.insync.replicas": "1"}),
+    "unreported": (3, {"cleanup.policy": "compact"}),
+    "denied": (3, None),
+}
+"""Replicas and settings by topic."""
+
+
+def test_three_replicas_of_which_one_may_acknowledge_alone_are_noticed() -> None:
+    found = Metadata([1, 2, 3], {name: TopicMetadata(0, 1, count, 0, 0) for name, (count, _) in REPORTED.items()})
+    notice = in_sync_notice(found, {name: configs for name, (_, configs) in REPORTED.items() if configs is not None})
+
+    assert notice is not None
+    assert "too_few_in_sync" == notice.code
+    assert notice.reason.startswith("three, four: ")
+    assert "min.insync.replicas=2" in notice.consequence
+    assert in_sync_notice(found, {name: {"min.insync.replicas": "2"} for name in REPORTED}) is None
+
+
+async def test_too_few_replicas_in_sync_are_noticed_at_the_start_and_by_check(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker is one, and stands in for three."""
+    chosen, events = settings(kafka, prefix), [prefix + name for name in EVENTS]
+    await ensure_topics(chosen, events)
+
+    async def replicated(client: AIOKafkaAdminClient, names: Sequence[str]) -> Metadata:
+        found = await metadata(client, names)
+        return structs.replace(
+            found, topics={name: structs.replace(each, replication=3) for name, each in found.topics.items()}
+        )
+
+    monkeypatch.setattr("collector.kafka.requests.metadata", replicated)
+
+    (notice,) = (await ensure_topics(chosen, events)).notices
+    assert "too_few_in_sync" == notice.code
+    assert not [name for name in (chosen.state_topic, *events) if name not in notice.reason]
+    async with aclosing(probe(chosen, events, (), {0})) as lines:
+        assert notice == {name: result async for name, result in lines}["replicas in sync"]
 
 
 async def test_the_brokers_choose_the_number_of_replicas(kafka: str, prefix: str) -> None:

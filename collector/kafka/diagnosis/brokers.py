@@ -21,7 +21,8 @@ from collector.kafka import causes, token_causes
 from collector.kafka.connection import options
 from collector.kafka.hooks import open_connection
 from collector.kafka.requests import advertised_addresses, sasl_mechanisms
-from collector.kafka.settings import TOKENS, KafkaSettings
+from collector.kafka.sasl import TOKENS
+from collector.kafka.settings import KafkaSettings
 from collector.kafka.tokens import TokenUnavailable, tokens_of
 
 TIMEOUT_S = 5.0

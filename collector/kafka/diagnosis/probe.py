@@ -29,7 +29,16 @@ from collector.kafka.notices import KafkaNotice
 from collector.kafka.plan import topic_names
 from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, Metadata, TopicMetadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import Creation, Topic, admin, create, replication_notice, verify_events, verify_state
+from collector.kafka.topics import (
+    Creation,
+    Topic,
+    admin,
+    create,
+    in_sync_notice,
+    replication_notice,
+    verify_events,
+    verify_state,
+)
 
 T = TypeVar("T")
 
@@ -62,6 +71,8 @@ async def probe(
             yield f"topic {name}", result
         if (single := replication_notice(topics.found)) is not None:
             yield "replicas", single
+        if (weak := in_sync_notice(topics.found, topics.configs)) is not None:
+            yield "replicas in sync", weak
         ids = await _result(_transactional_ids(client, settings, sorted(partitions)))
         yield "transactional ids", ids
         if not isinstance(ids, KafkaMisconfigured):
@@ -124,6 +135,8 @@ class _Topics:
 
     found: Metadata
     """The cluster and the topics, once `results` has returned."""
+    configs: Mapping[str, Mapping[str, str]]
+    """The settings of the topics that exist, as far as they are reported, once `results` has returned."""
 
     def __init__(self, client: AIOKafkaAdminClient, settings: KafkaSettings, compacted: Collection[str]) -> None:
         self._client = client
@@ -139,7 +152,7 @@ class _Topics:
         creation = Creation({}, {})
         if missing and self._settings.create_topics and self._has_enough_brokers:
             creation = await create(self._client, self._settings, missing, self._compacted, validate_only=True)
-        configs = await requests.configs(self._client, ConfigResourceType.TOPIC, existing)
+        self.configs = await requests.configs(self._client, ConfigResourceType.TOPIC, existing)
 
         async def check(name: str) -> Result:
             topic = described[name]
@@ -149,7 +162,7 @@ class _Topics:
                 raise causes.topic_denied(self._settings, name, "Describe")
             if topic.error != NO_ERROR:
                 raise for_code(topic.error)
-            return await self._existing(name, topic, configs.get(name), existing)
+            return await self._existing(name, topic, self.configs.get(name), existing)
 
         return {name: await _result(check(name)) for name in names}
 

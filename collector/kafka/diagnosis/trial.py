@@ -44,7 +44,7 @@ async def try_transaction(settings: KafkaSettings, *, has_topic: bool) -> str:
         transactional_id=f"{settings.transactional_id_prefix}check",
         transaction_timeout_ms=int(timeout_s * 1000),
     )
-    is_sending, tried = False, "tried without a record: the state topic does not exist yet"
+    is_sending, tried = False, "tried without a record: the state topic does not exist, or cannot be used"
     try:
         with anyio.fail_after(TRIAL_S):
             await start_client(producer, TRIAL_S)

@@ -7,6 +7,7 @@ from pydantic import model_validator
 
 from collector.alignment import Alignment, Snapshot
 from collector.model import Policy
+from collector.settings import duration_text
 from collector.vendors.source import PositiveDuration, StreamSettings
 
 SWEEP_EVERY = timedelta(days=1)
@@ -22,7 +23,8 @@ class StatusSettings(StreamSettings):
     @model_validator(mode="after")
     def _has_interval_below_allowed_lateness(self) -> Self:
         if self.interval >= self.allowed_lateness:
-            raise ValueError("interval must be below allowed_lateness")
+            given, allowed = duration_text(self.interval), duration_text(self.allowed_lateness)
+            raise ValueError(f"interval ({given}) must be below allowed_lateness ({allowed})")
         return self
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
