@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from collector import __version__
+from collector.cli_control import control
 from collector.cli_state import state
 from collector.commands.arguments import (
     CONFIG,
@@ -51,6 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=MARKUP,
 )
+app.add_typer(control)
 app.add_typer(state, name="state")
 
 
@@ -173,7 +175,7 @@ def preview(
     )
     sys.stdout.flush()
     dead_letters = f", {printed.dead_letters} of them dead letters" if printed.dead_letters else ""
-    print_error(f"{printed.events} events{dead_letters}")
+    print_error(f"{printed.events} event{'' if printed.events == 1 else 's'}{dead_letters}")
 
 
 @app.command()

@@ -11,7 +11,8 @@ from msgspec import Struct
 from collector.clock import Clock
 from collector.config import Settings
 from collector.kafka.epoch import partition_of
-from collector.model import whole_name
+from collector.live_first import LiveFirst
+from collector.model import Backfill, backfill_name, whole_name
 from collector.registry.ids import SchemaIds
 from collector.stream_handle import StreamHandle
 from collector.telemetry.metrics import Metrics
@@ -115,16 +116,50 @@ class ConfiguredSources:
     def _handle(
         self, stream: Stream[Any], settings: Settings, vendor_telemetry: VendorTelemetry, former: StreamStatus | None
     ) -> StreamHandle:
-        surroundings = self._surroundings
         status = former or StreamStatus(stream.account.vendor, stream.source, stream.name)
         status.notices.clear()
+        on_released = partial(vendor_telemetry.stream_released, stream.name)
+        make_backfill = partial(self._backfill, stream, settings, vendor_telemetry, status)
+        return self._made(stream, settings, status, on_released=on_released, make_backfill=make_backfill)
+
+    def _backfill(
+        self,
+        stream: Stream[Any],
+        settings: Settings,
+        vendor_telemetry: VendorTelemetry,
+        status: StreamStatus,
+        requested: Backfill,
+    ) -> StreamHandle:
+        """A handle of the same stream with the interval of the backfill. `status` is that of the stream."""
+        times = {"since": requested.start, "until": requested.end}
+        source = settings.sources[stream.source].model_copy(update=times)
+        streams = VENDORS[source.vendor].streams(stream.source, source, self._surroundings.http, vendor_telemetry)
+        bounded = next(each for each in streams if each.name == stream.name)
+        bounded.name = backfill_name(stream.name, requested.start)
+        own = StreamStatus(status.vendor, status.source, f"{stream.name}~backfill", backfill=requested)
+        status.backfills.append(own)
+
+        def discard() -> None:
+            status.backfills.remove(own)
+            self._surroundings.metrics.remove(source=own.source, stream=own.stream)
+
+        sources = {**settings.sources, stream.source: source}
+        return self._made(bounded, settings.model_copy(update={"sources": sources}), own, discard=discard)
+
+    def _made(
+        self,
+        stream: Stream[Any],
+        settings: Settings,
+        status: StreamStatus,
+        *,
+        on_released: Callable[[], None] = lambda: None,
+        make_backfill: Callable[[Backfill], StreamHandle] | None = None,
+        discard: Callable[[], None] | None = None,
+    ) -> StreamHandle:
+        surroundings = self._surroundings
         status.interruption = surroundings.process_status.interruption
-        telemetry = StreamTelemetry(
-            surroundings.metrics,
-            status,
-            [kind.name for kind in stream.event_types],
-            partial(vendor_telemetry.stream_released, stream.name),
-        )
+        types = [kind.name for kind in stream.event_types]
+        telemetry = StreamTelemetry(surroundings.metrics, status, types, on_released)
         telemetry.configured(stream.policy)
         return StreamHandle(
             stream,
@@ -134,6 +169,9 @@ class ConfiguredSources:
             surroundings.random,
             surroundings.on_commit,
             surroundings.registry,
+            turns=surroundings.http.shared("turns", str(stream.account), LiveFirst),
+            make_backfill=make_backfill,
+            discard=discard,
         )
 
 

@@ -1,17 +1,15 @@
 """The streams of a partition during one epoch. A reload of the configuration replaces some while the others run on."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
 
+from collector.backfill import States, run_backfill, run_shards
 from collector.kafka.epoch import Epoch
-from collector.pipeline.shards import Shards, whole_prefix
+from collector.pipeline.shards import published_prefix
 from collector.stream_handle import StreamHandle
-
-States = Mapping[str, Mapping[str, bytes]]
-"""The stored states of a partition, by the prefix of the stream: see `by_stream`."""
 
 
 class EpochStreams:
@@ -62,25 +60,24 @@ class EpochStreams:
     def _start(self, tasks: TaskGroup, states: States) -> None:
         for prefix, handles in self._missing().items():
             whole = self._running[prefix] = _Whole(handles)
-            shards = handles[0].shards(handles)
-            shards.pairs.update(_stored(prefix, states))
-            tasks.start_soon(whole.run, self._epoch, shards)
+            stored = {each: pairs for each, pairs in states.items() if published_prefix(each) == prefix}
+            tasks.start_soon(whole.run, self._epoch, stored)
 
 
 class _Whole:
-    """A stream with all its shards."""
+    """A stream with all its shards, and its backfill."""
 
     def __init__(self, handles: list[StreamHandle]) -> None:
         self.handles = handles
         self.scope = anyio.CancelScope()
         self.ended = anyio.Event()
 
-    async def run(self, epoch: Epoch, shards: Shards) -> None:
+    async def run(self, epoch: Epoch, states: States) -> None:
         try:
             with self.scope:
                 async with anyio.create_task_group() as tasks:
-                    for handle in self.handles:
-                        tasks.start_soon(handle.run, epoch, shards)
+                    tasks.start_soon(run_shards, self.handles, epoch, states)
+                    tasks.start_soon(run_backfill, self.handles, epoch, states)
         finally:
             self.ended.set()
 
@@ -91,8 +88,3 @@ def _by_whole(streams: Sequence[StreamHandle]) -> dict[str, list[StreamHandle]]:
     for handle in streams:
         wholes[handle.whole_prefix].append(handle)
     return dict(wholes)
-
-
-def _stored(prefix: str, states: States) -> Iterator[tuple[str, Mapping[str, bytes]]]:
-    """The stored states of a stream's shards, also of those that are no longer configured."""
-    return ((each, stored) for each, stored in states.items() if whole_prefix(each) == prefix)

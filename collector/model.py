@@ -6,7 +6,7 @@ reference cycles.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
@@ -22,6 +22,7 @@ REPEATED_HOUR = timedelta(hours=1)
 """How much longer than its length a period may be: an hour occurs twice when clocks are set back."""
 P = TypeVar("P")
 """A vendor's payload. Only the vendor's own package looks inside."""
+_END = datetime.max.replace(tzinfo=UTC)
 
 
 class Account(Struct, frozen=True):
@@ -56,6 +57,33 @@ def shard_name(stream: str, zone: str) -> str:
 def whole_name(shard: str) -> str:
     """The name of the stream that a shard belongs to; any other name is returned unchanged."""
     return shard.partition("@")[0]
+
+
+def backfill_name(shard: str, start: datetime) -> str:
+    """The name under which the state of a backfill is stored, given the name of a shard and where the data starts."""
+    stream, at, zone = shard.partition("@")
+    return f"{stream}~{start:%Y%m%dT%H%M%SZ}{at}{zone}"
+
+
+def published_name(name: str) -> str:
+    """The name of the stream as consumers know it, given that of a shard or of a backfill."""
+    return whole_name(name).partition("~")[0]
+
+
+class Backfill(Struct, frozen=True):
+    """A request for data that is older than a stream: the records that start in [start, end)."""
+
+    start: datetime
+    end: datetime
+    requested_at: datetime
+    by: str
+    """User and host of whoever requested it."""
+    is_cancelled: bool = False
+    """It does not run. Its state is kept, so that a request for the same interval continues it."""
+
+    def share_done(self, watermark: datetime) -> float:
+        """Which share of it is published, 0 to 1, given the watermark of its state."""
+        return round(min(1.0, max(0.0, (watermark - self.start) / (self.end - self.start))), 3)
 
 
 class Record(Struct, Generic[P], frozen=True, gc=False):
@@ -230,6 +258,26 @@ class Checkpoint(Struct, frozen=True):
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
     zone: str = ""
     """The time zone of the stream's own clock; empty in the state of releases that did not store it."""
+
+
+class Pause(Struct, frozen=True):
+    """An operator has paused a stream, or its source."""
+
+    reason: str
+    since: datetime | None = None
+    """None, as `by` is, if the record of the pause cannot be read."""
+    until: datetime | None = None
+    """When the stream continues by itself; None if an operator must resume it."""
+    by: str | None = None
+    """User and host of whoever paused it."""
+
+    @property
+    def ends_at(self) -> datetime:
+        """`until`, or the end of the calendar."""
+        return self.until or _END
+
+    def is_over(self, now: datetime) -> bool:
+        return self.ends_at <= now
 
 
 class Gap(Struct, frozen=True):

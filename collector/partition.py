@@ -6,8 +6,9 @@ from random import Random
 
 import anyio
 
+from collector.backfill import States
 from collector.clock import Clock
-from collector.epoch_streams import EpochStreams, States
+from collector.epoch_streams import EpochStreams
 from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.availability import Availability
 from collector.kafka.connection import UNAVAILABLE, reason_of
@@ -17,7 +18,7 @@ from collector.kafka.header import HeaderMissing
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.pipeline.state import by_stream
-from collector.pipeline.state_records import unnamed_keys
+from collector.pipeline.state_records import reserved, unnamed_keys
 from collector.stream_handle import StreamHandle
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.vendors import backoff
@@ -153,7 +154,7 @@ class Partition:
                 async with taking_over as current, anyio.create_task_group() as running:
                     self._telemetry.unnamed_records(self._number, unnamed_keys(current.pairs))
                     self._running = EpochStreams(current, self._streams, partial(self._read_states, current))
-                    states, current.pairs = by_stream(current.pairs), {}  # large, and needed only here
+                    states, current.pairs = by_stream(current.pairs), reserved(current.pairs)  # the former are large
                     running.start_soon(self._running.run, states)
                     del states
                     running.start_soon(self._report_stable)

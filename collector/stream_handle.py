@@ -18,19 +18,22 @@ from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import is_usable
-from collector.model import DedupMode, whole_name
+from collector.live_first import LiveFirst
+from collector.model import Backfill, DedupMode, published_name
+from collector.pausing import wait_while_paused
 from collector.pipeline.activity import activity_timeline
-from collector.pipeline.batch import TransactionSize
-from collector.pipeline.message import topics_of
+from collector.pipeline.batch import Batch, TransactionSize
+from collector.pipeline.message import StreamProgress, topics_of
+from collector.pipeline.plan import Cursors, Done, next_step
 from collector.pipeline.progress import Progress
-from collector.pipeline.shards import Shards, whole_prefix
+from collector.pipeline.shards import Shards, published_prefix, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.registry.ids import SchemaIds
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
-from collector.worker import SAVE_INTERVAL, Worker
+from collector.worker import SAVE_INTERVAL, Commit, Worker
 
 
 class StreamHandle:
@@ -45,13 +48,26 @@ class StreamHandle:
         random: Random,
         on_commit: Callable[[], None],
         registry: SchemaIds | None = None,
+        *,
+        turns: LiveFirst | None = None,
+        make_backfill: Callable[[Backfill], "StreamHandle"] | None = None,
+        discard: Callable[[], None] | None = None,
     ) -> None:
-        """`registry` has the ids of schemas; None if no schema registry is configured."""
+        """`registry` has the ids of schemas; None if no schema registry is configured.
+
+        `turns` are those of the account. `make_backfill` returns the handle of a backfill of this stream. A backfill
+        has `discard`, which removes it from metrics and status.
+        """
         self.stream = stream
         self.telemetry = telemetry
         self.prefix = stream_prefix(stream.account, stream.source, stream.name)
         self.whole_prefix = whole_prefix(self.prefix)
         """Equal for all shards of a stream."""
+        self.published_prefix = published_prefix(self.prefix)
+        """The prefix of the whole stream, also of a backfill."""
+        self._turns = turns or LiveFirst()
+        self._make_backfill = make_backfill
+        self._discard = discard
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
@@ -60,7 +76,7 @@ class StreamHandle:
         self._registry = registry
         self._schema_ids: dict[str, bytes] = {}
         """By the name of the type. Complete when the stream begins to fetch."""
-        origin = settings.origin(stream.account, stream.source, whole_name(stream.name))
+        origin = settings.origin(stream.account, stream.source, published_name(stream.name))
         self._origin = structs.replace(origin, schema_ids=self._schema_ids)
         self._topic_error: KafkaMisconfigured | None = None
         """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
@@ -69,13 +85,26 @@ class StreamHandle:
         self._failures: list[str] = []
         """Why the last commits failed, since the last one that succeeded."""
         source = settings.sources[stream.source]
-        self._since = source.since
+        self._since = source.since  # of a backfill, its start
         self._secrets = tuple(source.secrets.values())
 
     def shards(self, handles: Sequence["StreamHandle"]) -> Shards:
         """What the shards of this stream share in one epoch, given all streams of the partition."""
         zones = {each.prefix: each.stream.zone for each in handles if each.whole_prefix == self.whole_prefix}
-        return Shards(self._format, zones, Progress(self._origin, self.stream.policy, zones.keys()), anyio.Lock())
+        progress = Progress(self._origin, self.stream.policy, zones.keys(), is_silent=self._discard is not None)
+        return Shards(self._format, zones, progress, anyio.Lock())
+
+    def backfill(self, requested: Backfill) -> "StreamHandle":
+        """The handle of a backfill of this stream, or of this shard."""
+        if self._make_backfill is None:
+            raise AssertionError("a backfill has no backfills")
+        return self._make_backfill(requested)
+
+    def discard(self) -> None:
+        """The backfill has ended, or this process no longer runs it: show it no more."""
+        self.telemetry.released()
+        if self._discard is not None:
+            self._discard()
 
     async def run(self, epoch: Epoch, shards: Shards) -> None:
         """Run the stream in an epoch until it is complete. `shards` contain its stored state.
@@ -93,25 +122,11 @@ class StreamHandle:
         self.telemetry.owned(state.checkpoint, len(state.ledger), self._timeline(state))
         if len(self._failures) > 1:  # its commits keep failing, although its state can be read
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
+        commit = partial(self._commit, epoch)
+        report = partial(self._report_paused, state, shards, commit)
+        await wait_while_paused(epoch, self.published_prefix, self._clock, self.telemetry, report)
         await self._wait_for_topic()
         await self._wait_for_schemas()
-
-        async def commit(messages: Sequence[Message], changes: Mapping[bytes, bytes | None]) -> None:
-            try:
-                took_s = await epoch.commit(messages, changes)
-            except KafkaMisconfigured as error:
-                self._topic_error = error
-                raise EpochEnded from error
-            except EpochEnded:
-                if isinstance(epoch.failure, TimeoutError):
-                    self._transaction.timed_out()
-                if epoch.failure is not None and not isinstance(epoch.failure, Fenced | KafkaMisconfigured):
-                    self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
-                raise
-            self._transaction.committed(messages, took_s, self._kafka.commit_deadline_s)
-            self._topic_error, self._topic_failures, self._failures = None, 0, []
-            self._on_commit()
-
         worker: Worker[Any] = Worker(
             self.stream,
             state,
@@ -123,8 +138,54 @@ class StreamHandle:
             credentials=lambda: [secret.peek() for secret in self._secrets],
             shards=shards,
             transaction=self._transaction,
+            turn=self._turns.live if self._discard is None else self._turns.backfill,
         )
         await worker.run(self._since)
+
+    async def _commit(self, epoch: Epoch, messages: Sequence[Message], changes: Mapping[bytes, bytes | None]) -> None:
+        """Commit, and remember what the next epoch must know of a failure. Raises EpochEnded."""
+        try:
+            took_s = await epoch.commit(messages, changes)
+        except KafkaMisconfigured as error:
+            self._topic_error = error
+            raise EpochEnded from error
+        except EpochEnded:
+            if isinstance(epoch.failure, TimeoutError):
+                self._transaction.timed_out()
+            if epoch.failure is not None and not isinstance(epoch.failure, Fenced | KafkaMisconfigured):
+                self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
+            raise
+        self._transaction.committed(messages, took_s, self._kafka.commit_deadline_s)
+        self._topic_error, self._topic_failures, self._failures = None, 0, []
+        self._on_commit()
+
+    async def _report_paused(self, state: State, shards: Shards, commit: Commit) -> bool:
+        """Report to consumers that a paused stream is not live. Its last report may say that it is.
+
+        Returns False if the topics or the schema registry cannot be used at present, which alone does not end a pause.
+        """
+        checkpoint = state.checkpoint
+        if checkpoint is None:
+            return True
+        shards.progress.begin(self.prefix, checkpoint)
+        if not await self._is_topic_usable():
+            return False
+        try:
+            await self._find_schemas()
+        except Exception as error:  # noqa: BLE001 - the stream reports it once it is resumed, if it persists
+            release_frames(error)
+            return False
+        now = self._clock.now()
+        is_complete = isinstance(next_step(checkpoint, self.stream.policy, Cursors(due=now), now), Done)
+        progress_state: StreamProgress = "complete" if is_complete else "catching_up"
+        async with shards.lock:
+            message = shards.progress.message(checkpoint, progress_state, now, self.prefix)
+            if message is not None:
+                batch = Batch(checkpoint=checkpoint)
+                await commit([message], state.pairs(batch))
+                state.apply(batch)
+                shards.progress.committed(checkpoint, progress_state, now, self.prefix)
+        return True
 
     async def _until_repaired(self, epoch: Epoch) -> NoReturn:
         """Commit a record regularly, which fails once an operator has repaired the state. Raises EpochEnded then."""
@@ -142,9 +203,15 @@ class StreamHandle:
         """Return when no event topic is known to be unusable. Until then the stream is parked, and checks the topic."""
         while (error := self._topic_error) is not None and error.topic is not None:
             self._topic_failures += 1
-            await self._pause(Park(str(error), code=error.code, advice=error.advice), self._topic_failures)
-            if await is_usable(self._kafka, error.topic):
-                self._topic_error = None
+            await self._retry_later(Park(str(error), code=error.code, advice=error.advice), self._topic_failures)
+            await self._is_topic_usable()
+
+    async def _is_topic_usable(self) -> bool:
+        """Whether no event topic is known to be unusable. Checks the one that was."""
+        error = self._topic_error
+        if error is not None and error.topic is not None and await is_usable(self._kafka, error.topic):
+            self._topic_error = None
+        return self._topic_error is None or self._topic_error.topic is None
 
     async def _wait_for_schemas(self) -> None:
         """Return when the schema registry has the schema of each type that the stream may publish.
@@ -152,23 +219,27 @@ class StreamHandle:
         Until then the stream backs off or is parked, and its neighbours continue: nothing is fetched that could not be
         committed. Dead letters and progress count too, because a transaction may contain them.
         """
-        if self._registry is None:
-            return
-        failures, origin = 0, self._origin
-        types = topics_of(self.stream.event_types, origin.topic_prefix, origin.progress_prefix)
+        failures = 0
         while True:
             failure: Exception
             try:
-                found = await self._registry.of_types(types)
+                await self._find_schemas()
             except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours
                 failure = error
             else:
-                self._schema_ids.update(found)
                 return
             failures += 1
-            await self._pause(failure, failures)
+            await self._retry_later(failure, failures)
 
-    async def _pause(self, failure: Exception, failures: int) -> None:
+    async def _find_schemas(self) -> None:
+        """Take the ids of the schemas from the registry, if one is configured. Raises why that is not possible."""
+        if self._registry is None:
+            return
+        origin = self._origin
+        types = topics_of(self.stream.event_types, origin.topic_prefix, origin.progress_prefix)
+        self._schema_ids.update(await self._registry.of_types(types))
+
+    async def _retry_later(self, failure: Exception, failures: int) -> None:
         """Report why the stream cannot begin, and wait before the next attempt."""
         now, delay_s = self._clock.now(), backoff.delay_after_s(failure, failures, self._random.random())
         self.telemetry.interrupted(None, failure, failures=failures, delay_s=delay_s, now=now)

@@ -6,7 +6,7 @@ recognized by the ledger and are not published twice.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from datetime import datetime, timedelta
 from random import Random
 from typing import Generic, TypeVar
@@ -71,8 +71,9 @@ class Worker(Generic[P]):
         credentials: Callable[[], object] = lambda: None,
         shards: Shards | None = None,
         transaction: TransactionSize | None = None,
+        turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
-        """`shards` are those of the stream, if it has several; all share the epoch.
+        """`shards` are those of the stream, if it has several; all share the epoch. Each fetch is in a `turn`.
 
         `transaction` is kept for the worker of the next epoch.
         """
@@ -89,6 +90,7 @@ class Worker(Generic[P]):
         self._reject_rate = RejectRate()
         self._dead_letter_cap = DeadLetterCap()
         self._transaction = transaction or TransactionSize()
+        self._turn = turn
         self._shards = shards or Shards.only(state, stream.zone, origin, stream.policy)
         self._progress = self._shards.progress
         self._progress_state: StreamProgress = "catching_up"
@@ -154,7 +156,8 @@ class Worker(Generic[P]):
                 case Fetch():
                     failure: Exception | None = None
                     try:
-                        cursors, failures = await self._process(step), 0
+                        async with self._turn():
+                            cursors, failures = await self._process(step), 0
                     except EpochEnded:
                         raise
                     except Exception as error:  # noqa: BLE001 - a failing stream must not stop its neighbours

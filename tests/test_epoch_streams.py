@@ -10,6 +10,7 @@ import pytest
 
 from collector.epoch_streams import EpochStreams
 from collector.errors import EpochEnded
+from collector.pipeline.shards import whole_prefix
 from collector.stream_handle import StreamHandle
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +20,7 @@ class RecordedStream:
     """A stream that records when its runs begin and end, and from which states."""
 
     def __init__(self, name: str, shard: str = "") -> None:
-        self.whole_prefix = f"test/1/mall/{name}"
+        self.whole_prefix = self.published_prefix = f"test/1/mall/{name}"
         self.prefix = self.whole_prefix + (f"%40{shard}" if shard else "")
         self.begun: list[Mapping[str, object]] = []
         self.ended = 0
@@ -31,7 +32,7 @@ class RecordedStream:
         self.released += 1
 
     def shards(self, _: object) -> SimpleNamespace:
-        return SimpleNamespace(pairs={})
+        return SimpleNamespace(pairs={}, contains=lambda prefix: whole_prefix(prefix) == self.whole_prefix)
 
     async def run(self, _: object, shards: SimpleNamespace) -> None:
         self.begun.append(dict(shards.pairs))
@@ -51,7 +52,7 @@ class Scenario:
     def __init__(self, *streams: RecordedStream) -> None:
         self.stored: dict[str, dict[str, bytes]] = {}
         self.reads = 0
-        self._streams = EpochStreams(cast("Any", None), _handles(*streams), self._read)
+        self._streams = EpochStreams(cast("Any", SimpleNamespace(pairs={})), _handles(*streams), self._read)
 
     async def _read(self) -> dict[str, dict[str, bytes]]:
         self.reads += 1

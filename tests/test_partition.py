@@ -33,11 +33,11 @@ STEPS = 200
 class EndedStream:
     """A stream whose run ends at once, as one that is complete or whose state cannot be read."""
 
-    prefix = whole_prefix = "test/1/mall/things"
+    prefix = whole_prefix = published_prefix = "test/1/mall/things"
     telemetry = SimpleNamespace(released=lambda: None, blocked=lambda *_: None, restoring=lambda _: None)
 
     def shards(self, handles: Sequence[StreamHandle]) -> SimpleNamespace:
-        return SimpleNamespace(pairs={}, handles=handles)
+        return SimpleNamespace(pairs={}, handles=handles, contains=lambda _: True)
 
     async def run(self, *_: object) -> None:
         await anyio.lowlevel.checkpoint()

@@ -75,6 +75,9 @@ Source = Annotated[str, typer.Argument(help="Name of a source in the configurati
 Stream = Annotated[
     str, typer.Argument(help="Name of one of its streams, e.g. `sessions`.", autocompletion=_complete_stream)
 ]
+OptionalStream = Annotated[
+    str | None, typer.Argument(help="Name of one of its streams. Default: all.", autocompletion=_complete_stream)
+]
 Type = Annotated[
     str | None,
     typer.Argument(metavar="TYPE", help="Event type, e.g. `seemetrix.session.v1`.", autocompletion=_complete_type),

@@ -1,46 +1,35 @@
 """`collector state`: shows the state topic, accepts lost state, and rewinds streams."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
 from msgspec import Struct
 
 from collector.clock import SystemClock
 from collector.commands.ending import print_error, read_line, stderr_console
-from collector.commands.progress import Progress, progress
+from collector.commands.progress import Progress
 from collector.commands.repair import Readable, readable, replacement
+from collector.commands.state_topic import Changes, Pairs, change_state, read_state, require_state_topic, with_kafka
 from collector.commands.streams import select_stream
+from collector.commands.summaries import summaries
 from collector.config import Settings, load
-from collector.errors import EpochEnded, Failed, NeedsOperator, UserError
+from collector.errors import UserError
 from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
-from collector.kafka.connection import UNAVAILABLE
-from collector.kafka.diagnosis.brokers import diagnose
-from collector.kafka.epoch import epoch, partition_of
-from collector.kafka.producer import Fenced
-from collector.kafka.restore import snapshot
-from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import admin, describe, ensure_topics
+from collector.kafka.epoch import partition_of
+from collector.kafka.topics import ensure_topics
 from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
-from collector.pipeline.state import Summary, by_stream, rewound, summary
-from collector.telemetry.kafka import KafkaTelemetry
-from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import ProcessStatus
+from collector.pipeline.state import Summary, rewound
+from collector.telemetry.status import paused_as_json
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
-T = TypeVar("T")
-
-MAX_ATTEMPTS = 5
-"""The running owner may fence a rewind before it commits. While it restarts its epoch, there is time to retry."""
-RETRY_S = 1.0
-
-
+Field = str | int | Mapping[str, str | None] | None
+"""A field of a summary in JSON."""
 MAX_SHOWN = 10
 """The most keys of damaged records that are shown."""
 
@@ -86,15 +75,15 @@ def init(path: Path) -> str:
     Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used.
     """
     settings = load(path)
-    return _with_kafka(_init, settings)
+    return with_kafka(_init, settings)
 
 
 def show(path: Path) -> list[Summary]:
-    """Return a summary of every stream in the state topic.
+    """Return a summary of every stream in the state topic, and of every source and stream that is paused.
 
     Raises UserError when the configuration is wrong, and Failed when Kafka cannot be used or has no state topic.
     """
-    return _with_kafka(_show, load(path))
+    return with_kafka(_show, load(path))
 
 
 def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[Rewind], bool]) -> Rewind | None:
@@ -107,9 +96,9 @@ def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[
     """
     settings, to = load(path), floor_second(to)
     # The user confirms before the partition is taken over, so that the stream runs while the question is open.
-    if not confirm(_with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
+    if not confirm(with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
         return None
-    return _with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
+    return with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
 
 
 def confirmed(question: str) -> bool:
@@ -120,19 +109,15 @@ def confirmed(question: str) -> bool:
     return line.strip().lower() in ("y", "yes")
 
 
-def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int | None]:
-    """The fields of a stream's summary, for `--json`."""
-    checkpoint, names = (
-        of_stream.checkpoint,
-        {
-            "source": of_stream.source,
-            "stream": of_stream.stream,
-            "vendor": of_stream.vendor,
-        },
-    )
+def as_dict(of_stream: Summary, now: datetime) -> dict[str, Field]:
+    """The fields of a stream's summary, for `--json`. `stream` is None for a source without streams in the state."""
+    checkpoint = of_stream.checkpoint
+    names = {"source": of_stream.source, "stream": of_stream.stream, "vendor": of_stream.vendor}
+    paused = paused_as_json(of_stream.paused)
     if checkpoint is None:
         unread = dict.fromkeys(("since", "watermark", "lag_s", "final", "ledger_entries"))
-        return {**names, **unread, "problem": str(of_stream.problem)}
+        problem = None if of_stream.problem is None else str(of_stream.problem)
+        return {**names, **unread, "paused": paused, "problem": problem}
     return {
         **names,
         "since": format_seconds(checkpoint.since),
@@ -140,6 +125,7 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int | None]:
         "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
         "final": format_seconds(checkpoint.final),
         "ledger_entries": of_stream.entries,
+        "paused": paused,
         "problem": None,
     }
 
@@ -147,9 +133,10 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, str | int | None]:
 def columns(summaries: Sequence[Summary], now: datetime) -> list[str]:
     """The lines of a table of the summaries, for people; none without summaries. Long values are not cut off.
 
-    A stream whose state cannot be read has dashes instead of values: see `problems`.
+    A stream whose state cannot be read has dashes instead of values (see `problems`), and so has one that is paused and
+    has no state.
     """
-    header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES"]
+    header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES", "PAUSED"]
     rows = [header, *(list(map(_cell, as_dict(each, now).items()))[: len(header)] for each in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if summaries else []
@@ -160,37 +147,15 @@ def problems(summaries: Sequence[Summary]) -> list[str]:
     return [f"{each.problem}: {each.problem.advice}" for each in summaries if each.problem is not None]
 
 
-def _cell(field: tuple[str, str | int | None]) -> str:
-    name, value = field
-    if value is None:
-        return "-"
-    return str(timedelta(seconds=int(value)) if name == "lag_s" else value)
-
-
-def _with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], settings: Settings) -> T:
-    """Run the operation. Raises Failed, with the reason and advice, when Kafka cannot be used."""
-
-    async def run() -> T:
-        try:
-            with progress("waiting for the brokers") as progress_line:
-                return await operation(settings, progress_line)
-        except NeedsOperator as error:
-            raise Failed(f"{error}: {error.advice}", code=error.code) from error
-        except Fenced as error:
-            raise Failed(str(error), code="fenced") from error
-        except UNAVAILABLE as error:
-            cause = (await diagnose(settings.kafka)).cause
-            raise Failed(f"{cause}: {cause.advice}", code=cause.code) from error
-
-    return anyio.run(run)
-
-
-async def _snapshot(settings: Settings, progress_line: Progress, *partitions: int) -> dict[bytes, bytes]:
-    def show_progress(done: int, total: int) -> None:
-        progress_line.show(f"reading the state: {done:,} of {total:,} records")
-        progress_line.count(done, total)
-
-    return await snapshot(settings.kafka, partitions, show_progress)
+def _cell(field: tuple[str, Field]) -> str:
+    match field:
+        case _, None:
+            return "-"
+        case "lag_s", int(seconds):
+            return str(timedelta(seconds=seconds))
+        case "paused", {"until": until, "reason": reason}:
+            return f"until {until or 'it is resumed'}: {reason}"
+    return str(field[1])
 
 
 async def _init(settings: Settings, progress_line: Progress) -> str:
@@ -214,13 +179,9 @@ async def _init(settings: Settings, progress_line: Progress) -> str:
 
 async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
     kafka = settings.kafka
-    async with admin(kafka) as client:
-        if not await describe(client, kafka, [kafka.state_topic]):
-            text = f"topic {kafka.state_topic} does not exist: `collector run` creates it at its first start"
-            raise Failed(text, code="no_state_topic")
-    pairs = by_stream(await _snapshot(settings, progress_line, *range(kafka.state_partitions)))
-    summaries = (summary(prefix, of_stream) for prefix, of_stream in sorted(pairs.items()))
-    return [each for each in summaries if each is not None]
+    await require_state_topic(kafka)
+    pairs = await read_state(settings, progress_line, range(kafka.state_partitions))
+    return summaries(pairs, SystemClock().now())
 
 
 async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[Any], int]:
@@ -232,26 +193,19 @@ async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[An
 
 async def _plan(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _locate(settings, source, name)
-    found = readable(stream, await _snapshot(settings, progress_line, partition))
+    found = readable(stream, await read_state(settings, progress_line, [partition]))
     return _validate(stream, found, to, settings.sources[source].since)
 
 
 async def _rewind(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
-    kafka = settings.kafka
     stream, partition = await _locate(settings, source, name)
-    progress_line.show("taking over the state partition")
-    for _ in range(MAX_ATTEMPTS):
-        try:
-            async with epoch(partition, kafka, _telemetry(kafka), lambda: True) as owned:
-                found = readable(stream, owned.pairs)
-                planned = _validate(stream, found, to, settings.sources[source].since)
-                changes = found.state.pairs(Batch(checkpoint=planned.after))
-                await owned.commit((), {**dict.fromkeys(found.damaged), **changes})
-                return planned
-        except (EpochEnded, Fenced):
-            await anyio.sleep(RETRY_S)
-    text = f"the running collector took the state partition back {MAX_ATTEMPTS} times: try again, or stop it first"
-    raise Failed(text, code="fenced")
+
+    def decide(pairs: Pairs) -> tuple[Rewind, Changes]:
+        found = readable(stream, pairs)
+        planned = _validate(stream, found, to, settings.sources[source].since)
+        return planned, {**dict.fromkeys(found.damaged), **found.state.pairs(Batch(checkpoint=planned.after))}
+
+    return await change_state(settings.kafka, partition, progress_line, decide)
 
 
 def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetime | None) -> Rewind:
@@ -268,14 +222,9 @@ def _validate(stream: Stream[Any], found: Readable, to: datetime, since: datetim
     if to < before.since:
         text = (
             f"{what} started at {format_seconds(before.since)} and cannot be rewound to before that: "
-            "for older data add a separate source with since and until"
+            "for older data use `collector backfill`"
         )
         raise UserError(text, code="before_since")
     # The running owner may have fetched more than is durable. It restarts its epoch from the new checkpoint.
     is_snapshot = stream.dedup_mode is DedupMode.LATEST
     return Rewind(before, rewound(before, to), found.names, is_snapshot)
-
-
-def _telemetry(kafka: KafkaSettings) -> KafkaTelemetry:
-    """Telemetry that nothing exports: a command has no metrics."""
-    return KafkaTelemetry(Metrics(), ProcessStatus("", kafka.group))

@@ -1,30 +1,55 @@
 """Selects the stream that a command's arguments name."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from collector.config import Settings
 from collector.errors import UserError, did_you_mean
+from collector.model import whole_name
 from collector.telemetry.vendor import VendorTelemetry, standalone_telemetry
 from collector.vendors import VENDORS
 from collector.vendors.base import Stream
 from collector.vendors.http import Http
+from collector.vendors.source import SourceSettings
+
+
+def select_source(settings: Settings, source: str) -> SourceSettings:
+    """The source with this name. Raises UserError, with the known names, if it does not exist."""
+    if source not in settings.sources:
+        suggestion, known = did_you_mean(source, settings.sources), ", ".join(settings.sources)
+        text = f"no source {source}{suggestion} in the configuration: its sources are {known}"
+        raise UserError(text, code="unknown_source")
+    return settings.sources[source]
 
 
 def select_stream(
     settings: Settings, client: Http, source: str, name: str, telemetry: VendorTelemetry | None = None
 ) -> Stream[Any]:
     """The stream of a source by its name. Raises UserError, with the known names, if either does not exist."""
-    if source not in settings.sources:
-        suggestion, known = did_you_mean(source, settings.sources), ", ".join(settings.sources)
-        text = f"no source {source}{suggestion} in the configuration: its sources are {known}"
-        raise UserError(text, code="unknown_source")
-    chosen = settings.sources[source]
-    streams = {
-        each.name: each
-        for each in VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or standalone_telemetry(source))
-    }
-    if name not in streams:
-        suggestion, known = did_you_mean(name, streams), ", ".join(streams)
+    streams = _streams(settings, client, source, telemetry)
+    _require_stream(source, name, streams)
+    return streams[name]
+
+
+def select_whole_stream(settings: Settings, client: Http, source: str, name: str) -> str:
+    """The name of a stream of a source, given it: not that of one of its shards. Raises as `select_stream` does."""
+    names = dict.fromkeys(whole_name(each) for each in _streams(settings, client, source))
+    _require_stream(source, name, names)
+    return name
+
+
+def _streams(
+    settings: Settings, client: Http, source: str, telemetry: VendorTelemetry | None = None
+) -> dict[str, Stream[Any]]:
+    """The streams of a source, each shard by its own name."""
+    chosen = select_source(settings, source)
+    streams = VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or standalone_telemetry(source))
+    return {each.name: each for each in streams}
+
+
+def _require_stream(source: str, name: str, names: Iterable[str]) -> None:
+    names = list(names)
+    if name not in names:
+        suggestion, known = did_you_mean(name, names), ", ".join(names)
         text = f"source {source} has no stream {name}{suggestion}: its streams are {known}"
         raise UserError(text, code="unknown_stream")
-    return streams[name]

@@ -61,7 +61,8 @@ class Epoch:
     ) -> None:
         self.partition = partition
         self.pairs = pairs
-        """The restored state. It may be large: the owner replaces it once the streams have started from it."""
+        """The restored state. It may be large: once the streams have started from it, the owner keeps only the records
+        that belong to the partition."""
         self.failure: Exception | None = None
         """Why nothing more can be committed; None while the epoch lasts."""
         self.commits = 0

@@ -31,8 +31,11 @@ class Progress:
     Nothing that starts at or after `until` is published, so neither time is later.
     """
 
-    def __init__(self, origin: Origin, policy: Policy, shards: Collection[str] = ("",)) -> None:
-        """`shards` are the prefixes of the stream's shards."""
+    def __init__(
+        self, origin: Origin, policy: Policy, shards: Collection[str] = ("",), *, is_silent: bool = False
+    ) -> None:
+        """`shards` are the prefixes of the stream's shards. A silent one has no messages: that of a backfill."""
+        self._is_silent = is_silent
         self._origin = origin
         self._policy = policy
         self._shards: dict[str, _Report | None] = dict.fromkeys(shards)
@@ -80,7 +83,7 @@ class Progress:
         """What the whole stream reports if a shard is this far; None before each shard has begun."""
         reports = [report for each, report in self._shards.items() if each != shard]
         known = [self._report(checkpoint, state), *(report for report in reports if report is not None)]
-        if len(known) <= len(reports):
+        if len(known) <= len(reports) or self._is_silent:
             return None
         states = {report.state for report in known}
         whole: StreamProgress = next(each for each in ("catching_up", "live", "complete") if each in states)

@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
-from collector.model import Checkpoint, Policy, whole_name
+from collector.model import Checkpoint, Policy, published_name, whole_name
 from collector.pipeline.message import Origin
 from collector.pipeline.progress import Progress
 from collector.pipeline.state import State, StateFormat, load
@@ -34,6 +34,12 @@ def whole_prefix(prefix: str) -> str:
     """The prefix of the state of the shard that has the name of the stream: equal for all shards of a stream."""
     path, _, _ = prefix.rpartition("/")
     return f"{path}/{quote(whole_name(_name_of(prefix)), safe='')}"
+
+
+def published_prefix(prefix: str) -> str:
+    """The prefix of the stream as consumers know it, given that of a shard or of a backfill."""
+    path, _, _ = prefix.rpartition("/")
+    return f"{path}/{quote(published_name(_name_of(prefix)), safe='')}"
 
 
 def _name_of(prefix: str) -> str:
@@ -128,6 +134,14 @@ class Shards:
     def retire(self, prefix: str) -> None:
         """The checkpoint of a shard has been deleted."""
         self._states[prefix].checkpoint = self._states[prefix].durable = None
+
+    def contains(self, prefix: str) -> bool:
+        """Whether a stored state is that of one of the shards, configured or not."""
+        return whole_prefix(prefix) == whole_prefix(next(iter(self._zones)))
+
+    def stored_keys(self) -> Sequence[bytes]:
+        """The keys of the durable states of all shards."""
+        return [key for state in self._states.values() for key in state.stored_keys()]
 
     def _stored(self) -> Sequence["_Shard"]:
         """All shards that have a checkpoint, configured or not."""

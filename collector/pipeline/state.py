@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from collector.errors import UnreadableState
 from collector.instants import unix_s
-from collector.model import Account, Checkpoint, DedupMode
+from collector.model import Account, Checkpoint, DedupMode, Pause
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import Former, Ledger
 from collector.pipeline.page import ENTRY, Chunk, Page, chunks_by_page, split_chunk
@@ -98,6 +98,14 @@ class State:
                 pairs.update((chunk_key(self.prefix, page.number, nth), None) for nth in range(page.chunks))
         return pairs
 
+    def stored_keys(self) -> Sequence[bytes]:
+        """The keys of everything that is stored in the state topic."""
+        pages = self.ledger.pages().values()
+        return [
+            self.prefix.encode(),
+            *(chunk_key(self.prefix, page.number, nth) for page in pages for nth in range(page.chunks)),
+        ]
+
     def _is_overwritten(self, page: int) -> bool:
         return self.format.dedup_mode is DedupMode.LATEST and page >= 0
 
@@ -106,9 +114,9 @@ class State:
         return [chunk] if self._is_overwritten(page) else split_chunk(chunk)
 
 
-def stream_prefix(account: Account, source: str, stream: str) -> str:
-    """The common prefix of a stream's keys in the state topic."""
-    return "/".join(quote(part, safe="") for part in (account.vendor, account.user, source, stream))
+def stream_prefix(account: Account, source: str, *stream: str) -> str:
+    """The common prefix of a stream's keys in the state topic; that of its source without a stream."""
+    return "/".join(quote(part, safe="") for part in (account.vendor, account.user, source, *stream))
 
 
 def by_stream(pairs: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
@@ -130,13 +138,15 @@ class Summary(Struct, frozen=True):
     vendor: str
     user: str
     source: str
-    stream: str
+    stream: str | None
+    """None for a source that is paused and has no streams in the state."""
     checkpoint: Checkpoint | None
-    """None if the state cannot be read."""
+    """None if the state cannot be read, or if there is none of a stream that is paused."""
     entries: int
     """The number of ledger entries that can be read."""
     problem: UnreadableState | None = None
     """Why the state cannot be read. Versions of field lists are not considered: they depend on the configuration."""
+    paused: Pause | None = None
 
 
 def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:

@@ -91,6 +91,11 @@ def unnamed_keys(keys: Iterable[bytes]) -> list[str]:
     return [shown(key.decode("utf-8", "backslashreplace")) for key in keys if _is_unnamed(key)]
 
 
+def reserved(pairs: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The pairs that belong to the partition."""
+    return {key: value for key, value in pairs.items() if key.startswith(RESERVED)}
+
+
 def _is_unnamed(key: bytes) -> bool:
     return not key.startswith(RESERVED) and split_key(key) is None
 

@@ -240,7 +240,7 @@ class KafkaTelemetry:
 
     def _set_interruption(self, reason: LastError | None) -> None:
         self._process_status.interruption = reason
-        for stream in self._process_status.streams:
+        for stream in self._process_status.all_streams:
             stream.interruption = reason
             publish_state(self._metrics, stream)
 

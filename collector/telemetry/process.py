@@ -18,7 +18,7 @@ TRANSACTIONS = "collector_transactions_total"
 
 
 class Totals:
-    """What the process has published, also for streams that are no longer configured."""
+    """What the process has published, also by streams that are no longer configured, and by backfills."""
 
     def __init__(self, metrics: Metrics, status: ProcessStatus) -> None:
         self._metrics = metrics
@@ -29,11 +29,14 @@ class Totals:
 
     def counts(self) -> Mapping[str, int]:
         """Records, events, dead letters and transactions since the start of the process."""
-        for stream in self._status.streams:
-            _, before = self._seen.get(id(stream), (stream, Counter[str]()))
+        streams = self._status.streams
+        current = {id(each): each for stream in streams for each in (stream, *stream.backfills)}
+        for key, stream in ({key: stream for key, (stream, _) in self._seen.items()} | current).items():
+            _, before = self._seen.pop(key, (stream, Counter[str]()))
             now = _counts(stream)
             self._published.update(now - before)
-            self._seen[id(stream)] = stream, now
+            if key in current:
+                self._seen[key] = stream, now
         committed = self._metrics.registry.get_sample_value(TRANSACTIONS, {"outcome": "committed"})
         names = ("records", "events", "dead_letters")
         return {name: self._published[name] for name in names} | {"transactions": int(committed or 0)}

@@ -8,11 +8,11 @@ from typing import Literal, get_args
 from msgspec import Struct, field
 
 from collector.instants import UNIX_EPOCH, format_seconds
-from collector.model import Checkpoint, Window
+from collector.model import Backfill, Checkpoint, Pause, Window
 from collector.places import PLACE_STATES, PlacesHealth
 from collector.timeline import ActivityTimeline
 
-StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned"]
+StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "paused", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = get_args(StreamState)
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
 TimelineFunction = Callable[[datetime | None, datetime], ActivityTimeline | None]
@@ -79,6 +79,8 @@ class StreamStatus(Struct):
     """The end of the latest window that was fetched since this process owns the stream."""
     restoring: float | None = None
     """Share of the state that has been read, while it is being restored."""
+    paused: Pause | None = None
+    """The pause that is in effect, while this process owns the stream."""
     last_error: LastError | None = None
     interruption: LastError | None = None
     """Why no stream can publish at present: Kafka is not accessible."""
@@ -93,6 +95,11 @@ class StreamStatus(Struct):
     events: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     minutes: EventsPerMinute = field(default_factory=EventsPerMinute)
+
+    backfill: Backfill | None = None
+    """The request that it works for, if it is a backfill."""
+    backfills: list["StreamStatus"] = field(default_factory=list)
+    """The stream's own backfills, while this process runs them."""
 
     @property
     def shown_state(self) -> StreamState:
@@ -121,6 +128,7 @@ class StreamStatus(Struct):
             "stream": self.stream,
             "state": self.shown_state,
             "restoring": self.restoring,
+            "paused": paused_as_json(self.paused),
             "since": _formatted(checkpoint.since if checkpoint else None),
             "watermark": _formatted(checkpoint.watermark if checkpoint else None),
             "final": _formatted(checkpoint.final if checkpoint else None),
@@ -137,6 +145,7 @@ class StreamStatus(Struct):
                 "at": _formatted(error.at),
                 "retry_at": _formatted(error.retry_at),
             },
+            "backfill": self.backfill and _backfill(self.backfill, self.checkpoint),
             "notices": [*self.notices, *shared_notices],
             "missing": self.missing,
             "counts": {
@@ -223,6 +232,11 @@ class ProcessStatus(Struct):
     clock_notices: dict[str, str] = field(default_factory=dict)
     """What operators should know about the clocks of vendors' hosts, by host."""
 
+    @property
+    def all_streams(self) -> Sequence[StreamStatus]:
+        """The configured streams, each followed by its backfills."""
+        return [each for stream in self.streams for each in (stream, *stream.backfills)]
+
     def kafka_problem(self) -> ReadinessProblem | None:
         """Why the process cannot use Kafka; None if it can. Ignores single partitions that cannot be taken over."""
         return self.access or self.topics or self.group_problem or self.coordinator
@@ -256,7 +270,7 @@ class ProcessStatus(Struct):
             "notices": list(self.notices),
             "owned_partitions": list(self.owned_partitions),
             "sources": [source.as_json() for source in self.sources],
-            "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.streams],
+            "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.all_streams],
         }
 
     def _shared_notices(self, stream: StreamStatus) -> Sequence[str]:
@@ -267,6 +281,14 @@ class ProcessStatus(Struct):
         hosts = {source.host for source in sources}
         clocks = [notice for host, notice in self.clock_notices.items() if host in hosts]
         return [*clocks, *(notice for source in sources for notice in source.notices)]
+
+
+def paused_as_json(pause: Pause | None) -> dict[str, str | None] | None:
+    """A pause in /api/status and in `collector state show --json`."""
+    if pause is None:
+        return None
+    since, until = _formatted(pause.since), _formatted(pause.until)
+    return {"reason": pause.reason, "since": since, "until": until, "by": pause.by}
 
 
 def _timeline(timeline: ActivityTimeline | None) -> dict[str, object] | None:
@@ -302,6 +324,11 @@ def _hours(age: timedelta | None) -> float | None:
 
 def _whole_seconds(time: timedelta | None) -> int | None:
     return None if time is None else time // timedelta(seconds=1)
+
+
+def _backfill(backfill: Backfill, checkpoint: Checkpoint | None) -> dict[str, object]:
+    done = 0.0 if checkpoint is None else backfill.share_done(checkpoint.watermark)
+    return {"from": _formatted(backfill.start), "to": _formatted(backfill.end), "share": done, "by": backfill.by}
 
 
 def _minute(instant: datetime) -> int:

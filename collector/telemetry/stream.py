@@ -8,10 +8,10 @@ import structlog
 
 from collector.errors import TRY_AGAIN, Park, RetryLater
 from collector.instants import format_seconds
-from collector.model import Checkpoint, Gap, Policy, Tally, Window
+from collector.model import Backfill, Checkpoint, Gap, Pause, Policy, Tally, Window
 from collector.telemetry.fields import FieldTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, TimelineFunction
+from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, TimelineFunction, paused_as_json
 
 RECORD_OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
 DEAD_LETTER_REASONS = ("malformed", "too_large")
@@ -45,6 +45,7 @@ class StreamTelemetry:
         self._labels = (status.source, status.stream)
         self._log = structlog.get_logger().bind(source=status.source, stream=status.stream)
         self._logged_error: tuple[str, datetime] | None = None
+        self._logged_pause: Pause | None = None
         self._dead_letters: Counter[str] = Counter()
         """Dead letters that have not been logged yet."""
         self._dead_letters_logged_at: datetime | None = None
@@ -99,8 +100,26 @@ class StreamTelemetry:
         self._log.info("stream_owned", **_checkpoint_fields(checkpoint), ledger_entries=entries)
         self._set_checkpoint(checkpoint, entries)
 
+    def paused(self, pause: Pause) -> None:
+        """The stream is not run, because an operator has paused it. A pause is logged once by a process."""
+        self._status.paused, self._status.last_error = pause, None
+        self._set_state("paused")
+        if pause != self._logged_pause:
+            self._logged_pause = pause
+            self._log.info("stream_paused", **paused_as_json(pause) or {})
+
+    def resumed(self) -> None:
+        """The stream is run: it is not paused, or no longer."""
+        if self._status.paused is not None:
+            self._status.paused = None
+            self._set_state("catching_up")
+        if self._logged_pause is not None:
+            self._logged_pause = None
+            self._log.info("stream_resumed")
+
     def released(self) -> None:
         """This process no longer runs the stream, or no longer tries to take over its partition."""
+        self._status.paused = None
         self._set_state("not_owned")
         self._status.last_error = self._status.restoring = None
         if not self._is_owned:
@@ -134,7 +153,7 @@ class StreamTelemetry:
         """The configured `since` differs from the one with which the stream started, and has no effect."""
         text = (
             f"since = {format_seconds(configured)} is ignored, because the stream started at "
-            f"{format_seconds(checkpoint.since)}: for older data, add a separate source with since and until"
+            f"{format_seconds(checkpoint.since)}: for older data, use `collector backfill`"
         )
         if self._add_notice(text):
             self._log.warning("since_ignored", advice=text)
@@ -285,6 +304,15 @@ class StreamTelemetry:
         text = f"unexpected {type(error).__name__}: {error}"
         self._failed("parked", "unexpected", text, advice, window, failures, delay_s, now, exception=error)
 
+    def backfill_complete(self, backfill: Backfill) -> None:
+        """Everything that the backfill selects is published and final."""
+        self._log.info("backfill_complete", **_backfill_fields(backfill))
+
+    def backfill_unreadable(self, error: str, advice: str) -> None:
+        """The record of a backfill cannot be read: it does not run. The stream does."""
+        if self._add_notice(f"a backfill does not run: {error}: {advice}"):
+            self._log.error("backfill_unreadable", error=error, advice=advice)
+
     def completed(self, checkpoint: Checkpoint) -> None:
         """The stream has an `until`, and everything before it is published and final: nothing more is fetched."""
         self._set_state("complete")
@@ -349,6 +377,10 @@ def _checkpoint_fields(checkpoint: Checkpoint | None) -> dict[str, str]:
         "watermark": format_seconds(checkpoint.watermark),
         "final": format_seconds(checkpoint.final),
     }
+
+
+def _backfill_fields(backfill: Backfill) -> dict[str, str]:
+    return {"from": format_seconds(backfill.start), "to": format_seconds(backfill.end)}
 
 
 def _window_fields(window: Window) -> dict[str, str]:

@@ -140,11 +140,13 @@ async def test_the_totals_are_written_to_stderr(tmp_path: Path) -> None:
     assert result.err == "6 events, 1 of them dead letters\n"
 
 
-async def test_the_limit_is_the_maximum_number_of_events(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "counted"), [(1, "1 event\n"), (2, "2 events\n")])
+async def test_the_limit_is_the_maximum_number_of_events(limit: int, counted: str, tmp_path: Path) -> None:
     async with seemetrix(SESSIONS) as vendor:
-        result = await preview(write_config(tmp_path, vendor.base_url), "mall", "sessions", *HOUR, "--limit", "2")
+        config = write_config(tmp_path, vendor.base_url)
+        result = await preview(config, "mall", "sessions", *HOUR, "--limit", str(limit))
 
-    assert (result.code, len(lines(result))) == (0, 2)
+    assert (result.code, len(lines(result)), result.err) == (0, limit, counted)
 
 
 async def test_an_unknown_source_is_wrong_input(tmp_path: Path) -> None:

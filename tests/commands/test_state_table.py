@@ -1,9 +1,12 @@
 """What `collector state show` prints."""
 
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from collector.commands.state import as_dict, columns, problems
-from collector.model import Account, Checkpoint
+from collector.commands.summaries import summaries
+from collector.model import Account, Checkpoint, Pause
+from collector.pipeline.pauses import UNREADABLE, encode_pause, pause_key
 from collector.pipeline.state import stream_prefix, summary
 from collector.pipeline.state_records import encode_checkpoint
 
@@ -28,3 +31,55 @@ def test_a_stream_whose_state_cannot_be_read_is_listed_with_its_problem() -> Non
     assert as_dict(broken, T).keys() == as_dict(healthy, T).keys()
     assert as_dict(broken, T)["watermark"] is None
     assert as_dict(healthy, T)["problem"] is None
+
+
+def listed(pairs: dict[bytes, bytes]) -> list[tuple[str, str | None, str | None, str | None]]:
+    """Source, stream, watermark, and the reason of the pause of each row."""
+    rows = [as_dict(each, T) for each in summaries(pairs, T)]
+    paused = [cast("dict[str, str] | None", row["paused"]) for row in rows]
+    found = [
+        (row["source"], row["stream"], row["watermark"], each and each["reason"])
+        for row, each in zip(rows, paused, strict=True)
+    ]
+    return cast("list[tuple[str, str | None, str | None, str | None]]", found)
+
+
+ACCOUNT = Account("quividi", "ann")
+NAMES = ("viewers", "viewers@America/New_York", "alerts")
+PAIRS = {stream_prefix(ACCOUNT, "mall", name).encode(): CHECKPOINT for name in NAMES}
+PAUSE = encode_pause(Pause("moving", T, None, "ann@desk"))
+AT = "2026-11-01T00:00:00Z"
+
+
+def paused(*names: str, value: bytes = PAUSE) -> dict[bytes, bytes]:
+    return {**PAIRS, b"#header": b"{}", pause_key(stream_prefix(ACCOUNT, *names)): value}
+
+
+def test_each_stream_is_listed_with_the_pause_that_is_in_effect() -> None:
+    alerts, viewers, shard = (("mall", name, AT) for name in ("alerts", "viewers", "viewers@America/New_York"))
+    for pairs, expected in (
+        (PAIRS, [(*alerts, None), (*viewers, None), (*shard, None)]),
+        (paused("mall", "viewers"), [(*alerts, None), (*viewers, "moving"), (*shard, "moving")]),
+        (paused("mall"), [(*alerts, "moving"), (*viewers, "moving"), (*shard, "moving")]),
+        (
+            paused("mall", value=encode_pause(Pause("over", T, T, "ann@desk"))),
+            [(*alerts, None), (*viewers, None), (*shard, None)],
+        ),
+    ):
+        assert expected == listed(pairs)
+
+
+def test_what_is_paused_and_has_no_state_is_listed() -> None:
+    assert ("mall", "boxes", None, "moving") in listed(paused("mall", "boxes"))
+    assert ("hall", None, None, "moving") in listed(paused("hall"))
+    assert [UNREADABLE.reason] == [each for *_, each in listed(paused("hall", value=b"damaged")) if each]
+    assert not [each for each in listed(paused("hall", value=encode_pause(Pause("over", T, T, "a")))) if each[3]]
+
+
+def test_the_table_says_why_and_until_when_a_stream_is_paused() -> None:
+    until = encode_pause(Pause("moving", T, T + timedelta(hours=1), "ann@desk"))
+    for value, cell in ((until, "until 2026-11-01T01:00:00Z: moving"), (PAUSE, "until it is resumed: moving")):
+        row = next(line for line in columns(summaries(paused("hall", value=value), T), T) if line.startswith("hall"))
+        assert row.endswith(cell)
+        assert row.split()[:4] == ["hall", "-", "quividi", "-"]
+    assert not problems(summaries(paused("hall"), T))

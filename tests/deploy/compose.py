@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,12 @@ def image(instruction: str) -> Any:  # noqa: ANN401 - any JSON value
     text = (TREE / "Dockerfile").read_text("utf-8").rpartition("\nFROM ")[2]
     (found,) = re.findall(rf"^{instruction} (?:--.* CMD )?(.*)$", text, re.MULTILINE)
     return json.loads(found) if found.startswith("[") else found
+
+
+def why_no_compose() -> str:
+    """Return why `docker compose` cannot be used here; empty if it can."""
+    try:
+        done = subprocess.run(["docker", "compose", "version"], check=False, capture_output=True)
+    except FileNotFoundError:
+        return "no docker on the path"
+    return "no docker compose" if done.returncode else ""

@@ -3,6 +3,7 @@
 Unlike there, generated names have no hash.
 """
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -37,5 +38,6 @@ def _image(override: Object) -> str:
 
 
 def _config_map(generator: Object) -> Object:
-    data = {name: (FOLDER / name).read_text("utf-8") for name in generator["files"]}
+    assert {"name", "files", "options"} >= generator.keys(), "support the other keys here"
+    data = {Path(name).name: (FOLDER / name).read_text("utf-8") for name in generator["files"]}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": generator["name"]}, "data": data}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.harness import collector
-from tests.deploy.compose import COLLECTOR_SERVICES, FILE, image, mounts, services
+from tests.deploy.compose import COLLECTOR_SERVICES, FILE, image, mounts, services, why_no_compose
 from tests.kafka import broker
 from tests.needs import need
 
@@ -16,19 +16,11 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def test_docker_compose_accepts_the_file() -> None:
-    need("COMPOSE", _why_no_compose())
+    need("COMPOSE", why_no_compose())
     done = subprocess.run(
         ["docker", "compose", "-f", FILE, "config", "--quiet"], check=False, capture_output=True, text=True
     )
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
-
-
-def _why_no_compose() -> str:
-    try:
-        done = subprocess.run(["docker", "compose", "version"], check=False, capture_output=True)
-    except FileNotFoundError:
-        return "no docker on the path"
-    return "no docker compose" if done.returncode else ""
 
 
 def test_the_system_is_complete() -> None:

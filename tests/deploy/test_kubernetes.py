@@ -16,10 +16,12 @@ from collector.web.listening import ALL_ADDRESSES
 from collector.web.settings import HttpSettings
 from tests.commands.harness import collector
 from tests.deploy.compose import image
+from tests.deploy.included import secrets, sources
 from tests.deploy.kustomize import FOLDER, Object, rendered
 from tests.needs import absent, need
 
-OBJECTS = {each["kind"]: each for each in rendered()}
+CONFIG_MAPS = {each["metadata"]["name"]: each for each in rendered() if each["kind"] == "ConfigMap"}
+OBJECTS = {each["kind"]: each for each in rendered() if each["kind"] != "ConfigMap"}
 """By kind; there is one object of each."""
 POD = OBJECTS["Deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
@@ -75,6 +77,11 @@ def test_kubernetes_accepts_every_key_of_an_object(kind: str) -> None:
     kubernetes_validate.validate(OBJECTS[kind], kubernetes_validate.latest_version(), strict=True)
 
 
+@pytest.mark.parametrize("name", CONFIG_MAPS)
+def test_kubernetes_accepts_every_key_of_a_config_map(name: str) -> None:
+    kubernetes_validate.validate(CONFIG_MAPS[name], kubernetes_validate.latest_version(), strict=True)
+
+
 def test_the_operator_accepts_every_key_of_the_service_monitor() -> None:
     jsonschema.validate(OBJECTS["ServiceMonitor"], SERVICE_MONITOR)
 
@@ -87,7 +94,7 @@ def test_kubectl_renders_the_same_objects() -> None:
     )  # the hash of a generated name
 
     def ordered(objects: Iterable[Object]) -> list[Object]:
-        return sorted(objects, key=lambda each: str(each["kind"]))
+        return sorted(objects, key=lambda each: (str(each["kind"]), str(each["metadata"]["name"])))
 
     assert ordered(rendered()) == ordered(yaml.safe_load_all(output))
 
@@ -128,16 +135,32 @@ def _environment() -> list[list[str]]:
 
 def test_mounted_paths_come_from_the_configuration_and_the_documented_secret() -> None:
     places = {each["name"]: each["mountPath"] for each in CONTAINER["volumeMounts"]}
-    sources = {each["name"]: each for each in POD["spec"]["volumes"]}
-    assert places.keys() == sources.keys()
+    volumes = {each["name"]: each for each in POD["spec"]["volumes"]}
+    assert places.keys() == volumes.keys()
     assert all(each["readOnly"] for each in CONTAINER["volumeMounts"])
-    assert OBJECTS["ConfigMap"]["metadata"]["name"] == sources["config"]["configMap"]["name"]
-    assert image("WORKDIR") == places["config"]
-    named = re.findall(r'file = "(.*)"', OBJECTS["ConfigMap"]["data"]["config.toml"])
+    assert [*CONFIG_MAPS] == [volumes[name]["configMap"]["name"] for name in ("config", "sources")]
+    home = image("WORKDIR")
+    assert (f"{home}/config.toml", f"{home}/sources.d") == (places["config"], places["sources"])
+    named = secrets(FOLDER)
     assert {places["secrets"]} == {name.rpartition("/")[0] for name in named}
     readme = (FOLDER.parent / "README.md").read_text("utf-8")
     assert [] == [name for name in named if f"--from-file={name.rpartition('/')[2]}" not in readme]
-    assert f"create secret generic {sources['secrets']['secret']['secretName']} " in readme
+    assert f"create secret generic {volumes['secrets']['secret']['secretName']} " in readme
+
+
+def test_a_changed_source_or_secret_reaches_the_running_pods() -> None:
+    """Kubernetes never updates a mount with `subPath`, and a name with a hash of the content belongs to new pods."""
+    base = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
+    options = {each["name"]: each.get("options", {}) for each in base["configMapGenerator"]}
+    assert {"collector": {}, "collector-sources": {"disableNameSuffixHash": True}} == options
+    mounts = {each["name"]: each for each in CONTAINER["volumeMounts"]}
+    assert {"config": "config.toml", "sources": None, "secrets": None} == {
+        name: each.get("subPath") for name, each in mounts.items()
+    }
+
+
+def test_every_source_is_in_its_config_map() -> None:
+    assert {path.name for path in sources(FOLDER)} == CONFIG_MAPS["collector-sources"]["data"].keys()
 
 
 @pytest.mark.anyio
@@ -148,7 +171,7 @@ async def test_the_configuration_is_valid() -> None:
 
 
 def test_the_network_policy_allows_the_port_of_kafka() -> None:
-    (servers,) = re.findall(r'bootstrap_servers = "(.*)"', OBJECTS["ConfigMap"]["data"]["config.toml"])
+    (servers,) = re.findall(r'bootstrap_servers = "(.*)"', CONFIG_MAPS["collector"]["data"]["config.toml"])
     ports = [port["port"] for rule in OBJECTS["NetworkPolicy"]["spec"]["egress"] for port in rule["ports"]]
     assert [53, 53, int(servers.rpartition(":")[2]), 443] == ports
 

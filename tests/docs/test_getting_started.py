@@ -1,4 +1,4 @@
-"""The commands of docs/getting-started.md work in their order, with a simulated account and a real Kafka."""
+"""The commands of docs/getting-started.md work in their order, and print what the page says, with a real Kafka."""
 
 import os
 import re
@@ -6,28 +6,56 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from textwrap import dedent
 
-import anyio
 import pytest
+from msgspec import Struct
 
-from collector.commands.simulate import make_world
 from collector.config import load
-from collector.simulator import seemetrix
-from collector.simulator.server import serving
-from tests.docs.pages import DOCS, ROOT, fenced
+from collector.simulator import seemetrix, vidicenter
+from tests.docs.pages import DOCS, ROOT, fenced, tables
 from tests.kafka.broker import free_port
 from tests.needs import absent, need
 
-pytestmark = pytest.mark.anyio
-
 PAGE = (DOCS / "getting-started.md").read_text("utf-8")
-PREFIX, SINCE = (re.findall(rf"^{key} = (.+)$", PAGE, re.MULTILINE)[0].strip('"') for key in ("topic_prefix", "since"))
+VARIES = "…"
+"""What the page prints instead of a varying part of a line, or of further lines."""
+MARK = "@@@"
 TIMEOUT_S = 120
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+_HERE_DOCUMENT = re.compile(r"^cat > (\w+\.toml) <<END\n(.*?)^END$", re.MULTILINE | re.DOTALL)
+
+
+class Block(Struct, frozen=True):
+    """Commands of the page, and the lines that they print there; None if the page has no output below them."""
+
+    commands: str
+    lines: list[str] | None
+
+
+def blocks(page: str) -> Iterator[Block]:
+    for commands, output in _BLOCK.findall(page):
+        yield Block(commands, output.splitlines() or None)
+
+
+def differences(expected: list[str], printed: list[str]) -> list[str]:
+    """Return the lines that are only expected, as `- line`, and those that are only printed, as `+ line`.
+
+    Their order does not matter: checks end in any order. An expected line with nothing but VARIES allows further ones.
+    """
+    rest, missing = [line for line in printed if line], []
+    for line in expected:
+        pattern = re.escape(line).replace(VARIES, ".*")
+        found = next((other for other in rest if re.fullmatch(pattern, other)), None)
+        if line == VARIES:
+            continue
+        if found is None:
+            missing.append(f"- {line}")
+        else:
+            rest.remove(found)
+    return [*missing, *(f"+ {line}" for line in rest if VARIES not in expected)]
 
 
 def link_checkout(folder: Path) -> None:
@@ -37,29 +65,25 @@ def link_checkout(folder: Path) -> None:
     (folder / ".venv").symlink_to(sys.prefix)
 
 
-def commands(replacements: Mapping[str, str]) -> str:
-    """Return the commands of the page as one script, with texts replaced."""
-    script = "".join(fenced(PAGE, "sh"))
-    for text, replacement in replacements.items():
-        assert text in script
-        script = script.replace(text, replacement)
-    return script
+def replaced(text: str, replacements: Mapping[str, str]) -> str:
+    """Return a text of the page with other addresses and names."""
+    return re.sub("|".join(map(re.escape, replacements)), lambda found: replacements[found[0]], text)
 
 
 def run(script: str, folder: Path, stdin: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a script, and kill the processes that it leaves behind. `stderr` of the result includes the log files."""
+    """Run a script, and kill the processes that it leaves behind. `stdout` of the result includes stderr."""
     surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     # `make setup` has made the environment of this test, so here make only prints its commands.
-    surroundings |= {"MAKEFLAGS": "--dry-run", "COLUMNS": "200", **environment}
+    surroundings |= {"MAKEFLAGS": "--dry-run", "COLUMNS": "200", "PYTHONPATH": str(ROOT), **environment}
     command = ["bash", "-euo", "pipefail", "-c", script]
-    with (folder / "out").open("w") as stdout, (folder / "err").open("w") as stderr:
+    with (folder / "out").open("w") as output:
         shell = subprocess.Popen(
             command,
             cwd=folder,
             env=surroundings,
             stdin=subprocess.PIPE,
-            stdout=stdout,
-            stderr=stderr,
+            stdout=output,
+            stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
@@ -68,49 +92,87 @@ def run(script: str, folder: Path, stdin: str, **environment: str) -> "subproces
         with suppress(ProcessLookupError):
             os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
-    out, err = ((folder / name).read_text("utf-8") for name in ("out", "err"))
     logs = [log.read_text("utf-8") for log in folder.glob("*.log")]
-    return subprocess.CompletedProcess(command, shell.returncode, out, "\n".join([err, *logs]))
+    return subprocess.CompletedProcess(command, shell.returncode, (folder / "out").read_text("utf-8"), "\n".join(logs))
 
 
-async def test_every_command_of_the_page_works(kafka: str, prefix: str, tmp_path: Path) -> None:
+def typed_commands() -> dict[str, str]:
+    """Return the commands of the page that ask for a secret, by its environment variable."""
+    (row,) = (row for table in tables(PAGE) for row in table.rows if row[0].startswith("instead of"))
+    return {re.findall(r"export (\w+)", cell)[0]: cell.strip("`") for cell in row[1:]}
+
+
+def test_the_commands_of_the_page_print_what_it_says(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """One of the two secrets is typed, as that of a real account."""
     need("CURL", absent("curl"))
     need("KCAT", absent("kcat"))
     link_checkout(tmp_path)
-    http = f"127.0.0.1:{free_port()}"
-    ago = datetime.now(UTC) - timedelta(hours=6)
+    vendors = f"127.0.0.1:{free_port()}"
     replacements = {
         "localhost:9092": kafka,
-        "127.0.0.1:9464": http,
-        PREFIX: prefix,
-        SINCE: f"{ago:%Y-%m-%dT%H:%M:%SZ}",
+        "127.0.0.1:9464": (http := f"127.0.0.1:{free_port()}"),
+        "127.0.0.1:8864": vendors,
+        "collector simulate": f"collector simulate --listen {vendors}",
+        f"export VIDICENTER_TOKEN={vidicenter.TOKEN}": typed_commands()["VIDICENTER_TOKEN"],
+        "ids: collector-": f"ids: {prefix}group-",
+        "group collector:": f"group {prefix}group:",
+        "try.": prefix,
     }
-    simulated = make_world(seed=1, devices=3, rate=120.0, fast=True)
-    async with serving(simulated, host="127.0.0.1", port=0) as vendors:
-        environment = {
-            "COLLECTOR__SOURCES__MALL__BASE_URL": vendors.url("seemetrix"),
-            "COLLECTOR__KAFKA__GROUP": f"{prefix}group",
-            "COLLECTOR__HTTP__LISTEN": http,
-        }
-        done = await anyio.to_thread.run_sync(
-            lambda: run(commands(replacements), tmp_path, seemetrix.KEY, **environment)
-        )
+    assert [] == [text for text in replacements if text not in PAGE]
+    steps = list(blocks(PAGE))
+    script = "".join(f"echo {MARK}\n{replaced(each.commands, replacements)}" for each in steps)
 
-    output = f"{done.stdout}\n{done.stderr}"
-    assert 0 == done.returncode, output
-    assert 3 == done.stdout.count(f'{{"topic":"{prefix}seemetrix.'), output
-    assert 3 == done.stdout.count("ce_type=seemetrix.session.v1"), output
-    for line in (r"^ok +kafka: ", r"^ok +sources\.mall: ", r"^ready$", r"^mall +sessions "):
-        assert re.search(line, done.stdout, re.MULTILINE), output
-    assert not re.search(r"^failed", done.stdout, re.MULTILINE), output
-    assert seemetrix.KEY not in output
+    environment = {"COLLECTOR__KAFKA__GROUP": f"{prefix}group", "COLLECTOR__HTTP__LISTEN": http}
+    done = run(script, tmp_path, vidicenter.TOKEN, **environment)
+
+    assert 0 == done.returncode, f"{done.stdout}\n{done.stderr}"
+    outputs = done.stdout.split(f"{MARK}\n")[1:]
+    for step, printed in zip(steps, outputs, strict=True):
+        if step.lines is not None:
+            expected = [replaced(line, replacements) for line in step.lines]
+            assert [] == differences(expected, printed.splitlines()), step.commands
+    assert vidicenter.TOKEN not in done.stdout + done.stderr
     with closing(sqlite3.connect(tmp_path / "mall.db")) as database:
         assert 0 < database.execute("SELECT count(*) FROM events").fetchone()[0]
 
 
-def test_the_configuration_of_the_other_vendor_is_valid(tmp_path: Path) -> None:
-    source, zone = fenced(PAGE, "toml")
+@pytest.mark.parametrize("name", ["mall", "airport"])
+def test_a_configuration_without_the_simulator_is_valid(name: str, tmp_path: Path) -> None:
+    texts = dict(_HERE_DOCUMENT.findall(PAGE))
+    text, removed = re.subn(r"^base_url = .*\n", "", texts[f"{name}.toml"], flags=re.MULTILINE)
     path = tmp_path / "config.toml"
-    path.write_text(source + dedent(zone), "utf-8")
+    path.write_text(text.replace("${yesterday}", "2026-11-23"), "utf-8")
+
+    assert 1 == removed
+    assert {name} == load(path).sources.keys()
+
+
+def test_the_zone_of_the_page_can_be_added_to_its_source(tmp_path: Path) -> None:
+    (zone,) = fenced(PAGE, "toml")
+    text = dict(_HERE_DOCUMENT.findall(PAGE))["airport.toml"].replace("${yesterday}", "2026-11-23")
+    path = tmp_path / "config.toml"
+    path.write_text(f"{text}\n{zone}", "utf-8")
 
     assert {"airport"} == load(path).sources.keys()
+
+
+def test_the_page_uses_the_simulated_accounts() -> None:
+    assert f"SEEMETRIX_USER_KEY={seemetrix.KEY}\n" in PAGE
+    assert f"\nuser_id = {seemetrix.USER}\n" in PAGE
+    assert f"VIDICENTER_TOKEN={vidicenter.TOKEN}\n" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "found"),
+    [
+        (["ok a", "ok b"], ["ok b", "", "ok a"], []),
+        (["ok …"], ["ok a"], []),
+        (["ok …"], ["failed a"], ["- ok …", "+ failed a"]),
+        (["ok a"], ["ok a", "warn b"], ["+ warn b"]),
+        (["ok a", "…"], ["ok a", "warn b"], []),
+        (["ok a", "…"], ["warn b"], ["- ok a"]),
+        (["a…", "a…"], ["ab"], ["- a…"]),
+    ],
+)
+def test_differences_are_found(expected: list[str], printed: list[str], found: list[str]) -> None:
+    assert found == differences(expected, printed)

@@ -116,11 +116,14 @@ level = "debug"
             "utf-8",
         )
 
+    async def all_rows(self) -> list[dict[str, Any]]:
+        """The status of all streams and of their backfills; empty if the replica does not respond."""
+        code, body = await self.get("/api/status")
+        return json.loads(body)["streams"] if code == 200 else []
+
     async def streams(self) -> dict[str, dict[str, Any]]:
         """The status of one stream of each source, by source; empty if the replica does not respond."""
-        code, body = await self.get("/api/status")
-        rows: list[dict[str, Any]] = json.loads(body)["streams"] if code == 200 else []
-        return {row["source"]: row for row in rows}
+        return {row["source"]: row for row in await self.all_rows() if not row["backfill"]}
 
     async def states(self) -> set[str]:
         """The states of the streams; empty if the replica does not respond."""

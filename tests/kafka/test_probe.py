@@ -74,7 +74,7 @@ async def test_an_empty_kafka_is_as_it_must_be_and_stays_empty(kafka: str, prefi
     results = await probed(chosen)
 
     assert [] == [result for result in results.values() if isinstance(result, KafkaMisconfigured)]
-    assert f"1 broker at {kafka}, which verify transactions" == results["kafka"]
+    assert f"1 broker at {kafka}, which verifies transactions" == results["kafka"]
     missing = "does not exist yet: the first start creates it"
     assert (missing, missing) == (results[f"topic {EVENTS}"], results["topic collector.state"])
     assert "may be joined, and has no members" == results["group group"]

@@ -53,6 +53,6 @@ async def test_check_accepts_each_protocol(
 
             ended = await run_check(daemon.config)
 
-            expected = f"ok     kafka: 1 broker at {kafka}, which verify transactions"
+            expected = f"ok     kafka: 1 broker at {kafka}, which verifies transactions"
             assert (0, expected) == (ended.exit_code, kafka_line(ended))
             assert 7 == ended.stdout.count("the first start creates it")

@@ -39,7 +39,16 @@ class Process:
         labels = {"source": "mall", "stream": "sessions"}
         shown = [
             state
-            for state in ("live", "catching_up", "restoring", "backing_off", "parked", "complete", "not_owned")
+            for state in (
+                "live",
+                "catching_up",
+                "restoring",
+                "backing_off",
+                "parked",
+                "paused",
+                "complete",
+                "not_owned",
+            )
             if self.value("collector_stream_state", **labels, state=state)
         ]
         assert [self.status.as_json(START)["state"]] == shown

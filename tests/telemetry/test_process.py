@@ -127,3 +127,14 @@ async def test_a_stream_that_is_removed_still_counts(logs: list[Any]) -> None:
 
     total = {"records": 7, "events": 7, "dead_letters": 0, "transactions": 2}
     assert [{"ran_s": 90, "total": total}] == named(logs, "stopped")
+
+
+async def test_a_backfill_counts_also_after_it_has_ended() -> None:
+    each = Process()
+    row = StreamStatus("seemetrix", "mall", "sessions~backfill")
+    each.status.streams[0].backfills.append(row)
+    each.commit(StreamTelemetry(each.metrics, row, [TYPE]), 4)
+    assert 4 == each.process._totals.counts()["records"]
+    each.status.streams[0].backfills.clear()
+
+    assert 4 == each.process._totals.counts()["records"]

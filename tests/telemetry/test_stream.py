@@ -12,7 +12,7 @@ from msgspec import structs
 from structlog.testing import capture_logs
 
 from collector.errors import Park, RetryLater
-from collector.model import Checkpoint, Policy, Tally, Window
+from collector.model import Checkpoint, Pause, Policy, Tally, Window
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -26,6 +26,7 @@ CHECKPOINT = Checkpoint(
     swept_at=START,
 )
 WINDOW = Window(START - timedelta(minutes=3), START - timedelta(minutes=2))
+PAUSE = Pause("the vendor moves", START, START + timedelta(hours=1), "ann@desk")
 LABELS = {"source": "mall", "stream": "sessions"}
 TYPE = "seemetrix.session.v1"
 GAUGES = (
@@ -149,6 +150,9 @@ def test_a_stream_is_in_exactly_one_state(recorder: Recorder) -> None:
 
     recorder.telemetry.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
     assert exactly("parked") == recorder.states()
+
+    recorder.telemetry.paused(PAUSE)
+    assert exactly("paused") == recorder.states()
 
     recorder.telemetry.completed(CHECKPOINT)
     assert exactly("complete") == recorder.states()
@@ -336,3 +340,38 @@ def test_dead_letters_are_logged_at_once_and_then_summed_every_ten_minutes(recor
         recorder.telemetry.committed(tally, CHECKPOINT, 0, START + timedelta(minutes=minute))
 
     assert [2, 20, 20] == [line["malformed"] for line in logs if line["event"] == "dead_letters"]
+
+
+def test_a_pause_is_logged_once_by_a_process_and_so_is_its_end(recorder: Recorder, logs: list[Any]) -> None:
+    recorder.telemetry.resumed()
+    for pause in (PAUSE, PAUSE, structs.replace(PAUSE, until=None)):
+        recorder.telemetry.owned(CHECKPOINT, 0)
+        recorder.telemetry.paused(pause)
+        recorder.telemetry.released()
+    recorder.telemetry.owned(CHECKPOINT, 0)
+    recorder.telemetry.resumed()
+    recorder.telemetry.resumed()
+
+    lines = [line for line in logs if line["event"] in ("stream_paused", "stream_resumed")]
+    assert ["stream_paused", "stream_paused", "stream_resumed"] == [line["event"] for line in lines]
+    until = "2026-11-01T01:00:00Z"
+    assert ("the vendor moves", until, "ann@desk") == tuple(lines[0][name] for name in ("reason", "until", "by"))
+    assert {"info"} == {line["log_level"] for line in lines}
+
+
+def test_the_status_of_a_paused_stream_has_the_pause_and_its_watermark_but_no_error(recorder: Recorder) -> None:
+    recorder.telemetry.parked(None, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
+    recorder.telemetry.owned(CHECKPOINT, 0)
+    recorder.telemetry.paused(PAUSE)
+
+    status = recorder.status.as_json(START)
+    assert ("paused", None) == (status["state"], status["last_error"])
+    assert status["paused"] == {
+        "reason": "the vendor moves",
+        "since": "2026-11-01T00:00:00Z",
+        "until": "2026-11-01T01:00:00Z",
+        "by": "ann@desk",
+    }
+    assert recorder.value("collector_watermark_timestamp_seconds") == CHECKPOINT.watermark.timestamp()
+    recorder.telemetry.released()
+    assert recorder.status.as_json(START)["paused"] is None

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from collector.alignment import Alignment, AnySecond, Periods
 from collector.errors import Park, RetryLater
 from collector.instants import SECOND, UNIX_EPOCH_LOCAL, unix_s
-from collector.model import Checkpoint, DedupMode, Policy, Tally, Window
+from collector.model import Checkpoint, DedupMode, Pause, Policy, Tally, Window
 from collector.pipeline.activity import activity_timeline
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
@@ -178,6 +178,7 @@ def all_states() -> Scenario:
     scenario.live("archive", final=6 * HOUR)
     scenario.live("archive", "statistics", alignment=HOURS, settle=HOUR, rate=40)
     scenario.live("backfill", behind=200 * HOUR)
+    scenario.live("atrium", behind=HOUR).paused(Pause("maintenance", NOW - HOUR, NOW + HOUR, "ann@desk"))
     scenario.add("arcade", "devices").owned(scenario.checkpoints["archive sessions"], 12)
     scenario.places(
         "lobby",

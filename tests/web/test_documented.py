@@ -43,6 +43,7 @@ def test_every_field_is_documented_and_no_other() -> None:
     status = scenarios.all_states().process_status.as_json(NOW)
     found = set(fields(status))
     objects = {
+        "streams[].paused",
         "streams[].strip",
         "streams[].last_error",
         "streams[].last_window",

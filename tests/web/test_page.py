@@ -58,7 +58,7 @@ async def test_streams_that_catch_up_are_counted_in_the_headline(browser: Browse
 
 async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Browser) -> None:
     async with open_page(browser, scenarios.all_states()) as page:
-        await page.expect_summary("parked", "1 of 17 streams", "mall sessions")
+        await page.expect_summary("parked", "1 of 18 streams", "mall sessions")
         shown = await page.tab.locator("section").evaluate_all(
             "all => all.filter((each) => each.checkVisibility()).map((each) => each.id)"
         )
@@ -82,6 +82,7 @@ async def test_every_state_is_shown_in_words_and_errors_come_first(browser: Brow
             "kiosk sessions": "backing off",
             "arcade sessions": "live",
             "backfill sessions": "catching up",
+            "atrium sessions": "paused",
             "last_year sessions": "complete",
         }.items():
             await expect(page.stream(name)).to_have_attribute("data-state", state.replace(" ", "_"))

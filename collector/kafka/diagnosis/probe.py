@@ -108,7 +108,8 @@ async def _brokers(client: AIOKafkaAdminClient, settings: KafkaSettings, count: 
         raise causes.no_transactions("the brokers have no request AddPartitionsToTxn")
     if version < VERIFYING_VERSION:
         return notices.transactions_not_verified(version)
-    return f"{_counted(count, 'broker')} at {settings.bootstrap_servers}, which verify transactions"
+    verb = "verifies" if count == 1 else "verify"
+    return f"{_counted(count, 'broker')} at {settings.bootstrap_servers}, which {verb} transactions"
 
 
 async def _timeouts(client: AIOKafkaAdminClient, settings: KafkaSettings, brokers: Iterable[int]) -> str:

@@ -68,7 +68,7 @@ function showStatus(now) {
 const SECTIONS = {
   parked: ["parked"],
   backing_off: ["backing_off"],
-  running: ["live", "catching_up", "restoring"],
+  running: ["live", "catching_up", "restoring", "paused"],
   complete: ["complete"],
 };
 

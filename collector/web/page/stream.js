@@ -4,13 +4,14 @@ import { Sparkline, Timeline, html, setText, svg } from "./timeline.js";
 import { STATES, ago, counted, dateTime, duration, nameOf, sentence, until } from "./texts.js";
 
 // SVG paths of the state icons. They differ in shape, not only in colour: a dot, three quarters of a ring, a half-filled
-// dot, a triangle, a square, a check mark, a ring.
+// dot, a triangle, a square, two bars, a check mark, a ring.
 const MARKS = {
   live: "M8 3a5 5 0 1 0 0 10A5 5 0 0 0 8 3Z",
   restoring: "M8 2a6 6 0 1 0 6 6h-2a4 4 0 1 1-4-4V2Z",
   catching_up: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2Zm0 2v8a4 4 0 0 1 0-8Z",
   backing_off: "M8 2 15 14H1ZM7.2 6v4h1.6V6Zm0 5v1.6h1.6V11Z",
   parked: "M2 2H14V14H2ZM7 4v5h2V4Zm0 6v2h2v-2Z",
+  paused: "M4 3h3v10H4ZM9 3h3v10H9Z",
   complete: "M6.5 13.5 1.5 8.5 3.2 6.8 6.5 10 12.8 3.7 14.5 5.4Z",
   not_owned: "M8 3a5 5 0 1 0 0 10A5 5 0 0 0 8 3Zm0 2a3 3 0 1 1 0 6 3 3 0 0 1 0-6Z",
 };

@@ -7,6 +7,7 @@ export const STATES = {
   restoring: "restoring",
   catching_up: "catching up",
   live: "live",
+  paused: "paused",
   complete: "complete",
   not_owned: "owned by another replica",
 };

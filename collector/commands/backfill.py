@@ -1,0 +1,155 @@
+"""`collector backfill`: publishes data that is older than a stream, beside the live data."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, structs
+
+from collector.alignment import Snapshot
+from collector.clock import SystemClock
+from collector.commands.progress import Progress
+from collector.commands.state_topic import WHEN, Changes, Pairs, change_state, require_state_topic, who, with_kafka
+from collector.commands.streams import select_stream, select_whole_stream
+from collector.config import Settings, load
+from collector.errors import UserError
+from collector.instants import floor_second, format_seconds
+from collector.kafka.epoch import partition_of
+from collector.model import Backfill, Window
+from collector.pipeline.backfills import (
+    backfill_key,
+    described,
+    earliest_published,
+    encode_backfill,
+    history_of,
+    requests_of,
+)
+from collector.pipeline.shards import whole_prefix
+from collector.pipeline.state import by_stream, stream_prefix
+from collector.pipeline.state_records import decode_checkpoint
+from collector.vendors.base import Stream
+from collector.vendors.http import http
+
+Decide = Callable[["Known", str], tuple[str, Changes]]
+"""What to write and to print, given what is known of a stream, and the prefix of the whole stream."""
+
+
+class Known(Struct, frozen=True):
+    """What the state says of a stream and its backfills."""
+
+    name: str
+    """As the arguments of the commands."""
+    since: datetime | None
+    """Where the earliest shard starts; None if the stream has no state."""
+    requests: Sequence[Backfill]
+    history: Sequence[Window]
+
+
+def backfill(path: Path, source: str, stream: str, start: datetime, end: datetime | None) -> str:
+    """Request a backfill; return a text that says which. Without `end`, it ends where the published data starts.
+
+    Raises UserError for an unknown stream, one without history or state, and an interval that is published already or
+    part of another backfill; Failed when Kafka cannot be used, or the running collector fenced every attempt.
+    """
+    settings = load(path)
+    now = floor_second(SystemClock().now())
+
+    def decide(known: Known, prefix: str) -> tuple[str, Changes]:
+        planned = plan(known, floor_second(start), None if end is None else floor_second(end), now)
+        text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` shows it"
+        return text, {backfill_key(prefix, planned.start): encode_backfill(planned)}
+
+    return with_kafka(partial(_change, source=source, name=stream, decide=decide), settings)
+
+
+def cancel(path: Path, source: str, stream: str) -> str:
+    """Cancel the backfill of a stream; return a text that says which. What it has published stays published.
+
+    Raises UserError for an unknown stream and without a backfill; Failed as `backfill`.
+    """
+
+    def decide(known: Known, prefix: str) -> tuple[str, Changes]:
+        active = [each for each in known.requests if not each.is_cancelled]
+        if not active:
+            raise UserError(f"{known.name} has no backfill to cancel", code="no_backfill")
+        ended = {
+            backfill_key(prefix, each.start): encode_backfill(structs.replace(each, is_cancelled=True))
+            for each in active
+        }
+        text = (
+            f"{known.name}: the backfill {described(active[0])} is cancelled; {WHEN}. Request it again to continue it"
+        )
+        return text, ended
+
+    return with_kafka(partial(_change, source=source, name=stream, decide=decide), load(path))
+
+
+def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> Backfill:
+    """The request to write. Raises UserError if the interval cannot be backfilled, or is published already."""
+    if known.since is None:
+        text = f"{known.name} has no state yet: set `since` of its source to where its data should start"
+        raise UserError(text, code="no_state")
+    published = earliest_published(known.since, known.history)
+    end = published if end is None else end
+    if start >= end:
+        text = f"--from must be before --to, which is {format_seconds(end)}"
+        raise UserError(text, code="empty_interval")
+    if end > known.since:
+        text = (
+            f"{known.name} itself publishes what starts at {format_seconds(known.since)} or later: pass this time or "
+            "an earlier one with --to, or fetch newer data again with `collector state rewind`"
+        )
+        raise UserError(text, code="not_older")
+    for each in known.history:
+        if start < each.end and each.start < end:
+            text = (
+                f"what starts from {format_seconds(each.start)} to {format_seconds(each.end)} is published already: "
+                "pass another interval"
+            )
+            raise UserError(text, code="published")
+    for other in known.requests:
+        if (other.start, other.end) == (start, end) and other.is_cancelled:
+            continue  # its state is kept, so that it continues
+        if not other.is_cancelled:
+            text = f"a backfill {described(other)} runs: wait until it is complete, or cancel it with --cancel"
+            raise UserError(text, code="backfill_runs")
+        if start < other.end and other.start < end:
+            text = f"a part of a backfill {described(other)} is published: request the same interval again"
+            raise UserError(text, code="backfill_cancelled")
+    return Backfill(start, end, now, who())
+
+
+async def _change(settings: Settings, progress_line: Progress, *, source: str, name: str, decide: Decide) -> str:
+    stream = await _select(settings, source, name)
+    prefix = stream_prefix(stream.account, stream.source, name)
+    partition = partition_of(str(stream.account), settings.kafka.state_partitions)
+    await require_state_topic(settings.kafka)
+
+    def change(pairs: Pairs) -> tuple[str, Changes]:
+        return decide(known_of(f"{source} {name}", prefix, pairs), prefix)
+
+    return await change_state(settings.kafka, partition, progress_line, change)
+
+
+async def _select(settings: Settings, source: str, name: str) -> Stream[Any]:
+    """The stream. Raises UserError if it is unknown, or has no history."""
+    async with http(SystemClock()) as client:
+        stream = select_stream(settings, client, source, select_whole_stream(settings, client, source, name))
+    if isinstance(stream.policy.alignment, Snapshot):
+        text = f"{source} {name} has no history: the vendor reports the present state only"
+        raise UserError(text, code="no_history")
+    return stream
+
+
+def known_of(name: str, prefix: str, pairs: Pairs) -> Known:
+    """What the pairs of a partition say of a stream, given its whole prefix. Raises UnreadableState."""
+    states = by_stream(pairs)
+    checkpoints = [
+        decode_checkpoint(each, stored[""])
+        for each, stored in states.items()
+        if whole_prefix(each) == prefix and "" in stored
+    ]
+    since = min((each.since for each in checkpoints), default=None)
+    return Known(name, since, requests_of(prefix, pairs), history_of(prefix, pairs))

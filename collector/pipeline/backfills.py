@@ -1,0 +1,139 @@
+"""The records of the state topic with which an operator requests older data of a stream. Pure.
+
+    #backfill/<prefix of the whole stream>/<start>   a request: what starts in [start, end)
+    #backfilled/<prefix of the whole stream>         the intervals of all completed backfills
+
+The keys belong to the partition of the account, not to a stream: a release that does not know them ignores them. While
+a backfill runs, its checkpoint and ledger are stored as those of a stream, under the name `<stream>~<start>`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from collector.instants import format_seconds
+from collector.model import Backfill, Window
+from collector.pipeline.state_records import RESERVED, damaged, shown, too_new
+
+REQUESTS = RESERVED + b"backfill/"
+HISTORIES = RESERVED + b"backfilled/"
+VERSION = 1
+S = TypeVar("S")
+T = TypeVar("T")
+_Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class _StoredBackfill(Struct, frozen=True):
+    version: int
+    start: _Instant
+    end: _Instant
+    requested_at: _Instant
+    by: str
+    is_cancelled: bool = False
+
+
+class _StoredHistory(Struct, frozen=True):
+    version: int
+    intervals: list[tuple[_Instant, _Instant]]
+
+
+class _Version(Struct, frozen=True):
+    version: int
+
+
+def backfill_key(prefix: str, start: datetime) -> bytes:
+    """The key of a request, given the prefix of the whole stream."""
+    return REQUESTS + f"{prefix}/{start:%Y%m%dT%H%M%SZ}".encode()
+
+
+def history_key(prefix: str) -> bytes:
+    """The key of what was backfilled, given the prefix of the whole stream."""
+    return HISTORIES + prefix.encode()
+
+
+def encode_backfill(backfill: Backfill) -> bytes:
+    """The value of the record of a request."""
+    stored = _StoredBackfill(
+        VERSION, backfill.start, backfill.end, backfill.requested_at, backfill.by, backfill.is_cancelled
+    )
+    return msgspec.json.encode(stored)
+
+
+def requests_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Sequence[Backfill]:
+    """The requests of a stream, oldest data first, given the prefix of the whole stream and the pairs of its partition.
+
+    Raises UnreadableState for a record that this version does not write.
+    """
+    keys = REQUESTS + prefix.encode() + b"/"
+    found = (_decode(key, value, _StoredBackfill, _backfill) for key, value in pairs.items() if key.startswith(keys))
+    return sorted(found, key=lambda each: each.start)
+
+
+def history_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Sequence[Window]:
+    """What completed backfills of a stream have published, oldest first: disjoint intervals of the starts of records.
+
+    Raises UnreadableState for a record that this version does not write.
+    """
+    key = history_key(prefix)
+    return () if (value := pairs.get(key)) is None else _decode(key, value, _StoredHistory, _history)
+
+
+def encode_history(intervals: Sequence[Window], added: Window) -> bytes:
+    """The value of the record of what was backfilled, with one more interval."""
+    merged: list[tuple[datetime, datetime]] = []
+    for each in sorted([*intervals, added], key=lambda window: window.start):
+        if merged and each.start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], each.end)
+        else:
+            merged.append((each.start, each.end))
+    return msgspec.json.encode(_StoredHistory(VERSION, merged))
+
+
+def earliest_published(since: datetime, history: Sequence[Window]) -> datetime:
+    """Where the data that a stream has published without a gap starts, given its `since`."""
+    for each in sorted(history, key=lambda window: window.start, reverse=True):
+        if each.end >= since:
+            since = min(since, each.start)
+    return since
+
+
+def active_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Backfill | None:
+    """The request of a stream that must run, if there is one. Raises as `requests_of`."""
+    return next((each for each in requests_of(prefix, pairs) if not each.is_cancelled), None)
+
+
+def completed(prefix: str, requested: Backfill, pairs: Mapping[bytes, bytes]) -> Mapping[bytes, bytes | None]:
+    """The changes to the records of a stream once a backfill is complete. Raises as `history_of`."""
+    history = encode_history(history_of(prefix, pairs), Window(requested.start, requested.end))
+    return {backfill_key(prefix, requested.start): None, history_key(prefix): history}
+
+
+def described(backfill: Backfill) -> str:
+    """The interval of a backfill, as part of a sentence."""
+    return f"from {format_seconds(backfill.start)} to {format_seconds(backfill.end)}"
+
+
+def _backfill(stored: _StoredBackfill) -> Backfill:
+    start, end, requested_at = (each.astimezone(UTC) for each in (stored.start, stored.end, stored.requested_at))
+    if start >= end:
+        raise ValueError("it ends before it starts")
+    return Backfill(start, end, requested_at, stored.by, is_cancelled=stored.is_cancelled)
+
+
+def _history(stored: _StoredHistory) -> Sequence[Window]:
+    intervals = (Window(start.astimezone(UTC), end.astimezone(UTC)) for start, end in stored.intervals)
+    return sorted(intervals, key=lambda each: each.start)
+
+
+def _decode(key: bytes, value: bytes, kind: type[S], convert: Callable[[S], T]) -> T:
+    name = shown(key.decode("utf-8", "backslashreplace"))
+    try:
+        version = msgspec.json.decode(value, type=_Version).version
+        if version > VERSION:
+            raise too_new(name, f"version {version}")
+        return convert(msgspec.json.decode(value, type=kind))
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise damaged(name, "", str(error)) from error

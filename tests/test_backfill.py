@@ -1,0 +1,131 @@
+"""A backfill runs beside its stream, and deletes its state in the transaction that records what it has published."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from collector.backfill import run_backfill
+from collector.model import Backfill, Window
+from collector.pipeline.backfills import active_of, backfill_key, encode_backfill, history_of
+from collector.pipeline.shards import whole_prefix
+from collector.stream_handle import StreamHandle
+from tests.simulated import at
+
+pytestmark = pytest.mark.anyio
+
+PREFIX = "test/1/mall/sessions"
+REQUESTED = Backfill(at(1000), at(2000), at(9000), "anna@host")
+STATE = f"{PREFIX}~19700101T001640Z"
+
+
+class Epoch:
+    """The records of a partition's operator, and what is committed."""
+
+    def __init__(self, pairs: dict[bytes, bytes]) -> None:
+        self.pairs = pairs
+        self.commits: list[Mapping[bytes, bytes | None]] = []
+
+    async def commit(self, messages: object, changes: Mapping[bytes, bytes | None]) -> float:
+        assert not messages
+        await anyio.lowlevel.checkpoint()
+        self.commits.append(changes)
+        return 0.0
+
+
+class FakeHandle:
+    """A stream, or a backfill, that is complete at once; `runs` has the states from which it ran."""
+
+    def __init__(self, prefix: str = PREFIX) -> None:
+        self.prefix, self.published_prefix = prefix, PREFIX
+        self.runs: list[Mapping[str, object]] = []
+        self.made: list[FakeHandle] = []
+        self.discards = 0
+        self.unreadable: list[str] = []
+        self.telemetry = SimpleNamespace(
+            backfill_unreadable=lambda error, _: self.unreadable.append(error), backfill_complete=lambda _: None
+        )
+
+    def shards(self, _: object) -> SimpleNamespace:
+        return SimpleNamespace(
+            pairs={},
+            contains=lambda prefix: whole_prefix(prefix) == self.prefix,
+            stored_keys=lambda: [self.prefix.encode(), f"{self.prefix}/7/0".encode()],
+        )
+
+    def backfill(self, requested: Backfill) -> "FakeHandle":
+        assert requested == REQUESTED
+        self.made.append(FakeHandle(STATE))
+        return self.made[-1]
+
+    async def run(self, _: object, shards: SimpleNamespace) -> None:
+        self.runs.append(dict(shards.pairs))
+        await anyio.lowlevel.checkpoint()
+
+    def discard(self) -> None:
+        self.discards += 1
+
+
+async def run(handle: FakeHandle, epoch: Epoch, states: Mapping[str, Mapping[str, bytes]] | None = None) -> None:
+    await run_backfill([cast("StreamHandle", handle)], cast("Any", epoch), states or {})
+
+
+def requested(*, is_cancelled: bool = False) -> dict[bytes, bytes]:
+    backfill = Backfill(REQUESTED.start, REQUESTED.end, REQUESTED.requested_at, REQUESTED.by, is_cancelled=is_cancelled)
+    return {backfill_key(PREFIX, backfill.start): encode_backfill(backfill)}
+
+
+async def test_a_complete_backfill_deletes_its_state_and_records_its_interval() -> None:
+    handle, epoch = FakeHandle(), Epoch(requested())
+
+    await run(handle, epoch, {PREFIX: {"": b"stream"}, STATE: {"": b"backfill"}})
+
+    (backfill,) = handle.made
+    assert [{STATE: {"": b"backfill"}}] == backfill.runs
+    (changes,) = epoch.commits
+    deleted = {key for key, value in changes.items() if value is None}
+    assert {STATE.encode(), f"{STATE}/7/0".encode(), *requested()} == deleted
+    assert [Window(REQUESTED.start, REQUESTED.end)] == history_of(PREFIX, epoch.pairs)
+    assert active_of(PREFIX, epoch.pairs) is None
+    assert 1 == backfill.discards
+
+
+@pytest.mark.parametrize("pairs", [{}, requested(is_cancelled=True)])
+async def test_without_an_active_request_nothing_runs(pairs: dict[bytes, bytes]) -> None:
+    handle, epoch = FakeHandle(), Epoch(pairs)
+
+    await run(handle, epoch)
+
+    assert ([], []) == (handle.made, epoch.commits)
+
+
+async def test_a_damaged_request_does_not_run_and_is_reported() -> None:
+    handle, epoch = FakeHandle(), Epoch(dict.fromkeys(requested(), b"{}"))
+
+    await run(handle, epoch)
+
+    assert ([], []) == (handle.made, epoch.commits)
+    assert 1 == len(handle.unreadable)
+
+
+async def test_a_backfill_that_is_interrupted_is_no_longer_shown_and_keeps_its_request() -> None:
+    class EndlessHandle(FakeHandle):
+        def backfill(self, requested: Backfill) -> FakeHandle:
+            del requested
+            self.made.append(SleepingHandle(STATE))
+            return self.made[-1]
+
+    class SleepingHandle(FakeHandle):
+        async def run(self, _: object, shards: SimpleNamespace) -> None:
+            del shards
+            await anyio.sleep_forever()
+
+    handle, epoch = EndlessHandle(), Epoch(requested())
+    with anyio.move_on_after(0):
+        await run(handle, epoch)
+
+    assert [1] == [made.discards for made in handle.made]
+    assert not epoch.commits
+    assert active_of(PREFIX, epoch.pairs) is not None
