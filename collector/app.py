@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,6 +17,7 @@ from collector.clock import Clock, SystemClock
 from collector.config import Settings
 from collector.configured import Changes, ConfiguredSources, Surroundings
 from collector.errors import KafkaMisconfigured
+from collector.event_topics import EventTopics
 from collector.kafka.availability import Availability
 from collector.kafka.claim import claim
 from collector.kafka.connection import UNAVAILABLE
@@ -26,8 +26,9 @@ from collector.kafka.epoch import MAX_RESTORES
 from collector.kafka.group import Membership
 from collector.kafka.header import HeaderMissing
 from collector.kafka.notices import KafkaNotice
+from collector.kafka.owners import Owners, this_host
 from collector.kafka.producer import Fenced
-from collector.kafka.topics import admin, ensure_topics
+from collector.kafka.topics import admin
 from collector.partition import Partition
 from collector.partitions import Partitions
 from collector.registry.ids import SchemaIds, schema_ids
@@ -45,9 +46,6 @@ from collector.web.server import serve_http
 
 STOP_S = 25.0
 """How long a stop may take. A commit takes up to 20 s; orchestrators usually kill a process after 30 s."""
-TOPICS_RETRY_S = 5.0
-"""Time between two attempts to create or verify the topics."""
-
 NEW_TOPICS_S = 10.0
 """How long a reload waits for the topics of new streams."""
 
@@ -61,17 +59,22 @@ class Daemon:
         self._path = path
         self._clock = clock
         self._metrics = Metrics()
-        self.process_status = ProcessStatus(__version__, settings.kafka.group, started=clock.now())
+        self.process_status = ProcessStatus(
+            __version__,
+            settings.kafka.group,
+            started=clock.now(),
+            host=this_host(),
+            bootstrap_servers=settings.kafka.bootstrap_servers,
+        )
         self._process = ProcessTelemetry(self._metrics, self.process_status, clock)
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
         self._config = ConfigTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
+        self._owners = Owners(settings.kafka, self._kafka, clock)
         self._claim_lock = anyio.Lock()
         self._restores = anyio.Semaphore(MAX_RESTORES)
         self._clocks = ClockTelemetry(self.process_status)
-        self._max_ahead: timedelta | None = None
-        """How far Kafka lets timestamps be ahead; None if that is not known, or not limited."""
         self._random = Random()  # noqa: S311 - jitter needs no cryptographic randomness
 
     async def run(self) -> None:
@@ -83,7 +86,12 @@ class Daemon:
             listen = self._settings.http
             await stack.enter_async_context(
                 serve_http(
-                    listen.address, self.process_status, self._metrics.registry, self._clock, hosts=listen.hosts or ()
+                    listen.address,
+                    self.process_status,
+                    self._metrics.registry,
+                    self._clock,
+                    before_status=self._owners.refresh,
+                    hosts=listen.hosts or (),
                 )
             )
             if not listen.is_loopback:
@@ -91,16 +99,18 @@ class Daemon:
                 structlog.get_logger().warning("listening_beyond_loopback", listen=listen.listen, advice=advice)
             client = await stack.enter_async_context(http(self._clock, self._clock_changed))
             registry = await stack.enter_async_context(schema_ids(self._settings.kafka.schema_registry, self._metrics))
-            sources = self._sources(client, registry)
+            sources, topics = self._sources(client, registry)
             sources.apply(self._settings)
             self._report_start()
             stack.callback(self._process.stopped)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._process.run)
                 tasks.start_soon(self._availability.watch)
-                await self._prepare_topics()
+                tasks.start_soon(self._owners.run)
+                await topics.prepare()
                 tasks.start_soon(self._report_cluster)
-                await self._run_partitions(sources)
+                tasks.start_soon(topics.watch)
+                await self._run_partitions(sources, topics)
 
     def _report_start(self) -> None:
         kafka = self._settings.kafka
@@ -112,15 +122,17 @@ class Daemon:
             sources=len(self._settings.sources),
         )
 
-    def _sources(self, client: Http, registry: SchemaIds | None) -> ConfiguredSources:
+    def _sources(self, client: Http, registry: SchemaIds | None) -> tuple[ConfiguredSources, EventTopics]:
         def on_commit() -> None:
-            if self._max_ahead is not None:
-                client.kafka_accepted(self._max_ahead)
+            if topics.max_ahead is not None:
+                client.kafka_accepted(topics.max_ahead)
 
         surroundings = Surroundings(
             self._metrics, self.process_status, self._clock, self._random, client, registry, on_commit
         )
-        return ConfiguredSources(surroundings, self._settings.kafka.state_partitions)
+        sources = ConfiguredSources(surroundings, self._settings.kafka.state_partitions)
+        topics = EventTopics(lambda: self._settings, sources.handles, self._kafka, self._availability.suspect)
+        return sources, topics
 
     def _clock_changed(self, host: str, notice: ClockNotice | None) -> None:
         if notice is None:
@@ -128,7 +140,7 @@ class Daemon:
         else:
             self._clocks.doubted(host, notice.code, notice.reason, notice.advice)
 
-    async def _run_partitions(self, sources: ConfiguredSources) -> None:
+    async def _run_partitions(self, sources: ConfiguredSources, topics: EventTopics) -> None:
         """Stay a member of the consumer group and run the partitions that it assigns. Never returns."""
         membership = anyio.CancelScope(shield=True)  # the epochs must end before the process leaves the group
         partitions = Partitions(self._make_partition, self._kafka)
@@ -138,19 +150,25 @@ class Daemon:
                 async with anyio.create_task_group() as running:
                     running.start_soon(partitions.run, sources.by_partition())
                     if self._path is not None:
-                        apply = partial(self._apply, sources, partitions, running)
+                        apply = partial(self._apply, sources, topics, partitions, running)
                         running.start_soon(Reloader(self._path, self._settings, self._clock, self._config, apply).run)
             finally:
                 membership.cancel()
 
     async def _apply(
-        self, sources: ConfiguredSources, partitions: Partitions, tasks: TaskGroup, settings: Settings
+        self,
+        sources: ConfiguredSources,
+        topics: EventTopics,
+        partitions: Partitions,
+        tasks: TaskGroup,
+        settings: Settings,
     ) -> Changes:
         """Run the streams of other settings. Those that have not changed do not notice."""
         known, self._settings = self._settings.topics(), settings
         if settings.topics().keys() - known.keys():
-            await self._prepare_new_topics(tasks)
+            await self._prepare_new_topics(topics, tasks)
         changes = sources.apply(settings)
+        topics.delay_streams()
         await partitions.replace(sources.by_partition())
         sources.release_replaced()
         return changes
@@ -173,37 +191,17 @@ class Daemon:
             random=self._random,
         )
 
-    async def _prepare_new_topics(self, tasks: TaskGroup) -> None:
-        """As `_prepare_topics`, which may go on in the background: streams without a topic wait for it themselves."""
+    async def _prepare_new_topics(self, topics: EventTopics, tasks: TaskGroup) -> None:
+        """As `EventTopics.prepare`, which may go on in the background: streams without a topic wait for it."""
         is_prepared = anyio.Event()
 
         async def prepare() -> None:
-            await self._prepare_topics()
+            await topics.prepare()
             is_prepared.set()
 
         tasks.start_soon(prepare)
         with anyio.move_on_after(NEW_TOPICS_S):
             await is_prepared.wait()
-
-    async def _prepare_topics(self) -> None:
-        """Create missing topics and verify the others. Retries until that succeeds."""
-        while True:
-            names, compacted = self._settings.topics(), self._settings.compacted_topics()
-            try:
-                verified = await ensure_topics(self._settings.kafka, names, compacted)
-            except KafkaMisconfigured as error:
-                self._kafka.topics_refused(str(error), error.advice)
-            except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon
-                if not isinstance(error, UNAVAILABLE):
-                    self._kafka.unexpected(None, error)
-                self._availability.suspect()
-            else:
-                self._max_ahead = verified.max_ahead
-                for notice in verified.notices:
-                    self._kafka.noticed(notice.code, notice.reason, notice.consequence)
-                self._kafka.topics_ready()
-                return
-            await anyio.sleep(TOPICS_RETRY_S)
 
     async def _report_cluster(self) -> None:
         """Report what `check` says of the brokers, once. A failure to ask is none of the daemon."""

@@ -49,4 +49,4 @@ async def run_backfill(handles: Sequence[StreamHandle], epoch: Epoch, states: St
         handles[0].telemetry.backfill_complete(requested)
     finally:
         for backfill in backfills:
-            backfill.discard()
+            backfill.hide()

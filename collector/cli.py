@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from collector import __version__
 from collector.cli_control import control
+from collector.cli_dead_letters import dead_letters
 from collector.cli_state import state
 from collector.commands.arguments import (
     CONFIG,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(control)
 app.add_typer(state, name="state")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> NoReturn:
@@ -218,6 +220,31 @@ def health(config: Config = CONFIG) -> None:
     from collector.commands.health import health as health_
 
     health_(config)
+
+
+@app.command()
+def status(
+    config: Config = CONFIG,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a replica, e.g. http://127.0.0.1:9464. Default: http.listen of the configuration."
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the response of /api/status.")] = False,
+) -> None:
+    """Show the status of a replica: what needs an operator, and who owns each stream.
+
+    The exit code is 1 if the replica does not respond or is not ready, a stream of it is parked, or a changed
+    configuration was refused.
+
+    Example: collector status --watch
+    """
+    from collector.commands.status import status as status_
+
+    if not status_(config, url, watch=watch, as_json=as_json):
+        raise typer.Exit(FAILED)
 
 
 @app.command()

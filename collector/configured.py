@@ -61,11 +61,11 @@ class ConfiguredSources:
         former, self._sources = self._sources, {}
         for name, source in settings.sources.items():
             self._sources[name] = self._make(name, source, settings, former.get(name))
-        kept = {id(handle) for handle in self._handles()}
+        kept = {id(handle) for handle in self.handles()}
         self._replaced += [each for source in former.values() for each in source.handles if id(each) not in kept]
         process_status = self._surroundings.process_status
         process_status.sources[:] = [source.status for source in self._sources.values()]
-        process_status.streams[:] = [handle.telemetry.status for handle in self._handles()]
+        process_status.streams[:] = [handle.telemetry.status for handle in self.handles()]
         common = former.keys() & self._sources.keys()
         return Changes(
             added=[name for name in self._sources if name not in former],
@@ -76,13 +76,13 @@ class ConfiguredSources:
     def by_partition(self) -> dict[int, list[StreamHandle]]:
         """The handles of each state partition. All streams of an account are in the same partition."""
         found: dict[int, list[StreamHandle]] = defaultdict(list)
-        for handle in self._handles():
+        for handle in self.handles():
             found[partition_of(str(handle.stream.account), self._state_partitions)].append(handle)
         return dict(found)
 
     def release_replaced(self) -> None:
         """The replaced handles have ended: remove the metrics of streams and sources that are no longer configured."""
-        streams = {(handle.stream.source, handle.stream.name) for handle in self._handles()}
+        streams = {(handle.stream.source, handle.stream.name) for handle in self.handles()}
         for handle in self._replaced:
             stream = handle.stream
             if (stream.source, stream.name) not in streams:
@@ -91,7 +91,8 @@ class ConfiguredSources:
                 self._surroundings.metrics.remove(source=stream.source)
         self._replaced.clear()
 
-    def _handles(self) -> Iterator[StreamHandle]:
+    def handles(self) -> Iterator[StreamHandle]:
+        """The handles of all streams."""
         return (handle for source in self._sources.values() for handle in source.handles)
 
     def _make(self, name: str, source: SourceSettings, settings: Settings, former: "_Source | None") -> "_Source":
@@ -137,14 +138,9 @@ class ConfiguredSources:
         bounded = next(each for each in streams if each.name == stream.name)
         bounded.name = backfill_name(stream.name, requested.start)
         own = StreamStatus(status.vendor, status.source, f"{stream.name}~backfill", backfill=requested)
-        status.backfills.append(own)
-
-        def discard() -> None:
-            status.backfills.remove(own)
-            self._surroundings.metrics.remove(source=own.source, stream=own.stream)
-
         sources = {**settings.sources, stream.source: source}
-        return self._made(bounded, settings.model_copy(update={"sources": sources}), own, discard=discard)
+        view = _View(own, status, self._surroundings.metrics)
+        return self._made(bounded, settings.model_copy(update={"sources": sources}), own, view=view)
 
     def _made(
         self,
@@ -154,10 +150,11 @@ class ConfiguredSources:
         *,
         on_released: Callable[[], None] = lambda: None,
         make_backfill: Callable[[Backfill], StreamHandle] | None = None,
-        discard: Callable[[], None] | None = None,
+        view: "_View | None" = None,
     ) -> StreamHandle:
         surroundings = self._surroundings
         status.interruption = surroundings.process_status.interruption
+        status.partition = partition_of(str(stream.account), self._state_partitions)
         types = [kind.name for kind in stream.event_types]
         telemetry = StreamTelemetry(surroundings.metrics, status, types, on_released)
         telemetry.configured(stream.policy)
@@ -171,8 +168,24 @@ class ConfiguredSources:
             surroundings.registry,
             turns=surroundings.http.shared("turns", str(stream.account), LiveFirst),
             make_backfill=make_backfill,
-            discard=discard,
+            view=view,
         )
+
+
+class _View(Struct):
+    """Where a backfill is shown: below its stream, while this process runs it."""
+
+    own: StreamStatus
+    of_stream: StreamStatus
+    metrics: Metrics
+
+    def show(self) -> None:
+        if self.own not in self.of_stream.backfills:
+            self.of_stream.backfills.append(self.own)
+
+    def hide(self) -> None:
+        self.of_stream.backfills.remove(self.own)
+        self.metrics.remove(source=self.own.source, stream=self.own.stream)
 
 
 class _Source(Struct):

@@ -108,6 +108,10 @@ class EpochEnded(CollectorError):  # noqa: N818 - named by what happened
     """
 
 
+class NotReplayable(CollectorError):  # noqa: N818 - named by what is known
+    """A dead letter cannot be published again. The text says what it lacks, or why it must not be."""
+
+
 class UserError(CollectorError):
     """The user's input is wrong. Exit code 2."""
 

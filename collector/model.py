@@ -126,6 +126,23 @@ class Reject(Struct, frozen=True):
     request. Equal rows of one place are one dead letter; so it must not depend on where windows are cut."""
 
 
+class RejectedRow(Struct, frozen=True):
+    """A row that became a dead letter, with what the dead letter says about its request."""
+
+    payload: bytes
+    """The whole row, as `Reject.payload` had it."""
+    error: str
+    """What was wrong with it."""
+    key: str | None
+    """`Reject.key`."""
+    place: str
+    """`Reject.place`."""
+    window: Window
+    """What was requested."""
+    seen_at: datetime
+    """When it was requested."""
+
+
 class FieldSample(Struct, frozen=True):
     """Which fields some rows of a response have, by the vendor's names."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from random import Random
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import anyio
 from msgspec import structs
@@ -17,7 +17,6 @@ from collector.kafka.connection import reason_of
 from collector.kafka.epoch import Epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import is_usable
 from collector.live_first import LiveFirst
 from collector.model import Backfill, DedupMode, published_name
 from collector.pausing import wait_while_paused
@@ -29,11 +28,23 @@ from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, published_prefix, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.registry.ids import SchemaIds
+from collector.stream_topics import StreamTopics
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
 from collector.worker import SAVE_INTERVAL, Commit, Worker
+
+PAUSE_STEP = timedelta(seconds=1)
+"""How soon a stream that waits for a topic notices that it can be used."""
+
+
+class BackfillView(Protocol):
+    """Where a backfill is shown: in the status and the metrics."""
+
+    def show(self) -> None: ...
+
+    def hide(self) -> None: ...
 
 
 class StreamHandle:
@@ -51,12 +62,12 @@ class StreamHandle:
         *,
         turns: LiveFirst | None = None,
         make_backfill: Callable[[Backfill], "StreamHandle"] | None = None,
-        discard: Callable[[], None] | None = None,
+        view: BackfillView | None = None,
     ) -> None:
         """`registry` has the ids of schemas; None if no schema registry is configured.
 
-        `turns` are those of the account. `make_backfill` returns the handle of a backfill of this stream. A backfill
-        has `discard`, which removes it from metrics and status.
+        `turns` are those of the account. `make_backfill` returns the handle of a backfill of this stream, or of this
+        shard. A backfill has a `view`.
         """
         self.stream = stream
         self.telemetry = telemetry
@@ -67,7 +78,9 @@ class StreamHandle:
         """The prefix of the whole stream, also of a backfill."""
         self._turns = turns or LiveFirst()
         self._make_backfill = make_backfill
-        self._discard = discard
+        self._view = view
+        self._backfill: tuple[Backfill, StreamHandle] | None = None
+        """The latest backfill: its handle outlives the epochs too."""
         self._kafka: KafkaSettings = settings.kafka
         self._clock = clock
         self._random = random
@@ -77,9 +90,9 @@ class StreamHandle:
         self._schema_ids: dict[str, bytes] = {}
         """By the name of the type. Complete when the stream begins to fetch."""
         origin = settings.origin(stream.account, stream.source, published_name(stream.name))
-        self._origin = structs.replace(origin, schema_ids=self._schema_ids)
-        self._topic_error: KafkaMisconfigured | None = None
-        """Why an event topic is unusable. This stream waits for it; its neighbours do not."""
+        self._origin = structs.replace(origin, schema_ids=self._schema_ids, timezone=str(stream.zone))
+        types = topics_of(stream.event_types, origin.topic_prefix, origin.progress_prefix)
+        self.topics = StreamTopics(settings.kafka, types)
         self._topic_failures = 0
         self._transaction = TransactionSize()
         self._failures: list[str] = []
@@ -91,20 +104,30 @@ class StreamHandle:
     def shards(self, handles: Sequence["StreamHandle"]) -> Shards:
         """What the shards of this stream share in one epoch, given all streams of the partition."""
         zones = {each.prefix: each.stream.zone for each in handles if each.whole_prefix == self.whole_prefix}
-        progress = Progress(self._origin, self.stream.policy, zones.keys(), is_silent=self._discard is not None)
+        progress = Progress(self._origin, self.stream.policy, zones.keys(), is_silent=self._view is not None)
         return Shards(self._format, zones, progress, anyio.Lock())
 
     def backfill(self, requested: Backfill) -> "StreamHandle":
-        """The handle of a backfill of this stream, or of this shard."""
+        """The handle of a backfill of this stream, or of this shard. It is shown from now on."""
         if self._make_backfill is None:
             raise AssertionError("a backfill has no backfills")
-        return self._make_backfill(requested)
+        if self._backfill is None or self._backfill[0] != requested:
+            self._backfill = requested, self._make_backfill(requested)
+            self._backfill[1].topics = self.topics  # they are the same: when one can be used, both go on
+        _, handle = self._backfill
+        handle.show()
+        return handle
 
-    def discard(self) -> None:
+    def show(self) -> None:
+        """This process runs the backfill: show it."""
+        if self._view is not None:
+            self._view.show()
+
+    def hide(self) -> None:
         """The backfill has ended, or this process no longer runs it: show it no more."""
         self.telemetry.released()
-        if self._discard is not None:
-            self._discard()
+        if self._view is not None:
+            self._view.hide()
 
     async def run(self, epoch: Epoch, shards: Shards) -> None:
         """Run the stream in an epoch until it is complete. `shards` contain its stored state.
@@ -125,7 +148,7 @@ class StreamHandle:
         commit = partial(self._commit, epoch)
         report = partial(self._report_paused, state, shards, commit)
         await wait_while_paused(epoch, self.published_prefix, self._clock, self.telemetry, report)
-        await self._wait_for_topic()
+        await self._wait_for_topics()
         await self._wait_for_schemas()
         worker: Worker[Any] = Worker(
             self.stream,
@@ -138,7 +161,7 @@ class StreamHandle:
             credentials=lambda: [secret.peek() for secret in self._secrets],
             shards=shards,
             transaction=self._transaction,
-            turn=self._turns.live if self._discard is None else self._turns.backfill,
+            turn=self._turns.live if self._view is None else self._turns.backfill,
         )
         await worker.run(self._since)
 
@@ -147,16 +170,18 @@ class StreamHandle:
         try:
             took_s = await epoch.commit(messages, changes)
         except KafkaMisconfigured as error:
-            self._topic_error = error
+            self.topics.failed(error)
             raise EpochEnded from error
         except EpochEnded:
-            if isinstance(epoch.failure, TimeoutError):
+            if epoch.is_overdue:
+                # Also if it was a neighbour's transaction: both produce under the same quota, or to the same slow
+                # broker. If this one would have been in time, the next large one doubles the limit again.
                 self._transaction.timed_out()
             if epoch.failure is not None and not isinstance(epoch.failure, Fenced | KafkaMisconfigured):
                 self._failures = [*self._failures[-1:], reason_of(epoch.failure)]
             raise
-        self._transaction.committed(messages, took_s, self._kafka.commit_deadline_s)
-        self._topic_error, self._topic_failures, self._failures = None, 0, []
+        self._transaction.committed(messages, took_s, epoch.deadline_s)
+        self._topic_failures, self._failures = 0, []
         self._on_commit()
 
     async def _report_paused(self, state: State, shards: Shards, commit: Commit) -> bool:
@@ -168,7 +193,7 @@ class StreamHandle:
         if checkpoint is None:
             return True
         shards.progress.begin(self.prefix, checkpoint)
-        if not await self._is_topic_usable():
+        if not (self.topics.are_usable or await self.topics.check()):
             return False
         try:
             await self._find_schemas()
@@ -199,19 +224,13 @@ class StreamHandle:
             return None
         return partial(activity_timeline, state, self.stream.policy, self.stream.zone)
 
-    async def _wait_for_topic(self) -> None:
-        """Return when no event topic is known to be unusable. Until then the stream is parked, and checks the topic."""
-        while (error := self._topic_error) is not None and error.topic is not None:
+    async def _wait_for_topics(self) -> None:
+        """Return when no topic is known to be unusable. Until then the stream is parked, and checks them."""
+        while not self.topics.are_usable:
             self._topic_failures += 1
-            await self._retry_later(Park(str(error), code=error.code, advice=error.advice), self._topic_failures)
-            await self._is_topic_usable()
-
-    async def _is_topic_usable(self) -> bool:
-        """Whether no event topic is known to be unusable. Checks the one that was."""
-        error = self._topic_error
-        if error is not None and error.topic is not None and await is_usable(self._kafka, error.topic):
-            self._topic_error = None
-        return self._topic_error is None or self._topic_error.topic is None
+            await self._retry_later(self.topics.problem, self._topic_failures, lambda: self.topics.are_usable)
+            if not self.topics.are_usable:
+                await self.topics.check()
 
     async def _wait_for_schemas(self) -> None:
         """Return when the schema registry has the schema of each type that the stream may publish.
@@ -235,13 +254,15 @@ class StreamHandle:
         """Take the ids of the schemas from the registry, if one is configured. Raises why that is not possible."""
         if self._registry is None:
             return
-        origin = self._origin
-        types = topics_of(self.stream.event_types, origin.topic_prefix, origin.progress_prefix)
-        self._schema_ids.update(await self._registry.of_types(types))
+        self._schema_ids.update(await self._registry.of_types(self.topics.types))
 
-    async def _retry_later(self, failure: Exception, failures: int) -> None:
-        """Report why the stream cannot begin, and wait before the next attempt."""
+    async def _retry_later(
+        self, failure: Exception, failures: int, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Report why the stream cannot begin, and wait before the next attempt, or until `is_over`."""
         now, delay_s = self._clock.now(), backoff.delay_after_s(failure, failures, self._random.random())
         self.telemetry.interrupted(None, failure, failures=failures, delay_s=delay_s, now=now)
         release_frames(failure)
-        await self._clock.until(now + timedelta(seconds=delay_s))
+        end = now + timedelta(seconds=delay_s)
+        while self._clock.now() < end and not is_over():
+            await self._clock.until(min(end, self._clock.now() + PAUSE_STEP))

@@ -28,7 +28,7 @@ from collector.pipeline.gaps import Gaps
 from collector.pipeline.message import Origin, StreamProgress
 from collector.pipeline.plan import Cursors, Done, Fetch, Wait, next_step
 from collector.pipeline.progress import state_after
-from collector.pipeline.rejects import MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
+from collector.pipeline.rejects import FAR_AHEAD, MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
 from collector.pipeline.shards import Shards
 from collector.pipeline.state import State
 from collector.telemetry.stream import StreamTelemetry
@@ -364,4 +364,4 @@ def _unless_far_ahead(row: Record[P] | Reject, latest_ms: int) -> Record[P] | Re
     """The row, or a reject if it is a record that starts after `latest_ms`, Unix time in milliseconds."""
     if isinstance(row, Reject) or row.start_ms <= latest_ms:
         return row
-    return Reject(msgspec.json.encode(row.payload), "it starts more than a day after the present time")
+    return Reject(msgspec.json.encode(row.payload), FAR_AHEAD)

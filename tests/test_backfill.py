@@ -42,7 +42,7 @@ class FakeHandle:
         self.prefix, self.published_prefix = prefix, PREFIX
         self.runs: list[Mapping[str, object]] = []
         self.made: list[FakeHandle] = []
-        self.discards = 0
+        self.hidden = 0
         self.unreadable: list[str] = []
         self.telemetry = SimpleNamespace(
             backfill_unreadable=lambda error, _: self.unreadable.append(error), backfill_complete=lambda _: None
@@ -64,8 +64,8 @@ class FakeHandle:
         self.runs.append(dict(shards.pairs))
         await anyio.lowlevel.checkpoint()
 
-    def discard(self) -> None:
-        self.discards += 1
+    def hide(self) -> None:
+        self.hidden += 1
 
 
 async def run(handle: FakeHandle, epoch: Epoch, states: Mapping[str, Mapping[str, bytes]] | None = None) -> None:
@@ -89,7 +89,7 @@ async def test_a_complete_backfill_deletes_its_state_and_records_its_interval() 
     assert {STATE.encode(), f"{STATE}/7/0".encode(), *requested()} == deleted
     assert [Window(REQUESTED.start, REQUESTED.end)] == history_of(PREFIX, epoch.pairs)
     assert active_of(PREFIX, epoch.pairs) is None
-    assert 1 == backfill.discards
+    assert 1 == backfill.hidden
 
 
 @pytest.mark.parametrize("pairs", [{}, requested(is_cancelled=True)])
@@ -126,6 +126,6 @@ async def test_a_backfill_that_is_interrupted_is_no_longer_shown_and_keeps_its_r
     with anyio.move_on_after(0):
         await run(handle, epoch)
 
-    assert [1] == [made.discards for made in handle.made]
+    assert [1] == [made.hidden for made in handle.made]
     assert not epoch.commits
     assert active_of(PREFIX, epoch.pairs) is not None

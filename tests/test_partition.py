@@ -126,6 +126,22 @@ class PartitionScenario:
         self.membership.set_assignment(assignment)
 
 
+def started_workers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the streams whose workers are started from now on. Such a worker does nothing."""
+    started: list[str] = []
+
+    class RunningWorker:
+        def __init__(self, stream: Any, *_: object, **__: object) -> None:  # noqa: ANN401 - the stream is simulated
+            self._name = stream.name
+
+        async def run(self, _: object) -> None:
+            started.append(self._name)
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr("collector.stream_handle.Worker", RunningWorker)
+    return started
+
+
 async def test_an_epoch_lasts_after_all_its_streams_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = PartitionScenario(monkeypatch)
     scenario.assign(3)
@@ -166,17 +182,7 @@ async def test_after_a_fence_the_next_epoch_waits_until_a_heartbeat_confirms_the
 async def test_a_damaged_record_parks_its_stream_and_its_neighbours_run(
     monkeypatch: pytest.MonkeyPatch, key: bytes, value: bytes
 ) -> None:
-    started = []
-
-    class RunningWorker:
-        def __init__(self, stream: Any, *_: object, **__: object) -> None:  # noqa: ANN401 - the stream is simulated
-            self._name = stream.name
-
-        async def run(self, _: object) -> None:
-            started.append(self._name)
-            await anyio.sleep_forever()
-
-    monkeypatch.setattr("collector.stream_handle.Worker", RunningWorker)
+    started = started_workers(monkeypatch)
     statuses = [StreamStatus("test", "mall", name) for name in ("broken", "healthy")]
     errors: list[str] = []
     states: list[str] = []
@@ -195,6 +201,19 @@ async def test_a_damaged_record_parks_its_stream_and_its_neighbours_run(
     assert 1 == len(errors)
     assert "test/1/mall/broken" in errors[0]
     assert "partition 3" in errors[0]
+
+
+async def test_a_paused_stream_does_not_run_and_its_neighbours_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = started_workers(monkeypatch)
+    statuses = [StreamStatus("test", "mall", name) for name in ("paused", "healthy")]
+    states: list[str] = []
+    scenario = PartitionScenario(
+        monkeypatch, streams=list(map(handle, statuses)), pairs={b"#pause/test/1/mall/paused": b"", b"#header": b"{}"}
+    )
+    scenario.assign(3)
+    await scenario.hold(lambda: states.extend(status.state for status in statuses))
+    assert (1, ["healthy"]) == (scenario.epochs, started)
+    assert ["paused", "catching_up"] == states
 
 
 async def test_a_stream_whose_state_cannot_be_read_notices_that_it_has_been_repaired(

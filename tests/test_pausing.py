@@ -10,7 +10,9 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from collector.backfill import States
 from collector.cloudevents import Message
+from collector.epoch_streams import EpochStreams
 from collector.errors import EpochEnded, KafkaMisconfigured, leaves
 from collector.kafka.header import BARRIER
 from collector.kafka.settings import KafkaSettings
@@ -62,6 +64,8 @@ class SimulatedEpoch:
 
     partition = 3
     failure: Exception | None = None
+    is_overdue = False
+    deadline_s = 20.0
 
     def __init__(self, sink: ListSink, refused: str | None = None) -> None:
         """Nothing can be written to the topic `refused`."""
@@ -237,6 +241,30 @@ async def test_a_pause_of_the_source_includes_a_stream_that_is_added_later() -> 
     assert ["paused", "paused"] == added.states
 
 
+async def test_a_stream_that_a_reload_adds_to_a_paused_source_is_paused() -> None:
+    scenario = Scenario("things", "others")
+    scenario.pause(SOURCE_KEY)
+    scenario.clock.stop_at = scenario.clock.now() + 2 * HOUR
+    scenario.epoch = SimulatedEpoch(scenario.sink)
+
+    async def read() -> States:
+        await anyio.lowlevel.checkpoint()
+        return by_stream(scenario.sink.pairs)
+
+    streams = EpochStreams(cast("Any", scenario.epoch), scenario.handles[:1], read)
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            reload = scenario.clock.now() + HOUR
+            scenario.clock.at[reload] = lambda: tasks.start_soon(streams.replace, scenario.handles)
+            await streams.run({})
+
+    with pytest.raises(BaseExceptionGroup) as ended:
+        await run()
+    assert isinstance(next(leaves(ended.value)), SimulationOver)
+    assert (["paused", "paused"], 0) == (scenario.states, scenario.requests)
+
+
 async def test_a_stream_that_is_paused_before_its_first_start_has_no_state_until_it_is_resumed() -> None:
     scenario = Scenario()
     scenario.pause()
@@ -294,11 +322,13 @@ async def test_a_topic_that_cannot_be_written_to_does_not_disturb_the_neighbours
     """It refuses the report to consumers, which ends one epoch, and not every epoch."""
     usable = False
 
-    async def is_usable(*_: object) -> bool:
+    async def prepare(
+        _: object, names: Mapping[str, KafkaMisconfigured], *_arguments: object, **_options: object
+    ) -> SimpleNamespace:
         await anyio.lowlevel.checkpoint()
-        return usable
+        return SimpleNamespace(unusable={} if usable else dict(names))
 
-    monkeypatch.setattr("collector.stream_handle.is_usable", is_usable)
+    monkeypatch.setattr("collector.stream_topics.prepare_event_topics", prepare)
     scenario = await with_state()
     scenario.pause()
     scenario.refused, before = PROGRESS.topic, len(scenario.reports)

@@ -1,6 +1,7 @@
 """When a connection is replaced because its session ends, and what happens if that fails; simulated connections."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import pytest
 from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaConnectionError
 
+from collector.errors import EpochEnded
 from collector.kafka import hooks
 from collector.kafka.epoch import Epoch, KnownOffset
 from collector.kafka.hooks import RENEWAL_RETRY_S, Sessions
@@ -74,7 +76,16 @@ def sessions(connections: Mapping[object, Simulated]) -> tuple[Sessions, dict[ob
 
 @pytest.mark.parametrize(
     ("session_s", "needed_s", "due_s"),
-    [(100, 0, 80), (100, 30, 70), (100, 90, 50), (3600, 20, 2880), (10, 20, 5), (2, 0, 1.6)],
+    [
+        (100, 0, 80),
+        (100, 30, 70),
+        (100, 90, 50),
+        (3600, 20, 2880),
+        (10, 20, 5),
+        (2, 0, 1.6),
+        (2, 20, 1),
+        (1, 20, 0.5),
+    ],
 )
 async def test_a_connection_is_replaced_when_too_little_of_its_session_is_left(
     clock: Clock, session_s: float, needed_s: float, due_s: float
@@ -204,8 +215,49 @@ async def test_the_time_of_a_renewal_is_not_that_of_a_transaction(monkeypatch: p
 
     monkeypatch.setattr("collector.kafka.epoch.monotonic", lambda: now)
     monkeypatch.setattr("collector.kafka.epoch._append", append)
-    producer = cast("Any", SimpleNamespace(sessions=SimpleNamespace(renew=renew)))
-    telemetry = cast("Any", SimpleNamespace(committed=lambda _: None))
-    renewing = Epoch(0, {}, producer, KafkaSettings(), telemetry, KnownOffset())
+    assert 1 == await holding(renew, 100).commit((), {})
 
-    assert 1 == await renewing.commit((), {})
+
+@pytest.mark.parametrize(
+    ("session_s", "deadline_s"), [(inf, 20), (100, 20), (10, 5), (1, 0.5)], ids=lambda each: f"{each:g} s"
+)
+@pytest.mark.parametrize("error", [KafkaConnectionError(), ConnectionError("the end was sent twice")])
+async def test_a_transaction_that_outlasts_its_session_was_too_large(
+    monkeypatch: pytest.MonkeyPatch, session_s: float, deadline_s: float, error: Exception
+) -> None:
+    """Its connection is cut. To repeat it as it was would fail again, without end."""
+    now, took_s = 0.0, 0.0
+
+    async def renew(_needed_s: float) -> None:
+        nonlocal now
+        now += 90
+
+    async def append(*_: object) -> None:
+        nonlocal now
+        now += took_s
+        raise error
+
+    monkeypatch.setattr("collector.kafka.epoch.monotonic", lambda: now)
+    monkeypatch.setattr("collector.kafka.epoch._append", append)
+    for took_s in (deadline_s - 0.1, deadline_s):
+        failing = holding(renew, session_s)
+        with pytest.raises(EpochEnded):
+            await failing.commit((), {})
+        assert (took_s == deadline_s, deadline_s) == (failing.is_overdue, failing.deadline_s)
+
+
+def holding(renew: Callable[[float], Awaitable[None]], session_s: float) -> Epoch:
+    """An epoch whose producer has sessions of this length."""
+    sessions = SimpleNamespace(renew=renew, shortest_s=lambda: session_s, has_ended=lambda: False)
+    telemetry = cast("Any", SimpleNamespace(committed=lambda _: None, aborted=lambda _: None))
+    return Epoch(0, {}, cast("Any", SimpleNamespace(sessions=sessions)), KafkaSettings(), telemetry, KnownOffset())
+
+
+async def test_the_shortest_session_counts(clock: Clock) -> None:
+    connections: dict[object, Simulated] = {
+        KEY: Simulated(clock, 100),
+        (2, 0): Simulated(clock, 10),
+        (3, 0): Simulated(clock, None),
+    }
+    assert 10 == sessions(connections)[0].shortest_s()
+    assert inf == sessions({KEY: Simulated(clock, None)})[0].shortest_s()

@@ -36,7 +36,8 @@ def _settings(context: typer.Context) -> "Settings | None":
         return None
 
 
-def _complete_source(context: typer.Context, incomplete: str) -> Iterable[str]:
+def complete_source(context: typer.Context, incomplete: str) -> Iterable[str]:
+    """The sources of the configuration whose names begin so."""
     settings = _settings(context)
     return [name for name in (settings.sources if settings else ()) if name.startswith(incomplete)]
 
@@ -71,7 +72,7 @@ OptionalConfig = Annotated[
         "--config", "-c", help="Path of the configuration file. Default: config.toml for --register, else none."
     ),
 ]
-Source = Annotated[str, typer.Argument(help="Name of a source in the configuration.", autocompletion=_complete_source)]
+Source = Annotated[str, typer.Argument(help="Name of a source in the configuration.", autocompletion=complete_source)]
 Stream = Annotated[
     str, typer.Argument(help="Name of one of its streams, e.g. `sessions`.", autocompletion=_complete_stream)
 ]

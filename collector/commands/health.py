@@ -1,6 +1,7 @@
 """`collector health`: a liveness check for containers. They run it every few seconds, so it imports little."""
 
 import http.client
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,11 +22,10 @@ def health(path: Path) -> None:
 
     Raises Failed when it does not, and UserError when `http.listen` is invalid or the configuration cannot be read.
     """
-    host, port = _address(path)
     failures = []
-    for each in _LOOPBACK.get(host, (host,)):
+    for host, port in addresses(path):
         try:
-            return _request(each, port)
+            return _request(host, port)
         except Failed as error:
             if error.code != "no_response":
                 raise
@@ -35,7 +35,7 @@ def health(path: Path) -> None:
 
 def _request(host: str, port: int) -> None:
     """Return when the server at this address responds with the status 200. Raises Failed when it does not."""
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}"
+    url = f"{base_url(host, port)}{PATH}"
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)  # does not use proxies
     try:
         connection.request("GET", PATH)
@@ -44,7 +44,7 @@ def _request(host: str, port: int) -> None:
         text = f"{url} does not respond within {TIMEOUT_S:g} s: restart the process"
         raise Failed(text, code="timeout") from error
     except (OSError, http.client.HTTPException) as error:
-        text = f"{url} does not respond ({_reason(error)}): check that `collector run` runs with this http.listen"
+        text = f"{url} does not respond ({reason_of(error)}): check that `collector run` runs with this http.listen"
         raise Failed(text, code="no_response") from error
     finally:
         connection.close()
@@ -53,7 +53,22 @@ def _request(host: str, port: int) -> None:
         raise Failed(text, code="wrong_status")
 
 
-def _reason(error: Exception) -> str:
+def base_url(host: str, port: int) -> str:
+    """The URL of the server at this address, without a path."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def addresses(path: Path) -> Sequence[tuple[str, int]]:
+    """The hosts and ports at which the daemon of this machine may respond, by `http.listen`. At least one.
+
+    Raises UserError for an invalid `http.listen` and for a file that cannot be read.
+    """
+    host, port = _address(path)
+    return [(each, port) for each in _LOOPBACK.get(host, (host,))]
+
+
+def reason_of(error: Exception) -> str:
+    """Why a request received no response, as part of a sentence."""
     if isinstance(error, http.client.RemoteDisconnected):
         return "closed without a response"
     if isinstance(error, http.client.HTTPException):

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.alignment import Alignment
 from collector.clock import SystemClock
@@ -63,6 +63,7 @@ async def _preview(
     async with http(clock) as client:
         stream = select_stream(settings, client, source, name, standalone_telemetry(source, progress_line.show))
         origin = settings.origin(stream.account, source, whole_name(stream.name))
+        origin = structs.replace(origin, timezone=str(stream.zone))
         printed = PrintedEvents()
         try:
             aligned = align(window, stream.policy.alignment)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.clock import SystemClock
 from collector.commands.ending import print_error, read_line, stderr_console
@@ -20,7 +20,8 @@ from collector.errors import UserError
 from collector.instants import floor_second, format_seconds
 from collector.kafka.claim import accept
 from collector.kafka.epoch import partition_of
-from collector.kafka.topics import ensure_topics
+from collector.kafka.owners import known_owners
+from collector.kafka.topics import admin, prepare_topics
 from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Summary, rewound
@@ -117,7 +118,7 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, Field]:
     if checkpoint is None:
         unread = dict.fromkeys(("since", "watermark", "lag_s", "final", "ledger_entries"))
         problem = None if of_stream.problem is None else str(of_stream.problem)
-        return {**names, **unread, "paused": paused, "problem": problem}
+        return {**names, **unread, "owner": of_stream.owner, "paused": paused, "problem": problem}
     return {
         **names,
         "since": format_seconds(checkpoint.since),
@@ -125,6 +126,7 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, Field]:
         "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
         "final": format_seconds(checkpoint.final),
         "ledger_entries": of_stream.entries,
+        "owner": of_stream.owner,
         "paused": paused,
         "problem": None,
     }
@@ -136,7 +138,8 @@ def columns(summaries: Sequence[Summary], now: datetime) -> list[str]:
     A stream whose state cannot be read has dashes instead of values (see `problems`), and so has one that is paused and
     has no state.
     """
-    header = ["SOURCE", "STREAM", "VENDOR", "SINCE", "WATERMARK", "BEHIND", "FINAL", "LEDGER ENTRIES", "PAUSED"]
+    times = ("SINCE", "WATERMARK", "BEHIND", "FINAL")
+    header = ["SOURCE", "STREAM", "VENDOR", *times, "LEDGER ENTRIES", "OWNER", "PAUSED"]
     rows = [header, *(list(map(_cell, as_dict(each, now).items()))[: len(header)] for each in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if summaries else []
@@ -161,7 +164,8 @@ def _cell(field: tuple[str, Field]) -> str:
 async def _init(settings: Settings, progress_line: Progress) -> str:
     progress_line.show("checking the topics")
     kafka = settings.kafka
-    await ensure_topics(kafka, settings.topics(), settings.compacted_topics())
+    # Headers are written into the state topic alone: a tenant whose topic is missing does not keep others from them.
+    await prepare_topics(kafka, settings.topics(), settings.compacted_topics(), needed=())
     accepted = await accept(kafka)
     count = len(accepted.empty) + len(accepted.truncated)
     if not count:
@@ -180,8 +184,13 @@ async def _init(settings: Settings, progress_line: Progress) -> str:
 async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
     kafka = settings.kafka
     await require_state_topic(kafka)
+    async with admin(kafka) as client:
+        owners = await known_owners(client, kafka)
     pairs = await read_state(settings, progress_line, range(kafka.state_partitions))
-    return summaries(pairs, SystemClock().now())
+    return [
+        structs.replace(each, owner=owners.get(partition_of(str(each.account), kafka.state_partitions)))
+        for each in summaries(pairs, SystemClock().now())
+    ]
 
 
 async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[Any], int]:

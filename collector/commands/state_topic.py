@@ -12,7 +12,7 @@ from collector.config import Settings
 from collector.errors import EpochEnded, Failed, NeedsOperator
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.diagnosis.brokers import diagnose
-from collector.kafka.epoch import epoch
+from collector.kafka.epoch import Epoch, epoch
 from collector.kafka.producer import Fenced
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
@@ -87,15 +87,34 @@ async def change_state(
 
     Raises what `decide` raises, before anything is changed, and Failed if the owner fenced every attempt.
     """
+
+    async def change(owned: Epoch) -> T:
+        result, changes = decide(owned.pairs)
+        if changes:
+            await owned.commit((), changes)
+        return result
+
     progress_line.show("taking over the state partition")
-    for _ in range(MAX_ATTEMPTS):
+    return await taken_over(kafka, partition, change)
+
+
+async def taken_over(kafka: KafkaSettings, partition: int, operation: Callable[[Epoch], Awaitable[T]]) -> T:
+    """Take over the partition from its owner, and run the operation in an epoch. Returns its result.
+
+    The operation is run again, in a new epoch, when a commit has failed: it may or may not be durable. Raises what the
+    operation raises, and Failed if the owner fenced MAX_ATTEMPTS epochs in which nothing was committed.
+    """
+    failures = 0
+    while failures < MAX_ATTEMPTS:
+        commits = 0
         try:
             async with epoch(partition, kafka, _telemetry(kafka), lambda: True) as owned:
-                result, changes = decide(owned.pairs)
-                if changes:
-                    await owned.commit((), changes)
-                return result
+                try:
+                    return await operation(owned)
+                finally:
+                    commits = owned.commits
         except (EpochEnded, Fenced):
+            failures = 1 if commits else failures + 1
             await anyio.sleep(RETRY_S)
     text = f"the running collector took the state partition back {MAX_ATTEMPTS} times: try again, or stop it first"
     raise Failed(text, code="fenced")

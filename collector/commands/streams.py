@@ -27,14 +27,14 @@ def select_stream(
 ) -> Stream[Any]:
     """The stream of a source by its name. Raises UserError, with the known names, if either does not exist."""
     streams = _streams(settings, client, source, telemetry)
-    _require_stream(source, name, streams)
+    require_stream(source, name, streams)
     return streams[name]
 
 
 def select_whole_stream(settings: Settings, client: Http, source: str, name: str) -> str:
     """The name of a stream of a source, given it: not that of one of its shards. Raises as `select_stream` does."""
     names = dict.fromkeys(whole_name(each) for each in _streams(settings, client, source))
-    _require_stream(source, name, names)
+    require_stream(source, name, names)
     return name
 
 
@@ -47,7 +47,8 @@ def _streams(
     return {each.name: each for each in streams}
 
 
-def _require_stream(source: str, name: str, names: Iterable[str]) -> None:
+def require_stream(source: str, name: str, names: Iterable[str]) -> None:
+    """Raise UserError, with the known names, if a source has no stream of this name."""
     names = list(names)
     if name not in names:
         suggestion, known = did_you_mean(name, names), ", ".join(names)

@@ -157,7 +157,7 @@ def topic_denied(settings: KafkaSettings, topic: str, operation: str) -> KafkaMi
         f"no permission to {operation} the topic {topic}",
         advice=f"allow {_user(settings)} to {operation} the topic {topic}",
         code="topic_denied",
-        topic=None if topic == settings.state_topic else topic,
+        topic=_event_topic(settings, topic),
     )
 
 
@@ -181,14 +181,22 @@ def topics_missing(names: Sequence[str]) -> KafkaMisconfigured:
     return KafkaMisconfigured(f"topics are missing: {', '.join(names)}", advice=advice, code="topics_missing")
 
 
-def topic_missing(topic: str) -> KafkaMisconfigured:
-    """An event topic was deleted while the collector runs."""
+def topic_missing(settings: KafkaSettings, topic: str) -> KafkaMisconfigured:
+    """An event topic does not exist: it was not created yet, or was deleted."""
+    advice = f"create the topic {topic}, or restart the collector, which creates it"
+    if not settings.create_topics:
+        advice = f"create the topic {topic} as `collector topics` prints it, or set kafka.create_topics = true"
     return KafkaMisconfigured(
-        f"the topic {topic} is missing",
-        advice=f"create the topic {topic}, or restart the collector, which creates it (kafka.create_topics)",
-        code="topic_missing",
-        topic=topic,
-        is_missing=True,
+        f"the topic {topic} is missing", advice=advice, code="topic_missing", topic=topic, is_missing=True
+    )
+
+
+def emptiness_unknown(error: KafkaMisconfigured) -> KafkaMisconfigured:
+    """A new deployment may claim the state topic only if no event topic has messages, and `error` hides one of them."""
+    return KafkaMisconfigured(
+        f"{error}: the state topic is new, and whether the topic has messages is not known",
+        advice=error.advice,
+        code="topic_emptiness_unknown",
     )
 
 
@@ -197,7 +205,12 @@ def topic_not_created(settings: KafkaSettings, topic: str, reason: str, *, is_de
     advice = f"create {topic} by hand"
     if is_denied:
         advice = f"allow {_user(settings)} to Create it, or create {topic} and set kafka.create_topics = false"
-    return KafkaMisconfigured(f"the topic {topic} cannot be created: {reason}", advice=advice, code="topic_not_created")
+    return KafkaMisconfigured(
+        f"the topic {topic} cannot be created: {reason}",
+        advice=advice,
+        code="topic_not_created",
+        topic=_event_topic(settings, topic),
+    )
 
 
 def topic_refused(settings: KafkaSettings, topic: str, reason: str) -> KafkaMisconfigured:
@@ -209,6 +222,7 @@ def topic_refused(settings: KafkaSettings, topic: str, reason: str) -> KafkaMisc
         f"the topic {topic} cannot be created: {reason}",
         advice=f"{advice}; a Kafka without compacted topics cannot be used",
         code="topic_refused",
+        topic=_event_topic(settings, topic),
     )
 
 
@@ -230,23 +244,30 @@ def no_transactions(reason: str) -> KafkaMisconfigured:
     )
 
 
-def too_few_brokers(settings: KafkaSettings, brokers: int | None = None) -> KafkaMisconfigured:
-    """There are fewer brokers than replicas. `brokers` is their number, if known."""
+def too_few_brokers(
+    settings: KafkaSettings, brokers: int | None = None, *, topic: str | None = None
+) -> KafkaMisconfigured:
+    """There are fewer brokers than replicas. `brokers` is their number, and `topic` what is not created, if known."""
     count = "fewer brokers" if brokers is None else f"{brokers} broker{'s' if brokers > 1 else ''}"
     return KafkaMisconfigured(
         f"kafka.replication_factor is {settings.replication_factor}, and the cluster has {count}",
         advice="lower kafka.replication_factor, or start more brokers",
         code="too_few_brokers",
+        topic=None if topic is None else _event_topic(settings, topic),
     )
 
 
-def cleanup_policy(topic: str, policy: str, *, must_be: str) -> KafkaMisconfigured:
-    """The policy would delete messages that are still needed. `must_be` is the correct policy: delete or compact."""
+def cleanup_policy(topic: str, policy: str, *, must_be: str, of_one_topic: bool = False) -> KafkaMisconfigured:
+    """The policy would delete messages that are still needed. `must_be` is the correct policy: delete or compact.
+
+    `of_one_topic`: only the streams that publish to it are affected.
+    """
     harm = "all but the newest event of each key" if must_be == "delete" else "what has not changed for a long time"
     return KafkaMisconfigured(
         f"cleanup.policy of {topic} is {policy}, which deletes {harm}",
         advice=f"set cleanup.policy of {topic} to {must_be}",
         code="cleanup_policy",
+        topic=topic if of_one_topic else None,
     )
 
 
@@ -323,6 +344,11 @@ def broker_error(error: BrokerResponseError) -> KafkaMisconfigured:
     """Any other error that a broker responds with."""
     name = error.message or type(error).__name__
     return KafkaMisconfigured(f"the brokers report {name}", advice="read the brokers' logs", code="broker_error")
+
+
+def _event_topic(settings: KafkaSettings, topic: str) -> str | None:
+    """The topic, if only the streams that publish to it are affected; None for the state topic, which all need."""
+    return None if topic == settings.state_topic else topic
 
 
 def _user(settings: KafkaSettings) -> str:

@@ -6,11 +6,14 @@ import anyio
 from aiokafka.structs import ConsumerRecord
 from msgspec import Struct
 
+from collector.errors import KafkaMisconfigured
+from collector.kafka import causes
 from collector.kafka.header import BARRIER, HEADER, TRUNCATED, HeaderMissing, new_header
 from collector.kafka.producer import Producer, open_producer
 from collector.kafka.reader import reported_ends
 from collector.kafka.restore import search
 from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import existing_topics
 from collector.kafka.transaction import transact
 
 _CLAIM = b"#claim"
@@ -97,8 +100,16 @@ def _barriers(settings: KafkaSettings) -> Mapping[int, Mapping[bytes, bytes]]:
 
 
 async def _were_published(settings: KafkaSettings, event_topics: Iterable[str]) -> bool:
-    """Whether anything was ever appended to an event topic, even if it has expired since."""
-    for name in sorted(event_topics):
+    """Whether anything was ever appended to an event topic, even if it has expired since.
+
+    A missing topic is as empty: nobody can read twice what was in it. One that this user may not describe is not known
+    to be empty.
+    """
+    try:
+        existing = await existing_topics(settings, event_topics)
+    except KafkaMisconfigured as error:
+        raise causes.emptiness_unknown(error) if error.topic is not None else error from error
+    for name in existing:
         if any((await reported_ends(settings, name)).values()):
             return True
     return False
@@ -113,6 +124,8 @@ async def _write(
     producer: Producer, settings: KafkaSettings, records: Mapping[int, Mapping[bytes, bytes | None]]
 ) -> Mapping[int, int]:
     """Commit records of the state topic by partition; return the offset of the last one in each. Not cancellable."""
+    # All partitions may have been read since the last transaction. If a connection cannot be renewed, this one fails.
+    await producer.sessions.renew(settings.commit_deadline_s)
     last: Mapping[int, int] = {}
     with anyio.CancelScope(shield=True):
         last = await transact(producer, settings, (), records, {})

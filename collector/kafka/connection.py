@@ -19,6 +19,8 @@ from collector.kafka.tokens import TokenUnavailable, tokens_of
 
 T = TypeVar("T")
 
+CLIENT_ID = "collector"
+"""The client id of all clients but the consumer of the group, for the brokers' logs and quotas. See `owners`."""
 CLOSE_S = 5.0
 """How long a client may take to close before it is abandoned."""
 UNAVAILABLE = (KafkaError, OSError, TimeoutError)
@@ -53,7 +55,7 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
     common: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in settings.bootstrap_servers.split(",")],
         "request_timeout_ms": int(settings.request_timeout_s * 1000),
-        "client_id": "collector",
+        "client_id": CLIENT_ID,
     }
     protocol = "SSL" if settings.tls else "PLAINTEXT"
     if settings.sasl:

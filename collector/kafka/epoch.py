@@ -13,6 +13,7 @@ The order of the steps is what makes commits exactly once (KIP-98, KIP-618):
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from time import monotonic
 
 import anyio
@@ -65,6 +66,8 @@ class Epoch:
         that belong to the partition."""
         self.failure: Exception | None = None
         """Why nothing more can be committed; None while the epoch lasts."""
+        self.is_overdue = False
+        """Whether the transaction that failed had taken longer than `deadline_s`."""
         self.commits = 0
         """The number of transactions committed so far."""
         self._known_offset = known_offset
@@ -72,6 +75,11 @@ class Epoch:
         self._settings = settings
         self._telemetry = telemetry
         self._lock = anyio.Lock()
+
+    @property
+    def deadline_s(self) -> float:
+        """How long a transaction may take. A connection has at least half of its session when one begins."""
+        return min(self._settings.commit_deadline_s, self._producer.sessions.shortest_s() / 2)
 
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> float:
         """Commit messages and state in one transaction. Returns how many seconds that took, without new connections.
@@ -88,12 +96,14 @@ class Epoch:
         async with self._lock:
             if self.failure is not None:
                 raise EpochEnded from self.failure
+            started = inf
             try:
                 await self._renew_sessions()
                 started = monotonic()
                 await _append(self._producer, self._settings, self.partition, self._known_offset, messages, state)
             except Exception as error:
                 self.failure = error
+                self.is_overdue = monotonic() - started >= self.deadline_s
                 if isinstance(error, Fenced):
                     self._telemetry.fenced(self.partition)
                 else:

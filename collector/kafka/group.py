@@ -22,6 +22,7 @@ from collector.kafka.connection import (
 )
 from collector.kafka.header import state_topic_missing
 from collector.kafka.hooks import Sessions, is_coordinator_known, member_id, watch_heartbeats
+from collector.kafka.owners import member_client_id
 from collector.kafka.settings import KafkaSettings
 from collector.telemetry.kafka import KafkaTelemetry
 
@@ -31,6 +32,8 @@ HEARTBEATS_PER_SESSION = 5
 """Enough that one heartbeat that is lost or late does not end the session."""
 MAX_SILENT_HEARTBEATS = 2
 """Heartbeats without a response until the coordinator counts as unavailable: a move to another broker is faster."""
+RENEWAL_LEFT_S = 1.0
+"""A connection is renewed when less of its session is left: twice the time between two attempts, and more."""
 METADATA_S = 30.0
 """How often the partitions of the state topic are read. aiokafka's five minutes are for groups that read data."""
 MISSING_S = 2.0
@@ -126,7 +129,7 @@ class Membership:
             while (silent_s := anyio.current_time() - self._responded_at) < MAX_SILENT_SESSIONS * session_s:
                 # A member must poll even when it owns nothing, or it never rejoins. Assigned partitions are paused.
                 await consumer.getmany(timeout_ms=200)
-                failure = await sessions.renew()
+                failure = await sessions.renew(RENEWAL_LEFT_S)
                 self._telemetry.sessions_renewed(None if failure is None else reason_of(failure))
                 self._check_topic(consumer)
                 is_known = is_coordinator_known(consumer)
@@ -152,7 +155,7 @@ class Membership:
     def _consumer(self) -> aiokafka.AIOKafkaConsumer:
         session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
         return aiokafka.AIOKafkaConsumer(
-            **options(self._settings),
+            **options(self._settings) | {"client_id": member_client_id()},
             group_id=self._settings.group,
             partition_assignment_strategy=(StickyPartitionAssignor,),
             session_timeout_ms=session_ms,

@@ -6,6 +6,7 @@ A new minor version of aiokafka may change any of them, so pyproject.toml bounds
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from math import inf
 from time import monotonic
 from typing import Any, Protocol
 
@@ -22,7 +23,10 @@ from aiokafka.structs import TopicPartition
 MIN_SESSION_LEFT = 0.2
 """A connection is replaced when less of its session is left."""
 RENEWAL_RETRY_S = 1.0
-"""The wait after a replacement that failed, and the least age of a connection that is replaced."""
+"""The wait after a replacement that failed, and the least age of a connection that is replaced, unless its session is
+shorter than twice that: then half of it."""
+MIN_AGE_S = 0.25
+"""The least age in any case: a token that is about to end opens sessions that hardly last."""
 
 
 def set_lz4_level(level: int) -> None:
@@ -235,11 +239,11 @@ class Sessions:
     A broker closes a connection at the first request after the end of its session (KIP-368), which is that of the
     token, or after `connections.max.reauth.ms`; that request is lost. aiokafka does not authenticate again.
 
-    Replaces values of `_conns` of `AIOKafkaClient`, which is `client` of a producer and `_client` of a consumer. If
-    they change, sessions are not renewed.
+    Replaces values of `_conns` of `AIOKafkaClient`, which is `client` of a producer and `_client` of a consumer or an
+    admin client. If they change, sessions are not renewed.
     """
 
-    def __init__(self, owner: aiokafka.AIOKafkaProducer | aiokafka.AIOKafkaConsumer) -> None:
+    def __init__(self, owner: aiokafka.AIOKafkaProducer | aiokafka.AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
         """`owner` need not be started yet."""
         self._client = owner.client if isinstance(owner, aiokafka.AIOKafkaProducer) else owner._client
         self._replaced: list[Connection] = []
@@ -268,6 +272,11 @@ class Sessions:
         return any(
             (getattr(each, "left_s", None) or 1) < 0 for each in self._client._conns.values() if each.connected()
         )
+
+    def shortest_s(self) -> float:
+        """The length of the shortest session of a connection, in seconds; infinite if none has an end."""
+        lengths = (getattr(each, "session_s", None) for each in self._client._conns.values())
+        return min((each for each in lengths if each is not None), default=inf)
 
     def close(self) -> None:
         """Close the former connections. The client closes those in use."""
@@ -302,7 +311,7 @@ def _is_due(key: tuple[object, object], connection: Connection, needed_s: float)
     left_s = getattr(connection, "left_s", None)
     if left_s is None or connection.session_s is None or key[0] == "bootstrap" or not connection.connected():
         return False
-    if monotonic() - connection.opened_at < RENEWAL_RETRY_S:
+    if monotonic() - connection.opened_at < max(MIN_AGE_S, min(RENEWAL_RETRY_S, connection.session_s / 2)):
         return False
     enough_s = max(MIN_SESSION_LEFT * connection.session_s, min(connection.session_s / 2, needed_s))
     return bool(left_s < enough_s)

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+MIN_SESSION_S = 3.0
+"""The shortest session with which a transaction may take as long as one of a cluster's first ones, about a second: in
+tests, sessions of 1 s were cut at the start, and those of 2 s and 3 s were not."""
 _CONSEQUENCES = {
     "min.insync.replicas": "a commit may be on a single broker, and be lost with it",
     "segment.bytes": "the state topic is compacted later, so that a start reads more of it",
@@ -49,6 +52,16 @@ def not_replicated(topics: Sequence[str], brokers: int) -> KafkaNotice:
         f"{', '.join(topics)}: on one of {brokers} brokers only",
         "without that broker nothing can be published, and if its disk fails, events and state are lost. Add replicas "
         "with kafka-reassign-partitions.sh; for new topics, set kafka.replication_factor",
+    )
+
+
+def short_sessions(session_s: float) -> KafkaNotice:
+    """The brokers end sessions so early that usual transactions are cut."""
+    return KafkaNotice(
+        "short_sessions",
+        f"the brokers end a session after {session_s:g} s (connections.max.reauth.ms, or the end of the token)",
+        f"a transaction that takes longer than {session_s / 2:g} s is cut and repeated, and a slow broker can stop the "
+        f"collector. Let sessions last {MIN_SESSION_S:g} s or longer",
     )
 
 

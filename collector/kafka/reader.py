@@ -27,6 +27,8 @@ MAX_FETCH_BYTES = 256 << 10
 """Of one response for a partition: a broker with a byte quota delays a response in proportion to its size."""
 _POLL_MS = 200
 _RETRY_S = 0.5
+_RENEWAL_LEFT_S = 0.5
+"""A connection is renewed when less of its session is left: more than the time between two polls."""
 
 
 class CommittedReader:
@@ -46,6 +48,25 @@ class CommittedReader:
         self._consumer.assign(list(partitions))
         await self._consumer.seek_to_beginning(*partitions)
 
+    async def assign_from(
+        self, offsets: Mapping[TopicPartition, int | None], since_ms: Mapping[TopicPartition, int | None]
+    ) -> Mapping[TopicPartition, int]:
+        """Read these partitions from an offset; without one, from a time (Unix milliseconds), else from the beginning.
+
+        Returns where each starts.
+        """
+        self._consumer.assign(list(offsets))
+        starts: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(offsets))
+        times = {each: ms for each, ms in since_ms.items() if ms is not None and offsets[each] is None}
+        if times:
+            ends = await self._consumer.end_offsets(list(times))
+            found = await self._consumer.offsets_for_times(times)
+            starts |= {each: ends[each] if found[each] is None else found[each].offset for each in times}
+        starts |= {each: max(starts[each], offset) for each, offset in offsets.items() if offset is not None}
+        for each, offset in starts.items():
+            self._consumer.seek(each, offset)
+        return starts
+
     async def assign_topics(self, topics: Iterable[str]) -> bool:
         """Read all partitions of these topics. Returns False, and reads nothing, while one of them does not exist."""
         partitions = await topic_partitions(self._consumer, topics)
@@ -58,7 +79,9 @@ class CommittedReader:
 
     async def poll(self) -> list[ConsumerRecord]:
         """The next records, those of a partition in their order; empty when none arrives for _POLL_MS."""
-        await self._sessions.renew()  # a connection that cannot be replaced is closed by the broker, and opened again
+        await self._sessions.renew(
+            _RENEWAL_LEFT_S
+        )  # a connection that cannot be replaced is closed by the broker, and opened again
         by_partition = await self._consumer.getmany(timeout_ms=_POLL_MS)
         return [record for records in by_partition.values() for record in records]
 

@@ -5,6 +5,7 @@ Source: the Kafka protocol guide; KIP-430 (authorized operations), KIP-98 (trans
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -52,6 +53,8 @@ _REPLICAS = {"replicas": Array(Int32), "in_sync": Array(Int32), "offline": Array
 _PARTITIONS = _array(error_code=Int16, partition=Int32, leader=Int32, leader_epoch=Int32, **_REPLICAS)
 _TOPICS = _array(error_code=Int16, name=_TEXT, is_internal=Boolean, partitions=_PARTITIONS, allowed=Int32)
 _MEMBERS = _array(member_id=_TEXT, client_id=_TEXT, client_host=_TEXT, metadata=Bytes, assignment=Bytes)
+_ASSIGNMENT = Schema(("version", Int16), ("topics", _array(topic=_TEXT, partitions=Array(Int32))), ("user_data", Bytes))
+"""The assignment of a consumer, in whichever way it was made (Kafka's ConsumerProtocolAssignment)."""
 _GROUP_TEXTS = {"group": _TEXT, "state": _TEXT, "protocol_type": _TEXT, "protocol": _TEXT}
 _GROUPS = _array(error_code=Int16, **_GROUP_TEXTS, members=_MEMBERS, allowed=Int32)
 
@@ -183,6 +186,26 @@ def _allows(allowed: int, operation: int) -> bool | None:
     return None if allowed == _NOT_REPORTED else bool(allowed >> operation & 1)
 
 
+class Member(Struct, frozen=True):
+    """A member of a consumer group."""
+
+    client_id: str
+    client_host: str
+    """The address from which it is connected, after a slash."""
+    partitions: Mapping[str, Sequence[int]]
+    """The partitions that are assigned to it, by topic."""
+
+
+class Group(Struct, frozen=True):
+    """A consumer group, as its coordinator describes it."""
+
+    is_stable: bool
+    """False while a rebalance lasts, and without members: no partitions are assigned then."""
+    members: Sequence[Member]
+    can_join: bool | None
+    """Whether this user may join it; None if the broker does not report it."""
+
+
 class Metadata(Struct, frozen=True):
     """The cluster, as one broker describes it."""
 
@@ -191,14 +214,14 @@ class Metadata(Struct, frozen=True):
     topics: Mapping[str, TopicMetadata]
 
 
-async def metadata(client: AIOKafkaAdminClient, names: Sequence[str]) -> Metadata:
-    """Describe the cluster and each topic.
+async def metadata(client: AIOKafkaAdminClient, names: Sequence[str], node: int | None = None) -> Metadata:
+    """Describe the cluster and each topic, as `node` knows them, or any broker.
 
     A topic that does not exist, or that this user may not describe, has an error code.
     Used instead of the client's `describe_topics`, which creates missing topics on brokers that create them
     automatically. Raises KafkaError, OSError or TimeoutError.
     """
-    response = (await send_request(client, _TopicsRequest(names))).to_object()
+    response = (await send_request(client, _TopicsRequest(names), node)).to_object()
     topics = {
         topic["name"]: TopicMetadata(
             topic["error_code"],
@@ -277,15 +300,27 @@ async def verify_transactional_id(client: AIOKafkaAdminClient, node: int, transa
         raise error
 
 
-async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> tuple[int, bool | None]:
-    """The number of members of the group, and whether this user may join it; None if the broker does not report it.
+async def describe_group(client: AIOKafkaAdminClient, node: int, group: str) -> Group:
+    """The group, as its coordinator, this node, describes it.
 
     Raises the KafkaError that the broker responds with, OSError or TimeoutError.
     """
     (description,) = (await send_request(client, _GroupsRequest(group), node)).to_object()["groups"]
     if description["error_code"]:
         raise for_code(description["error_code"])
-    return len(description["members"]), _allows(description["allowed"], READ)
+    members = [
+        Member(each["client_id"], each["client_host"], _assigned(each["assignment"])) for each in description["members"]
+    ]
+    return Group(description["state"] == "Stable", members, _allows(description["allowed"], READ))
+
+
+def _assigned(assignment: bytes | None) -> Mapping[str, Sequence[int]]:
+    """The partitions in a member's assignment, by topic; none if it has another format than that of consumers."""
+    try:
+        _version, topics, _user_data = _ASSIGNMENT.decode(BytesIO(assignment or b""))
+    except ValueError:
+        return {}
+    return dict(topics)
 
 
 async def advertised_addresses(connection: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - aiokafka has no types

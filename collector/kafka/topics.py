@@ -8,38 +8,17 @@ import anyio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
-from msgspec import Struct, structs
+from msgspec import Struct, field
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes, notices, requests
-from collector.kafka.connection import CLOSE_S, UNAVAILABLE, options
+from collector.kafka.connection import CLOSE_S, options
+from collector.kafka.creation import Creation, create
 from collector.kafka.notices import KafkaNotice
-from collector.kafka.plan import (
-    CLEANUP_POLICY,
-    MIN_INSYNC_REPLICAS,
-    REPLICAS_OF_A_QUORUM,
-    RETENTION,
-    PlannedTopic,
-    planned_topic,
-    topic_names,
-)
-from collector.kafka.requests import (
-    BAD_REPLICATION_FACTOR,
-    CLUSTER_DENIED,
-    DEFAULT_REPLICATION,
-    INVALID_CONFIG,
-    NO_ERROR,
-    POLICY_VIOLATION,
-    TOPIC_DENIED,
-    TOPIC_EXISTS,
-    UNKNOWN_TOPIC,
-    Metadata,
-    NewTopic,
-)
+from collector.kafka.plan import MIN_INSYNC_REPLICAS, REPLICAS_OF_A_QUORUM, topic_names
+from collector.kafka.requests import NO_ERROR, TOPIC_DENIED, UNKNOWN_TOPIC, Metadata
 from collector.kafka.settings import KafkaSettings
 
-KEPT = {CLEANUP_POLICY, RETENTION}, {CLEANUP_POLICY}
-"""What is offered next when settings of a topic are refused: first all that decides how long its messages are kept."""
 MAX_AHEAD_MS = 366 * 86_400_000
 """A higher limit of timestamps is none."""
 
@@ -53,21 +32,14 @@ class Topic(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """The topics, once all of them exist and can be used."""
+    """What is known of topics that were described."""
 
     max_ahead: timedelta | None = None
     """How far the timestamp of a message in the state topic may be ahead of the brokers' clocks; None if it is not
     known, or not limited."""
     notices: Sequence[KafkaNotice] = ()
-
-
-class Creation(Struct, frozen=True):
-    """What became of an attempt to create topics."""
-
-    failures: Mapping[str, KafkaMisconfigured]
-    """Why a topic cannot be created, by its name."""
-    reduced: Mapping[str, tuple[Mapping[str, str], str]]
-    """The topics that are created without some wished settings: these, and why the brokers refuse one of them."""
+    unusable: Mapping[str, KafkaMisconfigured] = field(default_factory=dict)
+    """Why event topics cannot be used, by name. Only the streams that publish to them wait."""
 
 
 @asynccontextmanager
@@ -92,40 +64,84 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def ensure_topics(
     settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str] = ()
 ) -> Verified:
+    """As `prepare_topics`, where each of the topics is needed by all."""
+    names = list(event_topics)
+    return await prepare_topics(settings, names, compacted, needed=names)
+
+
+async def prepare_topics(
+    settings: KafkaSettings, event_topics: Iterable[str], compacted: Collection[str], *, needed: Collection[str]
+) -> Verified:
     """Create the topics that are missing, and verify all. `compacted` names the event topics that must be compacted.
 
-    The state topic is one of them; `event_topics` are the others, by their whole names.
+    The state topic is one of them; `event_topics` are the others, by their whole names. All streams need the state
+    topic and those in `needed`.
 
-    Raises KafkaMisconfigured for what an operator must change; KafkaError, OSError or TimeoutError when the brokers
-    cannot be used.
+    Raises KafkaMisconfigured for what an operator must change in these; KafkaError, OSError or TimeoutError when the
+    brokers cannot be used.
     """
     if settings.is_mock:
         return Verified()
     names = topic_names(settings, event_topics)
+    verified = await _prepare(settings, names, compacted, may_create=settings.create_topics)
+    blocking = [error for name, error in verified.unusable.items() if name in needed or name == settings.state_topic]
+    if any(error.is_missing for error in blocking):
+        raise causes.topics_missing([name for name, error in verified.unusable.items() if error.is_missing])
+    for error in blocking:
+        raise error
+    return verified
+
+
+async def prepare_event_topics(
+    settings: KafkaSettings, names: Collection[str], compacted: Collection[str], *, may_create: bool
+) -> Verified:
+    """As `prepare_topics`, for these event topics alone. None are created unless `may_create`."""
+    if settings.is_mock:
+        return Verified()
+    return await _prepare(settings, sorted(names), compacted, may_create=may_create and settings.create_topics)
+
+
+async def _prepare(
+    settings: KafkaSettings, names: Sequence[str], compacted: Collection[str], *, may_create: bool
+) -> Verified:
+    """Create what is missing, and verify all. `unusable` has the names in the given order, and may have all."""
     async with admin(settings) as client:
         with anyio.fail_after(2 * settings.request_timeout_s):
-            topics = await describe(client, settings, names)
-            missing = [name for name in names if name not in topics]
+            topics, unusable = await _described(client, settings, names)
             creation = Creation({}, {})
-            if missing:
-                if not settings.create_topics:
-                    raise causes.topics_missing(missing)
-                creation = await create(client, settings, missing, compacted)
-                for failure in creation.failures.values():
-                    raise failure
-                topics = await _wait_for_topics(client, settings, names)
-            found = await requests.metadata(client, names)
-    for name in names[1:]:
-        verify_events(name, topics[name], is_compacted=name in compacted)
-    verify_state(settings, topics[settings.state_topic])
-    found_notices = [
-        notice
-        for name, (wished, reason) in creation.reduced.items()
-        if (notice := _refused(name, wished, topics[name].configs, reason)) is not None
-    ]
-    own_configs = {name: each.configs for name, each in topics.items() if name not in creation.reduced}
+            if missing := [name for name in names if name not in topics and name not in unusable]:
+                if may_create:
+                    creation = await create(client, settings, missing, compacted)
+                    unusable.update(creation.failures)
+                    created = [name for name in missing if name not in creation.failures]
+                    topics.update(await _wait_for_topics(client, settings, created))
+                else:
+                    unusable.update({name: causes.topic_missing(settings, name) for name in missing})
+            for name, topic in topics.items():
+                if (error := _problem(settings, name, topic, is_compacted=name in compacted)) is not None:
+                    unusable[name] = error
+            found = await requests.metadata(client, [name for name in topics if name not in unusable])
+    found_notices = creation.notices({name: topic.configs for name, topic in topics.items()})
+    own_configs = {name: topics[name].configs for name in found.topics if name not in creation.reduced}
     found_notices += [each for each in (replication_notice(found), in_sync_notice(found, own_configs)) if each]
-    return Verified(max_ahead(topics[settings.state_topic]), found_notices)
+    state = topics.get(settings.state_topic)
+    return Verified(
+        None if state is None else max_ahead(state),
+        found_notices,
+        {name: unusable[name] for name in names if name in unusable},
+    )
+
+
+def _problem(settings: KafkaSettings, name: str, topic: Topic, *, is_compacted: bool) -> KafkaMisconfigured | None:
+    """Why a topic that exists cannot be used; None if it can."""
+    try:
+        if name == settings.state_topic:
+            verify_state(settings, topic)
+        else:
+            verify_events(name, topic, is_compacted=is_compacted)
+    except KafkaMisconfigured as error:
+        return error
+    return None
 
 
 def replication_notice(found: Metadata) -> KafkaNotice | None:
@@ -144,111 +160,65 @@ def in_sync_notice(found: Metadata, configs: Mapping[str, Mapping[str, str]]) ->
     return notices.too_few_in_sync(weak) if weak else None
 
 
-def _refused(name: str, wished: Mapping[str, str], actual: Mapping[str, str], reason: str) -> KafkaNotice | None:
-    """The notice of a topic that was created without some of the wished settings; None if it has them nevertheless."""
-    differences = {key: (value, actual.get(key)) for key, value in wished.items() if actual.get(key) != value}
-    return notices.settings_refused(name, differences, reason) if differences else None
-
-
-async def is_usable(settings: KafkaSettings, topic: str) -> bool:
-    """Whether the topic exists and may be described; False also when Kafka cannot be used."""
-    try:
-        async with admin(settings) as client:
-            return topic in await describe(client, settings, [topic])
-    except (KafkaMisconfigured, *UNAVAILABLE):
-        return False
-
-
-async def describe(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
+async def describe(client: AIOKafkaAdminClient, settings: KafkaSettings, names: Sequence[str]) -> dict[str, Topic]:
     """Describe the topics; the result has only those that exist.
 
     Raises KafkaMisconfigured for one that this user may not describe; KafkaError, OSError or TimeoutError.
     """
+    topics, denied = await _described(client, settings, names)
+    for error in denied.values():
+        raise error
+    return topics
+
+
+async def _described(
+    client: AIOKafkaAdminClient, settings: KafkaSettings, names: Sequence[str]
+) -> tuple[dict[str, Topic], dict[str, KafkaMisconfigured]]:
+    """The topics that exist, and why this user may not describe others."""
     partitions: dict[str, int] = {}
+    denied: dict[str, KafkaMisconfigured] = {}
     for name, topic in (await requests.metadata(client, names)).topics.items():
         if topic.error == TOPIC_DENIED:
-            raise causes.topic_denied(settings, name, "Describe")
-        if topic.error not in (NO_ERROR, UNKNOWN_TOPIC):
+            denied[name] = causes.topic_denied(settings, name, "Describe")
+        elif topic.error not in (NO_ERROR, UNKNOWN_TOPIC):
             raise for_code(topic.error)
-        if topic.partitions:
+        elif topic.partitions:
             partitions[name] = topic.partitions
     configs = await requests.configs(client, ConfigResourceType.TOPIC, partitions)
-    return {name: Topic(count, configs.get(name, {})) for name, count in partitions.items()}
+    return {name: Topic(count, configs.get(name, {})) for name, count in partitions.items()}, denied
 
 
-async def create(
-    client: AIOKafkaAdminClient,
-    settings: KafkaSettings,
-    names: Sequence[str],
-    compacted: Collection[str],
-    *,
-    validate_only: bool = False,
-) -> Creation:
-    """Create the topics, or with `validate_only` only let the brokers check whether they could be created.
+async def existing_topics(settings: KafkaSettings, names: Iterable[str]) -> list[str]:
+    """Those of the topics that any broker knows. A topic is missing only if every broker responds so.
 
-    Where the brokers refuse the settings that the collector wishes, the topic is created with those of KEPT alone:
-    services protect settings, or have minimums. A topic that already exists is no failure: another replica may have
-    created it. Raises KafkaError, OSError or TimeoutError.
+    A broker that has just started, or that the others cannot reach, may not know a topic that exists.
+
+    Raises KafkaMisconfigured for one that this user may not describe; KafkaError, OSError or TimeoutError also when a
+    single broker does not respond.
     """
-    replication = settings.replication_factor or await _default_replication(client)
-    wished = {
-        name: planned_topic(settings, name, is_compacted=name in compacted, replication=replication) for name in names
-    }
-    offered = dict(wished)
-    results = dict(await _create(client, settings, offered.values(), validate_only=validate_only))
-    reduced: dict[str, tuple[Mapping[str, str], str]] = {}
-    for kept in KEPT:
-        fewer: dict[str, PlannedTopic] = {}
-        for name, (error, reason) in results.items():
-            configs = wished[name].configs
-            remaining = {key: value for key, value in configs.items() if key in kept}
-            if error in (INVALID_CONFIG, POLICY_VIOLATION) and remaining != offered[name].configs:
-                fewer[name] = offered[name] = structs.replace(wished[name], configs=remaining)
-                others = {key: value for key, value in configs.items() if key not in kept}
-                reduced[name] = others, reason or for_code(error).__name__
-        if fewer:
-            results |= await _create(client, settings, fewer.values(), validate_only=validate_only)
-    failures: dict[str, KafkaMisconfigured] = {}
-    for name, (error, reason) in results.items():
-        if error not in (NO_ERROR, TOPIC_EXISTS):
-            failures[name] = _failure(settings, name, error, reason or for_code(error).__name__)
-    return Creation(failures, {name: each for name, each in reduced.items() if name not in failures})
+    wanted, found = sorted(names), set[str]()
+    if settings.is_mock or not wanted:
+        return wanted
+    async with admin(settings) as client:
+        with anyio.fail_after(2 * settings.request_timeout_s):
+            for node in (await requests.metadata(client, [])).brokers:
+                for name, topic in (await requests.metadata(client, wanted, node)).topics.items():
+                    if topic.error == TOPIC_DENIED:
+                        raise causes.topic_denied(settings, name, "Describe")
+                    if topic.error != UNKNOWN_TOPIC:
+                        found.add(name)
+    return sorted(found)
 
 
-async def _create(
-    client: AIOKafkaAdminClient,
-    settings: KafkaSettings,
-    topics: Iterable[PlannedTopic],
-    *,
-    validate_only: bool,
-) -> Mapping[str, tuple[int, str]]:
-    replication = settings.replication_factor or DEFAULT_REPLICATION
-    new = [NewTopic(each.name, each.partitions, replication, each.configs) for each in topics]
-    return await requests.create_topics(client, new, validate_only=validate_only)
-
-
-def _failure(settings: KafkaSettings, name: str, error: int, reason: str) -> KafkaMisconfigured:
-    if error == BAD_REPLICATION_FACTOR and settings.replication_factor is not None:
-        return causes.too_few_brokers(settings)
-    if error in (INVALID_CONFIG, POLICY_VIOLATION):
-        return causes.topic_refused(settings, name, reason)
-    return causes.topic_not_created(settings, name, reason, is_denied=error in (TOPIC_DENIED, CLUSTER_DENIED))
-
-
-async def _default_replication(client: AIOKafkaAdminClient) -> int | None:
-    """The replication factor that the brokers choose; None if they do not report it."""
-    brokers = (await requests.metadata(client, [])).brokers
-    configs = await requests.configs(client, ConfigResourceType.BROKER, map(str, brokers[:1]))
-    values = [each.get("default.replication.factor") for each in configs.values()]
-    return next((int(value) for value in values if value), None)
-
-
-async def _wait_for_topics(client: AIOKafkaAdminClient, settings: KafkaSettings, names: list[str]) -> dict[str, Topic]:
+async def _wait_for_topics(
+    client: AIOKafkaAdminClient, settings: KafkaSettings, names: Sequence[str]
+) -> dict[str, Topic]:
     """Describe the topics once all of them exist: the controller responds before every broker knows a new topic.
 
     The caller sets a deadline.
     """
-    while len(topics := await describe(client, settings, names)) < len(names):  # noqa: ASYNC110 - brokers announce nothing
+    topics: dict[str, Topic] = {}
+    while names and len(topics := await describe(client, settings, names)) < len(names):  # noqa: ASYNC110 - nothing is announced
         await anyio.sleep(0.1)
     return topics
 
@@ -257,9 +227,9 @@ def verify_events(name: str, topic: Topic, *, is_compacted: bool) -> None:
     """Raise KafkaMisconfigured when the settings of an event topic would lose events."""
     policy = topic.configs.get("cleanup.policy", "")
     if "compact" in policy and not is_compacted:
-        raise causes.cleanup_policy(name, policy, must_be="delete")
+        raise causes.cleanup_policy(name, policy, must_be="delete", of_one_topic=True)
     if "delete" in policy and is_compacted:
-        raise causes.cleanup_policy(name, policy, must_be="compact")
+        raise causes.cleanup_policy(name, policy, must_be="compact", of_one_topic=True)
     _verify_size(name, topic)
 
 

@@ -237,7 +237,7 @@ def _misconfiguration(settings: KafkaSettings, topic: str, error: BaseException)
         case TopicAuthorizationFailedError():
             return causes.topic_denied(settings, topic, "Write")
         case UnknownTopicOrPartitionError() | InvalidTopicError():
-            return causes.topic_missing(topic)
+            return causes.topic_missing(settings, topic)
         case MessageSizeTooLargeError() | RecordListTooLargeError():
             return causes.message_size(topic, f"a batch of {MAX_BATCH_BYTES} bytes was refused", of_one_topic=True)
         case _:

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import TypeVar
 
 from msgspec import Struct
@@ -57,7 +57,7 @@ def activity_timeline(
     cells = _cells(policy.alignment, zone, _current_cell(policy.alignment, zone, now))
     edges, count = cells.edges, len(cells.edges) - 1
     counts: list[int | None] = [0] * count
-    for number, page in state.ledger.pages().items():
+    for number, page in chain.from_iterable(each.pages().items() for each in (state.ledger, *state.inherited)):
         if number in cells.pages:
             nth = bisect_right(edges, _start_s(number, zone)) - 1
             if 0 <= nth < count:

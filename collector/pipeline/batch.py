@@ -15,7 +15,7 @@ from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import NewRecords, NumberedRecord, too_many_versions
 from collector.pipeline.message import Origin, dead_letter_message, event_message, record_digest
 from collector.pipeline.page import Entry
-from collector.steps import Steps
+from collector.steps import Steps, at_once
 
 P = TypeVar("P")
 Explode = Callable[[Record[P], str, int], Iterable[Event]]
@@ -174,6 +174,14 @@ def _rows(
         if size > MAX_KEY_BYTES:
             raise too_many_versions(f"the messages of a single key have more than {MAX_KEY_BYTES} bytes")
     return rows
+
+
+def record_messages(
+    new: NumberedRecord[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None = None
+) -> Sequence[Message] | None:
+    """The messages of one record, without regard to others; None if they are too large."""
+    row = at_once(_row(new, explode, context, only_parts))
+    return None if row.reason else row.messages
 
 
 def _row(

@@ -47,6 +47,20 @@ class DeadLetterV1(Struct, frozen=True, kw_only=True):
     ]
     error: Annotated[str, Meta(description="What is wrong, and where in the row.")]
     payload: Annotated[str, Meta(description="The row as received, without secrets, truncated to 64 KiB.")]
+    place: Annotated[
+        str | None,
+        Meta(
+            description="Where the row was found, as far as the row does not say it: for example the device and the "
+            "period of the request. Empty if the row says all; null in dead letters of earlier releases."
+        ),
+    ] = None
+    timezone: Annotated[
+        str | None,
+        Meta(
+            description="The time zone in which the collector reads the stream's local times, such as "
+            "`Europe/Paris`; null in dead letters of earlier releases."
+        ),
+    ] = None
 
 
 DEAD_LETTER = EventType("collector.dead_letter.v1", "collector.dead_letters", DeadLetterV1)
@@ -106,6 +120,8 @@ class Origin(Struct, frozen=True):
     """Of the topic of its progress, which all sources share."""
     schema_ids: Mapping[str, bytes] = {}
     """The ids of the schemas, by the name of the type, that the headers of the messages contain."""
+    timezone: str | None = None
+    """The time zone of the vendor's local times."""
 
 
 def topics_of(types: Iterable[EventType], topic_prefix: str, progress_prefix: str) -> dict[str, EventType]:
@@ -167,12 +183,18 @@ def _message(event: Event, origin: Origin, topic_prefix: str) -> Message:
     )
 
 
+def dead_letter_digest(origin: Origin, place: str, payload: bytes) -> str:
+    """The first part of a dead letter's id: 32 hex digits of the account, the stream, the place and the whole row."""
+    stream = f"{origin.source}/{origin.stream}"
+    return _hexdigest(_account_bytes(origin.account), stream.encode(), place.encode(), payload)
+
+
 def dead_letter_message(
     reject: Reject, origin: Origin, *, window: Window, seen_at: datetime, reason: Literal["malformed", "too_large"]
 ) -> Message:
     """The dead letter of a row. Equal rows of one place in one stream have one id."""
     stream = f"{origin.source}/{origin.stream}"
-    identity = _hexdigest(_account_bytes(origin.account), stream.encode(), reject.place.encode(), reject.payload)
+    identity = dead_letter_digest(origin, reject.place, reject.payload)
     letter = DeadLetterV1(
         stream=origin.stream,
         seen_at=format_instant(seen_at),
@@ -181,6 +203,8 @@ def dead_letter_message(
         reason=reason,
         error=beginning(reject.error.encode("utf-8", "replace"), MAX_ERROR_BYTES, SECRET_BYTES, origin.redact),
         payload=beginning(reject.payload, MAX_PAYLOAD_BYTES, SECRET_BYTES, origin.redact),
+        place=origin.redact(reject.place),
+        timezone=origin.timezone,
     )
     subject = f"stream/{stream}"
     key = reject.key if reject.key and len(reject.key) <= MAX_KEY_CHARACTERS else stream

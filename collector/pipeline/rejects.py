@@ -16,6 +16,10 @@ MAX_DEAD_LETTERS = 10_000
 """The most dead letters of a stream in one hour, and of one response."""
 
 
+FAR_AHEAD = "it starts more than a day after the present time"
+"""The error of a record that was decoded, but not published because of its time."""
+
+
 class DeadLetterCap:
     """Limits the dead letters of one stream in each hour."""
 

@@ -17,14 +17,16 @@ So no ledger may drop a page that another shard will fetch again: pages are kept
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple, Self
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
+from collector.instants import UNIX_EPOCH_LOCAL
 from collector.model import Checkpoint, Policy, published_name, whole_name
+from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.message import Origin
 from collector.pipeline.progress import Progress
 from collector.pipeline.state import State, StateFormat, load
@@ -83,7 +85,24 @@ class Shards:
         state = self._states[prefix]
         state.ledger.others = [other.ledger for each, other in self._states.items() if each != prefix]
         state.others = [self._states[each] for each in self._zones if each != prefix]
+        state.inherited = [self._states[each].ledger for each in self._states if self._heir(each) == prefix]
         return state
+
+    def _heir(self, retired: str) -> str | None:
+        """The configured shard whose timeline has the records of one that is no longer configured: one of equal offset.
+
+        So the timeline of a zone that gets another name goes on. Of several, it is the one that has the fewest records,
+        because it may be new. None for a configured shard, and if no zone has the same offset from UTC.
+        """
+        ledger = self._states[retired].ledger
+        newest = max(ledger.pages(), default=-1)
+        zone = _zone_of(retired)
+        if retired in self._zones or zone is None or newest < 0:
+            return None
+        local = UNIX_EPOCH_LOCAL + timedelta(seconds=newest * PAGE_S)
+        offset = local.replace(tzinfo=zone).utcoffset()
+        heirs = [each for each, own in self._zones.items() if local.replace(tzinfo=own).utcoffset() == offset]
+        return min(heirs, key=lambda each: len(self._states[each].ledger), default=None)
 
     def joined(self, prefix: str, selection: str) -> Checkpoint | None:
         """Where a shard continues with the present selection of its source; None if its stream is new.

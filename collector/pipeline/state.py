@@ -58,6 +58,8 @@ class State:
         self.durable: Checkpoint | None = None
         self.others: Sequence[State] = ()
         """The states of the other shards of the stream, which compare with this ledger."""
+        self.inherited: Sequence[Ledger] = ()
+        """The ledgers of former shards whose records are shown with those of this one. See `shards`."""
 
     @property
     def final_s(self) -> int:
@@ -144,9 +146,16 @@ class Summary(Struct, frozen=True):
     """None if the state cannot be read, or if there is none of a stream that is paused."""
     entries: int
     """The number of ledger entries that can be read."""
+    owner: str | None = None
+    """The host that owns it; None if no replica does, or it is not known."""
     problem: UnreadableState | None = None
     """Why the state cannot be read. Versions of field lists are not considered: they depend on the configuration."""
     paused: Pause | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account of the stream."""
+        return Account(self.vendor, self.user)
 
 
 def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
@@ -156,7 +165,7 @@ def summary(prefix: str, pairs: Mapping[str, bytes]) -> Summary | None:
         entries = sum(len(stored.chunk.packed) // ENTRY.size for stored in decode_chunks(prefix, pairs))
         checkpoint = decode_checkpoint(prefix, pairs[""]) if "" in pairs else None
     except UnreadableState as error:
-        return Summary(vendor, user, source, stream, None, 0, error)
+        return Summary(vendor, user, source, stream, None, 0, problem=error)
     return None if checkpoint is None else Summary(vendor, user, source, stream, checkpoint, entries)
 
 

@@ -2,6 +2,7 @@
 
     <vendor>/<user>/<source>/<stream>              the checkpoint, as JSON
     <vendor>/<user>/<source>/<stream>/<page>/<n>   the n-th chunk of entries that was added to a page
+    #replayed/<vendor>/<user>/<source>/<stream>/…  a dead letter that was published again: see `replay`
 
 Every decoder raises UnreadableState and nothing else: a record that cannot be read stops its own stream only.
 """

@@ -1,6 +1,6 @@
 """Telemetry of the Kafka connection: availability, group membership, epochs and transactions."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 import structlog
@@ -121,6 +121,14 @@ class KafkaTelemetry:
         self._process_status.group_problem = None
         self._update_readiness()
         self._log.info("partitions_assigned", partitions=sorted(partitions))
+
+    def owners_known(self, owners: Mapping[int, str]) -> None:
+        """The host that owns each state partition, as the group's coordinator describes it."""
+        self._process_status.owners, self._process_status.owners_problem = owners, None
+
+    def owners_unknown(self, reason: str) -> None:
+        """The coordinator does not describe the group, for this reason. Only the status shows it."""
+        self._process_status.owners, self._process_status.owners_problem = {}, reason
 
     def coordinator_unavailable(self) -> None:
         """The group's coordinator does not respond. Nothing is lost, but no partition can be taken over."""

@@ -1,7 +1,7 @@
 """The current status of the process, its sources and its streams, for /api/status and /readyz. See docs/status.md."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
@@ -72,6 +72,8 @@ class StreamStatus(Struct):
     """Where the stream ends; None for a stream without an end."""
     freshness_target: timedelta | None = None
     """How old the watermark may be; None before the stream is configured."""
+    partition: int | None = None
+    """The state partition of the stream's account."""
     checkpoint: Checkpoint | None = None
     last_window: Window | None = None
     last_success: datetime | None = None
@@ -118,8 +120,8 @@ class StreamStatus(Struct):
             return None
         return max(timedelta(0), now - self.checkpoint.watermark)
 
-    def as_json(self, now: datetime, shared_notices: Sequence[str] = ()) -> dict[str, object]:
-        """The stream's object in /api/status. `shared_notices` are those of its source."""
+    def as_json(self, now: datetime, owner: str | None = None) -> dict[str, object]:
+        """The stream's object in /api/status. `owner` is the host that owns it, if known."""
         checkpoint, window = self.checkpoint, self.last_window
         error = self.interruption if self.shown_state != self.state else self.last_error
         return {
@@ -127,6 +129,7 @@ class StreamStatus(Struct):
             "source": self.source,
             "stream": self.stream,
             "state": self.shown_state,
+            "owner": owner,
             "restoring": self.restoring,
             "paused": paused_as_json(self.paused),
             "since": _formatted(checkpoint.since if checkpoint else None),
@@ -146,7 +149,7 @@ class StreamStatus(Struct):
                 "retry_at": _formatted(error.retry_at),
             },
             "backfill": self.backfill and _backfill(self.backfill, self.checkpoint),
-            "notices": [*self.notices, *shared_notices],
+            "notices": list(self.notices),
             "missing": self.missing,
             "counts": {
                 "records": dict(self.records),
@@ -174,14 +177,16 @@ class SourceStatus(Struct):
     places: PlacesHealth | None = None
     """Whether the account's places upload; None if no stream of this process lists them."""
     notices: list[str] = field(default_factory=list)
-    """What operators should know about the source's configuration. The status of each of its streams shows them."""
+    """What operators should know about the source's configuration."""
 
-    def as_json(self) -> dict[str, object]:
-        """The source's object in /api/status."""
+    def as_json(self, notices: Sequence[str] = ()) -> dict[str, object]:
+        """The source's object in /api/status, with these notices."""
         return {
             "vendor": self.vendor,
             "source": self.source,
+            "host": self.host,
             "proxy": self.proxy,
+            "notices": list(notices),
             "exports": self.max_exports and {"in_flight": self.exports_in_flight, "at_once": self.max_exports},
             "places": _places(self.places) if self.places else None,
         }
@@ -209,7 +214,14 @@ class ProcessStatus(Struct):
     streams: list[StreamStatus] = field(default_factory=list)
     sources: list[SourceStatus] = field(default_factory=list)
     started: datetime | None = None
+    host: str = ""
+    """The name of this host."""
+    bootstrap_servers: str = ""
     owned_partitions: Sequence[int] = ()
+    owners: Mapping[int, str] = {}
+    """The host that owns each state partition, as the group's coordinator last described it."""
+    owners_problem: str | None = "not requested yet"
+    """Why the owners are not known; None if they are."""
     access: ReadinessProblem | None = None
     """The brokers do not respond, or reject the client."""
     topics: ReadinessProblem | None = ReadinessProblem("connecting", "connecting to Kafka")
@@ -253,8 +265,10 @@ class ProcessStatus(Struct):
     def as_json(self, now: datetime) -> dict[str, object]:
         """The response of /api/status."""
         problem = self.problem()
+        owners = {**self.owners, **dict.fromkeys(self.owned_partitions, self.host)}
         return {
             "version": self.version,
+            "host": self.host,
             "group": self.group,
             "now": _formatted(now),
             "started": _formatted(self.started),
@@ -262,6 +276,7 @@ class ProcessStatus(Struct):
             "reason": problem.reason if problem else None,
             "kafka": {
                 "state": problem.state if problem else "ready",
+                "bootstrap_servers": self.bootstrap_servers,
                 "since": _formatted(self.changed or self.started),
                 "joined": self.group_problem is None,
                 "last_commit": _formatted(self.last_commit),
@@ -269,18 +284,24 @@ class ProcessStatus(Struct):
             "config": self.refused and {"refused_at": _formatted(self.refused.at), "errors": list(self.refused.errors)},
             "notices": list(self.notices),
             "owned_partitions": list(self.owned_partitions),
-            "sources": [source.as_json() for source in self.sources],
-            "streams": [stream.as_json(now, self._shared_notices(stream)) for stream in self.all_streams],
+            "owners": {str(partition): owners[partition] for partition in sorted(owners)},
+            "owners_problem": self.owners_problem,
+            "sources": [source.as_json(self._notices(source)) for source in self.sources],
+            "streams": [stream.as_json(now, self._owner(stream, owners)) for stream in self.all_streams],
         }
 
-    def _shared_notices(self, stream: StreamStatus) -> Sequence[str]:
-        """The notices of a stream's source, while this process runs the stream."""
-        if stream.state == "not_owned":
+    def _owner(self, stream: StreamStatus, owners: Mapping[int, str]) -> str | None:
+        """The host that owns a stream: this one also while it takes the stream over. None if it is not known."""
+        if stream.state != "not_owned":
+            return self.host or None
+        return None if stream.partition is None else owners.get(stream.partition)
+
+    def _notices(self, source: SourceStatus) -> Sequence[str]:
+        """The notices of a source, while this process runs one of its streams."""
+        if all(stream.state == "not_owned" for stream in self.streams if stream.source == source.source):
             return ()
-        sources = [source for source in self.sources if source.source == stream.source]
-        hosts = {source.host for source in sources}
-        clocks = [notice for host, notice in self.clock_notices.items() if host in hosts]
-        return [*clocks, *(notice for source in sources for notice in source.notices)]
+        clock = self.clock_notices.get(source.host)
+        return [*([] if clock is None else [clock]), *source.notices]
 
 
 def paused_as_json(pause: Pause | None) -> dict[str, str | None] | None:

@@ -14,7 +14,19 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from collector.alignment import Alignment
-from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Window
+from collector.errors import NotReplayable
+from collector.model import (
+    Account,
+    DedupMode,
+    Event,
+    EventType,
+    FetchResult,
+    Policy,
+    Record,
+    Reject,
+    RejectedRow,
+    Window,
+)
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.http import Http
 from collector.vendors.raw_rows import MAX_ROWS, MAX_ROWS_OF_PERIOD
@@ -88,6 +100,21 @@ class Stream(ABC, Generic[P]):
         Event ids are `<digest>/<kind>/<number>`. `number` is the record's revision; in a `MULTISET` stream, its number
         among records with equal keys. Both start at 0.
         """
+
+    def decode_again(self, row: RejectedRow) -> Iterator[Record[P] | Reject | None]:
+        """Yield what `fetch` would yield now for a response with only this row. Pure.
+
+        Called for dead letters that are to be published again, when a newer version may understand them. A stream that
+        overrides it decodes the row with the functions that `fetch` uses. What it cannot know from the row, the dead
+        letter or the configuration, it must not guess. Yields None for a row that `fetch` would not publish.
+
+        Raises NotReplayable, also while it is iterated, if the row alone does not tell what would be published. By
+        default, always: a stream with the present state publishes that at its next poll.
+        """
+        del row
+        if self.dedup_mode is DedupMode.LATEST:
+            raise NotReplayable("the stream publishes the present state at its next poll", code="present_state")
+        raise NotReplayable("its stream does not decode dead letters again", code="not_supported")
 
 
 S = TypeVar("S")

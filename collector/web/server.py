@@ -42,19 +42,23 @@ async def serve_http(
     registry: CollectorRegistry,
     clock: Clock,
     *,
+    before_status: Callable[[], Awaitable[None]] | None = None,
     hosts: Sequence[str] = (),
     limits: Limits | None = None,
     max_age_s: float = MAX_AGE_S,
 ) -> AsyncIterator[None]:
     """Serve until the end of the block. Raises UserError, on entry, if the server cannot listen on the address.
 
-    `hosts` is http.hosts. The metrics and the status are rendered at most once in `max_age_s` seconds.
+    `hosts` is http.hosts. The metrics and the status are rendered at most once in `max_age_s` seconds; `before_status`
+    is awaited before the status is.
     """
 
     async def render_metrics(content_type: str) -> tuple[bytes, bytes]:
         return await to_thread.run_sync(lambda: _with_compressed(_FORMATS[content_type](registry)))
 
     async def render_status() -> tuple[bytes, bytes]:
+        if before_status is not None:
+            await before_status()
         snapshot = process_status.as_json(clock.now())  # here, because the status changes in this thread only
         return await to_thread.run_sync(_encode_status, snapshot)
 

@@ -9,10 +9,16 @@ FILES = {
     "/": ("index.html", "text/html"),
     "/page/page.css": ("page.css", "text/css"),
     "/page/page.js": ("page.js", "text/javascript"),
+    "/page/dom.js": ("dom.js", "text/javascript"),
+    "/page/facts.js": ("facts.js", "text/javascript"),
+    "/page/scale.js": ("scale.js", "text/javascript"),
     "/page/stream.js": ("stream.js", "text/javascript"),
-    "/page/timeline.js": ("timeline.js", "text/javascript"),
+    "/page/streams.js": ("streams.js", "text/javascript"),
+    "/page/summary.js": ("summary.js", "text/javascript"),
     "/page/texts.js": ("texts.js", "text/javascript"),
+    "/page/timeline.js": ("timeline.js", "text/javascript"),
     "/page/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/page/icon-neutral.svg": ("icon-neutral.svg", "image/svg+xml"),
     "/page/icon-error.svg": ("icon-error.svg", "image/svg+xml"),
 }
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}

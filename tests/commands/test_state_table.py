@@ -3,9 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+import pytest
+from msgspec import structs
+
 from collector.commands.state import as_dict, columns, problems
 from collector.commands.summaries import summaries
-from collector.model import Account, Checkpoint, Pause
+from collector.model import Account, Checkpoint, Pause, backfill_name
 from collector.pipeline.pauses import UNREADABLE, encode_pause, pause_key
 from collector.pipeline.state import stream_prefix, summary
 from collector.pipeline.state_records import encode_checkpoint
@@ -31,6 +34,19 @@ def test_a_stream_whose_state_cannot_be_read_is_listed_with_its_problem() -> Non
     assert as_dict(broken, T).keys() == as_dict(healthy, T).keys()
     assert as_dict(broken, T)["watermark"] is None
     assert as_dict(healthy, T)["problem"] is None
+
+
+def test_the_owner_of_each_stream_is_shown_or_a_dash() -> None:
+    account = Account("seemetrix", "864")
+    found = [summary(stream_prefix(account, "mall", name), {"": CHECKPOINT}) for name in ("counters", "sessions")]
+    counters, sessions = (each for each in found if each is not None)
+    owned = structs.replace(sessions, owner="web-1")
+
+    header, *rows = columns([counters, owned], T)
+
+    assert ["OWNER", "PAUSED"] == header.split()[-2:]
+    assert ["-", "web-1"] == [row.split()[-2] for row in rows]
+    assert [None, "web-1"] == [as_dict(each, T)["owner"] for each in (counters, owned)]
 
 
 def listed(pairs: dict[bytes, bytes]) -> list[tuple[str, str | None, str | None, str | None]]:
@@ -83,3 +99,10 @@ def test_the_table_says_why_and_until_when_a_stream_is_paused() -> None:
         assert row.endswith(cell)
         assert row.split()[:4] == ["hall", "-", "quividi", "-"]
     assert not problems(summaries(paused("hall"), T))
+
+
+@pytest.mark.parametrize("names", [("mall",), ("mall", "viewers")])
+def test_a_backfill_is_paused_with_its_stream(names: tuple[str, ...]) -> None:
+    name = backfill_name("viewers@America/New_York", T)
+    pairs = {**paused(*names), stream_prefix(ACCOUNT, "mall", name).encode(): CHECKPOINT}
+    assert ("mall", name, AT, "moving") in listed(pairs)

@@ -38,6 +38,7 @@ SAMPLES: Mapping[str, tuple[object, object]] = {
     "string": ("x", 1),
     "name": ("a-b.c_1", "a b"),
     "path": ("/etc/ca.pem", 1),
+    "pattern of paths": ("sources.d/*.toml", 1),
     "secret": ({"env": "NAME"}, {"environment": "NAME"}),
     "boolean": (True, 1),
     "integer": (5000, "5000"),
@@ -71,8 +72,7 @@ class Row(Struct, frozen=True):
 
 def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tuple[Place, type[BaseModel]]]:
     """Yield every table that a configuration may have, with its model."""
-    if place:
-        yield place, model
+    yield place, model
     for name, field in model.model_fields.items():
         if name == "sources":
             for source in get_args(get_args(AnySource)[0]):
@@ -135,9 +135,9 @@ def named_streams(cell: str) -> list[str]:
 def _places(table: Table, streams: str | None) -> list[Place]:
     if streams is not None:
         return [_stream(streams, name) for name in named_streams(streams)]
-    path, *chosen = spans(table.heading)
+    path, *chosen = spans(table.heading) or [""]
     vendor = chosen[0].split('"')[1] if chosen else ANY
-    parts = [{"<name>": vendor, "<stream>": ANY}.get(part, part) for part in path.strip("[]").split(".")]
+    parts = [{"<name>": vendor, "<stream>": ANY}.get(part, part) for part in path.strip("[]").split(".") if part]
     return [tuple(parts)]
 
 

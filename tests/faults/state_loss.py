@@ -18,9 +18,10 @@ from msgspec import structs
 
 from collector.commands.verdict import ReceivedEvents, judge
 from collector.instants import SECOND, floor_second
+from collector.kafka.creation import create
 from collector.kafka.epoch import partition_of
 from collector.kafka.settings import STATE_TOPIC, KafkaSettings
-from collector.kafka.topics import admin, create, ensure_topics
+from collector.kafka.topics import admin, ensure_topics
 from collector.model import Checkpoint, Window
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.seemetrix import SOURCE as SEEMETRIX

@@ -10,7 +10,7 @@ from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schem
 from tests.kafka.broker import Broker
 
 CLIENT = "collector"
-"""The client id of all clients of the collector; the tests' own clients have another."""
+"""The client id of all clients of the collector but the group's consumer; the tests' own clients have another."""
 PRODUCED, FETCHED, REQUESTS = "producer_byte_rate", "consumer_byte_rate", "request_percentage"
 """Quotas: bytes per second of the clients of one id together, and their share of the broker's threads in percent."""
 Entity = Mapping[str, str]

@@ -149,7 +149,7 @@ async def test_all_of_two_accounts_is_published_once_through_a_change_of_clocks_
             await comparison.wait(MAX_WAIT_S)
 
             async def is_settled() -> bool:
-                exports = [each for each in await status_of(daemon) if each["stream"] not in LISTS]
+                exports = [each for each in (await status_of(daemon))["streams"] if each["stream"] not in LISTS]
                 return {"live", "parked"} == {each["state"] for each in exports}
 
             await until(is_settled, "all streams catch up", MAX_WAIT_S)
@@ -179,10 +179,10 @@ async def test_all_of_two_accounts_is_published_once_through_a_change_of_clocks_
     assert_joined(tmp_path, accounts[0], messages)
 
 
-async def status_of(daemon: Replica) -> list[dict[str, Any]]:
+async def status_of(daemon: Replica) -> dict[str, list[dict[str, Any]]]:
     _, body = await daemon.get("/api/status")
-    rows: list[dict[str, Any]] = json.loads(body)["streams"]
-    return rows
+    status: dict[str, list[dict[str, Any]]] = json.loads(body)
+    return status
 
 
 def assert_exact(account: Account, stream: str, messages: Sequence[Received], last: datetime) -> None:
@@ -205,16 +205,16 @@ def assert_qualities(account: Account, messages: Sequence[Received]) -> None:
     assert {("2025-10-26T02:00:00", 7200)} == {(each["period_start_local"], each["utc_offset_s"]) for each in ambiguous}
 
 
-def assert_status(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> None:
+def assert_status(*statuses: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Only the streams without a licence are parked. A wrong zone is noticed until it is corrected."""
-    for rows in (first, second):
+    for rows in (each["streams"] for each in statuses):
         parked = [each for each in rows if each["state"] == "parked"]
         assert {"not_licensed"} == {each["last_error"]["code"] for each in parked}
         names = {each["stream"].partition("@")[0] for each in rows}
         expected = {each for each in names & EXPORT_TYPES.keys() if EXPORT_TYPES[each].data_type in UNLICENSED}
         assert expected == {each["stream"].partition("@")[0] for each in parked}
     wrong = f"location {MOVED}1 uploads with the offset +11:00, but Asia/Tokyo has +09:00"
-    noticed = [any(wrong in notice for each in rows for notice in each["notices"]) for rows in (first, second)]
+    noticed = [any(wrong in notice for each in found["sources"] for notice in each["notices"]) for found in statuses]
     assert [True, False] == noticed
 
 

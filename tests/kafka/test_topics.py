@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import structs
 
 from collector.errors import KafkaMisconfigured
-from collector.kafka import topics as topics_module
+from collector.kafka import creation
 from collector.kafka.diagnosis.probe import probe
 from collector.kafka.plan import PlannedTopic, planned_topic
 from collector.kafka.requests import Metadata, TopicMetadata, metadata
@@ -97,7 +97,7 @@ async def test_a_topic_whose_settings_are_refused_is_created_with_its_policy_and
         planned = planned_topic(chosen, name, is_compacted=is_compacted, replication=replication)
         return structs.replace(planned, configs={**planned.configs, "segment.bytes": "-1"})
 
-    monkeypatch.setattr(topics_module, "planned_topic", impossible)
+    monkeypatch.setattr(creation, "planned_topic", impossible)
     chosen = settings(kafka, prefix)
     verified = await ensure_topics(chosen, [prefix + name for name in EVENTS])
     async with admin(chosen) as client:
@@ -140,8 +140,8 @@ async def test_too_few_replicas_in_sync_are_noticed_at_the_start_and_by_check(
     chosen, events = settings(kafka, prefix), [prefix + name for name in EVENTS]
     await ensure_topics(chosen, events)
 
-    async def replicated(client: AIOKafkaAdminClient, names: Sequence[str]) -> Metadata:
-        found = await metadata(client, names)
+    async def replicated(client: AIOKafkaAdminClient, names: Sequence[str], node: int | None = None) -> Metadata:
+        found = await metadata(client, names, node)
         return structs.replace(
             found, topics={name: structs.replace(each, replication=3) for name, each in found.topics.items()}
         )

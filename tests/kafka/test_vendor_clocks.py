@@ -42,7 +42,7 @@ sweep_every = "5s"
         try:
             daemon.start()
             await until(is_up_to_date, "the watermark is less than a minute behind")
-            (notice,) = (await stream())["notices"]
+            (notice,) = json.loads((await daemon.get("/api/status"))[1])["sources"][0]["notices"]
         finally:
             daemon.stop()
 

@@ -21,7 +21,7 @@ SESSION_S = 10
 CLIENT_ID, CLIENT_SECRET = "counting-client", "client+secret/of:the%client"
 _JAAS = "org.apache.kafka.common.security"
 _PROPERTIES = f"""
-connections.max.reauth.ms={SESSION_S * 1000}
+connections.max.reauth.ms={{session_ms}}
 listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER
 listener.name.tokens.oauthbearer.sasl.jaas.config={_JAAS}.oauthbearer.OAuthBearerLoginModule required;
 listener.name.password.sasl.enabled.mechanisms=PLAIN
@@ -35,18 +35,20 @@ class TokenBroker(Broker):
     `address` requires no authentication: it is for the tests themselves.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, session_s: float = SESSION_S) -> None:
         super().__init__(home)
         self.token_address, self.password_address = (f"127.0.0.1:{free_port()}" for _ in range(2))
         listeners = {"TOKENS": self.token_address, "PASSWORD": self.password_address}
         self.configure(
-            {name: Listener(address, address, "SASL_PLAINTEXT") for name, address in listeners.items()}, _PROPERTIES
+            {name: Listener(address, address, "SASL_PLAINTEXT") for name, address in listeners.items()},
+            _PROPERTIES.format(session_ms=int(session_s * 1000)),
         )
 
 
 @contextmanager
-def running(home: Path) -> Iterator[TokenBroker]:
-    broker = TokenBroker(home)
+def running(home: Path, session_s: float = SESSION_S) -> Iterator[TokenBroker]:
+    """A broker that ends sessions after this time, and earlier with their tokens."""
+    broker = TokenBroker(home, session_s)
     try:
         broker.start()
         yield broker

@@ -112,6 +112,19 @@ def test_records_are_counted_in_the_cell_of_their_start() -> None:
     } == counted(timeline_of(state))
 
 
+def test_records_of_a_former_shard_are_counted_too() -> None:
+    former, state = state_of(NOW - 2 * DAY), state_of(NOW - 2 * DAY)
+    for each in (former, state):
+        add_records(each, datetime(2026, 11, 20, 14, 10, tzinfo=UTC), count=2)
+    add_records(former, datetime(2026, 11, 20, 9, tzinfo=UTC))
+    state.inherited = [former.ledger]
+
+    assert {
+        datetime(2026, 11, 20, 9, tzinfo=UTC): 1,
+        datetime(2026, 11, 20, 14, 10, tzinfo=UTC): 4,
+    } == counted(timeline_of(state))
+
+
 def test_the_kind_of_each_cell() -> None:
     state = state_of(NOW - 2 * HOUR, watermark=NOW - HOUR)
     found = timeline_of(state, requested_until=NOW - 30 * MINUTE)

@@ -11,11 +11,12 @@ from collector.errors import UnreadableState
 from collector.instants import unix_s
 from collector.model import Account, Checkpoint, DedupMode, Policy
 from collector.pipeline.batch import Batch
+from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.message import Origin
-from collector.pipeline.page import ENTRY, Entry, digest
+from collector.pipeline.page import ENTRY, Chunk, Entry, digest
 from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, whole_prefix
-from collector.pipeline.state import StateFormat, stream_prefix
+from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.pipeline.state_records import encode_checkpoint
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -172,6 +173,30 @@ def test_a_zone_with_another_name_continues_where_the_former_one_is_final() -> N
 
     # In Paris it is 14:00, in India 14:30: at 14:00 it is 08:30 in UTC
     assert NOON - 3.5 * HOUR == joined(shards, kolkata).final
+
+
+@pytest.mark.parametrize(
+    ("former", "configured", "heir"),
+    [
+        ("Asia/Calcutta", [PARIS, "Asia/Kolkata"], "Asia/Kolkata"),
+        ("Europe/Berlin", [PARIS, "Europe/Vienna"], "Europe/Vienna"),  # Paris has records of its own
+        (TOKYO, [PARIS, NEW_YORK], None),
+        ("No/Such_Zone", [PARIS, NEW_YORK], None),
+    ],
+)
+def test_the_timeline_of_a_zone_goes_on_under_another_name(
+    former: str, configured: list[str], heir: str | None
+) -> None:
+    page = int(NOON.timestamp()) // PAGE_S
+    shards = shards_of(dict.fromkeys(configured), *configured)
+    for zone, count in {former: 3, PARIS: 2}.items():
+        state = State(prefix(zone), FORMAT)
+        state.ledger.add(page, Chunk(bytes(ENTRY.size * count), page * PAGE_S, 1))
+        shards._states[prefix(zone)] = state
+
+    inherited = {zone: [len(each) for each in shards.load(prefix(zone)).inherited] for zone in configured}
+
+    assert {zone: [3] if zone == heir else [] for zone in configured} == inherited
 
 
 @pytest.mark.parametrize("first", [PARIS, NEW_YORK, TOKYO])

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import anyio
 import pytest
 
 from collector.cloudevents import SCHEMA_ID
@@ -25,6 +26,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 TYPES = event_types()
 PROGRAM = PROGRAMS / "python_registry.py"
+MAX_STOP_S = 10.0
+"""A request to the registry may take 30 s."""
 DEVICES = '[sources.mall.streams.devices]\ninterval = "1s"\n'
 
 
@@ -129,5 +132,31 @@ async def test_only_the_stream_whose_schema_is_missing_waits(kafka: str, prefix:
             await until(partial(is_in, daemon, "live", stream="devices"), "a stream is live")
             await until(partial(is_in, daemon, "parked", "schema_unknown"), "the other one is parked")
             assert 0 < await daemon.metric('collector_schema_registry_requests_total{outcome="ok"}')
+        finally:
+            daemon.close()
+
+
+async def test_a_registry_that_hangs_keeps_the_daemon_neither_from_running_nor_from_stopping(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    async with serving(vendor_with(3)) as vendor, stub_registry() as stub:
+        stub.delay = anyio.Event()
+        daemon = Daemon(tmp_path, kafka, prefix, vendor)
+        configure(daemon, stub.url)
+        try:
+            for attempt in (1, 2):
+                daemon.start()
+
+                async def requests(at_least: int = attempt) -> bool:
+                    return stub.requests.total() >= at_least
+
+                await until(requests, "a request waits for the registry")
+                await until(daemon.is_ready, "Kafka can be used")
+                assert not vendor.requests
+                with anyio.fail_after(MAX_STOP_S):
+                    await anyio.to_thread.run_sync(daemon.stop)
+            daemon.start()
+            stub.delay.set()
+            await until(partial(is_in, daemon, "live"), "it continues once the registry responds")
         finally:
             daemon.close()

@@ -1,10 +1,10 @@
 """The status page in a real browser."""
 
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
@@ -24,7 +24,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WIDE, PHONE, SMALL_PHONE = (1280, 900), (375, 812), (320, 640)
+WIDE, TABLET, PHONE, SMALL_PHONE = (1440, 900), (768, 1024), (390, 844), (320, 640)
+SIZES = (WIDE, TABLET, PHONE, SMALL_PHONE)
 Scheme = Literal["light", "dark"]
 REFRESH_MS = 5000
 TIMEOUT_MS = 60_000
@@ -75,8 +76,8 @@ class StatusPage(Struct):
         return self.tab.locator(f"section#{name}")
 
     def stream(self, name: str) -> Locator:
-        heading = self.tab.get_by_role("heading", name=name, exact=True, level=3)
-        return self.tab.get_by_role("listitem").filter(has=heading)
+        heading = self.tab.get_by_role("heading", name=name, exact=True, level=4)
+        return self.tab.locator("li.stream").filter(has=heading)
 
     def timeline(self, name: str) -> Locator:
         return self.tab.get_by_role("slider", name=f"{name}: ")
@@ -108,6 +109,22 @@ class StatusPage(Struct):
 
     async def reconnect(self) -> None:
         await self.tab.unroute("**/api/status")
+        await self.refresh()
+
+    def group(self, name: str) -> Locator:
+        """The group of streams with this heading: that of a source, or what to do about an error."""
+        heading = self.tab.get_by_role("heading", name=name, exact=True, level=3)
+        return self.tab.locator("li.group").filter(has=heading)
+
+    async def alter(self, change: Callable[[Any], None]) -> None:
+        """Let `change` alter each status that the page receives from now on, and refresh."""
+
+        async def altered(route: Route) -> None:
+            status = await (await route.fetch()).json()
+            change(status)
+            await route.fulfill(json=status)
+
+        await self.tab.route("**/api/status", altered)
         await self.refresh()
 
     async def resize(self, size: Sequence[int]) -> None:
@@ -145,6 +162,7 @@ async def window(
         await tab.goto(url)
         await tab.locator("#about", has_text="version").wait_for()
         yield page
+        await tab.unroute_all(behavior="ignoreErrors")  # a request may be in flight
         await tab.close()
     finally:
         await context.close()

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from math import pi, sin
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector.alignment import Alignment, AnySecond, Periods
@@ -26,6 +27,9 @@ from tests.simulated import START, SimulatedClock
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 NOW = START + timedelta(hours=14, minutes=23, seconds=12)
 UTC_ZONE, PARIS = ZoneInfo("UTC"), ZoneInfo("Europe/Paris")
+HOST = "collector-0"
+OTHER_PARTITIONS = 100
+"""The first partition of those that other replicas own."""
 HOURS = Periods(UTC_ZONE, UNIX_EPOCH_LOCAL, HOUR)
 ADVICE = "the key is invalid: correct sources.mall.user_key; the collector uses the new key automatically"
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>&lt;b&gt; "
@@ -38,7 +42,13 @@ class Scenario:
     def __init__(self) -> None:
         self.clock = SimulatedClock(NOW)
         self.metrics = Metrics()
-        self.process_status = ProcessStatus("1.2.3", "collector", started=NOW - 26 * HOUR)
+        self.process_status = ProcessStatus(
+            "1.2.3",
+            "collector",
+            started=NOW - 26 * HOUR,
+            host=HOST,
+            bootstrap_servers="kafka-1.example:9092,kafka-2.example:9092",
+        )
         self.kafka = KafkaTelemetry(self.metrics, self.process_status, self.clock)
         self.streams: dict[str, StreamTelemetry] = {}
         self.checkpoints: dict[str, Checkpoint] = {}
@@ -51,10 +61,31 @@ class Scenario:
         for partition in partitions:
             self.kafka.epoch_began(partition, 0.2, 10)
         self.kafka.committed(0.01)
+        self.kafka.owners_known(dict.fromkeys(partitions, HOST))
         return self
+
+    def elsewhere(self, **hosts: str) -> None:
+        """Other hosts own the streams of these sources."""
+        owners = dict(self.process_status.owners)
+        for nth, (source, host) in enumerate(hosts.items(), OTHER_PARTITIONS):
+            owners[nth] = host
+            for row in self.process_status.streams:
+                if row.source == source:
+                    row.partition = nth
+        self.kafka.owners_known(owners)
+
+    def source(self, name: str, vendor: str = "seemetrix") -> SourceStatus:
+        """The status of a source, which is configured now if it is not yet."""
+        for row in self.process_status.sources:
+            if row.source == name:
+                return row
+        row = SourceStatus(vendor, name, f"{vendor}.example:8443")
+        self.process_status.sources.append(row)
+        return row
 
     def add(self, source: str, stream: str = "sessions", vendor: str = "seemetrix") -> StreamTelemetry:
         """Configure a stream that this process does not own yet."""
+        self.source(source, vendor)
         row = StreamStatus(vendor, source, stream)
         self.process_status.streams.append(row)
         name = f"{source} {stream}"
@@ -135,8 +166,8 @@ class Scenario:
         self.streams[name].retrying(window, RetryLater(error), failures=3, delay_s=55, now=NOW - timedelta(seconds=20))
 
     def exports(self, source: str, in_flight: int, proxy: str | None = None) -> None:
-        row = SourceStatus("quividi", source, proxy=proxy)
-        self.process_status.sources.append(row)
+        row = self.source(source, "quividi")
+        row.proxy = proxy
         telemetry = VendorTelemetry(self.metrics, source, row)
         telemetry.set_export_limit(3)
         for _ in range(in_flight):
@@ -144,8 +175,7 @@ class Scenario:
 
     def places(self, source: str, counts: Mapping[PlaceState, int], *worst: PlaceHealth) -> None:
         """The source lists its places."""
-        row = SourceStatus("quividi", source)
-        self.process_status.sources.append(row)
+        row = self.source(source, "quividi")
         VendorTelemetry(self.metrics, source, row).places("locations", PlacesHealth(NOW - MINUTE, counts, worst))
 
 
@@ -190,6 +220,16 @@ def all_states() -> Scenario:
     scenario.live("last_year").completed(scenario.checkpoints["last_year sessions"])
     for nth in range(6):
         scenario.add(f"other_{nth}")
+    scenario.elsewhere(**{f"other_{nth}": f"collector-{1 + nth % 2}" for nth in range(5)})
+    return scenario
+
+
+def standby() -> Scenario:
+    """A replica that owns nothing: another one owns the streams."""
+    scenario = Scenario().connected()
+    for stream in ("sessions", "devices"):
+        scenario.add("mall", stream)
+    scenario.elsewhere(mall="collector-1")
     return scenario
 
 
@@ -222,3 +262,18 @@ def two_hundred_streams() -> Scenario:
         scenario.back_off(names[nth])
     scenario.streams[names[3]].since_ignored(NOW, scenario.checkpoints[names[3]])
     return scenario
+
+
+def paused_backfilled_and_refused(status: dict[str, Any]) -> None:
+    """What a status has while a stream is paused, another one is backfilled, and a changed configuration is wrong."""
+    paused, live = status["streams"][:2]
+    paused["state"] = "paused"
+    paused["paused"] = {
+        "reason": "the key is rotated",
+        "since": "2026-11-01T12:00:00Z",
+        "until": "2026-11-01T16:00:00Z",
+        "by": "ops@laptop",
+    }
+    period = {"from": "2026-08-01T00:00:00Z", "to": "2026-10-31T00:00:00Z", "share": 0.427}
+    status["streams"].append({**live, "stream": "sessions~backfill", "state": "catching_up", "backfill": period})
+    status["config"] = {"refused_at": "2026-11-01T14:03:00Z", "errors": ["sources.mall.user_id: missing"]}

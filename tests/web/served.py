@@ -56,8 +56,11 @@ POLICY = Policy(interval=MINUTE, settle=2 * MINUTE, allowed_lateness=24 * HOUR, 
 @asynccontextmanager
 async def one_stream() -> AsyncIterator[Served]:
     metrics, clock, port = Metrics(), SimulatedClock(), free_port()
-    row, source = StreamStatus("seemetrix", "mall", "sessions"), SourceStatus("seemetrix", "mall")
-    process_status = ProcessStatus("1.2.3", "counting", [row], [source], START - HOUR)
+    row = StreamStatus("seemetrix", "mall", "sessions", partition=3)
+    source = SourceStatus("seemetrix", "mall", "seemetrix.example")
+    process_status = ProcessStatus(
+        "1.2.3", "counting", [row], [source], START - HOUR, "collector-0", "kafka.example:9092"
+    )
     kafka = KafkaTelemetry(metrics, process_status, clock)
     stream = StreamTelemetry(metrics, row, ["seemetrix.session.v1"])
     stream.configured(POLICY)

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 from collector.model import Window
 from collector.telemetry.status import ProcessStatus
 from tests.web import scenarios
-from tests.web.browser import PHONE, SMALL_PHONE, WIDE, Scheme, StatusPage, open_page
+from tests.web.browser import PHONE, SIZES, WIDE, Scheme, StatusPage, open_page
 from tests.web.scenarios import NOW
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def test_the_keyboard_selects_cells_and_screen_readers_get_their_text(brow
 async def test_every_control_is_reached_with_the_tab_key(browser: Browser) -> None:
     async with open_page(browser, scenarios.all_states()) as page:
         reached = []
-        for _ in range(22):
+        for _ in range(26):
             await page.tab.keyboard.press("Tab")
             reached.append(
                 await page.tab.evaluate(
@@ -106,8 +106,9 @@ async def test_every_control_is_reached_with_the_tab_key(browser: Browser) -> No
                 )
             )
         assert "#streams" == reached[0]
-        assert reached[1].startswith("mall sessions: ")
-        assert ["summary", "api/status", "metrics", "readyz"] == reached[16:20]
+        assert "input" == reached[1]
+        assert reached[2].startswith("mall sessions: ")
+        assert ["summary", "api/status", "metrics", "readyz"] == reached[18:22]
 
 
 async def test_the_kinds_of_cells_differ_without_colours(browser: Browser) -> None:
@@ -176,7 +177,7 @@ async def test_screen_readers_announce_changes_only(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, SMALL_PHONE], ids=["wide", "small phone"])
+@pytest.mark.parametrize("size", SIZES, ids=["wide", "tablet", "phone", "small phone"])
 async def test_every_text_and_icon_has_enough_contrast(browser: Browser, size: tuple[int, int], scheme: Scheme) -> None:
     scenario = scenarios.all_states()
     async with open_page(browser, scenario, size, scheme) as page:
@@ -185,7 +186,10 @@ async def test_every_text_and_icon_has_enough_contrast(browser: Browser, size: t
         checked = await page.tab.evaluate(CONTRAST)
         assert [] == checked["failures"]
         assert checked["count"] > 150
-        await page.screenshot(f"all-states-{'wide' if size == WIDE else 'phone'}-{scheme}")
+        await page.alter(scenarios.paused_backfilled_and_refused)
+        await page.tab.get_by_label("Search").fill("seemetrix")
+        assert [] == (await page.tab.evaluate(CONTRAST))["failures"]
+        await page.tab.get_by_label("Search").fill("")
         scenario.kafka.unavailable("no brokers", "start them")
         await page.refresh()
         await page.expect_summary("kafka_away")

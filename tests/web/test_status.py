@@ -16,20 +16,42 @@ pytestmark = pytest.mark.anyio
 async def test_every_documented_key_exists_before_anything_is_known(served: Served) -> None:
     assert await served.status() == {
         "version": "1.2.3",
+        "host": "collector-0",
         "group": "counting",
         "now": "2026-11-01T00:00:00Z",
         "started": "2026-10-31T23:00:00Z",
         "ready": False,
         "reason": "connecting to Kafka",
-        "kafka": {"state": "connecting", "since": "2026-10-31T23:00:00Z", "joined": False, "last_commit": None},
+        "kafka": {
+            "state": "connecting",
+            "bootstrap_servers": "kafka.example:9092",
+            "since": "2026-10-31T23:00:00Z",
+            "joined": False,
+            "last_commit": None,
+        },
+        "config": None,
+        "notices": [],
         "owned_partitions": [],
-        "sources": [{"vendor": "seemetrix", "source": "mall", "proxy": None, "exports": None, "places": None}],
+        "owners": {},
+        "owners_problem": "not requested yet",
+        "sources": [
+            {
+                "vendor": "seemetrix",
+                "source": "mall",
+                "host": "seemetrix.example",
+                "proxy": None,
+                "notices": [],
+                "exports": None,
+                "places": None,
+            }
+        ],
         "streams": [
             {
                 "vendor": "seemetrix",
                 "source": "mall",
                 "stream": "sessions",
                 "state": "not_owned",
+                "owner": None,
                 "restoring": None,
                 "paused": None,
                 "since": None,
@@ -41,6 +63,7 @@ async def test_every_documented_key_exists_before_anything_is_known(served: Serv
                 "last_window": None,
                 "last_success": None,
                 "last_error": None,
+                "backfill": None,
                 "notices": [],
                 "missing": None,
                 "counts": {"records": {}, "events": {}, "dead_letters": {}, "ledger_entries": 0},
@@ -70,6 +93,7 @@ async def test_the_status_of_a_live_stream(served: Served) -> None:
         "source": "mall",
         "stream": "sessions",
         "state": "live",
+        "owner": "collector-0",
         "restoring": None,
         "paused": None,
         "since": "2026-10-31T00:00:00Z",
@@ -81,6 +105,7 @@ async def test_the_status_of_a_live_stream(served: Served) -> None:
         "last_window": {"start": "2026-10-31T23:00:00Z", "end": "2026-10-31T23:58:00Z"},
         "last_success": "2026-11-01T00:00:00Z",
         "last_error": None,
+        "backfill": None,
         "notices": [],
         "missing": None,
         "counts": {
@@ -117,6 +142,19 @@ async def test_the_state_of_kafka_and_since_when_it_applies(served: Served) -> N
 
     served.kafka.committed(0.1)
     assert "2026-11-01T00:03:00Z" == (await served.status())["kafka"]["last_commit"]
+
+
+async def test_the_owner_of_a_stream_of_another_replica(served: Served) -> None:
+    served.kafka.owners_known({3: "collector-1", 4: "collector-0"})
+
+    status = await served.status()
+
+    assert ({"3": "collector-1", "4": "collector-0"}, None) == (status["owners"], status["owners_problem"])
+    assert "collector-1" == status["streams"][0]["owner"]
+    served.kafka.owners_unknown("no response in time")
+    status = await served.status()
+    assert ({}, "no response in time") == (status["owners"], status["owners_problem"])
+    assert None is status["streams"][0]["owner"]
 
 
 async def test_exports_in_flight_and_their_limit(served: Served) -> None:

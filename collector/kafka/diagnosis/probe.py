@@ -24,21 +24,14 @@ from aiokafka.errors import (
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes, notices, requests
 from collector.kafka.claim import verify_claimed
+from collector.kafka.creation import Creation, create
 from collector.kafka.diagnosis.trial import try_transaction
+from collector.kafka.hooks import Sessions
 from collector.kafka.notices import KafkaNotice
 from collector.kafka.plan import topic_names
 from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, Metadata, TopicMetadata
 from collector.kafka.settings import KafkaSettings
-from collector.kafka.topics import (
-    Creation,
-    Topic,
-    admin,
-    create,
-    in_sync_notice,
-    replication_notice,
-    verify_events,
-    verify_state,
-)
+from collector.kafka.topics import Topic, admin, in_sync_notice, replication_notice, verify_events, verify_state
 
 T = TypeVar("T")
 
@@ -88,6 +81,8 @@ async def probe_cluster(client: AIOKafkaAdminClient, settings: KafkaSettings) ->
     brokers = (await requests.metadata(client, [])).brokers
     yield "kafka", await _result(_brokers(client, settings, len(brokers)))
     yield "timeouts", await _result(_timeouts(client, settings, brokers))
+    if (session_s := Sessions(client).shortest_s()) < notices.MIN_SESSION_S:
+        yield "sessions", notices.short_sessions(session_s)
 
 
 async def _result(check: Awaitable[Result]) -> Result:
@@ -221,13 +216,13 @@ async def _transactional_ids(client: AIOKafkaAdminClient, settings: KafkaSetting
 async def _group(client: AIOKafkaAdminClient, settings: KafkaSettings) -> str:
     try:
         describe = partial(requests.describe_group, client, group=settings.group)
-        members, is_allowed = await _at_coordinator(client, settings.group, describe, is_transactional=False)
+        group = await _at_coordinator(client, settings.group, describe, is_transactional=False)
     except GroupAuthorizationFailedError:
         raise causes.group_denied(settings) from None
-    if is_allowed is False:
+    if group.can_join is False:
         raise causes.group_denied(settings)
-    may_be = "whether it may be joined is not reported; it" if is_allowed is None else "may be joined, and"
-    return f"{may_be} has {_counted(members, 'member')}"
+    may_be = "whether it may be joined is not reported; it" if group.can_join is None else "may be joined, and"
+    return f"{may_be} has {_counted(len(group.members), 'member')}"
 
 
 async def _at_coordinator(

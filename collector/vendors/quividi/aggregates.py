@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from msgspec import structs
 
 from collector.alignment import RESOLUTIONS
+from collector.errors import NotReplayable
 from collector.instants import format_ms, to_ms
-from collector.model import DedupMode, Event, Record, Reject, Window
+from collector.model import DedupMode, Event, Record, Reject, RejectedRow, Window
 from collector.vendors.quividi.aggregate_bases import Quality
 from collector.vendors.quividi.aggregate_records import WITHDRAWN, Aggregate, Requested, fingerprint
 from collector.vendors.quividi.aggregate_rows import AggregateRows, DecodedRow, fields_of, is_imputed, start_text
@@ -146,6 +147,28 @@ class Aggregates:
         )
         return structs.replace(records[0], fingerprint=fingerprint(self._type, payload), payload=payload)
 
+    def read_again(
+        self, row: RejectedRow, first: datetime, last: datetime
+    ) -> Iterator[Record[Aggregate] | Reject | None]:
+        """As `read`, for one row. Raises NotReplayable if the other rows of its place and period matter too."""
+        if self._type.place is None and row.place != self._where:
+            raise NotReplayable("the source selected something else then", code="configuration_changed")
+        for each in self.read((row.payload,), first, last):
+            if isinstance(each, Record) and each.payload.ambiguous:
+                raise NotReplayable(
+                    "its hour occurs twice, and is published as the sum of both rows", code="other_rows_matter"
+                )
+            if isinstance(each, Record) and self._key_parts and _is_placeholder(each):
+                raise NotReplayable(
+                    "the vendor had no data, and whether it has other rows is not known", code="other_rows_matter"
+                )
+            yield each
+
+    @property
+    def _where(self) -> str:
+        """The place of a reject of a type without a place."""
+        return f"{self._requested.selection}{self._requested.options}"
+
     def read_row(
         self, raw: bytes, first: datetime, last: datetime, ignored: Counter[str] | None = None
     ) -> Record[Aggregate] | Reject | None:
@@ -155,10 +178,8 @@ class Aggregates:
             start = self._periods.parse(start_text(row), "period_start", first, last)
             return None if start is None else self._record(self._rows.convert(row, ignored), start)
         except (ValueError, OverflowError) as error:
-            requested = self._requested
             if self._type.place is None:
-                where = f"{requested.selection}{requested.options}"
-                return Reject(raw, str(error), _account_key(requested.user), where)
+                return Reject(raw, str(error), _account_key(self._requested.user), self._where)
             return Reject(raw, str(error), self._rows.place_of(raw))
 
     def _record(self, row: DecodedRow, start: datetime) -> Record[Aggregate]:
@@ -276,3 +297,9 @@ class Aggregates:
 def _account_key(user: str) -> str:
     """The message key of what is about a whole account, or about a part of it that has no number."""
     return f"user/{quote(user, safe='')}"
+
+
+def _is_placeholder(record: Record[Aggregate]) -> bool:
+    row = record.payload
+    is_part = any(value is not None for value in row.key_values)
+    return row.quality == "no_data" and not is_part and not record.only_if_known

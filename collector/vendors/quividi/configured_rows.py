@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
+from collector.errors import NotReplayable
 from collector.instants import MAX_MS, MIN_MS, format_local, format_ms, to_ms
-from collector.model import DedupMode, Event, Record, Reject, Window
+from collector.model import DedupMode, Event, Record, Reject, RejectedRow, Window
 from collector.vendors.quividi.local_periods import LocalPeriods
 from collector.vendors.quividi.row_events import ROW, RowV1
 from collector.vendors.quividi.row_values import DecodedRow, RowForm, decode_row, place_of
@@ -22,6 +23,7 @@ from collector.vendors.quividi.wire import instant_of, parse_local
 from collector.vendors.quividi.zones import Instant
 
 FIELDS_VERSION = 1
+SAME_IDENTITY = "Another row has the same place and period: name the fields that distinguish them in `key`"
 
 
 class ConfiguredRow(Struct, frozen=True, gc=False):
@@ -55,7 +57,7 @@ def configured_finest_rows(form: RowForm, zone: ZoneInfo) -> FinestRows[Configur
         times = {"started_at": start, "started_local": _local_start(record)}
         yield _event(form, record, digest, user, revision=0, occurrence=occurrence, times=times)
 
-    return FinestRows(zone, read, explode, None, fields_version=FIELDS_VERSION)
+    return FinestRows(zone, read, explode, None, fields_version=FIELDS_VERSION, where=_where(form))
 
 
 class ConfiguredAggregates:
@@ -88,6 +90,19 @@ class ConfiguredAggregates:
             found = self._read_row(row, first, last, ignored)
             yield self._distinct(row, found, seen) if isinstance(found, Record) else found
 
+    def read_again(
+        self, row: RejectedRow, first: datetime, last: datetime
+    ) -> Iterator[Record[ConfiguredRow] | Reject | None]:
+        """As `read`, for one row. Raises NotReplayable if the other rows of its place and period matter too."""
+        if row.error == SAME_IDENTITY:
+            raise NotReplayable("another row of its response has the same identity", code="other_rows_matter")
+        if row.place != _where(self._form):
+            raise NotReplayable("the source selected something else then", code="configuration_changed")
+        for each in self.read((row.payload,), first, last):
+            if isinstance(each, Record) and each.payload.ambiguous:
+                raise NotReplayable("its hour occurs twice, and may have two rows", code="other_rows_matter")
+            yield each
+
     def _read_row(
         self, raw: bytes, first: datetime, last: datetime, ignored: Counter[str] | None
     ) -> Record[ConfiguredRow] | Reject | None:
@@ -117,8 +132,7 @@ class ConfiguredAggregates:
             second = structs.replace(record.payload, rest=f"{record.payload.rest}/2")
             return structs.replace(record, key=record.key + b"/2", payload=second)
         if (number > 1 and record.payload.ambiguous) or fingerprint != record.fingerprint:
-            text = "Another row has the same place and period: name the fields that distinguish them in `key`"
-            return _reject(raw, self._form, ValueError(text))
+            return _reject(raw, self._form, ValueError(SAME_IDENTITY))
         return record
 
     def explode(self, record: Record[ConfiguredRow], digest: str, revision: int, user: str) -> Iterator[Event]:
@@ -147,9 +161,13 @@ def _record(row: DecodedRow, form: RowForm, local: datetime, start: Instant, end
 
 
 def _reject(raw: bytes, form: RowForm, error: Exception) -> Reject:
-    if form.place is None:
-        return Reject(raw, str(error), _account_key(form.user), f"{form.selection}{form.options}")
-    return Reject(raw, str(error), place_of(raw, form))
+    key = _account_key(form.user) if form.place is None else place_of(raw, form)
+    return Reject(raw, str(error), key, _where(form))
+
+
+def _where(form: RowForm) -> str:
+    """The place of a reject, as far as it is not in the row."""
+    return f"{form.selection}{form.options}" if form.place is None else ""
 
 
 def _local_start(record: Record[ConfiguredRow]) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector.alignment import Alignment, AnySecond
-from collector.model import DedupMode, Event, Record, Reject, Window
+from collector.errors import NotReplayable
+from collector.model import DedupMode, Event, Record, Reject, RejectedRow, Window
 from collector.vendors.quividi import contents, footfall, pmp_sales, retail, vehicle_or_person, vehicles, viewers
 from collector.vendors.quividi.events import explode_viewer, explode_viewer_apc
 from collector.vendors.quividi.finest import FinestForm, fields_of
@@ -52,6 +53,10 @@ class Rows(Protocol[P]):
         """
         ...
 
+    def read_again(self, row: RejectedRow, first: datetime, last: datetime) -> Iterator[Record[P] | Reject | None]:
+        """As `read`, for a single row that became a dead letter. Raises NotReplayable if other rows matter too."""
+        ...
+
     def explode(self, record: Record[P], digest: str, number: int, user: str) -> Iterator[Event]:
         """Yield the events of a record. Pure."""
         ...
@@ -73,7 +78,9 @@ class FinestRows(Generic[P]):
         fields_version: int = 1,
         former: Callable[[Record[P]], Record[P]] | None = None,
         only_parts: Callable[[Record[P], Mapping[int, int]], Record[P]] | None = None,
+        where: str = "",
     ) -> None:
+        """`where` is the place of rejects, as far as it is not in the row."""
         self._zone = zone
         self._read = read
         self.explode = explode
@@ -81,6 +88,7 @@ class FinestRows(Generic[P]):
         self.fields_version = fields_version
         self.former = former
         self.only_parts = only_parts
+        self._where = where
 
     def bounds(self, window: Window) -> tuple[datetime, datetime]:
         return bounds(window, self._zone)
@@ -98,6 +106,12 @@ class FinestRows(Generic[P]):
         """Decode all rows, whatever their start: the vendor's document does not state which rows a window selects."""
         for row in raw:
             yield self._read(row, self._zone, ignored)
+
+    def read_again(self, row: RejectedRow, first: datetime, last: datetime) -> Iterator[Record[P] | Reject | None]:
+        """As `read`: each row is a person or a vehicle, whatever the other rows are."""
+        if row.place != self._where:
+            raise NotReplayable("the source selected something else then", code="configuration_changed")
+        return self.read((row.payload,), first, last)
 
 
 _FORMS: Mapping[str, FinestForm[Any]] = {

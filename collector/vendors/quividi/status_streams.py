@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from collector.errors import Park
+from collector.errors import NotReplayable, Park
 from collector.instants import to_ms
-from collector.model import DedupMode, Event, FetchResult, Record, Window
+from collector.model import DedupMode, Event, FetchResult, Record, Reject, RejectedRow, Window
 from collector.turns import in_turns
 from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Response
@@ -131,6 +131,12 @@ class StatusStream(Stream[P]):
             response.release()
             raise
         return response.without_body(), rows, seen_ms
+
+    def decode_again(self, row: RejectedRow) -> Iterator[Record[P] | Reject | None]:
+        """The event's `seen_at` is that of the dead letter, which may differ from that of the request by seconds."""
+        if not row.payload:
+            raise NotReplayable("the row was not an object, and nothing of it is kept", code="payload_not_kept")
+        return read_each((row.payload,), self.read_one, to_ms(row.seen_at))
 
     async def _places(self) -> "_Places":
         with await self._client.get(LOCATIONS, {}) as response:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector.errors import Split
-from collector.model import Event, FetchResult, Record, Window, shard_name
+from collector.model import Event, FetchResult, Record, Reject, RejectedRow, Window, shard_name
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Http
@@ -112,6 +112,9 @@ class ExportStream(Stream[P]):
 
     def explode(self, record: Record[P], digest: str, number: int) -> Iterator[Event]:
         return self._rows.explode(record, digest, number, self.account.user)
+
+    def decode_again(self, row: RejectedRow) -> Iterator[Record[P] | Reject | None]:
+        return self._rows.read_again(row, *self._rows.bounds(row.window))
 
 
 def _rows(export_type: ExportType, settings: ExportSettings, zone: ZoneInfo, source: QuividiSource) -> Rows[Any]:

@@ -7,6 +7,7 @@ opportunities to see (OTS).
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -256,6 +257,16 @@ def _reject(row: bytes, error: Exception, period: Window, request: Request) -> R
     device = None if request.device_id is None else str(request.device_id)
     zone = "" if request.local_zone is None else f"/{request.local_zone}"
     return Reject(row, str(error), device, f"{device}/{format_ms(to_ms(period.start))}{zone}")
+
+
+def split_place(place: str) -> tuple[int | None, datetime, str] | None:
+    """Device, start of the period and time zone, from the place of a reject; None if it has another form."""
+    device, _, rest = place.partition("/")
+    start, _, zone = rest.partition("/")
+    try:
+        return None if device == "None" else int(device), datetime.fromisoformat(start), zone or UTC_NAME
+    except ValueError:
+        return None
 
 
 def _sum(groups: Sequence[Group]) -> Totals | None:

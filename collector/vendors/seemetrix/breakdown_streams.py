@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from collector.errors import Park, RetryLater, Split
+from collector.errors import NotReplayable, Park, RetryLater, Split
 from collector.instants import SECOND
-from collector.model import DedupMode, Event, FetchResult, Record, Window
+from collector.model import DedupMode, Event, FetchResult, Record, Reject, RejectedRow, Window
 from collector.steps import Steps
 from collector.turns import in_turns
 from collector.vendors.empties import Request
@@ -126,6 +126,19 @@ class Breakdown(SeemetrixStream[breakdown.Group]):
 
     def explode(self, record: Record[breakdown.Group], digest: str, number: int) -> Iterator[Event]:
         return breakdown_events.explode(record, digest, number, self._common)
+
+    def decode_again(self, row: RejectedRow) -> Iterator[Record[breakdown.Group] | Reject | None]:
+        """Yield the nodes of the subtree. The root is not among them: a part of the tree does not tell its totals."""
+        found = breakdown.split_place(row.place)
+        if found is None:
+            raise NotReplayable("the dead letter does not name the device and the period", code="place_unknown")
+        device, start, zone = found
+        period = Window(start, self._alignment.after(start))
+        is_period = self._alignment.floor(start) == start and row.window.start <= start and period.end <= row.window.end
+        if zone != self._zone.key or not is_period:
+            raise NotReplayable("the stream had another time zone or resolution then", code="configuration_changed")
+        records = breakdown.read((row.payload,), period, self._tree_request(period, device))
+        return (each for each in records if not isinstance(each, Record) or each.payload.path)
 
 
 class _Tree:

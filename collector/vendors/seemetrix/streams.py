@@ -9,7 +9,7 @@ import msgspec
 
 from collector.errors import NotFound
 from collector.instants import to_ms
-from collector.model import DedupMode, Event, FetchResult, FieldSample, Record, Reject, Window
+from collector.model import DedupMode, Event, FetchResult, FieldSample, Record, Reject, RejectedRow, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
 from collector.vendors.empties import Request, undocumented
@@ -69,6 +69,9 @@ class Sessions(SeemetrixStream[wire.Session]):
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
         return events.explode_session(record, digest, number, self._user)
+
+    def decode_again(self, row: RejectedRow) -> Iterator[Record[wire.Session] | Reject | None]:
+        return wire.read((row.payload,))
 
 
 class Devices(SeemetrixStream[devices.KnownDevice]):
@@ -185,6 +188,12 @@ class Statistics(SeemetrixStream[statistics.DeviceHour]):
 
     def explode(self, record: Record[statistics.DeviceHour], digest: str, number: int) -> Iterator[Event]:
         return statistics.explode(record, digest, number, self._user)
+
+    def decode_again(self, row: RejectedRow) -> Iterator[Record[statistics.DeviceHour] | Reject | None]:
+        """As for a response to the window of the row, whose hours beyond the window are incomplete."""
+        device = int(row.place) if row.place else None
+        decoded = statistics.Statistics(RawRows.of((row.payload,)))
+        return statistics.read(decoded, row.window, device, self._extras)
 
 
 STREAMS: Mapping[str, type[SeemetrixStream[Any]]] = {

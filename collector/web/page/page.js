@@ -1,17 +1,22 @@
-// Polls /api/status and shows it. All texts are set as text nodes, so that no text from a vendor is executed.
+// Polls /api/status and shows it.
 
-import { Stream, keyOf } from "./stream.js";
-import { html, setText } from "./timeline.js";
-import { ago, counted, dateTime, duration, nameOf, number, placeText, summary, timeOfDay, zone } from "./texts.js";
+import { fill, setText } from "./dom.js";
+import { showConfig, showKafka, showNotices, showSources } from "./facts.js";
+import { Streams } from "./streams.js";
+import { summary } from "./summary.js";
+import { counted, duration, servers, timeOfDay, zone } from "./texts.js";
 
 const REFRESH_MS = 5000;
 const HIDDEN_REFRESH_MS = 30000;
 const TIMEOUT_MS = 15000;
+const MIN_SEARCHED = 6; // with fewer streams, there is nothing to search for
+const ICONS = { good: "page/icon.svg", bad: "page/icon-error.svg" };
 
 const byId = (id) => document.getElementById(id);
-const items = new Map(); // one Stream for each configured stream, by key: its element is moved, never recreated
+const streams = new Streams();
 let status = null; // the latest response of /api/status
 let receivedAt = Date.now(); // when it arrived, in milliseconds since 1970
+let announced = ""; // the last headline that screen readers announced
 let unreachableSince = null; // when the first request failed after the latest response
 
 async function refresh() {
@@ -38,9 +43,10 @@ function showSummary() {
   document.body.classList.toggle("stale", Boolean(unreachableSince));
   setText(byId("headline"), headline);
   fill(byId("details"), details, "p");
-  setText(byId("announcement"), headline);
+  if (headline !== announced) setText(byId("announcement"), headline); // a search may have been announced since
+  announced = headline;
   document.title = `${tone === "bad" || tone === "warn" ? "⚠ " : ""}${headline} · collector`;
-  const icon = tone === "bad" ? "page/icon-error.svg" : "page/icon.svg";
+  const icon = ICONS[tone] ?? "page/icon-neutral.svg";
   const link = document.querySelector("link[rel=icon]");
   if (link.getAttribute("href") !== icon) link.setAttribute("href", icon);
 }
@@ -54,125 +60,40 @@ function unreachable() {
 
 function showStatus(now) {
   const started = status.started ? Date.parse(status.started) : null;
-  const uptime = started ? ` · up ${duration((now - started) / 1000)}` : "";
-  setText(byId("about"), `version ${status.version} · group ${status.group}${uptime}`);
+  const facts = [status.host, `version ${status.version}`, `group ${status.group}`];
+  if (status.kafka.bootstrap_servers) facts.push(`Kafka ${servers(status.kafka.bootstrap_servers)}`);
+  if (started) facts.push(`up ${duration((now - started) / 1000)}`);
+  setText(byId("about"), facts.filter(Boolean).join(" · "));
   setText(byId("updated"), `Updated at ${timeOfDay(receivedAt)}. Times are in ${zone}.`);
-  showStreams(started, now);
-  showNotOwned(status.streams.filter((stream) => stream.state === "not_owned"));
-  showKafka(now);
-  showPlaces(status.sources.filter((source) => source.places), now);
-  showExports(status.sources.filter((source) => source.exports));
-  showProxies(status.sources.filter((source) => source.proxy));
-}
-
-const SECTIONS = {
-  parked: ["parked"],
-  backing_off: ["backing_off"],
-  running: ["live", "catching_up", "restoring", "paused"],
-  complete: ["complete"],
-};
-
-function showStreams(started, now) {
-  const keys = new Set(status.streams.map(keyOf));
-  for (const [key, item] of items) {
-    if (!keys.has(key)) {
-      item.element.remove();
-      items.delete(key);
-    }
-  }
-  for (const [id, states] of Object.entries(SECTIONS)) {
-    const streams = status.streams.filter((stream) => states.includes(stream.state));
-    const elements = streams.map((stream) => {
-      const key = keyOf(stream);
-      if (!items.has(key)) items.set(key, new Stream(stream));
-      items.get(key).show(stream, started, now);
-      return items.get(key).element;
-    });
-    byId(id).hidden = !streams.length;
-    arrange(byId(id).querySelector("ul"), elements);
-  }
+  document.body.dataset.kafka = status.kafka.state;
+  showConfig(byId("config"), status.config, now);
+  streams.show(status, started, now);
   byId("legend").hidden = !document.querySelector("#streams .timeline:not([hidden])");
+  const notices = showNotices(byId("notices"), status);
+  byId("to-notices").hidden = !notices;
+  setText(byId("to-notices"), counted(notices, "notice"));
+  showKafka(status, now);
+  showSources(byId("sources"), status.sources, now);
+  byId("tools").hidden = status.streams.length < MIN_SEARCHED && !notices;
+  showFound();
 }
 
-function showNotOwned(streams) {
-  const section = byId("not_owned");
-  section.hidden = !streams.length;
-  const count = counted(streams.length, "stream");
-  setText(section.querySelector("summary"), status.ready ? `${count} owned by other replicas` : `${count} not running here`);
-  setText(
-    section.querySelector(".explanation"),
-    status.ready
-      ? "Another replica owns these streams, or this replica is about to take them over. The status page of the owner shows their status."
-      : "The owner is not known while this replica cannot use Kafka. The streams continue from where they stopped.",
-  );
-  fill(section.querySelector(".names"), streams.map(nameOf), "li");
+/** Show how many streams match the search. */
+function showFound(isAnnounced = false) {
+  const query = byId("search").value.trim();
+  const found = streams.search(query);
+  const text = query ? `${found} of ${counted(status.streams.length, "stream")}` : "";
+  setText(byId("found"), text);
+  if (isAnnounced) setText(byId("announcement"), text);
+  byId("none-found").hidden = !query || found > 0;
 }
 
-const KAFKA_STATES = {
-  ready: "ready",
-  joining: "available, joining the consumer group",
-  no_coordinator: "available, except for the group coordinator",
-  refused: "available, but not usable",
-  away: "unavailable",
-  connecting: "connecting",
-};
-
-function showKafka(now) {
-  const { state, last_commit: lastCommit } = status.kafka;
-  const partitions = status.owned_partitions;
-  byId("kafka").hidden = false;
-  byId("kafka").dataset.state = state;
-  document.body.dataset.kafka = state;
-  setText(byId("kafka-state"), KAFKA_STATES[state] ?? state);
-  setText(byId("partitions"), partitions.length ? `${partitions.length}: ${partitions.join(", ")}` : "none");
-  setText(byId("last-commit"), lastCommit ? `${ago(Date.parse(lastCommit), now)}, ${dateTime(Date.parse(lastCommit), now)}` : "none yet");
-}
-
-/** Show how many places of each source are in each state, and list the worst ones. */
-function showPlaces(sources, now) {
-  byId("places").hidden = !sources.length;
-  const elements = sources.map(({ source, places }) => {
-    const counts = Object.entries(places.counts).filter(([, count]) => count);
-    const text = counts.map(([state, count]) => `${number(count)} ${state}`).join(", ") || "none";
-    const seen = ` (${ago(Date.parse(places.seen_at), now)})`;
-    const worst = places.worst.map((place) => html("li", "", placeText(place)));
-    const list = worst.length ? [html("ul", "worst", ...worst)] : [];
-    return html("li", "", html("b", "", source), ` ${text}${seen}`, ...list);
-  });
-  byId("places").querySelector("ul").replaceChildren(...elements);
-}
-
-function showExports(sources) {
-  byId("exports").hidden = !sources.length;
-  const elements = sources.map(({ source, exports: { in_flight: running, at_once: max } }) => {
-    const slots = html("span", "slots");
-    slots.setAttribute("aria-hidden", "true");
-    for (let slot = 0; slot < max; slot += 1) slots.append(html("i", slot < running ? "used" : ""));
-    return html("li", "", html("b", "", source), " ", slots, ` ${running} of ${max} running`);
-  });
-  byId("exports").querySelector("ul").replaceChildren(...elements);
-}
-
-function showProxies(sources) {
-  byId("proxies").hidden = !sources.length;
-  const elements = sources.map(({ source, proxy }) => html("li", "", html("b", "", source), ` ${proxy}`));
-  byId("proxies").querySelector("ul").replaceChildren(...elements);
-}
-
-/** Make these elements the children of the list, in this order. Moves only what it must: a moved element loses focus. */
-function arrange(list, elements) {
-  const wanted = new Set(elements);
-  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
-  elements.forEach((element, index) => {
-    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
-  });
-}
-
-/** Make the children of the parent one element for each text. */
-function fill(parent, texts, tag) {
-  while (parent.children.length > texts.length) parent.lastElementChild.remove();
-  texts.forEach((text, index) => setText(parent.children[index] ?? parent.appendChild(html(tag)), text));
-}
+byId("search").addEventListener("input", () => status && showFound(true));
+byId("search").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  byId("search").value = "";
+  if (status) showFound();
+});
 
 /** Refresh until the page is closed. A hidden page refreshes less often: only its title and icon can be seen. */
 async function poll() {

@@ -1,6 +1,7 @@
 // One stream as an item of a list. Its element is reused for as long as the stream is configured.
 
-import { Sparkline, Timeline, html, setText, svg } from "./timeline.js";
+import { ShareBar, breakable, html, setText, svg } from "./dom.js";
+import { Sparkline, Timeline } from "./timeline.js";
 import { STATES, ago, counted, dateTime, duration, nameOf, sentence, until } from "./texts.js";
 
 // SVG paths of the state icons. They differ in shape, not only in colour: a dot, three quarters of a ring, a half-filled
@@ -17,6 +18,7 @@ const MARKS = {
 };
 
 const DEFAULT_CELL_S = 600; // the length of a cell of a timeline, except for streams with longer periods
+const BACKFILL = "~backfill"; // at the end of the name of a stream that fetches older data beside a live one
 
 export class Stream {
   constructor(stream) {
@@ -24,10 +26,13 @@ export class Stream {
     const mark = svg("svg", { class: "mark", viewBox: "0 0 16 16", "aria-hidden": "true" });
     mark.append(this.mark);
     this.state = html("span");
-    this.name = html("h3", "", html("span", "source", ...breakable(stream.source)), " ", html("span", "", ...breakable(stream.stream)));
-    this.error = html("div", "failure", html("p", "error"), html("p", "advice"), html("p", "attempts"));
+    const name = stream.stream.endsWith(BACKFILL) ? `${stream.stream.slice(0, -BACKFILL.length)} backfill` : stream.stream;
+    this.label = `${stream.source} ${name}`;
+    this.name = html("h4", "", html("span", "visually-hidden", `${stream.source} `), ...breakable(name));
+    this.attempts = html("p", "attempts");
     this.timeline = new Timeline();
-    this.scale = html("p", "scale");
+    this.cellLength = html("p", "cell-length");
+    this.share = new ShareBar();
     this.placeholder = html("p", "placeholder");
     this.sparkline = new Sparkline();
     this.events = html("span");
@@ -37,47 +42,48 @@ export class Stream {
       "li",
       "stream",
       html("div", "name", this.name, html("p", "state", mark, this.state)),
-      this.error,
-      html("div", "day", this.timeline.element, this.scale, this.placeholder),
+      html("div", "day", this.timeline.element, this.cellLength, this.share.element, this.placeholder),
       html("p", "events", this.sparkline.element, this.events),
       this.behind,
       this.notes,
     );
+    this.element.insertBefore(this.attempts, this.notes);
   }
 
+  /** Show the stream's object in /api/status. Returns the element. */
   show(stream, started, now) {
     this.element.dataset.state = stream.state;
     this.mark.setAttribute("d", MARKS[stream.state] ?? MARKS.not_owned);
-    const share = stream.state === "restoring" && stream.restoring !== null ? ` · ${Math.floor(100 * stream.restoring)} %` : "";
-    setText(this.state, `${STATES[stream.state] ?? stream.state}${share}`);
-    this.#showError(stream, now);
+    setText(this.state, STATES[stream.state] ?? stream.state);
+    this.#showAttempts(stream, now);
     this.#showTimeline(stream, now);
     this.#showEvents(stream, started, now);
     this.#showLag(stream, now);
-    this.#showNotes(stream);
+    this.#showNotes(stream, now);
+    return this.element;
   }
 
-  #showError({ state, last_error: error, last_success: success }, now) {
-    this.error.hidden = !error;
+  #showAttempts({ last_error: error, last_success: success }, now) {
+    this.attempts.hidden = !error;
     if (!error) return;
-    const [text, advice, attempts] = this.error.children;
     const retry = error.retry_at ? `Last attempt ${ago(Date.parse(error.at), now)}, next ${until(Date.parse(error.retry_at), now)}.` : "";
-    setText(text, error.error);
-    setText(advice, state === "parked" ? `What to do: ${error.advice}` : sentence(error.advice));
-    setText(attempts, `${retry} ${success ? `Last success ${ago(Date.parse(success), now)}.` : "No success on this replica yet."}`.trim());
+    setText(this.attempts, `${retry} ${success ? `Last success ${ago(Date.parse(success), now)}.` : "No success on this replica yet."}`.trim());
   }
 
-  #showTimeline({ state, strip, watermark }, now) {
-    const isShown = Boolean(strip) && state !== "complete";
+  #showTimeline(stream, now) {
+    const { state, strip, watermark, backfill, restoring } = stream;
+    const share = backfill ? backfill.share : state === "restoring" ? restoring : null;
+    this.share.element.hidden = share === null || share === undefined;
+    if (!this.share.element.hidden) this.share.show(`${this.label}: ${backfill ? "backfilled" : "restored"}`, share);
+    const isShown = Boolean(strip) && state !== "complete" && !backfill;
     this.timeline.element.hidden = !isShown;
     this.placeholder.hidden = isShown;
     const cellS = isShown ? strip.lengths_s.at(-1)[1] : 0;
-    this.scale.hidden = cellS <= DEFAULT_CELL_S;
-    setText(this.scale, `${duration(cellS)} per bar`);
-    if (isShown) this.timeline.show(this.name.textContent, strip, now);
-    else if (state === "complete") setText(this.placeholder, `All data up to ${dateTime(Date.parse(watermark), now)} is published.`);
-    else if (state === "restoring") setText(this.placeholder, "The state is being restored.");
-    else setText(this.placeholder, watermark ? "Current values only, without a history." : "Not started yet.");
+    this.cellLength.hidden = cellS <= DEFAULT_CELL_S;
+    setText(this.cellLength, `${duration(cellS)} per bar`);
+    if (isShown) this.element.dataset.scale = this.timeline.show(this.label, strip, now);
+    else delete this.element.dataset.scale;
+    if (!isShown) setText(this.placeholder, placeholder(stream, share, now));
   }
 
   #showEvents({ events_per_minute: minutes }, started, now) {
@@ -88,17 +94,17 @@ export class Stream {
     setText(this.events, `${counted(sum, "event")} in ${upS < 3600 ? duration(Math.max(60, upS)) : "1 h"}`);
   }
 
-  #showLag({ lag_s: lag, watermark, state }, now) {
-    this.behind.hidden = lag === null || state === "complete";
+  #showLag({ lag_s: lag, watermark, state, backfill }, now) {
+    this.behind.hidden = lag === null || state === "complete" || Boolean(backfill);
     if (this.behind.hidden) return;
     const [behind, , publishedUpTo] = this.behind.children;
     setText(behind, `${duration(lag)} behind`);
     setText(publishedUpTo, `published up to ${dateTime(Date.parse(watermark), now)}`);
   }
 
-  #showNotes({ notices, missing, counts }) {
+  #showNotes({ missing, counts, paused }, now) {
     const deadLetters = Object.values(counts.dead_letters).reduce((total, count) => total + count, 0);
-    const notes = [...notices];
+    const notes = paused ? [pauseText(paused, now)] : [];
     if (deadLetters) notes.push(`${counted(deadLetters, "dead letter")}: read the topic collector.dead_letters, after kafka.topic_prefix`);
     if (missing) notes.push(`${counted(missing, "numbered record has", "numbered records have")} not been received so far`);
     while (this.notes.children.length > notes.length) this.notes.lastChild.remove();
@@ -107,11 +113,27 @@ export class Stream {
   }
 }
 
-/** The name, with line break opportunities after underscores. */
-function breakable(name) {
-  return name.split(/(?<=_)/).flatMap((part) => [part, document.createElement("wbr")]);
+/** What is shown instead of a timeline. */
+function placeholder({ state, watermark, backfill }, share, now) {
+  const percent = typeof share === "number" ? ` · ${Math.floor(100 * share)} %` : "";
+  if (backfill) {
+    const [from, to] = [backfill.from, backfill.to].map((each) => (each ? dateTime(Date.parse(each), now) : "now"));
+    return `Older data from ${from} to ${to}${percent}`;
+  }
+  if (state === "complete") return `All data up to ${dateTime(Date.parse(watermark), now)} is published.`;
+  if (state === "restoring") return `The state is being restored${percent}`;
+  return watermark ? "Current values only, without a history." : "Not started yet.";
+}
+
+/** Who paused a stream, since when, until when and why. */
+function pauseText({ reason, since, until: end, by }, now) {
+  const parts = ["paused"];
+  if (by) parts.push(`by ${by}`);
+  if (since) parts.push(`since ${dateTime(Date.parse(since), now)}`);
+  parts.push(end ? `until ${dateTime(Date.parse(end), now)}` : "until it is resumed");
+  return sentence(`${parts.join(" ")}${reason ? `: ${reason}` : ""}`);
 }
 
 export function keyOf(stream) {
-  return `${stream.vendor}/${nameOf(stream)}`;
+  return `${stream.vendor}/${nameOf(stream)}/${stream.backfill?.from ?? ""}`; // a stream may have several backfills
 }

@@ -1,15 +1,16 @@
 // The texts of the page: labels, numbers and times. Nothing here changes the document.
 
-/** The label of each state of a stream. */
+/** The label of each state of a stream, worst first. */
 export const STATES = {
   parked: "parked",
   backing_off: "backing off",
   restoring: "restoring",
   catching_up: "catching up",
+  paused: "paused",
   live: "live",
   paused: "paused",
   complete: "complete",
-  not_owned: "owned by another replica",
+  not_owned: "with another replica",
 };
 
 /** What the kind of a cell says about the records in it. */
@@ -45,9 +46,9 @@ export function placeText({ id, label, state, hours_since_upload: hours }) {
   return `${id}${label === null ? "" : ` ${label}`}: ${state}, ${upload}`;
 }
 
-/** The text with a capital first letter. */
+/** The text with a capital first letter, unless it starts with a key of the configuration, a command or an address. */
 export function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return /^[a-z][a-z-]*(?=[\s,:;]|$)/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }
 
 /** A duration in its largest unit, rounded down. Less than two days are shown in hours. */
@@ -86,115 +87,11 @@ export function interval(start, end, now) {
   return `${dateTime(start, now)} to ${MINUTE.format(end)}`;
 }
 
+/** A list of servers, which may be broken into lines between them. */
+export function servers(list) {
+  return list.replace(/\s*,\s*/g, ", ");
+}
+
 export function nameOf(stream) {
   return `${stream.source} ${stream.stream}`;
-}
-
-/** The overall status: a code, a tone (bad, warn, wait or good), a headline and details. */
-export function summary(status, now) {
-  return kafkaSummary(status, now) ?? streamSummary(status.streams);
-}
-
-function kafkaSummary({ kafka, reason }, now) {
-  const changed = kafka.since && Date.parse(kafka.since);
-  const since = changed ? ` In this state since ${dateTime(changed, now)} (${duration((now - changed) / 1000)}).` : "";
-  switch (kafka.state) {
-    case "ready":
-      return null;
-    case "away":
-      return {
-        code: "kafka_away",
-        tone: "bad",
-        headline: "Kafka unavailable",
-        details: [reason, `Nothing is lost. Publishing resumes automatically when Kafka is available again.${since}`],
-      };
-    case "refused":
-      return {
-        code: "kafka_refused",
-        tone: "bad",
-        headline: "Kafka needs attention",
-        details: [reason, `The affected streams publish nothing until this is fixed. Nothing is lost.${since}`],
-      };
-    case "no_coordinator":
-      return {
-        code: "kafka_no_coordinator",
-        tone: "bad",
-        headline: "Kafka group coordinator unavailable",
-        details: [`Running streams continue, but replicas cannot take over from each other.${since}`],
-      };
-    case "joining":
-      return {
-        code: "kafka_joining",
-        tone: "wait",
-        headline: "Joining the consumer group …",
-        details: [`This takes a few seconds.${since}`],
-      };
-    default:
-      return {
-        code: "kafka_connecting",
-        tone: "wait",
-        headline: "Connecting to Kafka …",
-        details: [`Polling starts when Kafka is available.${since}`],
-      };
-  }
-}
-
-function streamSummary(streams) {
-  const owned = streams.filter((stream) => stream.state !== "not_owned");
-  const inState = (state) => owned.filter((stream) => stream.state === state);
-  const [parked, backingOff, restoring] = [inState("parked"), inState("backing_off"), inState("restoring")];
-  const others = streams.length - owned.length;
-  const details = others ? [`${counted(others, "other stream is", "other streams are")} owned by other replicas.`] : [];
-  const all = `${counted(owned.length, "stream")}${others ? " of this replica" : ""}`;
-  if (!streams.length) {
-    return {
-      code: "no_streams",
-      tone: "wait",
-      headline: "No streams configured",
-      details: ["Add a source to config.toml, then restart the collector."],
-    };
-  }
-  if (!owned.length) {
-    return {
-      code: "none_owned",
-      tone: "good",
-      headline: "This replica owns no streams",
-      details: [`${counted(others, "stream is", "streams are")} owned by other replicas.`],
-    };
-  }
-  if (parked.length) {
-    if (backingOff.length) {
-      details.unshift(`${counted(backingOff.length, "other stream is", "other streams are")} backing off and will be retried automatically.`);
-    }
-    return { code: "parked", tone: "bad", headline: `${number(parked.length)} of ${all} parked${nameIfSingle(parked)}`, details };
-  }
-  if (backingOff.length) {
-    details.unshift("No action needed: failed requests are retried automatically.");
-    return {
-      code: "backing_off",
-      tone: "warn",
-      headline: `${number(backingOff.length)} of ${all} backing off${nameIfSingle(backingOff)}`,
-      details,
-    };
-  }
-  if (restoring.length) {
-    details.unshift("A stream publishes again as soon as its state is restored.");
-    return {
-      code: "restoring",
-      tone: "wait",
-      headline: `Restoring ${number(restoring.length)} of ${all}${nameIfSingle(restoring)}`,
-      details,
-    };
-  }
-  const catchingUp = inState("catching_up").length;
-  return {
-    code: "healthy",
-    tone: "good",
-    headline: `All streams${others ? " of this replica" : ""} healthy${catchingUp ? ` · ${number(catchingUp)} catching up` : ""}`,
-    details,
-  };
-}
-
-function nameIfSingle(streams) {
-  return streams.length === 1 ? `: ${nameOf(streams[0])}` : "";
 }

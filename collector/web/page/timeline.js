@@ -1,29 +1,14 @@
 // The activity timeline of a stream: one bar per cell, which can be selected with the pointer or the arrow keys.
 
+import { html, setText, svg } from "./dom.js";
+import { ticks } from "./scale.js";
 import { KINDS, counted, duration, interval } from "./texts.js";
 
 const HEIGHT = 100; // of the drawing area, in units of its viewBox
+const LATE = 0.8; // the part of a timeline after which a label may reach that of "now" on a narrow screen
 const MIN_BAR_HEIGHT = 7; // so that a single record is visible
 // By how many cells each key moves the selection.
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -6, PageUp: 6 };
-
-export function svg(tag, attributes = {}) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-export function html(tag, className = "", ...children) {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.append(...children);
-  return element;
-}
-
-/** Set a text if it differs: an unchanged text stays selected, and screen readers do not announce it again. */
-export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
 
 /** The SVG path of bars that reach from `start` to `end` of each cell, with small gaps. `max` is the count of a full bar. */
 function barsPath(cells, max) {
@@ -42,7 +27,9 @@ export class Timeline {
     this.rail = html("div", "rail");
     this.cursor = html("div", "cursor");
     this.bubble = html("div", "bubble", html("b"), html("span"));
-    this.element = html("div", "timeline", this.bars, this.rail, this.cursor, this.bubble);
+    this.scale = html("div", "scale");
+    this.scale.setAttribute("aria-hidden", "true"); // the text of a cell has its time
+    this.element = html("div", "timeline", this.bars, this.rail, this.cursor, this.bubble, this.scale);
     for (const [name, value] of [["role", "slider"], ["tabindex", "0"], ["aria-valuemin", "0"]]) {
       this.element.setAttribute(name, value);
     }
@@ -52,7 +39,7 @@ export class Timeline {
     this.#listen();
   }
 
-  /** Draw the field `strip` of a stream in /api/status. */
+  /** Draw the field `strip` of a stream in /api/status. Returns a text that is equal for equal scales. */
   show(name, strip, now) {
     this.now = now;
     const json = JSON.stringify(strip);
@@ -65,6 +52,7 @@ export class Timeline {
     this.element.setAttribute("aria-label", `${name}: records of the last ${duration(this.cells.at(-1).end / 1000)}`);
     if (this.element.matches(":focus, :hover") && this.selected !== null) this.#select(this.selected);
     else this.#setValue(this.cells.length - 1);
+    return `${strip.start} ${this.cells.at(-1).end}`;
   }
 
   #setCells({ start, lengths_s: lengths, counts, kinds }) {
@@ -96,6 +84,17 @@ export class Timeline {
       this.rail.append(run);
       first += count;
     }
+    this.#drawScale(width);
+  }
+
+  /** Draw a line and a label at round times, and "now" at the right end. */
+  #drawScale(width) {
+    const marks = ticks(this.start, this.start + width).map(({ share, label }) => {
+      const mark = html("span", share > LATE ? "tick late" : "tick", html("span", "", label));
+      mark.style.left = `${100 * share}%`;
+      return mark;
+    });
+    this.scale.replaceChildren(...marks, html("span", "now", "now"));
   }
 
   #listen() {
