@@ -216,7 +216,7 @@ async def test_a_rewind_refuses_invalid_arguments(kafka: str, prefix: str, tmp_p
             await until(is_published, "the session is published")
             config = ("--config", str(daemon.config))
             for arguments, facts in (
-                (("mall", "sessions", "--to", "2020-01-01T00:00:00Z"), (since, "until")),
+                (("mall", "sessions", "--to", "2020-01-01T00:00:00Z"), (since, "collector backfill")),
                 (("mall", "sessions", "--to", "2036-01-01T00:00:00Z"), ("2036-01-01T00:00:00Z",)),
                 (("mall", "viewers", "--to", since), ("mall", "viewers", "sessions")),
                 (("hall", "sessions", "--to", since), ("hall", "did you mean mall?")),
