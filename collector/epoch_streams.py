@@ -1,7 +1,7 @@
 """The streams of a partition during one epoch. A reload of the configuration replaces some while the others run on."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
@@ -30,13 +30,13 @@ class EpochStreams:
         Raises what a stream raises: the epoch then ends.
         """
         async with anyio.create_task_group() as tasks:
-            self._start(tasks, states)
+            self._start(tasks, self._missing().keys(), states)
             del states  # large, and needed only here
             while True:
                 await self._changed.wait()
                 self._changed = anyio.Event()
-                if self._missing():
-                    self._start(tasks, await self._read())
+                while missing := self._missing().keys():
+                    self._start(tasks, missing, await self._read())
 
     async def replace(self, streams: Sequence[StreamHandle]) -> None:
         """Run these streams instead. Those that are in both run on; returns when the others have ended."""
@@ -57,8 +57,14 @@ class EpochStreams:
         """The shards of each stream that does not run and must, by its prefix."""
         return {prefix: shards for prefix, shards in _by_whole(self._streams).items() if prefix not in self._running}
 
-    def _start(self, tasks: TaskGroup, states: States) -> None:
+    def _start(self, tasks: TaskGroup, prefixes: Collection[str], states: States) -> None:
+        """Start the streams with these prefixes, which did not run when the states were read.
+
+        Another reload may have ended more of them since. What those have committed meanwhile is not in these states.
+        """
         for prefix, handles in self._missing().items():
+            if prefix not in prefixes:
+                continue
             whole = self._running[prefix] = _Whole(handles)
             stored = {each: pairs for each, pairs in states.items() if published_prefix(each) == prefix}
             tasks.start_soon(whole.run, self._epoch, stored)

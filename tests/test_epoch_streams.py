@@ -52,12 +52,16 @@ class Scenario:
     def __init__(self, *streams: RecordedStream) -> None:
         self.stored: dict[str, dict[str, bytes]] = {}
         self.reads = 0
+        self.may_read = anyio.Event()
+        self.may_read.set()
         self._streams = EpochStreams(cast("Any", SimpleNamespace(pairs={})), _handles(*streams), self._read)
 
     async def _read(self) -> dict[str, dict[str, bytes]]:
         self.reads += 1
+        stored = self.stored
+        await self.may_read.wait()
         await anyio.lowlevel.checkpoint()
-        return self.stored
+        return stored
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -154,3 +158,19 @@ async def test_streams_can_be_replaced_after_they_have_all_returned() -> None:
         await scenario.replace(complete, new)
 
         assert (1, 1) == (len(complete.begun), len(new.begun))
+
+
+async def test_a_stream_that_is_replaced_while_the_state_is_read_starts_from_a_later_reading() -> None:
+    first, former, new = RecordedStream("first"), RecordedStream("sessions"), RecordedStream("sessions")
+    scenario = Scenario(former)
+    scenario.may_read = anyio.Event()
+    scenario.stored = {former.prefix: {"": b"before its last commit"}}
+    async with scenario.running():
+        await scenario.replace(former, first)  # the state is being read for `first`
+        await scenario.replace(new, first)
+        scenario.stored = {former.prefix: {"": b"as of its end"}}
+        scenario.may_read.set()
+        await anyio.wait_all_tasks_blocked()
+
+        assert [{}] == first.begun
+        assert [{former.prefix: {"": b"as of its end"}}] == new.begun
