@@ -68,7 +68,8 @@ class Daemon:
         )
         self._process = ProcessTelemetry(self._metrics, self.process_status, clock)
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
-        self._config = ConfigTelemetry(self._metrics, self.process_status, clock)
+        config = ConfigTelemetry(self._metrics, self.process_status, clock)
+        self._reloader = None if path is None else Reloader(path, settings, clock, config)
         self._availability = Availability(settings.kafka, self._kafka)
         self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
         self._owners = Owners(settings.kafka, self._kafka, clock)
@@ -112,6 +113,11 @@ class Daemon:
                 tasks.start_soon(topics.watch)
                 await self._run_partitions(sources, topics)
 
+    async def receive_reload_signals(self) -> None:
+        """Reload the configuration at SIGHUP, as soon as the partitions run. Until then, and later, it ends nothing."""
+        if self._reloader is not None:
+            await self._reloader.receive_signals()
+
     def _report_start(self) -> None:
         kafka = self._settings.kafka
         self._process.started(
@@ -149,9 +155,9 @@ class Daemon:
             try:
                 async with anyio.create_task_group() as running:
                     running.start_soon(partitions.run, sources.by_partition())
-                    if self._path is not None:
+                    if self._reloader is not None:
                         apply = partial(self._apply, sources, topics, partitions, running)
-                        running.start_soon(Reloader(self._path, self._settings, self._clock, self._config, apply).run)
+                        running.start_soon(self._reloader.run, apply)
             finally:
                 membership.cancel()
 
@@ -240,11 +246,13 @@ async def run(settings: Settings, path: Path | None = None) -> None:
 
     `path` is the configuration file: its sources are reloaded when they change.
     """
+    daemon = Daemon(settings, SystemClock(), path)
     async with anyio.create_task_group() as process:
-        daemon = anyio.CancelScope()
-        process.start_soon(_stop_on_signal, daemon)
-        with daemon:
-            await Daemon(settings, SystemClock(), path).run()
+        running = anyio.CancelScope()
+        process.start_soon(_stop_on_signal, running)
+        process.start_soon(daemon.receive_reload_signals)  # also while it waits for Kafka, and while it stops
+        with running:
+            await daemon.run()
         process.cancel_scope.cancel()
 
 

@@ -31,28 +31,28 @@ Apply = Callable[[Settings], Awaitable[Changes]]
 class Reloader:
     """Applies the configuration file whenever it changes."""
 
-    def __init__(self, path: Path, settings: Settings, clock: Clock, telemetry: ConfigTelemetry, apply: Apply) -> None:
+    def __init__(self, path: Path, settings: Settings, clock: Clock, telemetry: ConfigTelemetry) -> None:
+        """`settings` have just been read: what changes from now on is noticed, also before `run`."""
         self._path = path
         self._started_with = settings
         self._settings = settings
         self._clock = clock
         self._telemetry = telemetry
-        self._apply = apply
         self._requested = anyio.Event()
+        self._is_pipe = path.is_fifo()
+        self._seen = b"" if self._is_pipe else digest(path, settings.include)
 
-    async def run(self) -> None:
+    async def run(self, apply: Apply) -> None:
         """Watch the files. Never returns. A pipe is not watched, because it can be read only once."""
-        if self._path.is_fifo():
+        if self._is_pipe:
             return
-        seen, is_valid = await self._digest(), True
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._receive_signals)
-            while True:
-                is_requested = await self._wait()
-                found = await self._digest()
-                if found != seen or is_requested or not is_valid:  # a secret that was missing may be there now
-                    is_valid = await self._reload()
-                    seen = found
+        is_valid = True
+        while True:
+            is_requested = await self._wait()
+            found = await to_thread.run_sync(digest, self._path, self._settings.include)
+            if found != self._seen or is_requested or not is_valid:  # a secret that was missing may be there now
+                is_valid = await self._reload(apply)
+                self._seen = found
 
     async def _wait(self) -> bool:
         """Wait until the files must be compared. Returns whether a reload was requested meanwhile."""
@@ -73,15 +73,13 @@ class Reloader:
         """Read the configuration now, also if it has not changed."""
         self._requested.set()
 
-    async def _receive_signals(self) -> None:
+    async def receive_signals(self) -> None:
+        """Request a reload at each SIGHUP. Never returns. Without it, the signal would end the process."""
         with anyio.open_signal_receiver(signal.SIGHUP) as signals:
             async for _ in signals:
                 self.request()
 
-    async def _digest(self) -> bytes:
-        return await to_thread.run_sync(digest, self._path, self._settings.include)
-
-    async def _reload(self) -> bool:
+    async def _reload(self, apply: Apply) -> bool:
         """Read and validate the configuration, and apply it unless it is wrong. Returns whether it is valid."""
         try:
             settings = await to_thread.run_sync(partial(_load, self._path, self._settings))
@@ -89,7 +87,7 @@ class Reloader:
             self._telemetry.refused(str(error).splitlines())
             return False
         fixed_tables = {name: getattr(self._started_with, name) for name in FIXED_TABLES}
-        changes = await self._apply(settings.model_copy(update=fixed_tables))
+        changes = await apply(settings.model_copy(update=fixed_tables))
         self._settings = settings
         before, now = self._started_with.model_dump(), settings.model_dump()
         fixed = [name for name in FIXED_TABLES if before[name] != now[name]]

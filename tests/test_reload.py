@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ async def _run_here(function: Callable[..., Any], *arguments: object) -> object:
     return function(*arguments)
 
 
+async def _nothing(_: Reloader) -> None:
+    await anyio.lowlevel.checkpoint()
+
+
 class Scenario:
     """A reloader of a file, and what it has applied."""
 
@@ -69,14 +74,17 @@ class Scenario:
         self.applied.append(settings)
         return Changes(added=[], changed=[], removed=[])
 
-    async def run(self, steps: Callable[[Reloader], Awaitable[None]]) -> list[str]:
-        """Run the reloader while `steps` run. Returns the log's events."""
+    async def run(
+        self, steps: Callable[[Reloader], Awaitable[None]], before: Callable[[Reloader], Awaitable[None]] = _nothing
+    ) -> list[str]:
+        """Run the reloader while `steps` run, and `before` earlier. Returns the log's events."""
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
         with capture_logs() as logs:
             telemetry = ConfigTelemetry(self.metrics, self.status, self.clock)
-            reloader = Reloader(self.path, load(self.path), self.clock, telemetry, self.apply)
+            reloader = Reloader(self.path, load(self.path), self.clock, telemetry)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(reloader.run)
+                await before(reloader)
+                tasks.start_soon(reloader.run, self.apply)
                 await anyio.wait_all_tasks_blocked()
                 await steps(reloader)
                 tasks.cancel_scope.cancel()
@@ -123,6 +131,38 @@ async def test_a_request_reads_the_files_at_once(scenario: Scenario) -> None:
         assert [{"airport"}] == [each.sources.keys() for each in scenario.applied]
 
     assert ["config_reloaded"] == await scenario.run(steps)
+
+
+async def test_a_change_while_the_process_waits_for_kafka_is_applied_once_it_runs(scenario: Scenario) -> None:
+    async def before(_: Reloader) -> None:
+        await anyio.lowlevel.checkpoint()
+        scenario.write(source("airport"))
+
+    async def steps(_: Reloader) -> None:
+        await scenario.clock.pass_interval()
+        assert [{"airport"}] == [each.sources.keys() for each in scenario.applied]
+
+    assert ["config_reloaded"] == await scenario.run(steps, before)
+
+
+async def test_a_signal_before_the_streams_run_is_a_request(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def before(reloader: Reloader) -> None:
+        async with anyio.create_task_group() as tasks:
+            received, request = anyio.Event(), reloader.request
+            monkeypatch.setattr(reloader, "request", lambda: (request(), received.set()))
+            tasks.start_soon(reloader.receive_signals)
+            await anyio.wait_all_tasks_blocked()
+            os.kill(os.getpid(), signal.SIGHUP)
+            await received.wait()
+            tasks.cancel_scope.cancel()
+
+    async def steps(_: Reloader) -> None:
+        await anyio.wait_all_tasks_blocked()
+        assert 1 == len(scenario.applied)
+
+    assert ["config_reloaded"] == await scenario.run(steps, before)
 
 
 @pytest.mark.parametrize("text", ["[sources", "", 'kafka.group = 7\n[sources.mall]\nvendor = "seemetrix"'])
@@ -186,5 +226,5 @@ async def test_a_pipe_is_not_read_again(scenario: Scenario, tmp_path: Path) -> N
     settings = load(scenario.path)
     telemetry = ConfigTelemetry(scenario.metrics, scenario.status, scenario.clock)
     with anyio.fail_after(5):
-        await Reloader(tmp_path / "pipe", settings, scenario.clock, telemetry, scenario.apply).run()
+        await Reloader(tmp_path / "pipe", settings, scenario.clock, telemetry).run(scenario.apply)
     assert not scenario.applied
