@@ -1,6 +1,6 @@
 """Runs a stream in one epoch, and beside it the backfill that an operator has requested."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import anyio
 
@@ -12,19 +12,21 @@ from collector.stream_handle import StreamHandle
 
 States = Mapping[str, Mapping[str, bytes]]
 """Stored states by the prefix of the stream, as `by_stream` returns them."""
+OwnStates = MutableMapping[str, Mapping[str, bytes]]
+"""The same of a stream with all its shards and backfills. What is loaded is removed: it would be in memory twice."""
 
 
-async def run_shards(handles: Sequence[StreamHandle], epoch: Epoch, states: States) -> Shards:
+async def run_shards(handles: Sequence[StreamHandle], epoch: Epoch, states: OwnStates) -> Shards:
     """Run the shards of a stream from these states. Returns what they share, once all of them are complete."""
     shards = handles[0].shards(handles)
-    shards.pairs.update((prefix, states[prefix]) for prefix in states if shards.contains(prefix))
+    shards.pairs.update((prefix, states.pop(prefix)) for prefix in list(states) if shards.contains(prefix))
     async with anyio.create_task_group() as tasks:
         for handle in handles:
             tasks.start_soon(handle.run, epoch, shards)
     return shards
 
 
-async def run_backfill(handles: Sequence[StreamHandle], epoch: Epoch, states: States) -> None:
+async def run_backfill(handles: Sequence[StreamHandle], epoch: Epoch, states: OwnStates) -> None:
     """Run the backfill of the stream with these shards until it is complete, if one is requested.
 
     Its state is then deleted, in the transaction that records what it has published. After a crash in between, the next

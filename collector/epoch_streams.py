@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 import anyio
 from anyio.abc import TaskGroup
 
-from collector.backfill import States, run_backfill, run_shards
+from collector.backfill import OwnStates, States, run_backfill, run_shards
 from collector.kafka.epoch import Epoch
 from collector.pipeline.shards import published_prefix
 from collector.stream_handle import StreamHandle
@@ -78,7 +78,7 @@ class _Whole:
         self.scope = anyio.CancelScope()
         self.ended = anyio.Event()
 
-    async def run(self, epoch: Epoch, states: States) -> None:
+    async def run(self, epoch: Epoch, states: OwnStates) -> None:
         try:
             with self.scope:
                 async with anyio.create_task_group() as tasks:

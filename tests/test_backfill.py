@@ -7,7 +7,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from collector.backfill import run_backfill
+from collector.backfill import OwnStates, run_backfill
 from collector.model import Backfill, Window
 from collector.pipeline.backfills import active_of, backfill_key, encode_backfill, history_of
 from collector.pipeline.shards import whole_prefix
@@ -68,7 +68,7 @@ class FakeHandle:
         self.hidden += 1
 
 
-async def run(handle: FakeHandle, epoch: Epoch, states: Mapping[str, Mapping[str, bytes]] | None = None) -> None:
+async def run(handle: FakeHandle, epoch: Epoch, states: OwnStates | None = None) -> None:
     await run_backfill([cast("StreamHandle", handle)], cast("Any", epoch), states or {})
 
 

@@ -1,5 +1,6 @@
 """Streams begin and end within an epoch, and those that stay do not notice."""
 
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -174,3 +175,24 @@ async def test_a_stream_that_is_replaced_while_the_state_is_read_starts_from_a_l
 
         assert [{}] == first.begun
         assert [{former.prefix: {"": b"as of its end"}}] == new.begun
+
+
+async def test_a_stored_state_is_not_kept_while_its_stream_runs() -> None:
+    class Stored(dict[str, bytes]):
+        """As a dict, but with weak references."""
+
+    class LoadingStream(RecordedStream):
+        async def run(self, epoch: object, shards: SimpleNamespace) -> None:
+            shards.pairs.clear()  # as `Shards.load`
+            await super().run(epoch, shards)
+
+    stream, added = RecordedStream("kept"), LoadingStream("sessions")
+    scenario = Scenario(stream)
+    async with scenario.running():
+        scenario.stored = {added.prefix: Stored({"": b"large"})}
+        stored = weakref.ref(scenario.stored[added.prefix])
+        await scenario.replace(stream, added)
+        scenario.stored = {}
+
+        assert 1 == len(added.begun)
+        assert stored() is None

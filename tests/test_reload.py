@@ -151,7 +151,12 @@ async def test_a_signal_before_the_streams_run_is_a_request(
     async def before(reloader: Reloader) -> None:
         async with anyio.create_task_group() as tasks:
             received, request = anyio.Event(), reloader.request
-            monkeypatch.setattr(reloader, "request", lambda: (request(), received.set()))
+
+            def note_request() -> None:
+                request()
+                received.set()
+
+            monkeypatch.setattr(reloader, "request", note_request)
             tasks.start_soon(reloader.receive_signals)
             await anyio.wait_all_tasks_blocked()
             os.kill(os.getpid(), signal.SIGHUP)
