@@ -21,6 +21,7 @@ class Partitions:
         self._make = make
         self._telemetry = telemetry
         self._running: dict[int, _Running] = {}
+        self._streams: Streams = {}
         self._tasks: TaskGroup | None = None
 
     async def run(self, streams: Streams) -> None:
@@ -30,17 +31,25 @@ class Partitions:
             await anyio.sleep_forever()
 
     async def replace(self, streams: Streams) -> None:
-        """Run these streams instead. Those that are in both do not notice. Returns when the others have ended."""
-        async with anyio.create_task_group() as replacing:
+        """Run these streams instead. Those that are in both do not notice.
+
+        No stream begins before the others have ended, in all partitions: with another account, a stream moves to
+        another partition and keeps its name, under which it is shown.
+        """
+        async with anyio.create_task_group() as ending:
             for number, running in list(self._running.items()):
                 if number in streams:
-                    replacing.start_soon(running.partition.replace, streams[number])
+                    kept = [each for each in streams[number] if each in self._streams[number]]
+                    ending.start_soon(running.partition.replace, kept)
                 else:
-                    replacing.start_soon(self._stop, number, running)
+                    ending.start_soon(self._stop, number, running)
+        for number, running in self._running.items():
+            await running.partition.replace(streams[number])
         if self._tasks is not None:
             self._start(self._tasks, streams)
 
     def _start(self, tasks: TaskGroup, streams: Streams) -> None:
+        self._streams = streams
         for number in streams.keys() - self._running.keys():
             running = self._running[number] = _Running(self._make(number, streams[number]))
             tasks.start_soon(running.run)
