@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 
 from collector.errors import Park
+from collector.plurals import counted
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http
@@ -38,7 +39,7 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     unchecked = [
         kind for kind in TAGS if kind in settings.selectors and not await _are_tags_checked(client, places, kind)
     ]
-    text = f"{len(owned)} location{'' if len(owned) == 1 else 's'}"
+    text = counted(len(owned), "location")
     if unchecked:
         text += f"; {', '.join(unchecked)} cannot be checked: the account may not list tags"
     unknown = _unknown_in_zones(settings, known.places.keys(), sites) if known.is_whole else iter(())

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from collector.errors import Park, RetryLater
+from collector.plurals import counted
 from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
 from collector.turns import in_turns
@@ -86,4 +87,4 @@ async def probe(source: str, settings: SeemetrixSource, http: Http, telemetry: V
             code="unknown_ids",
             advice=f"correct sources.{source}.device_ids: the stream waits until then, so that no data is lost",
         )
-    return ProbeResult(f"{len(owned)} device{'' if len(owned) == 1 else 's'}", skew_s)
+    return ProbeResult(counted(len(owned), "device"), skew_s)
