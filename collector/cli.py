@@ -45,7 +45,7 @@ from collector.plurals import counted
 from collector.registry.compatibility import Compatibility
 
 if TYPE_CHECKING:
-    from collector.commands.check import Finding
+    from collector.commands.finding import Finding
 
 app = typer.Typer(
     name="collector",
@@ -102,12 +102,13 @@ def run(config: Config = CONFIG) -> None:
 @app.command()
 def check(
     config: Config = CONFIG,
-    offline: Annotated[bool, typer.Option("--offline", help="Only validate the configuration.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Use neither vendors nor Kafka.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Check the configuration, the vendor accounts and Kafka.
 
-    Checks of Kafka include the topics and the permissions. Nothing is changed.
+    Checks of Kafka include the topics and the permissions. Nothing is changed. With --offline, only the configuration
+    is checked: its keys, the files that it includes, its times, and whether its secrets can be read on this machine.
 
     Example: collector check --config config.toml
     """
