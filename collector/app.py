@@ -37,6 +37,7 @@ from collector.stream_handle import StreamHandle
 from collector.telemetry.configuration import ConfigTelemetry
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.process import ProcessTelemetry
 from collector.telemetry.status import ProcessStatus
 from collector.telemetry.vendor import ClockTelemetry
 from collector.vendors.clocks import ClockNotice
@@ -65,6 +66,7 @@ class Daemon:
             host=this_host(),
             bootstrap_servers=settings.kafka.bootstrap_servers,
         )
+        self._process = ProcessTelemetry(self._metrics, self.process_status, clock)
         self._kafka = KafkaTelemetry(self._metrics, self.process_status, clock)
         self._config = ConfigTelemetry(self._metrics, self.process_status, clock)
         self._availability = Availability(settings.kafka, self._kafka)
@@ -99,13 +101,26 @@ class Daemon:
             registry = await stack.enter_async_context(schema_ids(self._settings.kafka.schema_registry, self._metrics))
             sources, topics = self._sources(client, registry)
             sources.apply(self._settings)
+            self._report_start()
+            stack.callback(self._process.stopped)
             async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._process.run)
                 tasks.start_soon(self._availability.watch)
                 tasks.start_soon(self._owners.run)
                 await topics.prepare()
                 tasks.start_soon(self._report_cluster)
                 tasks.start_soon(topics.watch)
                 await self._run_partitions(sources, topics)
+
+    def _report_start(self) -> None:
+        kafka = self._settings.kafka
+        self._process.started(
+            config=None if self._path is None else str(self._path),
+            listen=self._settings.http.listen,
+            brokers=kafka.bootstrap_servers,
+            group=kafka.group,
+            sources=len(self._settings.sources),
+        )
 
     def _sources(self, client: Http, registry: SchemaIds | None) -> tuple[ConfiguredSources, EventTopics]:
         def on_commit() -> None:

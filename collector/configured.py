@@ -157,7 +157,7 @@ class ConfiguredSources:
         status.partition = partition_of(str(stream.account), self._state_partitions)
         types = [kind.name for kind in stream.event_types]
         telemetry = StreamTelemetry(surroundings.metrics, status, types, on_released)
-        telemetry.configured(stream.policy.max_poll_interval, stream.policy.until)
+        telemetry.configured(stream.policy)
         return StreamHandle(
             stream,
             settings,

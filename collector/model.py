@@ -12,8 +12,14 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct, field
 
-from collector.alignment import Alignment, AnySecond
+from collector.alignment import NO_TIME, Alignment, AnySecond
+from collector.instants import SECOND
 
+MAX_FETCH_TIME = timedelta(minutes=30)
+"""What a healthy stream needs at most from the start of a poll to its last commit, and for a hand-over: an export that
+waits for a free slot at the vendor, or a slow response (three minutes) with its retries (two minutes apart)."""
+REPEATED_HOUR = timedelta(hours=1)
+"""How much longer than its length a period may be: an hour occurs twice when clocks are set back."""
 P = TypeVar("P")
 """A vendor's payload. Only the vendor's own package looks inside."""
 _END = datetime.max.replace(tzinfo=UTC)
@@ -234,6 +240,17 @@ class Policy(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     """Records that start at this time or later are not published; None for a stream without an end."""
     alignment: Alignment = AnySecond()
+    freshness: timedelta | None = None
+    """How old the watermark may be; None for the age that a healthy stream stays below."""
+
+    @property
+    def freshness_target(self) -> timedelta:
+        """How old the watermark may be, for alerts. See docs/decisions/0052-freshness.md."""
+        if self.freshness is not None:
+            return self.freshness
+        period = self.alignment.max_period if self.alignment.max_period > SECOND else NO_TIME
+        waiting = self.interval if self.interval > period else NO_TIME  # otherwise, the end of each period is polled
+        return self.settle + period + waiting + MAX_FETCH_TIME + (REPEATED_HOUR if period else NO_TIME)
 
     @property
     def max_poll_interval(self) -> timedelta:

@@ -20,9 +20,19 @@ from collector.telemetry.log_target import stderr_target
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 _STREAM = ("source", "stream")
-_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-_EXPORT_SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
-_DELAY_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 12 * 3600, 24 * 3600)
+# At most eight buckets for a histogram, with that of `+Inf`: one of 500 sources has 4,000 lines already.
+_COMMIT_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 5, 20)
+"""A commit takes 10 ms; its deadline is 20 s by default."""
+_REQUEST_SECONDS = (0.1, 0.3, 1, 3, 10, 60, 180)
+"""A request takes at most three times its timeout, which is 60 s by default."""
+_POLL_SECONDS = (0.3, 1, 5, 30, 120, 600, 1800)
+"""A poll takes one request, or an export, which takes minutes."""
+_EXPORT_SECONDS = (5, 15, 60, 180, 600, 1800, 3600)
+"""An export is built in seconds, or in minutes where the vendor has many; it may wait for a free slot."""
+_DELAY_SECONDS = (60, 300, 900, 1800, 3600, 3 * 3600, 24 * 3600)
+"""Devices upload every minute (Seemetrix) or half hour (Quividi); a stream is polled as often, at most."""
+_RESTORE_SECONDS = (0.1, 0.3, 1, 3, 10, 60, 300)
+"""Fencing takes a fraction of a second, and millions of records are read in seconds."""
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # no `_created` series
@@ -60,9 +70,7 @@ class Metrics:
         def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
             return labelled(Gauge(f"collector_{name}", text, labels, registry=registry), labels)
 
-        def histogram(
-            name: str, text: str, labels: tuple[str, ...] = (), buckets: tuple[float, ...] = _SECONDS
-        ) -> Histogram:
+        def histogram(name: str, text: str, labels: tuple[str, ...] = (), *, buckets: tuple[float, ...]) -> Histogram:
             made = Histogram(f"collector_{name}", text, labels, registry=registry, buckets=buckets)
             return labelled(made, labels)
 
@@ -78,6 +86,9 @@ class Metrics:
             "stream_interval_seconds",
             "Longest time between two polls of a healthy stream: its interval, or the length of its periods.",
             _STREAM,
+        )
+        self.stream_freshness_target = gauge(
+            "stream_freshness_target_seconds", "How old the watermark may be: the stream's `freshness`.", _STREAM
         )
         self.stream_until = gauge(
             "stream_until_timestamp_seconds", "Where a bounded stream ends: its watermark stands after that.", _STREAM
@@ -96,7 +107,10 @@ class Metrics:
 
         self.polls = counter("polls_total", "Polled windows by outcome: ok, empty, retry, park.", (*_STREAM, "outcome"))
         self.poll_duration = histogram(
-            "poll_duration_seconds", "Time from the first request of a window to its last commit.", _STREAM
+            "poll_duration_seconds",
+            "Time from the first request of a window to its last commit.",
+            _STREAM,
+            buckets=_POLL_SECONDS,
         )
         self.records = counter(
             "records_total",
@@ -108,7 +122,7 @@ class Metrics:
             "event_delay_seconds",
             "Time from the end of a fresh record to its commit, at the live edge.",
             _STREAM,
-            _DELAY_SECONDS,
+            buckets=_DELAY_SECONDS,
         )
         self.dead_letters = counter("dead_letters_total", "Committed dead letters by reason.", (*_STREAM, "reason"))
 
@@ -138,7 +152,10 @@ class Metrics:
             ("source", "code"),
         )
         self.vendor_request_duration = histogram(
-            "vendor_request_duration_seconds", "Time from a request to the end of the response body.", ("source",)
+            "vendor_request_duration_seconds",
+            "Time from a request to the end of the response body, by code as in vendor_requests_total.",
+            ("source", "code"),
+            buckets=_REQUEST_SECONDS,
         )
         self.vendor_response_bytes = counter(
             "vendor_response_bytes_total", "Size of the vendor's response bodies after decompression.", ("source",)
@@ -153,7 +170,10 @@ class Metrics:
         )
         self.exports_in_flight = gauge("exports_in_flight", "Exports that the source waits for.", ("source",))
         self.export_duration = histogram(
-            "export_duration_seconds", "Time from the request of an export to its end.", ("source",), _EXPORT_SECONDS
+            "export_duration_seconds",
+            "Time from the request of an export to its end.",
+            ("source",),
+            buckets=_EXPORT_SECONDS,
         )
 
         self.config_reload_successful = gauge(
@@ -169,10 +189,10 @@ class Metrics:
         self.transactions = counter(
             "transactions_total", "Kafka transactions by outcome: committed, aborted, fenced.", ("outcome",)
         )
-        for outcome in ("committed", "aborted", "fenced"):
-            self.transactions.labels(outcome)
         self.transaction_duration = histogram(
-            "transaction_duration_seconds", "Time from the start of a transaction to its commit."
+            "transaction_duration_seconds",
+            "Time from the start of a transaction to its commit.",
+            buckets=_COMMIT_SECONDS,
         )
         self.registry_requests = counter(
             "schema_registry_requests_total",
@@ -182,12 +202,20 @@ class Metrics:
         self.owned_partitions = gauge("owned_partitions", "State partitions that this replica owns.")
         self.rebalances = counter("rebalances_total", "Assignments received from the consumer group.")
         self.restore_duration = histogram(
-            "state_restore_duration_seconds", "Time to fence the previous owner and read the state of a partition."
+            "state_restore_duration_seconds",
+            "Time to fence the previous owner and read the state of a partition.",
+            buckets=_RESTORE_SECONDS,
         )
         self.restore_progress = gauge(
             "state_restore_progress_ratio",
             "Share of the state read so far by the current restores; 1 if there is none.",
         )
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Export what is known before anything happens."""
+        for outcome in ("committed", "aborted", "fenced"):
+            self.transactions.labels(outcome)
         self.restore_progress.set(1)
 
     def remove(self, **labels: str) -> None:

@@ -68,6 +68,10 @@ class StreamStatus(Struct):
     source: str
     stream: str
     state: StreamState = "not_owned"
+    until: datetime | None = None
+    """Where the stream ends; None for a stream without an end."""
+    freshness_target: timedelta | None = None
+    """How old the watermark may be; None before the stream is configured."""
     partition: int | None = None
     """The state partition of the stream's account."""
     checkpoint: Checkpoint | None = None
@@ -105,6 +109,17 @@ class StreamStatus(Struct):
         interrupted = self.interruption is not None and self.state in ("live", "catching_up", "restoring")
         return "backing_off" if interrupted else self.state
 
+    def freshness(self, now: datetime) -> timedelta | None:
+        """The age of the watermark, as the alerts judge it.
+
+        None without a watermark, and for a bounded stream whose watermark has reached its end: it stands from then on.
+        """
+        if self.checkpoint is None or self.state == "complete":
+            return None
+        if self.until is not None and self.checkpoint.watermark >= self.until:
+            return None
+        return max(timedelta(0), now - self.checkpoint.watermark)
+
     def as_json(self, now: datetime, owner: str | None = None) -> dict[str, object]:
         """The stream's object in /api/status. `owner` is the host that owns it, if known."""
         checkpoint, window = self.checkpoint, self.last_window
@@ -121,6 +136,8 @@ class StreamStatus(Struct):
             "watermark": _formatted(checkpoint.watermark if checkpoint else None),
             "final": _formatted(checkpoint.final if checkpoint else None),
             "lag_s": checkpoint and max(0, int((now - checkpoint.watermark).total_seconds())),
+            "freshness_s": _whole_seconds(self.freshness(now)),
+            "freshness_target_s": _whole_seconds(self.freshness_target),
             "last_window": window and {"start": _formatted(window.start), "end": _formatted(window.end)},
             "last_success": _formatted(self.last_success),
             "last_error": error
@@ -324,6 +341,10 @@ def _places(places: PlacesHealth) -> dict[str, object]:
 
 def _hours(age: timedelta | None) -> float | None:
     return None if age is None else round(age / timedelta(hours=1), 1)
+
+
+def _whole_seconds(time: timedelta | None) -> int | None:
+    return None if time is None else time // timedelta(seconds=1)
 
 
 def _backfill(backfill: Backfill, checkpoint: Checkpoint | None) -> dict[str, object]:

@@ -8,7 +8,7 @@ import structlog
 
 from collector.errors import TRY_AGAIN, Park, RetryLater
 from collector.instants import format_seconds
-from collector.model import Backfill, Checkpoint, Gap, Pause, Tally, Window
+from collector.model import Backfill, Checkpoint, Gap, Pause, Policy, Tally, Window
 from collector.telemetry.fields import FieldTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, TimelineFunction, paused_as_json
@@ -53,16 +53,18 @@ class StreamTelemetry:
         self._is_owned = False
         self._set_state("not_owned")
 
-    def configured(self, max_poll_interval: timedelta, until: datetime | None = None) -> None:
-        """Export how often the stream is polled and where it ends, whether this process owns it or not.
+    def configured(self, policy: Policy) -> None:
+        """Export how often the stream is polled, how old its watermark may be and where it ends.
 
-        Alerts depend on it.
+        Alerts depend on it, whether this process owns the stream or not.
         """
-        if until is None:
+        if policy.until is None:
             self._metrics.stream_until.remove(*self._labels)  # of the configuration before
         else:
-            self._metrics.stream_until.labels(*self._labels).set(until.timestamp())
-        self._metrics.stream_interval.labels(*self._labels).set(max_poll_interval.total_seconds())
+            self._metrics.stream_until.labels(*self._labels).set(policy.until.timestamp())
+        self._metrics.stream_interval.labels(*self._labels).set(policy.max_poll_interval.total_seconds())
+        self._metrics.stream_freshness_target.labels(*self._labels).set(policy.freshness_target.total_seconds())
+        self._status.until, self._status.freshness_target = policy.until, policy.freshness_target
 
     def restoring(self, share: float) -> None:
         """This share of the stream's state, 0 to 1, has been read. A parked stream stays parked until it runs."""

@@ -39,7 +39,7 @@ class VendorTelemetry:
     def request_completed(self, code: str, took_s: float, body_bytes: int) -> None:
         """A request ended. `code` is the HTTP status, or `error` if there was no response."""
         self._metrics.vendor_requests.labels(self._source, code).inc()
-        self._metrics.vendor_request_duration.labels(self._source).observe(took_s)
+        self._metrics.vendor_request_duration.labels(self._source, code).observe(took_s)
         self._metrics.vendor_response_bytes.labels(self._source).inc(body_bytes)
         self._requests += 1
         self._report_progress("" if code == "200" else f", last response: {code}")

@@ -33,6 +33,7 @@ class StreamSettings(BaseModel):
     model_config = STRICT
 
     interval: PositiveDuration
+    freshness: PositiveDuration | None = None
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
         """How the stream is polled. `until` is that of the source. Each class has its own default `alignment`."""
@@ -52,6 +53,7 @@ class SnapshotSettings(StreamSettings):
             span=self.interval,
             until=until,
             alignment=alignment or Snapshot(),
+            freshness=self.freshness,
         )
 
 
@@ -69,6 +71,9 @@ class HistorySettings(StreamSettings):
             if getattr(self, name) >= self.allowed_lateness:
                 given = f"{name} ({duration_text(getattr(self, name))})"
                 raise ValueError(f"{given} must be below allowed_lateness ({duration_text(self.allowed_lateness)})")
+        if self.freshness is not None and self.freshness <= self.settle:
+            given = f"freshness ({duration_text(self.freshness)})"
+            raise ValueError(f"{given} must be above settle ({duration_text(self.settle)})")
         return self
 
     def policy(self, until: datetime | None, alignment: Alignment | None = None) -> Policy:
@@ -80,6 +85,7 @@ class HistorySettings(StreamSettings):
             span=self.span,
             until=until,
             alignment=alignment or AnySecond(),
+            freshness=self.freshness,
         )
 
 

@@ -1,4 +1,4 @@
-"""The first row of the dashboard: whether anything is wrong, and where."""
+"""The first row of the dashboard for operators: whether anything is wrong, and where."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel
 
+from deploy.grafana.boards import RUNBOOK, SOURCE, STATUS_PAGE
 from deploy.grafana.panels import (
-    BLUE,
     GREEN,
     GREY,
     ORANGE,
@@ -20,33 +20,18 @@ from deploy.grafana.panels import (
     value_mapping,
 )
 from deploy.grafana.promql import increase, max_by, stream, sum_by
+from deploy.grafana.states import STATE, STATE_NAMES, STATES
+from deploy.grafana.streams import OBJECTIVE
 
-STATES = {
-    "live": (1, GREEN),
-    "complete": (2, GREY),
-    "paused": (3, GREY),
-    "catching_up": (4, BLUE),
-    "restoring": (5, BLUE),
-    "backing_off": (6, ORANGE),
-    "parked": (7, RED),
-    "not_owned": (8, RED),
-}
-"""The severity and the colour of each state."""
-STATE_NAMES = value_mapping({severity: (state, colour) for state, (severity, colour) in STATES.items()})
-
-STATE = max_by(
-    "source, stream",
-    " or ".join(stream("collector:stream_state", f'state="{state}"') + f" * {n}" for state, (n, _) in STATES.items()),
-)
-"""The state of each stream as its severity in STATES; the more severe one while the stream moves between replicas."""
 _STALE = f"{stream('collector:success_age_seconds')} / {stream('collector:stale_after_seconds')}"
+_AGE = f"{stream('collector:watermark_age_seconds')} / {stream('collector:freshness_target_seconds')}"
 _UNHEALTHY = stream("collector:stream_state", 'state=~"backing_off|parked|not_owned"') + " == 1"
-_OWNED = stream("collector_stream_state", 'state!="not_owned"') + " == 1"
+_OWNED = stream("collector:stream_owner")
 _FIRING = 'ALERTS{alertstate="firing", alertname=~"Collector.*"}'
 
 
 def panels() -> Sequence[Builder[Panel]]:
-    return (_replicas(), _kafka(), _states(), _dead_letters(), _missing(), _streams(), _alerts())
+    return (_replicas(), _kafka(), _states(), _fresh(), _dead_letters(), _missing(), _streams(), _alerts())
 
 
 def _replicas() -> Builder[Panel]:
@@ -57,7 +42,7 @@ def _replicas() -> Builder[Panel]:
     up = 'up{job="$job"}'
     return (
         stat_panel("Replicas", description, {"up": f"sum({up})", "down": f"count({up} == 0) or vector(0)"}, width=4)
-        .thresholds(thresholds({1: GREEN}, RED))
+        .thresholds(thresholds({1: GREEN}, RED))  # one replica is enough to publish everything
         .override_by_name("down", [DynamicConfigValue("thresholds", thresholds({1: ORANGE}).build())])
         .no_value("none")
     )
@@ -82,12 +67,28 @@ def _states() -> Builder[Panel]:
         "being read from Kafka. catching_up: it fetches history."
     )
     panel: stat.Panel = stat_panel(
-        "Streams by state", description, {"{{state}}": sum_by("state", stream("collector:stream_state"))}, width=11
+        "Streams by state", description, {"{{state}}": sum_by("state", stream("collector:stream_state"))}, width=8
     )
     for state, (_, colour) in STATES.items():
         steps = thresholds({1: colour}, GREY).build()
         panel.override_by_name(state, [DynamicConfigValue("thresholds", steps)])
     return panel
+
+
+def _fresh() -> Builder[Panel]:
+    description = (
+        "Share of the selected time range in which the watermarks were younger than the streams' freshness. New "
+        "streams count from when they have caught up; paused streams do not count."
+    )
+    fresh = f"avg(avg_over_time({stream('collector:fresh')}[$__range]))"
+    # Green: the objective is met. Red: ten times its budget is used up.
+    steps = thresholds({1 - 10 * (1 - OBJECTIVE): ORANGE, OBJECTIVE: GREEN}, RED)
+    return (
+        stat_panel("Fresh", description, {"": fresh}, unit="percentunit")
+        .decimals(1)
+        .thresholds(steps)
+        .no_value("unknown")
+    )
 
 
 def _dead_letters() -> Builder[Panel]:
@@ -97,7 +98,7 @@ def _dead_letters() -> Builder[Panel]:
     )
     dead_letters = increase(stream("collector_dead_letters_total"), "$__range")
     return stat_panel("Dead letters", description, {"": f"ceil(sum({dead_letters}))"}).thresholds(
-        thresholds({1: ORANGE})
+        thresholds({1: ORANGE})  # CollectorDeadLetters fires from the first one on
     )
 
 
@@ -109,7 +110,7 @@ def _missing() -> Builder[Panel]:
     missing = f"sum({stream('collector:missing_records')})"
     return (
         stat_panel("Missing records", description, {"": missing})
-        .thresholds(thresholds({1: YELLOW}))
+        .thresholds(thresholds({1: YELLOW}))  # most arrive late: CollectorRecordsMissing waits for eight hours
         .no_value("none known")
     )
 
@@ -128,19 +129,27 @@ def _streams() -> Builder[Panel]:
                 "Staleness",
                 max_by("source, stream", f"{_STALE} or ({_UNHEALTHY})"),
                 "percentunit",
-                steps={0.5: YELLOW, 1: RED},
+                steps={0.5: YELLOW, 1: RED},  # CollectorStreamStale fires at 100 %; half of that is never normal
             ),
             Column("State", STATE, "none", mappings=[STATE_NAMES]),
             Column("Since last success", max_by("source, stream", stream("collector:success_age_seconds")), "s"),
             Column("Behind", max_by("source, stream", stream("collector:watermark_age_seconds")), "s"),
+            Column(
+                "Of its freshness",
+                max_by("source, stream", _AGE),
+                "percentunit",
+                steps={1: ORANGE},  # the watermark is older than it may be; CollectorFreshnessBurn counts for how long
+            ),
             Column("Owner", max_by("source, stream, instance", _OWNED), is_shown=False),
         ],
         width=15,
+        links={"source": SOURCE, "instance": STATUS_PAGE},
     )
 
 
 def _alerts() -> Builder[Panel]:
-    description = "Firing alerts, and since when. docs/operations.md has a runbook for each."
+    description = "Firing alerts, and since when. A click on the name opens its runbook."
     since = f"time() - (ALERTS_FOR_STATE and ignoring (alertstate) {_FIRING})"
     labels = {"alertname": "Alert", "severity": "Severity", "source": "Source", "stream": "Stream"}
-    return table_panel("Alerts", description, labels, [Column("For", max_by(", ".join(labels), since), "s")], width=9)
+    column = Column("For", max_by(", ".join(labels), since), "s")
+    return table_panel("Alerts", description, labels, [column], width=9, links={"alertname": RUNBOOK, "source": SOURCE})

@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
     BigValueTextMode,
+    GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
     TableColoredBackgroundCellOptions,
@@ -28,9 +29,16 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from msgspec import Struct
 
+LIMIT = " limit"
+"""The end of the legend of a limit."""
 CURSOR = DashboardCursorSync.CROSSHAIR
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, BLUE, YELLOW, ORANGE, RED, GREY = "green", "blue", "yellow", "orange", "red", "text"
+_LIMIT_STYLE = [
+    DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
+    DynamicConfigValue("custom.fillOpacity", 0),
+    DynamicConfigValue("color", {"mode": "fixed", "fixedColor": RED}),
+]
 Steps = Mapping[float, str]
 """Colours by the value from which they apply."""
 
@@ -45,6 +53,15 @@ class Column(Struct, frozen=True):
     mappings: Sequence[ValueMapping] = ()
     is_shown: bool = True
     """False if the column is hidden, because the query only adds a label to the rows."""
+
+
+class Link(Struct, frozen=True):
+    """Where a click leads. `${__value.raw}` in the URL is the value that is clicked."""
+
+    title: str
+    url: str
+    is_external: bool = False
+    """Whether it opens a page beside Grafana."""
 
 
 def stat_panel(
@@ -70,9 +87,18 @@ def stat_panel(
 
 
 def line_panel(
-    title: str, description: str, queries: Mapping[str, str], *, unit: str, width: int = 8
+    title: str,
+    description: str,
+    queries: Mapping[str, str],
+    *,
+    unit: str,
+    width: int = 8,
+    limits: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """A panel of values over time. `queries` by legend; `width` in 24ths of the dashboard."""
+    """A panel of values over time. `queries` by legend; `width` in 24ths of the dashboard.
+
+    `limits` are further queries, by legend, whose values are drawn as dashed lines: metrics that say what is too much.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -94,7 +120,17 @@ def line_panel(
     )
     for legend, expr in queries.items():
         panel.with_target(_query(expr).range().legend_format(legend))
+    for legend, expr in (limits or {}).items():
+        panel.with_target(_query(expr).range().legend_format(f"{legend}{LIMIT}"))
+    if limits:
+        panel.override_by_regexp(f"{LIMIT}$", _LIMIT_STYLE)
     return panel
+
+
+def with_limit(panel: timeseries.Panel, value: float, colour: str = "") -> timeseries.Panel:
+    """The panel with a dashed line at a fixed limit."""
+    style = common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+    return panel.thresholds(thresholds({value: colour or RED}, "transparent")).thresholds_style(style)
 
 
 def state_panel(
@@ -119,11 +155,18 @@ def state_panel(
 
 
 def table_panel(
-    title: str, description: str, labels: Mapping[str, str], columns: Sequence[Column], *, width: int, height: int = 9
+    title: str,
+    description: str,
+    labels: Mapping[str, str],
+    columns: Sequence[Column],
+    *,
+    width: int,
+    height: int = 9,
+    links: Mapping[str, Link] | None = None,
 ) -> table.Panel:
     """A table with a row for each combination of `labels`, sorted by the first of the `columns`, descending.
 
-    `labels` contains the title of each label's column.
+    `labels` contains the title of each label's column, and `links` where its values lead.
     """
     is_single = len(columns) == 1
     values = {"Value" if is_single else f"Value #{column.title}": column for column in columns}
@@ -148,6 +191,9 @@ def table_panel(
     for column in columns:
         panel.with_target(_query(column.expr).instant().format(PromQueryFormat.TABLE).ref_id(column.title))
         panel.override_by_name(column.title, _overrides(column))
+    for label, link in (links or {}).items():
+        target = {"title": link.title, "url": link.url, "targetBlank": link.is_external}
+        panel.override_by_name(labels[label], [DynamicConfigValue("links", [target])])
     return panel
 
 

@@ -39,6 +39,11 @@ def quantile(share: float, by: str, buckets: str, over: str = "$__rate_interval"
     return f"histogram_quantile({share}, sum by ({by}, le) (rate({buckets}[{over}])))"
 
 
+def in_hour(counter: str) -> str:
+    """The increase of a counter over an hour, for a sum over series of which some may be new."""
+    return increase(counter, "1h")
+
+
 def increase(counter: str, over: str) -> str:
     """The increase of a counter over a range.
 

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+import pytest
 from msgspec import structs
 
 from collector.commands.state import as_dict, columns, problems
 from collector.commands.summaries import summaries
-from collector.model import Account, Checkpoint, Pause
+from collector.model import Account, Checkpoint, Pause, backfill_name
 from collector.pipeline.pauses import UNREADABLE, encode_pause, pause_key
 from collector.pipeline.state import stream_prefix, summary
 from collector.pipeline.state_records import encode_checkpoint
@@ -98,3 +99,10 @@ def test_the_table_says_why_and_until_when_a_stream_is_paused() -> None:
         assert row.endswith(cell)
         assert row.split()[:4] == ["hall", "-", "quividi", "-"]
     assert not problems(summaries(paused("hall"), T))
+
+
+@pytest.mark.parametrize("names", [("mall",), ("mall", "viewers")])
+def test_a_backfill_is_paused_with_its_stream(names: tuple[str, ...]) -> None:
+    name = backfill_name("viewers@America/New_York", T)
+    pairs = {**paused(*names), stream_prefix(ACCOUNT, "mall", name).encode(): CHECKPOINT}
+    assert ("mall", name, AT, "moving") in listed(pairs)

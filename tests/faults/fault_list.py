@@ -8,7 +8,19 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
 
-from tests.faults import clocks, crashes, fences, leaders, log_targets, moves, network, pauses, quotas, state_loss
+from tests.faults import (
+    clocks,
+    crashes,
+    fences,
+    leaders,
+    log_targets,
+    moves,
+    network,
+    pauses,
+    quotas,
+    reloads,
+    state_loss,
+)
 from tests.faults.brokers import Cluster
 from tests.faults.table import Row
 from tests.faults.testbed import testbed, verdict
@@ -49,6 +61,8 @@ SCENARIOS = (  # the longest first: they run concurrently, and the short ones fi
     Scenario("broker killed or stopped", crashes.broker_killed, 2, 50),
     Scenario("paused beyond the session", crashes.paused, 3, 50),
     Scenario("paused and resumed under load", pauses.paused_and_resumed, 2, 20),
+    Scenario("older data beside live data", reloads.backfilled, 2, 20),
+    Scenario("configuration reloaded under load", reloads.reloaded, 2, 20),
     Scenario("rolling restart of three", crashes.rolling_restart, 6, 60),
     Scenario("cut off from the vendors", network.cut_off_from_the_vendors, 4, 40),
     Scenario("all brokers move", moves.all_brokers_move, 1, 5),

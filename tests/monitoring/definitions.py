@@ -16,7 +16,7 @@ SCENARIOS = sorted(Path(__file__).with_name("promtool").glob("*.yml"))
 OPERATIONS = ROOT / "docs/operations.md"
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_METRIC = re.compile(r"\b(?:(?:collector|process|python)_|collector:)\w+|\bup\b|\bALERTS\w*")
+_METRIC = re.compile(r"\b(?:(?:collector|process|python)_|collector:)[\w:]+|\bup\b|\bALERTS\w*")
 
 
 class Query(Struct, frozen=True):
@@ -64,8 +64,32 @@ def panels() -> Iterator[Mapping[str, Any]]:
 
 
 def panel_queries() -> list[Query]:
-    return [
+    """The queries of all panels and annotations, each once."""
+    found = [
         Query(f"{panel['title']} {target['refId']}", target["expr"])
         for panel in panels()
         for target in panel["targets"]
     ]
+    marked = [
+        Query(each["name"], each["expr"]) for board in dashboards().values() for each in board["annotations"]["list"]
+    ]
+    return list({query.expr: query for query in [*found, *marked]}.values())
+
+
+def variables() -> Iterator[tuple[str, str]]:
+    """The names and the queries of the variables of all dashboards."""
+    for board in dashboards().values():
+        for each in board["templating"]["list"]:
+            if each["type"] == "query":
+                yield each["name"], each["query"]
+
+
+def links() -> Iterator[str]:
+    """The URLs of all links, without those that Grafana makes itself."""
+    for board in dashboards().values():
+        yield from (each["url"] for each in board["links"] if each["type"] == "link")
+    for panel in panels():
+        for override in panel["fieldConfig"]["overrides"]:
+            yield from (
+                link["url"] for each in override["properties"] if each["id"] == "links" for link in each["value"]
+            )

@@ -1,21 +1,27 @@
 """The Grafana dashboards: up to date, readable, and based on metrics that exist."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from collector.telemetry.metrics import Metrics
+from collector.telemetry.status import StreamState
 from collector.vendors import VENDORS
 from deploy.grafana.files import DASHBOARDS, dashboard_files
+from deploy.grafana.states import STATES
 from tests.monitoring.definitions import (
     GRAFANA,
+    OPERATIONS,
     PROMETHEUS,
     Query,
+    alerts,
     dashboards,
+    links,
     load,
     panel_queries,
     panels,
@@ -69,6 +75,10 @@ def test_no_rule_names_a_stream() -> None:
         assert set() == names & set(re.findall(r"\w+", rule["expr"])), rule
 
 
+def test_every_state_has_a_colour() -> None:
+    assert set(get_args(StreamState)) <= STATES.keys()
+
+
 @each_panel
 def test_a_panel_has_a_description_and_units(panel: Mapping[str, Any]) -> None:
     assert len(panel["description"]) > 40
@@ -87,7 +97,7 @@ def test_a_legend_contains_the_labels_of_its_query(panel: Mapping[str, Any]) -> 
     for target in panel["targets"]:
         if panel["type"] == "table":
             continue
-        grouped = re.match(r"(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([^)]*)\)", target["expr"])
+        grouped = re.match(r"(?:histogram_quantile\([\d.]+, )?(?:sum|max|min) by \(([^)]*)\)", target["expr"])
         labels = set(grouped[1].split(", ")) - {"le"} if grouped else set()
         assert labels <= set(re.findall(r"{{(\w+)}}", target["legendFormat"])), target["expr"]
 
@@ -107,26 +117,82 @@ def test_panels_do_not_overlap() -> None:
         assert list(range(1, len(numbers) + 1)) == numbers
 
 
+def board(name: str) -> Mapping[str, Any]:
+    return next(each for path, each in dashboards().items() if path.stem == name)
+
+
 def test_the_first_screen_shows_whether_anything_is_wrong_and_where() -> None:
-    (board,) = dashboards().values()
-    first = [panel["title"] for panel in board["panels"] if panel["gridPos"]["y"] + panel["gridPos"]["h"] <= 14]
+    first = [each for each in board("operators")["panels"] if each["gridPos"]["y"] + each["gridPos"]["h"] <= 14]
     titles = [
+        "Is anything wrong, and where?",
         "Replicas",
         "Kafka",
         "Streams by state",
+        "Fresh",
         "Dead letters",
         "Missing records",
         "Streams, least healthy first",
+        "Alerts",
     ]
-    assert [board["panels"][0]["title"], *titles, "Alerts"] == first
+    assert titles == [each["title"] for each in first]
 
 
-def test_queries_use_the_variables_of_the_dashboard() -> None:
-    (board,) = dashboards().values()
-    names = {variable["name"] for variable in board["templating"]["list"]}
-    assert {"datasource", "job", "instance", "source", "stream"} == names
-    used = {name for query in panel_queries() for name in re.findall(r"\$(\w+)", query.expr)}
-    assert {"job", "instance", "source", "stream"} == used - {"__range", "__rate_interval"}
+VARIABLES = {
+    "operators": {"datasource", "job", "runbooks", "instance", "source", "stream"},
+    "source": {"datasource", "job", "runbooks", "source", "stream", "instance"},
+    "audience": {"datasource", "job", "runbooks", "source", "stream"},
+}
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_queries_and_links_use_the_variables_of_their_dashboard(name: str) -> None:
+    found = {each["name"] for each in board(name)["templating"]["list"]}
+    assert VARIABLES[name] == found
+    text = json.dumps(board(name))
+    used = set(re.findall(r"\$\{?(\w+)", text)) - {"__all", "__range", "__rate_interval", "__value", "__url_time_range"}
+    assert found == used
+
+
+def test_the_dashboards_are_linked_with_each_other() -> None:
+    for each in dashboards().values():
+        (link,) = (link for link in each["links"] if link["type"] == "dashboards")
+        assert (link["tags"], link["includeVars"], link["keepTime"]) == (each["tags"], True, True)
+
+
+def test_every_link_leads_to_a_dashboard_a_runbook_or_the_status_page_of_a_replica() -> None:
+    places = {f"/d/{each['uid']}?" for each in dashboards().values()}
+    starts = (*places, "${runbooks}#", "http://${instance}/", "http://${__value.raw}/")
+    found = set(links())
+    assert found
+    assert [] == [url for url in found if not url.startswith(starts)]
+    assert {start for start in starts if any(url.startswith(start) for url in found)} >= {
+        "/d/collector-source?",
+        *starts[-3:],
+    }
+
+
+def test_the_alerts_of_a_dashboard_have_anchors_in_the_runbooks() -> None:
+    """A dashboard knows the name of an alert, and cannot write it in lower case."""
+    text = OPERATIONS.read_text("utf-8")
+    assert [] == [name for name in alerts() if f'<a id="{name}"></a>' not in text]
+
+
+def test_limits_are_dashed_lines() -> None:
+    dashed = {"fill": "dash", "dash": [8, 6]}
+    for panel in panels():
+        if not any(target.get("legendFormat", "").endswith(" limit") for target in panel["targets"]):
+            continue
+        (style,) = (
+            each["properties"] for each in panel["fieldConfig"]["overrides"] if "limit" in each["matcher"]["options"]
+        )
+        assert {"id": "custom.lineStyle", "value": dashed} in style
+
+
+def test_restarts_rebalances_deploys_and_alerts_are_annotated() -> None:
+    for each in dashboards().values():
+        found = each["annotations"]["list"]
+        assert ["Restarts", "Rebalances", "Deploys", "Firing alerts"] == [annotation["name"] for annotation in found]
+        assert all(annotation["enable"] and annotation["titleFormat"] for annotation in found)
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:

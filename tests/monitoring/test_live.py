@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the real collector: every query of every panel and rule returns data."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from collector.simulator.server import serving
 from collector.simulator.world import FAST
 from tests.kafka.daemon import until
 from tests.kafka.scenario import DEVICES, MAX_CALLS, ZONE, BoundedWorld, Replica, quividi_source, seemetrix_source
-from tests.monitoring.definitions import Query, alerts, panel_queries, rule_queries
+from tests.monitoring.definitions import Query, alerts, panel_queries, rule_queries, variables
 from tests.monitoring.prometheus import Prometheus, running
 from tests.needs import absent, need
 
@@ -30,12 +31,22 @@ VARIABLES = {
 }
 EMPTY = {
     "Alerts For",
+    "Firing alerts",
+    "Rebalances",
+    "Deploys",
+    "Of the same hour last week A",
+    "Records an hour, a week ago A",
     "Places A",
     "Requests to the schema registry A",
     *(f"Fields not as documented {ref}" for ref in "ABC"),
+    "collector:fresh_records:busy_5h",
     *alerts(),
 }
-"""Queries without results while everything is healthy. The expression of an alert may have some for a moment."""
+"""Queries without results while everything is healthy, or without a week of history.
+
+The expression of an alert may have some for a moment, and so may an annotation.
+"""
+_LABEL_VALUES = re.compile(r"label_values\((.*), (\w+)\)")
 COUNTERS = '[sources.mall.streams.counters]\ninterval = "1s"\n'
 
 
@@ -90,6 +101,11 @@ async def every_query_returns_data(prometheus: Prometheus) -> None:
         raise AssertionError(f"queries without data: {pending.queries}") from None
     for query in queries:
         await prometheus.query(substituted(query.expr))
+    for name, values in variables():
+        matched = _LABEL_VALUES.fullmatch(values)
+        assert matched is not None
+        expr = substituted(matched[1].replace('source="$source"', 'source="mall"'))
+        assert {labels[matched[2]] for labels, _ in await prometheus.query(expr)}, f"{name} has no values"
     assert [] == await prometheus.query('ALERTS{alertstate="firing"}')
 
 

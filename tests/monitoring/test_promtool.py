@@ -13,7 +13,7 @@ from tests.needs import absent, need
 
 def promtool(*arguments: str | Path) -> None:
     need("PROMETHEUS", absent("promtool"))
-    ran = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=180, check=False)
     assert (0, "") == (ran.returncode, ran.stderr), ran.stdout
 
 

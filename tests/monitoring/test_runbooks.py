@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.monitoring.definitions import OPERATIONS, alerts
+from tests.monitoring.definitions import OPERATIONS, alerts, rules
 
 PARTS = ("**Means.** ", "**Look at** ", "**Do", "**Ends** ")
 
@@ -25,8 +25,25 @@ def test_an_alert_has_a_severity_texts_and_the_address_of_its_runbook(name: str)
     alert = alerts()[name]
     assert alert["labels"].keys() == {"severity"}
     assert alert["labels"]["severity"] in ("critical", "warning")
-    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
-    assert f"docs/operations.md#{name.lower()}" == alert["annotations"]["runbook_url"]
+    assert alert["annotations"].keys() - {"owner"} == {"summary", "description", "runbook_url"}
+    url = alert["annotations"]["runbook_url"]
+    assert (
+        f'{{{{ with query "collector:runbooks" }}}}{{{{ . | first | label "url" }}}}{{{{ end }}}}#{name.lower()}' == url
+    )
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_an_alert_of_a_stream_names_its_owner(name: str) -> None:
+    """Unless it has the label `instance`, which then is the replica."""
+    annotations = alerts()[name]["annotations"]
+    is_of_stream = "$labels.source" in annotations["summary"]
+    assert is_of_stream == ("owner" in annotations)
+    assert "owner" not in annotations or "collector:stream_owner{" in annotations["owner"]
+
+
+def test_the_address_of_the_runbooks_is_set_in_one_place() -> None:
+    (rule,) = (rule for rule in rules() if rule.get("record") == "collector:runbooks")
+    assert {"url": "docs/operations.md"} == rule["labels"]
 
 
 @pytest.mark.parametrize(("name", "text"), sections().items(), ids=sections())

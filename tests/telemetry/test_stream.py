@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from msgspec import structs
 from structlog.testing import capture_logs
 
 from collector.errors import Park, RetryLater
-from collector.model import Checkpoint, Pause, Tally, Window
+from collector.model import Checkpoint, Pause, Policy, Tally, Window
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -162,19 +162,24 @@ def test_a_stream_is_in_exactly_one_state(recorder: Recorder) -> None:
     assert recorder.status.state == "not_owned"
 
 
-def test_the_poll_interval_is_exported_whether_or_not_the_stream_is_owned(recorder: Recorder) -> None:
-    recorder.telemetry.configured(timedelta(minutes=15))
-    assert recorder.value("collector_stream_interval_seconds") == 900
-    assert recorder.value("collector_stream_until_timestamp_seconds") is None
+def policy(**changes: timedelta | datetime) -> Policy:
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    default = Policy(interval=15 * minute, settle=45 * minute, allowed_lateness=24 * hour, sweep_every=hour, span=hour)
+    return structs.replace(default, **changes)
 
+
+def test_poll_interval_and_freshness_are_exported_whether_or_not_the_stream_is_owned(recorder: Recorder) -> None:
+    recorder.telemetry.configured(policy(freshness=timedelta(hours=2)))
     recorder.telemetry.owned(CHECKPOINT, 0)
     recorder.telemetry.released()
 
     assert recorder.value("collector_stream_interval_seconds") == 900
+    assert recorder.value("collector_stream_freshness_target_seconds") == 7200
+    assert recorder.value("collector_stream_until_timestamp_seconds") is None
 
 
 def test_the_end_of_a_bounded_stream_is_exported(recorder: Recorder) -> None:
-    recorder.telemetry.configured(timedelta(minutes=15), START)
+    recorder.telemetry.configured(policy(until=START))
 
     assert recorder.value("collector_stream_until_timestamp_seconds") == START.timestamp()
 

@@ -162,6 +162,7 @@ async def window(
         await tab.goto(url)
         await tab.locator("#about", has_text="version").wait_for()
         yield page
+        await tab.unroute_all(behavior="ignoreErrors")  # a request may be in flight
         await tab.close()
     finally:
         await context.close()

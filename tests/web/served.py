@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from msgspec import Struct
 
-from collector.model import Checkpoint, Window
+from collector.model import Checkpoint, Policy, Window
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus, StreamStatus
@@ -49,6 +49,10 @@ class Served(Struct):
         return found
 
 
+MINUTE = timedelta(minutes=1)
+POLICY = Policy(interval=MINUTE, settle=2 * MINUTE, allowed_lateness=24 * HOUR, sweep_every=6 * HOUR, span=6 * HOUR)
+
+
 @asynccontextmanager
 async def one_stream() -> AsyncIterator[Served]:
     metrics, clock, port = Metrics(), SimulatedClock(), free_port()
@@ -59,7 +63,7 @@ async def one_stream() -> AsyncIterator[Served]:
     )
     kafka = KafkaTelemetry(metrics, process_status, clock)
     stream = StreamTelemetry(metrics, row, ["seemetrix.session.v1"])
-    stream.configured(timedelta(minutes=1))
+    stream.configured(POLICY)
     vendor = VendorTelemetry(metrics, "mall", source)
     async with (
         serve_http(("127.0.0.1", port), process_status, metrics.registry, clock, max_age_s=0),

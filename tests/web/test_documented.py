@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from collector.telemetry.status import KafkaState, StreamState
+from collector.model import Backfill
+from collector.telemetry.status import KafkaState, RefusedConfiguration, StreamState, StreamStatus
 from collector.timeline import CellKind
 from tests.web import scenarios
-from tests.web.scenarios import NOW
+from tests.web.scenarios import HOUR, NOW
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "status.md").read_text("utf-8")
@@ -40,9 +41,13 @@ def documented() -> set[str]:
 
 
 def test_every_field_is_documented_and_no_other() -> None:
-    status = scenarios.all_states().process_status.as_json(NOW)
-    found = set(fields(status))
+    status = scenarios.all_states().process_status
+    status.refused = RefusedConfiguration(NOW, ["sources.mall.user_id: missing"])
+    backfill = Backfill(NOW - 9 * HOUR, NOW - 6 * HOUR, NOW, "ann@desk")
+    status.streams[0].backfills.append(StreamStatus("seemetrix", "arcade", "sessions~backfill", backfill=backfill))
+    found = set(fields(status.as_json(NOW)))
     objects = {
+        "streams[].backfill",
         "streams[].paused",
         "streams[].strip",
         "streams[].last_error",

@@ -95,7 +95,7 @@ async def test_the_keyboard_selects_cells_and_screen_readers_get_their_text(brow
 async def test_every_control_is_reached_with_the_tab_key(browser: Browser) -> None:
     async with open_page(browser, scenarios.all_states()) as page:
         reached = []
-        for _ in range(25):
+        for _ in range(26):
             await page.tab.keyboard.press("Tab")
             reached.append(
                 await page.tab.evaluate(
@@ -108,7 +108,7 @@ async def test_every_control_is_reached_with_the_tab_key(browser: Browser) -> No
         assert "#streams" == reached[0]
         assert "input" == reached[1]
         assert reached[2].startswith("mall sessions: ")
-        assert ["summary", "api/status", "metrics", "readyz"] == reached[17:21]
+        assert ["summary", "api/status", "metrics", "readyz"] == reached[18:22]
 
 
 async def test_the_kinds_of_cells_differ_without_colours(browser: Browser) -> None:

@@ -61,6 +61,9 @@ LABELS = {
     "collector_build_info": "version",
     "collector_stream_state": "source stream state",
     "collector_stream_interval_seconds": "source stream",
+    "collector_stream_freshness_target_seconds": "source stream",
+    "collector_config_last_reload_successful": "",
+    "collector_config_last_reload_success_timestamp_seconds": "",
     "collector_watermark_timestamp_seconds": "source stream",
     "collector_final_timestamp_seconds": "source stream",
     "collector_last_success_timestamp_seconds": "source stream",
@@ -105,6 +108,14 @@ async def test_metrics_are_served_in_the_format_that_prometheus_requests(served:
     async with served.session.get(f"{served.url}/metrics", headers={"Accept": openmetrics}) as response:
         assert response.headers["Content-Type"].startswith("application/openmetrics-text")
         assert (await response.text()).endswith("# EOF\n")
+
+
+async def test_metrics_are_compressed_for_clients_that_accept_it(served: Served) -> None:
+    for accepted, encoding in (("gzip", "gzip"), ("identity", None)):
+        headers = {"Accept-Encoding": accepted}
+        async with served.session.get(f"{served.url}/metrics", headers=headers) as response:
+            assert encoding == response.headers.get("Content-Encoding")
+            assert "collector_build_info" in await response.text()
 
 
 async def test_an_address_in_use_is_reported_with_its_configuration_key() -> None:

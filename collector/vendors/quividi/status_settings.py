@@ -36,6 +36,7 @@ class StatusSettings(StreamSettings):
             span=self.interval,
             until=until,
             alignment=alignment or Snapshot(),
+            freshness=self.freshness,
         )
 
 

@@ -1,0 +1,92 @@
+"""The configuration changes, and older data is requested, while the vendors have new data and replicas are killed."""
+
+import signal
+from datetime import timedelta
+
+from collector.commands.verdict import judge
+from collector.instants import format_seconds
+from collector.simulator.seemetrix import SOURCE as SEEMETRIX
+from collector.simulator.vidicenter import SOURCE as QUIVIDI
+from tests.commands.harness import collector
+from tests.faults.closing import published_after_final
+from tests.faults.table import Row
+from tests.faults.testbed import (
+    MAX_WAIT_S,
+    Testbed,
+    disordered,
+    lacking_parts,
+    now_ms,
+    stop_when_final,
+    until_true,
+)
+from tests.kafka.scenario import verdict_reader
+
+OLDER = timedelta(minutes=1)
+"""What one backfill requests."""
+STREAMS = {SEEMETRIX: "sessions", QUIVIDI: "viewers"}
+SEPARATOR = f"\n[sources.{QUIVIDI}]"
+
+
+async def reloaded(testbed: Testbed, times: int) -> int:
+    """A source changes, is removed and comes back, in the files of all replicas. One of them is killed, by kill -9."""
+    for _ in range(2):
+        testbed.replica()
+    whole = {replica: replica.config.read_text("utf-8") for replica in testbed.replicas}
+    for number in range(times):
+        await testbed.wait_for_all_sources()
+        for change in (_with_longer_interval, _without_quividi, str):
+            for replica, text in whole.items():
+                replica.config.write_text(change(text), "utf-8")
+                replica.send(signal.SIGHUP)
+            if change is _with_longer_interval:
+                await testbed.wait_for_event()
+                killed = testbed.random.choice(testbed.replicas) if number % 2 else await testbed.owner()
+                killed.kill()
+                killed.start()
+        await testbed.wait_for_recovery(now_ms())
+    return times
+
+
+def _with_longer_interval(text: str) -> str:
+    return text.replace('interval = "2s"', 'interval = "3s"')
+
+
+def _without_quividi(text: str) -> str:
+    return text.partition(SEPARATOR)[0]
+
+
+async def backfilled(testbed: Testbed, times: int) -> Row:
+    """Both sources publish older and older data beside their live data. The owner of one is killed, by kill -9.
+
+    The older data is published after newer data, and after its time was final: order and `final` are those of the rest.
+    """
+    for _ in range(2):
+        testbed.replica()
+    await testbed.wait_for_all_sources()
+    live_since, oldest = testbed.since, testbed.since
+    for _ in range(times):
+        oldest -= OLDER
+        for source, stream in STREAMS.items():
+            arguments = ("backfill", source, stream, "--from", format_seconds(oldest))
+            done = await collector(*arguments, "--config", str(testbed.replicas[0].config))
+            assert 0 == done.code, done.err
+        killed = await testbed.owner(testbed.random.choice(list(STREAMS)))
+        await testbed.wait_for_event()
+        killed.kill()
+        moment_ms = now_ms()
+        killed.start()
+        await testbed.wait_for_recovery(moment_ms)
+        start = format_seconds(oldest)
+        await until_true(lambda start=start: _has_completed(testbed, start), "both backfills are complete", MAX_WAIT_S)  # type: ignore[misc]
+    checkpoints, messages = await stop_when_final(testbed)
+    result = judge(testbed.vendors.vendors, oldest, checkpoints, verdict_reader(messages))
+    newer = [each for each in messages if each.value.get("started_at", "9") >= format_seconds(live_since)]
+    early = published_after_final(newer, testbed.closing.closed)
+    lost, wrong = result.missing + lacking_parts(messages), disordered(testbed, newer)
+    return Row("", times, len(messages), lost, result.duplicated, wrong, testbed.slowest_s, early)
+
+
+def _has_completed(testbed: Testbed, start: str) -> bool:
+    """Whether the log of any replica says that the backfills of both sources from `start` are complete."""
+    lines = (line for replica in testbed.replicas for line in replica.log_lines("backfill_complete"))
+    return {line["source"] for line in lines if line["from"] == start} == STREAMS.keys()
