@@ -5,7 +5,6 @@ from typing import NamedTuple
 from collector.config import Settings
 from collector.errors import NeedsOperator, RetryLater, UserError
 from collector.kafka.schema_registry import SchemaRegistrySettings
-from collector.plurals import counted
 from collector.registry.client import schema_registry
 from collector.registry.failures import SchemaRejected
 from collector.registry.ids import credentials
@@ -37,11 +36,10 @@ async def check_registry(settings: Settings, registry_settings: SchemaRegistrySe
     except UserError as error:
         return RegistryState(is_ok=False, text=f"{error}: provide kafka.schema_registry.password")
     if not missing:
-        return RegistryState(is_ok=True, text=f"has the schemas of {counted(len(types), 'topic')}")
+        return RegistryState(is_ok=True, text=f"has the schemas of all {len(types)} topics")
     names = ", ".join(missing)
     if registry_settings.register:
-        found = f"{len(types) - len(missing)} of {counted(len(types), 'topic')}"
-        text = f"has the schemas of {found}; the daemon registers {names}"
+        text = f"has the schemas of {len(types) - len(missing)} of {len(types)} topics; the daemon registers {names}"
         return RegistryState(is_ok=True, text=text)
     advice = "register them with collector schema --register, or set kafka.schema_registry.register = true"
     return RegistryState(is_ok=False, text=f"does not have the schemas of {names}: {advice}")
