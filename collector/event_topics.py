@@ -35,6 +35,7 @@ class EventTopics:
         self._handles = handles
         self._telemetry = telemetry
         self._suspect = suspect
+        self._preparing = anyio.Lock()
         self._unusable: Mapping[str, KafkaMisconfigured] = {}
         """Why topics cannot be used, as of the last preparation. They are created once the brokers allow it."""
         self.max_ahead: timedelta | None = None
@@ -46,24 +47,31 @@ class EventTopics:
         The streams that publish to others that cannot be used wait for them, and all others run.
         """
         while True:
-            settings = self._settings()
-            names, compacted = settings.topics(), settings.compacted_topics()
-            needed = {settings.kafka.topic_prefix + PROGRESS.topic}
-            try:
-                verified = await prepare_topics(settings.kafka, names, compacted, needed=needed)
-            except KafkaMisconfigured as error:
-                self._telemetry.topics_refused(str(error), error.advice)
-            except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon
-                if not isinstance(error, UNAVAILABLE):
-                    self._telemetry.unexpected(None, error)
-                self._suspect()
-            else:
-                self.max_ahead, self._unusable = verified.max_ahead, verified.unusable
-                self._report(verified.notices)
-                self._telemetry.topics_ready()
-                self.delay_streams()
-                return
+            async with self._preparing:  # two reloads: the result for the newer settings must be the last one
+                if await self._is_prepared():
+                    return
             await anyio.sleep(RETRY_S)
+
+    async def _is_prepared(self) -> bool:
+        """Prepare the present topics once. Returns whether those that all streams need can be used, else reports it."""
+        settings = self._settings()
+        names, compacted = settings.topics(), settings.compacted_topics()
+        needed = {settings.kafka.topic_prefix + PROGRESS.topic}
+        try:
+            verified = await prepare_topics(settings.kafka, names, compacted, needed=needed)
+        except KafkaMisconfigured as error:
+            self._telemetry.topics_refused(str(error), error.advice)
+        except Exception as error:  # noqa: BLE001 - no failure of Kafka ends the daemon
+            if not isinstance(error, UNAVAILABLE):
+                self._telemetry.unexpected(None, error)
+            self._suspect()
+        else:
+            self.max_ahead, self._unusable = verified.max_ahead, verified.unusable
+            self._report(verified.notices)
+            self._telemetry.topics_ready()
+            self.delay_streams()
+            return True
+        return False
 
     def delay_streams(self) -> None:
         """Let the present streams wait for the topics that cannot be used."""

@@ -90,3 +90,35 @@ async def test_only_what_was_missing_at_the_start_is_created_and_each_topic_is_r
 
     assert [set(), {DELETED}, {AT_START}] == handle.usable_topics[:3]
     assert {AT_START: {True}, DELETED: {False}} == created
+
+
+async def test_what_an_earlier_reload_prepares_does_not_replace_what_a_later_one_has_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The brokers respond slowly to the first request, and at once to the second one."""
+    names, requested, released = [AT_START], anyio.Event(), anyio.Event()
+
+    async def prepare_all(_: object, present: Collection[str], *__: object, needed: set[str]) -> Verified:
+        assert needed
+        if DELETED not in present:
+            requested.set()
+            await released.wait()
+        return Verified(unusable=dict.fromkeys(present, DENIED))
+
+    monkeypatch.setattr(event_topics, "prepare_topics", prepare_all)
+    settings: Any = SimpleNamespace(kafka=SETTINGS, topics=lambda: dict.fromkeys(names), compacted_topics=set)
+    handle: Any = Handle()
+    telemetry = KafkaTelemetry(Metrics(), ProcessStatus("0", "group"))
+    topics = EventTopics(lambda: settings, lambda: [handle], telemetry, lambda: None)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(topics.prepare)
+        await requested.wait()
+        names.append(DELETED)
+        tasks.start_soon(topics.prepare)
+        await anyio.wait_all_tasks_blocked()
+        released.set()
+
+    handle.unusable_topics.clear()
+    topics.delay_streams()
+    assert {AT_START, DELETED} == handle.unusable_topics.keys()

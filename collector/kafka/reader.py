@@ -10,10 +10,11 @@ from typing import Literal
 
 import aiokafka
 import anyio
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from msgspec import Struct
 
+from collector.kafka import causes
 from collector.kafka.connection import options, start_client, stop_client
 from collector.kafka.hooks import Sessions, topic_partitions
 from collector.kafka.settings import KafkaSettings
@@ -116,7 +117,8 @@ class CommittedReader:
 async def open_reader(settings: KafkaSettings) -> AsyncIterator[CommittedReader]:
     """A reader without partitions; closed at the end.
 
-    Raises KafkaMisconfigured for a password or a certificate that cannot be read; KafkaError, OSError or TimeoutError.
+    Raises KafkaMisconfigured for a password or a certificate that cannot be read, and for a topic that this user may
+    not read; KafkaError, OSError or TimeoutError.
     """
     async with _open_consumer(settings, "read_committed") as consumer:
         reader = CommittedReader(consumer)
@@ -221,5 +223,7 @@ async def _open_consumer(
     try:
         await start_client(consumer, settings.commit_deadline_s)
         yield consumer
+    except TopicAuthorizationFailedError as denied:  # its argument is the topic
+        raise causes.topic_denied(settings, str(denied.args[0]), "Read") from denied
     finally:
         await stop_client(consumer)

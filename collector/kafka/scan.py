@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from msgspec import Struct
 
+from collector.kafka import causes
 from collector.kafka.reader import MAX_STALL_S, Progress, open_reader, reported_ends
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe
@@ -37,15 +38,18 @@ async def existing(settings: KafkaSettings, topics: Iterable[str]) -> list[str]:
 
 
 async def committed_ends(settings: KafkaSettings, topics: Iterable[str]) -> Offsets:
-    """The ends of what can be read now in all partitions of the topics, which must exist.
+    """The ends of what can be read now in all partitions of the topics.
 
-    What follows an open transaction is not included, although it may be committed already.
+    What follows an open transaction is not included, although it may be committed already. Raises KafkaMisconfigured
+    for a topic that does not exist.
     """
     names = sorted(set(topics))
     if not names:
         return {}
     async with open_reader(settings) as reader:
         if not await reader.assign_topics(names):
+            if missing := set(names).difference(await existing(settings, names)):
+                raise causes.topic_missing(settings, min(missing))
             raise KafkaConnectionError(f"no broker described the topics {', '.join(names)}")
         return {(part.topic, part.partition): end for part, end in (await reader.committed_ends()).items()}
 

@@ -6,10 +6,16 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import aiokafka
 import anyio
 import pytest
 from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
+    ResourcePatternType,
+    ResourceType,
 )
 
 from collector.kafka.settings import STATE_TOPIC
@@ -32,6 +38,17 @@ SHARED, TENANTS = "shared.", ("north.", "south_")
 EVENT_TOPICS = [f"{tenant}{topic}" for tenant in TENANTS for topic in (*EVENTS, DEAD_LETTER.topic)]
 SHARED_TOPICS = [SHARED + topic for topic in (STATE_TOPIC, PROGRESS.topic)]
 GROUP = "audience"
+COMMANDS = (
+    ("state", "show"),
+    ("pause", "mall1", "--reason", "a test"),
+    ("resume", "mall1"),
+    ("backfill", "mall0", "sessions", "--from", f"{NOW - timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ}"),
+    ("backfill", "mall0", "sessions", "--cancel"),
+    ("state", "rewind", "mall1", "sessions", "--to", SINCE, "--yes"),
+    ("dead-letters", "replay", "--all", "--yes"),
+    ("check",),
+)
+"""They need no more rights than the daemon. There are no dead letters yet."""
 ENVIRONMENT = {
     "COLLECTOR__KAFKA__CREATE_TOPICS": "false",
     "COLLECTOR__KAFKA__GROUP": GROUP,
@@ -67,9 +84,30 @@ async def test_two_tenants_are_published_with_the_printed_topics_and_rights_only
                 daemon.start(**ENVIRONMENT)
                 await until(all_published, "every session is published to both tenants")
                 assert (200, "ready\n") == await daemon.get("/readyz")
+                for arguments in COMMANDS:
+                    done = await command(*arguments, "--config", str(daemon.config))
+                    assert 0 == done.code, (arguments, done.err)
+                await assert_dead_letters_need_to_be_read(broker, daemon.config)
                 daemon.stop()
             finally:
                 daemon.close()
+
+
+async def assert_dead_letters_need_to_be_read(broker: StrictBroker, config: Path) -> None:
+    """The command says which topic it may not read; with the rights of a consumer, it reads them."""
+    listing = partial(collector, "dead-letters", "list", "--config", str(config), env=ENVIRONMENT)
+    topic = TENANTS[0] + DEAD_LETTER.topic
+    async with aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address) as producer:
+        await producer.send_and_wait(topic, b"by another program")
+    refused = await listing()
+    assert 1 == refused.code, refused
+    assert f"no permission to Read the topic {topic}: allow collector to Read" in refused.err.replace("\n", " ")
+
+    target = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:collector", "*")
+    broker.allow([AclBinding(*target, AclOperation.READ, AclPermissionType.ALLOW)])
+    listed = await listing()
+    assert 0 == listed.code, listed
+    assert "1 of the messages" in listed.err
 
 
 def topics(broker: StrictBroker) -> set[str]:

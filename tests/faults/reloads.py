@@ -51,6 +51,14 @@ def _with_longer_interval(text: str) -> str:
     return text.replace('interval = "2s"', 'interval = "3s"')
 
 
+def _with_pauses(text: str) -> str:
+    """The configuration in which Quividi's live stream leaves time to the backfill: an export takes two seconds."""
+    before, separator, quividi = text.partition(SEPARATOR)
+    for key, value in (("interval", "2s"), ("sweep_every", "4s")):
+        quividi = quividi.replace(f'{key} = "{value}"', f'{key} = "8s"')
+    return before + separator + quividi
+
+
 def _without_quividi(text: str) -> str:
     return text.partition(SEPARATOR)[0]
 
@@ -61,7 +69,11 @@ async def backfilled(testbed: Testbed, times: int) -> Row:
     The older data is published after newer data, and after its time was final: order and `final` are those of the rest.
     """
     for _ in range(2):
-        testbed.replica()
+        replica = testbed.replica()
+        replica.config.write_text(_with_pauses(replica.config.read_text("utf-8")), "utf-8")
+    for replica in testbed.replicas:
+        replica.kill()
+        replica.start()
     await testbed.wait_for_all_sources()
     live_since, oldest = testbed.since, testbed.since
     for _ in range(times):

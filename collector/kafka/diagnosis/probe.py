@@ -159,7 +159,7 @@ class _Topics:
                 raise causes.topic_denied(self._settings, name, "Describe")
             if topic.error != NO_ERROR:
                 raise for_code(topic.error)
-            return await self._existing(name, topic, self.configs.get(name), existing)
+            return await self._existing(name, topic, self.configs.get(name), names)
 
         return {name: await _result(check(name)) for name in names}
 
@@ -180,7 +180,7 @@ class _Topics:
         return "does not exist yet: the first start creates it"
 
     async def _existing(
-        self, name: str, topic: TopicMetadata, configs: Mapping[str, str] | None, existing: Sequence[str]
+        self, name: str, topic: TopicMetadata, configs: Mapping[str, str] | None, names: Sequence[str]
     ) -> str:
         settings, is_state = self._settings, name == self._settings.state_topic
         if topic.allows(WRITE) is False:
@@ -192,7 +192,7 @@ class _Topics:
         known = Topic(topic.partitions, configs or {})
         if is_state:
             verify_state(settings, known)
-            await verify_claimed(settings, [each for each in existing if each != name])
+            await verify_claimed(settings, [each for each in names if each != name])  # as the daemon claims it
         else:
             verify_events(name, known, is_compacted=name in self._compacted)
         unreported = "; whether the user may use it is not reported" if topic.allows(WRITE) is None else ""
