@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
+from collector.plurals import counted
+
 Json = Mapping[str, Any]
 
 ORDER = ("parked", "backing_off", "restoring", "catching_up", "paused", "live", "complete", "not_owned")
@@ -49,7 +51,7 @@ def _headline(status: Json) -> Text:
     """What an operator must know first."""
     streams = status["streams"]
     owned = [each for each in streams if each["state"] != "not_owned"]
-    of_all = f"{_counted(len(owned), 'stream')}{'' if len(owned) == len(streams) else ' of this replica'}"
+    of_all = f"{counted(len(owned), 'stream')}{'' if len(owned) == len(streams) else ' of this replica'}"
     if not status["ready"]:
         return _line(f"not ready: {status['reason']}", "bold red")
     for state, words in (("parked", "parked"), ("backing_off", "backing off"), ("restoring", "being restored")):
@@ -61,7 +63,8 @@ def _headline(status: Json) -> Text:
     if not owned:
         return _line("on standby: this replica owns no streams", "bold")
     if paused := _in_state(status, "paused"):
-        return _line(f"{len(paused)} of {of_all} paused, the others healthy", "bold")
+        others = ", the others healthy" if len(paused) < len(owned) else ""
+        return _line(f"{len(paused)} of {of_all} paused{others}", "bold")
     return _line(f"{of_all} healthy", "bold green" if len(owned) == len(streams) else "bold")
 
 
@@ -83,11 +86,11 @@ def _elsewhere(status: Json) -> Iterator[str]:
     counts = Counter(map(_owner, others))
     unknown = counts.pop("", 0)
     for owner, count in sorted(counts.items()):
-        yield f"{owner} owns {_counted(count, 'stream')}: see the status of that replica"
+        yield f"{owner} owns {counted(count, 'stream')}: see the status of that replica"
     if unknown:
         problem = status.get("owners_problem")
         why = f"the owner is not known ({problem})" if problem else "no replica owns it yet"
-        yield f"{_counted(unknown, 'stream')}: {why}"
+        yield f"{counted(unknown, 'stream')}: {why}"
 
 
 def _troubles(status: Json, now: datetime) -> Iterator[Text]:
@@ -165,10 +168,6 @@ def _owner(stream: Json) -> str:
 
 def _name(stream: Json) -> str:
     return f"{stream['source']} {stream['stream']}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _ago(instant: str, now: datetime, suffix: str = " ago") -> str:
