@@ -114,7 +114,7 @@ def load_file(path: Path) -> dict[str, Any]:
         name = error.encoding.upper()
         text = f"{path}: not {name}: the byte at position {error.start} is invalid: save the file as UTF-8"
         raise UserError(text, code="config_not_utf8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for integers of thousands of digits, and for deep nesting
         raise UserError(f"{path}: not TOML: {error}", code="config_not_toml") from error
 
 

@@ -86,6 +86,9 @@ class Reloader:
         except CollectorError as error:
             self._telemetry.refused(str(error).splitlines())
             return False
+        except Exception as error:  # noqa: BLE001 - no file ends the daemon
+            self._telemetry.refused([f"unexpected {type(error).__name__}: {error}"])
+            return False
         fixed_tables = {name: getattr(self._started_with, name) for name in FIXED_TABLES}
         changes = await apply(settings.model_copy(update=fixed_tables))
         self._settings = settings

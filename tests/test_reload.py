@@ -170,7 +170,18 @@ async def test_a_signal_before_the_streams_run_is_a_request(
     assert ["config_reloaded"] == await scenario.run(steps, before)
 
 
-@pytest.mark.parametrize("text", ["[sources", "", 'kafka.group = 7\n[sources.mall]\nvendor = "seemetrix"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[sources",
+        "",
+        'kafka.group = 7\n[sources.mall]\nvendor = "seemetrix"',
+        f"a = {'[' * 10_000}",
+        f"a = {'9' * 5_000}",
+        source("airport", '{ file = "a\\u0000b" }'),
+    ],
+    ids=["not TOML", "empty", "invalid", "nested", "long integer", "NUL in a path"],
+)
 async def test_a_wrong_file_changes_nothing_and_is_reported_once(scenario: Scenario, text: str) -> None:
     async def steps(_: Reloader) -> None:
         scenario.write(text)
