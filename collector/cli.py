@@ -163,9 +163,9 @@ def preview(
     Example: collector preview mall sessions --last 15m --limit 10
     """
     from collector.commands.preview import preview as preview_
-    from collector.telemetry.log import configure
+    from collector.telemetry.log import log_to_stderr
 
-    configure("warning", "console")  # to stderr: stdout has only events
+    log_to_stderr()  # stdout has only events
     printed = preview_(
         config,
         source,

@@ -32,7 +32,9 @@ def pause(
     Example: collector pause mall sessions --for 2h --reason "maintenance at the vendor"
     """
     from collector.commands.pause import pause as pause_
+    from collector.telemetry.log import log_to_stderr
 
+    log_to_stderr()
     timespan = None if length is None else parse_timespan("--for", length)
     print_error(escape(pause_(config, source, stream, reason=reason, length=timespan)))
 
@@ -46,7 +48,9 @@ def resume(source: Source, stream: OptionalStream = None, config: Config = CONFI
     Example: collector resume mall sessions
     """
     from collector.commands.pause import resume as resume_
+    from collector.telemetry.log import log_to_stderr
 
+    log_to_stderr()
     print_error(escape(resume_(config, source, stream)))
 
 
@@ -75,7 +79,9 @@ def backfill(
     """
     from collector.commands.backfill import backfill as backfill_
     from collector.commands.backfill import cancel as cancel_
+    from collector.telemetry.log import log_to_stderr
 
+    log_to_stderr()
     if cancel:
         if start or end:
             raise UserError("--cancel cancels the backfill that runs: omit --from and --to", code="cancel_with_times")

@@ -41,8 +41,9 @@ def list_(
     Example: collector dead-letters list mall sessions
     """
     from collector.commands.dead_letters import Selected, list_letters
+    from collector.telemetry.log import log_to_stderr
 
-    _log_to_stderr()
+    log_to_stderr()
     number = 0
 
     def report(each: "Listed") -> None:
@@ -68,8 +69,9 @@ def show(
     Example: collector dead-letters show 5f0c6a1e
     """
     from collector.commands.dead_letters import show as show_
+    from collector.telemetry.log import log_to_stderr
 
-    _log_to_stderr()
+    log_to_stderr()
     typer.echo(show_(config, id_))
 
 
@@ -95,9 +97,10 @@ def replay(
     Example: collector dead-letters replay --all mall sessions
     """
     from collector.commands.replay import replay as replay_
+    from collector.telemetry.log import log_to_stderr
     from collector.vendors.plain_session import one_line
 
-    _log_to_stderr()
+    log_to_stderr()
     selected = _selected(names or [], everything=everything)
     if everything and not (dry_run or yes) and not _is_confirmed(config, selected):
         print_error("nothing was changed")
@@ -112,13 +115,6 @@ def replay(
     print_error(escape(f"without --dry-run: {done}" if dry_run else str(done)))
     if not everything and done.has_failures:
         raise typer.Exit(FAILED)
-
-
-def _log_to_stderr() -> None:
-    """Log what is worth a warning: stdout has only the result."""
-    from collector.telemetry.log import configure
-
-    configure("warning", "console")
 
 
 def _selected(names: list[str], *, everything: bool) -> "Selected":

@@ -29,7 +29,9 @@ def state_init(config: Config = CONFIG) -> None:
     Example: collector state init --config config.toml
     """
     from collector.commands.state import init
+    from collector.telemetry.log import log_to_stderr
 
+    log_to_stderr()
     print_error(escape(init(config)))
 
 
@@ -43,7 +45,9 @@ def state_show(
     Example: collector state show
     """
     from collector.commands.state import as_dict, columns, problems, show
+    from collector.telemetry.log import log_to_stderr
 
+    log_to_stderr()
     streams, now = show(config), datetime.now(UTC)
     in_json = [msgspec.json.encode(as_dict(each, now)).decode() for each in streams]
     for line in in_json if as_json else columns(streams, now):
@@ -71,6 +75,9 @@ def state_rewind(
     Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
     """
     from collector.commands.state import confirmed, rewind
+    from collector.telemetry.log import log_to_stderr
+
+    log_to_stderr()
 
     def confirm(planned: "Rewind") -> bool:
         for warning in planned.warnings:
