@@ -41,10 +41,11 @@ from collector.commands.arguments import (
 )
 from collector.commands.ending import FAILED, TERMINATED, WRONG_INPUT, end, fail, print_error
 from collector.errors import UserError, leaves
+from collector.plurals import counted
 from collector.registry.compatibility import Compatibility
 
 if TYPE_CHECKING:
-    from collector.commands.check import Finding
+    from collector.commands.finding import Finding
 
 app = typer.Typer(
     name="collector",
@@ -101,19 +102,20 @@ def run(config: Config = CONFIG) -> None:
 @app.command()
 def check(
     config: Config = CONFIG,
-    offline: Annotated[bool, typer.Option("--offline", help="Only validate the configuration.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Use neither vendors nor Kafka.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Check the configuration, the vendor accounts and Kafka.
 
-    Checks of Kafka include the topics and the permissions. Nothing is changed.
+    Checks of Kafka include the topics and the permissions. Nothing is changed. With --offline, only the configuration
+    is checked: its keys, the files that it includes, its times, and whether its secrets can be read on this machine.
 
     Example: collector check --config config.toml
     """
     from collector.commands.check import check as check_
-    from collector.telemetry.log import configure
+    from collector.commands.log_lines import log_to_stderr
 
-    configure("error", "console")  # findings report what would be logged as a warning
+    log_to_stderr("error")  # findings report what would be logged as a warning
     out = Console(highlight=False)
 
     def report(finding: "Finding") -> None:
@@ -154,7 +156,7 @@ def preview(
         str | None, typer.Option(help="Start of the window, e.g. 2026-11-01T00:00:00Z; in UTC if it has no offset.")
     ] = None,
     end: Annotated[str | None, typer.Option(help="End of the window. Default: now.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number of events to print.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of events to print.")] = 20,
 ) -> None:
     """Print the events that would be published, without Kafka.
 
@@ -162,10 +164,10 @@ def preview(
 
     Example: collector preview mall sessions --last 15m --limit 10
     """
+    from collector.commands.log_lines import log_to_stderr
     from collector.commands.preview import preview as preview_
-    from collector.telemetry.log import log_to_stderr
 
-    log_to_stderr()  # stdout has only events
+    log_to_stderr("warning")
     printed = preview_(
         config,
         source,
@@ -176,8 +178,9 @@ def preview(
         limit=limit,
     )
     sys.stdout.flush()
-    dead_letters = f", {printed.dead_letters} of them dead letters" if printed.dead_letters else ""
-    print_error(f"{printed.events} event{'' if printed.events == 1 else 's'}{dead_letters}")
+    dead_letters = f"; {counted(printed.dead_letters, 'dead letter')} among them" if printed.dead_letters else ""
+    cut = ", the most that --limit allows" if printed.is_cut else ""
+    print_error(f"{counted(printed.events, 'event')}{cut}{dead_letters}")
 
 
 @app.command()

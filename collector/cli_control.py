@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from collector.commands.arguments import CONFIG, Config, OptionalStream, Source, Stream, parse_instant, parse_timespan
+from collector.commands.arguments import (
+    CONFIG,
+    Config,
+    OptionalStream,
+    Source,
+    Stream,
+    parse_instant_with_offset,
+    parse_timespan,
+)
 from collector.commands.ending import print_error
 from collector.errors import UserError
 
@@ -31,10 +39,10 @@ def pause(
 
     Example: collector pause mall sessions --for 2h --reason "maintenance at the vendor"
     """
+    from collector.commands.log_lines import log_to_stderr
     from collector.commands.pause import pause as pause_
-    from collector.telemetry.log import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("error")
     timespan = None if length is None else parse_timespan("--for", length)
     print_error(escape(pause_(config, source, stream, reason=reason, length=timespan)))
 
@@ -47,10 +55,10 @@ def resume(source: Source, stream: OptionalStream = None, config: Config = CONFI
 
     Example: collector resume mall sessions
     """
+    from collector.commands.log_lines import log_to_stderr
     from collector.commands.pause import resume as resume_
-    from collector.telemetry.log import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("error")
     print_error(escape(resume_(config, source, stream)))
 
 
@@ -61,7 +69,9 @@ def backfill(
     *,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="The earliest start of records; in UTC if it has no offset."),
+        typer.Option(
+            "--from", metavar="TIME", help="The earliest start of records, with its offset, e.g. 2026-08-01T00:00:00Z."
+        ),
     ] = None,
     end: Annotated[
         str | None,
@@ -79,9 +89,9 @@ def backfill(
     """
     from collector.commands.backfill import backfill as backfill_
     from collector.commands.backfill import cancel as cancel_
-    from collector.telemetry.log import log_to_stderr
+    from collector.commands.log_lines import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("error")
     if cancel:
         if start or end:
             raise UserError("--cancel cancels the backfill that runs: omit --from and --to", code="cancel_with_times")
@@ -89,5 +99,5 @@ def backfill(
         return
     if start is None:
         raise UserError("--from is missing: pass where the data should start", code="from_missing")
-    until = None if end is None else parse_instant("--to", end)
-    print_error(escape(backfill_(config, source, stream, parse_instant("--from", start), until)))
+    until = None if end is None else parse_instant_with_offset("--to", end)
+    print_error(escape(backfill_(config, source, stream, parse_instant_with_offset("--from", start), until)))

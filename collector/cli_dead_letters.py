@@ -41,9 +41,9 @@ def list_(
     Example: collector dead-letters list mall sessions
     """
     from collector.commands.dead_letters import Selected, list_letters
-    from collector.telemetry.log import log_to_stderr
+    from collector.commands.log_lines import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("warning")
     number = 0
 
     def report(each: "Listed") -> None:
@@ -69,9 +69,9 @@ def show(
     Example: collector dead-letters show 5f0c6a1e
     """
     from collector.commands.dead_letters import show as show_
-    from collector.telemetry.log import log_to_stderr
+    from collector.commands.log_lines import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("warning")
     typer.echo(show_(config, id_))
 
 
@@ -96,11 +96,11 @@ def replay(
 
     Example: collector dead-letters replay --all mall sessions
     """
+    from collector.commands.log_lines import log_to_stderr
     from collector.commands.replay import replay as replay_
-    from collector.telemetry.log import log_to_stderr
     from collector.vendors.plain_session import one_line
 
-    log_to_stderr()
+    log_to_stderr("warning")
     selected = _selected(names or [], everything=everything)
     if everything and not (dry_run or yes) and not _is_confirmed(config, selected):
         print_error("nothing was changed")

@@ -7,8 +7,9 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from collector.commands.arguments import CONFIG, MARKUP, Config, Source, Stream, parse_instant
+from collector.commands.arguments import CONFIG, MARKUP, Config, Source, Stream, parse_instant_with_offset
 from collector.commands.ending import FAILED, print_error
+from collector.instants import format_seconds
 
 if TYPE_CHECKING:
     from collector.commands.state import Rewind
@@ -28,10 +29,10 @@ def state_init(config: Config = CONFIG) -> None:
 
     Example: collector state init --config config.toml
     """
+    from collector.commands.log_lines import log_to_stderr
     from collector.commands.state import init
-    from collector.telemetry.log import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("error")
     print_error(escape(init(config)))
 
 
@@ -44,10 +45,10 @@ def state_show(
 
     Example: collector state show
     """
+    from collector.commands.log_lines import log_to_stderr
     from collector.commands.state import as_dict, columns, problems, show
-    from collector.telemetry.log import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("error")
     streams, now = show(config), datetime.now(UTC)
     in_json = [msgspec.json.encode(as_dict(each, now)).decode() for each in streams]
     for line in in_json if as_json else columns(streams, now):
@@ -62,11 +63,15 @@ def state_show(
 def state_rewind(
     source: Source,
     stream: Stream,
-    to: Annotated[str, typer.Option(help="The new watermark, e.g. 2026-11-01T00:00:00Z; in UTC if it has no offset.")],
+    to: Annotated[
+        str, typer.Option(metavar="TIME", help="The new watermark, with its offset, e.g. 2026-11-01T00:00:00Z.")
+    ],
     config: Config = CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Move a stream back, so that it is fetched again.
+
+    The question names the present watermark and the new one. If the stream is not after --to, nothing is changed.
 
     The collector may run meanwhile. Records that the ledger contains are not published twice. Damaged records of the
     state are removed. Of a stream in several time zones, only the named one is moved back: also rewind the others, such
@@ -74,20 +79,22 @@ def state_rewind(
 
     Example: collector state rewind mall sessions --to 2026-11-01T00:00:00Z
     """
+    from collector.commands.log_lines import log_to_stderr
     from collector.commands.state import confirmed, rewind
-    from collector.telemetry.log import log_to_stderr
+    from collector.commands.state_topic import WHEN
 
-    log_to_stderr()
+    log_to_stderr("error")
 
     def confirm(planned: "Rewind") -> bool:
         for warning in planned.warnings:
-            print_error(warning)
-        return yes or confirmed(f"Move {source} {stream} back to {planned.after.watermark:%Y-%m-%dT%H:%M:%SZ}?")
+            print_error(escape(warning))
+        return yes or confirmed(planned.question(f"{source} {stream}"))
 
-    if (done := rewind(config, source, stream, parse_instant("--to", to), confirm)) is None:
+    if (done := rewind(config, source, stream, parse_instant_with_offset("--to", to), confirm)) is None:
         print_error("nothing was changed")
         raise typer.Exit(FAILED)
-    print_error(
-        f"{source} {stream} continues from {done.after.watermark:%Y-%m-%dT%H:%M:%SZ}; a running collector follows at "
-        "its next commit, within two minutes or the stream's interval"
-    )
+    continues_from = format_seconds(done.after.watermark)
+    if done.changes_nothing:
+        print_error(escape(f"nothing to do: {source} {stream} is at {continues_from}, which is not after --to"))
+        return
+    print_error(escape(f"{source} {stream} continues from {continues_from}; {WHEN}"))

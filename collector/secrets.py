@@ -44,6 +44,8 @@ class Secret(BaseModel):
     value: str | None = None
     env: str | None = None
     file: Path | None = None
+    is_override: bool = False
+    """Whether `value` is that of an environment variable that overrides the configuration file."""
     _forms: set[Escaped] = PrivateAttr(default_factory=set)
     """Every form of every value that was read: a former value may still be in use."""
     _last: str | None = PrivateAttr(default=None)
@@ -56,7 +58,7 @@ class Secret(BaseModel):
             if not given:
                 raise PydanticCustomError("empty_secret", "expected a secret, got an empty string")
             _register(given)
-            return {"value": given}
+            return {"value": str(given), "is_override": type(given) is not str}  # `settings.EnvironmentValue`
         is_reference = isinstance(given, dict) and set(given) in ({"env"}, {"file"})
         if not is_reference or not all(isinstance(name, str) for name in given.values()):
             text = 'expected a string, { env = "NAME" } or { file = "/path" }'

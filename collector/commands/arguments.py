@@ -147,6 +147,15 @@ def parse_instant(option: str, text: str) -> datetime:
         raise UserError(f"{option}: expected a time within the years 1 to 9999", code="invalid_instant") from None
 
 
+def parse_instant_with_offset(option: str, text: str) -> datetime:
+    """The instant in UTC, for a command that changes something. Raises UserError also for a text without an offset."""
+    instant = parse_instant(option, text)
+    if datetime.fromisoformat(text).tzinfo is None:
+        expected = "expected a time with its offset from UTC, such as 2026-11-01T00:00:00Z or 2026-11-01T00:00:00+01:00"
+        raise UserError(f"{option}: {expected}", code="missing_offset")
+    return instant
+
+
 def parse_address(option: str, text: str) -> tuple[str, int]:
     """Host and port. Raises UserError that names the option."""
     try:

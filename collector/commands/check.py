@@ -1,15 +1,17 @@
 """`collector check`: verifies what the daemon needs, and reports each finding as soon as it is known."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
-from msgspec import Struct, structs
+from msgspec import structs
 
 from collector.clock import SystemClock
+from collector.commands.check_configuration import check_configuration, check_secrets
 from collector.commands.check_registry import check_registry
+from collector.commands.finding import Finding, Report
 from collector.commands.progress import Progress, progress
 from collector.config import Settings, load
 from collector.errors import KafkaMisconfigured, Park, RetryLater, Split
@@ -35,31 +37,19 @@ MAX_SHOWN_CHECKS = 3
 """The most running checks that the progress line names."""
 
 
-class Finding(Struct, frozen=True):
-    """The result of one check."""
-
-    what: str
-    """What was checked: the configuration file, an account, a vendor's clock, or a part of Kafka."""
-    ok: bool
-    text: str
-    """The state if `ok`, else the problem and the advice."""
-    warning: bool = False
-    """Whether it is ok, but has the consequence that `text` names."""
-
-
-Report = Callable[[Finding], None]
-
-
 def check(path: Path, report: Report, *, offline: bool) -> bool:
     """Check the configuration, then every vendor account and Kafka; return whether all findings are ok.
 
-    Changes nothing. Raises UserError when the configuration is wrong.
+    With `offline`, secrets that cannot be read are warnings: this may not be the machine of the daemon. Nothing is
+    changed. Raises UserError when the configuration is wrong.
     """
     settings = load(path)
     has_failed = False
-    count = len(settings.sources)
-    report(Finding(str(path), ok=True, text=f"valid, {count} source{'s' if count > 1 else ''}"))
+    for finding in check_configuration(path, settings, SystemClock().now()):
+        report(finding)
     if offline:
+        for finding in check_secrets(settings):
+            report(finding)
         return True
     with progress("") as progress_line:
 
@@ -123,6 +113,9 @@ async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGe
         yield check_clock(source, result.clock_skew_s)
         for warning in result.warnings:
             yield Finding(f"time zones of {name}", ok=False, text=f"{warning}: correct {what}.timezone, or its zones")
+        for notice in result.notices:
+            text = f"{notice}: add it to the selection, or remove it from {what}.zones"
+            yield Finding(f"time zones of {name}", ok=True, text=text, warning=True)
 
 
 def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:

@@ -33,6 +33,7 @@ from collector.kafka.reader import ConsumedMessage, follow
 from collector.kafka.settings import EmbeddedKafka, KafkaSettings
 from collector.kafka.topics import admin
 from collector.model import Checkpoint
+from collector.plurals import counted
 from collector.simulator import broker
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import FAST, World
@@ -252,7 +253,7 @@ async def _summarize(daemon: Daemon, received: ReceivedEvents, out: Console, pro
     """Show the totals: every second in the progress line of a terminal, elsewhere as a line every few seconds."""
     while True:
         await anyio.sleep(1 if progress_line.is_shown else SUMMARY_INTERVAL_S)
-        text = f"{received.ids.total():,} events; {'; '.join(map(_summary, daemon.process_status.streams))}"
+        text = f"{counted(received.ids.total(), 'event')}; {'; '.join(map(_summary, daemon.process_status.streams))}"
         if progress_line.is_shown:
             progress_line.show(text)
         else:

@@ -33,6 +33,8 @@ class PrintedEvents(Struct):
     events: int = 0
     dead_letters: int = 0
     """The number of dead letters among them."""
+    is_cut: bool = False
+    """Whether the limit was reached: there may be more events."""
 
 
 def preview(
@@ -102,6 +104,7 @@ async def _fetch(
                     _print(message, printed)
             sys.stdout.flush()
         if printed.events >= limit:
+            printed.is_cut = True
             return
 
 

@@ -42,6 +42,7 @@ from collector.pipeline.dead_letters import (
 )
 from collector.pipeline.message import topics_of
 from collector.pipeline.shards import whole_prefix
+from collector.plurals import counted
 from collector.registry.ids import schema_ids
 from collector.telemetry.metrics import Metrics
 
@@ -65,7 +66,7 @@ class Replayed(Struct, frozen=True):
         return bool(self.outcomes["malformed"] or self.outcomes["impossible"])
 
     def __str__(self) -> str:
-        events = f"{self.events} event" + ("" if self.events == 1 else "s")
+        events = counted(self.events, "event")
         texts = {
             "published": f"published ({events})",
             "known": "already published",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, structs
+from rich.markup import escape
 
 from collector.clock import SystemClock
 from collector.commands.ending import print_error, read_line, stderr_console
@@ -25,6 +26,7 @@ from collector.kafka.topics import admin, prepare_topics
 from collector.model import Checkpoint, DedupMode
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import Summary, rewound
+from collector.plurals import counted
 from collector.telemetry.status import paused_as_json
 from collector.vendors.base import Stream
 from collector.vendors.http import http
@@ -45,6 +47,20 @@ class Rewind(Struct, frozen=True):
     """The keys of the damaged records that are removed."""
     is_snapshot: bool = False
     """Whether it is a LATEST stream, whose ledger forgets nothing."""
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the stream is not after the instant, and nothing is damaged."""
+        return not self.damaged and self.after == self.before
+
+    def question(self, name: str) -> str:
+        """What the user is asked, given source and stream."""
+        to = format_seconds(self.after.watermark)
+        if self.before is None:
+            return f"Let {name} continue from {to}?"
+        if self.after.watermark == self.before.watermark:
+            return f"Repair {name}, which stays at {to}?"
+        return f"Move {name} back from {format_seconds(self.before.watermark)} to {to}?"
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -90,21 +106,24 @@ def show(path: Path) -> list[Summary]:
 def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[Rewind], bool]) -> Rewind | None:
     """Move a stream back, also while replicas run, and remove damaged records from its state.
 
-    Returns None, and changes nothing, if `confirm` returns False.
+    Returns None, and changes nothing, if `confirm` returns False. It is not called if there is nothing to change.
 
     Raises UserError for an unknown stream, one without state, or an instant before its start or in the future; Failed
     when Kafka cannot be used or the running collector fenced every attempt.
     """
     settings, to = load(path), floor_second(to)
     # The user confirms before the partition is taken over, so that the stream runs while the question is open.
-    if not confirm(with_kafka(partial(_plan, source=source, name=name, to=to), settings)):
+    planned = with_kafka(partial(_plan, source=source, name=name, to=to), settings)
+    if planned.changes_nothing:
+        return planned
+    if not confirm(planned):
         return None
     return with_kafka(partial(_rewind, source=source, name=name, to=to), settings)
 
 
 def confirmed(question: str) -> bool:
     """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
-    stderr_console.print(f"{question} (y/N) ", end="")
+    stderr_console.print(f"{escape(question)} (y/N) ", end="", soft_wrap=True)
     if not (line := read_line()):
         print_error("stdin is not interactive: pass --yes to confirm")
     return line.strip().lower() in ("y", "yes")
@@ -170,7 +189,7 @@ async def _init(settings: Settings, progress_line: Progress) -> str:
     count = len(accepted.empty) + len(accepted.truncated)
     if not count:
         return f"nothing to do: no partition of {kafka.state_topic} has lost its state"
-    lines = [f"accepted that the state in {count} partition{'s' if count > 1 else ''} of {kafka.state_topic} is lost"]
+    lines = [f"accepted that the state in {counted(count, 'partition')} of {kafka.state_topic} is lost"]
     for name, source in settings.sources.items():
         partition = partition_of(str(source.account), kafka.state_partitions)
         if partition in accepted.empty:

@@ -17,6 +17,7 @@ from collector.kafka.producer import Fenced
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import admin, describe
+from collector.plurals import counted
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
@@ -64,7 +65,7 @@ async def read_state(settings: Settings, progress_line: Progress, partitions: It
     """The newest value of each key in these partitions, for display only."""
 
     def show_progress(done: int, total: int) -> None:
-        progress_line.show(f"reading the state: {done:,} of {total:,} records")
+        progress_line.show(f"reading the state: {done:,} of {counted(total, 'record')}")
         progress_line.count(done, total)
 
     return await snapshot(settings.kafka, partitions, show_progress)

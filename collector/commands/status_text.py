@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
+from collector.plurals import counted
+
 Json = Mapping[str, Any]
 
 ORDER = ("parked", "backing_off", "restoring", "catching_up", "paused", "live", "complete", "not_owned")
@@ -50,7 +52,7 @@ def _headline(status: Json) -> Text:
     """What an operator must know first."""
     streams = status["streams"]
     owned = [each for each in streams if each["state"] != "not_owned"]
-    of_all = f"{_counted(len(owned), 'stream')}{'' if len(owned) == len(streams) else ' of this replica'}"
+    of_all = f"{counted(len(owned), 'stream')}{'' if len(owned) == len(streams) else ' of this replica'}"
     if not status["ready"]:
         return _line(f"not ready: {status['reason']}", "bold red")
     for state, words in (("parked", "parked"), ("backing_off", "backing off"), ("restoring", "being restored")):
@@ -70,7 +72,8 @@ def _calm_headline(status: Json, of_all: str) -> Text:
     if len(others) == len(streams):
         return _line("on standby: this replica owns no streams", "bold")
     if paused := _in_state(status, "paused"):
-        return _line(f"{len(paused)} of {of_all} paused, the others healthy", "bold")
+        rest = ", the others healthy" if len(paused) + len(others) < len(streams) else ""
+        return _line(f"{len(paused)} of {of_all} paused{rest}", "bold")
     return _line(f"{of_all} healthy", "bold" if others else "bold green")
 
 
@@ -92,11 +95,11 @@ def _elsewhere(status: Json) -> Iterator[str]:
     counts = Counter(map(_owner, others))
     unknown = counts.pop("", 0)
     for owner, count in sorted(counts.items()):
-        yield f"{owner} owns {_counted(count, 'stream')}: see the status of that replica"
+        yield f"{owner} owns {counted(count, 'stream')}: see the status of that replica"
     if unknown:
         problem = status.get("owners_problem")
         why = f"the owner is not known ({problem})" if problem else "no replica owns it yet"
-        yield f"{_counted(unknown, 'stream')}: {why}"
+        yield f"{counted(unknown, 'stream')}: {why}"
 
 
 def _troubles(status: Json, now: datetime) -> Iterator[Text]:
@@ -151,9 +154,9 @@ def _notices(status: Json) -> Iterator[Text]:
             yield _line(f"{_name(stream)} is paused{by} since {paused.get('since')}{until}: {paused.get('reason')}")
     for stream in status["streams"]:
         if count := sum((stream["counts"].get("dead_letters") or {}).values()):
-            yield _line(f"{_name(stream)}: {_counted(count, 'dead letter')}: see `collector dead-letters list`")
+            yield _line(f"{_name(stream)}: {counted(count, 'dead letter')}: see `collector dead-letters list`")
         if missing := stream.get("missing"):
-            yield _line(f"{_name(stream)}: {_counted(missing, 'numbered record')} not received so far")
+            yield _line(f"{_name(stream)}: {counted(missing, 'numbered record')} not received so far")
     about: dict[str, list[str]] = {text: ["this replica"] for text in status.get("notices") or ()}
     for name, each in [(row["source"], row) for row in status["sources"]] + [(_name(s), s) for s in status["streams"]]:
         for text in each.get("notices") or ():
@@ -182,10 +185,6 @@ def _owner(stream: Json) -> str:
 
 def _name(stream: Json) -> str:
     return f"{stream['source']} {stream['stream']}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _ago(instant: str, now: datetime, suffix: str = " ago") -> str:

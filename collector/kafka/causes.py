@@ -16,6 +16,7 @@ from aiokafka.errors import BrokerResponseError
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, KafkaMisconfigured, is_out_of_files
 from collector.kafka.sasl import Sasl
 from collector.kafka.settings import KafkaSettings, Tls
+from collector.plurals import counted
 
 MIN_MAX_MESSAGE_BYTES = 1_000_000
 """The least that max.message.bytes of a topic may be: one event may have 900 kB."""
@@ -248,7 +249,7 @@ def too_few_brokers(
     settings: KafkaSettings, brokers: int | None = None, *, topic: str | None = None
 ) -> KafkaMisconfigured:
     """There are fewer brokers than replicas. `brokers` is their number, and `topic` what is not created, if known."""
-    count = "fewer brokers" if brokers is None else f"{brokers} broker{'s' if brokers > 1 else ''}"
+    count = "fewer brokers" if brokers is None else counted(brokers, "broker")
     return KafkaMisconfigured(
         f"kafka.replication_factor is {settings.replication_factor}, and the cluster has {count}",
         advice="lower kafka.replication_factor, or start more brokers",
@@ -285,14 +286,14 @@ def state_partitions(settings: KafkaSettings, partitions: int) -> KafkaMisconfig
     """The state topic has another number of partitions than is configured."""
     configured = settings.state_partitions
     return KafkaMisconfigured(
-        f"{settings.state_topic} has {partitions} partitions, and kafka.state_partitions is {configured}",
+        f"{settings.state_topic} has {counted(partitions, 'partition')}, and kafka.state_partitions is {configured}",
         advice=f"set kafka.state_partitions = {partitions}: the number is fixed when the topic is created",
         code="state_partitions",
     )
 
 
 def leaderless(topic: str, count: int, partitions: int) -> KafkaMisconfigured:
-    reason = f"{count} of its {partitions} partitions have no leader"
+    reason = f"{count} of its {counted(partitions, 'partition')} {'has' if count == 1 else 'have'} no leader"
     return KafkaMisconfigured(reason, advice=f"start the brokers that hold {topic}", code="leaderless")
 
 

@@ -63,11 +63,6 @@ def configure(level: Level, line_format: Literal["json", "console"], target: Log
     root.setLevel(logging.INFO if level == "debug" else logging.CRITICAL)
 
 
-def log_to_stderr() -> None:
-    """Log as a command does whose stdout has only the result: what is worth a warning."""
-    configure("warning", "console")
-
-
 class _Lines:
     """The logger to which structlog passes rendered lines."""
 

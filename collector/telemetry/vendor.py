@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from collector.places import PLACE_STATES, PlacesHealth
+from collector.plurals import counted
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus, SourceStatus
 
@@ -104,7 +105,7 @@ class VendorTelemetry:
     def _report_progress(self, suffix: str = "") -> None:
         if self._on_progress is not None:
             activity = "waiting for an export" if self._status.exports_in_flight else "requesting data"
-            self._on_progress(f"{activity}, {self._requests} requests so far{suffix}")
+            self._on_progress(f"{activity}, {counted(self._requests, 'request')} so far{suffix}")
 
 
 def standalone_telemetry(source: str = "", on_progress: Callable[[str], None] | None = None) -> VendorTelemetry:

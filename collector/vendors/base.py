@@ -133,6 +133,8 @@ class ProbeResult(Struct, frozen=True):
     """
     warnings: Sequence[str] = ()
     """What the configuration says of the account that the vendor contradicts."""
+    notices: Sequence[str] = ()
+    """What the configuration says of the account that has no effect."""
 
 
 class Vendor(Struct, Generic[S], frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ import trustme
 from pydantic import TypeAdapter
 
 from collector.commands import check as check_module
-from collector.commands.check import Finding, check, check_clock
+from collector.commands.check import check, check_clock
+from collector.commands.finding import Finding
 from collector.simulator import seemetrix, vidicenter
 from collector.simulator.server import Simulated, serving
 from collector.simulator.world import World
@@ -251,6 +252,18 @@ async def test_a_vendor_that_does_not_respond_delays_neither_other_checks_nor_th
     assert found["sources.airport"].ok
     assert_failed(found, "sources.mall", "4 s")
     assert took_s < 60  # the timeout of a request
+
+
+async def test_a_zone_with_a_place_that_is_not_selected_is_a_warning(tmp_path: Path) -> None:
+    more = 'locations = [3024]\n[[sources.airport.zones]]\ntimezone = "America/New_York"\nlocations = [3035]'
+    async with vendors() as running:
+        found = await findings(tmp_path, airport(running.url("quividi"), more=more))
+
+    zones = found["time zones of airport"]
+    assert (True, True) == (zones.ok, zones.warning)
+    assert [] == [
+        fact for fact in ("location 3035", "America/New_York", "sources.airport.zones") if fact not in zones.text
+    ]
 
 
 async def test_the_proxy_of_a_source_is_shown_unless_the_vendor_is_on_this_machine(

@@ -29,8 +29,8 @@ async def test_check_and_preview_accept_the_printed_configuration(tmp_path: Path
 
     assert (0, "") == (offline.code, offline.err)
     assert offline.out.startswith(f"ok     {config}: ")
-    assert (0, "20 events\n") == (sessions.code, sessions.err)
-    assert (0, "20 events\n") == (viewers.code, viewers.err)
+    assert (0, "20 events, the most that --limit allows\n") == (sessions.code, sessions.err)
+    assert (0, "20 events, the most that --limit allows\n") == (viewers.code, viewers.err)
     assert "seemetrix.sessions" == lines(sessions)[0]["topic"]
     assert {"quividi.viewers"} == {line["topic"] for line in lines(viewers)}
     assert {"3001", "3002"} >= {line["key"] for line in lines(sessions) + lines(viewers)}

@@ -132,10 +132,11 @@ def test_pauses_backfills_a_refused_configuration_and_notices_are_shown() -> Non
 
 
 def test_dead_letters_and_missing_records_are_shown() -> None:
-    status = scenarios.ten_healthy().process_status.as_json(NOW)
-    status["streams"][0]["counts"]["dead_letters"] = {"malformed": 2, "too_large": 1}
-    status["streams"][0]["missing"] = 1
-    name = f"{status['streams'][0]['source']} {status['streams'][0]['stream']}"
+    status = json.loads(json.dumps(scenarios.ten_healthy().process_status.as_json(NOW)))
+    stream = status["streams"][0]
+    stream["counts"]["dead_letters"] = {"malformed": 2, "too_large": 1}
+    stream["missing"] = 1
+    name = f"{stream['source']} {stream['stream']}"
 
     shown = [each.plain for each in lines(status)]
 

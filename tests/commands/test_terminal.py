@@ -159,7 +159,7 @@ def test_only_events_are_piped_and_progress_is_shown_at_the_terminal(tmp_path: P
 
     assert 20 == len([json.loads(line) for line in events])
     assert "export" in terminal.output
-    assert ["20 events"] == terminal.screen
+    assert ["20 events, the most that --limit allows"] == terminal.screen
 
 
 @pytest.mark.anyio

@@ -104,4 +104,6 @@ async def test_the_example_is_valid_with_the_brokers_of_the_environment() -> Non
     path = EXAMPLE / "config.toml"
     environment = {"COLLECTOR__KAFKA__BOOTSTRAP_SERVERS": VARIABLES["COLLECTOR_KAFKA"]}
     ended = await collector("check", "--offline", "--config", str(path), env=environment)
-    assert (0, f"ok     {path}: valid, 2 sources\n", "") == (ended.code, ended.out, ended.err)
+    first, *others = ended.out.splitlines()
+    assert (0, f"ok     {path}: valid, 2 sources", "") == (ended.code, first, ended.err)
+    assert [] == [line for line in others if "included, 1 source:" not in line and "the secret file" not in line]

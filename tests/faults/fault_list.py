@@ -19,6 +19,7 @@ from tests.faults import (
     pauses,
     quotas,
     reloads,
+    replays,
     state_loss,
 )
 from tests.faults.brokers import Cluster
@@ -61,6 +62,7 @@ SCENARIOS = (  # the longest first: they run concurrently, and the short ones fi
     Scenario("broker killed or stopped", crashes.broker_killed, 2, 50),
     Scenario("paused beyond the session", crashes.paused, 3, 50),
     Scenario("paused and resumed under load", pauses.paused_and_resumed, 2, 20),
+    Scenario("dead letters replayed", replays.replayed, 2, 20),
     Scenario("older data beside live data", reloads.backfilled, 2, 20),
     Scenario("configuration reloaded under load", reloads.reloaded, 2, 20),
     Scenario("rolling restart of three", crashes.rolling_restart, 6, 60),

@@ -82,6 +82,8 @@ async def test_a_rewind_while_the_group_runs_publishes_final_records_again(
             refused = await collector(*arguments)
             assert 1 == refused.code
             assert all(fact in refused.err for fact in (since, "--yes")), "the warning names what is published again"
+            assert f"to {since}? (y/N)" in refused.err
+            assert "epoch_began" not in refused.out + refused.err
             for keys, code, last in (("n\n", 1, "nothing was changed"), ("\x03", 130, "^C")):
                 assert (code, True) == await anyio.to_thread.run_sync(answer_prompt, arguments, keys, last)
             assert {1: 20} == await publications()
@@ -90,6 +92,10 @@ async def test_a_rewind_while_the_group_runs_publishes_final_records_again(
 
             assert 0 == done.code, done.err
             assert all(fact in done.err for fact in ("mall sessions", since))
+            assert "epoch_began" not in done.out + done.err
+            again = await collector(*arguments)
+            assert (0, "") == (again.code, again.out)
+            assert "nothing to do" in again.err
             # The owner is fenced at its next commit: with the next session, or after two minutes.
             vendor.known.append(Known(session(datetime.now(UTC), Random(4), 99), now))
             await until(all_twice, "every session is published again with the same id, and the new one once")
@@ -221,6 +227,7 @@ async def test_a_rewind_refuses_invalid_arguments(kafka: str, prefix: str, tmp_p
                 (("mall", "viewers", "--to", since), ("mall", "viewers", "sessions")),
                 (("hall", "sessions", "--to", since), ("hall", "did you mean mall?")),
                 (("mall", "sessions", "--to", "yesterday"), ("--to", "00:00:00Z")),
+                (("mall", "sessions", "--to", since.removesuffix("Z")), ("--to", "offset")),
             ):
                 refused = await collector("state", "rewind", *arguments, *config, "--yes")
                 assert 2 == refused.code, refused.err

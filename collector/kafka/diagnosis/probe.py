@@ -32,6 +32,7 @@ from collector.kafka.plan import topic_names
 from collector.kafka.requests import NO_ERROR, READ, TOPIC_DENIED, UNKNOWN_TOPIC, WRITE, Metadata, TopicMetadata
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import Topic, admin, in_sync_notice, replication_notice, verify_events, verify_state
+from collector.plurals import counted
 
 T = TypeVar("T")
 
@@ -243,4 +244,4 @@ async def _at_coordinator(
 
 
 def _counted(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    return counted(number, noun) if number else f"no {noun}s"

@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from collector.errors import Park, RetryLater, Split, UserError
+from collector.errors import Park, RetryLater, Split
 from collector.occurrences import beginning
 from collector.secrets import redact
 from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
 from collector.turns import in_turns
 from collector.vendors import backoff
+from collector.vendors.credentials import Credential
 from collector.vendors.http import Http, Limiter, Response, clock_skew_s
 from collector.vendors.leniency import unexpected_response
 from collector.vendors.quividi import wire
@@ -55,6 +56,7 @@ class Client:
         self.source = source
         self.settings = settings
         self.clock = http.clock
+        self._credential = Credential(source, "token", "username", settings.token)
         self._http = http
         self._telemetry = telemetry
         self._limiter: Limiter = http.limiter(
@@ -70,22 +72,19 @@ class Client:
 
         The Park of a refusal has the vendor's words as its body.
         """
-        try:
-            token = self.settings.token.reveal()
-        except UserError as error:
-            advice = f"provide sources.{self.source}.token"
-            raise Park(f"the token is not available: {error}", code="secret_unavailable", advice=advice) from error
+        token = self._credential.reveal()
         basic = self.settings.token.register(b64encode(f"{self.settings.username}:{token}".encode()).decode())
-        return await self._http.get(
-            self.settings.base_url + path,
-            query,
-            limits=self.settings,
-            limiter=self._limiter,
-            on_request=self._telemetry.request_completed,
-            redact=self.settings.token.redacted,
-            headers={"Authorization": f"Basic {basic}"},
-            read_refusals=True,
-        )
+        with self._credential.explained():
+            return await self._http.get(
+                self.settings.base_url + path,
+                query,
+                limits=self.settings,
+                limiter=self._limiter,
+                on_request=self._telemetry.request_completed,
+                redact=self.settings.token.redacted,
+                headers={"Authorization": f"Basic {basic}"},
+                read_refusals=True,
+            )
 
     async def get_list(self, path: str, query: Mapping[str, str], scope: str = "") -> Response:
         """Request a list of the account, or of the part of it that has this path. Raises RetryLater, Park or Split.

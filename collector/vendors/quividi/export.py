@@ -16,6 +16,7 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from collector.errors import Park, RetryLater
+from collector.plurals import counted
 
 MAX_RUNNING_EXPORTS = 3
 """The most exports that the vendor builds at a time for one user. It rejects a fourth."""
@@ -219,7 +220,7 @@ def _failed(export: Export, reason: str, status: ExportStatus) -> tuple[Export, 
     elif export.rebuilt_at is None or now - export.rebuilt_at >= REBUILD_INTERVAL:
         wait_s = 0.0
     else:
-        reason = f"the export failed {export.rebuilds} times: {reason[:200]}"
+        reason = f"the export failed {counted(export.rebuilds, 'time')}: {reason[:200]}"
         advice = "if it persists, contact Quividi: its server fails to build the export, which is retried every hour"
         failure = status.reason if status.state == "failed" else None
         raise GaveUp(export, Park(reason, code="export_failed", advice=advice), failure)

@@ -4,14 +4,16 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 
 from collector.errors import Park
+from collector.plurals import counted
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import ProbeResult
 from collector.vendors.http import Http
 from collector.vendors.quividi.client import Client
 from collector.vendors.quividi.licences import REFUSALS
+from collector.vendors.quividi.place_list import PlaceList
 from collector.vendors.quividi.places_client import Places
 from collector.vendors.quividi.settings import QuividiSource
-from collector.vendors.quividi.zoning import LOCATIONS, SITES, TAGS
+from collector.vendors.quividi.zoning import LOCATIONS, SITES, TAGS, selected_locations, selected_sites
 
 MAX_SHOWN = 5
 """The most warnings that are shown."""
@@ -38,12 +40,13 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
     unchecked = [
         kind for kind in TAGS if kind in settings.selectors and not await _are_tags_checked(client, places, kind)
     ]
-    text = f"{len(owned)} location{'' if len(owned) == 1 else 's'}"
+    text = counted(len(owned), "location")
     if unchecked:
         text += f"; {', '.join(unchecked)} cannot be checked: the account may not list tags"
     unknown = _unknown_in_zones(settings, known.places.keys(), sites) if known.is_whole else iter(())
     warnings = chain(unknown, map(str, places.disagreements(known, now)))
-    return ProbeResult(text, skew_s, list(islice(warnings, MAX_SHOWN)))
+    notices = _unselected_in_zones(settings, known) if known.is_whole else iter(())
+    return ProbeResult(text, skew_s, list(islice(warnings, MAX_SHOWN)), list(islice(notices, MAX_SHOWN)))
 
 
 def _unknown_in_zones(settings: QuividiSource, locations: Collection[int], sites: Collection[int]) -> Iterator[str]:
@@ -52,6 +55,23 @@ def _unknown_in_zones(settings: QuividiSource, locations: Collection[int], sites
         for kind, named, owned in (("location", zone.locations, locations), ("site", zone.sites, sites)):
             if owned and (foreign := sorted(set(named or ()).difference(owned))):
                 yield f"the account has no {kind} {', '.join(map(str, foreign))}, named in the zone {zone.timezone}"
+
+
+def _unselected_in_zones(settings: QuividiSource, known: PlaceList) -> Iterator[str]:
+    """Places of the account that the zones name and the source does not select: they are not requested."""
+    if settings.follows_account:
+        return
+    locations = selected_locations(settings.selectors, known)
+    sites = selected_sites(settings.selectors, known)
+    sites |= {place.site_id for each in locations if (place := known.places.get(each)) and place.site_id is not None}
+    owned_sites = {place.site_id for place in known.places.values()}
+    for zone in settings.zones:
+        for kind, named, selected, owned in (
+            ("location", zone.locations, locations, known.places.keys()),
+            ("site", zone.sites, sites, owned_sites),
+        ):
+            for each in sorted((set(named or ()) & owned) - selected):
+                yield f"the source does not select the {kind} {each}, named in the zone {zone.timezone}"
 
 
 async def _are_tags_checked(client: Client, places: Places, kind: str) -> bool:

@@ -6,11 +6,13 @@ from typing import TypeVar
 
 import msgspec
 
-from collector.errors import Park, RetryLater, UserError
+from collector.errors import Park, RetryLater
+from collector.plurals import counted
 from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
 from collector.turns import in_turns
 from collector.vendors.base import ProbeResult
+from collector.vendors.credentials import Credential
 from collector.vendors.http import Http, Limiter, Response, clock_skew_s
 from collector.vendors.leniency import unexpected_response
 from collector.vendors.seemetrix import devices
@@ -39,6 +41,7 @@ class Client:
         self.source = source
         self.settings = settings
         self.telemetry = telemetry
+        self._credential = Credential(source, "user_key", "user_id", settings.user_key)
         self._http = http
         self._limiter: Limiter = http.limiter(str(settings.account), settings)
         ids = settings.device_ids
@@ -49,19 +52,16 @@ class Client:
 
     async def get(self, path: str, query: dict[str, str]) -> Response:
         """Send a request. Raises RetryLater, Park or Split, as `Http.get` does; Park also for an unreadable key."""
-        try:
-            key = self.settings.user_key.reveal()
-        except UserError as error:
-            reason, advice = f"the user_key is not available: {error}", f"provide sources.{self.source}.user_key"
-            raise Park(reason, code="secret_unavailable", advice=advice) from error
-        response = await self._http.get(
-            self.settings.base_url + path.format(user_id=self.settings.user_id),
-            {"key": key, **query},
-            limits=self.settings,
-            limiter=self._limiter,
-            on_request=self.telemetry.request_completed,
-            redact=self.settings.user_key.redacted,
-        )
+        key = self._credential.reveal()
+        with self._credential.explained():
+            response = await self._http.get(
+                self.settings.base_url + path.format(user_id=self.settings.user_id),
+                {"key": key, **query},
+                limits=self.settings,
+                limiter=self._limiter,
+                on_request=self.telemetry.request_completed,
+                redact=self.settings.user_key.redacted,
+            )
         if response.status == ACCEPTED:
             response.release()
             raise RetryLater("HTTP 202: the vendor has not finished the response", code="http_202")
@@ -87,4 +87,4 @@ async def probe(source: str, settings: SeemetrixSource, http: Http, telemetry: V
             code="unknown_ids",
             advice=f"correct sources.{source}.device_ids: the stream waits until then, so that no data is lost",
         )
-    return ProbeResult(f"{len(owned)} device{'' if len(owned) == 1 else 's'}", skew_s)
+    return ProbeResult(counted(len(owned), "device"), skew_s)

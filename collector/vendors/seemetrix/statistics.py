@@ -18,6 +18,7 @@ from msgspec import Meta, Raw, Struct, structs
 from collector.alignment import Periods
 from collector.instants import format_ms, to_ms
 from collector.model import Event, EventType, Record, Reject, Window
+from collector.plurals import counted
 from collector.steps import Steps
 from collector.vendors.event_fields import (
     EstimatedAgeGroup,
@@ -189,7 +190,9 @@ def decode(body: bytes, max_rows: int = MAX_ROWS) -> Steps[Statistics[RawRows]]:
     statistics = yield from _decode_statistics(body, max_rows)
     as_list(statistics.objects)
     if statistics.total is not None and statistics.total > len(statistics.objects):
-        raise msgspec.DecodeError(f"`total` is {statistics.total}, but there are {len(statistics.objects)} objects")
+        raise msgspec.DecodeError(
+            f"`total` is {statistics.total}, but the response has {counted(len(statistics.objects), 'object')}"
+        )
     return statistics
 
 

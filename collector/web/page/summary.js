@@ -97,8 +97,9 @@ function ownedSummary(owned, configured) {
   const suffix = counts.map(([state, count]) => ` · ${number(count)} ${state}`).join("");
   const healthy = owned.length - paused.length;
   const which = isAll ? "" : " of this replica";
-  const subject = paused.length ? `${number(healthy)} of ${all}` : owned.length === 1 ? `The stream${which} is` : `All ${number(owned.length)} streams${which} are`;
-  const text = paused.length && healthy === 0 ? `All ${all} paused` : `${subject} healthy${suffix}`;
+  const everything = owned.length === 1 ? `The stream${which} is` : `All ${number(owned.length)} streams${which} are`;
+  const subject = paused.length ? `${number(healthy)} of ${all}` : everything;
+  const text = paused.length && healthy === 0 ? `${everything} paused` : `${subject} healthy${suffix}`;
   return { code: "healthy", tone: isAll && !paused.length ? "good" : "wait", headline: text, details: [] };
 }
 

@@ -159,6 +159,37 @@ async def test_the_probe_reports_places_in_zones_that_the_account_does_not_have(
         assert expected == list((await VENDOR.probe("lobby", given, client, standalone_telemetry())).warnings)
 
 
+ELSEWHERE = msgspec.json.encode(
+    [{"id": 1, "site_id": 10}, {"id": 2, "site_id": 10}, {"id": 3, "site_id": 20}, {"id": 4, "site_id": 30}]
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "zone", "expected"),
+    [
+        ({"locations": [1]}, {"locations": [1]}, []),
+        ({"locations": [1]}, {"sites": [10]}, []),
+        ({"locations": [1]}, {"locations": [2, 3]}, ["location 2", "location 3"]),
+        ({"locations": [1]}, {"sites": [10, 20]}, ["site 20"]),
+        ({"sites": [10]}, {"locations": [2]}, []),
+        ({"sites": [10]}, {"locations": [3], "sites": [30]}, ["location 3", "site 30"]),
+        ({"locations": [1], "sites": [20]}, {"sites": [20], "locations": [1]}, []),
+        ({"locations": "all"}, {"sites": [30]}, []),
+    ],
+)
+async def test_the_probe_reports_places_in_zones_that_the_source_does_not_select(
+    selection: dict[str, object], zone: dict[str, list[int]], expected: list[str]
+) -> None:
+    async with serving(responses(locations=ELSEWHERE)) as url, http(SimulatedClock()) as client:
+        given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], **{"locations": None, **selection})
+        result = await VENDOR.probe("lobby", given, client, standalone_telemetry())
+
+    assert [f"the source does not select the {each}, named in the zone Europe/Berlin" for each in expected] == list(
+        result.notices
+    )
+    assert [] == list(result.warnings)
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"username": null}', b'{"message": "no", "error": 401}'])
 async def test_an_undocumented_whoami_raises_retry_later(body: bytes) -> None:
     with pytest.raises(RetryLater, match="/whoami/") as raised:

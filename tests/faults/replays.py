@@ -1,0 +1,81 @@
+"""Dead letters of a former release are published again while the vendors have new data and replicas are killed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from collector.commands.verdict import judge
+from tests.commands.harness import collector
+from tests.faults.closing import published_after_final
+from tests.faults.table import Row
+from tests.faults.testbed import MAX_WAIT_S, Testbed, disordered, lacking_parts, now_ms, stop_when_final, until_true
+from tests.kafka import former_release
+from tests.kafka.daemon import Received, until
+from tests.kafka.scenario import Replica, verdict_reader
+
+FORMER = (str(Path(former_release.__file__)),)
+RARELY = "15"
+"""The sessions that it does not understand are so few that no stream is parked."""
+MIN_LETTERS = 3
+
+
+async def replayed(testbed: Testbed, times: int) -> Row:
+    """Replicas of a former release, then of the present one, of which one is killed while the command runs.
+
+    What is published again comes after newer data, and after its time was final: order and `final` are of the rest.
+    """
+    for _ in range(2):
+        testbed.replica()
+    for _ in range(times):
+        _restart(testbed, FORMER, FORMER_RELEASE_EVERY=RARELY)
+        before = len(_letters(testbed.received))
+        await until_true(lambda before=before: len(_letters(testbed.received)) >= before + MIN_LETTERS, "dead letters")  # type: ignore[misc]
+        _restart(testbed, Replica.program)
+        await testbed.wait_for_all_sources()
+        killed = await testbed.owner()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_replay, testbed)
+            await anyio.sleep(testbed.random.uniform(0, 3))
+            killed.kill()
+            moment_ms = now_ms()
+            killed.start()
+            await testbed.wait_for_recovery(moment_ms)
+        await _replay(testbed)
+    checkpoints, messages = await stop_when_final(testbed)
+    result = judge(testbed.vendors.vendors, testbed.since, checkpoints, verdict_reader(messages))
+    letters = _letters(messages)
+    others = [each for each in messages if _session(each.value) not in letters]
+    early = published_after_final(others, testbed.closing.closed)
+    lost, wrong = result.missing + lacking_parts(messages), disordered(testbed, others)
+    return Row("", times, len(messages), lost, result.duplicated, wrong, testbed.slowest_s, early)
+
+
+def _restart(testbed: Testbed, program: Sequence[str], **environment: str) -> None:
+    for replica in testbed.replicas:
+        replica.stop()
+        replica.program = program
+        replica.start(**environment)
+
+
+async def _replay(testbed: Testbed) -> None:
+    """Run the command until it succeeds: a running replica may fence it, and it continues."""
+
+    async def has_replayed() -> bool:
+        done = await collector("dead-letters", "replay", "--all", "--yes", "--config", str(testbed.replicas[0].config))
+        return done.code == 0
+
+    await until(has_replayed, "the command succeeds", within_s=MAX_WAIT_S)
+
+
+def _letters(messages: list[Received]) -> set[tuple[object, object]]:
+    """Device and number of each session that is a dead letter."""
+    letters = [each.value for each in messages if each.headers["ce_type"] == "collector.dead_letter.v1"]
+    payloads = [msgspec.json.decode(each["payload"]) for each in letters if each["stream"] == "sessions"]
+    return {(payload["d"], payload["o"]) for payload in payloads}
+
+
+def _session(value: dict[str, Any]) -> tuple[object, object]:
+    return value.get("device_id"), value.get("session_number")
