@@ -116,7 +116,10 @@ def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> 
             text = f"a backfill {described(other)} runs: wait until it is complete, or cancel it with --cancel"
             raise UserError(text, code="backfill_runs")
         if start < other.end and other.start < end:
-            text = f"a part of a backfill {described(other)} is published: request the same interval again"
+            text = (
+                f"the cancelled backfill {described(other)} overlaps: request the same interval again to continue it, "
+                "or one that does not overlap"
+            )
             raise UserError(text, code="backfill_cancelled")
     return Backfill(start, end, now, who())
 

@@ -37,6 +37,7 @@ def lines(status: Json) -> Iterator[Text]:
     if _refused(status):
         yield _line(f"configuration refused at {status['config']['refused_at']}; the former one applies", "bold yellow")
         yield from (_line(f"  {error}") for error in status["config"].get("errors") or ())
+        yield _line("  what to do: correct it; the files are read again every ten seconds, without a restart")
     yield from _troubles(status, now)
     streams = sorted(status["streams"], key=_rank)
     if streams:
@@ -58,14 +59,22 @@ def _headline(status: Json) -> Text:
         if found := _in_state(status, state):
             name = f": {_name(found[0])}" if len(found) == 1 else ""
             return _line(f"{len(found)} of {of_all} {words}{name}", _STYLES.get(state, "bold"))
+    if _refused(status):
+        return _line("the changed configuration was refused", "bold yellow")
+    return _calm_headline(status, of_all)
+
+
+def _calm_headline(status: Json, of_all: str) -> Text:
+    """What there is to say when no stream has a problem; `of_all` is the number of streams of this replica."""
+    streams, others = status["streams"], _in_state(status, "not_owned")
     if not streams:
         return _line("no streams configured", "bold")
-    if not owned:
+    if len(others) == len(streams):
         return _line("on standby: this replica owns no streams", "bold")
     if paused := _in_state(status, "paused"):
-        others = ", the others healthy" if len(paused) < len(owned) else ""
-        return _line(f"{len(paused)} of {of_all} paused{others}", "bold")
-    return _line(f"{of_all} healthy", "bold green" if len(owned) == len(streams) else "bold")
+        rest = ", the others healthy" if len(paused) + len(others) < len(streams) else ""
+        return _line(f"{len(paused)} of {of_all} paused{rest}", "bold")
+    return _line(f"{of_all} healthy", "bold" if others else "bold green")
 
 
 def _about(status: Json, now: datetime) -> str:
@@ -128,18 +137,26 @@ def _cells(stream: Json) -> tuple[str, ...]:
     if (backfill := stream.get("backfill")) and isinstance(backfill.get("share"), (int, float)):
         state += f" {int(100 * backfill['share'])} %"
     events = "-" if stream["state"] == "not_owned" else str(sum(stream["events_per_minute"]))
-    behind = "-" if lag is None else _duration(lag)
+    behind = "-" if lag is None or backfill else _duration(lag)
+    watermark = stream["watermark"] or "-"
+    if backfill:  # its watermark goes on to the present, as that of the stream does
+        watermark = min(watermark, backfill.get("to") or watermark)
     names = (state, stream["source"], stream["stream"], stream["vendor"], _owner(stream) or "-")
-    return tuple(map(_printable, (*names, behind, stream["watermark"] or "-", events)))
+    return tuple(map(_printable, (*names, behind, watermark, events)))
 
 
 def _notices(status: Json) -> Iterator[Text]:
-    """Why streams are paused, and each notice once, with what it is about."""
+    """Why streams are paused, what could not be published, and each notice once, with what it is about."""
     for stream in status["streams"]:
         if paused := stream.get("paused"):
             until = f" until {paused['until']}" if paused.get("until") else ""
             by = f" by {paused['by']}" if paused.get("by") else ""
             yield _line(f"{_name(stream)} is paused{by} since {paused.get('since')}{until}: {paused.get('reason')}")
+    for stream in status["streams"]:
+        if count := sum((stream["counts"].get("dead_letters") or {}).values()):
+            yield _line(f"{_name(stream)}: {counted(count, 'dead letter')}: see `collector dead-letters list`")
+        if missing := stream.get("missing"):
+            yield _line(f"{_name(stream)}: {counted(missing, 'numbered record')} not received so far")
     about: dict[str, list[str]] = {text: ["this replica"] for text in status.get("notices") or ()}
     for name, each in [(row["source"], row) for row in status["sources"]] + [(_name(s), s) for s in status["streams"]]:
         for text in each.get("notices") or ():

@@ -208,7 +208,7 @@ class StreamTelemetry:
             self._log.error(
                 "dead_letters",
                 **self._dead_letters,
-                advice="read them in the topic collector.dead_letters, after its topic_prefix",
+                advice="read them with `collector dead-letters list`, or in the topic collector.dead_letters",
             )
             self._dead_letters.clear()
             self._dead_letters_logged_at = now

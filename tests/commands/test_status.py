@@ -120,11 +120,28 @@ def test_pauses_backfills_a_refused_configuration_and_notices_are_shown() -> Non
 
     assert not is_well(status)
     assert "configuration refused at 2026-11-01T14:03:00Z; the former one applies" in shown
+    assert "the changed configuration was refused" == shown[0]
     assert "  sources.mall.user_id: missing" in shown
+    assert any("what to do: correct it" in line for line in shown)
     assert "notice about court: its zone is doubtful" in shown
-    assert any(line.startswith("catching up 42 %  bazaar") and "sessions~backfill" in line for line in shown)
+    (backfill,) = (line for line in shown if "sessions~backfill" in line)
+    assert backfill.startswith("catching up 42 %  bazaar")
+    assert ["-", "2026-10-31T00:00:00Z"] == backfill.split()[-3:-1]
     assert any(line.startswith("paused ") for line in shown)
     assert any("arcade sessions is paused by ops@laptop" in line and "the key is rotated" in line for line in shown)
+
+
+def test_dead_letters_and_missing_records_are_shown() -> None:
+    status = json.loads(json.dumps(scenarios.ten_healthy().process_status.as_json(NOW)))
+    stream = status["streams"][0]
+    stream["counts"]["dead_letters"] = {"malformed": 2, "too_large": 1}
+    stream["missing"] = 1
+    name = f"{stream['source']} {stream['stream']}"
+
+    shown = [each.plain for each in lines(status)]
+
+    assert f"{name}: 3 dead letters: see `collector dead-letters list`" in shown
+    assert f"{name}: 1 numbered record not received so far" in shown
 
 
 def test_texts_of_vendors_cannot_control_the_terminal() -> None:

@@ -174,6 +174,7 @@ async def test_a_paused_source_is_not_polled_by_any_replica_and_loses_nothing(
         assert "not paused" in again.err
         resumed = await scenario.command("resume", "mall", "sessions")
         assert "mall sessions" in resumed.err
+        assert "" == resumed.out  # log lines do not belong there
         await scenario.until_shown("live")
         assert scenario.requests("mall") > before
         await scenario.until_all_published()

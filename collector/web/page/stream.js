@@ -105,7 +105,7 @@ export class Stream {
   #showNotes({ missing, counts, paused }, now) {
     const deadLetters = Object.values(counts.dead_letters).reduce((total, count) => total + count, 0);
     const notes = paused ? [pauseText(paused, now)] : [];
-    if (deadLetters) notes.push(`${counted(deadLetters, "dead letter")}: read the topic collector.dead_letters, after kafka.topic_prefix`);
+    if (deadLetters) notes.push(`${counted(deadLetters, "dead letter")}: see collector dead-letters list`);
     if (missing) notes.push(`${counted(missing, "numbered record has", "numbered records have")} not been received so far`);
     while (this.notes.children.length > notes.length) this.notes.lastChild.remove();
     notes.forEach((note, index) => setText(this.notes.children[index] ?? this.notes.appendChild(html("li")), note));
