@@ -157,6 +157,7 @@ class Partition:
                     states, current.pairs = by_stream(current.pairs), reserved(current.pairs)  # the former are large
                     running.start_soon(self._running.run, states)
                     del states
+                    running.start_soon(current.watch, partial(self._membership.end_of, self._number))
                     running.start_soon(self._report_stable)
                 ownership.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - no failed epoch ends the process

@@ -9,8 +9,9 @@ import select
 import tomllib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
-from glob import glob
+from glob import glob, has_magic
 from hashlib import blake2b
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,30 @@ def included_files(path: Path, pattern: str) -> list[Path]:
     Files with a dot at the start of their name do not match, as in shells: editors and orchestrators keep copies there.
     """
     folder = Path() if path.is_fifo() else path.parent
+    _require_folder(folder / pattern)
     return [file for file in map(Path, sorted(glob(str(folder / pattern)))) if file.is_file()]  # noqa: PTH207 - hides dots
+
+
+def _require_folder(pattern: Path) -> None:
+    """Raise UserError if the folder that the pattern names cannot be listed: its sources would count as removed."""
+    fixed = takewhile(lambda part: not has_magic(part), pattern.parent.parts)
+    folder = Path(*fixed)
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        text = f"include: the folder {folder} cannot be listed: {error.strerror}: create it, or correct the pattern"
+        raise UserError(text, code="include_unreadable") from error
 
 
 def digest(path: Path, pattern: str | None) -> bytes:
     """A digest of the contents of the file and of the files that the pattern includes. Never raises."""
     found = blake2b(digest_size=16)
-    for file in (path, *(included_files(path, pattern) if pattern else ())):
+    try:
+        included = included_files(path, pattern) if pattern else []
+    except UserError as error:
+        included = []
+        found.update(error.code.encode())
+    for file in (path, *included):
         try:
             content = file.read_bytes()
         except OSError as error:

@@ -83,7 +83,9 @@ class PartitionScenario:
             await anyio.lowlevel.checkpoint()
             if (error := fails(self.epochs)) is not None:
                 raise error
-            yield SimpleNamespace(partition=3, pairs=dict(pairs), failure=None, commits=0, verify=self.verify)
+            yield SimpleNamespace(
+                partition=3, pairs=dict(pairs), failure=None, commits=0, verify=self.verify, watch=self.watch
+            )
 
         async def claim(missing: HeaderMissing) -> Exception:
             return missing
@@ -102,6 +104,10 @@ class PartitionScenario:
             clock=SimulatedClock(),
             random=Random(1),
         )
+
+    async def watch(self, _: object) -> None:
+        """As that of an epoch which nobody takes over."""
+        await anyio.sleep_forever()
 
     async def verify(self) -> None:
         """As that of an epoch."""

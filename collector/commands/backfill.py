@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from collector.alignment import Snapshot
+from collector.alignment import Alignment, Snapshot
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
 from collector.commands.state_topic import WHEN, Changes, Pairs, change_state, require_state_topic, who, with_kafka
@@ -32,8 +32,8 @@ from collector.pipeline.state_records import decode_checkpoint
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
-Decide = Callable[["Known", str], tuple[str, Changes]]
-"""What to write and to print, given what is known of a stream, and the prefix of the whole stream."""
+Decide = Callable[["Known", str, Alignment], tuple[str, Changes]]
+"""What to write and to print, given what is known of a stream, the prefix of the whole stream, and its alignment."""
 
 
 class Known(Struct, frozen=True):
@@ -56,7 +56,10 @@ def backfill(path: Path, source: str, stream: str, start: datetime, end: datetim
     settings = load(path)
     now = floor_second(SystemClock().now())
 
-    def decide(known: Known, prefix: str) -> tuple[str, Changes]:
+    def decide(known: Known, prefix: str, alignment: Alignment) -> tuple[str, Changes]:
+        for option, instant in (("--from", start), ("--to", end)):
+            if instant is not None:
+                require_cut(option, floor_second(instant), alignment)
         planned = plan(known, floor_second(start), None if end is None else floor_second(end), now)
         text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` shows it"
         return text, {backfill_key(prefix, planned.start): encode_backfill(planned)}
@@ -70,7 +73,7 @@ def cancel(path: Path, source: str, stream: str) -> str:
     Raises UserError for an unknown stream and without a backfill; Failed as `backfill`.
     """
 
-    def decide(known: Known, prefix: str) -> tuple[str, Changes]:
+    def decide(known: Known, prefix: str, _: Alignment) -> tuple[str, Changes]:
         active = [each for each in known.requests if not each.is_cancelled]
         if not active:
             raise UserError(f"{known.name} has no backfill to cancel", code="no_backfill")
@@ -84,6 +87,15 @@ def cancel(path: Path, source: str, stream: str) -> str:
         return text, ended
 
     return with_kafka(partial(_change, source=source, name=stream, decide=decide), load(path))
+
+
+def require_cut(option: str, instant: datetime, alignment: Alignment) -> None:
+    """Raise UserError if a stream of periods has none that starts at this instant."""
+    before = alignment.floor(instant)
+    if alignment.is_exact and before != instant:
+        nearest = f"{format_seconds(before)} or {format_seconds(alignment.after(instant))}"
+        text = f"{option}: no period of the stream starts at {format_seconds(instant)}: pass {nearest}"
+        raise UserError(text, code="not_a_cut")
 
 
 def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> Backfill:
@@ -131,7 +143,7 @@ async def _change(settings: Settings, progress_line: Progress, *, source: str, n
     await require_state_topic(settings.kafka)
 
     def change(pairs: Pairs) -> tuple[str, Changes]:
-        return decide(known_of(f"{source} {name}", prefix, pairs), prefix)
+        return decide(known_of(f"{source} {name}", prefix, pairs), prefix, stream.policy.alignment)
 
     return await change_state(settings.kafka, partition, progress_line, change)
 

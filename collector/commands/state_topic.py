@@ -30,7 +30,7 @@ Changes = Mapping[bytes, bytes | None]
 MAX_ATTEMPTS = 5
 """The running owner may fence a change before it commits. While it restarts its epoch, there is time to retry."""
 RETRY_S = 1.0
-WHEN = "a running collector follows at its next commit, within two minutes or the stream's interval"
+WHEN = "a running collector follows within half a minute"
 """When a change takes effect, as the end of a sentence."""
 
 

@@ -11,7 +11,7 @@ The order of the steps is what makes commits exactly once (KIP-98, KIP-618):
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from time import monotonic
@@ -35,6 +35,10 @@ from collector.telemetry.kafka import KafkaTelemetry
 MAX_RESTORES = 4
 """The most partitions restored at a time. Each needs twice its memory while it is read, and more would not be faster:
 one core decodes all of them."""
+WATCH_S = 10.0
+"""How often the end of a partition is compared with what this process has written: one small request."""
+OWN_RECORDS = 2
+"""What follows the offset of the last state record if no other process has written: itself, and the commit's marker."""
 _NONCE_BYTES = 16
 
 
@@ -134,6 +138,19 @@ class Epoch:
         pairs = await restore(self._settings, self.partition, end, lambda *_: None)
         pairs.pop(BARRIER, None)
         return pairs
+
+    async def watch(self, end: Callable[[], Awaitable[int | None]]) -> None:
+        """Verify the epoch when the partition has records that this process did not write. Never returns.
+
+        So a command that changes the state is noticed although no stream commits anything. `end` returns the offset
+        after the last record of the partition, or None if it is not known. Raises as `verify`.
+        """
+        while True:
+            await anyio.sleep(WATCH_S)
+            commits, found = self.commits, await end()
+            is_quiet = commits == self.commits and not self._lock.statistics().locked
+            if is_quiet and found is not None and found > self._known_offset.last + OWN_RECORDS:
+                await self.verify()
 
     async def verify(self) -> None:
         """Commit a record that means nothing. Raises as `commit`, if another process has taken over the partition."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import aiokafka
 import anyio
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import InvalidSessionTimeoutError
+from aiokafka.errors import ConsumerStoppedError, InvalidSessionTimeoutError
 from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
@@ -67,6 +67,8 @@ class Membership:
         self._changed = anyio.Event()
         self._responded_at = 0.0
         """Time of the event loop at which the coordinator last responded, or a consumer started."""
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        """The started consumer."""
         self._missing_since: float | None = None
         """Time of the event loop since which no partition is assigned and the state topic is unknown."""
 
@@ -91,6 +93,17 @@ class Membership:
         self._responded_at = anyio.current_time()
         if is_confirmed and self._assignment.is_settled:
             self.set_assignment(structs.replace(self._assignment, confirmed_at=sent_at))
+
+    async def end_of(self, partition: int) -> int | None:
+        """The offset after the last record of a state partition, committed or not; None if it is not known."""
+        if self._consumer is None:
+            return None
+        topic_partition = TopicPartition(self._settings.state_topic, partition)
+        try:
+            ends = await self._consumer.end_offsets([topic_partition])
+        except (ConsumerStoppedError, *UNAVAILABLE):
+            return None
+        return int(ends[topic_partition])
 
     async def run(self) -> None:
         """Stay a member; never returns. After any error a new consumer joins: the old one may never recover."""
@@ -119,10 +132,11 @@ class Membership:
         """
         used_credentials = credentials_digest(self._settings)
         session_s = self._settings.session_timeout.total_seconds()
-        consumer = self._consumer()
+        consumer = self._new_consumer()
         sessions = Sessions(consumer)
         try:
             await start_client(consumer, self._settings.request_timeout_s * 2)
+            self._consumer = consumer
             self._responded_at = anyio.current_time()
             watch_heartbeats(consumer, anyio.current_time, self.heartbeat_responded)
             consumer.subscribe([self._settings.state_topic], listener=_Listener(self, consumer, self._telemetry))
@@ -145,6 +159,7 @@ class Membership:
                 await anyio.sleep(0.2)
             return f"the group's coordinator has not responded for {silent_s:.0f} s"
         finally:
+            self._consumer = None
             sessions.close()
             await stop_client(consumer)  # leaves the group, so that other replicas take over at once
 
@@ -152,7 +167,7 @@ class Membership:
     def _heartbeat_s(self) -> float:
         return max(0.1, self._settings.session_timeout.total_seconds() / HEARTBEATS_PER_SESSION)
 
-    def _consumer(self) -> aiokafka.AIOKafkaConsumer:
+    def _new_consumer(self) -> aiokafka.AIOKafkaConsumer:
         session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
         return aiokafka.AIOKafkaConsumer(
             **options(self._settings) | {"client_id": member_client_id()},

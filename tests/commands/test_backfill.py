@@ -1,11 +1,15 @@
 """A backfill is planned so that nothing is published twice."""
 
-from datetime import UTC, datetime
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.commands.backfill import Known, known_of, plan
+from collector.alignment import Alignment, AnySecond, Periods
+from collector.commands.backfill import Known, known_of, plan, require_cut
 from collector.errors import UserError
+from collector.instants import SECOND
 from collector.model import Account, Backfill, Checkpoint, Window
 from collector.pipeline.backfills import backfill_key, encode_backfill, encode_history, history_key
 from collector.pipeline.state import stream_prefix
@@ -13,6 +17,9 @@ from collector.pipeline.state_records import encode_checkpoint
 from tests.simulated import START
 
 MARCH = 3
+HOURS = Periods(ZoneInfo("Europe/Berlin"), datetime(2018, 1, 1), timedelta(hours=1))  # noqa: DTZ001 - local
+REPEATED = datetime(2026, 10, 25, 1, tzinfo=UTC)
+"""In the hour that occurs twice in Berlin, where no period starts."""
 
 
 def day(number: int) -> datetime:
@@ -86,3 +93,17 @@ def test_a_stream_of_several_zones_starts_where_its_earliest_shard_does() -> Non
     assert day(20) == found.since
     assert [request(1, 3)] == found.requests
     assert [Window(day(3), day(5))] == found.history
+
+
+@pytest.mark.parametrize(
+    ("alignment", "instant", "is_cut"),
+    [
+        (AnySecond(), START + SECOND, True),
+        (HOURS, START, True),
+        (HOURS, START + SECOND, False),
+        (HOURS, REPEATED, False),
+    ],
+)
+def test_a_backfill_of_periods_starts_and_ends_with_one(alignment: Alignment, instant: datetime, is_cut: bool) -> None:
+    with nullcontext() if is_cut else pytest.raises(UserError, match="no period"):
+        require_cut("--from", instant, alignment)

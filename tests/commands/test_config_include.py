@@ -108,6 +108,18 @@ def test_a_file_that_is_not_toml_is_named(folder: Folder) -> None:
     assert str(file) in str(raised.value)
 
 
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder) -> None:
+    folder.add("mall.toml", source("mall"))
+    before = digest(folder.config, "sources.d/*.toml")
+    folder.sources.rename(folder.sources.with_name("elsewhere"))
+
+    with pytest.raises(UserError) as raised:
+        folder.load()
+
+    assert "include_unreadable" == raised.value.code
+    assert before != digest(folder.config, "sources.d/*.toml")
+
+
 @pytest.mark.parametrize(("given", "code"), [("7", "wrong_type"), ('""', "out_of_range"), ("true", "wrong_type")])
 def test_a_pattern_is_text(folder: Folder, given: str, code: str) -> None:
     folder.config.write_text(f"include = {given}\n{source('mall')}", "utf-8")

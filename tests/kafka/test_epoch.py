@@ -114,6 +114,55 @@ async def test_a_new_epoch_fences_the_one_before(deployment: Deployment) -> None
     assert 1 == deployment.outcomes()["fenced"]
 
 
+async def test_an_epoch_that_nobody_disturbs_commits_nothing_to_watch_its_partition(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epoch_module, "WATCH_S", 0.01)
+    async with deployment.epoch() as only, anyio.create_task_group() as tasks:
+        ends = Ends(deployment.settings)
+        tasks.start_soon(only.watch, ends.end)
+        for text in ("a", "b"):
+            await only.commit([deployment.message(text)], {b"k": text.encode()})
+            await ends.requested(5)
+        await only.commit([], {b"k": None})
+        await ends.requested(5)
+        assert 3 == only.commits
+        tasks.cancel_scope.cancel()
+
+
+async def test_an_epoch_that_commits_nothing_notices_soon_that_it_is_fenced(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epoch_module, "WATCH_S", 0.01)
+    async with deployment.epoch() as first:
+        async with deployment.epoch():
+            with pytest.raises(EpochEnded), anyio.fail_after(20):
+                await first.watch(Ends(deployment.settings).end)
+        assert isinstance(first.failure, Fenced)
+
+
+class Ends:
+    """The end of partition 0 of the state topic, and how often it was requested."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._requests = 0
+        self._requested = anyio.Event()
+
+    async def end(self) -> int | None:
+        found = await reported_ends(self._settings, self._settings.state_topic, [0])
+        self._requests += 1
+        self._requested.set()
+        self._requested = anyio.Event()
+        return next(iter(found.values()))
+
+    async def requested(self, times: int) -> None:
+        """Return after this many more requests."""
+        last = self._requests + times
+        while self._requests < last:
+            await self._requested.wait()
+
+
 async def test_an_epoch_without_changes_notices_that_it_is_fenced(deployment: Deployment) -> None:
     async with deployment.epoch() as first:
         await first.commit((), {b"k": b"1"})
