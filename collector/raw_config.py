@@ -84,13 +84,18 @@ def included_files(path: Path, pattern: str) -> list[Path]:
 
 
 def _require_folder(pattern: Path) -> None:
-    """Raise UserError if the folder that the pattern names cannot be listed: its sources would count as removed."""
+    """Raise UserError if the folder that the pattern names exists and cannot be listed.
+
+    Its sources would count as removed.
+    """
     fixed = takewhile(lambda part: not has_magic(part), pattern.parent.parts)
     folder = Path(*fixed)
     try:
         os.scandir(folder).close()
+    except FileNotFoundError:
+        return  # as a folder without a file that matches
     except OSError as error:
-        text = f"include: the folder {folder} cannot be listed: {error.strerror}: create it, or correct the pattern"
+        text = f"include: the folder {folder} cannot be listed: {error.strerror}: allow it, or correct the pattern"
         raise UserError(text, code="include_unreadable") from error
 
 

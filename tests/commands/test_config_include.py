@@ -112,6 +112,7 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder) -> N
     folder.add("mall.toml", source("mall"))
     before = digest(folder.config, "sources.d/*.toml")
     folder.sources.rename(folder.sources.with_name("elsewhere"))
+    folder.sources.write_text("no folder", "utf-8")
 
     with pytest.raises(UserError) as raised:
         folder.load()

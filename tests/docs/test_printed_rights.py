@@ -40,10 +40,10 @@ SHARED_TOPICS = [SHARED + topic for topic in (STATE_TOPIC, PROGRESS.topic)]
 GROUP = "audience"
 COMMANDS = (
     ("state", "show"),
-    ("pause", "mall1", "--reason", "a test"),
-    ("resume", "mall1"),
+    ("pause", "mall0", "--reason", "so that the backfill is not complete when it is cancelled"),
     ("backfill", "mall0", "sessions", "--from", f"{NOW - timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ}"),
     ("backfill", "mall0", "sessions", "--cancel"),
+    ("resume", "mall0"),
     ("state", "rewind", "mall1", "sessions", "--to", SINCE, "--yes"),
     ("dead-letters", "replay", "--all", "--yes"),
     ("check",),
