@@ -1,6 +1,7 @@
 """`collector run`: the daemon."""
 
 import gc
+import signal
 from pathlib import Path
 
 import anyio
@@ -19,6 +20,7 @@ def run(path: Path) -> None:
     Raises UserError when the configuration is wrong, a secret cannot be read or the daemon cannot listen at
     `http.listen`.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon receives it: what it asks for happens now anyway
     redirect_stderr()
     settings = load(path)
     short = reveal_secrets(settings, settings.sources)
