@@ -6,7 +6,7 @@ import anyio
 
 from collector.errors import UnreadableState
 from collector.kafka.epoch import Epoch
-from collector.pipeline.backfills import active_of, completed
+from collector.pipeline.backfills import active_of, completed, history_of
 from collector.pipeline.shards import Shards
 from collector.stream_handle import StreamHandle
 
@@ -36,7 +36,7 @@ async def run_backfill(handles: Sequence[StreamHandle], epoch: Epoch, states: Ow
     try:
         requested = active_of(prefix, epoch.pairs)
         if requested is not None:
-            completed(prefix, requested, epoch.pairs)
+            history_of(prefix, epoch.pairs)  # it must be readable when the backfill is complete
     except UnreadableState as error:
         handles[0].telemetry.backfill_unreadable(str(error), error.advice)
         return

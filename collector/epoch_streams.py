@@ -1,7 +1,7 @@
 """The streams of a partition during one epoch. A reload of the configuration replaces some while the others run on."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
@@ -62,12 +62,13 @@ class EpochStreams:
 
         Another reload may have ended more of them since. What those have committed meanwhile is not in these states.
         """
+        own_states: dict[str, dict[str, Mapping[str, bytes]]] = defaultdict(dict)
+        for each, pairs in states.items():
+            own_states[published_prefix(each)][each] = pairs
         for prefix, handles in self._missing().items():
-            if prefix not in prefixes:
-                continue
-            whole = self._running[prefix] = _Whole(handles)
-            stored = {each: pairs for each, pairs in states.items() if published_prefix(each) == prefix}
-            tasks.start_soon(whole.run, self._epoch, stored)
+            if prefix in prefixes:
+                whole = self._running[prefix] = _Whole(handles)
+                tasks.start_soon(whole.run, self._epoch, own_states[prefix])
 
 
 class _Whole:

@@ -77,7 +77,7 @@ class Backfill(Struct, frozen=True):
     end: datetime
     requested_at: datetime
     by: str
-    """User and host of whoever requested it."""
+    """The user and the host that requested it."""
     is_cancelled: bool = False
     """It does not run. Its state is kept, so that a request for the same interval continues it."""
 
@@ -286,7 +286,7 @@ class Pause(Struct, frozen=True):
     until: datetime | None = None
     """When the stream continues by itself; None if an operator must resume it."""
     by: str | None = None
-    """User and host of whoever paused it."""
+    """The user and the host that paused it."""
 
     @property
     def ends_at(self) -> datetime:

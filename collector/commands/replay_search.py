@@ -17,7 +17,7 @@ from collector.model import DedupMode, Record
 from collector.pipeline.message import event_message, record_digest
 
 MAX_OCCURRENCES = 8
-"""The most equal rows that are told apart. Two are rare already: they start in the same second, and last equally
+"""The most equal rows that are distinguished. Two are rare already: they start in the same second, and last equally
 long."""
 MARGIN = timedelta(days=1)
 """How much earlier than necessary the search begins: the clocks of brokers and of former processes may differ."""

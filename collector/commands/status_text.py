@@ -65,7 +65,7 @@ def _headline(status: Json) -> Text:
 
 
 def _calm_headline(status: Json, of_all: str) -> Text:
-    """What there is to say when no stream has a problem; `of_all` is the number of streams of this replica."""
+    """The summary when no stream has a problem; `of_all` is the number of streams of this replica."""
     streams, others = status["streams"], _in_state(status, "not_owned")
     if not streams:
         return _line("no streams configured", "bold")
