@@ -5,24 +5,14 @@ from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 
-from collector.commands.verdict import judge
 from collector.instants import format_seconds
 from collector.simulator.seemetrix import SOURCE as SEEMETRIX
 from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.commands.harness import collector
-from tests.faults.closing import published_after_final
 from tests.faults.table import Row
-from tests.faults.testbed import (
-    MAX_WAIT_S,
-    Testbed,
-    disordered,
-    lacking_parts,
-    now_ms,
-    stop_when_final,
-    until_true,
-)
-from tests.kafka.daemon import until
-from tests.kafka.scenario import Replica, verdict_reader
+from tests.faults.testbed import Testbed, now_ms, until_true, verdict
+from tests.kafka.daemon import Received, until
+from tests.kafka.scenario import Replica
 
 OLDER = timedelta(minutes=1)
 """What one backfill requests."""
@@ -85,7 +75,7 @@ async def backfilled(testbed: Testbed, times: int) -> Row:
         replica.kill()
         replica.start()
     await testbed.wait_for_all_sources()
-    live_since, oldest = testbed.since, testbed.since
+    oldest = testbed.since
     for _ in range(times):
         oldest -= OLDER
         for source, stream in STREAMS.items():
@@ -99,16 +89,16 @@ async def backfilled(testbed: Testbed, times: int) -> Row:
         killed.start()
         await testbed.wait_for_recovery(moment_ms)
         start = format_seconds(oldest)
-        await until_true(lambda start=start: _has_completed(testbed, start), "both backfills are complete", MAX_WAIT_S)  # type: ignore[misc]
-    checkpoints, messages = await stop_when_final(testbed)
-    result = judge(testbed.vendors.vendors, oldest, checkpoints, verdict_reader(messages))
-    newer = [each for each in messages if each.value.get("started_at", "9") >= format_seconds(live_since)]
-    early = published_after_final(newer, testbed.closing.closed)
-    lost, wrong = result.missing + lacking_parts(messages), disordered(testbed, newer)
-    return Row("", times, len(messages), lost, result.duplicated, wrong, testbed.slowest_s, early)
+        await until_true(partial(_have_completed, testbed, start), "both backfills are complete")
+
+    def newer(messages: list[Received]) -> list[Received]:
+        live_since = format_seconds(testbed.since)
+        return [each for each in messages if each.value.get("started_at", "9") >= live_since]
+
+    return await verdict(testbed, "", times, since=oldest, in_time=newer)
 
 
-def _has_completed(testbed: Testbed, start: str) -> bool:
+def _have_completed(testbed: Testbed, start: str) -> bool:
     """Whether the log of any replica says that the backfills of both sources from `start` are complete."""
     lines = (line for replica in testbed.replicas for line in replica.log_lines("backfill_complete"))
     return {line["source"] for line in lines if line["from"] == start} == STREAMS.keys()

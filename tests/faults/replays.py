@@ -1,20 +1,19 @@
 """Dead letters of a former release are published again while the vendors have new data and replicas are killed."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from collector.commands.verdict import judge
 from tests.commands.harness import collector
-from tests.faults.closing import published_after_final
 from tests.faults.table import Row
-from tests.faults.testbed import MAX_WAIT_S, Testbed, disordered, lacking_parts, now_ms, stop_when_final, until_true
+from tests.faults.testbed import MAX_WAIT_S, Testbed, now_ms, until_true, verdict
 from tests.kafka import former_release
 from tests.kafka.daemon import Received, until
-from tests.kafka.scenario import Replica, verdict_reader
+from tests.kafka.scenario import Replica
 
 FORMER = (str(Path(former_release.__file__)),)
 RARELY = "15"
@@ -32,7 +31,7 @@ async def replayed(testbed: Testbed, times: int) -> Row:
     for _ in range(times):
         _restart(testbed, FORMER, FORMER_RELEASE_EVERY=RARELY)
         before = len(_letters(testbed.received))
-        await until_true(lambda before=before: len(_letters(testbed.received)) >= before + MIN_LETTERS, "dead letters")  # type: ignore[misc]
+        await until_true(partial(_has_letters, testbed, before + MIN_LETTERS), "there are dead letters")
         _restart(testbed, Replica.program)
         await testbed.wait_for_all_sources()
         killed = await testbed.owner()
@@ -44,13 +43,7 @@ async def replayed(testbed: Testbed, times: int) -> Row:
             killed.start()
             await testbed.wait_for_recovery(moment_ms)
         await _replay(testbed)
-    checkpoints, messages = await stop_when_final(testbed)
-    result = judge(testbed.vendors.vendors, testbed.since, checkpoints, verdict_reader(messages))
-    letters = _letters(messages)
-    others = [each for each in messages if _session(each.value) not in letters]
-    early = published_after_final(others, testbed.closing.closed)
-    lost, wrong = result.missing + lacking_parts(messages), disordered(testbed, others)
-    return Row("", times, len(messages), lost, result.duplicated, wrong, testbed.slowest_s, early)
+    return await verdict(testbed, "", times, in_time=_without_letters)
 
 
 def _restart(testbed: Testbed, program: Sequence[str], **environment: str) -> None:
@@ -70,11 +63,21 @@ async def _replay(testbed: Testbed) -> None:
     await until(has_replayed, "the command succeeds", within_s=MAX_WAIT_S)
 
 
+def _has_letters(testbed: Testbed, number: int) -> bool:
+    return len(_letters(testbed.received)) >= number
+
+
 def _letters(messages: list[Received]) -> set[tuple[object, object]]:
     """Device and number of each session that is a dead letter."""
     letters = [each.value for each in messages if each.headers["ce_type"] == "collector.dead_letter.v1"]
     payloads = [msgspec.json.decode(each["payload"]) for each in letters if each["stream"] == "sessions"]
     return {(payload["d"], payload["o"]) for payload in payloads}
+
+
+def _without_letters(messages: list[Received]) -> list[Received]:
+    """The messages without those of sessions that are dead letters."""
+    letters = _letters(messages)
+    return [each for each in messages if _session(each.value) not in letters]
 
 
 def _session(value: dict[str, Any]) -> tuple[object, object]:

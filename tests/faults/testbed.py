@@ -236,14 +236,25 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def verdict(found: Testbed, fault: str, times: int) -> Row:
-    """Stop the replicas once all records up to now are final, and compare the messages with the simulated vendors."""
+async def verdict(
+    found: Testbed,
+    fault: str,
+    times: int,
+    *,
+    since: datetime | None = None,
+    in_time: Callable[[list[Received]], list[Received]] = list,
+) -> Row:
+    """Stop the replicas once all records up to now are final, and compare the messages with the simulated vendors.
+
+    Records from `since` on are compared, by default from the start of the testbed. `in_time` selects the messages that
+    must be in order and precede `final`: others were published later on purpose.
+    """
     checkpoints, messages = await stop_when_final(found)
-    result = judge(found.vendors.vendors, found.since, checkpoints, verdict_reader(messages))
-    lost, wrong = result.missing + lacking_parts(messages), disordered(found, messages)
+    result = judge(found.vendors.vendors, since or found.since, checkpoints, verdict_reader(messages))
+    lost, wrong = result.missing + lacking_parts(messages), disordered(found, in_time(messages))
     if not found.closing.closed:
         raise AssertionError("the closing consumer received no progress")
-    early = published_after_final(messages, found.closing.closed)
+    early = published_after_final(in_time(messages), found.closing.closed)
     return Row(fault, times, len(messages), lost, result.duplicated, wrong, found.slowest_s, early)
 
 
