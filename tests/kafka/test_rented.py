@@ -102,7 +102,7 @@ async def test_two_tenants_are_published_once_whatever_the_service_restricts(
             daemon.start()
             await sessions.add_for(AWAY_S)
             assert [] == await reader.poll(), "the registry is away"
-            with server.running(tmp_path, port):
+            async with server.running_beside(tmp_path, port):
                 await sessions.add_for(LOADED_S)
                 await until(is_published, "every session is published for both tenants", 90)
                 daemon.stop()

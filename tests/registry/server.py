@@ -4,9 +4,11 @@ import http.client
 import os
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+
+import anyio.to_thread
 
 from tests.kafka.broker import free_port
 from tests.maven import fetched
@@ -48,6 +50,13 @@ def running(home: Path, port: int | None = None) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@asynccontextmanager
+async def running_beside(home: Path, port: int) -> AsyncIterator[str]:
+    """As `running`; meanwhile the event loop serves on, for tests that are a vendor or an authorization server too."""
+    with ExitStack() as stack:
+        yield await anyio.to_thread.run_sync(stack.enter_context, running(home, port))
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
