@@ -10,10 +10,13 @@ from msgspec import Struct, field
 from collector.instants import UNIX_EPOCH, format_seconds
 from collector.model import Backfill, Checkpoint, Pause, Window
 from collector.places import PLACE_STATES, PlacesHealth
+from collector.steps import Steps, at_once
 from collector.timeline import ActivityTimeline
 
 StreamState = Literal["live", "catching_up", "restoring", "backing_off", "parked", "paused", "complete", "not_owned"]
 STATES: tuple[StreamState, ...] = get_args(StreamState)
+USUAL_STATES: frozenset[StreamState] = frozenset(("not_owned", "catching_up", "live"))
+"""The states of a healthy stream."""
 KafkaState = Literal["connecting", "away", "refused", "joining", "no_coordinator", "ready"]
 TimelineFunction = Callable[[datetime | None, datetime], ActivityTimeline | None]
 """Returns the activity timeline, given the end of the last requested window, if any, and the current time."""
@@ -68,6 +71,8 @@ class StreamStatus(Struct):
     source: str
     stream: str
     state: StreamState = "not_owned"
+    exported_states: set[StreamState] = field(default_factory=lambda: set(USUAL_STATES))
+    """The states that have a series in the metrics: those of a healthy stream, and those that this one was in."""
     until: datetime | None = None
     """Where the stream ends; None for a stream without an end."""
     freshness_target: timedelta | None = None
@@ -264,8 +269,20 @@ class ProcessStatus(Struct):
 
     def as_json(self, now: datetime) -> dict[str, object]:
         """The response of /api/status."""
-        problem = self.problem()
+        return at_once(self.in_steps(now))
+
+    def in_steps(self, now: datetime) -> Steps[dict[str, object]]:
+        """As `as_json`. Each step is a stream: between two of them, the status may change."""
+        sources, streams = [], []
+        run = {stream.source for stream in self.streams if stream.state != "not_owned"}
         owners = {**self.owners, **dict.fromkeys(self.owned_partitions, self.host)}
+        for source in self.sources:
+            sources.append(source.as_json(self._notices(source) if source.source in run else ()))
+            yield
+        for stream in self.all_streams:
+            streams.append(stream.as_json(now, self._owner(stream, owners)))
+            yield
+        problem = self.problem()
         return {
             "version": self.version,
             "host": self.host,
@@ -286,8 +303,8 @@ class ProcessStatus(Struct):
             "owned_partitions": list(self.owned_partitions),
             "owners": {str(partition): owners[partition] for partition in sorted(owners)},
             "owners_problem": self.owners_problem,
-            "sources": [source.as_json(self._notices(source)) for source in self.sources],
-            "streams": [stream.as_json(now, self._owner(stream, owners)) for stream in self.all_streams],
+            "sources": sources,
+            "streams": streams,
         }
 
     def _owner(self, stream: StreamStatus, owners: Mapping[int, str]) -> str | None:
@@ -297,9 +314,7 @@ class ProcessStatus(Struct):
         return None if stream.partition is None else owners.get(stream.partition)
 
     def _notices(self, source: SourceStatus) -> Sequence[str]:
-        """The notices of a source, while this process runs one of its streams."""
-        if all(stream.state == "not_owned" for stream in self.streams if stream.source == source.source):
-            return ()
+        """The notices of a source of which this process runs a stream."""
         clock = self.clock_notices.get(source.host)
         return [*([] if clock is None else [clock]), *source.notices]
 

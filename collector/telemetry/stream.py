@@ -11,11 +11,13 @@ from collector.instants import format_seconds
 from collector.model import Backfill, Checkpoint, Gap, Pause, Policy, Tally, Window
 from collector.telemetry.fields import FieldTelemetry
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, LastError, StreamState, StreamStatus, TimelineFunction, paused_as_json
+from collector.telemetry.status import LastError, StreamState, StreamStatus, TimelineFunction, paused_as_json
 
-RECORD_OUTCOMES = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
+RECORD_OUTCOMES = ("fresh", "late", "duplicate")
+"""The outcomes that every stream has sooner or later; the others are exported from the first such record on."""
 DEAD_LETTER_REASONS = ("malformed", "too_large")
-POLL_OUTCOMES = ("ok", "empty", "retry", "park")
+POLL_OUTCOMES = ("ok", "empty")
+"""The outcomes of a healthy stream; the others are exported from the first such poll on."""
 MAX_GAP_LINES = 20
 """The most log lines for the gaps of one poll; one more line counts the other gaps."""
 _RETRY_ADVICE = "no action needed: the collector retries automatically"
@@ -365,7 +367,8 @@ class StreamTelemetry:
 
 def publish_state(metrics: Metrics, status: StreamStatus) -> None:
     """Set the state gauges of a stream from its status."""
-    for each in STATES:
+    status.exported_states.add(status.shown_state)
+    for each in status.exported_states:
         metrics.stream_state.labels(status.source, status.stream, each).set(each == status.shown_state)
 
 

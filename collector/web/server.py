@@ -19,6 +19,7 @@ from collector.clock import Clock
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, UserError, is_out_of_files
 from collector.secrets import redact, redacted
 from collector.telemetry.status import ProcessStatus
+from collector.turns import in_turns
 from collector.web import static
 from collector.web.connections import HEADERS, Connection, Connections, Limits, max_connections
 from collector.web.hosts import accepted_hosts
@@ -59,7 +60,7 @@ async def serve_http(
     async def render_status() -> tuple[bytes, bytes]:
         if before_status is not None:
             await before_status()
-        snapshot = process_status.as_json(clock.now())  # here, because the status changes in this thread only
+        snapshot = await in_turns(process_status.in_steps(clock.now()))  # the status changes in this thread only
         return await to_thread.run_sync(_encode_status, snapshot)
 
     shared_status = Shared(render_status, clock, max_age_s)
@@ -172,7 +173,7 @@ def _with_compressed(body: bytes) -> tuple[bytes, bytes]:
 
 
 def _chosen(request: web.Request, plain: bytes, compressed: bytes) -> tuple[bytes, dict[str, str]]:
-    """The body that the client accepts, and its headers. The metrics of 500 sources have 3 MB, compressed 200 kB."""
+    """The body that the client accepts, and its headers. The metrics of 500 sources have 1.5 MB, compressed 80 kB."""
     headers = {"Vary": "Accept-Encoding"}
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         return compressed, headers | {"Content-Encoding": "gzip"}

@@ -4,6 +4,8 @@ Metrics of streams and sources are aggregated over all replicas, because streams
 processes are filtered by replica.
 """
 
+from collections.abc import Callable
+
 
 def replica(metric: str, *matchers: str) -> str:
     return _select(metric, 'instance=~"$instance"', *matchers)
@@ -32,6 +34,12 @@ def max_by(by: str, expr: str) -> str:
 
 def per_second(counter: str) -> str:
     return f"rate({counter}[$__rate_interval])"
+
+
+def mean(by: str, select: Callable[[str], str], summary: str) -> str:
+    """The mean of a summary. `select` is `source` or `stream`."""
+    total, count = (sum_by(by, per_second(select(summary + suffix))) for suffix in ("_sum", "_count"))
+    return f"{total} / {count}"
 
 
 def quantile(share: float, by: str, buckets: str, over: str = "$__rate_interval") -> str:

@@ -19,7 +19,7 @@ from deploy.grafana.boards import (
     with_status_page,
 )
 from deploy.grafana.panels import ORANGE, line_panel, with_limit
-from deploy.grafana.promql import increase, max_by, per_second, quantile, source, stream, sum_by
+from deploy.grafana.promql import increase, max_by, mean, per_second, quantile, source, stream, sum_by
 from deploy.grafana.streams import BY_STREAM, NAME
 
 OWNER = 'label_values(collector:stream_owner{job="$job", source="$source"}, instance)'
@@ -30,7 +30,6 @@ NEAR_TIMEOUT_S = 60
 
 
 def _requests() -> Sequence[Builder[Panel]]:
-    took = source("collector_vendor_request_duration_seconds_bucket")
     return (
         line_panel(
             "Requests by code",
@@ -41,10 +40,10 @@ def _requests() -> Sequence[Builder[Panel]]:
         ),
         with_limit(
             line_panel(
-                "Duration of requests by code, 95 %",
+                "Duration of requests by code, mean",
                 "Time to the end of the response body. Near the source's timeout (the line is its default), the vendor "
                 "is slow and windows shrink. Slow errors are timeouts of the vendor or of a proxy.",
-                {"{{code}}": quantile(0.95, "code", took)},
+                {"{{code}}": mean("code", source, "collector_vendor_request_duration_seconds")},
                 unit="s",
             ),
             NEAR_TIMEOUT_S,
@@ -92,10 +91,10 @@ def _windows() -> Sequence[Builder[Panel]]:
             unit="ops",
         ),
         line_panel(
-            "Duration of polls, 95 %",
+            "Duration of polls, mean",
             "Time from the first request of a window to its last commit. If polls are slow and requests are fast, "
             "Kafka is slow; if both are slow, the vendor is.",
-            {NAME: quantile(0.95, BY_STREAM, stream("collector_poll_duration_seconds_bucket"))},
+            {NAME: mean(BY_STREAM, stream, "collector_poll_duration_seconds")},
             unit="s",
             limits={NAME: max_by(BY_STREAM, stream("collector:stream_interval_seconds"))},
         ),

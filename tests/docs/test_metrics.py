@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Summary
 
 from collector.telemetry.metrics import Metrics
 from tests.docs.pages import DOCS, spans, tables
@@ -13,7 +13,7 @@ Signature = tuple[str, tuple[str, ...]]
 def exported() -> Mapping[str, Signature]:
     """Type and labels of each metric, by the name that Prometheus reads."""
     metrics = Metrics()
-    own = [each for each in vars(metrics).values() if isinstance(each, Counter | Gauge | Histogram)]
+    own = [each for each in vars(metrics).values() if isinstance(each, Counter | Gauge | Histogram | Summary)]
     found = {_name(each): (each._type, each._labelnames) for each in own}
     found["collector_build_info"] = ("gauge", ("version",))
     found |= {f"{family.name}_total": (family.type, ()) for family in metrics.log_errors.collect()}
@@ -34,6 +34,6 @@ def test_no_metric_is_exported_that_is_not_compared() -> None:
     assert families == {name.removesuffix("_total") for name in exported()}
 
 
-def _name(metric: Counter | Gauge | Histogram) -> str:
+def _name(metric: Counter | Gauge | Histogram | Summary) -> str:
     name: str = metric._name
     return f"{name}_total" if isinstance(metric, Counter) else name

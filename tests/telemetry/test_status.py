@@ -1,8 +1,8 @@
-"""Events per minute: the counts of the last hour, also if the clock steps back."""
+"""Events per minute: the counts of the last hour, also if the clock steps back. And the steps of the whole status."""
 
 from datetime import timedelta
 
-from collector.telemetry.status import MINUTES, EventsPerMinute
+from collector.telemetry.status import MINUTES, EventsPerMinute, ProcessStatus, SourceStatus, StreamStatus
 from tests.simulated import START
 
 MINUTE = timedelta(minutes=1)
@@ -42,3 +42,15 @@ def test_minutes_without_events_are_not_stored() -> None:
     minutes.add([], START)
     minutes.add([0], START)
     assert 0 == len(minutes.counts)
+
+
+def test_the_status_is_computed_in_one_step_for_each_source_and_stream() -> None:
+    names = [f"mall{number}" for number in range(300)]
+    status = ProcessStatus(
+        "1.0",
+        "group",
+        sources=[SourceStatus("seemetrix", name) for name in names],
+        streams=[StreamStatus("seemetrix", name, "sessions") for name in names],
+    )
+    assert 600 == sum(1 for _ in status.in_steps(START))
+    assert names == [each["stream"] and each["source"] for each in status.as_json(START)["streams"]]  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from collector.errors import Park, RetryLater
 from collector.model import Checkpoint, Pause, Policy, Tally, Window
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import STATES, StreamStatus
+from collector.telemetry.status import STATES, USUAL_STATES, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from tests.simulated import START
 
@@ -66,8 +66,10 @@ def recorder(logs: list[Any]) -> Recorder:
     return Recorder()
 
 
-def exactly(state: str) -> dict[str, float]:
-    return {each: float(each == state) for each in STATES}
+def exactly(state: str, *former: str) -> dict[str, float | None]:
+    """Of the states that are not usual, the stream was in these."""
+    exported = {*USUAL_STATES, *former, state}
+    return {each: float(each == state) if each in exported else None for each in STATES}
 
 
 def test_committed_records_events_and_dead_letters_are_counted(recorder: Recorder) -> None:
@@ -101,12 +103,14 @@ def test_counters_exist_as_soon_as_the_stream_is_owned(recorder: Recorder) -> No
 
     recorder.telemetry.owned(None, 0)
 
-    outcomes = ("fresh", "late", "revision", "duplicate", "outside", "rejected")
-    assert dict.fromkeys(outcomes, 0) == {
-        outcome: recorder.value("collector_records_total", outcome=outcome) for outcome in outcomes
+    assert {"fresh": 0, "late": 0, "duplicate": 0, "revision": None, "outside": None, "rejected": None} == {
+        outcome: recorder.value("collector_records_total", outcome=outcome)
+        for outcome in ("fresh", "late", "duplicate", "revision", "outside", "rejected")
     }
-    polls = ("ok", "empty", "retry", "park")
-    assert dict.fromkeys(polls, 0) == {each: recorder.value("collector_polls_total", outcome=each) for each in polls}
+    assert {"ok": 0, "empty": 0, "retry": None, "park": None} == {
+        outcome: recorder.value("collector_polls_total", outcome=outcome)
+        for outcome in ("ok", "empty", "retry", "park")
+    }
     reasons = ("malformed", "too_large")
     assert dict.fromkeys(reasons, 0) == {
         reason: recorder.value("collector_dead_letters_total", reason=reason) for reason in reasons
@@ -149,16 +153,16 @@ def test_a_stream_is_in_exactly_one_state(recorder: Recorder) -> None:
     assert exactly("backing_off") == recorder.states()
 
     recorder.telemetry.parked(WINDOW, Park("HTTP 401", advice="correct it"), failures=1, delay_s=1, now=START)
-    assert exactly("parked") == recorder.states()
+    assert exactly("parked", "backing_off") == recorder.states()
 
     recorder.telemetry.paused(PAUSE)
-    assert exactly("paused") == recorder.states()
+    assert exactly("paused", "backing_off", "parked") == recorder.states()
 
     recorder.telemetry.completed(CHECKPOINT)
-    assert exactly("complete") == recorder.states()
+    assert exactly("complete", "backing_off", "parked", "paused") == recorder.states()
 
     recorder.telemetry.released()
-    assert exactly("not_owned") == recorder.states()
+    assert exactly("not_owned", "backing_off", "parked", "paused", "complete") == recorder.states()
     assert recorder.status.state == "not_owned"
 
 
