@@ -1,14 +1,55 @@
-"""Kafka messages: CloudEvents 1.0 in the binary content mode of the Kafka protocol binding."""
+"""Kafka messages: CloudEvents 1.0 in the binary content mode of the Kafka protocol binding.
+
+A message is encoded once, as a part of a record in Kafka's format version 2: its key, its value and its headers, each
+after its length.
+"""
+
+from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 Header = tuple[str, bytes]
 _SPECVERSION: Header = ("ce_specversion", b"1.0")
 _CONTENT_TYPE: Header = ("content-type", b"application/json")
 SCHEMA_ID = "__value_schema_id"
 """The header in which Confluent's deserializers look for the schema of a value."""
-_FRAME_BYTES = 250
-"""Upper bound for the header names, the length prefixes and the two fixed header values of one message."""
+_NULL = b"\x01"
+"""The length of a field that is absent: -1."""
+_MORE = 0x80
+"""Set in each byte of a varint but the last."""
+_RECORD_BYTES = 16
+"""Upper bound for what precedes the key of a record: its own length, attributes, and the deltas of time and offset."""
+
+
+def varint(number: int) -> bytes:
+    """A number from 0 on as a zigzag varint: seven bits in a byte, the lowest first."""
+    encoded, rest = bytearray(), number << 1
+    while rest >= _MORE:
+        encoded.append(rest % _MORE + _MORE)
+        rest //= _MORE
+    encoded.append(rest)
+    return bytes(encoded)
+
+
+VARINTS = tuple(map(varint, range(4096)))
+"""The varints of the usual lengths."""
+
+
+def record_of(key: bytes, value: bytes | None, headers: Iterable[Header] = ()) -> bytes:
+    """Key, value and headers, in the form in which a record contains them. Without a value, it is a tombstone."""
+    headers = list(headers)
+    with_length = _NULL if value is None else _with_length(value)
+    return b"".join([_with_length(key), with_length, varint(len(headers)), *map(_encoded, headers)])
+
+
+def _with_length(field: bytes) -> bytes:
+    return varint(len(field)) + field
+
+
+def _encoded(header: Header) -> bytes:
+    name, value = header
+    return _with_length(name.encode()) + _with_length(value)
 
 
 class Envelope(Struct, frozen=True):
@@ -20,43 +61,125 @@ class Envelope(Struct, frozen=True):
     type: Header
     schema_id: bytes | None = None
     """Names the schema of the values in a schema registry; None if the messages do not name it."""
+    _before_id: bytes = b""
+    _before_subject: bytes = b""
+    _before_time: bytes = _with_length(b"ce_time")
+    _after_time: bytes = b""
+
+    def __post_init__(self) -> None:
+        headers = self.headers(b"", b"", b"")
+        last = headers[headers.index(_CONTENT_TYPE) :]
+        force_setattr(self, "_before_id", varint(len(headers)) + _encoded(_SPECVERSION) + _with_length(b"ce_id"))
+        force_setattr(
+            self, "_before_subject", _encoded(self.source) + _encoded(self.type) + _with_length(b"ce_subject")
+        )
+        force_setattr(self, "_after_time", b"".join(map(_encoded, last)))
+
+    def message(self, key: bytes, value: bytes, event_id: bytes, subject: bytes, time: bytes) -> "Message":
+        """A message with these attributes, in UTF-8.
+
+        Its record is what `record_of` returns. What is equal for all messages of the envelope is encoded once.
+        """
+        try:
+            parts = (
+                VARINTS[len(key)],
+                key,
+                VARINTS[len(value)],
+                value,
+                self._before_id,
+                VARINTS[len(event_id)],
+                event_id,
+                self._before_subject,
+                VARINTS[len(subject)],
+                subject,
+                self._before_time,
+                VARINTS[len(time)],
+                time,
+                self._after_time,
+            )
+        except IndexError:  # unusually long
+            return Message(self, key, record_of(key, value, self.headers(event_id, subject, time)))
+        return Message(self, key, b"".join(parts))
+
+    def headers(self, event_id: bytes, subject: bytes, time: bytes) -> list[Header]:
+        """The headers of a message with these attributes."""
+        headers = [
+            _SPECVERSION,
+            ("ce_id", event_id),
+            self.source,
+            self.type,
+            ("ce_subject", subject),
+            ("ce_time", time),
+            _CONTENT_TYPE,
+        ]
+        return headers if self.schema_id is None else [*headers, (SCHEMA_ID, self.schema_id)]
 
 
 class Message(Struct, frozen=True, gc=False):
     """One Kafka message.
 
-    A transaction holds thousands of messages, so each stays small: headers are built when they are read.
+    A transaction holds thousands of messages, so each is small: its parts are decoded when they are read.
     """
 
     envelope: Envelope
     key: bytes
-    value: bytes
-    id: bytes
-    subject: bytes
-    time: bytes
+    record: bytes
+    """Key, value and headers, as `record_of` returns them."""
 
     @property
     def topic(self) -> str:
         return self.envelope.topic
 
     @property
+    def value(self) -> bytes:
+        return self._decoded()[0]
+
+    @property
     def headers(self) -> list[Header]:
-        envelope = self.envelope
-        headers = [
-            _SPECVERSION,
-            ("ce_id", self.id),
-            envelope.source,
-            envelope.type,
-            ("ce_subject", self.subject),
-            ("ce_time", self.time),
-            _CONTENT_TYPE,
-        ]
-        if envelope.schema_id is not None:
-            headers.append((SCHEMA_ID, envelope.schema_id))
-        return headers
+        return self._decoded()[1]
+
+    @property
+    def id(self) -> bytes:
+        return dict(self.headers)["ce_id"]
+
+    @property
+    def subject(self) -> bytes:
+        return dict(self.headers)["ce_subject"]
+
+    @property
+    def time(self) -> bytes:
+        return dict(self.headers)["ce_time"]
 
     @property
     def size(self) -> int:
         """Upper bound for the uncompressed size in bytes, with key and headers."""
-        values = len(self.id) + len(self.subject) + len(self.envelope.source[1]) + len(self.envelope.type[1])
-        return _FRAME_BYTES + len(self.key) + len(self.value) + values
+        return len(self.record) + _RECORD_BYTES
+
+    def _decoded(self) -> tuple[bytes, list[Header]]:
+        """Value and headers."""
+        fields = _Fields(self.record)
+        fields.bytes()
+        value = fields.bytes()
+        return value, [(fields.bytes().decode(), fields.bytes()) for _ in range(fields.number())]
+
+
+class _Fields:
+    """Reads the fields of an encoded record, one after the other."""
+
+    def __init__(self, record: bytes) -> None:
+        self._record = record
+        self._position = 0
+
+    def number(self) -> int:
+        number, unit = 0, 1
+        while True:
+            byte = self._record[self._position]
+            self._position += 1
+            number, unit = number + byte % _MORE * unit, unit * _MORE
+            if byte < _MORE:
+                return number >> 1
+
+    def bytes(self) -> bytes:
+        length = self.number()
+        self._position += length
+        return self._record[self._position - length : self._position]

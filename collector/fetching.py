@@ -88,7 +88,8 @@ async def _add_keys(result: FetchResult[Any], hashes: set[int]) -> None:
     """Add a hash of each row's key: equal rows count once."""
     turn = Turn()
     for row in result.records:
-        await turn.step()
+        if turn.is_over():
+            await turn.end()
         if row is not None:
             hashes.add(hash(row.payload if isinstance(row, Reject) else row.key))
 

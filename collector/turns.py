@@ -41,17 +41,21 @@ class Turn:
         self._steps = 0
         self._ends_s = perf_counter() + MAX_TURN_S
 
-    async def step(self) -> None:
-        """Count a step. Let other tasks run if the turn has been long enough."""
+    def is_over(self) -> bool:
+        """Count a step. Returns whether the turn has been long enough: then other tasks must run, in `end`."""
         self._steps += 1
-        if self._steps >= MAX_TURN_STEPS or perf_counter() >= self._ends_s:
-            await _until_next()
-            self._start()
+        return self._steps >= MAX_TURN_STEPS or perf_counter() >= self._ends_s
+
+    async def end(self) -> None:
+        """Let other tasks run, and begin the next turn."""
+        await _until_next()
+        self._start()
 
 
 async def in_turns(steps: Steps[T]) -> T:
     """Do the work, and let other tasks run between its steps. Returns its result, and raises what it raises."""
     turn, running = Turn(), Running(steps)
     for _ in running:
-        await turn.step()
+        if turn.is_over():
+            await turn.end()
     return running.result

@@ -231,7 +231,8 @@ class Worker(Generic[P]):
         async with self._shards.lock:  # what is new must not be published by another shard before it is committed
             for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
                 if batch is None:
-                    await turn.step()
+                    if turn.is_over():
+                        await turn.end()
                     continue
                 if self._dead_letter_cap.add(sum(batch.tally.dead_letters.values()), self._clock.now()):
                     raise self._format_changed(f"more than {MAX_DEAD_LETTERS} dead letters in one hour")
@@ -246,7 +247,8 @@ class Worker(Generic[P]):
             self._telemetry.fields.sampled(result.sample)
         latest_ms = to_ms(max(now, result.vendor_now or now) + MAX_AHEAD)
         for found in result.records:
-            await turn.step()
+            if turn.is_over():
+                await turn.end()
             if found is None:
                 continue
             row = _unless_far_ahead(found, latest_ms)

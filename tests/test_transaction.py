@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError, NotEnoughReplicasError
-from aiokafka.producer.message_accumulator import BatchBuilder
 from msgspec import Struct
 
 from collector.cloudevents import Envelope, Message
 from collector.kafka.header import StateLost
+from collector.kafka.records import RecordBatch
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.transaction import transact
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 SETTINGS = KafkaSettings(state_partitions=1)
 THING = Envelope("test.things", ("ce_source", b"/test/source"), ("ce_type", b"test.thing.v1"))
-EVENT = Message(THING, b"7", b"{}", b"id", b"subject", b"2026-11-01T00:00:00.000Z")
+EVENT = THING.message(b"7", b"{}", b"id", b"subject", b"2026-11-01T00:00:00.000Z")
 STATE = {0: {b"first": b"1", b"second": b"2"}}
 
 
@@ -43,8 +43,8 @@ class RecordingProducer:
     async def partitions_for(self, _: str) -> set[int]:
         return {0}
 
-    def create_batch(self) -> BatchBuilder:
-        return BatchBuilder(1 << 20, 0, is_transactional=1)
+    def create_batch(self) -> RecordBatch:
+        return RecordBatch(1 << 20, 0, 0)
 
     async def begin_transaction(self) -> None:
         self.steps.append("begin")
@@ -52,7 +52,7 @@ class RecordingProducer:
     async def register(self, partitions: Mapping[tuple[str, int], object]) -> None:
         self.steps.append(f"register {len(partitions)}")
 
-    async def send_batch(self, _: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[Appended]:
+    async def send_batch(self, _: RecordBatch, topic: str, *, partition: int) -> asyncio.Future[Appended]:
         self.steps.append(f"send {topic} {partition}")
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         error = self._errors.get(topic)

@@ -1,5 +1,6 @@
 """Opens and closes the transactional producer, and translates its errors."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from aiokafka.errors import (
 from collector.kafka import causes
 from collector.kafka.connection import CLOSE_S, options, start_client, stop_client
 from collector.kafka.hooks import Sessions, TransactionHook, cancel_sender, set_lz4_level
+from collector.kafka.records import CODECS, RecordBatch
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
@@ -45,11 +47,15 @@ class Producer(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of aiokafka
         super().__init__(**options)
+        self._codec = CODECS[options.get("compression_type")]
         self.sessions = Sessions(self)
 
     async def start(self) -> None:
         await super().start()
         self.transactions = TransactionHook(self)
+
+    def create_batch(self) -> RecordBatch:
+        return RecordBatch(MAX_BATCH_BYTES, self._codec, int(time.time() * 1000))
 
     async def stop(self) -> None:
         self.sessions.close()

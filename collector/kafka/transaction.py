@@ -17,21 +17,21 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 from aiokafka.partitioner import DefaultPartitioner
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from msgspec import Struct
 
-from collector.cloudevents import Message
+from collector.cloudevents import Message, record_of
 from collector.crash import crash_point, is_armed
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes
 from collector.kafka.connection import reason_of
 from collector.kafka.header import StateLost, state_topic_missing
 from collector.kafka.producer import MAX_BATCH_BYTES, Producer, translated
+from collector.kafka.records import RecordBatch
 from collector.kafka.settings import KafkaSettings
 
 _partition_of = DefaultPartitioner()  # murmur2 as in Java's clients, so that topics co-partition with downstream ones
-_Batches = dict[tuple[str, int], list[BatchBuilder]]
+_Batches = dict[tuple[str, int], list[RecordBatch]]
 """By topic and partition."""
 
 
@@ -157,11 +157,12 @@ async def _verify_state_topic(producer: Producer, settings: KafkaSettings) -> No
         raise causes.state_partitions(settings, len(partitions))
 
 
-def _pack_state(producer: Producer, batches: list[BatchBuilder], records: Mapping[bytes, bytes | None]) -> None:
+def _pack_state(producer: Producer, batches: list[RecordBatch], records: Mapping[bytes, bytes | None]) -> None:
     """Append the state records of one partition to its batches."""
     for key, value in records.items():
-        if not batches or batches[-1].append(timestamp=None, key=key, value=value, headers=[]) is None:
-            batches.append(_batch_with(producer, key, value, []))
+        record = record_of(key, value)
+        if not batches or not batches[-1].add(record):
+            batches.append(_batch_with(producer, record))
 
 
 def _retrieve_error(future: asyncio.Future[RecordMetadata]) -> None:
@@ -174,26 +175,26 @@ async def _packed(producer: Producer, settings: KafkaSettings, messages: Sequenc
     """The messages in batches, by topic and partition; those of one key in their order."""
     partitions = {name: await _partitions(producer, settings, name) for name in {each.topic for each in messages}}
     batches: _Batches = defaultdict(list)
-    by_key: dict[tuple[str, bytes], list[BatchBuilder]] = {}  # spares hashing the key of each message
+    by_key: dict[tuple[str, bytes], list[RecordBatch]] = {}  # spares hashing the key of each message
     for message in messages:
-        name, key, headers = message.topic, message.key, message.headers
+        name, key, record = message.envelope.topic, message.key, message.record
         target = by_key.get((name, key))
         if target is None:
             target = batches[name, _partition_of(key, partitions[name], partitions[name])]
             by_key[name, key] = target
-        if not target or target[-1].append(timestamp=None, key=key, value=message.value, headers=headers) is None:
-            target.append(_batch_with(producer, key, message.value, headers))
+        if not target or not target[-1].add(record):
+            target.append(_batch_with(producer, record))
     return batches
 
 
-def _batch_with(producer: Producer, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> BatchBuilder:
-    """A new batch with this message in it: the first message may have any size."""
+def _batch_with(producer: Producer, record: bytes) -> RecordBatch:
+    """A new batch with this record in it: the first one may have any size."""
     batch = producer.create_batch()
-    batch.append(timestamp=None, key=key, value=value, headers=headers)
+    batch.add(record)
     return batch
 
 
-def _interleaved(batches: _Batches) -> Iterator[tuple[tuple[str, int], BatchBuilder]]:
+def _interleaved(batches: _Batches) -> Iterator[tuple[tuple[str, int], RecordBatch]]:
     """One batch of each partition in turn: a request to a broker carries one batch of each of its partitions."""
     remaining = [(partition, iter(of_partition)) for partition, of_partition in batches.items()]
     while remaining:

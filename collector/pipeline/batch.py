@@ -34,6 +34,8 @@ MAX_RECORD_BYTES = 8 << 20
 """Bytes of the messages of one record, which must be committed together."""
 MAX_KEY_BYTES = 32 << 20
 """Bytes of the messages of one key, whose new records must be committed together."""
+STEP_BYTES = 16 << 10
+"""Bytes of messages that are encoded in one step: those of a usual record, in a tenth of a millisecond."""
 MAX_MESSAGE_BYTES = 900_000
 """Bytes of one message with key and headers: below Kafka's default of 1 MiB for a batch, with room for its overhead."""
 
@@ -193,8 +195,11 @@ def _row(
     messages: list[Message] = []
     event_types: list[str] = []
     size, origin = 0, context.origin
+    step_ends = 0
     for event in explode(record, record_digest(context.dedup_mode, record, number, origin.account), number):
-        yield
+        if size >= step_ends:
+            yield
+            step_ends = size + STEP_BYTES
         message = event_message(event, origin)
         messages.append(message)
         event_types.append(event.type.name)

@@ -173,8 +173,8 @@ def _message(event: Event, origin: Origin, topic_prefix: str) -> Message:
     event_type, vendor, event_id = event.type, origin.account.vendor, event.id.encode()
     common = _common_fields(event_type.name, vendor, origin.source)
     schema_id = origin.schema_ids.get(event_type.name)
-    return Message(
-        _envelope(vendor, origin.source, topic_prefix + event_type.topic, event_type.name, schema_id),
+    envelope = _envelope(vendor, origin.source, topic_prefix + event_type.topic, event_type.name, schema_id)
+    return envelope.message(
         event.key.encode(),
         b'{"event_id":"%b",%b%b' % (event_id, common, _encode(event.data)[1:]),
         event_id,

@@ -67,7 +67,7 @@ class Topics:
         envelope = Envelope(
             self.settings.topic_prefix + topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1")
         )
-        return Message(envelope, key.encode(), text.encode(), text[:9].encode(), b"thing", b"2026-11-01T00:00:00.000Z")
+        return envelope.message(key.encode(), text.encode(), text[:9].encode(), b"thing", b"2026-11-01T00:00:00.000Z")
 
     def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:
         return epoch(partition, self.settings, self._telemetry, lambda: True, progress=progress)

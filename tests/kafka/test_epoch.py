@@ -57,7 +57,7 @@ class Deployment:
         envelope = Envelope(
             self.settings.topic_prefix + topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1")
         )
-        return Message(envelope, key.encode(), text.encode(), text.encode(), b"thing", b"2026-11-01T00:00:00.000Z")
+        return envelope.message(key.encode(), text.encode(), text.encode(), b"thing", b"2026-11-01T00:00:00.000Z")
 
     async def delete(self, *topics: str) -> None:
         """Delete topics; return when no broker describes them."""

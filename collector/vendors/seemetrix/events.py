@@ -1,7 +1,7 @@
 """The events of a session: one for the session, and one for each of its intervals."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -117,7 +117,7 @@ CONTENT_VIEW = EventType("seemetrix.content_view.v1", "seemetrix.content_views",
 TYPES = (SESSION, ATTENTION, EMOTION, CONTENT_VIEW)
 
 
-class _Parent(NamedTuple):
+class _Parent(Struct, frozen=True, gc=False):
     """The values that all events of a session share."""
 
     record: Record[Session]
