@@ -15,6 +15,8 @@ RAISE_FILE_LIMIT = "raise the limit of open files (ulimit -n)"
 """The advice of these errors."""
 TRY_AGAIN = "try again later"
 """The advice where there is nothing else to do."""
+NUL_IN_PATH = "expected a path without NUL characters"
+"""The text about a path that no file can have: the system's functions raise ValueError for it, and no OSError."""
 
 
 def is_out_of_files(error: BaseException | None) -> bool:

@@ -238,6 +238,7 @@ PROBLEMS = [
     ),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "9464"\n'),
     ("http.listen", "invalid_value", MALL + '[http]\nlisten = "127.0.0.1:99999"\n'),
+    ("http.listen", "invalid_value", MALL + '[http]\nlisten = "local\\u0000host:9464"\n'),
     ("log.level", "not_allowed", MALL + '[log]\nlevel = "loud"\n'),
     ("_env_file", "unknown_key", '_env_file = "x"\n' + MALL),
 ]
