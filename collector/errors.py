@@ -152,6 +152,12 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def suggestion_or_list(given: str, known: Iterable[str], introduction: str) -> str:
+    """A suggestion to append to an error's text; where no known name is near, all of them after the introduction."""
+    names = list(dict.fromkeys(known))
+    return did_you_mean(given, names) or f": {introduction} {', '.join(names)}"
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """The errors in an exception group, at any depth; the error itself when it is not a group."""
     if isinstance(error, BaseExceptionGroup):
