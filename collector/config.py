@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, UserError, did_you_mean
+from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, UserError, suggestion_or_list
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, EventType
 from collector.pipeline.message import Origin, topics_of
@@ -206,7 +206,6 @@ _PROBLEMS = {
     "string_too_long": ("out_of_range", "expected at most {max_length} characters"),
     "string_pattern_mismatch": ("invalid_value", "expected only letters, digits, dots, underscores and hyphens"),
     "literal_error": ("not_allowed", "expected {expected}"),
-    "union_tag_invalid": ("not_allowed", "expected {expected_tags}"),
     "union_tag_not_found": ("missing", "missing"),
 }
 """Code and text by pydantic's type of error."""
@@ -226,6 +225,9 @@ def _problem(error: ErrorDetails) -> Problem:
     path = _path(error["loc"], error["type"])
     if error["type"] == "extra_forbidden":
         return Problem(path, "unknown_key", _unknown_key(error["loc"]))
+    if error["type"] == "union_tag_invalid":
+        hint = suggestion_or_list(str(error["ctx"]["tag"]), VENDORS, "the vendors are")
+        return Problem(path, "not_allowed", f"unknown vendor{hint}")
     if error["type"] in _PROBLEMS:
         code, text = _PROBLEMS[error["type"]]
         got = _TOML_TYPES.get(type(error["input"]), f"a {type(error['input']).__name__}")
@@ -235,17 +237,17 @@ def _problem(error: ErrorDetails) -> Problem:
 
 
 def _unknown_key(location: tuple[int | str, ...]) -> str:
-    """What is wrong with a key that does not exist, with the one that was probably meant."""
+    """What is wrong with a key that does not exist, with the one that was probably meant, or all that exist."""
     key, known = str(location[-1]), _sibling_keys(location)
     if location[-2:-1] != ("streams",):
-        return f"unknown key{did_you_mean(key, known)}"
+        return f"unknown key{suggestion_or_list(key, known, 'the keys are')}"
     stream, at, _ = key.partition("@")
     if at and stream in known:
         return (
             f"unknown stream: the table {stream} is for all time zones of the source, which are listed in its "
             "tables `zones`"
         )
-    return f"unknown stream{did_you_mean(key, known)}: the streams are {', '.join(known)}"
+    return f"unknown stream{suggestion_or_list(key, known, 'the streams are')}"
 
 
 def _sibling_keys(location: tuple[int | str, ...]) -> list[str]:

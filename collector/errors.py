@@ -15,6 +15,8 @@ RAISE_FILE_LIMIT = "raise the limit of open files (ulimit -n)"
 """The advice of these errors."""
 TRY_AGAIN = "try again later"
 """The advice where there is nothing else to do."""
+NUL_IN_PATH = "expected a path without NUL characters"
+"""The text about a path that no file can have: the system's functions raise ValueError for it, and no OSError."""
 
 
 def is_out_of_files(error: BaseException | None) -> bool:
@@ -148,6 +150,12 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """A suggestion to append to an error's text: the known name nearest to the given one; empty when none is near."""
     near = get_close_matches(given, known, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def suggestion_or_list(given: str, known: Iterable[str], introduction: str) -> str:
+    """A suggestion to append to an error's text; where no known name is near, all of them after the introduction."""
+    names = list(dict.fromkeys(known))
+    return did_you_mean(given, names) or f": {introduction} {', '.join(names)}"
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

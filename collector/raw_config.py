@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from collector.errors import (
+    NUL_IN_PATH,
     OUT_OF_FILES,
     RAISE_FILE_LIMIT,
     Failed,
@@ -44,13 +45,15 @@ class RawConfig(Struct, frozen=True):
 def load_files(path: Path) -> RawConfig:
     """The contents of the file and of the files that its key `include` names; the environment may set the key too.
 
-    Raises InvalidConfiguration when an included file has other tables than those of sources, or a source that another
-    file has too; and what `load_file` raises.
+    Raises InvalidConfiguration when `include` cannot be a path, when an included file has other tables than those of
+    sources, or a source that another file has too; and what `load_file` raises.
     """
     tables = load_file(path)
     pattern = load_environment().get("include", tables.get("include"))
     if not isinstance(pattern, str):
         return RawConfig(tables, {})
+    if "\0" in pattern:
+        raise InvalidConfiguration([Problem("include", "invalid_value", NUL_IN_PATH)])
     sources = tables.get("sources", {})
     if not isinstance(sources, dict):
         return RawConfig(tables, {})

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
-from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, RetryLater, UserError, is_out_of_files
+from collector.errors import NUL_IN_PATH, OUT_OF_FILES, RAISE_FILE_LIMIT, RetryLater, UserError, is_out_of_files
 from collector.occurrences import MAX_BLOCK, Escaped, kind_of
 from collector.steps import Steps, at_once
 
@@ -63,6 +63,8 @@ class Secret(BaseModel):
         if not is_reference or not all(isinstance(name, str) for name in given.values()):
             text = 'expected a string, { env = "NAME" } or { file = "/path" }'
             raise PydanticCustomError("wrong_type", text)
+        if "\0" in given.get("file", ""):
+            raise ValueError(NUL_IN_PATH)
         return given
 
     def reveal(self) -> str:

@@ -114,8 +114,7 @@ async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGe
         for warning in result.warnings:
             yield Finding(f"time zones of {name}", ok=False, text=f"{warning}: correct {what}.timezone, or its zones")
         for notice in result.notices:
-            text = f"{notice}: add it to the selection, or remove it from {what}.zones"
-            yield Finding(f"time zones of {name}", ok=True, text=text, warning=True)
+            yield Finding(f"time zones of {name}", ok=True, text=notice, warning=True)
 
 
 def check_clock(source: SourceSettings, clock_skew_s: float | None) -> Finding:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from collector.errors import UserError, did_you_mean
+from collector.errors import UserError, suggestion_or_list
 from collector.model import EventType
 from collector.schemas import event_types, json_schema
 
@@ -14,8 +14,8 @@ def chosen_types(name: str | None) -> Iterable[EventType]:
     if name is None:
         return types.values()
     if name not in types:
-        text = f"no event type {name}{did_you_mean(name, types)}: the types are {', '.join(types)}"
-        raise UserError(text, code="unknown_type")
+        hint = suggestion_or_list(name, types, "the types are")
+        raise UserError(f"no event type {name}{hint}", code="unknown_type")
     return [types[name]]
 
 

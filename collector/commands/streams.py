@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from collector.config import Settings
-from collector.errors import UserError, did_you_mean
+from collector.errors import UserError, suggestion_or_list
 from collector.model import whole_name
 from collector.telemetry.vendor import VendorTelemetry, standalone_telemetry
 from collector.vendors import VENDORS
@@ -14,18 +14,17 @@ from collector.vendors.source import SourceSettings
 
 
 def select_source(settings: Settings, source: str) -> SourceSettings:
-    """The source with this name. Raises UserError, with the known names, if it does not exist."""
+    """The source with this name. Raises UserError, with a suggestion or the known names, if it does not exist."""
     if source not in settings.sources:
-        suggestion, known = did_you_mean(source, settings.sources), ", ".join(settings.sources)
-        text = f"no source {source}{suggestion} in the configuration: its sources are {known}"
-        raise UserError(text, code="unknown_source")
+        hint = suggestion_or_list(source, settings.sources, "its sources are")
+        raise UserError(f"no source {source} in the configuration{hint}", code="unknown_source")
     return settings.sources[source]
 
 
 def select_stream(
     settings: Settings, client: Http, source: str, name: str, telemetry: VendorTelemetry | None = None
 ) -> Stream[Any]:
-    """The stream of a source by its name. Raises UserError, with the known names, if either does not exist."""
+    """The stream of a source by its name. Raises UserError, as `select_source`, if either does not exist."""
     streams = _streams(settings, client, source, telemetry)
     require_stream(source, name, streams)
     return streams[name]
@@ -48,9 +47,8 @@ def _streams(
 
 
 def require_stream(source: str, name: str, names: Iterable[str]) -> None:
-    """Raise UserError, with the known names, if a source has no stream of this name."""
+    """Raise UserError, with a suggestion or the known names, if a source has no stream of this name."""
     names = list(names)
     if name not in names:
-        suggestion, known = did_you_mean(name, names), ", ".join(names)
-        text = f"source {source} has no stream {name}{suggestion}: its streams are {known}"
-        raise UserError(text, code="unknown_stream")
+        hint = suggestion_or_list(name, names, "its streams are")
+        raise UserError(f"source {source} has no stream {name}{hint}", code="unknown_stream")

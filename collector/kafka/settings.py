@@ -8,11 +8,21 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from collector.errors import NUL_IN_PATH
 from collector.kafka.sasl import Sasl
 from collector.kafka.schema_registry import SchemaRegistrySettings
 from collector.settings import KAFKA_NAME, STRICT, Count, Duration, Switch, TopicPrefix, at_least, is_host
 
-_Path = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
+
+def _parse_path(given: object) -> object:
+    if isinstance(given, str):
+        if "\0" in given:
+            raise ValueError(NUL_IN_PATH)
+        return Path(given)
+    return given
+
+
+_Path = Annotated[Path, BeforeValidator(_parse_path)]
 
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(:([0-9]{1,5}))?")
 

@@ -132,9 +132,9 @@ class ProbeResult(Struct, frozen=True):
     None if the vendor does not report its clock.
     """
     warnings: Sequence[str] = ()
-    """What the configuration says of the account that the vendor contradicts."""
+    """What the configuration says of the account that the vendor contradicts, without advice."""
     notices: Sequence[str] = ()
-    """What the configuration says of the account that has no effect."""
+    """What the configuration says of the account that has no effect, with advice."""
 
 
 class Vendor(Struct, Generic[S], frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from collector.web.hosts import normalized
 
 def _validate_address(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - ports
+    if not host or not text.isprintable() or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:  # noqa: PLR2004 - ports
         raise ValueError("expected host:port, such as 127.0.0.1:9464")
     return text
 

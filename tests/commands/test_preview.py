@@ -167,14 +167,22 @@ async def test_an_unknown_source_is_wrong_input(tmp_path: Path) -> None:
     result = await preview(write_config(tmp_path, "http://127.0.0.1:1/api"), "airport", "sessions")
 
     assert (result.code, result.out) == (2, "")
-    assert (True, True) == ("airport" in result.err, "mall" in result.err)
+    assert (True, True) == ("airport" in result.err, "sources are mall" in result.err)
 
 
 async def test_an_unknown_stream_is_wrong_input(tmp_path: Path) -> None:
     result = await preview(write_config(tmp_path, "http://127.0.0.1:1/api"), "mall", "viewers")
 
     assert (result.code, result.out) == (2, "")
-    assert (True, True) == ("viewers" in result.err, "sessions" in result.err)
+    assert (True, True) == ("viewers" in result.err, "streams are sessions" in result.err)
+
+
+@pytest.mark.parametrize(("names", "meant"), [(("mal", "sessions"), "mall"), (("mall", "session"), "sessions")])
+async def test_a_suggestion_replaces_the_known_names(tmp_path: Path, names: tuple[str, str], meant: str) -> None:
+    result = await preview(write_config(tmp_path, "http://127.0.0.1:1/api"), *names)
+
+    assert (result.code, result.out) == (2, "")
+    assert (True, False) == (f"(did you mean {meant}?)" in result.err, " are " in result.err)
 
 
 @pytest.mark.parametrize(

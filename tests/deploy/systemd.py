@@ -17,7 +17,7 @@ from tests.needs import absent
 FOLDER = TREE / "deploy/systemd"
 UNIT = FOLDER / "collector.service"
 OLDEST = 251
-"""The first version of systemd that loads a folder as credentials."""
+"""The oldest version of systemd that deploy/README.md names."""
 PROGRAM = "/opt/collector/current/bin/collector"
 VERSIONS = ("1", "2")
 """The installed versions, which are all the checkout."""
@@ -30,6 +30,14 @@ BINDS = {
 WRAPPER = f"""#!/bin/sh
 export PYTHONPATH=/opt/checkout:/opt/packages LD_LIBRARY_PATH=/opt/python/lib
 exec /opt/python/bin/python{sys.version_info.major}.{sys.version_info.minor} -m collector "$@"
+"""
+SUDO = """#!/bin/sh
+if [ "$1" = -u ]; then
+    user=$2
+    shift 2
+    exec runuser -u "$user" -- "$@"
+fi
+exec "$@"
 """
 _SHIMS = "/opt/shims/bin"
 _BOOT_S = 30
@@ -96,7 +104,7 @@ def booted(home: Path, files: Mapping[str, str]) -> Iterator[Machine]:
     cgroup = cgroups / f"collector-test-{os.getpid()}"
     cgroup.mkdir()
     programs = {f"/opt/collector/{version}/bin/collector": WRAPPER for version in VERSIONS}
-    programs[f"{_SHIMS}/sudo"] = '#!/bin/sh\nexec "$@"\n'
+    programs[f"{_SHIMS}/sudo"] = SUDO
     arguments = json.dumps({"binds": BINDS, "files": {**programs, **files}, "layers": str(layers)})
     unshare = ["unshare", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child"]
     command = [*unshare, sys.executable, boot.__file__, arguments]

@@ -1,13 +1,18 @@
 """deploy/compose.yaml: valid, consistent with the image, and closed to other machines."""
 
+import re
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from collector.settings import parse_duration
 from tests.commands.harness import collector
+from tests.container.image import TREE
 from tests.deploy.compose import COLLECTOR_SERVICES, FILE, image, mounts, services, why_no_compose
 from tests.kafka import broker
+from tests.monitoring.definitions import rules
 from tests.needs import need
 
 SERVICES = services()
@@ -25,6 +30,15 @@ def test_docker_compose_accepts_the_file() -> None:
 
 def test_the_system_is_complete() -> None:
     assert {*COLLECTOR_SERVICES, "kafka", "prometheus", "grafana"} == SERVICES.keys()
+
+
+def test_prometheus_keeps_what_the_alerts_compare_with() -> None:
+    command = SERVICES["prometheus"]["command"]
+    (retention,) = (each.partition("time=")[2] for each in command if "retention" in each)
+    texts = [rule["expr"] for rule in rules()]
+    hours = [int(each) for text in texts for each in re.findall(r"offset (\d+)h\b", text)]
+    assert timedelta(hours=max(hours)) < parse_duration(retention)
+    assert f"`--storage.tsdb.retention.time={retention}`" in (TREE / "deploy/README.md").read_text("utf-8")
 
 
 @each_service

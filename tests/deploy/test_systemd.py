@@ -21,8 +21,7 @@ from tests.deploy.systemd import FOLDER, PROGRAM, UNIT
 from tests.needs import absent, need
 
 README = (TREE / "deploy/README.md").read_text("utf-8")
-CREDENTIALS = "/run/credentials/collector.service"
-"""Where systemd puts the credentials of a service of the machine: systemd.exec(5), "CREDENTIALS"."""
+SECRETS = "/etc/collector/secrets"
 MAX_EXPOSURE = 15
 """In tenths, of `systemd-analyze security`. A service on the network without any other weakness has 12."""
 
@@ -81,13 +80,14 @@ def test_the_user_is_the_one_that_is_created() -> None:
     assert "DynamicUser" not in SERVICE
 
 
-def test_the_example_names_the_credentials_and_the_readme_creates_their_files() -> None:
-    (credential,) = SERVICE["LoadCredential"]
-    name, _, folder = credential.partition(":")
-    named = secrets(FOLDER)
-    assert [] == [path for path in named if not path.startswith(f"{CREDENTIALS}/{name}_")]
-    files = [f"{folder}/{path.removeprefix(f'{CREDENTIALS}/{name}_')}" for path in named]
-    assert [] == [file for file in files if file not in README]
+def test_the_readme_creates_the_secrets_that_the_example_names_for_the_group_of_the_service() -> None:
+    """Credentials would be copied at the start: a new account would need a restart."""
+    assert "LoadCredential" not in SERVICE
+    (group,) = SERVICE["Group"]
+    assert f"install -d -m 0750 -g {group} {SECRETS}\n" in README
+    install = f"sudo install -m 0640 -g {group} /dev/stdin"
+    assert [] == [file for file in secrets(FOLDER) if f"{install} {file}\n" not in README]
+    assert [] == [file for file in secrets(FOLDER) if Path(file).parent != Path(SECRETS)]
 
 
 def test_the_readme_installs_to_where_the_unit_expects_it() -> None:

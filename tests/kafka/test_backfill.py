@@ -10,14 +10,13 @@ from typing import Any
 import anyio
 import pytest
 
-from collector.commands.verdict import judge
 from collector.instants import floor_second
-from collector.model import Checkpoint
 from collector.simulator.rules import Rules
 from collector.simulator.seemetrix import SOURCE as SEEMETRIX
 from collector.simulator.server import serving
 from collector.simulator.vidicenter import SOURCE as QUIVIDI
 from tests.kafka.daemon import reading, until
+from tests.kafka.exact import assert_published_once
 from tests.kafka.scenario import (
     DEVICES,
     EVENT_TOPICS,
@@ -26,9 +25,7 @@ from tests.kafka.scenario import (
     Replica,
     busy_world,
     quividi_source,
-    read_all,
     seemetrix_source,
-    verdict_reader,
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -83,10 +80,6 @@ async def test_older_data_is_published_once_beside_live_data(kafka: str, prefix:
         async def are_complete() -> bool:
             return {line["source"] for line in replica.log_lines("backfill_complete")} == STREAMS.keys()
 
-        async def are_final() -> bool:
-            found = await replica.checkpoints()
-            return bool(found) and all(each is not None and each.final > start for each in found.values())
-
         async with reading(kafka, [prefix + topic for topic in EVENT_TOPICS]) as reader:
             try:
                 replica.start()
@@ -98,16 +91,7 @@ async def test_older_data_is_published_once_beside_live_data(kafka: str, prefix:
                     replica.kill()
                     replica.start()
                 await until(are_complete, "both backfills are complete", 120)
-                await until(are_final, "everything is final", 90)
+                await assert_published_once(replica, reader, vendors, since=oldest, latest=start)
                 assert not await replica.rows()
-                received = verdict_reader(await read_all(reader))
-                checkpoints = {
-                    name: Checkpoint(oldest, each.watermark, each.final, each.span, each.swept_at)
-                    for name, each in (await replica.checkpoints()).items()
-                    if each is not None
-                }
             finally:
                 replica.close()
-        verdict = judge(vendors.vendors, oldest, checkpoints, received)
-    assert (0, 0) == (verdict.missing, verdict.duplicated)
-    assert verdict.simulated > 100

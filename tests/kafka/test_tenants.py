@@ -20,7 +20,6 @@ from confluent_kafka.admin import (
 )
 
 from collector.commands.state import init
-from collector.commands.verdict import judge
 from collector.config import load
 from collector.instants import floor_second
 from collector.kafka.topics import ensure_topics
@@ -29,6 +28,7 @@ from collector.simulator.server import serving
 from tests.kafka import strict_broker
 from tests.kafka.broker import unavailable_reason
 from tests.kafka.daemon import EVENTS, Daemon, TopicReader, contents, reading, separate, until
+from tests.kafka.exact import assert_published_once
 from tests.kafka.scenario import (
     DEVICES,
     EVENT_TOPICS,
@@ -37,9 +37,7 @@ from tests.kafka.scenario import (
     Replica,
     busy_world,
     quividi_source,
-    read_all,
     seemetrix_source,
-    verdict_reader,
 )
 from tests.kafka.strict_broker import PASSWORDS, StrictBroker
 from tests.kafka.tls_material import run_check
@@ -67,19 +65,9 @@ async def test_each_source_publishes_into_its_own_topics(kafka: str, prefix: str
         async with reading(kafka, topics) as reader:
             try:
                 daemon.start()
-
-                async def is_final() -> bool:
-                    found = await daemon.checkpoints()
-                    return bool(found) and all(each is not None and each.final > start for each in found.values())
-
-                await until(is_final, "everything is final", 90)
-                received = verdict_reader(await read_all(reader))
-                checkpoints = {name: each for name, each in (await daemon.checkpoints()).items() if each is not None}
+                await assert_published_once(daemon, reader, vendors, since=since, latest=start)
             finally:
                 daemon.close()
-        verdict = judge(vendors.vendors, since, checkpoints, received)
-    assert (0, 0) == (verdict.missing, verdict.duplicated)
-    assert verdict.simulated > 100
 
     existing = set(AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics)
     letters = {f"{tenant}collector.dead_letters" for tenant in tenants.values()}

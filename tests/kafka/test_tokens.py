@@ -248,6 +248,23 @@ async def test_an_authorization_server_that_fails_is_reported_and_nothing_is_los
         assert not [each for each in (CLIENT_SECRET, *server.issued, "Traceback") if each in log]
 
 
+async def test_check_reports_once_that_there_is_no_token(
+    token_broker: TokenBroker, prefix: str, tmp_path: Path
+) -> None:
+    async with issuing() as server, load(token_broker, prefix, tmp_path) as the_load:
+        server.failure = (503, "{}")
+        missing = tmp_path / "missing"
+        keys = by_client_credentials(server)["sasl"]
+        for sasl_keys, fact in (
+            (by_file(missing)["sasl"], str(missing)),
+            ({**keys, "client_secret": {"file": missing}}, str(missing)),
+            (keys, "HTTP 503"),
+        ):
+            daemon = the_load.daemon(token_broker.token_address, {"sasl": sasl_keys})
+            checked = await run_check(daemon.config)
+            assert (1, 1, 1) == (checked.exit_code, checked.output.count(fact), checked.output.count("no Kafka token"))
+
+
 async def test_a_broker_accepts_extensions_with_a_token(token_broker: TokenBroker) -> None:
     keys = {"mechanism": "OAUTHBEARER", "token": jwt(), "extensions": {"logicalCluster": "lkc-1", "poolId": "a b=c"}}
     settings = KafkaSettings.model_validate({"bootstrap_servers": token_broker.token_address, "sasl": keys})

@@ -45,7 +45,12 @@ async def probe(source: str, settings: QuividiSource, http: Http, telemetry: Ven
         text += f"; {', '.join(unchecked)} cannot be checked: the account may not list tags"
     unknown = _unknown_in_zones(settings, known.places.keys(), sites) if known.is_whole else iter(())
     warnings = chain(unknown, map(str, places.disagreements(known, now)))
-    notices = _unselected_in_zones(settings, known) if known.is_whole else iter(())
+    requested = (
+        {each.id for each in places.followed(known, now)}
+        if settings.follows_account
+        else selected_locations(settings.selectors, known)
+    )
+    notices = _unrequested_in_zones(source, settings, known, requested) if known.is_whole else iter(())
     return ProbeResult(text, skew_s, list(islice(warnings, MAX_SHOWN)), list(islice(notices, MAX_SHOWN)))
 
 
@@ -57,21 +62,28 @@ def _unknown_in_zones(settings: QuividiSource, locations: Collection[int], sites
                 yield f"the account has no {kind} {', '.join(map(str, foreign))}, named in the zone {zone.timezone}"
 
 
-def _unselected_in_zones(settings: QuividiSource, known: PlaceList) -> Iterator[str]:
-    """Places of the account that the zones name and the source does not select: they are not requested."""
-    if settings.follows_account:
-        return
-    locations = selected_locations(settings.selectors, known)
+def _unrequested_in_zones(
+    source: str, settings: QuividiSource, known: PlaceList, locations: Collection[int]
+) -> Iterator[str]:
+    """Places of the account that the zones name, and that are not requested: their zone has no effect.
+
+    `locations` are those that are requested.
+    """
     sites = selected_sites(settings.selectors, known)
     sites |= {place.site_id for each in locations if (place := known.places.get(each)) and place.site_id is not None}
     owned_sites = {place.site_id for place in known.places.values()}
     for zone in settings.zones:
-        for kind, named, selected, owned in (
+        for kind, named, requested, owned in (
             ("location", zone.locations, locations, known.places.keys()),
             ("site", zone.sites, sites, owned_sites),
         ):
-            for each in sorted((set(named or ()) & owned) - selected):
-                yield f"the source does not select the {kind} {each}, named in the zone {zone.timezone}"
+            for each in sorted((set(named or ()) & owned).difference(requested)):
+                reason = f"the source does not select the {kind} {each}, named in the zone {zone.timezone}"
+                advice = "add it to the selection, or"
+                if settings.follows_account:
+                    reason = f"the {kind} {each}, named in the zone {zone.timezone}, is not active"
+                    advice = "it is requested when it is active again; if it is closed,"
+                yield f"{reason}: {advice} remove it from sources.{source}.zones"
 
 
 async def _are_tags_checked(client: Client, places: Places, kind: str) -> bool:

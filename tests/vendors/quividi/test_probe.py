@@ -1,6 +1,7 @@
 """The probe checks the user of the token, and the account's locations and sites."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -184,9 +185,39 @@ async def test_the_probe_reports_places_in_zones_that_the_source_does_not_select
         given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], **{"locations": None, **selection})
         result = await VENDOR.probe("lobby", given, client, standalone_telemetry())
 
-    assert [f"the source does not select the {each}, named in the zone Europe/Berlin" for each in expected] == list(
-        result.notices
-    )
+    named = [f"the source does not select the {each}, named in the zone Europe/Berlin: " for each in expected]
+    assert len(named) == len(result.notices)
+    assert not [text for start, text in zip(named, result.notices, strict=True) if not text.startswith(start)]
+    assert not [text for text in result.notices if not text.endswith("sources.lobby.zones")]
+    assert [] == list(result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ({"locations": [1]}, []),
+        ({"locations": [2]}, []),
+        ({"locations": [1, 3]}, ["location 3"]),
+        ({"sites": [10, 20]}, ["site 20"]),
+    ],
+)
+async def test_the_probe_reports_places_in_zones_that_are_not_active_if_the_source_follows_the_account(
+    zone: dict[str, list[int]], expected: list[str]
+) -> None:
+    """What became inactive lately is still requested: it may have uploaded late."""
+    clock = SimulatedClock()
+    lately, long_ago = (f"{clock.now() - timedelta(days=days):%FT%T}" for days in (1, 400))
+    rows = [
+        {"id": 1, "site_id": 10, "active": True},
+        {"id": 2, "site_id": 10, "active": False, "last_upload_timestamp": lately},
+        {"id": 3, "site_id": 20, "active": False, "last_upload_timestamp": long_ago},
+    ]
+    async with serving(responses(locations=msgspec.json.encode(rows))) as url, http(clock) as client:
+        given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], locations="all")
+        result = await VENDOR.probe("lobby", given, client, standalone_telemetry())
+
+    assert [f"the {each}, named" for each in expected] == [text.partition(" in ")[0] for text in result.notices]
+    assert not [text for text in result.notices if "not active" not in text or "sources.lobby.zones" not in text]
     assert [] == list(result.warnings)
 
 
