@@ -25,10 +25,9 @@ from collector.pipeline.backfills import (
     encode_backfill,
     history_of,
     requests_of,
+    starts_of,
 )
-from collector.pipeline.shards import whole_prefix
 from collector.pipeline.state import by_stream, stream_prefix
-from collector.pipeline.state_records import decode_checkpoint
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -160,11 +159,5 @@ async def _select(settings: Settings, source: str, name: str) -> Stream[Any]:
 
 def known_of(name: str, prefix: str, pairs: Pairs) -> Known:
     """What the pairs of a partition say of a stream, given its whole prefix. Raises UnreadableState."""
-    states = by_stream(pairs)
-    checkpoints = [
-        decode_checkpoint(each, stored[""])
-        for each, stored in states.items()
-        if whole_prefix(each) == prefix and "" in stored
-    ]
-    since = min((each.since for each in checkpoints), default=None)
+    since = min(starts_of(prefix, by_stream(pairs)), default=None)
     return Known(name, since, requests_of(prefix, pairs), history_of(prefix, pairs))

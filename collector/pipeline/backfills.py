@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 
 from collector.instants import format_seconds
 from collector.model import Backfill, Window
-from collector.pipeline.state_records import RESERVED, damaged, shown, too_new
+from collector.pipeline.shards import whole_prefix
+from collector.pipeline.state_records import RESERVED, damaged, decode_checkpoint, shown, too_new
 
 REQUESTS = RESERVED + b"backfill/"
 HISTORIES = RESERVED + b"backfilled/"
@@ -98,6 +99,25 @@ def earliest_published(since: datetime, history: Sequence[Window]) -> datetime:
         if each.end >= since:
             since = min(since, each.start)
     return since
+
+
+def starts_of(prefix: str, states: Mapping[str, Mapping[str, bytes]]) -> Sequence[datetime]:
+    """Where the shards of a stream start, given its prefix and the states as `by_stream` returns them.
+
+    Raises UnreadableState for a checkpoint that this version does not write.
+    """
+    own = (each for each in states if whole_prefix(each) == prefix and "" in states[each])
+    return [decode_checkpoint(each, states[each][""]).since for each in own]
+
+
+def neighbour_start(end: datetime, starts: Sequence[datetime], history: Sequence[Window]) -> datetime | None:
+    """From where all shards of the stream, or a completed backfill, fetch what a backfill with this end fetches too.
+
+    A backfill fetches up to the allowed lateness after its end, and so did the completed one. None if neither does.
+    """
+    of_neighbours = [max(starts)] if starts else []
+    of_neighbours += [each.start for each in history]
+    return min((each for each in of_neighbours if each >= end), default=None)
 
 
 def active_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Backfill | None:
