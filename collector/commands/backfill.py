@@ -11,7 +11,15 @@ from msgspec import Struct, structs
 from collector.alignment import Alignment, Snapshot
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
-from collector.commands.state_topic import WHEN, Changes, Pairs, change_state, require_state_topic, who, with_kafka
+from collector.commands.state_topic import (
+    WHEN,
+    Changes,
+    Pairs,
+    change_state_if_needed,
+    require_state_topic,
+    who,
+    with_kafka,
+)
 from collector.commands.streams import select_stream, select_whole_stream
 from collector.config import Settings, load
 from collector.errors import UserError
@@ -144,7 +152,7 @@ async def _change(settings: Settings, progress_line: Progress, *, source: str, n
     def change(pairs: Pairs) -> tuple[str, Changes]:
         return decide(known_of(f"{source} {name}", prefix, pairs), prefix, stream.policy.alignment)
 
-    return await change_state(settings.kafka, partition, progress_line, change)
+    return await change_state_if_needed(settings.kafka, partition, progress_line, change)
 
 
 async def _select(settings: Settings, source: str, name: str) -> Stream[Any]:

@@ -197,7 +197,7 @@ class _Run:
 
     async def _process_partition(self, partition: int, letters: Sequence[Understood], *, is_last: bool) -> None:
         # What is looked for in the event topics is read before the partition is taken over: meanwhile, streams run.
-        pairs = await read_state(self.streams.settings, self._progress_line, [partition])
+        pairs = await read_state(self.kafka, self._progress_line, [partition])
         search, known = Search(self.own_ids), marks(pairs)
         planner = Planner(States(self.streams, pairs), search, taken_by(known.values()), self.own_keys)
         for letter in letters:

@@ -205,7 +205,7 @@ async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
     await require_state_topic(kafka)
     async with admin(kafka) as client:
         owners = await known_owners(client, kafka)
-    pairs = await read_state(settings, progress_line, range(kafka.state_partitions))
+    pairs = await read_state(kafka, progress_line, range(kafka.state_partitions))
     return [
         structs.replace(each, owner=owners.get(partition_of(str(each.account), kafka.state_partitions)))
         for each in summaries(pairs, SystemClock().now())
@@ -221,7 +221,7 @@ async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[An
 
 async def _plan(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _locate(settings, source, name)
-    found = readable(stream, await read_state(settings, progress_line, [partition]))
+    found = readable(stream, await read_state(settings.kafka, progress_line, [partition]))
     return _validate(stream, found, to, settings.sources[source].since)
 
 
