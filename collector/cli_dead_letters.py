@@ -90,7 +90,7 @@ def replay(
 
     The collector may run meanwhile. Each dead letter is published once, however often the command runs. Records that
     are published already, also by the running collector, are not published again. The exit code is 1 if one of the
-    named dead letters could not be published.
+    named dead letters could not be published, or if a topic is missing.
 
     Example: collector dead-letters replay 5f0c6a1e
 
@@ -113,7 +113,11 @@ def replay(
 
     done = replay_(config, None if everything else names, selected, report, dry_run=dry_run)
     print_error(escape(f"without --dry-run: {done}" if dry_run else str(done)))
-    if not everything and done.has_failures:
+    if done.missing_topics:
+        print_error(
+            escape(f"{', '.join(done.missing_topics)}: missing. Create what is missing, and repeat the command")
+        )
+    if done.missing_topics or (not everything and done.has_failures):
         raise typer.Exit(FAILED)
 
 

@@ -55,6 +55,11 @@ class Understood(Struct, frozen=True):
     row: RejectedRow
     records: Sequence[Record[Any]]
 
+    @property
+    def topics(self) -> set[str]:
+        """The topics of its stream's events."""
+        return {self.origin.topic_prefix + each.topic for each in self.stream.event_types}
+
 
 class Configured(Struct, frozen=True):
     """The configured streams, which decode the rows of their dead letters."""

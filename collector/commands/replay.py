@@ -33,6 +33,7 @@ from collector.config import Settings, load
 from collector.errors import Failed, NotReplayable, RetryLater
 from collector.instants import to_ms
 from collector.kafka.epoch import partition_of
+from collector.kafka.scan import existing
 from collector.model import whole_name
 from collector.pipeline.dead_letters import (
     Mark,
@@ -60,6 +61,8 @@ class Replayed(Struct, frozen=True):
 
     outcomes: Counter[str]
     events: int
+    missing_topics: Sequence[str] = ()
+    """Topics of events that do not exist: the dead letters of their streams were left out."""
 
     @property
     def has_failures(self) -> bool:
@@ -133,7 +136,7 @@ async def _replay(
         else:
             async for chunk, is_last in _chunks(letters.read(selected)):
                 await run.process(chunk, is_last=is_last)
-    return Replayed(run.outcomes, run.events)
+    return Replayed(run.outcomes, run.events, sorted(run.missing_topics))
 
 
 async def _chunks(found: AsyncIterator[list[StoredLetter]]) -> AsyncIterator[tuple[list[StoredLetter], bool]]:
@@ -164,6 +167,7 @@ class _Run:
         """Also in its marks, by which it recognises them."""
         self.own_keys: set[tuple[str, bytes]] = set()
         self.own_ids: set[bytes] = set()
+        self.missing_topics: set[str] = set()
         self._letters = letters
         self._progress_line = progress_line
         self._report = report
@@ -182,8 +186,11 @@ class _Run:
                 continue
             partition = partition_of(str(letter.stream.account), self.kafka.state_partitions)
             by_partition.setdefault(partition, []).append(letter)
+        all_topics = {topic for several in by_partition.values() for each in several for topic in each.topics}
+        self.missing_topics |= all_topics.difference(await existing(self.kafka, all_topics) if all_topics else ())
         for partition, of_partition in sorted(by_partition.items()):
-            letters = of_partition if self._dry_run else await self._with_schema_ids(of_partition)
+            letters = self._with_topics(of_partition)
+            letters = letters if self._dry_run else await self._with_schema_ids(letters)
             await self._process_partition(partition, letters, is_last=is_last)
 
     def report(self, stored: StoredLetter, outcome: Outcome) -> None:
@@ -194,6 +201,17 @@ class _Run:
             outcome = structs.replace(outcome, text=outcome.text.replace("published", "would publish"))
         with self._progress_line.paused():
             self._report(stored, outcome)
+
+    def _with_topics(self, letters: Sequence[Understood]) -> Sequence[Understood]:
+        """Those whose streams have all their topics. The others are reported, and do not stop these."""
+        found = []
+        for letter in letters:
+            if missing := sorted(letter.topics & self.missing_topics):
+                text = f"cannot be replayed: the topic {missing[0]} is missing"
+                self.report(letter.stored, Outcome("impossible", text))
+            else:
+                found.append(letter)
+        return found
 
     async def _process_partition(self, partition: int, letters: Sequence[Understood], *, is_last: bool) -> None:
         # What is looked for in the event topics is read before the partition is taken over: meanwhile, streams run.

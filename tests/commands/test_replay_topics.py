@@ -1,0 +1,80 @@
+"""Dead letters whose events have no topic do not keep the others from being published."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from collector.cli import app
+from collector.commands import replay
+from collector.commands.dead_letters import Configured, Letters, Understood, configured
+from collector.commands.progress import Progress
+from collector.commands.replay import Replayed, _Run
+from collector.commands.replay_plan import Outcome
+from collector.model import Reject
+from collector.pipeline.dead_letters import StoredLetter
+from tests.commands.dead_letters import letter_of, settings_of, stream_of
+from tests.commands.harness import write_config
+from tests.pipeline.stream_cases import STREAM_CASES
+
+MALL = {"vendor": "seemetrix", "user_id": 864, "user_key": "42208b8df38b4e97878ce00aa765bc38"}
+SOURCES = {"mall": MALL, "hall": {**MALL, "topic_prefix": "hall."}}
+ROW = json.dumps(STREAM_CASES["seemetrix.sessions"].rows[0]).encode()
+MISSING = "hall.seemetrix.sessions"
+
+
+class Publications:
+    """What would be published, and what is reported."""
+
+    def __init__(self) -> None:
+        self.published: list[str] = []
+        self.reported: list[tuple[str, Outcome]] = []
+
+    def report(self, stored: StoredLetter, outcome: Outcome) -> None:
+        self.reported.append((stored.letter.source, outcome))
+
+    async def publish(self, _: object, letters: Sequence[Understood], *, is_last: bool) -> None:
+        assert is_last
+        self.published += [each.stored.letter.source for each in letters]
+
+
+async def existing(_: object, topics: Collection[str]) -> list[str]:
+    return sorted(set(topics) - {MISSING})
+
+
+def letters(streams: Configured) -> Iterator[StoredLetter]:
+    for source in ("hall", "mall"):
+        yield letter_of(streams, stream_of(streams, source, "sessions"), Reject(ROW, "former"))
+
+
+@pytest.mark.anyio
+async def test_a_missing_topic_stops_only_the_dead_letters_of_its_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Publications()
+    monkeypatch.setattr(replay, "existing", existing)
+    async with configured(settings_of(**SOURCES)) as streams:
+        run = _Run(streams, Letters(streams, Progress(None)), Progress(None), found.report, dry_run=False)
+        monkeypatch.setattr(run, "_process_partition", found.publish)
+        await run.process(list(letters(streams)), is_last=True)
+
+    assert ["mall"] == found.published
+    ((source, outcome),) = found.reported
+    assert ("hall", True) == (source, outcome.is_failure)
+    assert MISSING in outcome.text
+    assert {MISSING} == run.missing_topics
+
+
+def test_the_command_fails_and_names_the_missing_topics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def replayed(*_: object, **__: object) -> Replayed:
+        return Replayed(Counter({"published": 3, "impossible": 2}), 5, [MISSING])
+
+    monkeypatch.setattr(replay, "replay", replayed)
+    config = write_config(tmp_path, "https://vendor.example/api")
+
+    done = CliRunner().invoke(app, ["dead-letters", "replay", "--all", "--yes", "--config", str(config)])
+
+    assert 1 == done.exit_code
+    assert MISSING in done.output
+    assert "3 published (5 events)" in done.output
