@@ -15,13 +15,16 @@ from msgspec import Struct, structs
 
 from collector.clock import SystemClock
 from collector.commands.dead_letters import (
-    MALFORMED,
+    NOT_REPLAYABLE,
+    NOT_UNDERSTOOD,
     Configured,
     Letters,
     Selected,
     Understood,
     configured,
+    in_words,
     named,
+    status_of,
     validate,
 )
 from collector.commands.progress import Progress
@@ -66,15 +69,15 @@ class Replayed(Struct, frozen=True):
 
     @property
     def has_failures(self) -> bool:
-        return bool(self.outcomes["malformed"] or self.outcomes["impossible"])
+        return bool(self.outcomes[NOT_UNDERSTOOD] or self.outcomes[NOT_REPLAYABLE])
 
     def __str__(self) -> str:
         events = counted(self.events, "event")
         texts = {
             "published": f"published ({events})",
             "known": "already published",
-            "malformed": "not understood",
-            "impossible": "cannot be replayed",
+            NOT_UNDERSTOOD: in_words(NOT_UNDERSTOOD),
+            NOT_REPLAYABLE: in_words(NOT_REPLAYABLE),
         }
         found = [f"{self.outcomes[kind]} {text}" for kind, text in texts.items() if self.outcomes[kind]]
         return ", ".join(found) or "no dead letters"
@@ -180,9 +183,7 @@ class _Run:
             try:
                 letter = self.streams.understood(stored, self.started_at)
             except NotReplayable as error:
-                is_malformed = error.code == MALFORMED
-                text = f"not understood: {error}" if is_malformed else f"cannot be replayed: {error}"
-                self.report(stored, Outcome("malformed" if is_malformed else "impossible", text))
+                self.report(stored, Outcome.failed(status_of(error), str(error)))
                 continue
             partition = partition_of(str(letter.stream.account), self.kafka.state_partitions)
             by_partition.setdefault(partition, []).append(letter)
@@ -207,8 +208,7 @@ class _Run:
         found = []
         for letter in letters:
             if missing := sorted(letter.topics & self.missing_topics):
-                text = f"cannot be replayed: the topic {missing[0]} is missing"
-                self.report(letter.stored, Outcome("impossible", text))
+                self.report(letter.stored, Outcome.failed(NOT_REPLAYABLE, f"the topic {missing[0]} is missing"))
             else:
                 found.append(letter)
         return found

@@ -6,17 +6,18 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from collector.cli import app
 from collector.commands import replay
-from collector.commands.dead_letters import Configured, Letters, Understood, configured
+from collector.commands.dead_letters import Configured, Letters, Understood, configured, listed
 from collector.commands.progress import Progress
 from collector.commands.replay import Replayed, _Run
 from collector.commands.replay_plan import Outcome
 from collector.model import Reject
 from collector.pipeline.dead_letters import StoredLetter
-from tests.commands.dead_letters import letter_of, settings_of, stream_of
+from tests.commands.dead_letters import NOW, letter_of, settings_of, stream_of
 from tests.commands.harness import write_config
 from tests.pipeline.stream_cases import STREAM_CASES
 
@@ -66,9 +67,30 @@ async def test_a_missing_topic_stops_only_the_dead_letters_of_its_streams(monkey
     assert {MISSING} == run.missing_topics
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("row", "source", "status"), [(b"{}", "mall", "not_understood"), (ROW, "office", "not_replayable")]
+)
+async def test_list_and_replay_use_the_same_words(row: bytes, source: str, status: str) -> None:
+    found = Publications()
+    async with configured(settings_of(**SOURCES)) as streams:
+        stored = letter_of(streams, stream_of(streams, "mall", "sessions"), Reject(row, "former"))
+        stored = structs.replace(stored, letter=structs.replace(stored.letter, source=source))
+        in_list = listed(stored, streams, NOW)
+        run = _Run(streams, Letters(streams, Progress(None)), Progress(None), found.report, dry_run=False)
+        await run.process([stored], is_last=True)
+
+    ((_, outcome),) = found.reported
+    words = status.replace("_", " ")
+    assert (status, status) == (in_list.replay, outcome.kind)
+    assert f"  {words}: " in str(in_list)
+    assert outcome.text.startswith(f"{words}: ")
+    assert f"1 {words}" == str(Replayed(run.outcomes, run.events))
+
+
 def test_the_command_fails_and_names_the_missing_topics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def replayed(*_: object, **__: object) -> Replayed:
-        return Replayed(Counter({"published": 3, "impossible": 2}), 5, [MISSING])
+        return Replayed(Counter({"published": 3, "not_replayable": 2}), 5, [MISSING])
 
     monkeypatch.setattr(replay, "replay", replayed)
     config = write_config(tmp_path, "https://vendor.example/api")
