@@ -68,7 +68,7 @@ def backfill(path: Path, source: str, stream: str, start: datetime, end: datetim
             if instant is not None:
                 require_cut(option, floor_second(instant), alignment)
         planned = plan(known, floor_second(start), None if end is None else floor_second(end), now)
-        text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` shows it"
+        text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` then shows it"
         return text, {backfill_key(prefix, planned.start): encode_backfill(planned)}
 
     return with_kafka(partial(_change, source=source, name=stream, decide=decide), settings)

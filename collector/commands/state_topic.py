@@ -32,8 +32,8 @@ Changes = Mapping[bytes, bytes | None]
 MAX_ATTEMPTS = 5
 """The running owner may fence a change before it commits. While it restarts its epoch, there is time to retry."""
 RETRY_S = 1.0
-WHEN = "a running collector follows within half a minute"
-"""When a change takes effect, as the end of a sentence."""
+WHEN = "this takes effect within half a minute if the collector runs"
+"""When a change takes effect, as the end of a sentence. Until then, only `collector state show` shows it."""
 
 
 def who() -> str:

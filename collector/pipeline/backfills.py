@@ -8,16 +8,19 @@ a backfill runs, its checkpoint and ledger are stored as those of a stream, unde
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
+from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import Meta, Struct
 
+from collector.errors import UnreadableState
 from collector.instants import format_seconds
-from collector.model import Backfill, Window
+from collector.model import Backfill, Window, backfill_name
 from collector.pipeline.shards import whole_prefix
-from collector.pipeline.state_records import RESERVED, damaged, decode_checkpoint, shown, too_new
+from collector.pipeline.state_records import PREFIX_PARTS, RESERVED, damaged, decode_checkpoint, shown, too_new
 
 REQUESTS = RESERVED + b"backfill/"
 HISTORIES = RESERVED + b"backfilled/"
@@ -71,6 +74,20 @@ def requests_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Sequence[Backfill]
     keys = REQUESTS + prefix.encode() + b"/"
     found = (_decode(key, value, _StoredBackfill, _backfill) for key, value in pairs.items() if key.startswith(keys))
     return sorted(found, key=lambda each: each.start)
+
+
+def backfills_by_prefix(pairs: Mapping[bytes, bytes]) -> dict[str, Backfill]:
+    """All requests by the whole prefix of their state. Those that cannot be read are left out."""
+    found = {}
+    for key, value in pairs.items():
+        path, _, _ = key.removeprefix(REQUESTS).decode("utf-8", "replace").rpartition("/")
+        account_and_source, _, name = path.rpartition("/")
+        if not key.startswith(REQUESTS) or path.count("/") != PREFIX_PARTS - 1:
+            continue
+        with suppress(UnreadableState):
+            backfill = _decode(key, value, _StoredBackfill, _backfill)
+            found[f"{account_and_source}/{quote(backfill_name(unquote(name), backfill.start), safe='')}"] = backfill
+    return found
 
 
 def history_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Sequence[Window]:
