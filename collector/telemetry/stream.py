@@ -15,6 +15,8 @@ from collector.telemetry.status import LastError, StreamState, StreamStatus, Tim
 
 RECORD_OUTCOMES = ("fresh", "late", "duplicate")
 """The outcomes that every stream has sooner or later; the others are exported from the first such record on."""
+NEW_RECORDS = ("fresh", "late", "revision")
+"""The outcomes of records that are published as events."""
 DEAD_LETTER_REASONS = ("malformed", "too_large")
 POLL_OUTCOMES = ("ok", "empty")
 """The outcomes of a healthy stream; the others are exported from the first such poll on."""
@@ -199,6 +201,9 @@ class StreamTelemetry:
             metrics.dead_letters.labels(*self._labels, reason).inc(count)
         for end_ms in tally.fresh_ends_ms:
             metrics.event_delay.labels(*self._labels).observe(max(0.0, now.timestamp() - end_ms / 1000))
+        metrics.published["records"] += sum(tally.records.get(outcome, 0) for outcome in NEW_RECORDS)
+        metrics.published["events"] += sum(tally.events.values())
+        metrics.published["dead_letters"] += sum(tally.dead_letters.values())
         status.minutes.add(tally.events.values(), now)
         status.records.update(tally.records)
         status.events.update(tally.events)
