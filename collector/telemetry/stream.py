@@ -69,6 +69,7 @@ class StreamTelemetry:
         self._metrics.stream_interval.labels(*self._labels).set(policy.max_poll_interval.total_seconds())
         self._metrics.stream_freshness_target.labels(*self._labels).set(policy.freshness_target.total_seconds())
         self._status.until, self._status.freshness_target = policy.until, policy.freshness_target
+        self._status.late_until = policy.until and policy.until + policy.allowed_lateness
 
     def restoring(self, share: float) -> None:
         """This share of the stream's state, 0 to 1, has been read. A parked stream stays parked until it runs."""
