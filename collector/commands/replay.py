@@ -223,9 +223,12 @@ class _Run:
                 planner.search_for(letter)
         read = EventReader(self.kafka, search, self._progress_line)
         await read.read_ahead()
-        if self._dry_run:
-            for letter in letters:
-                outcome = REPLAYED if key_of(letter) in known else planner.plan(letter, self.started_at).outcome
+        outcomes = [
+            REPLAYED if key_of(letter) in known else planner.plan(letter, self.started_at).outcome for letter in letters
+        ]
+        stale = self._stale if is_last else lambda _: ()
+        if self._dry_run or not (any(each.kind == "published" for each in outcomes) or stale(known)):
+            for letter, outcome in zip(letters, outcomes, strict=True):
                 self.report(letter.stored, outcome)
             return
         self._progress_line.show("taking over the state partition")
@@ -234,7 +237,7 @@ class _Run:
             self.streams,
             search,
             read,
-            stale=self._stale if is_last else lambda _: (),
+            stale=stale,
             report=lambda letter, outcome: self.report(letter.stored, outcome),
             own_keys=self.own_keys,
             started_at=self.started_at,

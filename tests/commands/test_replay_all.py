@@ -1,8 +1,9 @@
-"""Dead letters whose events have no topic do not keep the others from being published."""
+"""What a replay leaves out, and when it interrupts the owner of the streams."""
 
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from collector.commands import replay
 from collector.commands.dead_letters import Configured, Letters, Understood, configured, listed
 from collector.commands.progress import Progress
 from collector.commands.replay import Replayed, _Run
+from collector.commands.replay_commit import EventReader, key_of
 from collector.commands.replay_plan import Outcome
 from collector.model import Reject
-from collector.pipeline.dead_letters import StoredLetter
-from tests.commands.dead_letters import NOW, letter_of, settings_of, stream_of
+from collector.pipeline.dead_letters import MARK_VERSION, Mark, StoredLetter, encode_mark
+from tests.commands.dead_letters import NOW, SEEN_AT, Topics, letter_of, settings_of, stream_of
 from tests.commands.harness import write_config
 from tests.pipeline.stream_cases import STREAM_CASES
 
@@ -86,6 +88,39 @@ async def test_list_and_replay_use_the_same_words(row: bytes, source: str, statu
     assert f"  {words}: " in str(in_list)
     assert outcome.text.startswith(f"{words}: ")
     assert f"1 {words}" == str(Replayed(run.outcomes, run.events))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("is_replayed", "takeovers"), [(True, 0), (False, 1)])
+async def test_the_owner_is_interrupted_only_if_something_is_published(
+    monkeypatch: pytest.MonkeyPatch, *, is_replayed: bool, takeovers: int
+) -> None:
+    found, taken = Publications(), list[int]()
+    async with configured(settings_of(mall=MALL)) as streams:
+        stream, topics = stream_of(streams, "mall", "sessions"), Topics(streams)
+        topics.started(stream, SEEN_AT - timedelta(days=10_000), SEEN_AT - timedelta(days=9_999))
+        stored = letter_of(streams, stream, Reject(ROW, "former"))
+        if is_replayed:
+            mark = Mark(MARK_VERSION, SEEN_AT, SEEN_AT, SEEN_AT)
+            topics.pairs[key_of(streams.understood(stored, NOW))] = encode_mark(mark)
+
+        async def read_state(*_: object) -> dict[bytes, bytes]:
+            return topics.pairs
+
+        async def read_nothing(*_: object) -> None: ...
+
+        async def take_over(_: object, partition: int, __: object) -> None:
+            taken.append(partition)
+
+        monkeypatch.setattr(replay, "existing", existing)
+        monkeypatch.setattr(replay, "read_state", read_state)
+        monkeypatch.setattr(EventReader, "read_ahead", read_nothing)
+        monkeypatch.setattr(replay, "taken_over", take_over)
+        run = _Run(streams, Letters(streams, Progress(None)), Progress(None), found.report, dry_run=False)
+        await run.process([stored], is_last=False)
+
+    assert takeovers == len(taken)
+    assert (["known"] if is_replayed else []) == [outcome.kind for _, outcome in found.reported]
 
 
 def test_the_command_fails_and_names_the_missing_topics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
