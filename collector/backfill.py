@@ -1,12 +1,13 @@
 """Runs a stream in one epoch, and beside it the backfill that an operator has requested."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import datetime
 
 import anyio
 
 from collector.errors import UnreadableState
 from collector.kafka.epoch import Epoch
-from collector.pipeline.backfills import active_of, completed, history_of
+from collector.pipeline.backfills import active_of, completed, history_of, neighbour_start, starts_of
 from collector.pipeline.shards import Shards
 from collector.stream_handle import StreamHandle
 
@@ -16,9 +17,26 @@ OwnStates = MutableMapping[str, Mapping[str, bytes]]
 """The same of a stream with all its shards and backfills. What is loaded is removed: it would be in memory twice."""
 
 
-async def run_shards(handles: Sequence[StreamHandle], epoch: Epoch, states: OwnStates) -> Shards:
-    """Run the shards of a stream from these states. Returns what they share, once all of them are complete."""
+async def run_whole(handles: Sequence[StreamHandle], epoch: Epoch, states: OwnStates) -> None:
+    """Run a stream with all its shards, and its backfill. Raises EpochEnded."""
+    try:
+        starts = starts_of(handles[0].whole_prefix, states)
+    except UnreadableState:
+        starts = ()  # the stream reports it
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_shards, handles, epoch, states)
+        tasks.start_soon(run_backfill, handles, epoch, states, starts)
+
+
+async def run_shards(
+    handles: Sequence[StreamHandle], epoch: Epoch, states: OwnStates, neighbour: datetime | None = None
+) -> Shards:
+    """Run the shards of a stream from these states. Returns what they share, once all of them are complete.
+
+    `neighbour` is the start of that of a backfill: see `neighbour_start`.
+    """
     shards = handles[0].shards(handles)
+    shards.neighbour_start = neighbour
     shards.pairs.update((prefix, states.pop(prefix)) for prefix in list(states) if shards.contains(prefix))
     async with anyio.create_task_group() as tasks:
         for handle in handles:
@@ -26,17 +44,19 @@ async def run_shards(handles: Sequence[StreamHandle], epoch: Epoch, states: OwnS
     return shards
 
 
-async def run_backfill(handles: Sequence[StreamHandle], epoch: Epoch, states: OwnStates) -> None:
+async def run_backfill(
+    handles: Sequence[StreamHandle], epoch: Epoch, states: OwnStates, starts: Sequence[datetime]
+) -> None:
     """Run the backfill of the stream with these shards until it is complete, if one is requested.
 
     Its state is then deleted, in the transaction that records what it has published. After a crash in between, the next
-    epoch finds it complete. Raises EpochEnded.
+    epoch finds it complete. `starts` are those of the shards of the stream. Raises EpochEnded.
     """
     prefix = handles[0].published_prefix
     try:
         requested = active_of(prefix, epoch.pairs)
-        if requested is not None:
-            history_of(prefix, epoch.pairs)  # it must be readable when the backfill is complete
+        # The history must also be readable when the backfill is complete.
+        history = () if requested is None else history_of(prefix, epoch.pairs)
     except UnreadableState as error:
         handles[0].telemetry.backfill_unreadable(str(error), error.advice)
         return
@@ -44,7 +64,8 @@ async def run_backfill(handles: Sequence[StreamHandle], epoch: Epoch, states: Ow
         return
     backfills = [handle.backfill(requested) for handle in handles]
     try:
-        shards = await run_shards(backfills, epoch, states)
+        neighbour = neighbour_start(requested.end, starts, history)
+        shards = await run_shards(backfills, epoch, states, neighbour)
         changes = completed(prefix, requested, epoch.pairs)
         await epoch.commit((), {**dict.fromkeys(shards.stored_keys()), **changes})
         epoch.pairs = {key: value for key, value in {**epoch.pairs, **changes}.items() if value is not None}

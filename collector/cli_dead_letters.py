@@ -36,7 +36,8 @@ def list_(
 ) -> None:
     """List the dead letters, and whether this version understands them.
 
-    Each line has the id, when it was published, source, stream and reason; whether it can be replayed; and the error.
+    Each line has the id, when it was published, source, stream and reason; its status, which is understood, not
+    understood or not replayable; and the error.
 
     Example: collector dead-letters list mall sessions
     """
@@ -90,7 +91,7 @@ def replay(
 
     The collector may run meanwhile. Each dead letter is published once, however often the command runs. Records that
     are published already, also by the running collector, are not published again. The exit code is 1 if one of the
-    named dead letters could not be published.
+    named dead letters could not be published, or if a topic is missing.
 
     Example: collector dead-letters replay 5f0c6a1e
 
@@ -113,7 +114,11 @@ def replay(
 
     done = replay_(config, None if everything else names, selected, report, dry_run=dry_run)
     print_error(escape(f"without --dry-run: {done}" if dry_run else str(done)))
-    if not everything and done.has_failures:
+    if done.missing_topics:
+        print_error(
+            escape(f"missing: {', '.join(done.missing_topics)}. Create what is missing, and repeat the command")
+        )
+    if done.missing_topics or (not everything and done.has_failures):
         raise typer.Exit(FAILED)
 
 
@@ -139,4 +144,4 @@ def _is_confirmed(config: Path, selected: "Selected") -> bool:
     if not understood:
         return True
     are = "dead letter is" if total == 1 else "dead letters are"
-    return confirmed(f"{understood} of {total} {are} understood now. Publish what is not published yet?")
+    return confirmed(f"{understood} of {total} {are} understood. Publish what is not published yet?")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 import anyio
 from anyio.abc import TaskGroup
 
-from collector.backfill import OwnStates, States, run_backfill, run_shards
+from collector.backfill import OwnStates, States, run_whole
 from collector.kafka.epoch import Epoch
 from collector.pipeline.shards import published_prefix
 from collector.stream_handle import StreamHandle
@@ -82,9 +82,7 @@ class _Whole:
     async def run(self, epoch: Epoch, states: OwnStates) -> None:
         try:
             with self.scope:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(run_shards, self.handles, epoch, states)
-                    tasks.start_soon(run_backfill, self.handles, epoch, states)
+                await run_whole(self.handles, epoch, states)
         finally:
             self.ended.set()
 

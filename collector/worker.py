@@ -195,7 +195,7 @@ class Worker(Generic[P]):
                     requested_at = min(requested_at, result.vendor_now or requested_at)
                     rows, largest = rows + result.rows, max(largest, result.size)
                     slowest_s = max(slowest_s, result.took.total_seconds())
-                    await self._publish(result, request, requested_at, is_live=step.is_live)
+                    await self._publish(result, step, request, requested_at)
         checkpoint, cursors = plan.advanced(self._checkpoint, step, stream.policy, requested_at)
         self._state.checkpoint = plan.with_fitted_span(
             checkpoint, step.window, stream.policy, largest_bytes=largest, slowest_s=slowest_s
@@ -210,21 +210,22 @@ class Worker(Generic[P]):
         self._telemetry.polled(step.window, rows, took_s, self._checkpoint, behind=is_behind, now=now)
         return cursors
 
-    async def _publish(self, result: FetchResult[P], request: Window, requested_at: datetime, *, is_live: bool) -> None:
-        until = self._stream.policy.until
+    async def _publish(self, result: FetchResult[P], step: Fetch, request: Window, requested_at: datetime) -> None:
+        until, neighbour_start = self._stream.policy.until, self._shards.neighbour_start
         deduplicator: Deduplicator[P] = Deduplicator(
             self._state.ledger,
             since_ms=to_ms(self._checkpoint.since),
             until_ms=None if until is None else to_ms(until),
             final_s=self._state.final_s,
             requested_s=to_ms(self._clock.now()) // 1000,
+            are_rejects_outside=neighbour_start is not None and step.window.start >= neighbour_start,
         )
         await self._decode(result, deduplicator)
         if result.gone is not None:
             deduplicator.find_missing(result.gone, is_whole=result.is_whole)
         watermark = self._checkpoint.watermark
         context = Context(
-            self._stream.dedup_mode, self._origin, request, requested_at, watermark, is_live, self._transaction
+            self._stream.dedup_mode, self._origin, request, requested_at, watermark, step.is_live, self._transaction
         )
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         turn = Turn()

@@ -1,16 +1,19 @@
 """A backfill runs beside its stream, and deletes its state in the transaction that records what it has published."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
 import pytest
 
-from collector.backfill import OwnStates, run_backfill
-from collector.model import Backfill, Window
+from collector.backfill import OwnStates, run_backfill, run_whole
+from collector.instants import SECOND
+from collector.model import Backfill, Checkpoint, Window
 from collector.pipeline.backfills import active_of, backfill_key, encode_backfill, history_of
 from collector.pipeline.shards import whole_prefix
+from collector.pipeline.state_records import encode_checkpoint
 from collector.stream_handle import StreamHandle
 from tests.simulated import at
 
@@ -39,7 +42,8 @@ class FakeHandle:
     """A stream, or a backfill, that is complete at once; `runs` has the states from which it ran."""
 
     def __init__(self, prefix: str = PREFIX) -> None:
-        self.prefix, self.published_prefix = prefix, PREFIX
+        self.prefix, self.whole_prefix, self.published_prefix = prefix, prefix, PREFIX
+        self.neighbour_start: datetime | None = None
         self.runs: list[Mapping[str, object]] = []
         self.made: list[FakeHandle] = []
         self.hidden = 0
@@ -62,6 +66,7 @@ class FakeHandle:
 
     async def run(self, _: object, shards: SimpleNamespace) -> None:
         self.runs.append(dict(shards.pairs))
+        self.neighbour_start = shards.neighbour_start
         await anyio.lowlevel.checkpoint()
 
     def hide(self) -> None:
@@ -69,7 +74,7 @@ class FakeHandle:
 
 
 async def run(handle: FakeHandle, epoch: Epoch, states: OwnStates | None = None) -> None:
-    await run_backfill([cast("StreamHandle", handle)], cast("Any", epoch), states or {})
+    await run_backfill([cast("StreamHandle", handle)], cast("Any", epoch), states or {}, [REQUESTED.end])
 
 
 def requested(*, is_cancelled: bool = False) -> dict[bytes, bytes]:
@@ -108,6 +113,16 @@ async def test_a_damaged_request_does_not_run_and_is_reported() -> None:
 
     assert ([], []) == (handle.made, epoch.commits)
     assert 1 == len(handle.unreadable)
+
+
+async def test_a_backfill_knows_where_its_stream_takes_over() -> None:
+    handle, epoch = FakeHandle(), Epoch(requested())
+    start = encode_checkpoint(Checkpoint(at(2000), at(3000), at(2500), span=SECOND, swept_at=at(2000)))
+
+    await run_whole([cast("StreamHandle", handle)], cast("Any", epoch), {PREFIX: {"": start}})
+
+    assert [at(2000)] == [made.neighbour_start for made in handle.made]
+    assert handle.neighbour_start is None
 
 
 async def test_a_backfill_that_is_interrupted_is_no_longer_shown_and_keeps_its_request() -> None:

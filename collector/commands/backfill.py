@@ -11,7 +11,15 @@ from msgspec import Struct, structs
 from collector.alignment import Alignment, Snapshot
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
-from collector.commands.state_topic import WHEN, Changes, Pairs, change_state, require_state_topic, who, with_kafka
+from collector.commands.state_topic import (
+    WHEN,
+    Changes,
+    Pairs,
+    change_state_if_needed,
+    require_state_topic,
+    who,
+    with_kafka,
+)
 from collector.commands.streams import select_stream, select_whole_stream
 from collector.config import Settings, load
 from collector.errors import UserError
@@ -25,10 +33,9 @@ from collector.pipeline.backfills import (
     encode_backfill,
     history_of,
     requests_of,
+    starts_of,
 )
-from collector.pipeline.shards import whole_prefix
 from collector.pipeline.state import by_stream, stream_prefix
-from collector.pipeline.state_records import decode_checkpoint
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
@@ -61,7 +68,7 @@ def backfill(path: Path, source: str, stream: str, start: datetime, end: datetim
             if instant is not None:
                 require_cut(option, floor_second(instant), alignment)
         planned = plan(known, floor_second(start), None if end is None else floor_second(end), now)
-        text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` shows it"
+        text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` then shows it"
         return text, {backfill_key(prefix, planned.start): encode_backfill(planned)}
 
     return with_kafka(partial(_change, source=source, name=stream, decide=decide), settings)
@@ -145,7 +152,7 @@ async def _change(settings: Settings, progress_line: Progress, *, source: str, n
     def change(pairs: Pairs) -> tuple[str, Changes]:
         return decide(known_of(f"{source} {name}", prefix, pairs), prefix, stream.policy.alignment)
 
-    return await change_state(settings.kafka, partition, progress_line, change)
+    return await change_state_if_needed(settings.kafka, partition, progress_line, change)
 
 
 async def _select(settings: Settings, source: str, name: str) -> Stream[Any]:
@@ -160,11 +167,5 @@ async def _select(settings: Settings, source: str, name: str) -> Stream[Any]:
 
 def known_of(name: str, prefix: str, pairs: Pairs) -> Known:
     """What the pairs of a partition say of a stream, given its whole prefix. Raises UnreadableState."""
-    states = by_stream(pairs)
-    checkpoints = [
-        decode_checkpoint(each, stored[""])
-        for each, stored in states.items()
-        if whole_prefix(each) == prefix and "" in stored
-    ]
-    since = min((each.since for each in checkpoints), default=None)
+    since = min(starts_of(prefix, by_stream(pairs)), default=None)
     return Known(name, since, requests_of(prefix, pairs), history_of(prefix, pairs))

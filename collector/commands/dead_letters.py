@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, structs
@@ -31,8 +31,9 @@ from collector.worker import MAX_AHEAD
 
 MIN_PREFIX = 4
 """The fewest characters of an id that name a dead letter."""
-MALFORMED = "malformed"
+NOT_UNDERSTOOD: Final = "not_understood"
 """The code of a row that this version does not understand either."""
+NOT_REPLAYABLE: Final = "not_replayable"
 
 
 class Selected(Struct, frozen=True):
@@ -54,6 +55,11 @@ class Understood(Struct, frozen=True):
     origin: Origin
     row: RejectedRow
     records: Sequence[Record[Any]]
+
+    @property
+    def topics(self) -> set[str]:
+        """The topics of its stream's events."""
+        return {self.origin.topic_prefix + each.topic for each in self.stream.event_types}
 
 
 class Configured(Struct, frozen=True):
@@ -81,15 +87,15 @@ class Configured(Struct, frozen=True):
         return set(map(self.topic, self.settings.sources))
 
     def understood(self, stored: StoredLetter, now: datetime) -> Understood:
-        """The records of a dead letter. Raises NotReplayable; with the code MALFORMED if it is not understood."""
+        """The records of a dead letter. Raises NotReplayable; with the code NOT_UNDERSTOOD if it is not understood."""
         stream = self._stream_of(stored)
         row, records = rejected_row(stored, self.origin(stream)), list[Record[Any]]()
         try:
             for each in stream.decode_again(row):
                 if isinstance(each, Reject):
-                    raise NotReplayable(each.error, code=MALFORMED)
+                    raise NotReplayable(each.error, code=NOT_UNDERSTOOD)
                 if each is not None and each.start_ms > to_ms(now + MAX_AHEAD):
-                    raise NotReplayable(FAR_AHEAD, code=MALFORMED)
+                    raise NotReplayable(FAR_AHEAD, code=NOT_UNDERSTOOD)
                 records += () if each is None else (each,)
         except (Park, Split) as error:
             raise NotReplayable(str(error), code=error.code) from error
@@ -178,17 +184,26 @@ class Listed(Struct, frozen=True):
     reason: str
     error: str
     replay: str
-    """`understood`, `malformed` or `impossible`."""
+    """`understood`, `not_understood` or `not_replayable`."""
     why: str | None
     """What is still wrong, or why it cannot be replayed."""
 
     def __str__(self) -> str:
         digest = self.id.partition("/")[0]
-        texts = {"understood": "understood now", "malformed": "still malformed", "impossible": "cannot be replayed"}
         why = f": {self.why}" if self.why and self.why != self.error else ""
         where = f"{self.source} {self.stream}"
-        verdict = one_line(f"{texts[self.replay]}{why}")
+        verdict = one_line(f"{in_words(self.replay)}{why}")
         return f"{digest}  {self.published_at}  {where}  {self.reason}  {verdict}  {one_line(self.error)}"
+
+
+def status_of(error: NotReplayable) -> Literal["not_understood", "not_replayable"]:
+    """What is shown of a dead letter with this error."""
+    return NOT_UNDERSTOOD if error.code == NOT_UNDERSTOOD else NOT_REPLAYABLE
+
+
+def in_words(status: str) -> str:
+    """The status of a dead letter as all commands print it."""
+    return status.replace("_", " ")
 
 
 def listed(stored: StoredLetter, configured: Configured, now: datetime) -> Listed:
@@ -197,7 +212,7 @@ def listed(stored: StoredLetter, configured: Configured, now: datetime) -> Liste
     try:
         configured.understood(stored, now)
     except NotReplayable as error:
-        replay, why = "malformed" if error.code == MALFORMED else "impossible", str(error)
+        replay, why = status_of(error), str(error)
     at = format_ms(stored.published_ms)
     return Listed(letter.event_id, at, letter.source, letter.stream, letter.reason, letter.error, replay, why)
 

@@ -9,7 +9,16 @@ from msgspec import Struct
 
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
-from collector.commands.state_topic import WHEN, Changes, Pairs, change_state, require_state_topic, who, with_kafka
+from collector.commands.state_topic import (
+    WHEN,
+    Changes,
+    Pairs,
+    change_state,
+    change_state_if_needed,
+    require_state_topic,
+    who,
+    with_kafka,
+)
 from collector.commands.streams import select_source, select_whole_stream
 from collector.config import Settings, load
 from collector.errors import UserError
@@ -92,7 +101,8 @@ async def _resume(settings: Settings, progress_line: Progress, *, source: str, n
         found = ended(target, pauses_by_prefix(pairs), now)
         return found, {pause_key(prefix): None for prefix in found}
 
-    if not (found := await change_state(settings.kafka, target.partition, progress_line, decide)):
+    found = await change_state_if_needed(settings.kafka, target.partition, progress_line, decide)
+    if not found:
         return f"{target.name} is not paused: nothing to do"
     return f"resumed {', '.join(map(_shown, found))}; {WHEN}"
 

@@ -15,13 +15,16 @@ from msgspec import Struct, structs
 
 from collector.clock import SystemClock
 from collector.commands.dead_letters import (
-    MALFORMED,
+    NOT_REPLAYABLE,
+    NOT_UNDERSTOOD,
     Configured,
     Letters,
     Selected,
     Understood,
     configured,
+    in_words,
     named,
+    status_of,
     validate,
 )
 from collector.commands.progress import Progress
@@ -33,6 +36,7 @@ from collector.config import Settings, load
 from collector.errors import Failed, NotReplayable, RetryLater
 from collector.instants import to_ms
 from collector.kafka.epoch import partition_of
+from collector.kafka.scan import existing
 from collector.model import whole_name
 from collector.pipeline.dead_letters import (
     Mark,
@@ -60,18 +64,20 @@ class Replayed(Struct, frozen=True):
 
     outcomes: Counter[str]
     events: int
+    missing_topics: Sequence[str] = ()
+    """Topics of events that do not exist: the dead letters of their streams were left out."""
 
     @property
     def has_failures(self) -> bool:
-        return bool(self.outcomes["malformed"] or self.outcomes["impossible"])
+        return bool(self.outcomes[NOT_UNDERSTOOD] or self.outcomes[NOT_REPLAYABLE])
 
     def __str__(self) -> str:
         events = counted(self.events, "event")
         texts = {
             "published": f"published ({events})",
             "known": "already published",
-            "malformed": "not understood",
-            "impossible": "cannot be replayed",
+            NOT_UNDERSTOOD: in_words(NOT_UNDERSTOOD),
+            NOT_REPLAYABLE: in_words(NOT_REPLAYABLE),
         }
         found = [f"{self.outcomes[kind]} {text}" for kind, text in texts.items() if self.outcomes[kind]]
         return ", ".join(found) or "no dead letters"
@@ -133,7 +139,7 @@ async def _replay(
         else:
             async for chunk, is_last in _chunks(letters.read(selected)):
                 await run.process(chunk, is_last=is_last)
-    return Replayed(run.outcomes, run.events)
+    return Replayed(run.outcomes, run.events, sorted(run.missing_topics))
 
 
 async def _chunks(found: AsyncIterator[list[StoredLetter]]) -> AsyncIterator[tuple[list[StoredLetter], bool]]:
@@ -164,6 +170,7 @@ class _Run:
         """Also in its marks, by which it recognises them."""
         self.own_keys: set[tuple[str, bytes]] = set()
         self.own_ids: set[bytes] = set()
+        self.missing_topics: set[str] = set()
         self._letters = letters
         self._progress_line = progress_line
         self._report = report
@@ -176,14 +183,15 @@ class _Run:
             try:
                 letter = self.streams.understood(stored, self.started_at)
             except NotReplayable as error:
-                is_malformed = error.code == MALFORMED
-                text = f"not understood: {error}" if is_malformed else f"cannot be replayed: {error}"
-                self.report(stored, Outcome("malformed" if is_malformed else "impossible", text))
+                self.report(stored, Outcome.failed(status_of(error), str(error)))
                 continue
             partition = partition_of(str(letter.stream.account), self.kafka.state_partitions)
             by_partition.setdefault(partition, []).append(letter)
+        all_topics = {topic for several in by_partition.values() for each in several for topic in each.topics}
+        self.missing_topics |= all_topics.difference(await existing(self.kafka, all_topics) if all_topics else ())
         for partition, of_partition in sorted(by_partition.items()):
-            letters = of_partition if self._dry_run else await self._with_schema_ids(of_partition)
+            letters = self._with_topics(of_partition)
+            letters = letters if self._dry_run else await self._with_schema_ids(letters)
             await self._process_partition(partition, letters, is_last=is_last)
 
     def report(self, stored: StoredLetter, outcome: Outcome) -> None:
@@ -195,9 +203,19 @@ class _Run:
         with self._progress_line.paused():
             self._report(stored, outcome)
 
+    def _with_topics(self, letters: Sequence[Understood]) -> Sequence[Understood]:
+        """Those whose streams have all their topics. The others are reported, and do not stop these."""
+        found = []
+        for letter in letters:
+            if missing := sorted(letter.topics & self.missing_topics):
+                self.report(letter.stored, Outcome.failed(NOT_REPLAYABLE, f"the topic {missing[0]} is missing"))
+            else:
+                found.append(letter)
+        return found
+
     async def _process_partition(self, partition: int, letters: Sequence[Understood], *, is_last: bool) -> None:
         # What is looked for in the event topics is read before the partition is taken over: meanwhile, streams run.
-        pairs = await read_state(self.streams.settings, self._progress_line, [partition])
+        pairs = await read_state(self.kafka, self._progress_line, [partition])
         search, known = Search(self.own_ids), marks(pairs)
         planner = Planner(States(self.streams, pairs), search, taken_by(known.values()), self.own_keys)
         for letter in letters:
@@ -205,9 +223,12 @@ class _Run:
                 planner.search_for(letter)
         read = EventReader(self.kafka, search, self._progress_line)
         await read.read_ahead()
-        if self._dry_run:
-            for letter in letters:
-                outcome = REPLAYED if key_of(letter) in known else planner.plan(letter, self.started_at).outcome
+        outcomes = [
+            REPLAYED if key_of(letter) in known else planner.plan(letter, self.started_at).outcome for letter in letters
+        ]
+        stale = self._stale if is_last else lambda _: ()
+        if self._dry_run or not (any(each.kind == "published" for each in outcomes) or stale(known)):
+            for letter, outcome in zip(letters, outcomes, strict=True):
                 self.report(letter.stored, outcome)
             return
         self._progress_line.show("taking over the state partition")
@@ -216,7 +237,7 @@ class _Run:
             self.streams,
             search,
             read,
-            stale=self._stale if is_last else lambda _: (),
+            stale=stale,
             report=lambda letter, outcome: self.report(letter.stored, outcome),
             own_keys=self.own_keys,
             started_at=self.started_at,

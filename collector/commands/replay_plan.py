@@ -7,12 +7,12 @@ stream does not publish them again. Of older ones the ledger knows nothing: they
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from msgspec import Struct
 
 from collector.cloudevents import Message
-from collector.commands.dead_letters import Configured, Understood
+from collector.commands.dead_letters import NOT_REPLAYABLE, NOT_UNDERSTOOD, Configured, Understood, in_words
 from collector.commands.replay_search import Search, Taken
 from collector.errors import NotReplayable, Park, UnreadableState
 from collector.instants import to_ms
@@ -36,14 +36,19 @@ FINAL_MARGIN_S = 3600
 class Outcome(Struct, frozen=True):
     """What became of a dead letter."""
 
-    kind: Literal["published", "known", "malformed", "impossible"]
+    kind: Literal["published", "known", "not_understood", "not_replayable"]
     text: str
     events: int = 0
 
     @property
     def is_failure(self) -> bool:
         """Whether its records are still not published."""
-        return self.kind in ("malformed", "impossible")
+        return self.kind in (NOT_UNDERSTOOD, NOT_REPLAYABLE)
+
+    @classmethod
+    def failed(cls, kind: Literal["not_understood", "not_replayable"], why: str) -> Self:
+        """The outcome of a dead letter whose records are still not published."""
+        return cls(kind, f"{in_words(kind)}: {why}")
 
 
 REPLAYED = Outcome("known", "already published by an earlier replay")
@@ -165,7 +170,7 @@ class Planner:
         try:
             return self._plan(letter, now)
         except (NotReplayable, Park) as error:
-            return Planned(letter, Outcome("impossible", f"cannot be replayed: {error}"))
+            return Planned(letter, Outcome.failed(NOT_REPLAYABLE, str(error)))
 
     def committed(self, planned: Planned) -> None:
         """Take note that what was planned is published."""
@@ -212,7 +217,7 @@ class Planner:
                 raise NotReplayable("a backfill of its time is not complete: repeat this then", code="backfilling")
             raise NotReplayable("it starts before the stream's since, or not before its until", code="outside")
         if superseded:
-            text = "another version of it is published, and the stream publishes the present one when it fetches it"
+            text = "already published in another version; the stream publishes the present one when it fetches it"
             return Planned(letter, Outcome("known", text))
         return Planned(letter, Outcome("known", "already published, or a later version of it is"))
 

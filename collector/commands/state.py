@@ -132,12 +132,21 @@ def confirmed(question: str) -> bool:
 def as_dict(of_stream: Summary, now: datetime) -> dict[str, Field]:
     """The fields of a stream's summary, for `--json`. `stream` is None for a source without streams in the state."""
     checkpoint = of_stream.checkpoint
-    names = {"source": of_stream.source, "stream": of_stream.stream, "vendor": of_stream.vendor}
-    paused = paused_as_json(of_stream.paused)
+    names = {
+        "source": of_stream.source,
+        "stream": of_stream.stream,
+        "vendor": of_stream.vendor,
+        "account": of_stream.user,
+    }
+    operated = {
+        "backfill": _backfill(of_stream),
+        "owner": of_stream.owner,
+        "paused": paused_as_json(of_stream.paused),
+    }
     if checkpoint is None:
         unread = dict.fromkeys(("since", "watermark", "lag_s", "final", "ledger_entries"))
         problem = None if of_stream.problem is None else str(of_stream.problem)
-        return {**names, **unread, "owner": of_stream.owner, "paused": paused, "problem": problem}
+        return {**names, **unread, **operated, "problem": problem}
     return {
         **names,
         "since": format_seconds(checkpoint.since),
@@ -145,10 +154,18 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, Field]:
         "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
         "final": format_seconds(checkpoint.final),
         "ledger_entries": of_stream.entries,
-        "owner": of_stream.owner,
-        "paused": paused,
+        **operated,
         "problem": None,
     }
+
+
+def _backfill(of_stream: Summary) -> dict[str, str | None] | None:
+    if (backfill := of_stream.backfill) is None:
+        return None
+    begun = "requested" if of_stream.checkpoint is None else "active"
+    status = "cancelled" if backfill.is_cancelled else begun
+    times = {"from": format_seconds(backfill.start), "to": format_seconds(backfill.end)}
+    return {**times, "by": backfill.by, "status": status}
 
 
 def columns(summaries: Sequence[Summary], now: datetime) -> list[str]:
@@ -158,7 +175,7 @@ def columns(summaries: Sequence[Summary], now: datetime) -> list[str]:
     has no state.
     """
     times = ("SINCE", "WATERMARK", "BEHIND", "FINAL")
-    header = ["SOURCE", "STREAM", "VENDOR", *times, "LEDGER ENTRIES", "OWNER", "PAUSED"]
+    header = ["SOURCE", "STREAM", "VENDOR", "ACCOUNT", *times, "LEDGER ENTRIES", "BACKFILL", "OWNER", "PAUSED"]
     rows = [header, *(list(map(_cell, as_dict(each, now).items()))[: len(header)] for each in summaries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows] if summaries else []
@@ -175,6 +192,8 @@ def _cell(field: tuple[str, Field]) -> str:
             return "-"
         case "lag_s", int(seconds):
             return str(timedelta(seconds=seconds))
+        case "backfill", {"status": status}:
+            return str(status)
         case "paused", {"until": until, "reason": reason}:
             return f"until {until or 'it is resumed'}: {reason}"
     return str(field[1])
@@ -205,7 +224,7 @@ async def _show(settings: Settings, progress_line: Progress) -> list[Summary]:
     await require_state_topic(kafka)
     async with admin(kafka) as client:
         owners = await known_owners(client, kafka)
-    pairs = await read_state(settings, progress_line, range(kafka.state_partitions))
+    pairs = await read_state(kafka, progress_line, range(kafka.state_partitions))
     return [
         structs.replace(each, owner=owners.get(partition_of(str(each.account), kafka.state_partitions)))
         for each in summaries(pairs, SystemClock().now())
@@ -221,7 +240,7 @@ async def _locate(settings: Settings, source: str, name: str) -> tuple[Stream[An
 
 async def _plan(settings: Settings, progress_line: Progress, *, source: str, name: str, to: datetime) -> Rewind:
     stream, partition = await _locate(settings, source, name)
-    found = readable(stream, await read_state(settings, progress_line, [partition]))
+    found = readable(stream, await read_state(settings.kafka, progress_line, [partition]))
     return _validate(stream, found, to, settings.sources[source].since)
 
 

@@ -1,6 +1,7 @@
 """Reads and changes the state topic for commands, also while replicas run."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from getpass import getuser
 from socket import gethostname
 from typing import TypeVar
@@ -13,6 +14,7 @@ from collector.errors import EpochEnded, Failed, NeedsOperator
 from collector.kafka.connection import UNAVAILABLE
 from collector.kafka.diagnosis.brokers import diagnose
 from collector.kafka.epoch import Epoch, epoch
+from collector.kafka.header import verify_header
 from collector.kafka.producer import Fenced
 from collector.kafka.restore import snapshot
 from collector.kafka.settings import KafkaSettings
@@ -30,8 +32,8 @@ Changes = Mapping[bytes, bytes | None]
 MAX_ATTEMPTS = 5
 """The running owner may fence a change before it commits. While it restarts its epoch, there is time to retry."""
 RETRY_S = 1.0
-WHEN = "a running collector follows within half a minute"
-"""When a change takes effect, as the end of a sentence."""
+WHEN = "this takes effect within half a minute if the collector runs"
+"""When a change takes effect, as the end of a sentence. Until then, only `collector state show` shows it."""
 
 
 def who() -> str:
@@ -61,14 +63,14 @@ def with_kafka(operation: Callable[[Settings, Progress], Awaitable[T]], settings
     return anyio.run(run)
 
 
-async def read_state(settings: Settings, progress_line: Progress, partitions: Iterable[int]) -> dict[bytes, bytes]:
+async def read_state(kafka: KafkaSettings, progress_line: Progress, partitions: Iterable[int]) -> dict[bytes, bytes]:
     """The newest value of each key in these partitions, for display only."""
 
     def show_progress(done: int, total: int) -> None:
         progress_line.show(f"reading the state: {done:,} of {counted(total, 'record')}")
         progress_line.count(done, total)
 
-    return await snapshot(settings.kafka, partitions, show_progress)
+    return await snapshot(kafka, partitions, show_progress)
 
 
 async def require_state_topic(kafka: KafkaSettings) -> None:
@@ -97,6 +99,22 @@ async def change_state(
 
     progress_line.show("taking over the state partition")
     return await taken_over(kafka, partition, change)
+
+
+async def change_state_if_needed(
+    kafka: KafkaSettings, partition: int, progress_line: Progress, decide: Callable[[Pairs], tuple[T, Changes]]
+) -> T:
+    """As `change_state`, but without disturbing the owner if `decide` raises or changes nothing.
+
+    The state is first read without taking it over. Also raises KafkaMisconfigured for lost state.
+    """
+    with suppress(TimeoutError):  # an owner that was killed has left a transaction open: taking over ends it
+        pairs = await read_state(kafka, progress_line, [partition])
+        verify_header(kafka, partition, pairs)
+        result, changes = decide(pairs)
+        if not changes:
+            return result
+    return await change_state(kafka, partition, progress_line, decide)
 
 
 async def taken_over(kafka: KafkaSettings, partition: int, operation: Callable[[Epoch], Awaitable[T]]) -> T:

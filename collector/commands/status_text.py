@@ -43,7 +43,7 @@ def lines(status: Json) -> Iterator[Text]:
     if streams:
         yield Text()
         yield from _table(streams)
-    if notices := list(_notices(status)):
+    if notices := list(_notices(status, now)):
         yield Text()
         yield from notices
 
@@ -145,13 +145,15 @@ def _cells(stream: Json) -> tuple[str, ...]:
     return tuple(map(_printable, (*names, behind, watermark, events)))
 
 
-def _notices(status: Json) -> Iterator[Text]:
-    """Why streams are paused, what could not be published, and each notice once, with what it is about."""
+def _notices(status: Json, now: datetime) -> Iterator[Text]:
+    """Why streams are paused or wait, what could not be published, and each notice once, with what it is about."""
     for stream in status["streams"]:
         if paused := stream.get("paused"):
             until = f" until {paused['until']}" if paused.get("until") else ""
             by = f" by {paused['by']}" if paused.get("by") else ""
             yield _line(f"{_name(stream)} is paused{by} since {paused.get('since')}{until}: {paused.get('reason')}")
+        if late_until := _late_until(stream, now):
+            yield _line(f"{_name(stream)} waits for late records until {late_until}, and is complete then")
     for stream in status["streams"]:
         if count := sum((stream["counts"].get("dead_letters") or {}).values()):
             yield _line(f"{_name(stream)}: {counted(count, 'dead letter')}: see `collector dead-letters list`")
@@ -163,6 +165,13 @@ def _notices(status: Json) -> Iterator[Text]:
             about.setdefault(text, []).append(name)
     for text, names in about.items():
         yield _line(f"notice about {', '.join(names)}: {text}")
+
+
+def _late_until(stream: Json, now: datetime) -> str:
+    """Until when a backfill waits that has published everything else; empty if it does not wait."""
+    backfill = stream.get("backfill") or {}
+    late_until = backfill.get("late_until") if stream["state"] == "live" and backfill.get("share") == 1 else None
+    return late_until if late_until and datetime.fromisoformat(late_until) > now else ""
 
 
 def _in_state(status: Json, state: str) -> list[Json]:

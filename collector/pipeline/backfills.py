@@ -8,15 +8,19 @@ a backfill runs, its checkpoint and ledger are stored as those of a stream, unde
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
+from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import Meta, Struct
 
+from collector.errors import UnreadableState
 from collector.instants import format_seconds
-from collector.model import Backfill, Window
-from collector.pipeline.state_records import RESERVED, damaged, shown, too_new
+from collector.model import Backfill, Window, backfill_name
+from collector.pipeline.shards import whole_prefix
+from collector.pipeline.state_records import PREFIX_PARTS, RESERVED, damaged, decode_checkpoint, shown, too_new
 
 REQUESTS = RESERVED + b"backfill/"
 HISTORIES = RESERVED + b"backfilled/"
@@ -72,6 +76,20 @@ def requests_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Sequence[Backfill]
     return sorted(found, key=lambda each: each.start)
 
 
+def backfills_by_prefix(pairs: Mapping[bytes, bytes]) -> dict[str, Backfill]:
+    """All requests by the whole prefix of their state. Those that cannot be read are left out."""
+    found = {}
+    for key, value in pairs.items():
+        path, _, _ = key.removeprefix(REQUESTS).decode("utf-8", "replace").rpartition("/")
+        account_and_source, _, name = path.rpartition("/")
+        if not key.startswith(REQUESTS) or path.count("/") != PREFIX_PARTS - 1:
+            continue
+        with suppress(UnreadableState):
+            backfill = _decode(key, value, _StoredBackfill, _backfill)
+            found[f"{account_and_source}/{quote(backfill_name(unquote(name), backfill.start), safe='')}"] = backfill
+    return found
+
+
 def history_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Sequence[Window]:
     """What completed backfills of a stream have published, oldest first: disjoint intervals of the starts of records.
 
@@ -98,6 +116,25 @@ def earliest_published(since: datetime, history: Sequence[Window]) -> datetime:
         if each.end >= since:
             since = min(since, each.start)
     return since
+
+
+def starts_of(prefix: str, states: Mapping[str, Mapping[str, bytes]]) -> Sequence[datetime]:
+    """Where the shards of a stream start, given its prefix and the states as `by_stream` returns them.
+
+    Raises UnreadableState for a checkpoint that this version does not write.
+    """
+    own = (each for each in states if whole_prefix(each) == prefix and "" in states[each])
+    return [decode_checkpoint(each, states[each][""]).since for each in own]
+
+
+def neighbour_start(end: datetime, starts: Sequence[datetime], history: Sequence[Window]) -> datetime | None:
+    """From where all shards of the stream, or a completed backfill, fetch what a backfill with this end fetches too.
+
+    A backfill fetches up to the allowed lateness after its end, and so did the completed one. None if neither does.
+    """
+    of_neighbours = [max(starts)] if starts else []
+    of_neighbours += [each.start for each in history]
+    return min((each for each in of_neighbours if each >= end), default=None)
 
 
 def active_of(prefix: str, pairs: Mapping[bytes, bytes]) -> Backfill | None:

@@ -17,15 +17,27 @@ class Deduplicator(Generic[P]):
 
     A record that starts outside `[since_ms, until_ms)` counts as `outside`. So does one that ends before `final_s`
     (seconds on the vendor's clock), because the ledger no longer contains its page. A reject is stored under
-    `requested_s` (Unix seconds), because its own time may be unreadable.
+    `requested_s` (Unix seconds), because its own time may be unreadable. With `are_rejects_outside`, all rejects count
+    as `outside`: a neighbour of the stream publishes them. They are stored under digests of their own, because the next
+    result may contain them, too, and this stream then publishes them.
     """
 
-    def __init__(self, ledger: Ledger, *, since_ms: int, until_ms: int | None, final_s: int, requested_s: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        since_ms: int,
+        until_ms: int | None,
+        final_s: int,
+        requested_s: int,
+        are_rejects_outside: bool = False,
+    ) -> None:
         self._ledger = ledger
         self._since_ms = since_ms
         self._until_ms = until_ms
         self._final_s = final_s
         self._requested_s = requested_s
+        self._are_rejects_outside = are_rejects_outside
         self._by_key: dict[bytes, list[Record[P]]] = {}
         self._in_current_version: dict[bytes, list[Record[P]]] = {}
         """By former key: the records in the current version, if their page is of the former version."""
@@ -50,8 +62,9 @@ class Deduplicator(Generic[P]):
     def add_row(self, row: Record[P] | Reject) -> None:
         """Add a row of the result."""
         if isinstance(row, Reject):
-            self.duplicate += 1
-            self._rejects[_digest_of(row)] = row
+            self.outside += self._are_rejects_outside
+            self.duplicate += not self._are_rejects_outside
+            self._rejects[self._digest_of(row)] = row
             return
         if self._ledger.has_former:
             row = self._in_page_version(row)
@@ -62,8 +75,8 @@ class Deduplicator(Generic[P]):
             self._by_key.setdefault(row.key, []).append(row)
 
     def is_known(self, reject: Reject) -> bool:
-        """Whether the reject is a dead letter already."""
-        return self._ledger.last_stored_s(_digest_of(reject)) is not None
+        """Whether the reject is a dead letter already, or was outside already."""
+        return self._ledger.last_stored_s(self._digest_of(reject)) is not None
 
     def _in_page_version(self, record: Record[P]) -> Record[P]:
         """The record in the version of its page: those whose keys are equal in that version are compared together."""
@@ -103,15 +116,16 @@ class Deduplicator(Generic[P]):
         for reject_digest, reject in self._rejects.items():
             stored_s = self._ledger.last_stored_s(reject_digest)
             if stored_s is None:
-                self.duplicate -= 1
+                self.duplicate -= not self._are_rejects_outside
             elif stored_s >= (self._final_s + self._requested_s) // 2:
                 yield None
                 continue
             # A reject that keeps arriving is stored again before it expires, so it becomes a dead letter only once.
             packed = ENTRY.pack(reject_digest, NO_FINGERPRINT, 0)
             entry = Entry(-1 - self._requested_s // PAGE_S, self._requested_s, packed, self._ledger.version)
-            yield NewRecords((), reject if stored_s is None else None, (entry,))
+            is_new = stored_s is None and not self._are_rejects_outside
+            yield NewRecords((), reject if is_new else None, (entry,))
 
-
-def _digest_of(reject: Reject) -> bytes:
-    return digest(b"reject", reject.place.encode(), reject.payload)
+    def _digest_of(self, reject: Reject) -> bytes:
+        kind = b"reject outside" if self._are_rejects_outside else b"reject"
+        return digest(kind, reject.place.encode(), reject.payload)

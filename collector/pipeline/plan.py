@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from collector.alignment import MIN_SPAN, NO_TIME, Alignment
+from collector.alignment import MIN_SPAN, NO_TIME
 from collector.instants import SECOND, floor_second
 from collector.model import Checkpoint, Policy, Window
 
@@ -126,12 +126,12 @@ def next_step(checkpoint: Checkpoint, policy: Policy, cursors: Cursors, now: dat
     cursors = structs.replace(cursors, live=live, sweep=sweep)
     if sweep is not None and (live is None or cursors.sweep_is_next):
         return Fetch(
-            _window(min(max(sweep.next, checkpoint.final), sweep.end), checkpoint, alignment, sweep),
+            _window(min(max(sweep.next, checkpoint.final), sweep.end), checkpoint, policy, sweep),
             is_live=False,
             cursors=cursors,
         )
     if live is not None:
-        return Fetch(_window(live.next, checkpoint, alignment, live), is_live=True, cursors=cursors)
+        return Fetch(_window(live.next, checkpoint, policy, live), is_live=True, cursors=cursors)
     due_times = []
     if last is None or checkpoint.watermark < last:
         due_times.append(max(cursors.due, alignment.after(checkpoint.watermark) + settle))
@@ -147,9 +147,14 @@ def _is_complete(checkpoint: Checkpoint, policy: Policy, last: datetime) -> bool
     return checkpoint.final >= last - policy.allowed_lateness and min(checkpoint.watermark, checkpoint.swept_at) >= last
 
 
-def _window(start: datetime, checkpoint: Checkpoint, alignment: Alignment, current: Pass) -> Window:
-    """The window at `start`: as long as the span, at least as long as the alignment requires, and within the pass."""
-    return Window(start, min(max(alignment.floor(start + checkpoint.span), alignment.min_end(start)), current.end))
+def _window(start: datetime, checkpoint: Checkpoint, policy: Policy, current: Pass) -> Window:
+    """The window at `start`: as long as the span, at least as long as the alignment requires, and within the pass.
+
+    Without an exact alignment, one window ends at `until`: what the next ones fetch, a neighbour may fetch too.
+    """
+    alignment, until = policy.alignment, policy.until
+    end = min(max(alignment.floor(start + checkpoint.span), alignment.min_end(start)), current.end)
+    return Window(start, min(end, until) if until is not None and not alignment.is_exact and start < until else end)
 
 
 def request_window(step: Fetch, checkpoint: Checkpoint, policy: Policy) -> Window:

@@ -68,6 +68,8 @@ class Shards:
         for progress messages: no later one precedes them."""
         self.pairs: dict[str, Mapping[str, bytes]] = {}
         """The stored states that are not loaded yet, by prefix; also those of shards that are no longer configured."""
+        self.neighbour_start: datetime | None = None
+        """Of a backfill: from here on, the stream itself or a completed backfill publishes what is malformed."""
         self._states: dict[str, State] = {}
 
     @classmethod

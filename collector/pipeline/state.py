@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from collector.errors import UnreadableState
 from collector.instants import unix_s
-from collector.model import Account, Checkpoint, DedupMode, Pause
+from collector.model import Account, Backfill, Checkpoint, DedupMode, Pause
 from collector.pipeline.batch import Batch
 from collector.pipeline.ledger import Former, Ledger
 from collector.pipeline.page import ENTRY, Chunk, Page, chunks_by_page, split_chunk
@@ -143,7 +143,7 @@ class Summary(Struct, frozen=True):
     stream: str | None
     """None for a source that is paused and has no streams in the state."""
     checkpoint: Checkpoint | None
-    """None if the state cannot be read, or if there is none of a stream that is paused."""
+    """None if the state cannot be read, or if there is none of a paused stream or of a requested backfill."""
     entries: int
     """The number of ledger entries that can be read."""
     owner: str | None = None
@@ -151,6 +151,8 @@ class Summary(Struct, frozen=True):
     problem: UnreadableState | None = None
     """Why the state cannot be read. Versions of field lists are not considered: they depend on the configuration."""
     paused: Pause | None = None
+    backfill: Backfill | None = None
+    """The request that it works for, if it is a backfill."""
 
     @property
     def account(self) -> Account:

@@ -210,6 +210,8 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.registry.register(self.log_errors)
+        self.published = dict.fromkeys(("records", "events", "dead_letters"), 0)
+        """What the process has published, also of streams and backfills whose series are removed."""
         for outcome in ("committed", "aborted", "fenced"):
             self.transactions.labels(outcome)
         self.restore_progress.set(1)

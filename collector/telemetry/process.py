@@ -8,38 +8,11 @@ import structlog
 
 from collector.clock import Clock
 from collector.telemetry.metrics import Metrics
-from collector.telemetry.status import ProcessStatus, StreamStatus
+from collector.telemetry.status import ProcessStatus
 
 SUMMARY_INTERVAL = timedelta(minutes=10)
 """As often as a persistent error is logged: a log without a line for longer is a log that nobody receives."""
-NEW_RECORDS = ("fresh", "late", "revision")
-"""The outcomes of records that are published as events."""
 TRANSACTIONS = "collector_transactions_total"
-
-
-class Totals:
-    """What the process has published, also by streams that are no longer configured, and by backfills."""
-
-    def __init__(self, metrics: Metrics, status: ProcessStatus) -> None:
-        self._metrics = metrics
-        self._status = status
-        self._seen: dict[int, tuple[StreamStatus, Counter[str]]] = {}
-        """The counts of each stream when they were last added, by the identity of its status."""
-        self._published: Counter[str] = Counter()
-
-    def counts(self) -> Mapping[str, int]:
-        """Records, events, dead letters and transactions since the start of the process."""
-        streams = self._status.streams
-        current = {id(each): each for stream in streams for each in (stream, *stream.backfills)}
-        for key, stream in ({key: stream for key, (stream, _) in self._seen.items()} | current).items():
-            _, before = self._seen.pop(key, (stream, Counter[str]()))
-            now = _counts(stream)
-            self._published.update(now - before)
-            if key in current:
-                self._seen[key] = stream, now
-        committed = self._metrics.registry.get_sample_value(TRANSACTIONS, {"outcome": "committed"})
-        names = ("records", "events", "dead_letters")
-        return {name: self._published[name] for name in names} | {"transactions": int(committed or 0)}
 
 
 class ProcessTelemetry:
@@ -49,8 +22,8 @@ class ProcessTelemetry:
         self._status = status
         self._clock = clock
         self._log = structlog.get_logger()
-        self._totals = Totals(metrics, status)
-        self._logged: Mapping[str, int] = self._totals.counts()
+        self._metrics = metrics
+        self._logged: Mapping[str, int] = self._totals()
         """The totals of the last line."""
         self._logged_at = self._started = clock.now()
 
@@ -78,11 +51,11 @@ class ProcessTelemetry:
 
     def stopped(self) -> None:
         """The process ends: nothing is committed any more."""
-        self._log.info("stopped", ran_s=self._seconds_since(self._started), total=dict(self._totals.counts()))
+        self._log.info("stopped", ran_s=self._seconds_since(self._started), total=dict(self._totals()))
 
     def _summarize(self) -> None:
         """Log what was published since the last line and since the start, and how many streams are in each state."""
-        total = self._totals.counts()
+        total = self._totals()
         states = Counter(stream.shown_state for stream in self._status.streams)
         self._log.info(
             "summary",
@@ -93,13 +66,10 @@ class ProcessTelemetry:
         )
         self._logged, self._logged_at = total, self._clock.now()
 
+    def _totals(self) -> Mapping[str, int]:
+        """Records, events, dead letters and transactions since the start of the process."""
+        committed = self._metrics.registry.get_sample_value(TRANSACTIONS, {"outcome": "committed"})
+        return {**self._metrics.published, "transactions": int(committed or 0)}
+
     def _seconds_since(self, instant: datetime) -> int:
         return max(0, (self._clock.now() - instant) // timedelta(seconds=1))
-
-
-def _counts(stream: StreamStatus) -> Counter[str]:
-    return Counter(
-        records=sum(stream.records[outcome] for outcome in NEW_RECORDS),
-        events=stream.events.total(),
-        dead_letters=stream.dead_letters.total(),
-    )

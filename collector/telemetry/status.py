@@ -75,6 +75,8 @@ class StreamStatus(Struct):
     """The states that have a series in the metrics: those of a healthy stream, and those that this one was in."""
     until: datetime | None = None
     """Where the stream ends; None for a stream without an end."""
+    late_until: datetime | None = None
+    """Until when records may be late that start before the end."""
     freshness_target: timedelta | None = None
     """How old the watermark may be; None before the stream is configured."""
     partition: int | None = None
@@ -153,7 +155,7 @@ class StreamStatus(Struct):
                 "at": _formatted(error.at),
                 "retry_at": _formatted(error.retry_at),
             },
-            "backfill": self.backfill and _backfill(self.backfill, self.checkpoint),
+            "backfill": self.backfill and _backfill(self.backfill, self.checkpoint, self.late_until),
             "notices": list(self.notices),
             "missing": self.missing,
             "counts": {
@@ -362,9 +364,14 @@ def _whole_seconds(time: timedelta | None) -> int | None:
     return None if time is None else time // timedelta(seconds=1)
 
 
-def _backfill(backfill: Backfill, checkpoint: Checkpoint | None) -> dict[str, object]:
-    done = 0.0 if checkpoint is None else backfill.share_done(checkpoint.watermark)
-    return {"from": _formatted(backfill.start), "to": _formatted(backfill.end), "share": done, "by": backfill.by}
+def _backfill(backfill: Backfill, checkpoint: Checkpoint | None, late_until: datetime | None) -> dict[str, object]:
+    return {
+        "from": _formatted(backfill.start),
+        "to": _formatted(backfill.end),
+        "share": 0.0 if checkpoint is None else backfill.share_done(checkpoint.watermark),
+        "late_until": _formatted(late_until),
+        "by": backfill.by,
+    }
 
 
 def _minute(instant: datetime) -> int:

@@ -15,6 +15,8 @@ from collector.telemetry.status import LastError, StreamState, StreamStatus, Tim
 
 RECORD_OUTCOMES = ("fresh", "late", "duplicate")
 """The outcomes that every stream has sooner or later; the others are exported from the first such record on."""
+NEW_RECORDS = ("fresh", "late", "revision")
+"""The outcomes of records that are published as events."""
 DEAD_LETTER_REASONS = ("malformed", "too_large")
 POLL_OUTCOMES = ("ok", "empty")
 """The outcomes of a healthy stream; the others are exported from the first such poll on."""
@@ -67,6 +69,7 @@ class StreamTelemetry:
         self._metrics.stream_interval.labels(*self._labels).set(policy.max_poll_interval.total_seconds())
         self._metrics.stream_freshness_target.labels(*self._labels).set(policy.freshness_target.total_seconds())
         self._status.until, self._status.freshness_target = policy.until, policy.freshness_target
+        self._status.late_until = policy.until and policy.until + policy.allowed_lateness
 
     def restoring(self, share: float) -> None:
         """This share of the stream's state, 0 to 1, has been read. A parked stream stays parked until it runs."""
@@ -199,6 +202,9 @@ class StreamTelemetry:
             metrics.dead_letters.labels(*self._labels, reason).inc(count)
         for end_ms in tally.fresh_ends_ms:
             metrics.event_delay.labels(*self._labels).observe(max(0.0, now.timestamp() - end_ms / 1000))
+        metrics.published["records"] += sum(tally.records.get(outcome, 0) for outcome in NEW_RECORDS)
+        metrics.published["events"] += sum(tally.events.values())
+        metrics.published["dead_letters"] += sum(tally.dead_letters.values())
         status.minutes.add(tally.events.values(), now)
         status.records.update(tally.records)
         status.events.update(tally.events)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from collector.commands.dead_letters import MALFORMED, Configured, configured
+from collector.commands.dead_letters import NOT_UNDERSTOOD, Configured, configured
 from collector.errors import NotReplayable
 from collector.model import DedupMode, Record, Reject, Window
 from collector.pipeline.dead_letters import StoredLetter
@@ -123,8 +123,8 @@ async def test_a_row_without_a_place_is_that_of_the_selection(streams: Configure
 @pytest.mark.parametrize(
     ("payload", "changes", "code"),
     [
-        (b"{}", {}, MALFORMED),
-        (b"[]", {}, MALFORMED),
+        (b"{}", {}, NOT_UNDERSTOOD),
+        (b"[]", {}, NOT_UNDERSTOOD),
         (PAYLOAD, {"reason": "too_large"}, "too_large"),
         (PAYLOAD, {"error": FAR_AHEAD}, "far_ahead"),
         (PAYLOAD, {"source": "hall"}, "unknown_source"),
@@ -148,7 +148,7 @@ async def test_a_row_that_starts_far_ahead_is_still_malformed(streams: Configure
     row = STREAM_CASES["quividi.viewers"].rows[0]
     ahead = json.dumps(row | {"period_start": "2026-12-02T00:00:00"}).encode()
 
-    assert MALFORMED == _code(streams, _letter(streams, ahead))
+    assert NOT_UNDERSTOOD == _code(streams, _letter(streams, ahead))
     assert "" == _code(streams, _letter(streams, ahead.replace(b"12-02", b"11-30")))
 
 

@@ -8,7 +8,8 @@ from msgspec import structs
 
 from collector.commands.state import as_dict, columns, problems
 from collector.commands.summaries import summaries
-from collector.model import Account, Checkpoint, Pause, backfill_name
+from collector.model import Account, Backfill, Checkpoint, Pause, backfill_name
+from collector.pipeline.backfills import backfill_key, encode_backfill
 from collector.pipeline.pauses import UNREADABLE, encode_pause, pause_key
 from collector.pipeline.state import stream_prefix, summary
 from collector.pipeline.state_records import encode_checkpoint
@@ -26,8 +27,9 @@ def test_a_stream_whose_state_cannot_be_read_is_listed_with_its_problem() -> Non
 
     _, *rows = columns([broken, healthy], T)
 
-    assert [["mall", "counters", "seemetrix", "-"], ["mall", "sessions", "seemetrix", "2026-11-01T00:00:00Z"]] == [
-        row.split()[:4] for row in rows
+    name = ["seemetrix", "864"]
+    assert [["mall", "counters", *name, "-"], ["mall", "sessions", *name, "2026-11-01T00:00:00Z"]] == [
+        row.split()[:5] for row in rows
     ]
     [problem] = problems([broken, healthy])
     assert "seemetrix/864/mall/counters" in problem
@@ -97,7 +99,7 @@ def test_the_table_says_why_and_until_when_a_stream_is_paused() -> None:
     for value, cell in ((until, "until 2026-11-01T01:00:00Z: moving"), (PAUSE, "until it is resumed: moving")):
         row = next(line for line in columns(summaries(paused("hall", value=value), T), T) if line.startswith("hall"))
         assert row.endswith(cell)
-        assert row.split()[:4] == ["hall", "-", "quividi", "-"]
+        assert row.split()[:5] == ["hall", "-", "quividi", "ann", "-"]
     assert not problems(summaries(paused("hall"), T))
 
 
@@ -106,3 +108,22 @@ def test_a_backfill_is_paused_with_its_stream(names: tuple[str, ...]) -> None:
     name = backfill_name("viewers@America/New_York", T)
     pairs = {**paused(*names), stream_prefix(ACCOUNT, "mall", name).encode(): CHECKPOINT}
     assert ("mall", name, AT, "moving") in listed(pairs)
+
+
+@pytest.mark.parametrize("shard", ["viewers", "viewers@America/New_York"])
+def test_a_backfill_is_requested_then_active_or_cancelled(shard: str) -> None:
+    state = {stream_prefix(ACCOUNT, "mall", backfill_name(shard, T)).encode(): CHECKPOINT}
+    for begun, is_cancelled, status in (
+        ({}, False, "requested"),
+        (state, False, "active"),
+        (state, True, "cancelled"),
+        ({}, True, "cancelled"),
+    ):
+        backfill = Backfill(T, T + timedelta(days=1), T, "ann@desk", is_cancelled=is_cancelled)
+        request = {backfill_key(stream_prefix(ACCOUNT, "mall", "viewers"), T): encode_backfill(backfill)}
+        found = summaries({**PAIRS, **begun, **request}, T)
+        times = {"from": AT, "to": "2026-11-02T00:00:00Z"}
+        shown = [as_dict(each, T)["backfill"] for each in found if "~" in str(each.stream)]
+        assert {**times, "by": "ann@desk", "status": status} in shown
+        assert [None] * len(NAMES) == [as_dict(each, T)["backfill"] for each in found if each.stream in NAMES]
+        assert any(f"  {status}  " in line for line in columns(found, T))

@@ -127,8 +127,30 @@ def test_pauses_backfills_a_refused_configuration_and_notices_are_shown() -> Non
     (backfill,) = (line for line in shown if "sessions~backfill" in line)
     assert backfill.startswith("catching up 42 %  bazaar")
     assert ["-", "2026-10-31T00:00:00Z"] == backfill.split()[-3:-1]
+    (waiting,) = (line for line in shown if "attention~backfill waits" in line)
+    assert "2026-11-07T00:00:00Z" in waiting
     assert any(line.startswith("paused ") for line in shown)
     assert any("arcade sessions is paused by ops@laptop" in line and "the key is rotated" in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("share", "state", "late_until"),
+    [
+        (0.427, "live", "2026-11-07T00:00:00Z"),
+        (1.0, "paused", "2026-11-07T00:00:00Z"),
+        (1.0, "live", "2026-10-31T00:00:00Z"),
+        (1.0, "live", None),
+    ],
+)
+def test_a_backfill_that_does_not_wait_for_late_records_is_not_said_to(
+    share: float, state: str, late_until: str | None
+) -> None:
+    status = json.loads(json.dumps(scenarios.ten_healthy().process_status.as_json(NOW)))
+    scenarios.paused_backfilled_and_refused(status)
+    status["streams"][-1]["state"] = state
+    status["streams"][-1]["backfill"] |= {"share": share, "late_until": late_until}
+
+    assert not [each.plain for each in lines(status) if "late records" in each.plain]
 
 
 def test_dead_letters_and_missing_records_are_shown() -> None:

@@ -14,6 +14,9 @@ from random import Random
 import pytest
 
 from collector.crash import VARIABLE
+from collector.kafka.scan import existing
+from collector.kafka.settings import KafkaSettings
+from collector.kafka.topics import admin
 from tests.commands.harness import Completed, collector
 from tests.kafka.daemon import EVENTS, Daemon, TopicReader, reading, until
 from tests.vendor import Known, Vendor, expected_events, serving, session
@@ -171,3 +174,21 @@ async def test_a_command_names_dead_letters_by_the_beginning_of_their_ids(
         done = await scenario.command("replay", digests[0][:10], f"{digests[1]}/dead_letter/0")
         assert (0, 2) == (done.code, len(done.out.splitlines())), done
         assert 0 == (await scenario.command("list", "mall", "--json")).code
+
+
+async def test_a_missing_topic_is_reported_and_is_not_created(kafka: str, prefix: str, tmp_path: Path) -> None:
+    async with former_release(kafka, prefix, tmp_path, "1h") as scenario:
+        scenario.daemon.stop()
+        missing, settings = prefix + EVENTS[0], KafkaSettings(bootstrap_servers=kafka)
+        async with admin(settings) as client:
+            await client.delete_topics([missing])
+
+        async def is_gone() -> bool:
+            return not await existing(settings, [missing])
+
+        await until(is_gone, "the topic is deleted")
+        done = await scenario.command("replay", "--all", "--yes")
+        assert (1, REJECTED) == (done.code, done.out.count("not replayable")), done
+        assert f"{REJECTED} not replayable" in done.err
+        assert missing in done.err
+        assert await is_gone()

@@ -14,6 +14,7 @@ from collector.pipeline.backfills import (
     encode_history,
     history_key,
     history_of,
+    neighbour_start,
     requests_of,
 )
 from collector.pipeline.shards import whole_prefix
@@ -123,3 +124,21 @@ def test_shards_of_a_backfill_are_shards_of_one_stream() -> None:
         for shard in ("viewers", "viewers@Asia/Tokyo")
     }
     assert {"quividi/anna/mall/viewers~20260301T000000Z"} == prefixes
+
+
+@pytest.mark.parametrize(
+    ("starts", "history", "expected"),
+    [
+        ((20,), (), 20),
+        ((20, 21), (), 21),
+        ((20,), ((10, 12),), 10),
+        ((20,), ((1, 5),), 20),
+        ((), ((1, 5),), None),
+        ((), (), None),
+    ],
+)
+def test_the_next_of_what_is_published_after_a_backfill_is_its_neighbour(
+    starts: tuple[int, ...], history: tuple[tuple[int, int], ...], expected: int | None
+) -> None:
+    published = [Window(day(first), day(last)) for first, last in history]
+    assert (expected and day(expected)) == neighbour_start(day(10), [day(each) for each in starts], published)

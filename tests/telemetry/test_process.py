@@ -119,7 +119,7 @@ async def test_there_is_a_summary_every_ten_minutes_also_of_an_idle_replica(logs
 async def test_a_stream_that_is_removed_still_counts(logs: list[Any]) -> None:
     each = Process()
     each.commit(each.mall, 5)
-    assert 5 == each.process._totals.counts()["records"]
+    assert 5 == each.process._totals()["records"]
     each.status.streams.clear()
     each.commit(each.add("hall"), 2)
     each.clock.pass_s(90)
@@ -134,7 +134,19 @@ async def test_a_backfill_counts_also_after_it_has_ended() -> None:
     row = StreamStatus("seemetrix", "mall", "sessions~backfill")
     each.status.streams[0].backfills.append(row)
     each.commit(StreamTelemetry(each.metrics, row, [TYPE]), 4)
-    assert 4 == each.process._totals.counts()["records"]
+    assert 4 == each.process._totals()["records"]
+    each.status.streams[0].backfills.clear()
+    assert 4 == each.process._totals()["records"]
+    each.status.streams[0].backfills.append(row)  # the epoch has ended, and another one runs the backfill
+
+    assert 4 == each.process._totals()["records"]
+
+
+async def test_a_backfill_that_is_cancelled_before_the_next_summary_counts() -> None:
+    each = Process()
+    row = StreamStatus("seemetrix", "mall", "sessions~backfill")
+    each.status.streams[0].backfills.append(row)
+    each.commit(StreamTelemetry(each.metrics, row, [TYPE]), 4)
     each.status.streams[0].backfills.clear()
 
-    assert 4 == each.process._totals.counts()["records"]
+    assert 4 == each.process._totals()["records"]

@@ -183,9 +183,11 @@ def test_poll_interval_and_freshness_are_exported_whether_or_not_the_stream_is_o
 
 
 def test_the_end_of_a_bounded_stream_is_exported(recorder: Recorder) -> None:
-    recorder.telemetry.configured(policy(until=START))
+    bounded = policy(until=START)
+    recorder.telemetry.configured(bounded)
 
     assert recorder.value("collector_stream_until_timestamp_seconds") == START.timestamp()
+    assert START + bounded.allowed_lateness == recorder.telemetry.status.late_until
 
 
 def test_gauges_exist_only_while_their_values_are_known_and_the_stream_is_owned(recorder: Recorder) -> None:

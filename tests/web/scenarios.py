@@ -276,4 +276,6 @@ def paused_backfilled_and_refused(status: dict[str, Any]) -> None:
     }
     period = {"from": "2026-08-01T00:00:00Z", "to": "2026-10-31T00:00:00Z", "share": 0.427}
     status["streams"].append({**live, "stream": "sessions~backfill", "state": "catching_up", "backfill": period})
+    waiting = {**period, "share": 1.0, "late_until": "2026-11-07T00:00:00Z"}
+    status["streams"].append({**live, "stream": "attention~backfill", "state": "live", "backfill": waiting})
     status["config"] = {"refused_at": "2026-11-01T14:03:00Z", "errors": ["sources.mall.user_id: missing"]}

@@ -95,7 +95,7 @@ async def test_paused_streams_backfills_and_a_refused_configuration_are_shown(br
 
         await page.expect_summary("config_refused")
         await expect(page.summary).to_have_attribute("data-tone", "warn")
-        await expect(page.details).to_contain_text("10 of 11 streams healthy · 1 catching up · 1 paused")
+        await expect(page.details).to_contain_text("11 of 12 streams healthy · 1 catching up · 1 paused")
         await expect(page.section("config")).to_contain_text("refused at 15:03 (20 min ago)")
         await expect(page.section("config")).to_contain_text("sources.mall.user_id: missing")
         paused = page.section("paused").locator(".stream")
@@ -106,6 +106,8 @@ async def test_paused_streams_backfills_and_a_refused_configuration_are_shown(br
         await expect(backfill).to_contain_text("Older data from Sat 1 Aug, 02:00 to Sat 31 Oct, 01:00 · 42 %")
         await expect(backfill.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "42")
         await expect(page.timeline("bazaar sessions backfill")).to_have_count(0)
+        waiting = page.section("live").locator(".stream").filter(has_text="attention backfill")
+        await expect(waiting).to_contain_text("· 100 % · waits for late records until Sat 7 Nov, 01:00")
 
 
 async def test_the_search_finds_streams_by_name_vendor_host_and_state(browser: Browser) -> None:

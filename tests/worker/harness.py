@@ -16,6 +16,7 @@ from collector.instants import format_ms, unix_s
 from collector.model import Account, DedupMode, Event, EventType, FetchResult, Policy, Record, Reject, Window
 from collector.pipeline.ledger import Former
 from collector.pipeline.message import DEAD_LETTER, PROGRESS, Origin
+from collector.pipeline.shards import Shards
 from collector.pipeline.state import State, StateFormat, by_stream, load
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
@@ -252,10 +253,12 @@ async def run_with_restarts(
     random: Random,
     status: StreamStatus | None = None,
     outages_s: Sequence[int] = (1, 60, 3600, 8 * 3600),
+    *,
+    neighbour_start: datetime | None = None,
 ) -> None:
     """Run the stream until the clock ends the simulation, in a new process after each crash.
 
-    Each process loads the state that the previous ones made durable.
+    Each process loads the state that the previous ones made durable. `neighbour_start` is that of a backfill.
     """
     while True:
         origin = Origin(Account("test", "632"), stream.source, stream.name)
@@ -264,7 +267,11 @@ async def run_with_restarts(
         state = load(prefix, shape, by_stream(sink.pairs).get(prefix, {}))
         clock.state = state
         telemetry = StreamTelemetry(Metrics(), status or StreamStatus("test", stream.source, stream.name), [TYPE.name])
-        worker = Worker(stream, state, sink.commit, origin=origin, clock=clock, telemetry=telemetry, random=random)
+        shards = Shards.only(state, stream.zone, origin, stream.policy)
+        shards.neighbour_start = neighbour_start
+        worker = Worker(
+            stream, state, sink.commit, origin=origin, clock=clock, telemetry=telemetry, random=random, shards=shards
+        )
         try:
             try:
                 await worker.run(since)

@@ -118,7 +118,9 @@ function placeholder({ state, watermark, backfill }, share, now) {
   const percent = typeof share === "number" ? ` · ${Math.floor(100 * share)} %` : "";
   if (backfill) {
     const [from, to] = [backfill.from, backfill.to].map((each) => (each ? dateTime(Date.parse(each), now) : "now"));
-    return `Older data from ${from} to ${to}${percent}`;
+    const lateUntil = backfill.late_until ? Date.parse(backfill.late_until) : 0;
+    const waits = state === "live" && share === 1 && lateUntil > now;
+    return `Older data from ${from} to ${to}${percent}${waits ? ` · waits for late records until ${dateTime(lateUntil, now)}` : ""}`;
   }
   if (state === "complete") return `All data up to ${dateTime(Date.parse(watermark), now)} is published.`;
   if (state === "restoring") return `The state is being restored${percent}`;
