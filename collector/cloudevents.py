@@ -14,6 +14,7 @@ _SPECVERSION: Header = ("ce_specversion", b"1.0")
 _CONTENT_TYPE: Header = ("content-type", b"application/json")
 SCHEMA_ID = "__value_schema_id"
 """The header in which Confluent's deserializers look for the schema of a value."""
+_BEFORE_VALUE_ID = b'{"event_id":"'
 _NULL = b"\x01"
 """The length of a field that is absent: -1."""
 _MORE = 0x80
@@ -61,12 +62,19 @@ class Envelope(Struct, frozen=True):
     type: Header
     schema_id: bytes | None = None
     """Names the schema of the values in a schema registry; None if the messages do not name it."""
+    fields: bytes = b""
+    """The fields that all values have after the event's id: JSON, with a comma at the end of each."""
+    _value_bytes: int = 0
+    """Bytes of a value without its id and `data`."""
+    _after_value_id: bytes = b""
     _before_id: bytes = b""
     _before_subject: bytes = b""
     _before_time: bytes = _with_length(b"ce_time")
     _after_time: bytes = b""
 
     def __post_init__(self) -> None:
+        force_setattr(self, "_after_value_id", b'",' + self.fields)
+        force_setattr(self, "_value_bytes", len(_BEFORE_VALUE_ID) + len(self._after_value_id) - 1)
         headers = self.headers(b"", b"", b"")
         last = headers[headers.index(_CONTENT_TYPE) :]
         force_setattr(self, "_before_id", varint(len(headers)) + _encoded(_SPECVERSION) + _with_length(b"ce_id"))
@@ -75,17 +83,20 @@ class Envelope(Struct, frozen=True):
         )
         force_setattr(self, "_after_time", b"".join(map(_encoded, last)))
 
-    def message(self, key: bytes, value: bytes, event_id: bytes, subject: bytes, time: bytes) -> "Message":
-        """A message with these attributes, in UTF-8.
+    def event(self, key: bytes, event_id: bytes, data: bytes, subject: bytes, time: bytes) -> "Message":
+        """The message of an event. `data` is a JSON object with the fields of its type; everything is in UTF-8.
 
-        Its record is what `record_of` returns. What is equal for all messages of the envelope is encoded once.
+        What is equal for all messages of the envelope is encoded once. `plain_event` is the same without that.
         """
         try:
             parts = (
                 VARINTS[len(key)],
                 key,
-                VARINTS[len(value)],
-                value,
+                VARINTS[self._value_bytes + len(event_id) + len(data)],
+                _BEFORE_VALUE_ID,
+                event_id,
+                self._after_value_id,
+                data[1:],
                 self._before_id,
                 VARINTS[len(event_id)],
                 event_id,
@@ -98,8 +109,13 @@ class Envelope(Struct, frozen=True):
                 self._after_time,
             )
         except IndexError:  # unusually long
-            return Message(self, key, record_of(key, value, self.headers(event_id, subject, time)))
+            return self.plain_event(key, event_id, data, subject, time)
         return Message(self, key, b"".join(parts))
+
+    def plain_event(self, key: bytes, event_id: bytes, data: bytes, subject: bytes, time: bytes) -> "Message":
+        """As `event`, without anything that is encoded in advance."""
+        value = b'{"event_id":"%b",%b%b' % (event_id, self.fields, data[1:])
+        return Message(self, key, record_of(key, value, self.headers(event_id, subject, time)))
 
     def headers(self, event_id: bytes, subject: bytes, time: bytes) -> list[Header]:
         """The headers of a message with these attributes."""

@@ -13,12 +13,13 @@ from collector.kafka.header import StateLost
 from collector.kafka.records import RecordBatch
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.transaction import transact
+from tests.messages import message_with
 
 pytestmark = pytest.mark.anyio
 
 SETTINGS = KafkaSettings(state_partitions=1)
 THING = Envelope("test.things", ("ce_source", b"/test/source"), ("ce_type", b"test.thing.v1"))
-EVENT = THING.message(b"7", b"{}", b"id", b"subject", b"2026-11-01T00:00:00.000Z")
+EVENT = message_with(THING, b"7", b"{}", b"id")
 STATE = {0: {b"first": b"1", b"second": b"2"}}
 
 

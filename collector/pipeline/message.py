@@ -154,14 +154,10 @@ def _hexdigest(*parts: bytes) -> str:
 
 
 @lru_cache(maxsize=256)
-def _common_fields(type_name: str, vendor: str, source: str) -> bytes:
-    """All common fields but the first, as they are in a value, with a comma at the end."""
-    return b'"type":%b,"vendor":%b,"source":%b,' % (_encode(type_name), _encode(vendor), _encode(source))
-
-
-@lru_cache(maxsize=256)
 def _envelope(vendor: str, source: str, topic: str, name: str, schema_id: bytes | None) -> Envelope:
-    return Envelope(topic, ("ce_source", f"/{vendor}/{source}".encode()), ("ce_type", name.encode()), schema_id)
+    fields = b'"type":%b,"vendor":%b,"source":%b,' % (_encode(name), _encode(vendor), _encode(source))
+    headers = ("ce_source", f"/{vendor}/{source}".encode()), ("ce_type", name.encode())
+    return Envelope(topic, *headers, schema_id, fields)
 
 
 def event_message(event: Event, origin: Origin) -> Message:
@@ -170,16 +166,13 @@ def event_message(event: Event, origin: Origin) -> Message:
 
 
 def _message(event: Event, origin: Origin, topic_prefix: str) -> Message:
-    event_type, vendor, event_id = event.type, origin.account.vendor, event.id.encode()
-    common = _common_fields(event_type.name, vendor, origin.source)
+    event_type = event.type
     schema_id = origin.schema_ids.get(event_type.name)
-    envelope = _envelope(vendor, origin.source, topic_prefix + event_type.topic, event_type.name, schema_id)
-    return envelope.message(
-        event.key.encode(),
-        b'{"event_id":"%b",%b%b' % (event_id, common, _encode(event.data)[1:]),
-        event_id,
-        event.subject.encode(),
-        event.time.encode(),
+    envelope = _envelope(
+        origin.account.vendor, origin.source, topic_prefix + event_type.topic, event_type.name, schema_id
+    )
+    return envelope.event(
+        event.key.encode(), event.id.encode(), _encode(event.data), event.subject.encode(), event.time.encode()
     )
 
 

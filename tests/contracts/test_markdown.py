@@ -8,6 +8,7 @@ from collector.cloudevents import Envelope
 from collector.instants import Timestamp
 from collector.model import EventType
 from tests.contracts.markdown import events
+from tests.messages import message_with
 
 
 class Part(Struct):
@@ -30,7 +31,7 @@ class Whole(Struct):
 
 KIND = EventType("test.whole.v1", "test.wholes", Whole, compacted=True)
 ENVELOPE = Envelope("test.wholes", ("ce_source", b"/test/mall"), ("ce_type", b"test.whole.v1"))
-MESSAGE = ENVELOPE.message(b"7", '{"parts": ["é"]}'.encode(), b"id", b"whole/7", b"now")
+MESSAGE = message_with(ENVELOPE, b"7", '{"parts": ["é"]}'.encode(), b"id", b"whole/7", b"now")
 
 
 def test_every_field_is_a_row() -> None:

@@ -22,6 +22,7 @@ from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.proxy import Proxy
+from tests.messages import message_with
 
 TOPIC = "things"
 KEYS = 4
@@ -67,7 +68,7 @@ class Topics:
         envelope = Envelope(
             self.settings.topic_prefix + topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1")
         )
-        return envelope.message(key.encode(), text.encode(), text[:9].encode(), b"thing", b"2026-11-01T00:00:00.000Z")
+        return message_with(envelope, key.encode(), text.encode(), text[:9].encode())
 
     def epoch(self, partition: int, progress: Progress = lambda *_: None) -> AbstractAsyncContextManager[Epoch]:
         return epoch(partition, self.settings, self._telemetry, lambda: True, progress=progress)

@@ -21,6 +21,7 @@ from collector.kafka.topics import admin, describe, ensure_topics
 from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
+from tests.messages import message_with
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ class Deployment:
         envelope = Envelope(
             self.settings.topic_prefix + topic, ("ce_source", b"/test/list"), ("ce_type", b"test.thing.v1")
         )
-        return envelope.message(key.encode(), text.encode(), text.encode(), b"thing", b"2026-11-01T00:00:00.000Z")
+        return message_with(envelope, key.encode(), text.encode(), text.encode())
 
     async def delete(self, *topics: str) -> None:
         """Delete topics; return when no broker describes them."""

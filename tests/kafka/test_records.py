@@ -19,14 +19,17 @@ ENVELOPES = st.builds(
     TEXTS.map(lambda text: ("ce_source", text)),
     TEXTS.map(lambda text: ("ce_type", text)),
     st.none() | st.binary(max_size=20),
+    st.just(b"") | TEXTS.map(lambda text: b'"type":"%b",' % text),
 )
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> tuple[Message, dict[str, bytes]]:
-    """A message, and the attributes with which it was made."""
-    attributes = {name: draw(TEXTS) for name in ("key", "value", "event_id", "subject", "time")}
-    return draw(ENVELOPES).message(**attributes), attributes
+def messages(draw: st.DrawFn) -> tuple[Message, Message, dict[str, bytes]]:
+    """A message as it is encoded, in plain words, and its attributes."""
+    attributes = {name: draw(TEXTS) for name in ("key", "event_id", "data", "subject", "time")}
+    attributes["data"] = b"{%b}" % attributes["data"]
+    envelope = draw(ENVELOPES)
+    return envelope.event(**attributes), envelope.plain_event(**attributes), attributes
 
 
 def built_by_aiokafka(records: list[tuple[bytes, bytes | None, list[tuple[str, bytes]]]], codec: int) -> bytes:
@@ -44,26 +47,26 @@ def built(records: list[bytes], codec: int) -> bytes:
 
 
 @given(st.lists(messages(), min_size=1, max_size=8))
-def test_messages_are_encoded_as_aiokafka_encodes_their_parts(found: list[tuple[Message, dict[str, bytes]]]) -> None:
-    parts = []
-    for message, given_ in found:
-        headers = message.envelope.headers(given_["event_id"], given_["subject"], given_["time"])
-        parts.append((given_["key"], given_["value"], headers))
-    assert built_by_aiokafka([*parts], CODECS[None]) == built([message.record for message, _ in found], CODECS[None])
+def test_messages_are_encoded_as_aiokafka_encodes_their_parts(
+    found: list[tuple[Message, Message, dict[str, bytes]]],
+) -> None:
+    parts: list[tuple[bytes, bytes | None, list[tuple[str, bytes]]]] = []
+    for message, plain, attributes in found:
+        assert plain == message
+        assert message.value.startswith(b'{"event_id":"%b",' % attributes["event_id"])
+        assert message.value.endswith(message.envelope.fields + attributes["data"][1:])
+        headers = message.envelope.headers(attributes["event_id"], attributes["subject"], attributes["time"])
+        parts.append((attributes["key"], message.value, headers))
+    assert built_by_aiokafka(parts, CODECS[None]) == built([message.record for message, _, _ in found], CODECS[None])
 
 
 @given(messages())
-def test_the_parts_of_a_message_can_be_read(found: tuple[Message, dict[str, bytes]]) -> None:
-    message, attributes = found
-    read = {
-        "key": message.key,
-        "value": message.value,
-        "event_id": message.id,
-        "subject": message.subject,
-        "time": message.time,
-    }
-    assert attributes == read
-    assert message.envelope.headers(message.id, message.subject, message.time) == message.headers
+def test_the_parts_of_a_message_can_be_read(found: tuple[Message, Message, dict[str, bytes]]) -> None:
+    message, _, attributes = found
+    assert attributes["key"] == message.key
+    read = message.id, message.subject, message.time
+    assert (attributes["event_id"], attributes["subject"], attributes["time"]) == read
+    assert message.envelope.headers(*read) == message.headers
     assert len(built([message.record], CODECS[None])) <= message.size + len(built([b""], CODECS[None]))
 
 
