@@ -1,6 +1,5 @@
 """`collector dead-letters`: shows dead letters, and publishes them again. Commands are imported late."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from collector.commands.arguments import CONFIG, MARKUP, Config, OptionalStream, complete_source
-from collector.commands.ending import FAILED, print_error
+from collector.commands.ending import FAILED, print_error, print_result
 from collector.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,10 +49,9 @@ def list_(
     def report(each: "Listed") -> None:
         nonlocal number
         number += 1
-        typer.echo(msgspec.json.encode(each) if as_json else str(each))
+        print_result(msgspec.json.encode(each) if as_json else str(each))
 
     unreadable = list_letters(config, Selected(source, stream), report)
-    sys.stdout.flush()
     if unreadable:
         print_error(f"{unreadable} of the messages in these topics are not from the collector")
     if not number:
@@ -109,8 +107,7 @@ def replay(
 
     def report(stored: "StoredLetter", outcome: "Outcome") -> None:
         letter = stored.letter
-        typer.echo(f"{letter.digest}  {letter.source} {letter.stream}: {one_line(outcome.text)}")
-        sys.stdout.flush()
+        print_result(f"{letter.digest}  {letter.source} {letter.stream}: {one_line(outcome.text)}")
 
     done = replay_(config, None if everything else names, selected, report, dry_run=dry_run)
     print_error(escape(f"without --dry-run: {done}" if dry_run else str(done)))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from traceback import format_exception
 from typing import NoReturn, TextIO
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -25,6 +26,19 @@ _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 stderr_console = Console(stderr=True, highlight=False)
 
 
+class OutputFailed(Exception):  # noqa: N818 - named by what happened
+    """stdout cannot be written. This is no OSError, as its cause is: those of Kafka's client mean the brokers."""
+
+
+def print_result(line: str | bytes) -> None:
+    """Print a line on stdout at once, also to a pipe. Raises OutputFailed."""
+    try:
+        typer.echo(line)
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputFailed from error
+
+
 def end(error: BaseException) -> NoReturn:
     """Print the error that ended a command, and exit with its exit code."""
     match error:
@@ -38,6 +52,8 @@ def end(error: BaseException) -> NoReturn:
             fail(str(error), WRONG_INPUT)
         case Failed():
             fail(str(error), FAILED)
+        case OutputFailed(__cause__=OSError() as cause):
+            end(cause)
         case BrokenPipeError():  # the reader of a pipe has closed it, as `head` does
             _discard(sys.stdout)
             sys.exit(FAILED)

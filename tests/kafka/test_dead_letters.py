@@ -4,6 +4,8 @@ The command is killed, repeated, and run beside the daemon. In the end, every se
 """
 
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import anyio
 import pytest
 
 from collector.crash import VARIABLE
@@ -192,3 +195,33 @@ async def test_a_missing_topic_is_reported_and_is_not_created(kafka: str, prefix
         assert f"{REJECTED} not replayable" in done.err
         assert missing in done.err
         assert await is_gone()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("list", "--json"), ("replay", "--all", "--yes"), ("replay", "--all", "--dry-run")]
+)
+async def test_output_that_cannot_be_written_is_not_a_fault_of_the_brokers(
+    kafka: str, prefix: str, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """As in `collector dead-letters list | head -1`, and on a full disk."""
+    async with former_release(kafka, prefix, tmp_path, "1h") as scenario:
+        options = ("--config", str(scenario.daemon.config))
+        command = [sys.executable, "-m", "collector", "dead-letters", *arguments, *options]
+        for stdout, fact in ((closed_pipe(), ""), (os.open("/dev/full", os.O_WRONLY), "cannot write to stdout")):
+            try:
+                done = await anyio.run_process(command, stdout=stdout, check=False)
+            finally:
+                os.close(stdout)
+            assert 1 == done.returncode
+            error = done.stderr.decode()
+            assert "brokers" not in error
+            assert "Traceback" not in error
+            assert fact in error
+            assert fact or not error
+
+
+def closed_pipe() -> int:
+    """The write end of a pipe without a reader."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    return write_end
