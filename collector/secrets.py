@@ -171,7 +171,7 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - any value may be logged or sh
     if isinstance(value, Mapping):
         return {name: redacted(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [redacted(each) for each in value]
+        return [each if type(each) is int else redacted(each) for each in value]  # most lists have only numbers
     return redact(str(value))
 
 

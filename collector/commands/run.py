@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 from pathlib import Path
 
 import anyio
@@ -32,6 +33,8 @@ def run(path: Path) -> None:
     # Values here are frozen and have no cycles: at its defaults, the search for cycles takes 40 % of a backfill's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    # How long the event loop waits, again and again, for a thread that renders the metrics or the status: 5 ms by default.
+    sys.setswitchinterval(0.001)
     try:
         anyio.run(app.run, settings, path, backend_options={"use_uvloop": True})
     except* UserError as errors:

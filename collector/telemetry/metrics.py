@@ -20,14 +20,9 @@ from collector.telemetry.log_target import stderr_target
 M = TypeVar("M", Counter, Gauge, Histogram, Summary)
 
 _STREAM = ("source", "stream")
-# A process has at most eight buckets for a histogram, with that of `+Inf`. A source has one histogram alone, with four,
-# and summaries: decision 56.
+# A histogram has at most eight buckets, with that of `+Inf`. A source has none, but summaries: decision 56.
 _COMMIT_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 5, 20)
 """A commit takes 10 ms; its deadline is 20 s by default."""
-_EXPORT_SECONDS = (5, 15, 60, 180, 600, 1800, 3600)
-"""An export is built in seconds, or in minutes where the vendor has many; it may wait for a free slot."""
-_DELAY_SECONDS = (120, 900, 3600)
-"""Devices upload every minute (Seemetrix) or half hour (Quividi); a stream is polled as often, at most."""
 _RESTORE_SECONDS = (0.1, 0.3, 1, 3, 10, 60, 300)
 """Fencing takes a fraction of a second, and millions of records are read in seconds."""
 
@@ -112,11 +107,8 @@ class Metrics:
             (*_STREAM, "outcome"),
         )
         self.events = counter("events_published_total", "Committed events by type.", (*_STREAM, "type"))
-        self.event_delay = histogram(
-            "event_delay_seconds",
-            "Time from the end of a fresh record to its commit, at the live edge.",
-            _STREAM,
-            buckets=_DELAY_SECONDS,
+        self.event_delay = summary(
+            "event_delay_seconds", "Time from the end of a fresh record to its commit, at the live edge.", _STREAM
         )
         self.dead_letters = counter("dead_letters_total", "Committed dead letters by reason.", (*_STREAM, "reason"))
 
@@ -162,11 +154,8 @@ class Metrics:
             ("source", "state"),
         )
         self.exports_in_flight = gauge("exports_in_flight", "Exports that the source waits for.", ("source",))
-        self.export_duration = histogram(
-            "export_duration_seconds",
-            "Time from the request of an export to its end.",
-            ("source",),
-            buckets=_EXPORT_SECONDS,
+        self.export_duration = summary(
+            "export_duration_seconds", "Time from the request of an export to its end.", ("source",)
         )
 
         self.config_reload_successful = gauge(

@@ -32,19 +32,19 @@ def max_by(by: str, expr: str) -> str:
     return f"max by ({by}) ({expr})"
 
 
-def per_second(counter: str) -> str:
-    return f"rate({counter}[$__rate_interval])"
+def per_second(counter: str, over: str = "$__rate_interval") -> str:
+    return f"rate({counter}[{over}])"
 
 
-def mean(by: str, select: Callable[[str], str], summary: str) -> str:
+def mean(by: str, select: Callable[[str], str], summary: str, over: str = "$__rate_interval") -> str:
     """The mean of a summary. `select` is `source` or `stream`."""
-    total, count = (sum_by(by, per_second(select(summary + suffix))) for suffix in ("_sum", "_count"))
+    total, count = (sum_by(by, per_second(select(summary + suffix), over)) for suffix in ("_sum", "_count"))
     return f"{total} / {count}"
 
 
-def quantile(share: float, by: str, buckets: str, over: str = "$__rate_interval") -> str:
+def quantile(share: float, by: str, buckets: str) -> str:
     """The value below which this share of a histogram's observations lies."""
-    return f"histogram_quantile({share}, sum by ({by}, le) (rate({buckets}[{over}])))"
+    return f"histogram_quantile({share}, {sum_by(f'{by}, le', per_second(buckets))})"
 
 
 def in_hour(counter: str) -> str:

@@ -19,7 +19,7 @@ from deploy.grafana.boards import (
     with_status_page,
 )
 from deploy.grafana.panels import ORANGE, line_panel, with_limit
-from deploy.grafana.promql import increase, max_by, mean, per_second, quantile, source, stream, sum_by
+from deploy.grafana.promql import increase, max_by, mean, per_second, source, stream, sum_by
 from deploy.grafana.streams import BY_STREAM, NAME
 
 OWNER = 'label_values(collector:stream_owner{job="$job", source="$source"}, instance)'
@@ -68,10 +68,10 @@ def _requests() -> Sequence[Builder[Panel]]:
             ORANGE,
         ),
         line_panel(
-            "Duration of exports, 95 % of an hour",
+            "Duration of exports, mean of an hour",
             "Time from the request of an export to its end. Minutes are common. If it approaches the interval of the "
             "limit, lengthen the interval.",
-            {"{{source}}": quantile(0.95, "source", source("collector_export_duration_seconds_bucket"), over="1h")},
+            {"{{source}}": mean("source", source, "collector_export_duration_seconds", over="1h")},
             unit="s",
             width=12,
             limits={
@@ -109,13 +109,12 @@ def _windows() -> Sequence[Builder[Panel]]:
 
 
 def _lateness() -> Sequence[Builder[Panel]]:
-    delay = stream("collector_event_delay_seconds_bucket")
     return (
         line_panel(
             "Delay of events",
-            "Time from the end of a fresh record to its commit, at the live edge: median and 95th percentile. Most "
+            "Mean time from the end of a fresh record to its commit, at the live edge. Most "
             "of it is the vendor's upload and the stream's interval.",
-            {f"{NAME} 50 %": quantile(0.5, BY_STREAM, delay), f"{NAME} 95 %": quantile(0.95, BY_STREAM, delay)},
+            {NAME: mean(BY_STREAM, stream, "collector_event_delay_seconds")},
             unit="s",
             limits={NAME: max_by(BY_STREAM, stream("collector:freshness_target_seconds"))},
         ),

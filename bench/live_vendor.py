@@ -1,0 +1,98 @@
+"""A Seemetrix vendor at the live edge, on loopback, for any number of accounts. Ends when stdin is closed.
+
+Each account has one session in each minute, with five attention, five emotion and two movie intervals. It can be
+requested from `AVAILABLE_S` after its end on. `GET /polls` returns how late the requests of each account were.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from aiohttp import web
+
+from bench.history import response
+
+EVERY_S = 60
+LENGTH_S = 5
+AVAILABLE_S = 5
+DEVICE = 5300
+LOOKS = 5
+
+
+def starts(user: int, first: datetime, last: datetime) -> Iterator[int]:
+    """The starts of the account's sessions from `first` to `last`, in Unix seconds."""
+    offset = user * 7919 % EVERY_S
+    at = int(first.timestamp())
+    at += (offset - at) % EVERY_S
+    while at <= last.timestamp():
+        yield at
+        at += EVERY_S
+
+
+def session(at: int) -> bytes:
+    """The session that starts then, as the vendor returns it."""
+    start = datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
+    part_ms = LENGTH_S * 1000 // LOOKS
+    row = {
+        "a": at % 4,
+        "at": [{"a": index % 2, "d": part_ms} for index in range(LOOKS)],
+        "b": start.isoformat(timespec="microseconds"),
+        "d": DEVICE,
+        "e": (start + timedelta(seconds=LENGTH_S)).isoformat(timespec="microseconds"),
+        "em": [{"d": part_ms, "e": index % 4} for index in range(LOOKS)],
+        "i": LENGTH_S * 1000,
+        "o": at // EVERY_S,
+        "s": at % 2,
+        "v": [{"d": LENGTH_S * 1000, "i": 8000 + at % 40, "s": 0} for _ in range(2)],
+    }
+    return json.dumps(row).encode()
+
+
+class LiveVendor:
+    """Serves the sessions, and notes when each account was asked for the newest ones."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int, list[float]] = {}
+
+    async def raw_data(self, request: web.Request) -> web.Response:
+        user = int(request.match_info["user"])
+        first, last = (
+            datetime.strptime(request.query[name], "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC) for name in ("b", "e")
+        )
+        now = time.time()
+        if last.timestamp() > now - EVERY_S:
+            self._asked.setdefault(user, []).append(now)
+        last = min(last, datetime.fromtimestamp(now - LENGTH_S - AVAILABLE_S, UTC))
+        rows = [session(at) for at in starts(user, first, last)]
+        return web.Response(body=response(rows), content_type="application/json")
+
+    async def polls(self, request: web.Request) -> web.Response:
+        """By how many seconds each gap between two requests since `?since=` exceeds the interval, for all accounts."""
+        since = float(request.query["since"])
+        late = [
+            later - earlier - EVERY_S
+            for asked in self._asked.values()
+            for earlier, later in pairwise(asked)
+            if earlier >= since
+        ]
+        return web.json_response(late)
+
+
+async def main() -> None:
+    vendor = LiveVendor()
+    app = web.Application()
+    app.add_routes([web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data), web.get("/polls", vendor.polls)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)  # noqa: T201 - the parent reads it
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
