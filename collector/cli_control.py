@@ -75,7 +75,7 @@ def backfill(
     ] = None,
     end: Annotated[
         str | None,
-        typer.Option("--to", metavar="TIME", help="The end, exclusive. Default: where the data is published already."),
+        typer.Option("--to", metavar="TIME", help="The end, exclusive. Default: where the next published data starts."),
     ] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the backfill that runs.")] = False,
     config: Config = CONFIG,

@@ -29,9 +29,9 @@ from collector.model import Backfill, Window
 from collector.pipeline.backfills import (
     backfill_key,
     described,
-    earliest_published,
     encode_backfill,
     history_of,
+    next_published,
     requests_of,
     starts_of,
 )
@@ -55,7 +55,7 @@ class Known(Struct, frozen=True):
 
 
 def backfill(path: Path, source: str, stream: str, start: datetime, end: datetime | None) -> str:
-    """Request a backfill; return a text that says which. Without `end`, it ends where the published data starts.
+    """Request a backfill; return a text that says which. Without `end`, it ends where the next published data starts.
 
     Raises UserError for an unknown stream, one without history or state, and an interval that is published already or
     part of another backfill; Failed when Kafka cannot be used, or the running collector fenced every attempt.
@@ -110,8 +110,7 @@ def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> 
     if known.since is None:
         text = f"{known.name} has no state yet: set `since` of its source to where its data should start"
         raise UserError(text, code="no_state")
-    published = earliest_published(known.since, known.history)
-    end = published if end is None else end
+    end = next_published(start, known.since, known.history) if end is None else end
     if start >= end:
         text = f"--from must be before --to, which is {format_seconds(end)}"
         raise UserError(text, code="empty_interval")

@@ -37,8 +37,18 @@ def request(first: int, last: int, *, is_cancelled: bool = False) -> Backfill:
     return Backfill(day(first), day(last), START, "anna@host", is_cancelled=is_cancelled)
 
 
-@pytest.mark.parametrize(("history", "end"), [((), 20), (((15, 20),), 15), (((10, 15), (15, 20)), 10), (((5, 8),), 20)])
-def test_it_ends_where_the_published_data_starts(history: tuple[tuple[int, int], ...], end: int) -> None:
+@pytest.mark.parametrize(
+    ("history", "end"),
+    [
+        ((), 20),
+        (((15, 20),), 15),
+        (((10, 15), (15, 20)), 10),
+        (((5, 8),), 20),
+        (((12, 14),), 12),  # from 14 on nothing is published, up to the stream's start
+        (((5, 9), (12, 14), (16, 20)), 12),
+    ],
+)
+def test_it_ends_where_the_next_published_data_starts(history: tuple[tuple[int, int], ...], end: int) -> None:
     planned = plan(known(history=history), day(9), None, START)
     assert (day(9), day(end)) == (planned.start, planned.end)
 
@@ -53,6 +63,8 @@ def test_it_ends_where_the_published_data_starts(history: tuple[tuple[int, int],
         (1, 10, known(history=((5, 8),)), "published"),
         (6, 7, known(history=((5, 8),)), "published"),
         (1, 6, known(history=((5, 8),)), "published"),
+        (5, None, known(history=((5, 8),)), "published"),
+        (6, None, known(history=((5, 8), (15, 20))), "published"),
         (1, 3, known(requests=(request(10, 12),)), "backfill_runs"),
         (10, 12, known(requests=(request(10, 12),)), "backfill_runs"),
         (9, 11, known(requests=(request(10, 12, is_cancelled=True),)), "backfill_cancelled"),
