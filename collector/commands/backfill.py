@@ -22,7 +22,7 @@ from collector.commands.state_topic import (
 )
 from collector.commands.streams import select_stream, select_whole_stream
 from collector.config import Settings, load
-from collector.errors import UserError
+from collector.errors import UserError, both
 from collector.instants import floor_second, format_seconds
 from collector.kafka.epoch import partition_of
 from collector.model import Backfill, Window
@@ -64,10 +64,9 @@ def backfill(path: Path, source: str, stream: str, start: datetime, end: datetim
     now = floor_second(SystemClock().now())
 
     def decide(known: Known, prefix: str, alignment: Alignment) -> tuple[str, Changes]:
-        for option, instant in (("--from", start), ("--to", end)):
-            if instant is not None:
-                require_cut(option, floor_second(instant), alignment)
-        planned = plan(known, floor_second(start), None if end is None else floor_second(end), now)
+        first, last = floor_second(start), None if end is None else floor_second(end)
+        require_cuts(first, last, alignment)
+        planned = plan(known, first, last, now)
         text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` then shows it"
         return text, {backfill_key(prefix, planned.start): encode_backfill(planned)}
 
@@ -94,6 +93,14 @@ def cancel(path: Path, source: str, stream: str) -> str:
         return text, ended
 
     return with_kafka(partial(_change, source=source, name=stream, decide=decide), load(path))
+
+
+def require_cuts(start: datetime, end: datetime | None, alignment: Alignment) -> None:
+    """Raise UserError as `require_cut`, for the start, the end, or both."""
+    both(
+        lambda: require_cut("--from", start, alignment),
+        lambda: None if end is None else require_cut("--to", end, alignment),
+    )
 
 
 def require_cut(option: str, instant: datetime, alignment: Alignment) -> None:

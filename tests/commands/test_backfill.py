@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.alignment import Alignment, AnySecond, Periods
-from collector.commands.backfill import Known, known_of, plan, require_cut
+from collector.commands.backfill import Known, known_of, plan, require_cut, require_cuts
 from collector.errors import UserError
 from collector.instants import SECOND
 from collector.model import Account, Backfill, Checkpoint, Window
@@ -119,3 +119,10 @@ def test_a_stream_of_several_zones_starts_where_its_earliest_shard_does() -> Non
 def test_a_backfill_of_periods_starts_and_ends_with_one(alignment: Alignment, instant: datetime, is_cut: bool) -> None:
     with nullcontext() if is_cut else pytest.raises(UserError, match="no period"):
         require_cut("--from", instant, alignment)
+
+
+def test_both_ends_are_reported_if_no_period_starts_at_them() -> None:
+    with pytest.raises(UserError, match=r"--from: .*\n--to: ") as raised:
+        require_cuts(START + SECOND, REPEATED, HOURS)
+    assert "not_a_cut" == raised.value.code
+    require_cuts(START, None, HOURS)
