@@ -40,7 +40,7 @@ from collector.commands.arguments import (
     parse_timespan,
 )
 from collector.commands.ending import FAILED, TERMINATED, WRONG_INPUT, end, fail, print_error
-from collector.errors import UserError, leaves
+from collector.errors import UserError, both, leaves
 from collector.plurals import counted
 from collector.registry.compatibility import Compatibility
 
@@ -168,15 +168,14 @@ def preview(
     from collector.commands.preview import preview as preview_
 
     log_to_stderr("warning")
-    printed = preview_(
-        config,
-        source,
-        stream,
-        start=None if start is None else parse_instant("--start", start),
-        end=None if end is None else parse_instant("--end", end),
-        last=parse_timespan("--last", last),
-        limit=limit,
+    (since, until), length = both(
+        lambda: both(
+            lambda: None if start is None else parse_instant("--start", start),
+            lambda: None if end is None else parse_instant("--end", end),
+        ),
+        lambda: parse_timespan("--last", last),
     )
+    printed = preview_(config, source, stream, start=since, end=until, last=length, limit=limit)
     sys.stdout.flush()
     dead_letters = f"; {counted(printed.dead_letters, 'dead letter')} among them" if printed.dead_letters else ""
     cut = ", the most that --limit allows" if printed.is_cut else ""

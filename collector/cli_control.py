@@ -1,5 +1,6 @@
 """Commands that control streams while the daemon runs. As in `cli.py`, they are imported when they are called."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from collector.commands.arguments import (
     parse_timespan,
 )
 from collector.commands.ending import print_error
-from collector.errors import UserError
+from collector.errors import UserError, both
 
 control = typer.Typer()
 
@@ -75,7 +76,7 @@ def backfill(
     ] = None,
     end: Annotated[
         str | None,
-        typer.Option("--to", metavar="TIME", help="The end, exclusive. Default: where the data is published already."),
+        typer.Option("--to", metavar="TIME", help="The end, exclusive. Default: where the next published data starts."),
     ] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the backfill that runs.")] = False,
     config: Config = CONFIG,
@@ -99,5 +100,8 @@ def backfill(
         return
     if start is None:
         raise UserError("--from is missing: pass where the data should start", code="from_missing")
-    until = None if end is None else parse_instant_with_offset("--to", end)
-    print_error(escape(backfill_(config, source, stream, parse_instant_with_offset("--from", start), until)))
+    since, until = both(
+        partial(parse_instant_with_offset, "--from", start),
+        lambda: None if end is None else parse_instant_with_offset("--to", end),
+    )
+    print_error(escape(backfill_(config, source, stream, since, until)))

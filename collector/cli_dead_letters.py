@@ -12,7 +12,8 @@ from collector.commands.ending import FAILED, print_error, print_result
 from collector.errors import UserError
 
 if TYPE_CHECKING:
-    from collector.commands.dead_letters import Listed, Selected
+    from collector.commands.dead_letters import Selected
+    from collector.commands.listed_letters import Listed
     from collector.commands.replay_plan import Outcome
     from collector.pipeline.dead_letters import StoredLetter
 
@@ -36,11 +37,12 @@ def list_(
     """List the dead letters, and whether this version understands them.
 
     Each line has the id, when it was published, source, stream and reason; its status, which is understood, not
-    understood or not replayable; and the error.
+    understood, not replayable or published, by a replay; and the error. The oldest is first.
 
     Example: collector dead-letters list mall sessions
     """
-    from collector.commands.dead_letters import Selected, list_letters
+    from collector.commands.dead_letters import Selected
+    from collector.commands.listed_letters import list_letters
     from collector.commands.log_lines import log_to_stderr
 
     log_to_stderr("warning")
@@ -67,7 +69,7 @@ def show(
 
     Example: collector dead-letters show 5f0c6a1e
     """
-    from collector.commands.dead_letters import show as show_
+    from collector.commands.listed_letters import show as show_
     from collector.commands.log_lines import log_to_stderr
 
     log_to_stderr("warning")

@@ -5,10 +5,12 @@ error has a `code` that names it for programs and tests, so that its text can be
 """
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+A = TypeVar("A")
+B = TypeVar("B")
 OUT_OF_FILES = "too_many_open_files"
 """The code of errors that occur because no more files can be opened. They pass when other files are closed."""
 RAISE_FILE_LIMIT = "raise the limit of open files (ulimit -n)"
@@ -116,6 +118,19 @@ class NotReplayable(CollectorError):  # noqa: N818 - named by what is known
 
 class UserError(CollectorError):
     """The user's input is wrong. Exit code 2."""
+
+
+def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """The results of both calls. If both raise UserError, raises one with both texts and the code of the first."""
+    try:
+        result = first()
+    except UserError as error:
+        try:
+            second()
+        except UserError as other:
+            raise UserError(f"{error}\n{other}", code=error.code) from None
+        raise
+    return result, second()
 
 
 class Problem(NamedTuple):

@@ -22,16 +22,16 @@ from collector.commands.state_topic import (
 )
 from collector.commands.streams import select_stream, select_whole_stream
 from collector.config import Settings, load
-from collector.errors import UserError
+from collector.errors import UserError, both
 from collector.instants import floor_second, format_seconds
 from collector.kafka.epoch import partition_of
 from collector.model import Backfill, Window
 from collector.pipeline.backfills import (
     backfill_key,
     described,
-    earliest_published,
     encode_backfill,
     history_of,
+    next_published,
     requests_of,
     starts_of,
 )
@@ -55,7 +55,7 @@ class Known(Struct, frozen=True):
 
 
 def backfill(path: Path, source: str, stream: str, start: datetime, end: datetime | None) -> str:
-    """Request a backfill; return a text that says which. Without `end`, it ends where the published data starts.
+    """Request a backfill; return a text that says which. Without `end`, it ends where the next published data starts.
 
     Raises UserError for an unknown stream, one without history or state, and an interval that is published already or
     part of another backfill; Failed when Kafka cannot be used, or the running collector fenced every attempt.
@@ -64,10 +64,9 @@ def backfill(path: Path, source: str, stream: str, start: datetime, end: datetim
     now = floor_second(SystemClock().now())
 
     def decide(known: Known, prefix: str, alignment: Alignment) -> tuple[str, Changes]:
-        for option, instant in (("--from", start), ("--to", end)):
-            if instant is not None:
-                require_cut(option, floor_second(instant), alignment)
-        planned = plan(known, floor_second(start), None if end is None else floor_second(end), now)
+        first, last = floor_second(start), None if end is None else floor_second(end)
+        require_cuts(first, last, alignment)
+        planned = plan(known, first, last, now)
         text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` then shows it"
         return text, {backfill_key(prefix, planned.start): encode_backfill(planned)}
 
@@ -96,6 +95,14 @@ def cancel(path: Path, source: str, stream: str) -> str:
     return with_kafka(partial(_change, source=source, name=stream, decide=decide), load(path))
 
 
+def require_cuts(start: datetime, end: datetime | None, alignment: Alignment) -> None:
+    """Raise UserError as `require_cut`, for the start, the end, or both."""
+    both(
+        lambda: require_cut("--from", start, alignment),
+        lambda: None if end is None else require_cut("--to", end, alignment),
+    )
+
+
 def require_cut(option: str, instant: datetime, alignment: Alignment) -> None:
     """Raise UserError if a stream of periods has none that starts at this instant."""
     before = alignment.floor(instant)
@@ -110,8 +117,7 @@ def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> 
     if known.since is None:
         text = f"{known.name} has no state yet: set `since` of its source to where its data should start"
         raise UserError(text, code="no_state")
-    published = earliest_published(known.since, known.history)
-    end = published if end is None else end
+    end = next_published(start, known.since, known.history) if end is None else end
     if start >= end:
         text = f"--from must be before --to, which is {format_seconds(end)}"
         raise UserError(text, code="empty_interval")

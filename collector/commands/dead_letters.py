@@ -1,22 +1,18 @@
-"""`collector dead-letters list` and `show`: the rows that could not be published, and which are understood now."""
+"""Reads dead letters, and decodes their rows again, for the commands `collector dead-letters`."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from pathlib import Path
 from typing import Any, Final, Literal
 
-import msgspec
 from msgspec import Struct, structs
 
 from collector.clock import SystemClock
 from collector.commands.progress import Progress
-from collector.commands.state_topic import with_kafka
 from collector.commands.streams import require_stream, select_source
-from collector.config import Settings, load
+from collector.config import Settings
 from collector.errors import NotReplayable, Park, Split, UserError
-from collector.instants import UNIX_EPOCH, format_ms, to_ms
+from collector.instants import UNIX_EPOCH, to_ms
 from collector.kafka.scan import Offsets, committed_ends, existing, scan
 from collector.model import Record, Reject, RejectedRow, whole_name
 from collector.pipeline.dead_letters import StoredLetter, rejected_row, stored_letter
@@ -26,7 +22,6 @@ from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
 from collector.vendors.base import Stream
 from collector.vendors.http import http
-from collector.vendors.plain_session import one_line
 from collector.worker import MAX_AHEAD
 
 MIN_PREFIX = 4
@@ -174,28 +169,6 @@ class Letters:
                 yield found
 
 
-class Listed(Struct, frozen=True):
-    """A dead letter as it is listed; the fields of `--json`."""
-
-    id: str
-    published_at: str
-    source: str
-    stream: str
-    reason: str
-    error: str
-    replay: str
-    """`understood`, `not_understood` or `not_replayable`."""
-    why: str | None
-    """What is still wrong, or why it cannot be replayed."""
-
-    def __str__(self) -> str:
-        digest = self.id.partition("/")[0]
-        why = f": {self.why}" if self.why and self.why != self.error else ""
-        where = f"{self.source} {self.stream}"
-        verdict = one_line(f"{in_words(self.replay)}{why}")
-        return f"{digest}  {self.published_at}  {where}  {self.reason}  {verdict}  {one_line(self.error)}"
-
-
 def status_of(error: NotReplayable) -> Literal["not_understood", "not_replayable"]:
     """What is shown of a dead letter with this error."""
     return NOT_UNDERSTOOD if error.code == NOT_UNDERSTOOD else NOT_REPLAYABLE
@@ -204,61 +177,6 @@ def status_of(error: NotReplayable) -> Literal["not_understood", "not_replayable
 def in_words(status: str) -> str:
     """The status of a dead letter as all commands print it."""
     return status.replace("_", " ")
-
-
-def listed(stored: StoredLetter, configured: Configured, now: datetime) -> Listed:
-    """The dead letter, and whether this version can replay it."""
-    letter, replay, why = stored.letter, "understood", None
-    try:
-        configured.understood(stored, now)
-    except NotReplayable as error:
-        replay, why = status_of(error), str(error)
-    at = format_ms(stored.published_ms)
-    return Listed(letter.event_id, at, letter.source, letter.stream, letter.reason, letter.error, replay, why)
-
-
-def list_letters(path: Path, selected: Selected, report: Callable[[Listed], None]) -> int:
-    """Report each selected dead letter as soon as it is read. Returns the number of messages that are none.
-
-    Raises UserError for a wrong configuration or an unknown source or stream, and Failed when Kafka cannot be used.
-    """
-    settings = load(path)
-    validate(settings, selected)
-    return with_kafka(partial(_list, selected=selected, report=report), settings)
-
-
-async def _list(
-    settings: Settings, progress_line: Progress, *, selected: Selected, report: Callable[[Listed], None]
-) -> int:
-    now = SystemClock().now()
-    async with configured(settings) as streams:
-        letters = Letters(streams, progress_line)
-        async for found in letters.read(selected):
-            with progress_line.paused():
-                for stored in found:
-                    report(listed(stored, streams, now))
-    return letters.unreadable
-
-
-def show(path: Path, name: str) -> str:
-    """The fields of a dead letter, as JSON with its row taken apart.
-
-    Raises UserError for a wrong configuration, and a name of no or of several dead letters; Failed when Kafka cannot be
-    used.
-    """
-    return with_kafka(partial(_show, name=name), load(path))
-
-
-async def _show(settings: Settings, progress_line: Progress, *, name: str) -> str:
-    now = SystemClock().now()
-    async with configured(settings) as streams:
-        (stored,) = await named(Letters(streams, progress_line), [name])
-        found = listed(stored, streams, now)
-    fields: dict[str, Any] = {"published_at": found.published_at, "key": stored.key, **structs.asdict(stored.letter)}
-    with suppress(msgspec.DecodeError):  # then it is shown as the text that it is
-        fields["payload"] = msgspec.json.decode(stored.letter.payload)
-    fields |= {"replay": found.replay, "why": found.why}
-    return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
 
 
 async def named(letters: Letters, names: Sequence[str]) -> list[StoredLetter]:

@@ -147,11 +147,13 @@ def as_dict(of_stream: Summary, now: datetime) -> dict[str, Field]:
         unread = dict.fromkeys(("since", "watermark", "lag_s", "final", "ledger_entries"))
         problem = None if of_stream.problem is None else str(of_stream.problem)
         return {**names, **unread, **operated, "problem": problem}
+    if of_stream.backfill is not None:  # its own goes on to the present, as that of the stream does
+        checkpoint = rewound(checkpoint, of_stream.backfill.end)
     return {
         **names,
         "since": format_seconds(checkpoint.since),
         "watermark": format_seconds(checkpoint.watermark),
-        "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())),
+        "lag_s": max(0, int((now - checkpoint.watermark).total_seconds())) if of_stream.backfill is None else None,
         "final": format_seconds(checkpoint.final),
         "ledger_entries": of_stream.entries,
         **operated,

@@ -110,12 +110,9 @@ def encode_history(intervals: Sequence[Window], added: Window) -> bytes:
     return msgspec.json.encode(_StoredHistory(VERSION, merged))
 
 
-def earliest_published(since: datetime, history: Sequence[Window]) -> datetime:
-    """Where the data that a stream has published without a gap starts, given its `since`."""
-    for each in sorted(history, key=lambda window: window.start, reverse=True):
-        if each.end >= since:
-            since = min(since, each.start)
-    return since
+def next_published(start: datetime, since: datetime, history: Sequence[Window]) -> datetime:
+    """Where published data starts after `start`: that of a completed backfill, or of the stream, given its `since`."""
+    return min([since, *(each.start for each in history if each.start > start)])
 
 
 def starts_of(prefix: str, states: Mapping[str, Mapping[str, bytes]]) -> Sequence[datetime]:

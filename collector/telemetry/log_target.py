@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from threading import RLock
 
 from collector.secrets import redact
@@ -21,6 +22,7 @@ MAX_WAIT_MS = 20.0
 MAX_WAIT_SHARE = 0.02
 """The largest share of time spent on such waits: if the reader is always too slow, lines are dropped instead."""
 
+_NEWLINE = ord("\n")
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that programs treat as the end of a line, as a command to a terminal, or as a change of direction."""
 
@@ -45,8 +47,8 @@ class LogTarget:
         """The clock when `_wait_ms` was last replenished."""
         self._unreported = 0
         """Lines lost since the last notice."""
-        self._is_truncated = False
-        """Whether the last write stopped in the middle of a line."""
+        self._is_truncated = _ends_within_line(fd)
+        """Whether the last write stopped in the middle of a line, also that of a former process to the same file."""
         self._lock = RLock()
         self._is_busy = False
 
@@ -90,8 +92,8 @@ class LogTarget:
         try:
             # A pipe that is ready accepts PIPE_BUF bytes without blocking; more may block.
             while unwritten and self._can_write() and (written := os.write(self._fd, unwritten[: select.PIPE_BUF])):
+                self._is_truncated = unwritten[written - 1] != _NEWLINE
                 unwritten = unwritten[written:]
-                self._is_truncated = bool(unwritten)
         except OSError:
             pass  # full, closed, or without a reader; this may change before the next line
         return not unwritten
@@ -140,6 +142,18 @@ class PrintedLines(io.TextIOBase):
 def stderr_target() -> LogTarget:
     """The stderr of this process. One object, so that lost lines are counted in one place."""
     return LogTarget(STDERR_FD)
+
+
+def _ends_within_line(fd: int) -> bool:
+    """Whether the descriptor is that of a file whose last line has no newline. False if it cannot be read."""
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or not found.st_size:
+            return False
+        with Path(f"/proc/self/fd/{fd}").open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), 1, found.st_size - 1) != b"\n"
+    except OSError:
+        return False
 
 
 def _nonblocking(fd: int) -> int:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.alignment import Alignment, AnySecond, Periods
-from collector.commands.backfill import Known, known_of, plan, require_cut
+from collector.commands.backfill import Known, known_of, plan, require_cut, require_cuts
 from collector.errors import UserError
 from collector.instants import SECOND
 from collector.model import Account, Backfill, Checkpoint, Window
@@ -37,8 +37,18 @@ def request(first: int, last: int, *, is_cancelled: bool = False) -> Backfill:
     return Backfill(day(first), day(last), START, "anna@host", is_cancelled=is_cancelled)
 
 
-@pytest.mark.parametrize(("history", "end"), [((), 20), (((15, 20),), 15), (((10, 15), (15, 20)), 10), (((5, 8),), 20)])
-def test_it_ends_where_the_published_data_starts(history: tuple[tuple[int, int], ...], end: int) -> None:
+@pytest.mark.parametrize(
+    ("history", "end"),
+    [
+        ((), 20),
+        (((15, 20),), 15),
+        (((10, 15), (15, 20)), 10),
+        (((5, 8),), 20),
+        (((12, 14),), 12),  # from 14 on nothing is published, up to the stream's start
+        (((5, 9), (12, 14), (16, 20)), 12),
+    ],
+)
+def test_it_ends_where_the_next_published_data_starts(history: tuple[tuple[int, int], ...], end: int) -> None:
     planned = plan(known(history=history), day(9), None, START)
     assert (day(9), day(end)) == (planned.start, planned.end)
 
@@ -53,6 +63,8 @@ def test_it_ends_where_the_published_data_starts(history: tuple[tuple[int, int],
         (1, 10, known(history=((5, 8),)), "published"),
         (6, 7, known(history=((5, 8),)), "published"),
         (1, 6, known(history=((5, 8),)), "published"),
+        (5, None, known(history=((5, 8),)), "published"),
+        (6, None, known(history=((5, 8), (15, 20))), "published"),
         (1, 3, known(requests=(request(10, 12),)), "backfill_runs"),
         (10, 12, known(requests=(request(10, 12),)), "backfill_runs"),
         (9, 11, known(requests=(request(10, 12, is_cancelled=True),)), "backfill_cancelled"),
@@ -107,3 +119,10 @@ def test_a_stream_of_several_zones_starts_where_its_earliest_shard_does() -> Non
 def test_a_backfill_of_periods_starts_and_ends_with_one(alignment: Alignment, instant: datetime, is_cut: bool) -> None:
     with nullcontext() if is_cut else pytest.raises(UserError, match="no period"):
         require_cut("--from", instant, alignment)
+
+
+def test_both_ends_are_reported_if_no_period_starts_at_them() -> None:
+    with pytest.raises(UserError, match=r"--from: .*\n--to: ") as raised:
+        require_cuts(START + SECOND, REPEATED, HOURS)
+    assert "not_a_cut" == raised.value.code
+    require_cuts(START, None, HOURS)

@@ -10,7 +10,8 @@ import pytest
 
 from collector.cloudevents import Message
 from collector.commands import dead_letters
-from collector.commands.dead_letters import Configured, Letters, Selected, Understood, configured, listed
+from collector.commands.dead_letters import Configured, Letters, Selected, Understood, configured
+from collector.commands.listed_letters import listed
 from collector.commands.progress import Progress
 from collector.commands.replay import _Run
 from collector.commands.replay_commit import key_of

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from collector.cli import app
 from collector.commands import replay
-from collector.commands.dead_letters import Configured, Letters, Understood, configured, listed
+from collector.commands.dead_letters import Configured, Letters, Understood, configured
+from collector.commands.listed_letters import listed
 from collector.commands.progress import Progress
 from collector.commands.replay import Replayed, _Run
 from collector.commands.replay_commit import EventReader, key_of

@@ -69,3 +69,20 @@ async def test_commands_refuse_a_time_without_an_offset_before_kafka_is_used(
 
     assert (2, "") == (result.code, result.out)
     assert "with its offset from UTC" in result.err
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("backfill", "mall", "sessions", "--from", "2026-11-01", "--to", "soon"),
+        ("preview", "mall", "sessions", "--start", "then", "--end", "soon", "--last", "long"),
+    ],
+)
+async def test_all_times_that_are_wrong_are_reported(tmp_path: Path, command: tuple[str, ...]) -> None:
+    config = write_config(tmp_path, "http://127.0.0.1:1/api")
+    result = await collector(*command, "--config", config)
+
+    assert (2, "") == (result.code, result.out)
+    options = [each for each in command if each.startswith("--")]
+    assert options == [line.partition(":")[0] for line in result.err.splitlines()]

@@ -127,3 +127,21 @@ def test_a_backfill_is_requested_then_active_or_cancelled(shard: str) -> None:
         assert {**times, "by": "ann@desk", "status": status} in shown
         assert [None] * len(NAMES) == [as_dict(each, T)["backfill"] for each in found if each.stream in NAMES]
         assert any(f"  {status}  " in line for line in columns(found, T))
+
+
+@pytest.mark.parametrize("shard", ["viewers", "viewers@America/New_York"])
+def test_a_backfill_is_shown_at_its_end_at_most(shard: str) -> None:
+    """Its own watermark goes on to the present, as that of the stream does."""
+    end, later = T + timedelta(days=1), T + timedelta(days=3)
+    name = backfill_name(shard, T)
+    key = stream_prefix(ACCOUNT, "mall", name).encode()
+    request = {
+        backfill_key(stream_prefix(ACCOUNT, "mall", "viewers"), T): encode_backfill(Backfill(T, end, T, "ann@desk"))
+    }
+    for watermark, shown in ((T, T), (end, end), (later, end)):
+        checkpoint = encode_checkpoint(Checkpoint(T, watermark, watermark, timedelta(hours=6), T))
+        (row,) = (
+            as_dict(each, later) for each in summaries({key: checkpoint, **request}, later) if each.stream == name
+        )
+        text = f"{shown:%FT%TZ}"
+        assert (text, text, None) == (row["watermark"], row["final"], row["lag_s"])

@@ -125,6 +125,9 @@ async def test_dead_letters_older_than_final_are_published_once_though_the_comma
         again = await scenario.command("replay", lines[0]["id"])
         assert 0 == again.code, again.err
         assert "already published" in again.out
+        listed = await scenario.command("list", "--json")
+        replayed = [json.loads(line) for line in listed.out.splitlines()]
+        assert [(line["id"], "published") for line in lines] == [(line["id"], line["replay"]) for line in replayed]
         await scenario.assert_whole()
 
 

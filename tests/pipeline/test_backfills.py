@@ -9,12 +9,12 @@ from collector.errors import UnreadableState
 from collector.model import Account, Backfill, Window, backfill_name, published_name
 from collector.pipeline.backfills import (
     backfill_key,
-    earliest_published,
     encode_backfill,
     encode_history,
     history_key,
     history_of,
     neighbour_start,
+    next_published,
     requests_of,
 )
 from collector.pipeline.shards import whole_prefix
@@ -73,11 +73,22 @@ def test_intervals_that_touch_are_one(
 
 
 @pytest.mark.parametrize(
-    ("history", "earliest"), [([], 20), ([(10, 20)], 10), ([(5, 10), (10, 20)], 5), ([(1, 5), (10, 20)], 10)]
+    ("start", "history", "following"),
+    [
+        (3, [], 20),
+        (3, [(10, 20)], 10),
+        (3, [(5, 10), (10, 20)], 5),
+        (7, [(1, 5), (10, 20)], 10),
+        (3, [(5, 8)], 5),
+        (5, [(5, 8)], 20),
+        (21, [(5, 8)], 20),
+    ],
 )
-def test_published_data_starts_after_the_last_gap(history: list[tuple[int, int]], earliest: int) -> None:
+def test_the_next_published_data_is_that_of_a_backfill_or_of_the_stream(
+    start: int, history: list[tuple[int, int]], following: int
+) -> None:
     intervals = [Window(day(first), day(last)) for first, last in history]
-    assert day(earliest) == earliest_published(day(20), intervals)
+    assert day(following) == next_published(day(start), day(20), intervals)
 
 
 @pytest.mark.parametrize(("watermark", "share"), [(day(1), 0.0), (day(2), 0.25), (day(5), 1.0), (day(9), 1.0)])

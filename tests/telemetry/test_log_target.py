@@ -207,6 +207,39 @@ target.write("again")
     assert [LINE, LINE, "x" * 50, "log_lines_lost lines=3", "again"] == path.read_text("utf-8").splitlines()
 
 
+def test_a_write_that_stops_after_a_newline_leaves_no_empty_line(path: Path) -> None:
+    """Readers of JSON lines fail on an empty line, too."""
+    code = """
+import resource, signal
+from collector.telemetry.log_target import LogTarget
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+target = LogTarget(1)
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+for size in (50, 51):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    target.write("x" * 99)
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+target.write("again")
+"""
+    with path.open("wb") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+
+    assert ["x" * 50, "log_lines_lost lines=2", "again"] == path.read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"), [("", ["new"]), ("old\n", ["old", "new"]), ("half of a li", ["half of a li", "new"])]
+)
+def test_a_new_process_does_not_continue_the_truncated_line_of_the_former_one(
+    path: Path, content: str, lines: list[str]
+) -> None:
+    path.write_text(content)
+
+    LogTarget(opened(path)).write("new")
+
+    assert lines == path.read_text("utf-8").splitlines()
+
+
 def test_lines_of_several_threads_are_not_mixed(path: Path) -> None:
     target = LogTarget(opened(path))
     lines = [letter * 20_000 for letter in "abcd"]
