@@ -63,8 +63,8 @@ dashboards: setup ## regenerate deploy/grafana/dashboards from the code
 demo: setup ## run simulated vendors, a broker and the daemon; KAFKA=host:port uses your broker; ARGS="--seconds 20"
 	$(BIN)/collector demo $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)
 
-bench: setup ## measure events per second and memory against a real Kafka (needs Java and Maven); takes minutes
-	$(BIN)/python -m bench
+bench: setup ## measure speed, memory and scale against a real Kafka (needs Java and Maven); ARGS=scale measures one part
+	$(BIN)/python -m bench $(ARGS)
 
 soak: setup ## repeat the faults of tests/faults at random; ARGS="--seconds 1800 --seed 7"
 	$(BIN)/python -m tests.faults $(ARGS)

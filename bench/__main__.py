@@ -1,4 +1,7 @@
-"""Runs every program and prints the tables. README.md describes the programs."""
+"""Runs every program and prints the tables, or those of one part: `speed`, `scale`, `edges` or `spread`.
+
+README.md describes them.
+"""
 
 import json
 import subprocess
@@ -6,6 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import attacks, calls, stages
+from bench import attacks, calls, edges, scale, spread, stages
 from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, cpu_s, peak_mib
 from tests.hostile.attacks import ATTACKS
@@ -25,7 +29,8 @@ TOPICS = ("seemetrix.sessions", "seemetrix.attention", "seemetrix.emotions", "se
 TIMEOUT_S = 900
 
 
-def main() -> None:
+def speed() -> None:
+    """What an event costs, by programs, stages, attacks and calls."""
     out = Console(highlight=False, width=110)
     with tempfile.TemporaryDirectory() as name, running(Path(name)) as broker, running_module("bench.vendor") as url:
         collector, slowest_s = _run_collector(Path(name), broker.address, url)
@@ -145,5 +150,13 @@ def _table(measurements: dict[str, Measurement]) -> Table:
     return table
 
 
+PARTS: Mapping[str, Callable[[], None]] = {
+    "speed": speed,
+    "edges": edges.main,
+    "spread": spread.main,
+    "scale": scale.main,
+}
+
 if __name__ == "__main__":
-    main()
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()

@@ -224,7 +224,7 @@ def table(figures: Sequence[Scale]) -> Table:
     return found
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     numbers = [int(each) for each in arguments] or SOURCES
     with tempfile.TemporaryDirectory() as name, running(Path(name)) as broker:
         figures = [measured(broker.address, Path(name), Path(name) / "data", each) for each in numbers]

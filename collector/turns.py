@@ -34,12 +34,14 @@ async def _until_next() -> None:
 class Turn:
     """The work between two moments at which other tasks may run."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_s: float = MAX_TURN_S) -> None:
+        """`max_s` is the longest that other tasks wait."""
+        self._max_s = max_s
         self._start()
 
     def _start(self) -> None:
         self._steps = 0
-        self._ends_s = perf_counter() + MAX_TURN_S
+        self._ends_s = perf_counter() + self._max_s
 
     def is_over(self) -> bool:
         """Count a step. Returns whether the turn has been long enough: then other tasks must run, in `end`."""
@@ -52,9 +54,12 @@ class Turn:
         self._start()
 
 
-async def in_turns(steps: Steps[T]) -> T:
-    """Do the work, and let other tasks run between its steps. Returns its result, and raises what it raises."""
-    turn, running = Turn(), Running(steps)
+async def in_turns(steps: Steps[T], max_s: float = MAX_TURN_S) -> T:
+    """Do the work, and let other tasks run between its steps, at least every `max_s` seconds.
+
+    Returns its result, and raises what it raises.
+    """
+    turn, running = Turn(max_s), Running(steps)
     for _ in running:
         if turn.is_over():
             await turn.end()

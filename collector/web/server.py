@@ -31,6 +31,8 @@ _FORMATS: Mapping[str, Callable[[CollectorRegistry], bytes]] = {
     openmetrics.CONTENT_TYPE_LATEST: openmetrics.generate_latest,
 }
 """The functions that render the metrics, by content type."""
+STATUS_TURN_S = 0.002
+"""How long other tasks wait for the status of many streams: less than for data, because nobody waits for the former."""
 _WRONG_HOST = "this server does not accept requests for this host name: add it to http.hosts in the configuration\n"
 _NO_BODY = "a request to this server must have no body\n"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,7 +62,8 @@ async def serve_http(
     async def render_status() -> tuple[bytes, bytes]:
         if before_status is not None:
             await before_status()
-        snapshot = await in_turns(process_status.in_steps(clock.now()))  # the status changes in this thread only
+        # Here, because the status changes in this thread only.
+        snapshot = await in_turns(process_status.in_steps(clock.now()), STATUS_TURN_S)
         return await to_thread.run_sync(_encode_status, snapshot)
 
     shared_status = Shared(render_status, clock, max_age_s)
