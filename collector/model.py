@@ -22,6 +22,8 @@ REPEATED_HOUR = timedelta(hours=1)
 """How much longer than its length a period may be: an hour occurs twice when clocks are set back."""
 P = TypeVar("P")
 """A vendor's payload. Only the vendor's own package looks inside."""
+ZONES_MARK = "; zones "
+"""In a selection, precedes a digest of which of its places are in other time zones."""
 _END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -80,6 +82,12 @@ class Backfill(Struct, frozen=True):
     """The user and the host that requested it."""
     is_cancelled: bool = False
     """It does not run. Its state is kept, so that a request for the same interval continues it."""
+    zones: str = ""
+    """`Stream.zones` when it was requested; empty in the records of releases that did not store it."""
+
+    def is_in(self, zones: str) -> bool:
+        """Whether it was requested with these time zones: its instants are others in the vendor's data with others."""
+        return self.zones in {"", zones}
 
     def share_done(self, watermark: datetime) -> float:
         """Which share of it is published, 0 to 1, given the watermark of its state."""
@@ -275,6 +283,11 @@ class Checkpoint(Struct, frozen=True):
     """Which part of the account the stream fetches, as the source describes it. A change is reported to operators."""
     zone: str = ""
     """The time zone of the stream's own clock; empty in the state of releases that did not store it."""
+
+    @property
+    def places(self) -> str:
+        """The selection without the time zones of its places."""
+        return self.selection.partition(ZONES_MARK)[0]
 
 
 class Pause(Struct, frozen=True):

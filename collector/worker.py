@@ -219,6 +219,7 @@ class Worker(Generic[P]):
             final_s=self._state.final_s,
             requested_s=to_ms(self._clock.now()) // 1000,
             are_rejects_outside=neighbour_start is not None and step.window.start >= neighbour_start,
+            elsewhere=self._shards.elsewhere,
         )
         await self._decode(result, deduplicator)
         if result.gone is not None:

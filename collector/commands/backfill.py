@@ -31,6 +31,7 @@ from collector.pipeline.backfills import (
     described,
     encode_backfill,
     history_of,
+    history_zones,
     next_published,
     requests_of,
     starts_of,
@@ -39,8 +40,8 @@ from collector.pipeline.state import by_stream, stream_prefix
 from collector.vendors.base import Stream
 from collector.vendors.http import http
 
-Decide = Callable[["Known", str, Alignment], tuple[str, Changes]]
-"""What to write and to print, given what is known of a stream, the prefix of the whole stream, and its alignment."""
+Decide = Callable[["Known", str, Stream[Any]], tuple[str, Changes]]
+"""What to write and to print, given what is known of a stream, the prefix of the whole stream, and the stream."""
 
 
 class Known(Struct, frozen=True):
@@ -52,21 +53,24 @@ class Known(Struct, frozen=True):
     """Where the earliest shard starts; None if the stream has no state."""
     requests: Sequence[Backfill]
     history: Sequence[Window]
+    history_zones: str = ""
+    """The time zones of the source with which completed backfills were made; empty if that is not known."""
 
 
 def backfill(path: Path, source: str, stream: str, start: datetime, end: datetime | None) -> str:
     """Request a backfill; return a text that says which. Without `end`, it ends where the next published data starts.
 
     Raises UserError for an unknown stream, one without history or state, and an interval that is published already or
-    part of another backfill; Failed when Kafka cannot be used, or the running collector fenced every attempt.
+    part of another backfill, or if one was made with other time zones; Failed when Kafka cannot be used, or the running
+    collector fenced every attempt.
     """
     settings = load(path)
     now = floor_second(SystemClock().now())
 
-    def decide(known: Known, prefix: str, alignment: Alignment) -> tuple[str, Changes]:
+    def decide(known: Known, prefix: str, selected: Stream[Any]) -> tuple[str, Changes]:
         first, last = floor_second(start), None if end is None else floor_second(end)
-        require_cuts(first, last, alignment)
-        planned = plan(known, first, last, now)
+        require_cuts(first, last, selected.policy.alignment)
+        planned = plan(known, first, last, now, selected.zones)
         text = f"{known.name}: a backfill {described(planned)} is requested; {WHEN}. `collector status` then shows it"
         return text, {backfill_key(prefix, planned.start): encode_backfill(planned)}
 
@@ -79,7 +83,7 @@ def cancel(path: Path, source: str, stream: str) -> str:
     Raises UserError for an unknown stream and without a backfill; Failed as `backfill`.
     """
 
-    def decide(known: Known, prefix: str, _: Alignment) -> tuple[str, Changes]:
+    def decide(known: Known, prefix: str, _: Stream[Any]) -> tuple[str, Changes]:
         active = [each for each in known.requests if not each.is_cancelled]
         if not active:
             raise UserError(f"{known.name} has no backfill to cancel", code="no_backfill")
@@ -112,11 +116,15 @@ def require_cut(option: str, instant: datetime, alignment: Alignment) -> None:
         raise UserError(text, code="not_a_cut")
 
 
-def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> Backfill:
-    """The request to write. Raises UserError if the interval cannot be backfilled, or is published already."""
+def plan(known: Known, start: datetime, end: datetime | None, now: datetime, zones: str = "") -> Backfill:
+    """The request to write, given the time zones of the source.
+
+    Raises UserError if the interval cannot be backfilled, or is published already.
+    """
     if known.since is None:
         text = f"{known.name} has no state yet: set `since` of its source to where its data should start"
         raise UserError(text, code="no_state")
+    _require_equal_zones(known, zones)
     end = next_published(start, known.since, known.history) if end is None else end
     if start >= end:
         text = f"--from must be before --to, which is {format_seconds(end)}"
@@ -146,7 +154,19 @@ def plan(known: Known, start: datetime, end: datetime | None, now: datetime) -> 
                 "or one that does not overlap"
             )
             raise UserError(text, code="backfill_cancelled")
-    return Backfill(start, end, now, who())
+    return Backfill(start, end, now, who(), zones=zones)
+
+
+def _require_equal_zones(known: Known, zones: str) -> None:
+    """Raise UserError if a backfill of the stream was made with other time zones: its instants are other ones now."""
+    others = (each for each in (known.history_zones, *(each.zones for each in known.requests)) if each)
+    if (other := next((each for each in others if each != zones), None)) is not None:
+        text = (
+            f"{known.name} has a backfill that was made with other time zones ({other}; the source now has {zones}): "
+            "hours at its ends would be published twice, or not at all. For older data, add a separate source with "
+            "since and until: ids are equal, so consumers can remove by id what is published twice"
+        )
+        raise UserError(text, code="other_zones")
 
 
 async def _change(settings: Settings, progress_line: Progress, *, source: str, name: str, decide: Decide) -> str:
@@ -156,7 +176,7 @@ async def _change(settings: Settings, progress_line: Progress, *, source: str, n
     await require_state_topic(settings.kafka)
 
     def change(pairs: Pairs) -> tuple[str, Changes]:
-        return decide(known_of(f"{source} {name}", prefix, pairs), prefix, stream.policy.alignment)
+        return decide(known_of(f"{source} {name}", prefix, pairs), prefix, stream)
 
     return await change_state_if_needed(settings.kafka, partition, progress_line, change)
 
@@ -174,4 +194,4 @@ async def _select(settings: Settings, source: str, name: str) -> Stream[Any]:
 def known_of(name: str, prefix: str, pairs: Pairs) -> Known:
     """What the pairs of a partition say of a stream, given its whole prefix. Raises UnreadableState."""
     since = min(starts_of(prefix, by_stream(pairs)), default=None)
-    return Known(name, since, requests_of(prefix, pairs), history_of(prefix, pairs))
+    return Known(name, since, requests_of(prefix, pairs), history_of(prefix, pairs), history_zones(prefix, pairs))

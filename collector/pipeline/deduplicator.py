@@ -1,6 +1,6 @@
 """The deduplicator: removes from one result the records that the ledger contains."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, Self, TypeVar
 
 from collector.model import Record, Reject
@@ -16,7 +16,8 @@ class Deduplicator(Generic[P]):
     """Receives all rows of one result, in any order, and then returns what is new.
 
     A record that starts outside `[since_ms, until_ms)` counts as `outside`. So does one that ends before `final_s`
-    (seconds on the vendor's clock), because the ledger no longer contains its page. A reject is stored under
+    (seconds on the vendor's clock), because the ledger no longer contains its page, and one that starts in one of the
+    intervals `elsewhere` (likewise), because a backfill publishes it. A reject is stored under
     `requested_s` (Unix seconds), because its own time may be unreadable. With `are_rejects_outside`, all rejects count
     as `outside`: a neighbour of the stream publishes them. They are stored under digests of their own, because the next
     result may contain them, too, and this stream then publishes them.
@@ -31,6 +32,7 @@ class Deduplicator(Generic[P]):
         final_s: int,
         requested_s: int,
         are_rejects_outside: bool = False,
+        elsewhere: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._ledger = ledger
         self._since_ms = since_ms
@@ -38,6 +40,7 @@ class Deduplicator(Generic[P]):
         self._final_s = final_s
         self._requested_s = requested_s
         self._are_rejects_outside = are_rejects_outside
+        self._elsewhere = elsewhere
         self._by_key: dict[bytes, list[Record[P]]] = {}
         self._in_current_version: dict[bytes, list[Record[P]]] = {}
         """By former key: the records in the current version, if their page is of the former version."""
@@ -94,6 +97,8 @@ class Deduplicator(Generic[P]):
         self._missing = self._ledger.missing(self._by_key.keys(), gone, is_whole=is_whole)
 
     def _is_outside(self, record: Record[P]) -> bool:
+        if self._elsewhere and any(first <= record.vendor_local_s < end for first, end in self._elsewhere):
+            return True
         is_after_end = self._until_ms is not None and record.start_ms >= self._until_ms
         return is_after_end or record.start_ms < self._since_ms or record.last_s < self._final_s
 

@@ -70,6 +70,9 @@ class Shards:
         """The stored states that are not loaded yet, by prefix; also those of shards that are no longer configured."""
         self.neighbour_start: datetime | None = None
         """Of a backfill: from here on, the stream itself or a completed backfill publishes what is malformed."""
+        self.elsewhere: Sequence[tuple[int, int]] = ()
+        """Which local starts, in seconds on the vendor's clock, backfills with another time zone publish: see
+        `in_other_zones`. The stream does not publish them."""
         self._states: dict[str, State] = {}
 
     @classmethod
@@ -170,7 +173,7 @@ class Shards:
             _Shard(each, state.checkpoint, zone)
             for each, state in self._states.items()
             if state.checkpoint is not None
-            if (zone := _zone(state.checkpoint.zone) or self._zones.get(each) or _zone_of(each)) is not None
+            if (zone := zone_named(state.checkpoint.zone) or self._zones.get(each) or _zone_of(each)) is not None
         ]
 
 
@@ -190,10 +193,10 @@ def _same_local(instant: datetime, zone: tzinfo, other: tzinfo) -> datetime:
 def _zone_of(prefix: str) -> tzinfo | None:
     """The zone in the name of a shard that is not configured; None if there is none."""
     _, _, name = _name_of(prefix).partition("@")
-    return _zone(name)
+    return zone_named(name)
 
 
-def _zone(name: str) -> tzinfo | None:
+def zone_named(name: str) -> tzinfo | None:
     """The zone with this name; None if there is none."""
     try:
         return ZoneInfo(name) if name else None

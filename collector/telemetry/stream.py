@@ -8,7 +8,7 @@ import structlog
 
 from collector.errors import TRY_AGAIN, Park, RetryLater
 from collector.instants import format_seconds
-from collector.model import Backfill, Checkpoint, Gap, Pause, Policy, Tally, Window
+from collector.model import Backfill, Checkpoint, Gap, Pause, Policy, Tally, Window, whole_name
 from collector.telemetry.fields import FieldTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import LastError, StreamState, StreamStatus, TimelineFunction, paused_as_json
@@ -168,7 +168,7 @@ class StreamTelemetry:
         if joined.watermark < checkpoint.watermark:
             self._log.info("shards_joined", watermark=format_seconds(joined.watermark))
             return
-        if joined.selection == checkpoint.selection or checkpoint.watermark == checkpoint.since:
+        if joined.places == checkpoint.places or checkpoint.watermark == checkpoint.since:
             return  # in the latter case, nothing is fetched yet: nothing of the added part is left out
         text = (
             "the source now selects another part of the account, and data of the added part is published from "
@@ -320,6 +320,17 @@ class StreamTelemetry:
         """The record of a backfill cannot be read: it does not run. The stream does."""
         if self._add_notice(f"a backfill does not run: {error}: {advice}"):
             self._log.error("backfill_unreadable", error=error, advice=advice)
+
+    def backfill_zones_changed(self, backfill: Backfill, zones: str) -> None:
+        """The source has other time zones than when a backfill was requested: it does not run. The stream does."""
+        error = f"it was requested with the time zones {backfill.zones}, and the source now has {zones}"
+        cancel = f"collector backfill {self._status.source} {whole_name(self._status.stream)} --cancel"
+        advice = (
+            f"set the former time zones again until it is complete; or cancel it (`{cancel}`), and publish what is "
+            "missing with a separate source with since and until"
+        )
+        if self._add_notice(f"a backfill does not run: {error}: {advice}"):
+            self._log.error("backfill_zones_changed", **_backfill_fields(backfill), error=error, advice=advice)
 
     def completed(self, checkpoint: Checkpoint) -> None:
         """The stream has an `until`, and everything before it is published and final: nothing more is fetched."""

@@ -53,7 +53,11 @@ class Stream(ABC, Generic[P]):
     """The version of the lists of fields in keys and fingerprints. Increment it whenever one of them changes."""
     event_types: Sequence[EventType]
     selection: str
-    """Describes the part of the account that is fetched. Changes exactly when an operator selects another part."""
+    """Describes the part of the account that is fetched. Changes exactly when an operator selects another part, or,
+    after `ZONES_MARK`, configures a place to be in another time zone."""
+    zones: str = ""
+    """The configured time zones of the source, where they decide when its records start: changes when an operator
+    configures a place to be in another one. The name of the zone alone, if all places are in one."""
 
     former: Callable[[Record[Any]], Record[Any]] | None = None
     """Returns the record with the key and the fingerprint of the previous `fields_version`. Pure.

@@ -17,6 +17,7 @@ from collector.pipeline.state_records import encode_checkpoint
 from tests.simulated import START
 
 MARCH = 3
+PARIS, NEW_YORK = "Europe/Paris", "America/New_York"
 HOURS = Periods(ZoneInfo("Europe/Berlin"), datetime(2018, 1, 1), timedelta(hours=1))  # noqa: DTZ001 - local
 REPEATED = datetime(2026, 10, 25, 1, tzinfo=UTC)
 """In the hour that occurs twice in Berlin, where no period starts."""
@@ -27,14 +28,18 @@ def day(number: int) -> datetime:
 
 
 def known(
-    *, since: int | None = 20, requests: tuple[Backfill, ...] = (), history: tuple[tuple[int, int], ...] = ()
+    *,
+    since: int | None = 20,
+    requests: tuple[Backfill, ...] = (),
+    history: tuple[tuple[int, int], ...] = (),
+    zones: str = "",
 ) -> Known:
     published = [Window(day(first), day(last)) for first, last in history]
-    return Known("mall sessions", None if since is None else day(since), requests, published)
+    return Known("mall sessions", None if since is None else day(since), requests, published, zones)
 
 
-def request(first: int, last: int, *, is_cancelled: bool = False) -> Backfill:
-    return Backfill(day(first), day(last), START, "anna@host", is_cancelled=is_cancelled)
+def request(first: int, last: int, *, is_cancelled: bool = False, zones: str = "") -> Backfill:
+    return Backfill(day(first), day(last), START, "anna@host", is_cancelled=is_cancelled, zones=zones)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +95,29 @@ def test_what_touches_it_is_accepted(first: int, last: int, state: Known) -> Non
     assert (day(first), day(last), False) == (planned.start, planned.end, planned.is_cancelled)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        known(history=((5, 8),), zones=PARIS),
+        known(requests=(request(10, 12, zones=PARIS),)),
+        known(requests=(request(10, 12, is_cancelled=True, zones=PARIS),)),
+    ],
+)
+@pytest.mark.parametrize(("first", "last"), [(1, 3), (8, 20), (10, 12)])
+def test_beside_a_backfill_with_other_time_zones_none_is_accepted(state: Known, first: int, last: int) -> None:
+    with pytest.raises(UserError, match="separate source") as raised:
+        plan(state, day(first), day(last), START, NEW_YORK)
+    assert "other_zones" == raised.value.code
+    assert f"{PARIS}; the source now has {NEW_YORK}" in str(raised.value)
+
+
+@pytest.mark.parametrize("zones", ["", NEW_YORK])
+def test_a_request_stores_the_time_zones_of_its_source(zones: str) -> None:
+    cancelled = request(10, 12, is_cancelled=True, zones=zones)
+    planned = plan(known(requests=(cancelled,), history=((5, 8),), zones=zones), day(10), day(12), START, NEW_YORK)
+    assert NEW_YORK == planned.zones
+
+
 def test_a_stream_of_several_zones_starts_where_its_earliest_shard_does() -> None:
     account = Account("quividi", "anna")
     prefix, pairs = stream_prefix(account, "mall", "viewers"), dict[bytes, bytes]()
@@ -98,13 +126,14 @@ def test_a_stream_of_several_zones_starts_where_its_earliest_shard_does() -> Non
         checkpoint = Checkpoint(start, start, start, span=day(2) - day(1), swept_at=start)
         pairs[stream_prefix(account, "mall", name).encode()] = encode_checkpoint(checkpoint)
     pairs[backfill_key(prefix, day(1))] = encode_backfill(request(1, 3))
-    pairs[history_key(prefix)] = encode_history([], Window(day(3), day(5)))
+    pairs[history_key(prefix)] = encode_history([], Window(day(3), day(5)), PARIS)
 
     found = known_of("mall viewers", prefix, pairs)
 
     assert day(20) == found.since
     assert [request(1, 3)] == found.requests
     assert [Window(day(3), day(5))] == found.history
+    assert PARIS == found.history_zones
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,20 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from collector.errors import UnreadableState
+from collector.instants import unix_s
 from collector.model import Account, Backfill, Window, backfill_name, published_name
 from collector.pipeline.backfills import (
     backfill_key,
+    completed,
     encode_backfill,
     encode_history,
     history_key,
     history_of,
+    history_zones,
+    in_other_zones,
     neighbour_start,
     next_published,
     requests_of,
@@ -23,6 +28,7 @@ from collector.pipeline.state_records import unnamed_keys
 from tests.simulated import START
 
 PREFIX = "seemetrix/864/mall/sessions"
+PARIS, NEW_YORK = "Europe/Paris", "America/New_York"
 
 
 def day(number: int) -> datetime:
@@ -153,3 +159,55 @@ def test_the_next_of_what_is_published_after_a_backfill_is_its_neighbour(
 ) -> None:
     published = [Window(day(first), day(last)) for first, last in history]
     assert (expected and day(expected)) == neighbour_start(day(10), [day(each) for each in starts], published)
+
+
+def in_zones(backfill: Backfill, zones: str) -> Backfill:
+    return structs.replace(backfill, zones=zones)
+
+
+@pytest.mark.parametrize(
+    ("zones", "now", "runs"), [("", PARIS, True), (PARIS, PARIS, True), (PARIS, NEW_YORK, False), ("", "", True)]
+)
+def test_a_backfill_belongs_to_the_time_zones_with_which_it_was_requested(zones: str, now: str, *, runs: bool) -> None:
+    (found,) = requests_of(PREFIX, stored(in_zones(request(1, 3), zones)))
+    assert (zones, runs) == (found.zones, found.is_in(now))
+
+
+def test_requests_without_time_zones_are_stored_as_before() -> None:
+    assert b"zones" not in encode_backfill(request(1, 3))
+    assert b"zones" not in encode_history([], Window(day(1), day(3)))
+
+
+def test_a_complete_backfill_records_its_time_zones() -> None:
+    requested = in_zones(request(1, 3), PARIS)
+    assert "" == history_zones(PREFIX, {})
+
+    changes = completed(PREFIX, requested, stored(requested))
+
+    assert PARIS == history_zones(PREFIX, {key: value for key, value in changes.items() if value is not None})
+
+
+HOUR_S = 3600
+DAY_S = 24 * HOUR_S
+MARCH_S = unix_s(day(1))
+
+
+@pytest.mark.parametrize(
+    ("requests", "history", "now", "expected"),
+    [
+        ((), PARIS, NEW_YORK, [(MARCH_S + 4 * DAY_S + HOUR_S, MARCH_S + 6 * DAY_S + HOUR_S)]),
+        ((PARIS,), None, NEW_YORK, [(MARCH_S + HOUR_S, MARCH_S + 2 * DAY_S + HOUR_S)]),
+        ((NEW_YORK,), None, f"{PARIS}, {NEW_YORK} 0a", [(MARCH_S - 5 * HOUR_S, MARCH_S + 2 * DAY_S - 5 * HOUR_S)]),
+        ((PARIS,), PARIS, PARIS, []),
+        (("",), "", NEW_YORK, []),
+        ((f"{PARIS}, {NEW_YORK} 0a",), None, PARIS, []),  # which of the two each place was in is not known
+    ],
+)
+def test_what_backfills_with_another_time_zone_publish_is_known_in_local_time(
+    requests: tuple[str, ...], history: str | None, now: str, expected: list[tuple[int, int]]
+) -> None:
+    pairs = stored(*(in_zones(request(1, 3), zones) for zones in requests))
+    if history is not None:
+        pairs[history_key(PREFIX)] = encode_history([], Window(day(5), day(7)), history)
+
+    assert expected == in_other_zones(PREFIX, pairs, now)

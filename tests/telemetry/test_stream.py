@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from msgspec import structs
 from structlog.testing import capture_logs
 
 from collector.errors import Park, RetryLater
-from collector.model import Checkpoint, Pause, Policy, Tally, Window
+from collector.model import Backfill, Checkpoint, Pause, Policy, Tally, Window
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import STATES, USUAL_STATES, StreamStatus
 from collector.telemetry.stream import StreamTelemetry
@@ -312,6 +313,31 @@ def test_another_selection_of_a_stream_that_has_fetched_nothing_needs_no_operato
     recorder.telemetry.selection_changed(new, new)
 
     assert ([], []) == (logs, recorder.status.notices)
+
+
+def test_places_that_only_change_their_time_zone_need_no_operator(recorder: Recorder, logs: list[Any]) -> None:
+    for before, after in pairwise(("all 1", "all 1; zones 2", "all 1; zones 3", "all 1")):
+        checkpoint = structs.replace(CHECKPOINT, selection=before)
+        recorder.telemetry.selection_changed(checkpoint, structs.replace(checkpoint, selection=after))
+    assert ([], []) == (logs, recorder.status.notices)
+
+    checkpoint = structs.replace(CHECKPOINT, selection="all 1; zones 2")
+    recorder.telemetry.selection_changed(checkpoint, structs.replace(checkpoint, selection="all 2; zones 3"))
+    assert ["selection_changed"] == [line["event"] for line in logs]
+
+
+def test_a_backfill_with_other_time_zones_needs_an_operator(recorder: Recorder, logs: list[Any]) -> None:
+    backfill = Backfill(START - timedelta(days=2), START, START, "anna@host", zones="Europe/Paris")
+    for _ in range(2):
+        recorder.telemetry.backfill_zones_changed(backfill, "America/New_York")
+
+    (line,) = logs
+    assert ("backfill_zones_changed", "error") == (line["event"], line["log_level"])
+    assert "Europe/Paris, and the source now has America/New_York" in line["error"]
+    assert "--cancel" in line["advice"]
+    (notice,) = recorder.status.notices
+    assert line["error"] in notice
+    assert line["advice"] in notice
 
 
 def test_a_stream_that_has_waited_for_its_shards_catches_up(recorder: Recorder) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector.errors import Split
-from collector.model import Event, FetchResult, Record, Reject, RejectedRow, Window, shard_name
+from collector.model import ZONES_MARK, Event, FetchResult, Record, Reject, RejectedRow, Window, shard_name
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream, max_rows
 from collector.vendors.http import Http
@@ -74,9 +74,11 @@ class ExportStream(Stream[P]):
             self.format_advice = f"correct the keys of {table}, such as key, time and place"
         options = settings.selected
         selectors = source.selectors or {"all": ()}
-        selected = [repr(each) for each in (selectors, options, source.zones) if each]
+        selected = [repr(each) for each in (selectors, options) if each]
         digest = blake2b("".join(selected).encode(), digest_size=8).hexdigest()
-        self.selection = f"{', '.join([*selectors, *options])} {digest}"
+        zoning = source.zoning
+        self.zones = zoning.description
+        self.selection = f"{', '.join([*selectors, *options])} {digest}{zoning.digest and ZONES_MARK}{zoning.digest}"
 
     async def fetch(self, window: Window) -> AsyncGenerator[FetchResult[P], None]:
         """Yield an export for each list of ids. The rows of a place repeat if two selectors select it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from hashlib import blake2b
 
 from msgspec import Struct
 
@@ -30,6 +31,20 @@ class Zoning(Struct, frozen=True):
     def names(self) -> Sequence[str]:
         """The names of all zones, the source's own first."""
         return [self.timezone, *(zone.timezone for zone in self.zones)]
+
+    @property
+    def digest(self) -> str:
+        """A digest of which places are in other zones than the source's own; empty if all are in that one."""
+        if not self.zones:
+            return ""
+        places = sorted((each.timezone, sorted(each.sites), sorted(each.locations)) for each in self.zones)
+        return blake2b(repr(places).encode(), digest_size=8).hexdigest()
+
+    @property
+    def description(self) -> str:
+        """The names of all zones, and the digest. The name alone if there is one zone."""
+        names = ", ".join([self.timezone, *sorted(each.timezone for each in self.zones)])
+        return f"{names} {self.digest}".rstrip()
 
     def of_location(self, location: int, site: int | None) -> str:
         """The zone of a location. One that is named itself is in that zone, whatever the zone of its site is."""

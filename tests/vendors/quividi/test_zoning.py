@@ -35,6 +35,21 @@ def test_the_names_of_the_zones_begin_with_the_sources_own() -> None:
     assert [PARIS, NEW_YORK, TOKYO] == ZONING.names
 
 
+def test_zones_are_described_by_their_names_and_by_their_places() -> None:
+    tokyo, new_york = Zone(TOKYO, sites=frozenset({30, 31})), Zone(NEW_YORK, locations=frozenset({1}))
+    described = Zoning(PARIS, [tokyo, new_york]).description
+
+    assert PARIS == Zoning(PARIS).description
+    assert described.startswith(f"{PARIS}, {NEW_YORK}, {TOKYO} ")
+    assert described == Zoning(PARIS, [new_york, Zone(TOKYO, sites=frozenset({31, 30}))]).description
+    others = [
+        Zoning(PARIS, [tokyo]),
+        Zoning(PARIS, [new_york, Zone(TOKYO, sites=frozenset({30}))]),
+        Zoning(PARIS, [new_york, Zone(TOKYO, locations=frozenset({30, 31}))]),
+    ]
+    assert 4 == len({described, *(each.description for each in others)})
+
+
 @pytest.mark.parametrize(
     ("location", "site", "zone"),
     [
