@@ -34,9 +34,9 @@ async def _until_next() -> None:
 class Turn:
     """The work between two moments at which other tasks may run."""
 
-    def __init__(self, max_s: float = MAX_TURN_S) -> None:
-        """`max_s` is the longest that other tasks wait."""
-        self._max_s = max_s
+    def __init__(self, max_s: float | None = None) -> None:
+        """`max_s` is the longest that other tasks wait, in seconds: MAX_TURN_S if it is not given."""
+        self._max_s = MAX_TURN_S if max_s is None else max_s
         self._start()
 
     def _start(self) -> None:
@@ -54,8 +54,8 @@ class Turn:
         self._start()
 
 
-async def in_turns(steps: Steps[T], max_s: float = MAX_TURN_S) -> T:
-    """Do the work, and let other tasks run between its steps, at least every `max_s` seconds.
+async def in_turns(steps: Steps[T], max_s: float | None = None) -> T:
+    """Do the work, and let other tasks run between its steps, as `Turn` does with `max_s`.
 
     Returns its result, and raises what it raises.
     """

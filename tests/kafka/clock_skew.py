@@ -7,7 +7,7 @@ monotonic clock is not affected, as on a machine whose wall clock is set wrong.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -41,28 +41,14 @@ def skew_clocks(skew_s: Callable[[], float]) -> None:
     time.time = lambda: original() + skew_s()
     time.time_ns = lambda: original_ns() + int(skew_s() * 1e9)
 
-    from aiokafka.producer.message_accumulator import BatchBuilder  # noqa: PLC0415 - not before
-
     from collector.clock import SystemClock  # noqa: PLC0415 - not before
 
-    now, append = SystemClock.now, BatchBuilder.append
+    now = SystemClock.now
 
     def skewed_now(self: SystemClock) -> datetime:
         return now(self) + timedelta(seconds=skew_s())
 
-    def skewed_append(  # without a timestamp, aiokafka's compiled code reads the machine's clock itself
-        self: BatchBuilder,
-        *,
-        timestamp: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
-    ) -> object:
-        timestamp_ms = int(time.time() * 1000) if timestamp is None else timestamp
-        return append(self, timestamp=timestamp_ms, key=key, value=value, headers=headers)
-
     SystemClock.now = skewed_now  # type: ignore[method-assign]
-    BatchBuilder.append = skewed_append
 
 
 if __name__ == "__main__":

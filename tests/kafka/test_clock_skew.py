@@ -10,13 +10,13 @@ import sys, time
 from tests.kafka.clock_skew import READ_EVERY_S, parse_skew, skew_clocks
 
 skew_clocks(parse_skew(sys.argv[1]))
-from aiokafka.producer.message_accumulator import BatchBuilder
+from types import SimpleNamespace
 from collector.clock import SystemClock
+from collector.kafka.producer import Producer
 
 def print_clocks():
-    batch = BatchBuilder(1 << 16, 0, is_transactional=1)
-    record = batch.append(timestamp=None, key=b"key", value=b"value", headers=[])
-    print(record.timestamp / 1000, SystemClock().now().timestamp(), time.time())
+    batch = Producer.create_batch(SimpleNamespace(_codec=0))
+    print(batch._builder._first_timestamp / 1000, SystemClock().now().timestamp(), time.time())
 
 print_clocks()
 open(sys.argv[1], "w").write("0")
