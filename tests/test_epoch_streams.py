@@ -28,6 +28,7 @@ class RecordedStream:
         self.released = 0
         self.error: Exception | None = None
         self.telemetry = SimpleNamespace(released=self._count_release)
+        self.stream = SimpleNamespace(zones="")
 
     def _count_release(self) -> None:
         self.released += 1

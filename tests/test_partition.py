@@ -34,6 +34,7 @@ class EndedStream:
     """A stream whose run ends at once, as one that is complete or whose state cannot be read."""
 
     prefix = whole_prefix = published_prefix = "test/1/mall/things"
+    stream = SimpleNamespace(zones="")
     telemetry = SimpleNamespace(released=lambda: None, blocked=lambda *_: None, restoring=lambda _: None)
 
     def shards(self, handles: Sequence[StreamHandle]) -> SimpleNamespace:

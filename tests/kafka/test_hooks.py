@@ -12,6 +12,7 @@ from aiokafka.errors import SaslAuthenticationFailed
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.structs import TopicPartition
 
+from collector.cloudevents import record_of
 from collector.kafka import producer as producer_module
 from collector.kafka.connection import options
 from collector.kafka.hooks import (
@@ -124,7 +125,7 @@ async def test_a_cancelled_sender_sends_nothing_more(settings: KafkaSettings, mo
         cancel_sender(producer)
         await anyio.sleep(0.1)
         batch = producer.create_batch()
-        batch.append(timestamp=None, key=b"key", value=b"value")
+        batch.add(record_of(b"key", b"value"))
 
         future = await producer.send_batch(batch, settings.state_topic, partition=0)
 

@@ -138,8 +138,8 @@ async def test_records_in_the_ledger_are_not_published_again(kafka: str, prefix:
             assert before <= (await daemon.stream())["watermark"]
             table = await collector("state", "show", *config)
             header, cells = (line.split("  ") for line in table.out.splitlines())
-            assert ["SOURCE", "STREAM", "VENDOR"] == [name.strip() for name in header if name][:3]
-            assert ["mall", "sessions", "seemetrix", since] == [value.strip() for value in cells if value][:4]
+            assert ["SOURCE", "STREAM", "VENDOR", "ACCOUNT"] == [name.strip() for name in header if name][:4]
+            assert ["mall", "sessions", "seemetrix", "864", since] == [value.strip() for value in cells if value][:5]
         finally:
             daemon.close()
 
