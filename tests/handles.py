@@ -36,6 +36,7 @@ def handle_of(
         former=None,
         policy=None,
         zone=None,
+        zones="",
         event_types=types,
     )
     settings = SimpleNamespace(
