@@ -19,7 +19,7 @@ from rich.table import Table
 
 from bench import attacks, calls, edges, scale, spread, stages
 from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
-from bench.measurement import Measurement, cpu_s, peak_mib
+from bench.measurement import Measurement, cpu_s, log_bytes, peak_mib
 from tests.hostile.attacks import ATTACKS
 from tests.kafka.broker import free_port, running
 from tests.processes import running_module
@@ -122,15 +122,10 @@ def _print_summary(out: Console, measurements: dict[str, Measurement], slowest_s
     (collector,) = measurements.values()
     out.print(f"{SESSIONS:,} sessions, {EVENTS:,} events; slowest /healthz {slowest_s * 1000:.0f} ms; ", end="")
     out.print(f"peak memory of the collector {collector.peak_mib:.0f} MiB")
-    events, state = (_bytes(disk, name) for name in ("seemetrix.*", "collector.state-*"))
+    events, state = (log_bytes(disk, name) for name in ("seemetrix.*", "collector.state-*"))
     out.print(
         f"bytes on the broker's disk: {events / EVENTS:.0f} per event, {state / SESSIONS:.0f} of state per session"
     )
-
-
-def _bytes(disk: Path, topic_pattern: str) -> int:
-    """The bytes of the logs of all topics that match the pattern."""
-    return sum(log.stat().st_size for log in disk.glob(f"{topic_pattern}/*.log"))
 
 
 def _table(measurements: dict[str, Measurement]) -> Table:

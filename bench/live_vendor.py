@@ -6,7 +6,6 @@ requested from `AVAILABLE_S` after its end on. `GET /polls` returns how late the
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from itertools import pairwise
 from aiohttp import web
 
 from bench.history import response
+from bench.serving import serve
 
 EVERY_S = 60
 LENGTH_S = 5
@@ -86,12 +86,7 @@ async def main() -> None:
     vendor = LiveVendor()
     app = web.Application()
     app.add_routes([web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data), web.get("/polls", vendor.polls)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)  # noqa: T201 - the parent reads it
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    await serve(app)
 
 
 if __name__ == "__main__":

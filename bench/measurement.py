@@ -50,3 +50,8 @@ def peak_mib(pid: int) -> float:
     """The peak memory of another process, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text("utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def log_bytes(disk: Path, topic_pattern: str) -> int:
+    """The bytes on a broker's disk of the logs of all topics that match the pattern."""
+    return sum(log.stat().st_size for log in disk.glob(f"{topic_pattern}/*.log"))

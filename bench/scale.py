@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.live_vendor import AVAILABLE_S, EVERY_S, LENGTH_S
-from bench.measurement import cpu_s, peak_mib
+from bench.measurement import cpu_s, log_bytes, peak_mib
 from tests.kafka.broker import free_port, running
 from tests.processes import running_module
 
@@ -77,12 +77,12 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
                     raise RuntimeError((home / f"scale{sources}.log").read_text("utf-8")[-2000:])
                 time.sleep(1)
             live_after = time.perf_counter() - started
-            since, cpu, disk_bytes = time.time(), cpu_s(process.pid), _bytes(disk, prefix)
+            since, cpu, disk_bytes = time.time(), cpu_s(process.pid), log_bytes(disk, f"{prefix}*")
             committed = _committed(port)
             time.sleep(MEASURED_S)
             cores = (cpu_s(process.pid) - cpu) / MEASURED_S
             committed = _committed(port) - committed
-            disk_bytes = _bytes(disk, prefix) - disk_bytes
+            disk_bytes = log_bytes(disk, f"{prefix}*") - disk_bytes
             late = json.loads(_get(f"{url}/polls?since={since}"))
             before: list[float] = []
             _observe(port, before)  # also until the metrics that were rendered last are too old to be sent again
@@ -170,10 +170,6 @@ def _committed(port: int) -> float:
     name = 'collector_transactions_total{outcome="committed"} '
     lines = _get(f"http://127.0.0.1:{port}/metrics").decode().splitlines()
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
-
-
-def _bytes(disk: Path, prefix: str) -> int:
-    return sum(log.stat().st_size for log in disk.glob(f"{prefix}*/*.log"))
 
 
 def _delays(kafka: str, prefix: str, since: float) -> list[float]:

@@ -1,13 +1,13 @@
 """The benchmark's vendor: serves the history on loopback. Prints its address, and ends when stdin is closed."""
 
 import asyncio
-import sys
 from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime
 
 from aiohttp import web
 
 from bench.history import SESSIONS, response, session
+from bench.serving import serve
 
 
 async def main() -> None:
@@ -22,12 +22,7 @@ async def main() -> None:
 
     app = web.Application()
     app.add_routes([web.get("/api/statistics/user/{user}/raw/data/", raw_data)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]}/api", flush=True)  # noqa: T201 - the parent reads it
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    await serve(app, "/api")
 
 
 if __name__ == "__main__":

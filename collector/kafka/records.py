@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from collector.cloudevents import VARINTS, varint
+from collector.cloudevents import usual_varint
 
 _BEFORE_OFFSET = b"\0\0"
 """The attributes of a record, and by how many milliseconds its time differs from that of the batch: 0."""
@@ -13,10 +13,6 @@ _MAGIC = 2
 """The version of the format of record batches."""
 CODECS: Mapping[str | None, int] = {None: 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 """The numbers of the compressions in that format."""
-
-
-def varint_of(number: int) -> bytes:
-    return VARINTS[number] if number < len(VARINTS) else varint(number)
 
 
 class RecordBatch(BatchBuilder):  # type: ignore[misc]
@@ -41,8 +37,8 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
 
     def add(self, record: bytes) -> bool:
         """Append a record, as `record_of` encodes it. Returns whether there was room; there is for the first one."""
-        offset, records = varint_of(self._relative_offset), self._records
-        size = varint_of(len(_BEFORE_OFFSET) + len(offset) + len(record))
+        offset, records = usual_varint(self._relative_offset), self._records
+        size = usual_varint(len(_BEFORE_OFFSET) + len(offset) + len(record))
         encoded = b"%b%b%b%b" % (size, _BEFORE_OFFSET, offset, record)
         if self._relative_offset and len(records) + len(encoded) > self._max_bytes:
             return False
