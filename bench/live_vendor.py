@@ -1,11 +1,15 @@
 """A Seemetrix vendor at the live edge, on loopback, for any number of accounts. Ends when stdin is closed.
 
-Each account has one session in each minute, with five attention, five emotion and two movie intervals. It can be
-requested from `AVAILABLE_S` after its end on. `GET /polls` returns how late the requests of each account were.
+    python -m bench.live_vendor [SECONDS]
+
+Each account has one session in each minute, or in so many seconds, and then only each account with an even number. A
+session has five attention, five emotion and two movie intervals. It can be requested from `AVAILABLE_S` after its end
+on. `GET /polls` returns how late the requests of each account were.
 """
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,20 +21,23 @@ from bench.history import response
 from bench.serving import serve
 
 EVERY_S = 60
+QUIET_EVERY_S = 600
 LENGTH_S = 5
 AVAILABLE_S = 5
 DEVICE = 5300
 LOOKS = 5
 
 
-def starts(user: int, first: datetime, last: datetime) -> Iterator[int]:
+def starts(user: int, first: datetime, last: datetime, every_s: int = EVERY_S) -> Iterator[int]:
     """The starts of the account's sessions from `first` to `last`, in Unix seconds."""
-    offset = user * 7919 % EVERY_S
+    if every_s != EVERY_S and user % 2:
+        return
+    offset = user * 7919 % every_s
     at = int(first.timestamp())
-    at += (offset - at) % EVERY_S
+    at += (offset - at) % every_s
     while at <= last.timestamp():
         yield at
-        at += EVERY_S
+        at += every_s
 
 
 def session(at: int) -> bytes:
@@ -55,7 +62,8 @@ def session(at: int) -> bytes:
 class LiveVendor:
     """Serves the sessions, and notes when each account was asked for the newest ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: int) -> None:
+        self._every_s = every_s
         self._asked: dict[int, list[float]] = {}
 
     async def raw_data(self, request: web.Request) -> web.Response:
@@ -67,7 +75,7 @@ class LiveVendor:
         if last.timestamp() > now - EVERY_S:
             self._asked.setdefault(user, []).append(now)
         last = min(last, datetime.fromtimestamp(now - LENGTH_S - AVAILABLE_S, UTC))
-        rows = [session(at) for at in starts(user, first, last)]
+        rows = [session(at) for at in starts(user, first, last, self._every_s)]
         return web.Response(body=response(rows), content_type="application/json")
 
     async def polls(self, request: web.Request) -> web.Response:
@@ -82,12 +90,12 @@ class LiveVendor:
         return web.json_response(late)
 
 
-async def main() -> None:
-    vendor = LiveVendor()
+async def main(every_s: int) -> None:
+    vendor = LiveVendor(every_s)
     app = web.Application()
     app.add_routes([web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data), web.get("/polls", vendor.polls)])
     await serve(app)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else EVERY_S))

@@ -66,22 +66,22 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
     port, prefix = free_port(), f"scale{sources}."
     with running_module("bench.live_vendor") as url:
         config = home / f"scale{sources}.toml"
-        config.write_text(_configuration(kafka, prefix, port, url, sources), "utf-8")
+        config.write_text(configuration(kafka, prefix, port, url, sources), "utf-8")
         with (home / f"scale{sources}.log").open("wb") as log:
             command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
             started = time.perf_counter()
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            while not _are_live(port):
+            while not are_live(port):
                 if process.poll() is not None or time.perf_counter() - started > START_S:
                     raise RuntimeError((home / f"scale{sources}.log").read_text("utf-8")[-2000:])
                 time.sleep(1)
             live_after = time.perf_counter() - started
             since, cpu, disk_bytes = time.time(), cpu_s(process.pid), log_bytes(disk, f"{prefix}*")
-            committed = _committed(port)
+            transactions = committed(port)
             time.sleep(MEASURED_S)
             cores = (cpu_s(process.pid) - cpu) / MEASURED_S
-            committed = _committed(port) - committed
+            transactions = committed(port) - transactions
             disk_bytes = log_bytes(disk, f"{prefix}*") - disk_bytes
             late = json.loads(_get(f"{url}/polls?since={since}"))
             before: list[float] = []
@@ -105,7 +105,7 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
                 len(metrics) / 1e6,
                 status_s,
                 len(status) / 1e6,
-                committed / MEASURED_S,
+                transactions / MEASURED_S,
                 disk_bytes * DAY_S / MEASURED_S,
             )
         finally:
@@ -113,7 +113,8 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
             process.wait(60)
 
 
-def _configuration(kafka: str, prefix: str, port: int, url: str, sources: int) -> str:
+def configuration(kafka: str, prefix: str, port: int, url: str, sources: int) -> str:
+    """So many sources of `bench.live_vendor`, with the defaults of the collector."""
     since = datetime.now(UTC) - timedelta(minutes=2)
     head = f"""
 [kafka]
@@ -143,7 +144,8 @@ def _get(url: str) -> bytes:
         return body
 
 
-def _are_live(port: int) -> bool:
+def are_live(port: int) -> bool:
+    """Whether all streams of the daemon at this port are live."""
     try:
         streams = json.loads(_get(f"http://127.0.0.1:{port}/api/status"))["streams"]
     except OSError:
@@ -166,7 +168,8 @@ def _observe(port: int, blocks: list[float]) -> None:
         time.sleep(PAUSE_S)
 
 
-def _committed(port: int) -> float:
+def committed(port: int) -> float:
+    """How many transactions the daemon at this port has committed."""
     name = 'collector_transactions_total{outcome="committed"} '
     lines = _get(f"http://127.0.0.1:{port}/metrics").decode().splitlines()
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))

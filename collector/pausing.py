@@ -5,12 +5,18 @@ from collections.abc import Awaitable, Callable
 from collector.clock import Clock
 from collector.kafka.epoch import Epoch
 from collector.pipeline.pauses import pauses_of
+from collector.saving import next_save
 from collector.telemetry.stream import StreamTelemetry
-from collector.worker import SAVE_INTERVAL
 
 
 async def wait_while_paused(
-    epoch: Epoch, prefix: str, clock: Clock, telemetry: StreamTelemetry, report: Callable[[], Awaitable[bool]]
+    epoch: Epoch,
+    prefix: str,
+    clock: Clock,
+    telemetry: StreamTelemetry,
+    report: Callable[[], Awaitable[bool]],
+    *,
+    save_phase: float = 0.0,
 ) -> None:
     """Return when no pause of the stream with this whole prefix is in effect: at once, if there is none.
 
@@ -29,7 +35,7 @@ async def wait_while_paused(
             continue
         telemetry.paused(pause)
         is_reported = is_reported or await report()
-        await clock.until(min(clock.now() + SAVE_INTERVAL, pause.ends_at))
+        await clock.until(min(next_save(clock.now(), save_phase), pause.ends_at))
         if not pause.is_over(clock.now()):
             await epoch.verify()
     telemetry.resumed()

@@ -28,12 +28,13 @@ from collector.pipeline.progress import Progress
 from collector.pipeline.shards import Shards, published_prefix, whole_prefix
 from collector.pipeline.state import State, StateFormat, stream_prefix
 from collector.registry.ids import SchemaIds
+from collector.saving import next_save
 from collector.stream_topics import StreamTopics
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
 from collector.vendors import backoff
 from collector.vendors.base import Stream
-from collector.worker import SAVE_INTERVAL, Commit, Worker
+from collector.worker import Commit, Worker
 
 PAUSE_STEP = timedelta(seconds=1)
 """How soon a stream that waits for a topic notices that it can be used."""
@@ -146,8 +147,9 @@ class StreamHandle:
         if len(self._failures) > 1:  # its commits keep failing, although its state can be read
             self.telemetry.blocked(self._failures[-1], None, 0, self._clock.now())
         commit = partial(self._commit, epoch)
+        phase = epoch.partition / self._kafka.state_partitions
         report = partial(self._report_paused, state, shards, commit)
-        await wait_while_paused(epoch, self.published_prefix, self._clock, self.telemetry, report)
+        await wait_while_paused(epoch, self.published_prefix, self._clock, self.telemetry, report, save_phase=phase)
         await self._wait_for_topics()
         await self._wait_for_schemas()
         worker: Worker[Any] = Worker(
@@ -162,6 +164,7 @@ class StreamHandle:
             shards=shards,
             transaction=self._transaction,
             turn=self._turns.live if self._view is None else self._turns.backfill,
+            save_phase=phase,
         )
         await worker.run(self._since)
 
@@ -215,7 +218,7 @@ class StreamHandle:
     async def _until_repaired(self, epoch: Epoch) -> NoReturn:
         """Commit a record regularly, which fails once an operator has repaired the state. Raises EpochEnded then."""
         while True:
-            await self._clock.until(self._clock.now() + SAVE_INTERVAL)
+            await self._clock.until(next_save(self._clock.now(), epoch.partition / self._kafka.state_partitions))
             await epoch.verify()
 
     def _timeline(self, state: State) -> TimelineFunction | None:

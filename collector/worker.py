@@ -31,6 +31,7 @@ from collector.pipeline.progress import state_after
 from collector.pipeline.rejects import FAR_AHEAD, MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
 from collector.pipeline.shards import Shards
 from collector.pipeline.state import State
+from collector.saving import SAVE_INTERVAL, next_save
 from collector.telemetry.stream import StreamTelemetry
 from collector.turns import Turn
 from collector.vendors import backoff
@@ -47,8 +48,6 @@ MAX_AHEAD = timedelta(days=1)
 """How far ahead of both clocks a record may start. A later one would stay in the ledger until its time has come."""
 JOIN_TIME = timedelta(seconds=30)
 """The time in which all shards of a stream begin, unless the state or a topic of one of them cannot be used."""
-SAVE_INTERVAL = timedelta(minutes=2)
-"""How often the checkpoint is committed although nothing is new. After a crash, at most that much is fetched again."""
 MANY_FAILURES = 5
 """After this many failures in a row, the progress that consumers read says that the stream is no longer live."""
 CREDENTIALS_CHECK_INTERVAL = timedelta(seconds=3)
@@ -72,10 +71,11 @@ class Worker(Generic[P]):
         shards: Shards | None = None,
         transaction: TransactionSize | None = None,
         turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        save_phase: float = 0.0,
     ) -> None:
         """`shards` are those of the stream, if it has several; all share the epoch. Each fetch is in a `turn`.
 
-        `transaction` is kept for the worker of the next epoch.
+        `transaction` is kept for the worker of the next epoch. `save_phase` is that of `next_save`.
         """
         self._stream = stream
         self._state = state
@@ -86,7 +86,9 @@ class Worker(Generic[P]):
         self._random = random
         self._credentials = credentials
         self._credentials_used: object = None
-        self._checkpoint_saved_at = clock.now()
+        self._save_phase = save_phase
+        self._save_at = next_save(clock.now(), save_phase)
+        """When the checkpoint is committed although nothing is new."""
         self._reject_rate = RejectRate()
         self._dead_letter_cap = DeadLetterCap()
         self._transaction = transaction or TransactionSize()
@@ -176,12 +178,14 @@ class Worker(Generic[P]):
         policy, self._progress_state = self._stream.policy, "live"
         if step.until - self._clock.now() > SECOND:  # the first pass of a process begins at the next whole second
             self._telemetry.idle()
-        if self._clock.now() - self._checkpoint_saved_at >= SAVE_INTERVAL:
+        if self._clock.now() >= self._save_at:
             await self._save(Batch(checkpoint=self._checkpoint))
-        pause = max(SAVE_INTERVAL, policy.interval)
+        now, wake_at = self._clock.now(), self._save_at
         if not self._progress.is_reported(self._checkpoint, self._progress_state, self._state.prefix):
-            pause = max(SECOND, self._checkpoint_saved_at + SAVE_INTERVAL - self._clock.now())
-        await self._clock.until(min(step.until, self._clock.now() + pause))
+            wake_at = max(now + SECOND, wake_at)
+        elif policy.interval > SAVE_INTERVAL:
+            wake_at = now + policy.interval
+        await self._clock.until(min(step.until, wake_at))
 
     async def _process(self, step: Fetch) -> Cursors:
         """Fetch a window, publish what is new in it, and advance the checkpoint. Returns the next cursors."""
@@ -202,7 +206,7 @@ class Worker(Generic[P]):
         )
         now, before = self._clock.now(), self._progress_state
         self._progress_state = state_after(before, self._checkpoint, cursors, stream.policy)
-        if now - self._checkpoint_saved_at >= SAVE_INTERVAL or before != self._progress_state == "live":
+        if now >= self._save_at or before != self._progress_state == "live":
             await self._save_checkpoint()
         if stream.sequence_of is not None:
             self._report_gaps(is_sweep_complete=not step.is_live and cursors.sweep is None)
@@ -301,14 +305,14 @@ class Worker(Generic[P]):
         # 3.
         now = self._clock.now()
         if batch.checkpoint is not None:
-            self._checkpoint_saved_at = now
+            self._save_at = next_save(now, self._save_phase)
         self._telemetry.committed(batch.tally, self._checkpoint, len(state.ledger), now)
 
     async def _save_checkpoint(self) -> None:
         """Commit the checkpoint if it has advanced since it was last committed."""
         if self._state.checkpoint != self._state.durable:
             await self._save(Batch(checkpoint=self._state.checkpoint))
-        self._checkpoint_saved_at = self._clock.now()
+        self._save_at = next_save(self._clock.now(), self._save_phase)
 
     async def _report_progress(self) -> None:
         """Commit the checkpoint if the last progress message of this epoch says something else.

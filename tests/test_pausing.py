@@ -21,11 +21,11 @@ from collector.pipeline.message import PROGRESS, Origin
 from collector.pipeline.pauses import UNREADABLE, encode_pause, pause_key
 from collector.pipeline.state import by_stream, stream_prefix
 from collector.pipeline.state_records import reserved
+from collector.saving import SAVE_INTERVAL
 from collector.stream_handle import StreamHandle
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
-from collector.worker import SAVE_INTERVAL
 from tests.simulated import START, SimulatedClock
 from tests.worker.harness import ListSink, ListStream, SimulationOver, VendorRow
 

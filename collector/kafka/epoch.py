@@ -13,6 +13,7 @@ The order of the steps is what makes commits exactly once (KIP-98, KIP-618):
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 from math import inf
 from time import monotonic
 
@@ -23,6 +24,7 @@ from msgspec import Struct
 from collector.cloudevents import Message
 from collector.crash import crash_point
 from collector.errors import EpochEnded, KafkaMisconfigured
+from collector.kafka.commit_queue import CommitQueue, Ready
 from collector.kafka.connection import reason_of
 from collector.kafka.header import BARRIER, TRUNCATED, StateLost, verify_header
 from collector.kafka.producer import Fenced, Producer, open_producer
@@ -78,6 +80,7 @@ class Epoch:
         self._producer = producer
         self._settings = settings
         self._telemetry = telemetry
+        self._queue = CommitQueue()
         self._lock = anyio.Lock()
 
     @property
@@ -88,7 +91,8 @@ class Epoch:
     async def commit(self, messages: Sequence[Message], state: Mapping[bytes, bytes | None]) -> float:
         """Commit messages and state in one transaction. Returns how many seconds that took, without new connections.
 
-        Streams that share the partition commit one after the other.
+        Streams that share the partition commit one after the other, or together what is small and ready at the same
+        moment.
 
         Cancelling takes effect while the stream waits for its turn, or for new connections, and not during the
         transaction.
@@ -97,26 +101,60 @@ class Epoch:
         starts again from the restored state. Raises KafkaMisconfigured when an operator must change something that this
         batch needs, such as a topic; that ends the epoch too.
         """
-        async with self._lock:
-            if self.failure is not None:
-                raise EpochEnded from self.failure
-            started = inf
-            try:
-                await self._renew_sessions()
-                started = monotonic()
-                await _append(self._producer, self._settings, self.partition, self._known_offset, messages, state)
-            except Exception as error:
-                self.failure = error
-                self.is_overdue = monotonic() - started >= self.deadline_s
-                if isinstance(error, Fenced):
-                    self._telemetry.fenced(self.partition)
-                else:
-                    self._telemetry.aborted(reason_of(error))
-                raise error if isinstance(error, KafkaMisconfigured) else EpochEnded from error
+        ready = Ready(messages, state)
+        self._queue.add(ready)
+        try:
+            async with self._lock:
+                if not ready.is_taken and self.failure is None:
+                    await self._commit(ready)
+        except anyio.get_cancelled_exc_class():
+            if not ready.is_taken:
+                raise
+            with anyio.CancelScope(shield=True):
+                await ready.ended.wait()  # it is in the transaction of another stream
+        finally:
+            self._queue.withdraw(ready)
+        if ready.failure is not None:
+            raise ready.failure
+        if ready.took_s is None:
+            raise EpochEnded from self.failure
+        return ready.took_s
+
+    async def _commit(self, first: Ready) -> None:
+        """Commit in one transaction what has become ready first, and what can share it. Notes the outcome in each."""
+        taken: Sequence[Ready] = [first]
+        started = inf
+        try:
+            await self._renew_sessions()
+            started = monotonic()
+            taken = self._queue.take(first)
+            messages = list(chain.from_iterable(each.messages for each in taken))
+            state = dict(chain.from_iterable(each.state.items() for each in taken))
+            await _append(self._producer, self._settings, self.partition, self._known_offset, messages, state)
+        except Exception as error:  # noqa: BLE001 - each stream raises it
+            self.failure = error
+            self.is_overdue = monotonic() - started >= self.deadline_s
+            if isinstance(error, Fenced):
+                self._telemetry.fenced(self.partition)
+            else:
+                self._telemetry.aborted(reason_of(error))
+            for each in taken:
+                each.failure = error if self._must_be_changed_for(each, error) else None
+        else:
             self.commits += 1
             took_s = monotonic() - started
             self._telemetry.committed(took_s)
-            return took_s
+            for each in taken:
+                each.took_s = took_s
+        finally:
+            for each in taken:
+                each.ended.set()
+
+    def _must_be_changed_for(self, ready: Ready, error: Exception) -> bool:
+        """Whether an operator must change something that this stream needs: not the topic of another one."""
+        if not isinstance(error, KafkaMisconfigured):
+            return False
+        return error.topic in (None, self._settings.state_topic) or ready.publishes_to(error.topic)
 
     async def _renew_sessions(self) -> None:
         """Replace connections that the brokers would close during the transaction, before it begins.

@@ -16,7 +16,7 @@ from collector.instants import floor_second
 from collector.model import Checkpoint, DedupMode, FetchResult, Policy, Window
 from collector.pipeline.batch import Batch
 from collector.pipeline.state import State, StateFormat
-from collector.worker import SAVE_INTERVAL
+from collector.saving import SAVE_INTERVAL
 from tests.simulated import SimulatedClock, at
 from tests.worker.harness import EndingClock, ListSink, ListStream, VendorRow, run_with_restarts
 from tests.worker.test_exactly_once import DAY, HOUR, T0, history
