@@ -112,10 +112,6 @@ def check(
 
     Example: collector check --config config.toml
     """
-    from collector.commands.check import check as check_
-    from collector.commands.log_lines import log_to_stderr
-
-    log_to_stderr("error")  # findings report what would be logged as a warning
     out = Console(highlight=False)
 
     def report(finding: "Finding") -> None:
@@ -128,7 +124,16 @@ def check(
             out.print(f"{mark} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)
         sys.stdout.flush()  # each finding as soon as it is known, also to a pipe
 
-    if not check_(config, report, offline=offline):
+    if offline:
+        from collector.commands.check_configuration import check_offline
+
+        check_offline(config, report)
+        return
+    from collector.commands.check import check as check_
+    from collector.commands.log_lines import log_to_stderr
+
+    log_to_stderr("error")  # findings report what would be logged as a warning
+    if not check_(config, report):
         raise typer.Exit(FAILED)
 
 

@@ -110,7 +110,7 @@ class ConfiguredSources:
         statuses = {} if former is None else {each.stream.name: each.telemetry.status for each in former.handles}
         handles = [
             kept.get(stream.name) or self._handle(stream, settings, telemetry, statuses.get(stream.name))
-            for stream in vendor.streams(name, source, surroundings.http, telemetry)
+            for stream in vendor.load().streams(name, source, surroundings.http, telemetry)
         ]
         return _Source(source, status, telemetry, handles)
 
@@ -134,7 +134,8 @@ class ConfiguredSources:
         """A handle of the same stream with the interval of the backfill. `status` is that of the stream."""
         times = {"since": requested.start, "until": requested.end}
         source = settings.sources[stream.source].model_copy(update=times)
-        streams = VENDORS[source.vendor].streams(stream.source, source, self._surroundings.http, vendor_telemetry)
+        vendor = VENDORS[source.vendor].load()
+        streams = vendor.streams(stream.source, source, self._surroundings.http, vendor_telemetry)
         bounded = next(each for each in streams if each.name == stream.name)
         bounded.name = backfill_name(stream.name, requested.start)
         own = StreamStatus(status.vendor, status.source, f"{stream.name}~backfill", backfill=requested)

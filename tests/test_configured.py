@@ -11,7 +11,8 @@ from collector.configured import Changes, ConfiguredSources, Surroundings
 from collector.stream_handle import StreamHandle
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
-from collector.vendors.http import Limits, http
+from collector.vendors.http import http
+from collector.vendors.limits import Limits
 from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio

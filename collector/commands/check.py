@@ -9,7 +9,7 @@ import anyio
 from msgspec import structs
 
 from collector.clock import SystemClock
-from collector.commands.check_configuration import check_configuration, check_secrets
+from collector.commands.check_configuration import check_configuration
 from collector.commands.check_registry import check_registry
 from collector.commands.finding import Finding, Report
 from collector.commands.progress import Progress, progress
@@ -37,20 +37,15 @@ MAX_SHOWN_CHECKS = 3
 """The most running checks that the progress line names."""
 
 
-def check(path: Path, report: Report, *, offline: bool) -> bool:
+def check(path: Path, report: Report) -> bool:
     """Check the configuration, then every vendor account and Kafka; return whether all findings are ok.
 
-    With `offline`, secrets that cannot be read are warnings: this may not be the machine of the daemon. Nothing is
-    changed. Raises UserError when the configuration is wrong.
+    Nothing is changed. Raises UserError when the configuration is wrong.
     """
     settings = load(path)
     has_failed = False
-    for finding in check_configuration(path, settings, SystemClock().now()):
+    for finding in check_configuration(path, settings):
         report(finding)
-    if offline:
-        for finding in check_secrets(settings):
-            report(finding)
-        return True
     with progress("") as progress_line:
 
         def report_redacted(finding: Finding) -> None:
@@ -102,7 +97,7 @@ def _show_running(progress_line: Progress, running: list[str], total: int) -> No
 async def _check_account(settings: Settings, name: str, client: Http) -> AsyncGenerator[Finding, None]:
     what, source = f"sources.{name}", settings.sources[name]
     try:
-        result = await VENDORS[source.vendor].probe(name, source, client, standalone_telemetry(name))
+        result = await VENDORS[source.vendor].load().probe(name, source, client, standalone_telemetry(name))
     except (Park, RetryLater) as error:
         yield Finding(what, ok=False, text=f"{error}: {error.advice}")
     except Split as error:

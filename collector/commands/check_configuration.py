@@ -1,18 +1,30 @@
 """The part of `collector check` that needs neither vendors nor Kafka."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
-from collector.commands.finding import Finding
-from collector.config import Settings, reveal_secrets
+from collector.commands.finding import Finding, Report
+from collector.config import Settings, load, reveal_secrets
 from collector.errors import InvalidConfiguration
 from collector.instants import format_seconds
 from collector.plurals import counted
 from collector.raw_config import included_files, load_file
 
 
-def check_configuration(path: Path, settings: Settings, now: datetime) -> Iterator[Finding]:
+def check_offline(path: Path, report: Report) -> None:
+    """Check the configuration and its secrets. Nothing else is imported, so that it is fast.
+
+    Secrets that cannot be read are warnings: this may not be the machine of the daemon. Raises UserError when the
+    configuration is wrong.
+    """
+    settings = load(path)
+    for finding in chain(check_configuration(path, settings), _check_secrets(settings)):
+        report(finding)
+
+
+def check_configuration(path: Path, settings: Settings) -> Iterator[Finding]:
     """Yield a finding for the valid configuration, for each file that it includes, and for what lies ahead.
 
     Raises UserError when an included file can no longer be read.
@@ -21,12 +33,12 @@ def check_configuration(path: Path, settings: Settings, now: datetime) -> Iterat
     if settings.include is not None:
         yield from _included(path, settings.include)
     for name, source in settings.sources.items():
-        if source.since is not None and source.since > now:
+        if source.since is not None and source.since > datetime.now(UTC):
             text = f"{format_seconds(source.since)} lies ahead: streams that have not started publish nothing before it"
             yield Finding(f"sources.{name}.since", ok=True, text=text, warning=True)
 
 
-def check_secrets(settings: Settings) -> Iterator[Finding]:
+def _check_secrets(settings: Settings) -> Iterator[Finding]:
     """Yield a warning for each secret that cannot be read on this machine, which may not be that of the daemon.
 
     Raises Failed when too many files are open.

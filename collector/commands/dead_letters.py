@@ -124,7 +124,7 @@ async def configured(settings: Settings) -> AsyncIterator[Configured]:
     shards: dict[tuple[str, str], list[Stream[Any]]] = {}
     async with http(SystemClock()) as client:
         for name, source in settings.sources.items():
-            for stream in VENDORS[source.vendor].streams(name, source, client, standalone_telemetry(name)):
+            for stream in VENDORS[source.vendor].load().streams(name, source, client, standalone_telemetry(name)):
                 shards.setdefault((name, whole_name(stream.name)), []).append(stream)
         yield Configured(settings, shards)
 

@@ -42,7 +42,7 @@ def _streams(
 ) -> dict[str, Stream[Any]]:
     """The streams of a source, each shard by its own name."""
     chosen = select_source(settings, source)
-    streams = VENDORS[chosen.vendor].streams(source, chosen, client, telemetry or standalone_telemetry(source))
+    streams = VENDORS[chosen.vendor].load().streams(source, chosen, client, telemetry or standalone_telemetry(source))
     return {each.name: each for each in streams}
 
 

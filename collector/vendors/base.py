@@ -9,7 +9,7 @@ defaults, for a vendor whose times are in UTC. docs/adding-a-stream.md describes
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, timedelta, tzinfo
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -27,10 +27,12 @@ from collector.model import (
     RejectedRow,
     Window,
 )
-from collector.telemetry.vendor import VendorTelemetry
-from collector.vendors.http import Http
 from collector.vendors.raw_rows import MAX_ROWS, MAX_ROWS_OF_PERIOD
 from collector.vendors.source import SourceSettings
+
+if TYPE_CHECKING:  # a configuration is validated without what sends requests
+    from collector.telemetry.vendor import VendorTelemetry
+    from collector.vendors.http import Http
 
 P = TypeVar("P")
 
@@ -126,7 +128,7 @@ S = TypeVar("S")
 
 
 class ProbeResult(Struct, frozen=True):
-    """What `Vendor.probe` finds out about an account."""
+    """What `Implementation.probe` finds out about an account."""
 
     text: str
     """Describes to an operator what the account may read."""
@@ -141,6 +143,18 @@ class ProbeResult(Struct, frozen=True):
     """What the configuration says of the account that has no effect, with advice."""
 
 
+class Implementation(Struct, Generic[S], frozen=True):
+    """What of a vendor sends requests. It is imported with `Vendor.load`."""
+
+    streams: "Callable[[str, S, Http, VendorTelemetry], Sequence[Stream[Any]]]"
+    """Returns the configured streams of a source, given its name and its settings."""
+    probe: "Callable[[str, S, Http, VendorTelemetry], Awaitable[ProbeResult]]"
+    """Sends a small request that shows whether the account may read what the source is configured for.
+
+    Raises RetryLater, Park or Split, as `Stream.fetch` does.
+    """
+
+
 class Vendor(Struct, Generic[S], frozen=True, kw_only=True):
     """What a vendor's folder exports."""
 
@@ -151,13 +165,8 @@ class Vendor(Struct, Generic[S], frozen=True, kw_only=True):
     """By the name of the stream that publishes them."""
     configured_types: Sequence[EventType] = ()
     """The types of streams that have no entry in `event_types`, because an operator names them."""
-    streams: Callable[[str, S, Http, VendorTelemetry], Sequence[Stream[Any]]]
-    """Returns the configured streams of a source, given its name and its settings."""
-    probe: Callable[[str, S, Http, VendorTelemetry], Awaitable[ProbeResult]]
-    """Sends a small request that shows whether the account may read what the source is configured for.
-
-    Raises RetryLater, Park or Split, as `Stream.fetch` does.
-    """
+    load: Callable[[], Implementation[S]]
+    """Imports what sends requests, which commands that only need the configuration do without."""
     title: str
     """The vendor's name as people write it."""
     message_key: str

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from math import inf
 from time import monotonic
 from types import SimpleNamespace
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -19,13 +19,11 @@ import anyio
 import anyio.lowlevel
 from aiohttp.http import HttpProcessingError
 from msgspec import Struct, structs
-from pydantic import BaseModel, Field
 from yarl import URL
 
 from collector import __version__
 from collector.clock import Clock
 from collector.errors import Park, RetryLater, Split
-from collector.settings import STRICT, Count, Duration, at_least
 from collector.steps import Steps
 from collector.turns import in_turns
 from collector.vendors.budget import BoundedConnector
@@ -39,6 +37,7 @@ from collector.vendors.failures import (
     raise_for_status,
     translate,
 )
+from collector.vendors.limits import Limits
 from collector.vendors.proxy import proxy_for, request_arguments
 
 T = TypeVar("T")
@@ -59,18 +58,6 @@ ERROR_BODY_TIMEOUT_S = 10
 
 MAX_AGE_S = 365 * 86_400.0
 """A longer `Age` is shortened: no cache keeps a response for years."""
-
-
-class Limits(BaseModel):
-    """The limits of requests to a vendor. Sources of one account must have equal ones."""
-
-    model_config = STRICT
-
-    max_concurrency: Annotated[Count, Field(ge=1)] = 1
-    max_requests_per_minute: Annotated[Count, Field(ge=1)] | None = None
-    max_response_bytes: Annotated[Count, Field(ge=1 << 10)] = 16 << 20
-    timeout: Annotated[Duration, at_least(timedelta(seconds=1))] = timedelta(seconds=60)
-    """The longest time without a byte. A whole response may take `MAX_RESPONSE_TIMEOUTS` times as long."""
 
 
 class Response(Struct, frozen=True):

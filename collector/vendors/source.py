@@ -21,7 +21,7 @@ from collector.settings import (
     duration_text,
     parse_base_url,
 )
-from collector.vendors.http import Limits
+from collector.vendors.limits import Limits
 
 PositiveDuration = Annotated[Duration, at_least(timedelta(seconds=1))]
 Span = Annotated[Duration, at_least(MIN_SPAN)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.commands.check import check
+from collector.commands.check_configuration import check_offline
 from collector.commands.finding import Finding
 
 AHEAD = "2999-01-01T00:00:00Z"
@@ -19,7 +19,7 @@ def findings(folder: Path, config: str) -> list[Finding]:
     """The findings after that of config.toml, which is valid."""
     (path := folder / "config.toml").write_text(config, "utf-8")
     found = list[Finding]()
-    assert check(path, found.append, offline=True)
+    check_offline(path, found.append)
     assert (str(path), True, False) == (found[0].what, found[0].ok, found[0].warning)
     assert found[0].text.startswith("valid, ")
     return found[1:]

@@ -21,7 +21,7 @@ def kafka_line(folder: Path, servers: str) -> str:
     account = f'vendor = "seemetrix"\nbase_url = "http://127.0.0.1:{closed_port()}"\nuser_id = 1\nuser_key = "k-e-y"\n'
     kafka = f'bootstrap_servers = "{servers}"\ntransaction_timeout = "9s"'
     path.write_text(f"[kafka]\n{kafka}\n[sources.mall]\n{account}", "utf-8")
-    assert not check(path, lambda finding: lines.update({finding.what: finding.text}), offline=False)
+    assert not check(path, lambda finding: lines.update({finding.what: finding.text}))
     assert {str(path), "sources.mall", "kafka"} == lines.keys()
     return lines["kafka"]
 

@@ -18,7 +18,8 @@ from anyio.streams.tls import TLSListener
 
 from collector.errors import Park
 from collector.telemetry.vendor import standalone_telemetry
-from collector.vendors.http import Http, Limits, Response, http
+from collector.vendors.http import Http, Response, http
+from collector.vendors.limits import Limits
 from tests.simulated import SimulatedClock
 
 KEY = "s3cr3t k&y+/="

@@ -18,7 +18,8 @@ from anyio.streams.tls import TLSStream
 from collector.errors import RetryLater
 from collector.vendors import budget
 from collector.vendors.budget import MAX_HEAD_BYTES, MAX_INFORMATIONAL, PIECE_BYTES, BoundedConnection
-from collector.vendors.http import MAX_SMALL_BYTES, Limits, http
+from collector.vendors.http import MAX_SMALL_BYTES, http
+from collector.vendors.limits import Limits
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import (
     LONG_TIMEOUT,

@@ -28,7 +28,7 @@ async def rejected(folder: Path, status: int, table: str) -> Park:
         path.write_text(f'[sources.mall]\n{dedent(table)}\nbase_url = "{url}"\n', "utf-8")
         source = load(path).sources["mall"]
         with pytest.raises(Park) as raised:
-            await VENDORS[source.vendor].probe("mall", source, client, standalone_telemetry())
+            await VENDORS[source.vendor].load().probe("mall", source, client, standalone_telemetry())
     assert VALUE not in f"{raised.value} {raised.value.advice}"
     return raised.value
 

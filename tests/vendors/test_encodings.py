@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from collector.errors import RetryLater, Split
 from collector.vendors.encodings import MAX_MEMBERS, MAX_ZSTD_WINDOW_LOG, PART_BYTES, EncodingError, decoder_of
-from collector.vendors.http import Limits, http
+from collector.vendors.http import http
+from collector.vendors.limits import Limits
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import failure, get, responding, sends, serving, tcp_server
 

@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 
 from collector.errors import Park, RetryLater, Split
-from collector.vendors.http import Limits, http
+from collector.vendors.http import http
+from collector.vendors.limits import Limits
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import KEY, LONG_TIMEOUT, Handler, failure, get, responding, serving
 

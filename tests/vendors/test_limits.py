@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from collector.errors import Park, RetryLater, Split
 from collector.vendors import http as http_module
-from collector.vendors.http import MAX_LARGE_RESPONSES, Http, Limiter, Limits, http
+from collector.vendors.http import MAX_LARGE_RESPONSES, Http, Limiter, http
+from collector.vendors.limits import Limits
 from tests.simulated import START, SimulatedClock
 from tests.vendors.loopback import (
     LONG_TIMEOUT,

@@ -195,7 +195,6 @@ class Monitoring(StatusStream[monitoring.KnownMessage]):
 
 
 STREAMS = (Alerts, Monitoring)
-EVENT_TYPES = {stream.name: stream.event_types for stream in STREAMS}
 
 
 def status_streams(client: Client, settings: QuividiSource) -> Sequence[Stream[Any]]:

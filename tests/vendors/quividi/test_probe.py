@@ -10,8 +10,7 @@ from aiohttp import web
 from collector.errors import CollectorError, Park, RetryLater
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.http import http
-from collector.vendors.quividi import VENDOR
-from collector.vendors.quividi.probe_client import MAX_SHOWN
+from collector.vendors.quividi.probe_client import MAX_SHOWN, probe
 from tests.simulated import SimulatedClock
 from tests.vendors.loopback import Handler, serving
 from tests.vendors.quividi.vidicenter import TOKEN, USER, VidiCenter, assert_no_account, source
@@ -36,7 +35,7 @@ def responses(whoami: bytes = WHOAMI, locations: bytes = LOCATIONS, seen: list[s
 
 async def probed(handler: Handler, **settings: object) -> str:
     async with serving(handler) as url, http(SimulatedClock()) as client:
-        return (await VENDOR.probe("lobby", source(url, **settings), client, standalone_telemetry())).text
+        return (await probe("lobby", source(url, **settings), client, standalone_telemetry())).text
 
 
 async def parked(handler: Handler, **settings: object) -> Park:
@@ -134,7 +133,7 @@ async def test_the_probe_reports_locations_whose_zone_disagrees() -> None:
     async with serving(handler) as url, http(SimulatedClock()) as client:
 
         async def warnings(**settings: object) -> Sequence[str]:
-            return (await VENDOR.probe("lobby", source(url, **settings), client, standalone_telemetry())).warnings
+            return (await probe("lobby", source(url, **settings), client, standalone_telemetry())).warnings
 
         found = await warnings(locations="all")
         assert MAX_SHOWN == len(found)
@@ -157,7 +156,7 @@ async def test_the_probe_reports_places_in_zones_that_the_account_does_not_have(
 ) -> None:
     async with serving(responses()) as url, http(SimulatedClock()) as client:
         given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], locations="all")
-        assert expected == list((await VENDOR.probe("lobby", given, client, standalone_telemetry())).warnings)
+        assert expected == list((await probe("lobby", given, client, standalone_telemetry())).warnings)
 
 
 ELSEWHERE = msgspec.json.encode(
@@ -183,7 +182,7 @@ async def test_the_probe_reports_places_in_zones_that_the_source_does_not_select
 ) -> None:
     async with serving(responses(locations=ELSEWHERE)) as url, http(SimulatedClock()) as client:
         given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], **{"locations": None, **selection})
-        result = await VENDOR.probe("lobby", given, client, standalone_telemetry())
+        result = await probe("lobby", given, client, standalone_telemetry())
 
     named = [f"the source does not select the {each}, named in the zone Europe/Berlin: " for each in expected]
     assert len(named) == len(result.notices)
@@ -214,7 +213,7 @@ async def test_the_probe_reports_places_in_zones_that_are_not_active_if_the_sour
     ]
     async with serving(responses(locations=msgspec.json.encode(rows))) as url, http(clock) as client:
         given = source(url, zones=[{"timezone": "Europe/Berlin", **zone}], locations="all")
-        result = await VENDOR.probe("lobby", given, client, standalone_telemetry())
+        result = await probe("lobby", given, client, standalone_telemetry())
 
     assert [f"the {each}, named" for each in expected] == [text.partition(" in ")[0] for text in result.notices]
     assert not [text for text in result.notices if "not active" not in text or "sources.lobby.zones" not in text]
