@@ -5,21 +5,20 @@ Each package defines its own part; this module composes them.
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, UserError, suggestion_or_list
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, EventType
 from collector.pipeline.message import Origin, topics_of
-from collector.raw_config import RawConfig, load_environment, load_files
+from collector.raw_config import RawConfig, load_environment, load_files, overridden
 from collector.secrets import MIN_LENGTH, Secret, redact
 from collector.settings import STRICT, EnvironmentValue, Name
 from collector.vendors import VENDORS, AnySource
-from collector.vendors.http import Limits
+from collector.vendors.limits import Limits
 from collector.web.settings import HttpSettings
 
 
@@ -38,12 +37,10 @@ def _require_sources(sources: dict[str, AnySource]) -> dict[str, AnySource]:
     return sources
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The whole configuration."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-    reads_environment: ClassVar[bool] = True
+    model_config = STRICT
 
     include: Annotated[str, Field(min_length=1)] | None = None
     """The files with further sources, as a pattern relative to the folder of config.toml. See `raw_config`."""
@@ -102,34 +99,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"sources {other} and {name} use the same account and must have equal {different}")
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del env_settings, dotenv_settings, file_secret_settings  # pydantic's environment source ignores unknown keys
-        return (_Environment(settings_cls), init_settings) if cls.reads_environment else (init_settings,)
-
-
-class SettingsWithoutEnvironment(Settings):
-    """Settings from arguments only: the environment does not override them."""
-
-    reads_environment: ClassVar[bool] = False
-
-
-class _Environment(PydanticBaseSettingsSource):
-    """Overrides from the environment: see `raw_config.load_environment`."""
-
-    def get_field_value(self, field: object, field_name: str) -> tuple[Any, str, bool]:
-        raise NotImplementedError  # abstract in the base class, which looks up single fields
-
-    def __call__(self) -> dict[str, Any]:
-        return load_environment()
-
 
 def load(path: Path) -> Settings:
     """The settings from the file, with the environment's overrides.
@@ -137,11 +106,8 @@ def load(path: Path) -> Settings:
     Raises InvalidConfiguration, whose `problems` list every wrong key, or UserError when the file cannot be read.
     """
     raw_config = load_files(path)
-    # pydantic-settings treats keys such as `_env_file` as options of its own.
-    if private := [key for key in raw_config.tables if key.startswith("_")]:
-        raise InvalidConfiguration(Problem(key, "unknown_key", "unknown key") for key in private)
     try:
-        return Settings(**raw_config.tables)
+        return Settings.model_validate(overridden(raw_config.tables, load_environment()))
     except ValidationError as error:
         problems = (_problem(each) for each in error.errors(include_url=False))
         raise InvalidConfiguration(_with_file(each, raw_config) for each in problems) from None

@@ -182,3 +182,12 @@ def load_environment() -> dict[str, Any]:
                 raise UserError(text, code="conflicting_variables")
         node[last] = EnvironmentValue(value.strip())
     return tree
+
+
+def overridden(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables with the values of the overrides, and with their own where the overrides have none."""
+    merged = {**tables, **overrides}
+    for key in tables.keys() & overrides.keys():
+        if isinstance(tables[key], dict) and isinstance(overrides[key], dict):
+            merged[key] = overridden(tables[key], overrides[key])
+    return merged

@@ -24,7 +24,7 @@ from collector.clock import SystemClock
 from collector.commands.progress import Progress, progress
 from collector.commands.simulate import FIRST_DEVICE, make_rules
 from collector.commands.verdict import ReceivedEvents, Verdict, judge
-from collector.config import Settings, SettingsWithoutEnvironment
+from collector.config import Settings
 from collector.errors import UserError
 from collector.instants import floor_second
 from collector.kafka.connection import UNAVAILABLE
@@ -203,7 +203,7 @@ def _settings(kafka: KafkaSettings, simulated: Simulated, since: datetime) -> Se
         for vendor in simulated.vendors
     }
     listen = HttpSettings(listen=f"127.0.0.1:{_free_port()}")
-    return SettingsWithoutEnvironment(kafka=kafka, http=listen, sources=sources)
+    return Settings(kafka=kafka, http=listen, sources=sources)
 
 
 def _free_port() -> int:

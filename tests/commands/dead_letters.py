@@ -9,7 +9,7 @@ from collector.commands.dead_letters import Configured, Understood
 from collector.commands.replay_commit import EventReader, Publication
 from collector.commands.replay_plan import Outcome, prefix_of
 from collector.commands.replay_search import Search
-from collector.config import Settings, SettingsWithoutEnvironment
+from collector.config import Settings
 from collector.errors import EpochEnded
 from collector.instants import to_ms
 from collector.kafka.epoch import Epoch
@@ -29,7 +29,7 @@ FORMER_ERROR = "Expected what the former release expected - at `$.x`"
 
 def settings_of(**sources: Mapping[str, Any]) -> Settings:
     """The configuration of these sources."""
-    return SettingsWithoutEnvironment.model_validate({"sources": sources})
+    return Settings.model_validate({"sources": sources})
 
 
 def letter_of(
