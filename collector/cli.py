@@ -10,12 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from collector import __version__
 from collector.cli_control import control
 from collector.cli_dead_letters import dead_letters
 from collector.cli_state import state
@@ -75,6 +71,8 @@ def main() -> NoReturn:
 
 def _print_version(is_requested: bool) -> None:  # noqa: FBT001 - called by Typer
     if is_requested:
+        from collector import __version__
+
         typer.echo(f"collector {__version__}")
         raise typer.Exit
 
@@ -112,6 +110,10 @@ def check(
 
     Example: collector check --config config.toml
     """
+    import msgspec
+    from rich.console import Console
+    from rich.markup import escape
+
     out = Console(highlight=False)
 
     def report(finding: "Finding") -> None:

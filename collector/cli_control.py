@@ -4,7 +4,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from collector.commands.arguments import (
     CONFIG,
@@ -45,7 +44,7 @@ def pause(
 
     log_to_stderr("error")
     timespan = None if length is None else parse_timespan("--for", length)
-    print_error(escape(pause_(config, source, stream, reason=reason, length=timespan)))
+    print_error(pause_(config, source, stream, reason=reason, length=timespan))
 
 
 @control.command()
@@ -60,7 +59,7 @@ def resume(source: Source, stream: OptionalStream = None, config: Config = CONFI
     from collector.commands.pause import resume as resume_
 
     log_to_stderr("error")
-    print_error(escape(resume_(config, source, stream)))
+    print_error(resume_(config, source, stream))
 
 
 @control.command()
@@ -96,7 +95,7 @@ def backfill(
     if cancel:
         if start or end:
             raise UserError("--cancel cancels the backfill that runs: omit --from and --to", code="cancel_with_times")
-        print_error(escape(cancel_(config, source, stream)))
+        print_error(cancel_(config, source, stream))
         return
     if start is None:
         raise UserError("--from is missing: pass where the data should start", code="from_missing")
@@ -104,4 +103,4 @@ def backfill(
         partial(parse_instant_with_offset, "--from", start),
         lambda: None if end is None else parse_instant_with_offset("--to", end),
     )
-    print_error(escape(backfill_(config, source, stream, since, until)))
+    print_error(backfill_(config, source, stream, since, until))

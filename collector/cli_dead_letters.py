@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.markup import escape
 
 from collector.commands.arguments import CONFIG, MARKUP, Config, OptionalStream, complete_source
 from collector.commands.ending import FAILED, print_error, print_result
@@ -41,6 +39,8 @@ def list_(
 
     Example: collector dead-letters list mall sessions
     """
+    import msgspec
+
     from collector.commands.dead_letters import Selected
     from collector.commands.listed_letters import list_letters
     from collector.commands.log_lines import log_to_stderr
@@ -112,11 +112,9 @@ def replay(
         print_result(f"{letter.digest}  {letter.source} {letter.stream}: {one_line(outcome.text)}")
 
     done = replay_(config, None if everything else names, selected, report, dry_run=dry_run)
-    print_error(escape(f"without --dry-run: {done}" if dry_run else str(done)))
+    print_error(f"without --dry-run: {done}" if dry_run else str(done))
     if done.missing_topics:
-        print_error(
-            escape(f"missing: {', '.join(done.missing_topics)}. Create what is missing, and repeat the command")
-        )
+        print_error(f"missing: {', '.join(done.missing_topics)}. Create what is missing, and repeat the command")
     if done.missing_topics or (not everything and done.has_failures):
         raise typer.Exit(FAILED)
 

@@ -3,13 +3,10 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.markup import escape
 
 from collector.commands.arguments import CONFIG, MARKUP, Config, Source, Stream, parse_instant_with_offset
 from collector.commands.ending import FAILED, print_error
-from collector.instants import format_seconds
 
 if TYPE_CHECKING:
     from collector.commands.state import Rewind
@@ -33,7 +30,7 @@ def state_init(config: Config = CONFIG) -> None:
     from collector.commands.state import init
 
     log_to_stderr("error")
-    print_error(escape(init(config)))
+    print_error(init(config))
 
 
 @state.command("show")
@@ -45,6 +42,8 @@ def state_show(
 
     Example: collector state show
     """
+    import msgspec
+
     from collector.commands.log_lines import log_to_stderr
     from collector.commands.state import as_dict, columns, problems, show
 
@@ -54,7 +53,7 @@ def state_show(
     for line in in_json if as_json else columns(streams, now):
         typer.echo(line)
     for problem in problems(streams):
-        print_error(escape(problem))
+        print_error(problem)
     if not streams:
         print_error("no stream has started yet")
 
@@ -82,12 +81,13 @@ def state_rewind(
     from collector.commands.log_lines import log_to_stderr
     from collector.commands.state import confirmed, rewind
     from collector.commands.state_topic import WHEN
+    from collector.instants import format_seconds
 
     log_to_stderr("error")
 
     def confirm(planned: "Rewind") -> bool:
         for warning in planned.warnings:
-            print_error(escape(warning))
+            print_error(warning)
         return yes or confirmed(planned.question(f"{source} {stream}"))
 
     if (done := rewind(config, source, stream, parse_instant_with_offset("--to", to), confirm)) is None:
@@ -95,6 +95,6 @@ def state_rewind(
         raise typer.Exit(FAILED)
     continues_from = format_seconds(done.after.watermark)
     if done.changes_nothing:
-        print_error(escape(f"nothing to do: {source} {stream} is at {continues_from}, which is not after --to"))
+        print_error(f"nothing to do: {source} {stream} is at {continues_from}, which is not after --to")
         return
-    print_error(escape(f"{source} {stream} continues from {continues_from}; {WHEN}"))
+    print_error(f"{source} {stream} continues from {continues_from}; {WHEN}")

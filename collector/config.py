@@ -14,9 +14,10 @@ from collector.errors import Failed, InvalidConfiguration, Problem, RetryLater, 
 from collector.kafka.settings import KafkaSettings
 from collector.model import Account, EventType
 from collector.pipeline.message import Origin, topics_of
-from collector.raw_config import RawConfig, load_environment, load_files, overridden
-from collector.secrets import MIN_LENGTH, Secret, redact
-from collector.settings import STRICT, EnvironmentValue, Name
+from collector.raw_config import EnvironmentValue, RawConfig, load_environment, load_files, overridden
+from collector.redaction import MIN_LENGTH, redact
+from collector.secrets import Secret
+from collector.settings import STRICT, Name
 from collector.vendors import VENDORS, AnySource
 from collector.vendors.limits import Limits
 from collector.web.settings import HttpSettings

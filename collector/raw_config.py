@@ -13,9 +13,7 @@ from glob import glob, has_magic
 from hashlib import blake2b
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
-
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 from collector.errors import (
     NUL_IN_PATH,
@@ -27,14 +25,19 @@ from collector.errors import (
     UserError,
     is_out_of_files,
 )
-from collector.settings import EnvironmentValue
 
 PREFIX = "COLLECTOR__"
 PIPE_WAIT_S = 5.0
 """How long a pipe may have no content: a shell starts the program that writes to it at the same time as this one."""
 
 
-class RawConfig(Struct, frozen=True):
+class EnvironmentValue(str):
+    """A value from the environment: text that is converted to the type of its key."""
+
+    __slots__ = ()
+
+
+class RawConfig(NamedTuple):
     """The tables of a configuration file and of the files that it includes."""
 
     tables: dict[str, Any]

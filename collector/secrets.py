@@ -1,39 +1,23 @@
-"""Secrets: where they are read from, and how they are redacted from everything that is shown."""
+"""Secrets: where they are read from. `redaction.py` removes them from everything that is shown."""
 
 import os
 import re
-from base64 import b64encode, urlsafe_b64encode
-from collections import deque
-from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from collector.errors import NUL_IN_PATH, OUT_OF_FILES, RAISE_FILE_LIMIT, RetryLater, UserError, is_out_of_files
-from collector.occurrences import MAX_BLOCK, Escaped, kind_of
-from collector.steps import Steps, at_once
+from collector.occurrences import Escaped
+from collector.redaction import REDACTED, redacted_response, register
+from collector.steps import Steps
 
-REDACTED = "[secret]"
-MIN_LENGTH = 6
-"""Characters of the shortest secret that is redacted from texts: shorter strings occur in most texts by chance."""
-MIN_LENGTH_IN_DATA = 12
-"""Characters of the shortest secret that is redacted from responses: shorter ones may be words of the data, which must
-not change."""
-MAX_PASSING = 4
-"""Values of a `PassingSecret` that are redacted: the one in use, and those of connections that are being replaced."""
 MAX_FILE_BYTES = 64 << 10
 """The largest file of a secret: a larger one is probably a wrong path."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
-_lock = Lock()
-"""Held while `_known` changes: a reload reads secrets in another thread."""
-_known: list[Escaped] = []
-"""Every form of every secret that this process has read, longest first."""
 
 
 class Secret(BaseModel):
@@ -57,8 +41,8 @@ class Secret(BaseModel):
         if isinstance(given, str):
             if not given:
                 raise PydanticCustomError("empty_secret", "expected a secret, got an empty string")
-            _register(given)
-            return {"value": str(given), "is_override": type(given) is not str}  # `settings.EnvironmentValue`
+            register(given)
+            return {"value": str(given), "is_override": type(given) is not str}  # `EnvironmentValue`
         is_reference = isinstance(given, dict) and set(given) in ({"env"}, {"file"})
         if not is_reference or not all(isinstance(name, str) for name in given.values()):
             text = 'expected a string, { env = "NAME" } or { file = "/path" }'
@@ -111,68 +95,17 @@ class Secret(BaseModel):
 
     def register(self, text: str) -> str:
         """Redact this text from now on: the value, or one derived from it, such as a header. Returns the text."""
-        self._forms.update(_register(text))
+        self._forms.update(register(text))
         return text
 
     def redacted(self, response: bytes) -> Steps[bytes]:
-        """A response without this secret: a vendor may repeat it, in an error or in a row.
-
-        Short forms stay, and so do forms of digits only, which may be numbers in the data. Each step is short, whatever
-        the response contains.
-        """
-        kind = yield from kind_of(response)
-        for form in _longest_first(self._forms):  # a copy: meanwhile, another task may add a form
-            if len(response) > MAX_BLOCK or form.may_occur(response, kind):
-                response = yield from form.replaced(response, _redacted_bytes, kind)
-        return response
+        """A response without this secret. See `redacted_response`."""
+        return redacted_response(response, self._forms)
 
     def __repr__(self) -> str:
         return f"Secret({REDACTED})"
 
     __str__ = __repr__
-
-
-class PassingSecret:
-    """A secret that is replaced often, such as a token. Only its last values are redacted: the list must not grow."""
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[str, frozenset[Escaped]]] = deque()
-
-    def register(self, text: str) -> str:
-        """Redact this value and the MAX_PASSING - 1 values before it from now on. Returns the text."""
-        if len(text) >= MIN_LENGTH and text not in (value for value, _ in self._recent):
-            forms = frozenset(map(Escaped, _encodings(text)))  # not those in the cache, which keeps every text
-            self._recent.append((text, forms))
-            _, expired = self._recent.popleft() if len(self._recent) > MAX_PASSING else ("", frozenset[Escaped]())
-            with _lock:
-                _known[:] = _longest_first({*_known, *forms} - expired)
-        return text
-
-
-def learn_secret(text: str) -> str:
-    """Redact this text from now on; for secrets that the configuration does not name. Returns it."""
-    _register(text)
-    return text
-
-
-def redact(text: str) -> str:
-    """The text without any secret that this process has read. A safeguard: texts should not contain any."""
-    kind = at_once(kind_of(text))
-    for form in tuple(_known):  # a copy: another thread may add a secret meanwhile
-        if form.may_occur(text, kind):
-            text = at_once(form.replaced(text, lambda _: REDACTED, kind))
-    return text
-
-
-def redacted(value: Any) -> Any:  # noqa: ANN401 - any value may be logged or shown
-    """The value in JSON types, with secrets redacted from strings. Keys of mappings stay: they are constants."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {name: redacted(each) for name, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [each if type(each) is int else redacted(each) for each in value]  # most lists have only numbers
-    return redact(str(value))
 
 
 def _read(path: Path) -> str:
@@ -200,37 +133,3 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError:
         text = f"{where} is not UTF-8: write the secret to it as text"
         raise UserError(text, code="secret_not_utf8") from None
-
-
-def _redacted_bytes(found: bytes) -> bytes:
-    """What replaces an occurrence of a secret in a response."""
-    text = found.decode(errors="replace")
-    return found if len(text) < MIN_LENGTH_IN_DATA or text.isdecimal() else REDACTED.encode()
-
-
-def _register(secret: str) -> set[Escaped]:
-    """Redact a secret from all texts from now on, unless it is too short. Returns its forms."""
-    forms = _forms(secret) if len(secret) >= MIN_LENGTH else set()
-    with _lock:
-        if not forms.issubset(_known):
-            _known[:] = _longest_first({*_known, *forms})
-    return forms
-
-
-def _longest_first(forms: Iterable[Escaped]) -> list[Escaped]:
-    return sorted(forms, key=lambda form: len(form.text), reverse=True)
-
-
-def _forms(secret: str) -> set[Escaped]:
-    """The encodings in which a text may contain the secret, apart from escapes: plain and base64."""
-    return set(map(_escaped, _encodings(secret)))
-
-
-def _encodings(secret: str) -> list[str]:
-    return [secret, *(encode(secret.encode()).decode() for encode in (b64encode, urlsafe_b64encode))]
-
-
-@cache
-def _escaped(text: str) -> Escaped:
-    """One object for each text, so that forms can be compared."""
-    return Escaped(text)

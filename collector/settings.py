@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from collector.raw_config import EnvironmentValue
+
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 KAFKA_NAME = r"^[a-zA-Z0-9._-]*$"
@@ -18,12 +20,6 @@ KAFKA_NAME = r"^[a-zA-Z0-9._-]*$"
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _MAX_NUMBER = {"s": 999_999_999, "m": 9_999_999, "h": 999_999, "d": 99_999}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-class EnvironmentValue(str):
-    """A value from the environment: text that is converted to the type of its key."""
-
-    __slots__ = ()
 
 
 def _parse_int(given: Any) -> Any:  # noqa: ANN401 - any type is possible before validation

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from collector import secrets
+from collector import redaction
 from tests import skips
 from tests.faults import table
 from tests.faults.table import Row
@@ -82,6 +82,6 @@ def silence_logs() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def reset_secrets() -> Iterator[None]:
     """Redact a test's secrets only in that test."""
-    before = secrets._known[:]
+    before = redaction._known[:]
     yield
-    secrets._known[:] = before
+    redaction._known[:] = before

@@ -26,7 +26,7 @@ from collector.kafka.tokens import (
     tokens_of,
     usable_s,
 )
-from collector.secrets import REDACTED, redact
+from collector.redaction import REDACTED, redact
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,8 @@ from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
 from collector.errors import OUT_OF_FILES, NeedsOperator, Park, RetryLater, UserError
-from collector.secrets import Secret, redact
+from collector.redaction import redact
+from collector.secrets import Secret
 from collector.vendors.authorities import authority_advice
 from collector.vendors.failures import translate
 from collector.vendors.http import Attempt

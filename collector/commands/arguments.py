@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperCommand
 
 from collector.errors import UserError
 from collector.registry.compatibility import Compatibility
-from collector.settings import parse_duration
-from collector.web.settings import HttpSettings
+from collector.web import address
 
 if TYPE_CHECKING:
     from collector.config import Settings
@@ -159,14 +157,16 @@ def parse_instant_with_offset(option: str, text: str) -> datetime:
 def parse_address(option: str, text: str) -> tuple[str, int]:
     """Host and port. Raises UserError that names the option."""
     try:
-        return HttpSettings(listen=text).address
-    except ValidationError:
+        return address.parse_address(text)
+    except ValueError:
         text = f"{option}: expected host:port, such as 127.0.0.1:8864"
         raise UserError(text, code="invalid_address") from None
 
 
 def parse_timespan(option: str, text: str) -> timedelta:
     """A duration. Raises UserError that names the option."""
+    from collector.settings import parse_duration
+
     try:
         return parse_duration(text)
     except ValueError as error:

@@ -22,7 +22,7 @@ from collector.kafka.diagnosis.secrets import unreadable_secrets
 from collector.kafka.epoch import partition_of
 from collector.kafka.notices import KafkaNotice
 from collector.kafka.schema_registry import SchemaRegistrySettings
-from collector.secrets import redact
+from collector.redaction import redact
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors import VENDORS
 from collector.vendors.http import Http, http

@@ -11,11 +11,9 @@ from traceback import format_exception
 from typing import NoReturn, TextIO
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from collector.errors import Failed, UserError
-from collector.secrets import redact
+from collector.redaction import redact
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 TERMINATED = 128 + signal.SIGTERM
@@ -23,7 +21,6 @@ TERMINATED = 128 + signal.SIGTERM
 
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """Errors of a write, for example to a full disk. Commands write only to stdout and stderr."""
-stderr_console = Console(stderr=True, highlight=False)
 
 
 class OutputFailed(Exception):  # noqa: N818 - named by what happened
@@ -68,14 +65,18 @@ def end(error: BaseException) -> NoReturn:
 
 def fail(text: str, code: int) -> NoReturn:
     """Print the text on stderr, redacted, and exit with the exit code."""
-    print_error(f"[red]{escape(redact(text))}[/red]")
+    print_error(redact(text), style="red")
     sys.exit(code)
 
 
-def print_error(text: str) -> None:
-    """Print a line on stderr, in rich's markup. If it cannot be written, output and exit code stay as they are."""
+def print_error(text: str, *, style: str = "", end: str = "\n") -> None:
+    """Print a line on stderr. If it cannot be written, output and exit code stay as they are."""
+    from rich.console import Console  # noqa: PLC0415 - most commands print nothing on stderr
+
     try:
-        stderr_console.print(text, soft_wrap=True)
+        Console(stderr=True, highlight=False, markup=False, emoji=False).print(
+            text, style=style, end=end, soft_wrap=True
+        )
     except OSError:
         _discard(sys.stderr)
 

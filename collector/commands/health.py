@@ -4,11 +4,9 @@ import http.client
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from collector.errors import Failed, UserError
 from collector.raw_config import load_environment, load_file
-from collector.web.settings import HttpSettings
+from collector.web.address import DEFAULT_LISTEN, parse_address
 
 PATH = "/healthz"
 TIMEOUT_S = 3.0
@@ -86,8 +84,7 @@ def _address(path: Path) -> tuple[str, int]:
         listen = section.get("listen") if isinstance(section, dict) else None
         if listen is not None:
             try:
-                return HttpSettings(listen=listen).address
-            except ValidationError:
-                text = "http.listen: expected host:port, such as 127.0.0.1:9464"
-                raise UserError(text, code="invalid_address") from None
-    return HttpSettings().address
+                return parse_address(listen if isinstance(listen, str) else "")
+            except ValueError as error:
+                raise UserError(f"http.listen: {error}", code="invalid_address") from None
+    return parse_address(DEFAULT_LISTEN)

@@ -27,7 +27,7 @@ from collector.kafka.epoch import partition_of
 from collector.model import Pause
 from collector.pipeline.pauses import encode_pause, pause_key, pauses_by_prefix
 from collector.pipeline.state import stream_prefix
-from collector.secrets import redact
+from collector.redaction import redact
 from collector.vendors.http import http
 
 MAX_REASON = 200

@@ -10,12 +10,13 @@ from msgspec import Struct
 from collector.config import Settings, load
 from collector.errors import NeedsOperator, RetryLater, UserError
 from collector.kafka.schema_registry import EXAMPLE, SchemaRegistrySettings, validate_username
+from collector.redaction import redact
 from collector.registry.client import Credentials, RegisteredSchema, SchemaRegistry, schema_registry
 from collector.registry.compatibility import Compatibility
 from collector.registry.failures import SchemaRejected
 from collector.registry.ids import credentials
 from collector.registry.subjects import registry_schema, subjects, why_refused
-from collector.secrets import Secret, redact
+from collector.secrets import Secret
 from collector.settings import parse_base_url
 from collector.vendors.plain_session import one_line
 

@@ -11,7 +11,7 @@ import structlog
 from collector import allocator, app
 from collector.config import load, reveal_secrets
 from collector.errors import UserError, leaves
-from collector.secrets import MIN_LENGTH
+from collector.redaction import MIN_LENGTH
 from collector.telemetry.log import configure, redirect_stderr
 
 _SWITCH_INTERVAL_S = 0.001

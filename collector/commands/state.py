@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, structs
-from rich.markup import escape
 
 from collector.clock import SystemClock
-from collector.commands.ending import print_error, read_line, stderr_console
+from collector.commands.ending import print_error, read_line
 from collector.commands.progress import Progress
 from collector.commands.repair import Readable, readable, replacement
 from collector.commands.state_topic import Changes, Pairs, change_state, read_state, require_state_topic, with_kafka
@@ -123,7 +122,7 @@ def rewind(path: Path, source: str, name: str, to: datetime, confirm: Callable[[
 
 def confirmed(question: str) -> bool:
     """Whether the user answers yes. Any other answer is no, and so is the end of stdin."""
-    stderr_console.print(f"{escape(question)} (y/N) ", end="", soft_wrap=True)
+    print_error(f"{question} (y/N) ", end="")
     if not (line := read_line()):
         print_error("stdin is not interactive: pass --yes to confirm")
     return line.strip().lower() in ("y", "yes")

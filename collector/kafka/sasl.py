@@ -9,8 +9,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWra
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, ValidationError
 
 from collector.errors import did_you_mean
+from collector.raw_config import EnvironmentValue
 from collector.secrets import Secret
-from collector.settings import STRICT, EnvironmentValue, can_carry_secrets, check_printable, parse_base_url
+from collector.settings import STRICT, can_carry_secrets, check_printable, parse_base_url
 
 TOKENS = "OAUTHBEARER"
 """The mechanism with tokens (RFC 7628, KIP-255). All others have a user and a password."""

@@ -4,7 +4,7 @@ from collector.authorization.client_credentials import secret_unreadable
 from collector.errors import OUT_OF_FILES, KafkaMisconfigured, NeedsOperator, RetryLater, UserError
 from collector.kafka import causes
 from collector.kafka.sasl import Sasl
-from collector.secrets import redact
+from collector.redaction import redact
 
 MAX_REASON = 300
 """Characters of the text of an error of AWS's library that are shown."""

@@ -20,7 +20,8 @@ from collector.authorization.client_credentials import Client, IssuedToken, Toke
 from collector.errors import KafkaMisconfigured, RetryLater, UserError
 from collector.kafka import token_causes
 from collector.kafka.sasl import Sasl
-from collector.secrets import PassingSecret, Secret
+from collector.redaction import PassingSecret
+from collector.secrets import Secret
 
 MIN_LEFT = 0.2
 """A token is replaced when less of its lifetime is left: 20 %, as Java's clients do."""

@@ -16,7 +16,7 @@ from collector.errors import NotReplayable
 from collector.model import RejectedRow, Window
 from collector.pipeline.message import MAX_PAYLOAD_BYTES, Origin, dead_letter_digest
 from collector.pipeline.rejects import FAR_AHEAD
-from collector.secrets import REDACTED
+from collector.redaction import REDACTED
 
 MARK_VERSION = 1
 _MARKS = b"#replayed/"

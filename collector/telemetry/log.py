@@ -12,7 +12,7 @@ from typing import Any, Literal
 import orjson
 import structlog
 
-from collector.secrets import redacted
+from collector.redaction import redacted
 from collector.telemetry.log_target import LogTarget, PrintedLines, stderr_target
 
 Level = Literal["debug", "info", "warning", "error"]

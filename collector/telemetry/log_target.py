@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from threading import RLock
 
-from collector.secrets import redact
+from collector.redaction import redact
 
 STDERR_FD = 2
 MAX_WAIT_MS = 20.0

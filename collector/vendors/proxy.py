@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from collector.errors import Park
-from collector.secrets import learn_secret
+from collector.redaction import learn_secret
 from collector.settings import is_host, is_loopback, parse_address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -17,7 +17,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from collector.clock import Clock
 from collector.errors import OUT_OF_FILES, RAISE_FILE_LIMIT, Failed, UserError, is_out_of_files
-from collector.secrets import redact, redacted
+from collector.redaction import redact, redacted
 from collector.telemetry.status import ProcessStatus
 from collector.turns import in_turns
 from collector.web import static

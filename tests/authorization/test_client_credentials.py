@@ -9,7 +9,8 @@ from aiohttp import web
 
 from collector.authorization import client_credentials
 from collector.authorization.client_credentials import Client, IssuedToken, TokenRequestFailed, request_token
-from collector.secrets import REDACTED, Secret, redact
+from collector.redaction import REDACTED, redact
+from collector.secrets import Secret
 from tests.kafka.broker import free_port
 from tests.vendors.loopback import Handler, serving
 

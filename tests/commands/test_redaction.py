@@ -14,8 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector import secrets
-from collector.secrets import MIN_LENGTH, MIN_LENGTH_IN_DATA, REDACTED, Secret, redact, redacted
+from collector import redaction
+from collector.redaction import MIN_LENGTH, MIN_LENGTH_IN_DATA, REDACTED, redact, redacted
+from collector.secrets import Secret
 from collector.steps import at_once
 
 FORMS: dict[str, Callable[[str], str]] = {
@@ -46,11 +47,11 @@ def _lower(quoted: str) -> str:
 @contextmanager
 def known_secrets(*texts: str) -> Iterator[list[Secret]]:
     """The process knows only these secrets until the end of the block."""
-    before, secrets._known[:] = secrets._known[:], []
+    before, redaction._known[:] = redaction._known[:], []
     try:
         yield [Secret.model_validate(text) for text in texts]
     finally:
-        secrets._known[:] = before
+        redaction._known[:] = before
 
 
 @settings(max_examples=30)

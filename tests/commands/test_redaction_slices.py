@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from collector import occurrences
 from collector.escapes import DEPTH, MAX_ESCAPE, Kind, _written, any_plain, guard, guarded, max_written
 from collector.occurrences import MAX_BLOCK, MAX_CANDIDATES, MAX_SLICE, Escaped, kind_of
-from collector.secrets import REDACTED, Secret
+from collector.redaction import REDACTED
+from collector.secrets import Secret
 from collector.steps import Steps, at_once
 from tests.commands.test_redaction import ENCODERS, ESCAPES, SPACED, known_secrets
 

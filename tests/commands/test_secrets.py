@@ -9,7 +9,8 @@ import pytest
 
 from collector.config import load
 from collector.errors import UserError
-from collector.secrets import MAX_PASSING, REDACTED, PassingSecret, Secret, redact
+from collector.redaction import MAX_PASSING, REDACTED, PassingSecret, redact
+from collector.secrets import Secret
 from collector.vendors.seemetrix import SeemetrixSource
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from collector.config import load
-from collector.secrets import MAX_FILE_BYTES, MIN_LENGTH
+from collector.redaction import MIN_LENGTH
+from collector.secrets import MAX_FILE_BYTES
 from collector.worker import CREDENTIALS_CHECK_INTERVAL
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from collector.secrets import REDACTED, Secret
+from collector.redaction import REDACTED
+from collector.secrets import Secret
 from collector.telemetry.log import Level, configure
 from collector.telemetry.log_target import LogTarget
 from tests.telemetry.descriptors import Pipe, full

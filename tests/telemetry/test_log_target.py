@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.secrets import REDACTED, Secret
+from collector.redaction import REDACTED
+from collector.secrets import Secret
 from collector.telemetry import log_target
 from collector.telemetry.log_target import LogTarget, PrintedLines
 from collector.telemetry.metrics import Metrics

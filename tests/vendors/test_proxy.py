@@ -14,7 +14,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
 from collector.errors import CollectorError, Park, RetryLater
-from collector.secrets import redact
+from collector.redaction import redact
 from collector.vendors.http import http
 from collector.vendors.proxy import proxy_for, proxy_name
 from tests.simulated import SimulatedClock

@@ -11,7 +11,7 @@ import msgspec
 
 from collector.errors import Park, RetryLater, Split
 from collector.occurrences import beginning
-from collector.secrets import redact
+from collector.redaction import redact
 from collector.steps import Steps
 from collector.telemetry.vendor import VendorTelemetry
 from collector.turns import in_turns
