@@ -50,7 +50,7 @@ def record_of(key: bytes, value: bytes | None, headers: Iterable[Header] = ()) -
 
 
 def _with_length(field: bytes) -> bytes:
-    return varint(len(field)) + field
+    return usual_varint(len(field)) + field
 
 
 def _encoded(header: Header) -> bytes:
@@ -69,6 +69,8 @@ class Envelope(Struct, frozen=True):
     """Names the schema of the values in a schema registry; None if the messages do not name it."""
     fields: bytes = b""
     """The fields that all values have after the event's id: JSON, with a comma at the end of each."""
+    type_name: str = ""
+    """The name of the type, as it is counted."""
     _value_bytes: int = 0
     """Bytes of a value without its id and `data`."""
     _after_value_id: bytes = b""
@@ -78,6 +80,7 @@ class Envelope(Struct, frozen=True):
     _after_time: bytes = b""
 
     def __post_init__(self) -> None:
+        force_setattr(self, "type_name", self.type[1].decode())
         force_setattr(self, "_after_value_id", b'",' + self.fields)
         force_setattr(self, "_value_bytes", len(_BEFORE_VALUE_ID) + len(self._after_value_id) - 1)
         headers = self.headers(b"", b"", b"")
@@ -117,6 +120,21 @@ class Envelope(Struct, frozen=True):
             return self.plain_event(key, event_id, data, subject, time)
         return Message(self, key, b"".join(parts))
 
+    def of_record(self, key: bytes, subject: bytes, id_before_number: bytes) -> "RecordEnvelope":
+        """The envelope for events of one record, which have this key and subject, and ids that begin like this."""
+        return RecordEnvelope(
+            self,
+            key,
+            self._value_bytes + 1 + len(id_before_number),
+            _with_length(key),
+            _BEFORE_VALUE_ID + id_before_number,
+            self._after_value_id,
+            self._before_id,
+            id_before_number,
+            self._before_subject + _with_length(subject) + self._before_time,
+            self._after_time,
+        )
+
     def plain_event(self, key: bytes, event_id: bytes, data: bytes, subject: bytes, time: bytes) -> "Message":
         """As `event`, without anything that is encoded in advance."""
         value = b'{"event_id":"%b",%b%b' % (event_id, self.fields, data[1:])
@@ -134,6 +152,44 @@ class Envelope(Struct, frozen=True):
             _CONTENT_TYPE,
         ]
         return headers if self.schema_id is None else [*headers, (SCHEMA_ID, self.schema_id)]
+
+
+class RecordEnvelope(Struct, frozen=True):
+    """What all messages of one kind of event from one record have in common. Their ids end with different numbers."""
+
+    envelope: Envelope
+    key: bytes
+    value_bytes: int
+    """Bytes of a value without the number and its own fields."""
+    before_value: bytes
+    before_number: bytes
+    after_number: bytes
+    headers: bytes
+    """Those before the header with the id."""
+    id_before_number: bytes
+    before_time: bytes
+    after_time: bytes
+
+    def event(self, number: bytes, fields: bytes, time: bytes) -> "Message":
+        """As `Envelope.event`, for the event with this number. `fields` is `data` without its opening brace."""
+        size = self.value_bytes + len(number) + len(fields)
+        parts = (
+            self.before_value,
+            VARINTS[size] if size < len(VARINTS) else varint(size),
+            self.before_number,
+            number,
+            self.after_number,
+            fields,
+            self.headers,
+            VARINTS[len(self.id_before_number) + len(number)],
+            self.id_before_number,
+            number,
+            self.before_time,
+            VARINTS[len(time)],
+            time,
+            self.after_time,
+        )
+        return Message(self.envelope, self.key, b"".join(parts))
 
 
 class Message(Struct, frozen=True, gc=False):

@@ -235,7 +235,8 @@ class Worker(Generic[P]):
         # Batches are made lazily and committed in order; records of equal key are always in the same batch.
         turn = Turn()
         async with self._shards.lock:  # what is new must not be published by another shard before it is committed
-            for batch in batches(deduplicator, self._stream.explode, context, self._stream.only_parts):
+            stream = self._stream
+            for batch in batches(deduplicator, stream.explode, context, stream.only_parts, stream.encode):
                 if batch is None:
                     if turn.is_over():
                         await turn.end()

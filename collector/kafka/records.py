@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from collector.cloudevents import usual_varint
+from collector.cloudevents import VARINTS, usual_varint, varint
 
 _BEFORE_OFFSET = b"\0\0"
 """The attributes of a record, and by how many milliseconds its time differs from that of the batch: 0."""
@@ -37,12 +37,13 @@ class RecordBatch(BatchBuilder):  # type: ignore[misc]
 
     def add(self, record: bytes) -> bool:
         """Append a record, as `record_of` encodes it. Returns whether there was room; there is for the first one."""
-        offset, records = usual_varint(self._relative_offset), self._records
-        size = usual_varint(len(_BEFORE_OFFSET) + len(offset) + len(record))
-        encoded = b"%b%b%b%b" % (size, _BEFORE_OFFSET, offset, record)
-        if self._relative_offset and len(records) + len(encoded) > self._max_bytes:
+        records, offset = self._records, usual_varint(self._relative_offset)
+        rest = len(_BEFORE_OFFSET) + len(offset) + len(record)
+        size = VARINTS[rest] if rest < len(VARINTS) else varint(rest)
+        if self._relative_offset and len(records) + len(size) + rest > self._max_bytes:
             return False
-        records += encoded
+        records += size + _BEFORE_OFFSET + offset
+        records += record
         self._relative_offset += 1
         return True
 

@@ -8,18 +8,21 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from collector.cloudevents import Message
+from collector.cloudevents import Envelope, Message
 from collector.instants import to_ms
-from collector.model import Checkpoint, DedupMode, Event, Record, Reject, Tally, Window
+from collector.model import Checkpoint, DedupMode, Event, EventType, Record, Reject, Tally, Window
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import NewRecords, NumberedRecord, too_many_versions
-from collector.pipeline.message import Origin, dead_letter_message, event_message, record_digest
+from collector.pipeline.message import Origin, dead_letter_message, encoded, event_envelope, record_digest
 from collector.pipeline.page import Entry
 from collector.steps import Steps, at_once
 
 P = TypeVar("P")
 Explode = Callable[[Record[P], str, int], Iterable[Event]]
 """Returns the events of a record, given the digest for their ids and the record's number."""
+
+Encode = Callable[[Record[P], str, int, Callable[[EventType], Envelope]], Iterable[Message]]
+"""Returns the messages of these events, given the envelope of each type."""
 
 OnlyParts = Callable[[Record[P], Mapping[int, int]], Record[P]]
 """Returns a record of which only these parts are published, by index, with the position of each."""
@@ -87,6 +90,10 @@ class Context(Struct, frozen=True):
     """Whether a live pass fetched the result: only then does a fresh record have an event delay."""
     transaction: TransactionSize = field(default_factory=TransactionSize)
 
+    def envelope_of(self, event_type: EventType) -> Envelope:
+        """What the messages of a type have in common."""
+        return event_envelope(event_type, self.origin)
+
 
 class _BatchBuilder:
     """Collects the rows of one batch."""
@@ -137,19 +144,24 @@ class _EncodedRow(Struct, frozen=True):
 
 
 def batches(
-    deduplicator: Deduplicator[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None = None
+    deduplicator: Deduplicator[P],
+    explode: Explode[P],
+    context: Context,
+    only_parts: OnlyParts[P] | None = None,
+    encode: Encode[P] | None = None,
 ) -> Iterator[Batch | None]:
     """Explode and encode what is new, and divide it into transactions by size. Yields None after each other step.
 
-    `only_parts` is that of the stream. Lazy: the messages of only one transaction are in memory at a time. The last
-    batch also counts the duplicates. Raises Park if a single key has more messages than one transaction may have.
+    `only_parts` and `encode` are those of the stream. Lazy: the messages of only one transaction are in memory at a
+    time. The last batch also counts the duplicates. Raises Park if a single key has more messages than one transaction
+    may have.
     """
-    builder = _BatchBuilder()
+    builder, encode = _BatchBuilder(), encode or _encode_events(explode)
     for new_records in deduplicator.take_new():
         yield None
         if new_records is None:
             continue
-        rows = yield from _rows(new_records, explode, context, only_parts)
+        rows = yield from _rows(new_records, encode, context, only_parts)
         size, limit = sum(row.size for row in rows), context.transaction.limit
         if builder.entries and not builder.has_room(size, len(new_records.entries), limit):
             yield builder.build()
@@ -162,15 +174,27 @@ def batches(
         yield builder.build()
 
 
+def _encode_events(explode: Explode[P]) -> Encode[P]:
+    """Encode the events one by one."""
+
+    def encode(
+        record: Record[P], digest: str, number: int, envelope_of: Callable[[EventType], Envelope]
+    ) -> Iterator[Message]:
+        for event in explode(record, digest, number):
+            yield encoded(event, envelope_of(event.type))
+
+    return encode
+
+
 def _rows(
-    new_records: NewRecords[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None
+    new_records: NewRecords[P], encode: Encode[P], context: Context, only_parts: OnlyParts[P] | None
 ) -> Steps[list[_EncodedRow]]:
     if new_records.reject is not None:
         return [_dead_letter(new_records.reject, "malformed", context)]
     rows: list[_EncodedRow] = []
     size = 0
     for new in new_records.records:
-        row = yield from _row(new, explode, context, only_parts)
+        row = yield from _row(new, encode, context, only_parts)
         rows.append(row)
         size += row.size
         if size > MAX_KEY_BYTES:
@@ -182,36 +206,36 @@ def record_messages(
     new: NumberedRecord[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None = None
 ) -> Sequence[Message] | None:
     """The messages of one record, without regard to others; None if they are too large."""
-    row = at_once(_row(new, explode, context, only_parts))
+    row = at_once(_row(new, _encode_events(explode), context, only_parts))
     return None if row.reason else row.messages
 
 
 def _row(
-    new: NumberedRecord[P], explode: Explode[P], context: Context, only_parts: OnlyParts[P] | None
+    new: NumberedRecord[P], encode: Encode[P], context: Context, only_parts: OnlyParts[P] | None
 ) -> Steps[_EncodedRow]:
     record, number = new.record, new.number
     if new.parts is not None and only_parts is not None:
         record = only_parts(record, new.parts)
     messages: list[Message] = []
     event_types: list[str] = []
-    size, origin = 0, context.origin
-    step_ends = 0
-    for event in explode(record, record_digest(context.dedup_mode, record, number, origin.account), number):
-        if size >= step_ends:
-            yield
-            step_ends = size + STEP_BYTES
-        message = event_message(event, origin)
+    size, step_ends = 0, STEP_BYTES
+    digest = record_digest(context.dedup_mode, record, number, context.origin.account)
+    for message in encode(record, digest, number, context.envelope_of):
         messages.append(message)
-        event_types.append(event.type.name)
+        event_types.append(message.envelope.type_name)
         message_size = message.size
         size += message_size
         if message_size > MAX_MESSAGE_BYTES or size > MAX_RECORD_BYTES:
             error = (
-                f"its message {event.id} has {message_size} bytes, the maximum is {MAX_MESSAGE_BYTES}"
+                f"its message {message.id.decode()} has {message_size} bytes, the maximum is {MAX_MESSAGE_BYTES}"
                 if message_size > MAX_MESSAGE_BYTES
                 else f"its messages have more than {MAX_RECORD_BYTES} bytes in total"
             )
-            return _dead_letter(Reject(msgspec.json.encode(record.payload), error, event.key), "too_large", context)
+            reject = Reject(msgspec.json.encode(record.payload), error, message.key.decode())
+            return _dead_letter(reject, "too_large", context)
+        if size >= step_ends:
+            yield
+            step_ends = size + STEP_BYTES
     if new.parts is not None or (context.dedup_mode is not DedupMode.MULTISET and number):
         return _EncodedRow(messages, event_types, size, "revision")
     if record.end_ms < to_ms(context.watermark):

@@ -167,6 +167,8 @@ class Ledger:
         is_latest = self._dedup_mode is DedupMode.LATEST
         page, key_digest = (_latest_page(key), key) if is_latest else (records[0].vendor_local_s // PAGE_S, digest(key))
         number, known = self._known(page, key_digest)
+        if number < 0 and current is None and len(records) == 1 and not (is_latest or records[0].parts):
+            return self._first(page, key_digest, records[0])
         fingerprints = [(digest(record.fingerprint), record) for record in records]
         if self._dedup_mode is DedupMode.MULTISET:
             if current is None and any(record.parts for record in records):
@@ -204,6 +206,14 @@ class Ledger:
             for fingerprint, nth, record in stored
         ]
         return NewRecords(numbered, None, entries)
+
+    def _first(self, page: int, key_digest: bytes, record: Record[P]) -> NewRecords[P] | None:
+        """As `new_of`, for the only record of a key that is not known: that is what nearly all new records are."""
+        if record.only_if_known:
+            return None
+        self._check_size(page, is_new=True, is_latest=False)
+        packed = ENTRY.pack(key_digest, digest(record.fingerprint), 0)
+        return NewRecords((NumberedRecord(record, 0),), None, (Entry(page, record.last_s, packed, self.version),))
 
     def _new_with_parts(
         self, key: bytes, page: int, records: Sequence[tuple[bytes, Record[P]]], known: Sequence[bytes]

@@ -162,15 +162,21 @@ def _envelope(vendor: str, source: str, topic: str, name: str, schema_id: bytes 
 
 def event_message(event: Event, origin: Origin) -> Message:
     """The Kafka message of an event."""
-    return _message(event, origin, origin.topic_prefix)
+    return encoded(event, event_envelope(event.type, origin))
 
 
-def _message(event: Event, origin: Origin, topic_prefix: str) -> Message:
-    event_type = event.type
-    schema_id = origin.schema_ids.get(event_type.name)
-    envelope = _envelope(
-        origin.account.vendor, origin.source, topic_prefix + event_type.topic, event_type.name, schema_id
-    )
+def event_envelope(event_type: EventType, origin: Origin) -> Envelope:
+    """What the messages of an event type have in common."""
+    return _type_envelope(event_type, origin, origin.topic_prefix)
+
+
+def _type_envelope(event_type: EventType, origin: Origin, topic_prefix: str) -> Envelope:
+    name, topic = event_type.name, topic_prefix + event_type.topic
+    return _envelope(origin.account.vendor, origin.source, topic, name, origin.schema_ids.get(name))
+
+
+def encoded(event: Event, envelope: Envelope) -> Message:
+    """The message of an event, in the envelope of its type."""
     return envelope.event(
         event.key.encode(), event.id.encode(), _encode(event.data), event.subject.encode(), event.time.encode()
     )
@@ -221,4 +227,4 @@ def progress_message(
     event = Event(
         PROGRESS, f"{identity}/progress/0", f"stream/{stream}", progress.committed_at, key=stream, data=progress
     )
-    return _message(event, origin, origin.progress_prefix)
+    return encoded(event, _type_envelope(PROGRESS, origin, origin.progress_prefix))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from msgspec import Struct
 
 from collector.alignment import Alignment
+from collector.cloudevents import Envelope, Message
 from collector.errors import NotReplayable
 from collector.model import (
     Account,
@@ -106,6 +107,10 @@ class Stream(ABC, Generic[P]):
         Event ids are `<digest>/<kind>/<number>`. `number` is the record's revision; in a `MULTISET` stream, its number
         among records with equal keys. Both start at 0.
         """
+
+    encode: Callable[[Record[Any], str, int, Callable[[EventType], Envelope]], Iterator[Message]] | None = None
+    """Yields the messages of the events that `explode` yields, byte for byte, but faster, given the envelope of each
+    type. Pure. None where that is not worth the code."""
 
     def decode_again(self, row: RejectedRow) -> Iterator[Record[P] | Reject | None]:
         """Yield what `fetch` would yield now for a response with only this row. Pure.

@@ -23,7 +23,7 @@ from collector.vendors.vocabulary import AgeGroup, Emotion, Gender
 # -1 undefined, 0 neutral, 1 happy, 2 angry, 3 surprised. Zero is a value; a missing or undocumented code is unknown.
 _GENDERS: dict[int | None, Gender] = {0: "female", 1: "male"}
 _AGE_GROUPS: dict[int | None, AgeGroup] = {0: "child", 1: "young_adult", 2: "adult", 3: "senior"}
-_EMOTIONS: dict[int | None, Emotion] = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
+EMOTIONS: dict[int | None, Emotion] = {0: "neutral", 1: "happy", 2: "angry", 3: "surprised"}
 
 _SessionNumber = Annotated[int, Meta(description="The device's sequence number of the session.")]
 
@@ -117,7 +117,7 @@ CONTENT_VIEW = EventType("seemetrix.content_view.v1", "seemetrix.content_views",
 TYPES = (SESSION, ATTENTION, EMOTION, CONTENT_VIEW)
 
 
-class _Parent(Struct, frozen=True, gc=False):
+class Parent(Struct, frozen=True, gc=False):
     """The values that all events of a session share."""
 
     record: Record[Session]
@@ -132,14 +132,11 @@ class _Parent(Struct, frozen=True, gc=False):
     event_id: str
 
 
-def explode_session(record: Record[Session], digest: str, revision: int, user: int) -> Iterator[Event]:
-    """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
-
-    Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
-    """
+def parent_of(record: Record[Session], digest: str, revision: int, user: int) -> Parent:
+    """What the events of the session share."""
     session = record.payload
     key, start = str(session.d), format_ms(record.start_ms)
-    parent = _Parent(
+    return Parent(
         record=record,
         digest=digest,
         record_id=f"seemetrix/{user}/session/{key}/{session.o}/{start}",
@@ -151,13 +148,23 @@ def explode_session(record: Record[Session], digest: str, revision: int, user: i
         subject=f"device/{key}/session/{session.o}",
         event_id=f"{digest}/session/0",
     )
-    yield _session(parent)
+
+
+def explode_session(record: Record[Session], digest: str, revision: int, user: int) -> Iterator[Event]:
+    """Yield the session's event, then those of its attention, emotion and movie intervals, in the vendor's order.
+
+    Attention and emotion intervals have no start in the response: each starts at the end of the previous one.
+    `session_messages.py` encodes them as messages in less time.
+    """
+    parent, session = parent_of(record, digest, revision, user), record.payload
+    yield session_event(parent)
     yield from _attentions(parent, session.at or ())
     yield from _emotions(parent, session.em or ())
     yield from _content_views(parent, session.v or ())
 
 
-def _session(parent: _Parent) -> Event:
+def session_event(parent: Parent) -> Event:
+    """The event of the session itself."""
     record, session = parent.record, parent.record.payload
     attentions = session.at or ()
     data = SessionV1(
@@ -180,7 +187,7 @@ def _session(parent: _Parent) -> Event:
     return Event(SESSION, parent.event_id, parent.subject, parent.start, parent.key, data)
 
 
-def _attentions(parent: _Parent, attentions: Sequence[AttentionInterval]) -> Iterator[Event]:
+def _attentions(parent: Parent, attentions: Sequence[AttentionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
     for position, attention in enumerate(attentions):
         event_id, end_ms = f"{parent.digest}/attention/{position}", end_ms + attention.d
@@ -203,7 +210,7 @@ def _attentions(parent: _Parent, attentions: Sequence[AttentionInterval]) -> Ite
         start = end
 
 
-def _emotions(parent: _Parent, emotions: Sequence[EmotionInterval]) -> Iterator[Event]:
+def _emotions(parent: Parent, emotions: Sequence[EmotionInterval]) -> Iterator[Event]:
     session, start, end_ms = parent.record.payload, parent.start, parent.record.start_ms
     for position, emotion in enumerate(emotions):
         event_id, end_ms = f"{parent.digest}/emotion/{position}", end_ms + emotion.d
@@ -220,14 +227,14 @@ def _emotions(parent: _Parent, emotions: Sequence[EmotionInterval]) -> Iterator[
             duration_ms=emotion.d,
             gender=parent.gender,
             age_group=parent.age_group,
-            emotion=_EMOTIONS.get(emotion.e, "unknown"),
+            emotion=EMOTIONS.get(emotion.e, "unknown"),
             emotion_code=emotion.e,
         )
         yield Event(EMOTION, event_id, parent.subject, start, parent.key, data)
         start = end
 
 
-def _content_views(parent: _Parent, plays: Sequence[Play]) -> Iterator[Event]:
+def _content_views(parent: Parent, plays: Sequence[Play]) -> Iterator[Event]:
     session = parent.record.payload
     for position, play in enumerate(plays):
         event_id, start_ms = f"{parent.digest}/content_view/{position}", parent.record.start_ms + play.s

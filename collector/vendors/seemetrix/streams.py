@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from collector.cloudevents import Envelope, Message
 from collector.errors import NotFound
 from collector.instants import to_ms
-from collector.model import DedupMode, Event, FetchResult, FieldSample, Record, Reject, RejectedRow, Window
+from collector.model import DedupMode, Event, EventType, FetchResult, FieldSample, Record, Reject, RejectedRow, Window
 from collector.telemetry.vendor import VendorTelemetry
 from collector.vendors.base import Stream
 from collector.vendors.empties import Request, undocumented
@@ -28,6 +29,7 @@ from collector.vendors.seemetrix.client import (
     Client,
     decode_body,
 )
+from collector.vendors.seemetrix.session_messages import encode_session
 from collector.vendors.seemetrix.settings import (
     CountersSettings,
     DevicesSettings,
@@ -69,6 +71,11 @@ class Sessions(SeemetrixStream[wire.Session]):
 
     def explode(self, record: Record[wire.Session], digest: str, number: int) -> Iterator[Event]:
         return events.explode_session(record, digest, number, self._user)
+
+    def encode(
+        self, record: Record[wire.Session], digest: str, number: int, envelope_of: Callable[[EventType], Envelope]
+    ) -> Iterator[Message]:
+        return encode_session(record, digest, number, self._user, envelope_of)
 
     def decode_again(self, row: RejectedRow) -> Iterator[Record[wire.Session] | Reject | None]:
         return wire.read((row.payload,))
