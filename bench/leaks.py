@@ -21,7 +21,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from bench.scale import are_live, _get
+from bench.scale import are_live, get
 from tests.census import Census, growth
 from tests.kafka.broker import Broker, free_port, running
 from tests.processes import running_module
@@ -85,7 +85,7 @@ class Daemon:
         proc = Path(f"/proc/{self.process.pid}")
         status = dict(re.findall(r"^(\w+):\s+(\d+)", (proc / "status").read_text("utf-8"), re.MULTILINE))
         targets = [str(each.readlink()) for each in (proc / "fd").iterdir()]
-        metrics = _get(f"http://127.0.0.1:{self._port}/metrics").decode()
+        metrics = get(f"http://127.0.0.1:{self._port}/metrics").decode()
         return Figures(
             polls=_sum(metrics, "collector_polls_total"),
             epochs=_sum(metrics, "collector_state_restore_duration_seconds_count"),
