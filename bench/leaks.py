@@ -184,7 +184,15 @@ def tables(figures: Sequence[Figures]) -> Sequence[Table]:
     halves = [growth(first.objects, each.objects, LEAST) for each in figures[1:]]
     for name in sorted({name for half in halves for name in half}):
         grown.add_row(name, *(f"{half[name]:,}" if name in half else "" for half in halves))
+    grown.add_row("the largest new container", *(_largest_new(censuses[0], each) for each in censuses[1:]))
     return held, grown
+
+
+def _largest_new(before: Census, after: Census) -> str:
+    """The largest container that was not there before: it explains objects that only one census has."""
+    new = [found for each, found in after.containers.items() if each not in before.containers]
+    name, length = max(new, key=lambda found: found[1], default=("none", 0))
+    return f"{name}: {length:,}"
 
 
 def main(arguments: Sequence[str] = ()) -> None:
