@@ -66,8 +66,8 @@ demo: setup ## run simulated vendors, a broker and the daemon; KAFKA=host:port u
 bench: setup ## measure speed, memory and scale against a real Kafka (needs Java and Maven); ARGS=scale measures one part
 	$(BIN)/python -m bench $(ARGS)
 
-soak: setup ## repeat the faults of tests/faults at random; ARGS="--seconds 1800 --seed 7"
-	$(BIN)/python -m tests.faults $(ARGS)
+soak: setup ## repeat the faults of tests/faults at random; ROUND=1 to 10 runs a tenth; ARGS="--seconds 1800 --seed 7"
+	$(BIN)/python -m tests.faults $(if $(ROUND),--round $(ROUND)) $(ARGS)
 
 test: lint types imports unit faults ## run every check and every test; ends with the reasons for skipped tests
 

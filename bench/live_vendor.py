@@ -90,12 +90,11 @@ class LiveVendor:
         return web.json_response(late)
 
 
-async def main(every_s: int) -> None:
-    vendor = LiveVendor(every_s)
+async def main(vendor: LiveVendor) -> None:
     app = web.Application()
     app.add_routes([web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data), web.get("/polls", vendor.polls)])
     await serve(app)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else EVERY_S))
+    asyncio.run(main(LiveVendor(int(sys.argv[1]) if sys.argv[1:] else EVERY_S)))

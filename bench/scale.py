@@ -83,7 +83,7 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
             cores = (cpu_s(process.pid) - cpu) / MEASURED_S
             transactions = committed(port) - transactions
             disk_bytes = log_bytes(disk, f"{prefix}*") - disk_bytes
-            late = json.loads(_get(f"{url}/polls?since={since}"))
+            late = json.loads(get(f"{url}/polls?since={since}"))
             before: list[float] = []
             _observe(port, before)  # also until the metrics that were rendered last are too old to be sent again
             blocks: list[float] = []
@@ -138,7 +138,7 @@ since = {since:%Y-%m-%dT%H:%M:%SZ}
     return head + "".join(tables)
 
 
-def _get(url: str) -> bytes:
+def get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - on loopback
         body: bytes = response.read()
         return body
@@ -147,7 +147,7 @@ def _get(url: str) -> bytes:
 def are_live(port: int) -> bool:
     """Whether all streams of the daemon at this port are live."""
     try:
-        streams = json.loads(_get(f"http://127.0.0.1:{port}/api/status"))["streams"]
+        streams = json.loads(get(f"http://127.0.0.1:{port}/api/status"))["streams"]
     except OSError:
         return False
     return bool(streams) and all(each["state"] == "live" for each in streams)
@@ -155,7 +155,7 @@ def are_live(port: int) -> bool:
 
 def _timed(port: int, path: str) -> tuple[float, bytes]:
     started = time.perf_counter()
-    body = _get(f"http://127.0.0.1:{port}{path}")
+    body = get(f"http://127.0.0.1:{port}{path}")
     return time.perf_counter() - started, body
 
 
@@ -163,7 +163,7 @@ def _observe(port: int, blocks: list[float]) -> None:
     """Note how long each response of /healthz takes, for some seconds."""
     ends = time.perf_counter() + 5
     while (requested := time.perf_counter()) < ends:
-        _get(f"http://127.0.0.1:{port}/healthz")
+        get(f"http://127.0.0.1:{port}/healthz")
         blocks.append(time.perf_counter() - requested)
         time.sleep(PAUSE_S)
 
@@ -171,7 +171,7 @@ def _observe(port: int, blocks: list[float]) -> None:
 def committed(port: int) -> float:
     """How many transactions the daemon at this port has committed."""
     name = 'collector_transactions_total{outcome="committed"} '
-    lines = _get(f"http://127.0.0.1:{port}/metrics").decode().splitlines()
+    lines = get(f"http://127.0.0.1:{port}/metrics").decode().splitlines()
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 

@@ -1,13 +1,17 @@
 """`make soak`: injects the faults of the delivery page many times, until the time is over.
 
-The same seed gives the same faults in the same order. Each round is one fault on a testbed of its own, so a run that
-was stopped continues with `--seed N --from-round K`.
+The same seed gives the same faults in the same order. `make soak ROUND=3` runs the third of the ten rounds of the long
+run, to its end. Each trial is one fault on a testbed of its own, so a run that was stopped continues at a later trial.
 """
 
 import argparse
 import logging
+import math
 import shutil
+import signal
 import tempfile
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random, SystemRandom
@@ -18,29 +22,33 @@ from rich.console import Console
 
 from tests.faults import table
 from tests.faults.brokers import cluster
-from tests.faults.fault_list import SCENARIOS, long_run, run_scenario
+from tests.faults.fault_list import ROUNDS, SCENARIOS, long_run, run_scenario
 from tests.faults.leaders import two_node_cluster
 from tests.faults.table import Row
 from tests.faults.testbed import TARGET_S
 
+DEFAULT_S = 1800.0
+"""How long trials start if no round is chosen."""
+
 
 async def soak(options: argparse.Namespace, home: Path, out: Console, totals: dict[str, Row]) -> None:
-    """Run rounds until the time is over or the list of rounds is done. Adds the results to `totals`, by fault.
+    """Run trials until the time is over or the list of trials is done. Adds the results to `totals`, by fault.
 
-    The files of a round are kept if it failed, or if a recovery took longer than `TARGET_S`.
+    The files of a trial are kept if it failed, or if a recovery took longer than `TARGET_S`.
     """
+    trials = long_run(Random(options.seed), *([[options.round]] if options.round else []))
     async with (
         cluster(home / "one", 1) as one,
         two_node_cluster(home / "two") as two,
         cluster(home / "three", 3) as three,
     ):
         ends = anyio.current_time() + options.seconds
-        for number, (scenario, times) in enumerate(long_run(Random(options.seed))):
-            if number < options.from_round or options.only not in ("", scenario.name):
+        for number, (scenario, times) in enumerate(trials, 1):
+            if number < options.from_trial or options.only not in ("", scenario.name):
                 continue
             if anyio.current_time() > ends:
                 return
-            out.print(f"round {number}: {scenario.name}", end=", ")
+            out.print(f"trial {number}: {scenario.name}", end=", ")
             prefix, random = f"soak{options.seed}-{number}-", Random(f"{options.seed}/{number}")
             row = await run_scenario(
                 scenario, times, home / prefix, prefix, random, {1: one, 2: two, 3: three}[scenario.nodes]
@@ -65,16 +73,32 @@ def _sum(one: Row, other: Row) -> Row:
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="make soak ARGS=…", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1800, help="no round starts after this time")
-    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10_000))
-    rounds = sum(1 for _ in long_run(Random(0)))
-    parser.add_argument("--from-round", type=int, default=0, help=f"the round to start from, 0 to {rounds - 1}")
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of a run. Without a round, it is all rounds, in which no trial starts after `seconds`."""
+    parser = argparse.ArgumentParser(prog="make soak ROUND=n ARGS=…", description=__doc__)
+    rounds = range(1, ROUNDS + 1)
+    parser.add_argument(
+        "--round", type=int, choices=rounds, help="run only this round, by default with its number as seed"
+    )
+    parser.add_argument("--seconds", type=float, help="no trial starts after this time; 1800, or unlimited in a round")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument(
+        "--from-trial", type=int, default=1, help="the trial to start from, as a stopped run printed it"
+    )
     names = [scenario.name for scenario in SCENARIOS]
-    parser.add_argument("--only", choices=names, default="", help="run only the rounds of this fault")
-    options = parser.parse_args()
+    parser.add_argument("--only", choices=names, default="", help="run only the trials of this fault")
+    options = parser.parse_args(arguments)
+    if options.seed is None:
+        options.seed = options.round or SystemRandom().randrange(10_000)
+    if options.seconds is None:
+        options.seconds = math.inf if options.round else DEFAULT_S
+    return options
+
+
+def main() -> int:
+    options, started_s = parse(), time.monotonic()
     logging.getLogger().addHandler(logging.NullHandler())  # the clients of the tests log every failed connection
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # both end what was started
     out = Console(highlight=False, width=110)
     out.print(f"seed {options.seed}: to repeat this run, pass --seed {options.seed}")
     home, totals, is_good = Path(tempfile.mkdtemp(prefix="soak-")), dict[str, Row](), False
@@ -84,6 +108,8 @@ def main() -> int:
         is_good = bool(totals) and all(row.is_good for row in totals.values())
     finally:
         out.print(f"\n{table.show(list(totals.values()))}")
+        out.print(table.markdown(list(totals.values())), soft_wrap=True)
+        out.print(f"took {(time.monotonic() - started_s) / 60:.1f} minutes")
         if is_good and all(row.slowest_s <= TARGET_S for row in totals.values()):
             shutil.rmtree(home)
         else:

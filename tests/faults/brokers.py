@@ -1,6 +1,5 @@
 """A real Apache Kafka with a second listener, which advertises the address of a proxy to its clients."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -31,11 +30,7 @@ class ProxiedBroker(Broker):
     def __init__(self, home: Path, node: int = 1, controllers: Sequence[int] = (), nodes: int = 0) -> None:
         super().__init__(home, node, controllers, nodes)
         self.upstream_address = f"127.0.0.1:{free_port()}"
-        # Bound until `close`, and never listening: no other process takes the port while no proxy listens.
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind(("127.0.0.1", 0))
-        self.proxy_port = int(self._reserved.getsockname()[1])
+        self.proxy_port = free_port()
         self.moving_address = f"127.0.0.1:{free_port()}"
         listeners = {
             "PROXIED": Listener(self.upstream_address, f"127.0.0.1:{self.proxy_port}"),
@@ -51,9 +46,8 @@ class ProxiedBroker(Broker):
         self._config.write_text(text.replace(before, self.moving_address), encoding="utf-8")
 
     def close(self) -> None:
-        """Kill it, and release the proxy's port."""
+        """Kill it."""
         self.kill()
-        self._reserved.close()
 
 
 class Cluster(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The list of all faults, and how often each is injected: the rows of the delivery page's table."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from random import Random
@@ -26,8 +26,8 @@ from tests.faults.brokers import Cluster
 from tests.faults.table import Row
 from tests.faults.testbed import testbed, verdict
 
-LAPS = 10
-"""The long run consists of this many laps; each injects every fault, in a random order."""
+ROUNDS = 10
+"""The long run consists of this many rounds; each injects every fault, in a random order."""
 
 Fault: TypeAlias = Callable[[Any, int], Awaitable[int | Row]]
 """Injects the fault into a testbed about this many times.
@@ -59,7 +59,7 @@ SCENARIOS = (  # the longest first: they run concurrently, and the short ones fi
     Scenario("state partition cut in half", state_loss.partition_cut, 1, 5),
     Scenario("killed at each step", crashes.killed_at_each_step, 2, 20),
     Scenario("killed at random", crashes.killed_at_random, 20, 200),
-    Scenario("broker killed or stopped", crashes.broker_killed, 2, 50),
+    Scenario("broker killed or stopped", crashes.broker_killed, 2, 60),
     Scenario("paused beyond the session", crashes.paused, 3, 50),
     Scenario("paused and resumed under load", pauses.paused_and_resumed, 2, 20),
     Scenario("dead letters replayed", replays.replayed, 2, 20),
@@ -91,10 +91,10 @@ async def run_scenario(
         return await verdict(found, scenario.name, done)
 
 
-def long_run(random: Random) -> Iterator[tuple[Scenario, int]]:
-    """The rounds of `make soak`: scenarios, and how many times each injects its fault."""
-    for lap in range(LAPS):
+def long_run(random: Random, rounds: Iterable[int] = range(1, ROUNDS + 1)) -> Iterator[tuple[Scenario, int]]:
+    """The trials of these rounds of `make soak`: scenarios, and how many times each injects its fault."""
+    for number in rounds:
         for scenario in random.sample(SCENARIOS, len(SCENARIOS)):
-            times = (lap + 1) * scenario.long_run // LAPS - lap * scenario.long_run // LAPS
-            if times:  # a fault that is injected less often than once per lap is not in every lap
+            times = number * scenario.long_run // ROUNDS - (number - 1) * scenario.long_run // ROUNDS
+            if times:  # a fault that is injected less often than once per round is not in every round
                 yield scenario, times

@@ -28,16 +28,16 @@ FIRST_USER = 1000
 STATE_PARTITIONS = 32
 """The default: some partitions have several accounts, and some none."""
 FENCES = 8
-"""In each round."""
+"""At each injection of the fault."""
 INTERVAL_S = 12
 """Between two polls: shorter than the default of a minute, to keep the test short, and far longer than a rebalance.
 
 So most epochs that a rebalance fences notice it only afterwards, which may cause the next rebalance.
 """
 WAVES = 2
-"""Waves of new sessions in each round: the first reveals the fences, the second what they caused."""
+"""Waves of new sessions after each injection: the first reveals the fences, the second what they caused."""
 MAX_REJOINS = 2
-"""In each round, of both replicas together. A rejoin gives each replica one assignment."""
+"""For each injection, of both replicas together. A rejoin gives each replica one assignment."""
 MAX_SETTLING_S = 15.0
 """From the last fence that was noticed until all streams run."""
 HISTORY = timedelta(minutes=10)

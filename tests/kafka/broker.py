@@ -53,18 +53,18 @@ def jars(release: Path = NEWEST) -> Path:
     return fetched("kafka", release, "copy-dependencies", "-DincludeScope=runtime")
 
 
-_given_ports: set[int] = set()
-
-
 def free_port() -> int:
-    """A TCP port of loopback that is free at present, and that this process has not returned before."""
-    while True:
-        with socket.socket() as bound:
-            bound.bind(("127.0.0.1", 0))
-            port = int(bound.getsockname()[1])
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
+    """A TCP port of loopback on which nothing listens, reserved until this process ends.
+
+    A socket that never listens stays bound to it. Servers may reuse its address, as all that the tests start do; but
+    while one restarts, no other process, and no connection, gets its port.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    port = int(reserved.getsockname()[1])
+    reserved.detach()  # it stays open
+    return port
 
 
 class Listener(Struct, frozen=True):
