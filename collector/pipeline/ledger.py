@@ -179,18 +179,9 @@ class Ledger:
         else:
             if number < 0:
                 fingerprints = [item for item in fingerprints if not item[1].only_if_known]
-            distinct: dict[bytes, Record[P]] = {}
-            for fingerprint, record in fingerprints:  # in the vendor's order: what it reports last is the newest
-                distinct.pop(fingerprint, None)
-                distinct[fingerprint] = record
-            chosen = [item for item in distinct.items() if item[0] not in known]
-            if is_latest and not chosen and known and known[-1] not in distinct:
-                chosen = list(distinct.items())[-1:]  # it was listed twice: what was published last is no longer listed
+            chosen, current_ones = _versions(fingerprints, known, is_latest=is_latest)
             numbered = [NumberedRecord(record, number + 1 + i) for i, (_, record) in enumerate(chosen)]
-            for fingerprint, record in chosen:  # the page's last entry is what is published last
-                del distinct[fingerprint]
-                distinct[fingerprint] = record
-            stored = [(fingerprint, number + len(chosen), record) for fingerprint, record in distinct.items()]
+            stored = [(fingerprint, number + len(chosen), record) for fingerprint, record in current_ones]
         # A thing of a LATEST stream may change for years.
         if max(len(stored), len(chosen) + (0 if is_latest else number + 1)) > MAX_VERSIONS:
             raise too_many_versions(f"more than {MAX_VERSIONS} records or revisions have the same key")
@@ -367,6 +358,23 @@ def too_many_versions(reason: str) -> Park:
 def _parts_key(key: bytes, number: int) -> bytes:
     """The key digest of the entries of the published parts of an occurrence, which are in the order of publication."""
     return digest(b"parts", number.to_bytes(4, "big"), key)
+
+
+def _versions(
+    fingerprints: Iterable[tuple[bytes, Record[P]]], known: Sequence[bytes], *, is_latest: bool
+) -> tuple[list[tuple[bytes, Record[P]]], Iterable[tuple[bytes, Record[P]]]]:
+    """Of the versions of one key in a result, those to publish, and all in the order in which they are stored."""
+    distinct: dict[bytes, Record[P]] = {}
+    for fingerprint, record in fingerprints:  # in the vendor's order: what it reports last is the newest
+        distinct.pop(fingerprint, None)
+        distinct[fingerprint] = record
+    chosen = [item for item in distinct.items() if item[0] not in known]
+    if is_latest and not chosen and known and known[-1] not in distinct:
+        chosen = list(distinct.items())[-1:]  # it was listed twice: what was published last is no longer listed
+    for fingerprint, record in chosen:  # the page's last entry is what is published last
+        del distinct[fingerprint]
+        distinct[fingerprint] = record
+    return chosen, distinct.items()
 
 
 def _latest_page(key: bytes) -> int:
