@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,14 @@ def speed() -> None:
         }
         for index, (what, (module, *arguments)) in enumerate(others.items()):
             prefix = f"bench{index}."
-            _create_topics(broker.address, prefix)
-            process = subprocess.run(
-                [sys.executable, "-m", module, *arguments, prefix], check=True, capture_output=True, timeout=TIMEOUT_S
-            )
-            measurements[what] = msgspec.json.decode(process.stdout, type=Measurement)
+            _create_topics(broker.address, [prefix + topic for topic in TOPICS])
+            measurements[what] = _measured(module, *arguments, prefix)
+        _create_topics(broker.address, ["bench.java"])
+        measurements["(e) the same bytes, kafka-producer-perf-test"] = _measured(
+            "bench.with_java", broker.address, "bench.java"
+        )
+        copied = _event_bytes(Path(name) / "data")
+        measurements["(f) the bytes of (a) in Kafka, through a socket"] = _measured("bench.copied", str(copied))
         out.print(_table(measurements))
         out.print(stages.table(url, broker.address))
         out.print(attacks.table(broker.address, Path(name), list(ATTACKS)))
@@ -102,11 +105,21 @@ until = {UNTIL:%Y-%m-%dT%H:%M:%SZ}
         process.wait(40)
 
 
-def _create_topics(kafka: str, prefix: str) -> None:
+def _measured(module: str, *arguments: str) -> Measurement:
+    command = [sys.executable, "-m", module, *arguments]
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT_S)
+    return msgspec.json.decode(process.stdout, type=Measurement)
+
+
+def _event_bytes(disk: Path) -> int:
+    return log_bytes(disk, "seemetrix.*")
+
+
+def _create_topics(kafka: str, topics: Iterable[str]) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - needed only here
 
     admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.create_topics([NewTopic(prefix + topic, 6, 1) for topic in TOPICS]).values():
+    for future in admin.create_topics([NewTopic(topic, 6, 1) for topic in topics]).values():
         future.result(30)
 
 
@@ -122,7 +135,7 @@ def _print_summary(out: Console, measurements: dict[str, Measurement], slowest_s
     (collector,) = measurements.values()
     out.print(f"{SESSIONS:,} sessions, {EVENTS:,} events; slowest /healthz {slowest_s * 1000:.0f} ms; ", end="")
     out.print(f"peak memory of the collector {collector.peak_mib:.0f} MiB")
-    events, state = (log_bytes(disk, name) for name in ("seemetrix.*", "collector.state-*"))
+    events, state = _event_bytes(disk), log_bytes(disk, "collector.state-*")
     out.print(
         f"bytes on the broker's disk: {events / EVENTS:.0f} per event, {state / SESSIONS:.0f} of state per session"
     )
