@@ -1,4 +1,4 @@
-"""Runs every program and prints the tables, or those of one part: `speed`, `scale`, `quiet`, `edges` or `spread`.
+"""Runs every program and prints the tables, or those of some parts, such as `speed`.
 
 README.md describes them.
 """
@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import attacks, calls, edges, quiet, scale, spread, stages
+from bench import attacks, calls, edges, quiet, replicas, scale, spread, stages
 from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, cpu_s, log_bytes, peak_mib
 from tests.hostile.attacks import ATTACKS
@@ -164,6 +164,7 @@ PARTS: Mapping[str, Callable[[], None]] = {
     "spread": spread.main,
     "scale": scale.main,
     "quiet": quiet.main,
+    "replicas": replicas.main,
 }
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -66,7 +66,7 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
     port, prefix = free_port(), f"scale{sources}."
     with running_module("bench.live_vendor") as url:
         config = home / f"scale{sources}.toml"
-        config.write_text(configuration(kafka, prefix, port, url, sources), "utf-8")
+        config.write_text(configuration(kafka, prefix, port, url, range(1, sources + 1)), "utf-8")
         with (home / f"scale{sources}.log").open("wb") as log:
             command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
             started = time.perf_counter()
@@ -83,7 +83,7 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
             cores = (cpu_s(process.pid) - cpu) / MEASURED_S
             transactions = committed(port) - transactions
             disk_bytes = log_bytes(disk, f"{prefix}*") - disk_bytes
-            late = json.loads(_get(f"{url}/polls?since={since}"))
+            late = json.loads(get(f"{url}/polls?since={since}"))
             before: list[float] = []
             _observe(port, before)  # also until the metrics that were rendered last are too old to be sent again
             blocks: list[float] = []
@@ -113,8 +113,10 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
             process.wait(60)
 
 
-def configuration(kafka: str, prefix: str, port: int, url: str, sources: int) -> str:
-    """So many sources of `bench.live_vendor`, with the defaults of the collector."""
+def configuration(
+    kafka: str, prefix: str, port: int, url: str, accounts: Iterable[int], interval_s: int = EVERY_S
+) -> str:
+    """A source for each account, with one stream that is polled at this interval."""
     since = datetime.now(UTC) - timedelta(minutes=2)
     head = f"""
 [kafka]
@@ -132,13 +134,15 @@ base_url = "{url}/api"
 user_id = {number}
 user_key = "scale-bench"
 since = {since:%Y-%m-%dT%H:%M:%SZ}
+streams.sessions.interval = "{interval_s}s"
 """
-        for number in range(1, sources + 1)
+        for number in accounts
     )
     return head + "".join(tables)
 
 
-def _get(url: str) -> bytes:
+def get(url: str) -> bytes:
+    """The body of the response."""
     with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - on loopback
         body: bytes = response.read()
         return body
@@ -147,7 +151,7 @@ def _get(url: str) -> bytes:
 def are_live(port: int) -> bool:
     """Whether all streams of the daemon at this port are live."""
     try:
-        streams = json.loads(_get(f"http://127.0.0.1:{port}/api/status"))["streams"]
+        streams = json.loads(get(f"http://127.0.0.1:{port}/api/status"))["streams"]
     except OSError:
         return False
     return bool(streams) and all(each["state"] == "live" for each in streams)
@@ -155,7 +159,7 @@ def are_live(port: int) -> bool:
 
 def _timed(port: int, path: str) -> tuple[float, bytes]:
     started = time.perf_counter()
-    body = _get(f"http://127.0.0.1:{port}{path}")
+    body = get(f"http://127.0.0.1:{port}{path}")
     return time.perf_counter() - started, body
 
 
@@ -163,7 +167,7 @@ def _observe(port: int, blocks: list[float]) -> None:
     """Note how long each response of /healthz takes, for some seconds."""
     ends = time.perf_counter() + 5
     while (requested := time.perf_counter()) < ends:
-        _get(f"http://127.0.0.1:{port}/healthz")
+        get(f"http://127.0.0.1:{port}/healthz")
         blocks.append(time.perf_counter() - requested)
         time.sleep(PAUSE_S)
 
@@ -171,7 +175,7 @@ def _observe(port: int, blocks: list[float]) -> None:
 def committed(port: int) -> float:
     """How many transactions the daemon at this port has committed."""
     name = 'collector_transactions_total{outcome="committed"} '
-    lines = _get(f"http://127.0.0.1:{port}/metrics").decode().splitlines()
+    lines = get(f"http://127.0.0.1:{port}/metrics").decode().splitlines()
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
