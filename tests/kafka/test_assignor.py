@@ -1,7 +1,9 @@
 """Members that divide by streams and members of a former release, which divide by number, in one real group."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -14,6 +16,8 @@ from collector.telemetry.kafka import KafkaTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
 from tests.kafka.daemon import until
+from tests.kafka.test_owners import Named
+from tests.vendor import Vendor, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -70,3 +74,24 @@ async def test_members_of_a_former_release_use_the_division_of_a_new_leader(sett
         async with member(settings, is_former=True) as former:
             assert BY_STREAMS == await divided(former, new)
         assert {4} == await divided(new)
+
+
+async def test_the_replica_with_the_only_stream_has_only_its_partition(kafka: str, prefix: str, tmp_path: Path) -> None:
+    vendor = Vendor([])
+    async with serving(vendor):
+        replicas = [Named(f"host-{nth}", tmp_path, kafka, prefix, vendor) for nth in range(2)]
+
+        async def is_divided() -> bool:
+            status = await replicas[0].status()
+            if not status:
+                return False
+            owned = Counter(status["owners"].values())
+            return {1, 3} == {*owned.values()} and owned[status["streams"][0]["owner"]] == 1
+
+        try:
+            for each in replicas:
+                each.start()
+            await until(is_divided, "the partition of the stream counts more than the three empty ones")
+        finally:
+            for each in replicas:
+                each.close()
