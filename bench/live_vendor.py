@@ -4,8 +4,7 @@
 
 Each account has one session in each minute, or in so many seconds, and then only each account with an even number. A
 session has five attention, five emotion and two movie intervals. It can be requested from `AVAILABLE_S` after its end
-on. `GET /polls` returns how late the requests of each account were, and `GET
-/requests` when they were.
+on. `GET /polls` returns how late the requests of each account were, and `GET /requests` when they were.
 """
 
 import asyncio

@@ -136,29 +136,15 @@ def _wait(condition: Callable[[], bool]) -> None:
         time.sleep(1)
 
 
-def table(before: Sequence[Work], takeover: Takeover, after: Sequence[Work]) -> Table:
-    """The figures as a table, a column for each replica. The last column is the busiest by the mean."""
-    found = Table(
-        f"{len(ACCOUNTS)} accounts", *(f"replica {number}" for number in range(1, REPLICAS + 1)), "busiest : mean"
-    )
-    for when, works in (("", before), (", one dead", after)):
-        dead = [""] * (REPLICAS - len(works))
-        rows: Mapping[str, tuple[str, Sequence[float]]] = {
-            "accounts": ("d", [each.accounts for each in works]),
-            f"events in {MEASURED_S} s": (",d", [each.events for each in works]),
-            f"CPU s in {MEASURED_S} s": (".1f", [each.cpu_s for each in works]),
-        }
-        for name, (form, values) in rows.items():
-            found.add_row(name + when, *dead, *(format(each, form) for each in values), _ratio(values))
-    found.add_section()
-    lost = f"{median(takeover.lost):.1f} s, longest {max(takeover.lost):.1f} s"
-    found.add_row("not polled after SIGKILL, 50 %", lost)
-    found.add_row("longest gap of all others", f"{takeover.longest_kept:.1f} s")
+def table(before: Sequence[Work], after: Sequence[Work]) -> Table:
+    """What each replica did, in a row for each. The last row of each part is the busiest by the mean."""
+    found = Table(f"{len(ACCOUNTS)} accounts", "accounts", f"events in {MEASURED_S} s", f"CPU s in {MEASURED_S} s")
+    for name, works in (("of four replicas", before), ("of three, after one died", after)):
+        for each in works:
+            found.add_row(name, f"{each.accounts}", f"{each.events:,}", f"{each.cpu_s:.1f}")
+        columns = ([each.accounts for each in works], [each.events for each in works], [each.cpu_s for each in works])
+        found.add_row("busiest : mean", *(f"{max(values) / mean(values):.2f}" for values in columns), end_section=True)
     return found
-
-
-def _ratio(values: Sequence[float]) -> str:
-    return f"{max(values) / mean(values):.2f}"
 
 
 def main() -> None:
@@ -179,7 +165,10 @@ def main() -> None:
                     each.process.terminate()
                 for each in replicas:
                     each.process.wait(60)
-        out.print(table(before, takeover, after))
+        out.print(table(before, after))
+        lost = f"50 % for {median(takeover.lost):.1f} s, the longest for {max(takeover.lost):.1f} s"
+        out.print(f"{len(takeover.lost)} accounts of the replica that was killed were not polled: {lost}; ", end="")
+        out.print(f"all others for {takeover.longest_kept:.1f} s at most")
         out.print(rebalances.table(broker.address))
 
 
