@@ -33,7 +33,7 @@ MEASURED_S = 120
 """Each account has two sessions."""
 SETTLED_S = 20
 """The replicas join one after the other: the last assignment has been received when none changes for so long."""
-WAIT_S = 120
+WAIT_S = 300
 
 
 class Work(Struct, frozen=True):
