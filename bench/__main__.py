@@ -150,9 +150,9 @@ def _table(measurements: dict[str, Measurement]) -> Table:
             what,
             f"{each.per_wall_s:,.0f}",
             f"{each.per_cpu_s:,.0f}",
-            f"{ratio:.2f}",
+            f"{ratio:.3f}",
             f"{each.wall_s:.1f}",
-            f"{each.cpu_s:.1f}",
+            f"{each.cpu_s:.2f}",
             f"{each.peak_mib:.0f}",
         )
     return table
