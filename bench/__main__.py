@@ -1,4 +1,4 @@
-"""Runs every program and prints the tables, or those of some parts: `speed`, `scale`, `quiet`, `leaks` and others.
+"""Runs every program and prints the tables, or those of some parts, such as `speed`.
 
 README.md describes them.
 """
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import attacks, calls, edges, leaks, quiet, scale, spread, stages
+from bench import attacks, calls, edges, leaks, quiet, replicas, scale, spread, stages
 from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, cpu_s, log_bytes, peak_mib
 from tests.hostile.attacks import ATTACKS
@@ -43,11 +43,14 @@ def speed() -> None:
         }
         for index, (what, (module, *arguments)) in enumerate(others.items()):
             prefix = f"bench{index}."
-            _create_topics(broker.address, prefix)
-            process = subprocess.run(
-                [sys.executable, "-m", module, *arguments, prefix], check=True, capture_output=True, timeout=TIMEOUT_S
-            )
-            measurements[what] = msgspec.json.decode(process.stdout, type=Measurement)
+            _create_topics(broker.address, [prefix + topic for topic in TOPICS])
+            measurements[what] = _measured(module, *arguments, prefix)
+        _create_topics(broker.address, ["bench.java"])
+        measurements["(e) the same bytes, kafka-producer-perf-test"] = _measured(
+            "bench.with_java", broker.address, "bench.java"
+        )
+        copied = _event_bytes(Path(name) / "data")
+        measurements["(f) the bytes of (a) in Kafka, through a socket"] = _measured("bench.copied", str(copied))
         out.print(_table(measurements))
         out.print(stages.table(url, broker.address))
         out.print(attacks.table(broker.address, Path(name), list(ATTACKS)))
@@ -102,11 +105,21 @@ until = {UNTIL:%Y-%m-%dT%H:%M:%SZ}
         process.wait(40)
 
 
-def _create_topics(kafka: str, prefix: str) -> None:
+def _measured(module: str, *arguments: str) -> Measurement:
+    command = [sys.executable, "-m", module, *arguments]
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT_S)
+    return msgspec.json.decode(process.stdout, type=Measurement)
+
+
+def _event_bytes(disk: Path) -> int:
+    return log_bytes(disk, "seemetrix.*")
+
+
+def _create_topics(kafka: str, topics: Iterable[str]) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - needed only here
 
     admin = AdminClient({"bootstrap.servers": kafka})
-    for future in admin.create_topics([NewTopic(prefix + topic, 6, 1) for topic in TOPICS]).values():
+    for future in admin.create_topics([NewTopic(topic, 6, 1) for topic in topics]).values():
         future.result(30)
 
 
@@ -122,7 +135,7 @@ def _print_summary(out: Console, measurements: dict[str, Measurement], slowest_s
     (collector,) = measurements.values()
     out.print(f"{SESSIONS:,} sessions, {EVENTS:,} events; slowest /healthz {slowest_s * 1000:.0f} ms; ", end="")
     out.print(f"peak memory of the collector {collector.peak_mib:.0f} MiB")
-    events, state = (log_bytes(disk, name) for name in ("seemetrix.*", "collector.state-*"))
+    events, state = _event_bytes(disk), log_bytes(disk, "collector.state-*")
     out.print(
         f"bytes on the broker's disk: {events / EVENTS:.0f} per event, {state / SESSIONS:.0f} of state per session"
     )
@@ -137,9 +150,9 @@ def _table(measurements: dict[str, Measurement]) -> Table:
             what,
             f"{each.per_wall_s:,.0f}",
             f"{each.per_cpu_s:,.0f}",
-            f"{ratio:.2f}",
+            f"{ratio:.3f}",
             f"{each.wall_s:.1f}",
-            f"{each.cpu_s:.1f}",
+            f"{each.cpu_s:.2f}",
             f"{each.peak_mib:.0f}",
         )
     return table
@@ -152,6 +165,7 @@ PARTS: Mapping[str, Callable[[], None]] = {
     "scale": scale.main,
     "quiet": quiet.main,
     "leaks": leaks.main,
+    "replicas": replicas.main,
 }
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Each account has one session in each minute, or in so many seconds, and then only each account with an even number. A
 session has five attention, five emotion and two movie intervals. It can be requested from `AVAILABLE_S` after its end
-on. `GET /polls` returns how late the requests of each account were.
+on. `GET /polls` returns how late the requests of each account were, and `GET /requests` when they were.
 """
 
 import asyncio
@@ -89,10 +89,20 @@ class LiveVendor:
         ]
         return web.json_response(late)
 
+    async def requests(self, _: web.Request) -> web.Response:
+        """When each account was asked for the newest sessions, in Unix seconds."""
+        return web.json_response(self._asked)
+
 
 async def main(vendor: LiveVendor) -> None:
     app = web.Application()
-    app.add_routes([web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data), web.get("/polls", vendor.polls)])
+    app.add_routes(
+        [
+            web.get("/api/statistics/user/{user}/raw/data/", vendor.raw_data),
+            web.get("/polls", vendor.polls),
+            web.get("/requests", vendor.requests),
+        ]
+    )
     await serve(app)
 
 

@@ -43,7 +43,7 @@ async def measured(home: Path, seconds: float) -> Table:
         async with proxy.serving():
             with running_module("bench.live_vendor", str(QUIET_EVERY_S)) as url:
                 config = home / "quiet.toml"
-                config.write_text(configuration(proxy.address, prefix, port, url, SOURCES), "utf-8")
+                config.write_text(configuration(proxy.address, prefix, port, url, range(1, SOURCES + 1)), "utf-8")
                 with (home / "quiet.log").open("wb") as log:
                     command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
                     process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220 - it takes no time

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -66,7 +66,7 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
     port, prefix = free_port(), f"scale{sources}."
     with running_module("bench.live_vendor") as url:
         config = home / f"scale{sources}.toml"
-        config.write_text(configuration(kafka, prefix, port, url, sources), "utf-8")
+        config.write_text(configuration(kafka, prefix, port, url, range(1, sources + 1)), "utf-8")
         with (home / f"scale{sources}.log").open("wb") as log:
             command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
             started = time.perf_counter()
@@ -113,8 +113,10 @@ def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
             process.wait(60)
 
 
-def configuration(kafka: str, prefix: str, port: int, url: str, sources: int) -> str:
-    """So many sources of `bench.live_vendor`, with the defaults of the collector."""
+def configuration(
+    kafka: str, prefix: str, port: int, url: str, accounts: Iterable[int], interval_s: int = EVERY_S
+) -> str:
+    """A source for each account, with one stream that is polled at this interval."""
     since = datetime.now(UTC) - timedelta(minutes=2)
     head = f"""
 [kafka]
@@ -132,13 +134,15 @@ base_url = "{url}/api"
 user_id = {number}
 user_key = "scale-bench"
 since = {since:%Y-%m-%dT%H:%M:%SZ}
+streams.sessions.interval = "{interval_s}s"
 """
-        for number in range(1, sources + 1)
+        for number in accounts
     )
     return head + "".join(tables)
 
 
 def get(url: str) -> bytes:
+    """The body of the response."""
     with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - on loopback
         body: bytes = response.read()
         return body

@@ -3,17 +3,19 @@
     python -m bench.spread
 
 Accounts are numbers as Seemetrix gives them, and logins as VidiCenter gives them, in equal parts. Partitions are
-assigned as the group assigns them: evenly by number, whatever they contain. A value is the work of the busiest replica,
-as a multiple of the mean.
+assigned as the leader of the group assigns them: evenly by their streams, of which each account has one. A value is the
+work of the busiest replica, as a multiple of the mean.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from random import Random
 from statistics import mean
 
 from rich.console import Console
 from rich.table import Table
 
+from collector.kafka.assignor import divide
 from collector.kafka.epoch import partition_of
 from collector.model import Account
 
@@ -39,29 +41,36 @@ _WORDS = (
 )
 
 
+def numbers(accounts: int, random: Random) -> Sequence[int]:
+    """Numbers of accounts, as Seemetrix gives them."""
+    return random.sample(range(100, 100_000 + accounts), accounts)
+
+
 def names(accounts: int, random: Random) -> Sequence[str]:
     """Names of accounts, as the state partitions are chosen by."""
-    numbers = random.sample(range(100, 100_000 + accounts), accounts - accounts // 2)
+    numbered = numbers(accounts - accounts // 2, random)
     logins = [f"{random.choice(_WORDS)}.{random.choice(_WORDS)}{number}@example.com" for number in range(accounts // 2)]
-    return [str(Account("seemetrix", str(each))) for each in numbers] + [
+    return [str(Account("seemetrix", str(each))) for each in numbered] + [
         str(Account("quividi", each)) for each in logins
     ]
 
 
-def busiest(work: Sequence[int], replicas: int) -> float:
-    """The work of the busiest replica by the mean, if each has as many of the partitions."""
-    shares = [sum(work[replica::replicas]) for replica in range(replicas)]
-    return max(shares) / (sum(shares) / replicas)
+def busiest(work: Sequence[int], streams: Mapping[int, int], replicas: int) -> float:
+    """The work of the busiest replica by the mean, if the partitions are divided by their streams."""
+    divided = divide(range(len(work)), streams, {f"replica{number}": () for number in range(replicas)})
+    shares = [sum(work[partition] for partition in mine) for mine in divided.values()]
+    return max(shares) / mean(shares)
 
 
 def spread(accounts: int, partitions: int, replicas: int, heavy: int = 1) -> float:
     """The mean of `busiest` over some sets of names, if one account has `heavy` times the work of each other."""
     found = []
     for seed in SEEDS if accounts < max(ACCOUNTS) else SEEDS[:3]:
-        work = [0] * partitions
-        for number, name in enumerate(names(accounts, Random(seed))):
-            work[partition_of(name, partitions)] += 1 if number else heavy
-        found.append(busiest(work, replicas))
+        placed = [partition_of(name, partitions) for name in names(accounts, Random(seed))]
+        streams = Counter(placed)
+        work = [streams[each] for each in range(partitions)]
+        work[placed[0]] += heavy - 1
+        found.append(busiest(work, streams, replicas))
     return mean(found)
 
 

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from pathlib import Path
@@ -71,7 +72,9 @@ class Daemon:
         config = ConfigTelemetry(self._metrics, self.process_status, clock)
         self._reloader = None if path is None else Reloader(path, settings, clock, config)
         self._availability = Availability(settings.kafka, self._kafka)
-        self._membership = Membership(settings.kafka, self._kafka, self._availability.suspect)
+        self._membership = Membership(
+            settings.kafka, self._kafka, self._availability.suspect, self._streams_of_partitions
+        )
         self._owners = Owners(settings.kafka, self._kafka, clock)
         self._claim_lock = anyio.Lock()
         self._restores = anyio.Semaphore(MAX_RESTORES)
@@ -127,6 +130,10 @@ class Daemon:
             group=kafka.group,
             sources=len(self._settings.sources),
         )
+
+    def _streams_of_partitions(self) -> Mapping[int, int]:
+        """How many streams of the configuration each state partition has."""
+        return Counter(each.partition for each in self.process_status.streams if each.partition is not None)
 
     def _sources(self, client: Http, registry: SchemaIds | None) -> tuple[ConfiguredSources, EventTopics]:
         def on_commit() -> None:

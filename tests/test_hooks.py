@@ -19,6 +19,7 @@ DOCUMENTED = {
     "aiokafka.admin",
     "aiokafka.admin.config_resource",
     "aiokafka.coordinator.assignors.sticky.sticky_assignor",
+    "aiokafka.coordinator.protocol",  # for the type of what an assignor returns
     "aiokafka.errors",
     "aiokafka.partitioner",
     "aiokafka.producer.message_accumulator",  # for the type of what create_batch() returns

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 
 import aiokafka
 import anyio
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, InvalidSessionTimeoutError
 from aiokafka.structs import TopicPartition
 from msgspec import Struct, structs
 
 from collector.errors import KafkaMisconfigured
 from collector.kafka import causes
+from collector.kafka.assignor import Streams, assignor
 from collector.kafka.connection import (
     UNAVAILABLE,
     credentials_digest,
@@ -58,11 +58,18 @@ class Assignment(Struct, frozen=True):
 class Membership:
     """The membership of this process in the group."""
 
-    def __init__(self, settings: KafkaSettings, telemetry: KafkaTelemetry, suspect: Callable[[], None]) -> None:
-        """`suspect` is called when the brokers may be unavailable."""
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        telemetry: KafkaTelemetry,
+        suspect: Callable[[], None],
+        streams: Callable[[], Streams] = dict,
+    ) -> None:
+        """`suspect` is called when the brokers may be unavailable; `streams` returns those of the configuration."""
         self._settings = settings
         self._telemetry = telemetry
         self._suspect = suspect
+        self._assignor = assignor(settings.state_topic, streams)
         self._assignment = Assignment()
         self._changed = anyio.Event()
         self._responded_at = 0.0
@@ -172,7 +179,7 @@ class Membership:
         return aiokafka.AIOKafkaConsumer(
             **options(self._settings) | {"client_id": member_client_id()},
             group_id=self._settings.group,
-            partition_assignment_strategy=(StickyPartitionAssignor,),
+            partition_assignment_strategy=(self._assignor,),
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=int(self._heartbeat_s * 1000),
             rebalance_timeout_ms=session_ms,
