@@ -37,9 +37,9 @@ types: setup ## check types with mypy, in strict mode
 imports: setup ## check which module may import which
 	$(BIN)/lint-imports --no-logo
 
-# Tests mostly wait for other processes, so there are more workers than cores. PYTHONDEVMODE applies to all of them.
+# Tests mostly wait for other processes, so there are more workers than cores.
 unit: setup ## run all tests but those of make faults; ARGS="-n 0 -k name" selects some and runs them in one process
-	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/faults --ignore tests/alone $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/faults --ignore tests/alone $(ARGS)
 
 # Run separately: while other tests build images and start browsers, brokers miss the deadlines that are tested here.
 # Code 5: ARGS selects none of them. A test in tests/alone limits delays to seconds, so nothing else runs then. What was
