@@ -56,13 +56,13 @@ class CommitQueue:
 
     def take(self, first: Ready) -> Sequence[Ready]:
         """What is committed together with `first`: in the order in which it became ready, as far as it fits."""
-        taken, remaining = [first], SHARED_BYTES - first.size
-        for each in self._waiting:
-            if each is not first:
-                remaining -= each.size
-                if remaining < 0:
-                    break
-                taken.append(each)
+        taken, others = [first], [each for each in self._waiting if each is not first]
+        remaining = SHARED_BYTES - first.size if others else 0
+        for each in others:
+            remaining -= each.size
+            if remaining < 0:
+                break
+            taken.append(each)
         for each in taken:
             each.is_taken = True
             self.withdraw(each)

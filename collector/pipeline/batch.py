@@ -90,9 +90,15 @@ class Context(Struct, frozen=True):
     """Whether a live pass fetched the result: only then does a fresh record have an event delay."""
     transaction: TransactionSize = field(default_factory=TransactionSize)
 
+    _envelopes: dict[str, Envelope] = field(default_factory=dict)
+    """By the name of the type."""
+
     def envelope_of(self, event_type: EventType) -> Envelope:
         """What the messages of a type have in common."""
-        return event_envelope(event_type, self.origin)
+        envelope = self._envelopes.get(event_type.name)
+        if envelope is None:
+            envelope = self._envelopes[event_type.name] = event_envelope(event_type, self.origin)
+        return envelope
 
 
 class _BatchBuilder:
@@ -118,7 +124,7 @@ class _BatchBuilder:
         if row.reason:
             self.dead_letters[row.reason] += 1
             return
-        self.events.update(row.event_types)
+        self.events.update([message.envelope.type_name for message in row.messages])
         if row.delay_from_ms is not None:
             self.ends_ms.append(row.delay_from_ms)
 
@@ -131,8 +137,6 @@ class _EncodedRow(Struct, frozen=True):
     """The messages of one record, or the dead letter of a row."""
 
     messages: Sequence[Message]
-    event_types: Sequence[str]
-    """The type of each message; empty for a dead letter."""
     size: int
     """Bytes of the messages."""
     outcome: str
@@ -217,12 +221,10 @@ def _row(
     if new.parts is not None and only_parts is not None:
         record = only_parts(record, new.parts)
     messages: list[Message] = []
-    event_types: list[str] = []
     size, step_ends = 0, STEP_BYTES
     digest = record_digest(context.dedup_mode, record, number, context.origin.account)
     for message in encode(record, digest, number, context.envelope_of):
         messages.append(message)
-        event_types.append(message.envelope.type_name)
         message_size = message.size
         size += message_size
         if message_size > MAX_MESSAGE_BYTES or size > MAX_RECORD_BYTES:
@@ -237,14 +239,14 @@ def _row(
             yield
             step_ends = size + STEP_BYTES
     if new.parts is not None or (context.dedup_mode is not DedupMode.MULTISET and number):
-        return _EncodedRow(messages, event_types, size, "revision")
+        return _EncodedRow(messages, size, "revision")
     if record.end_ms < to_ms(context.watermark):
-        return _EncodedRow(messages, event_types, size, "late")
-    return _EncodedRow(messages, event_types, size, "fresh", delay_from_ms=record.end_ms if context.is_live else None)
+        return _EncodedRow(messages, size, "late")
+    return _EncodedRow(messages, size, "fresh", delay_from_ms=record.end_ms if context.is_live else None)
 
 
 def _dead_letter(reject: Reject, reason: Literal["malformed", "too_large"], context: Context) -> _EncodedRow:
     message = dead_letter_message(
         reject, context.origin, window=context.window, seen_at=context.requested_at, reason=reason
     )
-    return _EncodedRow([message], (), message.size, "rejected", reason)
+    return _EncodedRow([message], message.size, "rejected", reason)
