@@ -175,13 +175,13 @@ async def _packed(producer: Producer, settings: KafkaSettings, messages: Sequenc
     """The messages in batches, by topic and partition; those of one key in their order."""
     partitions = {name: await _partitions(producer, settings, name) for name in {each.topic for each in messages}}
     batches: _Batches = defaultdict(list)
-    by_key: dict[tuple[str, bytes], list[RecordBatch]] = {}  # spares hashing the key of each message
+    by_key: dict[str, dict[bytes, list[RecordBatch]]] = {name: {} for name in partitions}  # spares hashing each key
     for message in messages:
         name, key, record = message.envelope.topic, message.key, message.record
-        target = by_key.get((name, key))
+        target = by_key[name].get(key)
         if target is None:
             target = batches[name, _partition_of(key, partitions[name], partitions[name])]
-            by_key[name, key] = target
+            by_key[name][key] = target
         if not target or not target[-1].add(record):
             target.append(_batch_with(producer, record))
     return batches
