@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import attacks, calls, edges, leaks, quiet, replicas, scale, spread, stages
+from bench import attacks, backfills, calls, edges, late, leaks, quiet, replicas, restores, scale, spread, stages
 from bench.daemon import running_daemon, source, write_config
 from bench.history import EVENTS_PER_SESSION, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, log_bytes
@@ -131,6 +131,9 @@ PARTS: Mapping[str, Callable[[], None]] = {
     "speed": speed,
     "edges": edges.main,
     "spread": spread.main,
+    "restores": restores.main,
+    "backfills": backfills.main,
+    "late": late.main,
     "scale": scale.main,
     "quiet": quiet.main,
     "leaks": leaks.main,
