@@ -3,12 +3,10 @@
 README.md describes them.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import attacks, calls, edges, leaks, quiet, replicas, scale, spread, stages
-from bench.history import EVENTS_PER_SESSION, KEY, SESSIONS, SINCE, UNTIL, USER
-from bench.measurement import Measurement, cpu_s, log_bytes, peak_mib
+from bench import attacks, backfills, calls, edges, late, leaks, quiet, replicas, restores, scale, spread, stages
+from bench.daemon import running_daemon, source, write_config
+from bench.history import EVENTS_PER_SESSION, SESSIONS, SINCE, UNTIL, USER
+from bench.measurement import Measurement, log_bytes
 from tests.hostile.attacks import ATTACKS
-from tests.kafka.broker import free_port, running
+from tests.kafka.broker import running
 from tests.processes import running_module
 
 EVENTS = SESSIONS * EVENTS_PER_SESSION
@@ -59,50 +58,28 @@ def speed() -> None:
 
 def _run_collector(home: Path, kafka: str, url: str) -> tuple[Measurement, float]:
     """Run the daemon until the history is complete; return its measurement and the slowest response of /healthz."""
-    port = free_port()
-    config = home / "config.toml"
-    config.write_text(
-        f"""
-[kafka]
-bootstrap_servers = "{kafka}"
-[http]
-listen = "127.0.0.1:{port}"
-[sources.mall]
-vendor = "seemetrix"
-base_url = "{url}"
-user_id = {USER}
-user_key = "{KEY}"
-since = {SINCE:%Y-%m-%dT%H:%M:%SZ}
-until = {UNTIL:%Y-%m-%dT%H:%M:%SZ}
-""",
-        encoding="utf-8",
-    )
-    with (home / "collector.log").open("wb") as log:
-        command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        while _get(port, "/healthz") is None:
-            time.sleep(0.01)
-        started, start_cpu_s = time.perf_counter(), cpu_s(process.pid)
-        slowest_s = status_at = 0.0
-        row: dict[str, Any] = {"state": ""}
-        while row["state"] != "complete":
-            requested = time.perf_counter()
-            _get(port, "/healthz")
-            slowest_s = max(slowest_s, time.perf_counter() - requested)
-            if requested - status_at > 1 and (status := _get(port, "/api/status")) is not None:
-                status_at, (row,) = requested, json.loads(status)["streams"]
-            if requested - started > TIMEOUT_S or process.poll() is not None:
-                raise RuntimeError((home / "collector.log").read_text("utf-8")[-2000:])
-            time.sleep(0.02)
+    slowest_s = status_at = 0.0
+    row: Mapping[str, Any] = {"state": ""}
+
+    def is_complete() -> bool:
+        nonlocal slowest_s, status_at, row
+        requested = time.perf_counter()
+        daemon.responds()
+        slowest_s = max(slowest_s, time.perf_counter() - requested)
+        if requested - status_at > 1 and (streams := daemon.streams()):
+            status_at, (row,) = requested, streams
+        return bool(row["state"] == "complete")
+
+    tables = source(USER, url, SINCE, f"until = {UNTIL:%Y-%m-%dT%H:%M:%SZ}")
+    with running_daemon(write_config(home, "config", kafka, tables)) as daemon:
+        daemon.until(daemon.responds, TIMEOUT_S, pause_s=0.01)
+        started, start_cpu_s = time.perf_counter(), daemon.cpu_s
+        daemon.until(is_complete, TIMEOUT_S, pause_s=0.02)
         wall_s = time.perf_counter() - started
         published = sum(row["counts"]["events"].values())
         if published != EVENTS:
             raise RuntimeError(f"expected {EVENTS} events, got {published}")
-        return Measurement(EVENTS, wall_s, cpu_s(process.pid) - start_cpu_s, peak_mib(process.pid)), slowest_s
-    finally:
-        process.terminate()
-        process.wait(40)
+        return Measurement(EVENTS, wall_s, daemon.cpu_s - start_cpu_s, daemon.peak_mib), slowest_s
 
 
 def _measured(module: str, *arguments: str) -> Measurement:
@@ -121,14 +98,6 @@ def _create_topics(kafka: str, topics: Iterable[str]) -> None:
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.create_topics([NewTopic(topic, 6, 1) for topic in topics]).values():
         future.result(30)
-
-
-def _get(port: int, path: str) -> Any:  # noqa: ANN401 - bytes, or None while the daemon does not respond
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
-            return response.read()
-    except OSError:
-        return None
 
 
 def _print_summary(out: Console, measurements: dict[str, Measurement], slowest_s: float, disk: Path) -> None:
@@ -162,6 +131,9 @@ PARTS: Mapping[str, Callable[[], None]] = {
     "speed": speed,
     "edges": edges.main,
     "spread": spread.main,
+    "restores": restores.main,
+    "backfills": backfills.main,
+    "late": late.main,
     "scale": scale.main,
     "quiet": quiet.main,
     "leaks": leaks.main,

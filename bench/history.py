@@ -1,7 +1,7 @@
 """The benchmark's history: sessions with five attention, five emotion and two movie intervals, and their messages."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -20,29 +20,36 @@ EVENTS_PER_SESSION = 13
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
 UNTIL = datetime(2026, 10, 11, tzinfo=UTC)
 DEVICES = 20
-USER, KEY = 864, "bench"
+USER, KEY = 864, "bench-key"
 
 
 def session(number: int, total: int) -> tuple[datetime, bytes]:
     """The start of a session, and its JSON as the vendor returns it. Depends only on the arguments."""
-    random = Random(number)
     start = SINCE + (UNTIL - SINCE) * (number / total)
     start = start.replace(microsecond=start.microsecond // 1000 * 1000)
-    looks = [{"a": (index + 1) % 2, "d": random.randrange(500, 20_000)} for index in range(5)]
-    look_ms = sum(look["d"] for look in looks)
+    length_ms, fields = contents(Random(number))
     row = {
-        "a": random.randrange(4),
-        "at": looks,
+        **fields,
         "b": _raw_time(start),
         "d": 5300 + number % DEVICES,
-        "e": _raw_time(start + timedelta(milliseconds=look_ms)),
-        "em": [{"d": look_ms // 5, "e": random.randrange(-1, 4)} for _ in range(5)],
-        "i": look_ms,
+        "e": _raw_time(start + timedelta(milliseconds=length_ms)),
         "o": number,
-        "s": random.randrange(2),
-        "v": [{"d": look_ms, "i": 8000 + random.randrange(40), "s": 0} for _ in range(2)],
     }
-    return start, json.dumps(row).encode()
+    return start, json.dumps(dict(sorted(row.items()))).encode()
+
+
+def contents(random: Random, looks: int = 5, plays: int = 2) -> tuple[int, Mapping[str, Any]]:
+    """The length of a session in milliseconds, and the fields that depend on neither its start nor its device."""
+    attentions = [{"a": (index + 1) % 2, "d": random.randrange(500, 20_000)} for index in range(looks)]
+    length_ms = sum(each["d"] for each in attentions)
+    return length_ms, {
+        "a": random.randrange(4),
+        "at": attentions,
+        "em": [{"d": length_ms // looks, "e": random.randrange(-1, 4)} for _ in range(looks)],
+        "i": length_ms,
+        "s": random.randrange(2),
+        "v": [{"d": length_ms, "i": 8000 + random.randrange(40), "s": 0} for _ in range(plays)],
+    }
 
 
 def response(rows: list[bytes]) -> bytes:

@@ -21,7 +21,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from bench.scale import are_live, get
+from bench.daemon import are_live, get
 from tests.census import Census, growth
 from tests.kafka.broker import Broker, free_port, running
 from tests.processes import running_module

@@ -18,7 +18,7 @@ from itertools import pairwise
 from aiohttp import web
 
 from bench.history import response
-from bench.serving import serve
+from bench.serving import serve, window
 
 EVERY_S = 60
 QUIET_EVERY_S = 600
@@ -68,9 +68,7 @@ class LiveVendor:
 
     async def raw_data(self, request: web.Request) -> web.Response:
         user = int(request.match_info["user"])
-        first, last = (
-            datetime.strptime(request.query[name], "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC) for name in ("b", "e")
-        )
+        first, last = window(request)
         now = time.time()
         if last.timestamp() > now - EVERY_S:
             self._asked.setdefault(user, []).append(now)

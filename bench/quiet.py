@@ -6,7 +6,6 @@ Half of the accounts have a new session every ten minutes, the others have none.
 between the daemon and the broker.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,16 +17,17 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
+from bench.daemon import Daemon, running_daemon, write_config
 from bench.live_vendor import QUIET_EVERY_S
 from bench.measurement import log_bytes
-from bench.scale import DAY_S, are_live, committed, configuration
+from bench.scale import DAY_S, START_S, live_sources
 from tests.faults.brokers import ProxiedBroker
 from tests.faults.kafka_protocol import Api
 from tests.faults.proxy import Proxy
-from tests.kafka.broker import free_port
 from tests.processes import running_module
 
 SOURCES = 500
+PREFIX = "quiet."
 MEASURED_S = 600
 """Each account that has sessions has one of them."""
 IN_TRANSACTIONS = (Api.ADD_PARTITIONS_TO_TXN, Api.PRODUCE, Api.END_TXN)
@@ -37,37 +37,29 @@ async def measured(home: Path, seconds: float) -> Table:
     """Run the daemon, wait until all streams are live, and count for some time."""
     broker = ProxiedBroker(home / "broker")
     broker.start()
-    proxy, port, prefix = Proxy(broker.upstream_address, broker.proxy_port), free_port(), "quiet."
-    disk = home / "broker" / "data"
+    proxy, disk = Proxy(broker.upstream_address, broker.proxy_port), home / "broker" / "data"
     try:
         async with proxy.serving():
-            with running_module("bench.live_vendor", str(QUIET_EVERY_S)) as url:
-                config = home / "quiet.toml"
-                config.write_text(configuration(proxy.address, prefix, port, url, range(1, SOURCES + 1)), "utf-8")
-                with (home / "quiet.log").open("wb") as log:
-                    command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
-                    process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220 - it takes no time
-                try:
-                    while not await anyio.to_thread.run_sync(are_live, port):
-                        if process.poll() is not None:
-                            raise RuntimeError((home / "quiet.log").read_text("utf-8")[-2000:])
-                        await anyio.sleep(1)
-                    await anyio.sleep(130)  # the first commits of live streams are made at the same time
-                    seen, size, done = proxy.seen.copy(), log_bytes(disk, f"{prefix}*"), await _committed(port)
-                    started = time.monotonic()
-                    await anyio.sleep(seconds)
-                    factor = DAY_S / (time.monotonic() - started)
-                    seen, size = proxy.seen - seen, log_bytes(disk, f"{prefix}*") - size
-                    return _table(seen, size * factor, (await _committed(port) - done) * factor, factor)
-                finally:
-                    process.terminate()
-                    process.wait(60)
+            with (
+                running_module("bench.live_vendor", str(QUIET_EVERY_S)) as url,
+                running_daemon(
+                    write_config(home, "quiet", proxy.address, live_sources(url, range(1, SOURCES + 1)), PREFIX)
+                ) as daemon,
+            ):
+                await anyio.to_thread.run_sync(daemon.until, daemon.are_live, START_S)
+                await anyio.sleep(130)  # the first commits of live streams are made at the same time
+                seen, size, done = proxy.seen.copy(), log_bytes(disk, f"{PREFIX}*"), await _committed(daemon)
+                started = time.monotonic()
+                await anyio.sleep(seconds)
+                factor = DAY_S / (time.monotonic() - started)
+                seen, size = proxy.seen - seen, log_bytes(disk, f"{PREFIX}*") - size
+                return _table(seen, size * factor, (await _committed(daemon) - done) * factor, factor)
     finally:
         broker.close()
 
 
-async def _committed(port: int) -> float:
-    return await anyio.to_thread.run_sync(committed, port)
+async def _committed(daemon: Daemon) -> float:
+    return await anyio.to_thread.run_sync(daemon.transactions)
 
 
 def _table(seen: Counter[int], size: float, transactions: float, factor: float) -> Table:

@@ -4,26 +4,23 @@ python -m bench.replicas
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import mean, median
-from typing import Any
 
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
 from bench import rebalances
-from bench.measurement import cpu_s
-from bench.scale import configuration, get
+from bench.daemon import Daemon, get, start, write_config
+from bench.scale import live_sources
 from bench.spread import numbers
-from tests.kafka.broker import free_port, running
+from tests.kafka.broker import running
 from tests.processes import running_module
 
 REPLICAS = 4
@@ -44,32 +41,15 @@ class Work(Struct, frozen=True):
     cpu_s: float
 
 
-class Replica:
-    """A process of `collector run`."""
+def accounts(replica: Daemon) -> frozenset[str]:
+    """The sources whose accounts this replica polls."""
+    return frozenset(each["source"] for each in replica.streams() if each["state"] == "live")
 
-    def __init__(self, home: Path, kafka: str, url: str) -> None:
-        self.port = free_port()
-        config = home / f"replica{self.port}.toml"
-        config.write_text(configuration(kafka, "replicas.", self.port, url, ACCOUNTS, INTERVAL_S), "utf-8")
-        with (home / f"replica{self.port}.log").open("wb") as log:
-            command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
-    def accounts(self) -> frozenset[str]:
-        """The sources whose accounts this replica polls."""
-        return frozenset(each["source"] for each in self._streams() if each["state"] == "live")
-
-    def work(self) -> Work:
-        """What it has done since its start."""
-        events = sum(sum(each["counts"]["events"].values()) for each in self._streams())
-        return Work(len(self.accounts()), events, cpu_s(self.process.pid))
-
-    def _streams(self) -> Sequence[Mapping[str, Any]]:
-        try:
-            found: list[Mapping[str, Any]] = json.loads(get(f"http://127.0.0.1:{self.port}/api/status"))["streams"]
-        except OSError:
-            return []
-        return found
+def work(replica: Daemon) -> Work:
+    """What a replica has done since its start."""
+    events = sum(sum(each["counts"]["events"].values()) for each in replica.streams())
+    return Work(len(accounts(replica)), events, replica.cpu_s)
 
 
 class Takeover(Struct, frozen=True):
@@ -81,22 +61,21 @@ class Takeover(Struct, frozen=True):
     """The longest gap between two polls of an account of another replica, in the same time."""
 
 
-def measured(replicas: Sequence[Replica]) -> Sequence[Work]:
+def measured(replicas: Sequence[Daemon]) -> Sequence[Work]:
     """What each replica does in two minutes."""
-    before = [each.work() for each in replicas]
+    before = [work(each) for each in replicas]
     time.sleep(MEASURED_S)
-    after = [each.work() for each in replicas]
+    after = [work(each) for each in replicas]
     return [
         Work(each.accounts, each.events - earlier.events, each.cpu_s - earlier.cpu_s)
         for each, earlier in zip(after, before, strict=True)
     ]
 
 
-def killed(replica: Replica, url: str) -> Takeover:
+def killed(replica: Daemon, url: str) -> Takeover:
     """End a replica with SIGKILL, and return when others poll all of its accounts."""
-    lost = {name.removeprefix("account").lstrip("0") for name in replica.accounts()}
-    replica.process.kill()
-    replica.process.wait()
+    lost = {name.removeprefix("account").lstrip("0") for name in accounts(replica)}
+    replica.kill()
     died = time.time()
     requests: dict[str, list[float]] = {}
 
@@ -113,14 +92,14 @@ def _longest_gap(times: Sequence[float], since: float) -> float:
     return max((later - earlier for earlier, later in pairwise(times) if later > since), default=0.0)
 
 
-def _settled(replicas: Sequence[Replica]) -> None:
+def _settled(replicas: Sequence[Daemon]) -> None:
     """Return when all accounts are polled, and their owners have not changed for a while."""
     seen: list[frozenset[str]] = []
     since = time.monotonic()
 
     def are_settled() -> bool:
         nonlocal seen, since
-        former, seen = seen, [each.accounts() for each in replicas]
+        former, seen = seen, [accounts(each) for each in replicas]
         if seen != former or sum(map(len, seen)) < len(ACCOUNTS):
             since = time.monotonic()
         return time.monotonic() - since > SETTLED_S
@@ -151,20 +130,23 @@ def main() -> None:
     out = Console(highlight=False, width=110)
     with tempfile.TemporaryDirectory() as name, running(Path(name)) as broker:
         with running_module("bench.live_vendor") as url:
-            replicas = [Replica(Path(name), broker.address, url) for _ in range(REPLICAS)]
+            tables = live_sources(url, ACCOUNTS, INTERVAL_S)
+            configs = [
+                write_config(Path(name), f"replica{each}", broker.address, tables, "replicas.")
+                for each in range(REPLICAS)
+            ]
+            replicas = [start(each) for each in configs]
             try:
                 _settled(replicas)
                 before = measured(replicas)
-                busiest = max(replicas, key=lambda each: len(each.accounts()))
+                busiest = max(replicas, key=lambda each: len(accounts(each)))
                 replicas.remove(busiest)
                 takeover = killed(busiest, url)
                 _settled(replicas)
                 after = measured(replicas)
             finally:
                 for each in replicas:
-                    each.process.terminate()
-                for each in replicas:
-                    each.process.wait(60)
+                    each.stop()
         out.print(table(before, after))
         lost = f"50 % for {median(takeover.lost):.1f} s, the longest for {max(takeover.lost):.1f} s"
         out.print(f"{len(takeover.lost)} accounts of the replica that was killed were not polled: {lost}; ", end="")

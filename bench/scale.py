@@ -7,11 +7,9 @@ what the requests of operators cost, transactions, and bytes in Kafka a day.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +19,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from bench.daemon import Daemon, get, running_daemon, source, write_config
 from bench.live_vendor import AVAILABLE_S, EVERY_S, LENGTH_S
-from bench.measurement import cpu_s, log_bytes, peak_mib
-from tests.kafka.broker import free_port, running
+from bench.measurement import log_bytes
+from bench.reading import committed_messages
+from tests.kafka.broker import running
 from tests.processes import running_module
 
 SOURCES = (500, 2000)
@@ -63,144 +63,77 @@ def share(values: Sequence[float], part: float) -> float:
 
 def measured(kafka: str, home: Path, disk: Path, sources: int) -> Scale:
     """Run the daemon with so many sources, wait until all are live, and measure for three minutes."""
-    port, prefix = free_port(), f"scale{sources}."
-    with running_module("bench.live_vendor") as url:
-        config = home / f"scale{sources}.toml"
-        config.write_text(configuration(kafka, prefix, port, url, range(1, sources + 1)), "utf-8")
-        with (home / f"scale{sources}.log").open("wb") as log:
-            command = [sys.executable, "-m", "collector", "run", "--config", str(config)]
-            started = time.perf_counter()
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            while not are_live(port):
-                if process.poll() is not None or time.perf_counter() - started > START_S:
-                    raise RuntimeError((home / f"scale{sources}.log").read_text("utf-8")[-2000:])
-                time.sleep(1)
-            live_after = time.perf_counter() - started
-            since, cpu, disk_bytes = time.time(), cpu_s(process.pid), log_bytes(disk, f"{prefix}*")
-            transactions = committed(port)
-            time.sleep(MEASURED_S)
-            cores = (cpu_s(process.pid) - cpu) / MEASURED_S
-            transactions = committed(port) - transactions
-            disk_bytes = log_bytes(disk, f"{prefix}*") - disk_bytes
-            late = json.loads(get(f"{url}/polls?since={since}"))
-            before: list[float] = []
-            _observe(port, before)  # also until the metrics that were rendered last are too old to be sent again
-            blocks: list[float] = []
-            observer = Thread(target=_observe, args=(port, blocks))
-            observer.start()
-            metrics_s, metrics = _timed(port, "/metrics")
-            status_s, status = _timed(port, "/api/status")
-            observer.join()
-            return Scale(
-                sources,
-                live_after,
-                cores,
-                peak_mib(process.pid),
-                late,
-                _delays(kafka, prefix, since),
-                max(before),
-                max(blocks),
-                metrics_s,
-                len(metrics) / 1e6,
-                status_s,
-                len(status) / 1e6,
-                transactions / MEASURED_S,
-                disk_bytes * DAY_S / MEASURED_S,
-            )
-        finally:
-            process.terminate()
-            process.wait(60)
+    prefix = f"scale{sources}."
+    with (
+        running_module("bench.live_vendor") as url,
+        running_daemon(
+            write_config(home, f"scale{sources}", kafka, live_sources(url, range(1, sources + 1)), prefix)
+        ) as daemon,
+    ):
+        daemon.until(daemon.are_live, START_S, pause_s=1)
+        since = time.time()
+        live_after, cpu, disk_bytes = since - daemon.started, daemon.cpu_s, log_bytes(disk, f"{prefix}*")
+        transactions = daemon.transactions()
+        time.sleep(MEASURED_S)
+        cores = (daemon.cpu_s - cpu) / MEASURED_S
+        transactions = daemon.transactions() - transactions
+        disk_bytes = log_bytes(disk, f"{prefix}*") - disk_bytes
+        late = json.loads(get(f"{url}/polls?since={since}"))
+        before: list[float] = []
+        _observe(daemon, before)  # also until the metrics that were rendered last are too old to be sent again
+        blocks: list[float] = []
+        observer = Thread(target=_observe, args=(daemon, blocks))
+        observer.start()
+        metrics_s, metrics = _timed(daemon, "/metrics")
+        status_s, status = _timed(daemon, "/api/status")
+        observer.join()
+        return Scale(
+            sources,
+            live_after,
+            cores,
+            daemon.peak_mib,
+            late,
+            _delays(kafka, f"{prefix}seemetrix.sessions", since),
+            max(before),
+            max(blocks),
+            metrics_s,
+            len(metrics) / 1e6,
+            status_s,
+            len(status) / 1e6,
+            transactions / MEASURED_S,
+            disk_bytes * DAY_S / MEASURED_S,
+        )
 
 
-def configuration(
-    kafka: str, prefix: str, port: int, url: str, accounts: Iterable[int], interval_s: int = EVERY_S
-) -> str:
-    """A source for each account, with one stream that is polled at this interval."""
-    since = datetime.now(UTC) - timedelta(minutes=2)
-    head = f"""
-[kafka]
-bootstrap_servers = "{kafka}"
-topic_prefix = "{prefix}"
-group = "{prefix}group"
-[http]
-listen = "127.0.0.1:{port}"
-"""
-    tables = (
-        f"""
-[sources.account{number:05}]
-vendor = "seemetrix"
-base_url = "{url}/api"
-user_id = {number}
-user_key = "scale-bench"
-since = {since:%Y-%m-%dT%H:%M:%SZ}
-streams.sessions.interval = "{interval_s}s"
-"""
-        for number in accounts
-    )
-    return head + "".join(tables)
+def live_sources(url: str, accounts: Iterable[int], interval_s: int = EVERY_S) -> str:
+    """A source for each account of `bench.live_vendor`, with one stream that is polled at this interval."""
+    since, interval = datetime.now(UTC) - timedelta(minutes=2), f'streams.sessions.interval = "{interval_s}s"'
+    return "".join(source(number, f"{url}/api", since, interval) for number in accounts)
 
 
-def get(url: str) -> bytes:
-    """The body of the response."""
-    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - on loopback
-        body: bytes = response.read()
-        return body
-
-
-def are_live(port: int) -> bool:
-    """Whether all streams of the daemon at this port are live."""
-    try:
-        streams = json.loads(get(f"http://127.0.0.1:{port}/api/status"))["streams"]
-    except OSError:
-        return False
-    return bool(streams) and all(each["state"] == "live" for each in streams)
-
-
-def _timed(port: int, path: str) -> tuple[float, bytes]:
+def _timed(daemon: Daemon, path: str) -> tuple[float, bytes]:
     started = time.perf_counter()
-    body = get(f"http://127.0.0.1:{port}{path}")
+    body = daemon.get(path)
     return time.perf_counter() - started, body
 
 
-def _observe(port: int, blocks: list[float]) -> None:
+def _observe(daemon: Daemon, blocks: list[float]) -> None:
     """Note how long each response of /healthz takes, for some seconds."""
     ends = time.perf_counter() + 5
     while (requested := time.perf_counter()) < ends:
-        get(f"http://127.0.0.1:{port}/healthz")
+        daemon.get("/healthz")
         blocks.append(time.perf_counter() - requested)
         time.sleep(PAUSE_S)
 
 
-def committed(port: int) -> float:
-    """How many transactions the daemon at this port has committed."""
-    name = 'collector_transactions_total{outcome="committed"} '
-    lines = get(f"http://127.0.0.1:{port}/metrics").decode().splitlines()
-    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
-
-
-def _delays(kafka: str, prefix: str, since: float) -> list[float]:
+def _delays(kafka: str, topic: str, since: float) -> list[float]:
     """From when a session could be requested until it was sent, for the sessions that ended since then."""
-    from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - needed only here
-
-    options = {"bootstrap.servers": kafka, "group.id": f"{prefix}reader", "enable.auto.commit": False}
-    consumer = Consumer(options | {"enable.partition.eof": True})
-    topic = f"{prefix}seemetrix.sessions"
-    partitions = list(consumer.list_topics(topic, 30).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
-    delays, open_partitions = [], set(partitions)
-    while open_partitions:
-        message = consumer.poll(30)
-        if message is None:
-            raise RuntimeError("the broker did not respond")
-        if message.error():
-            open_partitions.discard(message.partition())
-            continue
+    delays = []
+    for message in committed_messages(kafka, topic):
         start = datetime.fromisoformat(dict(message.headers())["ce_time"].decode())
         available_at = start.timestamp() + LENGTH_S + AVAILABLE_S
         if available_at > since:
             delays.append(message.timestamp()[1] / 1000 - available_at)
-    consumer.close()
     return delays
 
 

@@ -1,9 +1,18 @@
-"""Serves a vendor of the benchmark in a process of its own."""
+"""What the vendors of the benchmark share: each serves Seemetrix's raw data in a process of its own."""
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 
 from aiohttp import web
+
+
+def window(request: web.Request) -> tuple[datetime, datetime]:
+    """The first and the last second that a request for raw data selects."""
+    first, last = (
+        datetime.strptime(request.query[name], "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC) for name in ("b", "e")
+    )
+    return first, last
 
 
 async def serve(app: web.Application, path: str = "") -> None:

@@ -2,21 +2,18 @@
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from datetime import UTC, datetime
 
 from aiohttp import web
 
 from bench.history import SESSIONS, response, session
-from bench.serving import serve
+from bench.serving import serve, window
 
 
 async def main() -> None:
     starts, rows = zip(*(session(number, SESSIONS) for number in range(SESSIONS)), strict=True)
 
     async def raw_data(request: web.Request) -> web.Response:
-        first, last = (
-            datetime.strptime(request.query[name], "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC) for name in ("b", "e")
-        )
+        first, last = window(request)
         found = rows[bisect_left(starts, first) : bisect_right(starts, last)]
         return web.Response(body=response(list(found)), content_type="application/json")
 

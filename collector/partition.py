@@ -81,8 +81,9 @@ class Partition:
                 continue
             failures = 1 if commits else failures + 1
             delay_s = backoff.delay_s(failures, RETRY_S, self._random.random())
-            await self._handle(error, failures, delay_s)
-            await anyio.sleep(delay_s)
+            is_claimed = await self._handle(error, failures, delay_s)
+            if not is_claimed or failures > 1:
+                await anyio.sleep(delay_s)
 
     def _reassignment(self) -> str:
         """Why an epoch ended without an error."""
@@ -90,17 +91,21 @@ class Partition:
             return "this process was not a member of the group for a while, and has joined it again"
         return "assigned to another replica"
 
-    async def _handle(self, error: Exception, failures: int, delay_s: float) -> None:
-        """Act on the error that ended an epoch, and report it. The caller then waits `delay_s` and retries."""
+    async def _handle(self, error: Exception, failures: int, delay_s: float) -> bool:
+        """Act on the error that ended an epoch, and report it. The caller then waits `delay_s` and retries.
+
+        Returns whether the header that the partition lacked has been written meanwhile.
+        """
         if isinstance(error, Fenced):
             # The process that fenced this one may hold a newer assignment: wait for the group to confirm this one.
             self._fenced_at = anyio.current_time()
-            return
+            return False
         reason = await self._claim(error) if isinstance(error, HeaderMissing) else error
         if isinstance(reason, UNAVAILABLE):
             self._availability.suspect()
         if reason is not None and not isinstance(reason, Fenced):
             self._block(reason, failures, delay_s)
+        return reason is None
 
     async def _until_assigned(self) -> None:
         """Return when an epoch may start: the partition is assigned, and confirmed since the last fence."""

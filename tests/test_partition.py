@@ -71,6 +71,7 @@ class PartitionScenario:
         self.epochs = 0
         self.is_taken_over = False
         """Whether an operator has repaired the state meanwhile, so that nothing more can be committed."""
+        self.can_be_claimed = False
         settings = KafkaSettings()
         self.status = ProcessStatus("1", "group")
         telemetry = KafkaTelemetry(Metrics(), self.status, SimulatedClock())
@@ -88,8 +89,8 @@ class PartitionScenario:
                 partition=3, pairs=dict(pairs), failure=None, commits=0, verify=self.verify, watch=self.watch
             )
 
-        async def claim(missing: HeaderMissing) -> Exception:
-            return missing
+        async def claim(missing: HeaderMissing) -> Exception | None:
+            return None if self.can_be_claimed else missing
 
         monkeypatch.setattr("collector.partition.epoch", epoch)
         monkeypatch.setattr("collector.partition.RETRY_S", (0.0, 0.0))
@@ -154,6 +155,22 @@ async def test_an_epoch_lasts_after_all_its_streams_have_ended(monkeypatch: pyte
     scenario.assign(3)
     await scenario.hold()
     assert 1 == scenario.epochs
+
+
+@pytest.mark.parametrize(
+    ("can_be_claimed", "missing", "epochs"),
+    [(True, 1, 2), (False, 1, 1), (True, 2, 2)],
+    ids=["claimed", "lost", "claimed, and still without a header"],
+)
+async def test_the_next_epoch_starts_at_once_after_the_partition_was_claimed(
+    monkeypatch: pytest.MonkeyPatch, can_be_claimed: bool, missing: int, epochs: int
+) -> None:
+    scenario = PartitionScenario(monkeypatch, lambda nth: HeaderMissing("state", 3) if nth <= missing else None)
+    scenario.can_be_claimed = can_be_claimed
+    monkeypatch.setattr("collector.partition.RETRY_S", (1000.0, 1000.0))
+    scenario.assign(3)
+    await scenario.hold()
+    assert epochs == scenario.epochs
 
 
 async def test_an_epoch_ends_when_the_group_assigns_its_partition_to_another_member(

@@ -233,7 +233,9 @@ async def epoch(
             raise ConnectionError(f"{name} was restored from a broker that lacks the barrier at offset {barrier.last}")
         await _verify(producer, settings, partition, pairs, known_offset, barrier)  # 4.
         telemetry.epoch_began(partition, monotonic() - started, len(pairs))
-        yield Epoch(partition, pairs, producer, settings, telemetry, known_offset)  # 5.
+        current = Epoch(partition, pairs, producer, settings, telemetry, known_offset)
+        del pairs  # large: this frame lives as long as the epoch, and its owner keeps only a few of them
+        yield current  # 5.
 
 
 async def _verify(

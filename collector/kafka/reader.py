@@ -90,10 +90,12 @@ class CommittedReader:
         """Close the connections that others have replaced."""
         self._sessions.close()
 
-    async def beginning(self, partition: TopicPartition) -> int:
-        """The offset of the first record that still exists."""
-        offset: int = (await self._consumer.beginning_offsets([partition]))[partition]
-        return offset
+    async def beginnings(self) -> Mapping[TopicPartition, int]:
+        """The offset of the first record that still exists, of each assigned partition."""
+        offsets: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(
+            list(self._consumer.assignment())
+        )
+        return offsets
 
     async def position(self, partition: TopicPartition) -> int:
         """The offset of the record to be read next."""
@@ -130,33 +132,37 @@ async def open_reader(settings: KafkaSettings) -> AsyncIterator[CommittedReader]
 
 async def read_to(
     settings: KafkaSettings,
-    partition: TopicPartition,
-    end: int,
+    ends: Mapping[TopicPartition, int],
     take: Callable[[ConsumerRecord], bool],
     progress: Progress = lambda *_: None,
 ) -> None:
-    """Pass each committed record of a partition, up to the offset `end`, to `take`, until it returns False.
+    """Pass each committed record of the partitions, up to these offsets, to `take`, until it returns False.
 
-    `progress` is called whenever the position has moved. Raises TimeoutError when it has not for MAX_STALL_S;
+    `progress` is called whenever a position has moved. Raises TimeoutError when none has for MAX_STALL_S;
     KafkaMisconfigured, KafkaError or OSError as `open_reader` does.
     """
-    if end < 0:
+    ends = {partition: end for partition, end in ends.items() if end >= 0}
+    if not ends:
         return
     with anyio.move_on_after(MAX_STALL_S) as stall:
         async with open_reader(settings) as reader:
-            await reader.assign([partition])
-            beginning = await reader.beginning(partition)
-            reached = -1
-            while (position := await reader.position(partition)) <= end:
-                if position != reached:
-                    reached, stall.deadline = position, anyio.current_time() + MAX_STALL_S
-                    progress(max(0, position - beginning), max(1, end + 1 - beginning))
+            await reader.assign(list(ends))
+            beginnings = await reader.beginnings()
+            total = sum(max(1, end + 1 - beginnings[partition]) for partition, end in ends.items())
+            reached: Mapping[TopicPartition, int] = {}
+            while not await reader.has_passed({partition: end + 1 for partition, end in ends.items()}):
+                positions = {partition: await reader.position(partition) for partition in ends}
+                if positions != reached:
+                    reached, stall.deadline = positions, anyio.current_time() + MAX_STALL_S
+                    done = (min(positions[each], end + 1) - beginnings[each] for each, end in ends.items())
+                    progress(sum(max(0, passed) for passed in done), total)
                 for record in await reader.poll():
-                    if record.offset > end or not take(record):
+                    partition = TopicPartition(record.topic, record.partition)
+                    if record.offset <= ends[partition] and not take(record):
                         return
     if stall.cancelled_caught:
-        name = f"partition {partition.partition} of {partition.topic}"
-        raise TimeoutError(f"reading {name} made no progress for {MAX_STALL_S:g} s")
+        names = " and ".join(f"partition {each.partition} of {each.topic}" for each in sorted(ends))
+        raise TimeoutError(f"reading {names} made no progress for {MAX_STALL_S:g} s")
 
 
 async def reported_ends(settings: KafkaSettings, topic: str, partitions: Iterable[int] | None = None) -> dict[int, int]:

@@ -23,7 +23,7 @@ async def restore(settings: KafkaSettings, partition: int, end: int, progress: P
         crash_point("mid_restore")
         return _apply(pairs, record)
 
-    await read_to(settings, TopicPartition(settings.state_topic, partition), end, take, progress)
+    await read_to(settings, {TopicPartition(settings.state_topic, partition): end}, take, progress)
     return pairs
 
 
@@ -43,7 +43,7 @@ async def snapshot(settings: KafkaSettings, partitions: Iterable[int], progress:
         progress(done + read, total)
 
     for partition, end in ends.items():
-        await read_to(settings, TopicPartition(settings.state_topic, partition), end - 1, take, report)
+        await read_to(settings, {TopicPartition(settings.state_topic, partition): end - 1}, take, report)
         done += end
     return pairs
 
@@ -63,10 +63,7 @@ async def search(
         is_found = matches(record.partition, record)
         return not is_found
 
-    for partition, end in ends.items():
-        await read_to(settings, TopicPartition(settings.state_topic, partition), end, take)
-        if is_found:
-            break
+    await read_to(settings, {TopicPartition(settings.state_topic, each): end for each, end in ends.items()}, take)
     return is_found
 
 

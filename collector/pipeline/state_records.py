@@ -9,7 +9,7 @@ Every decoder raises UnreadableState and nothing else: a record that cannot be r
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -41,6 +41,8 @@ _MAX_SHOWN = 200
 _CHUNK = struct.Struct(">BBq")
 """Version of this format, version of the page's field lists, highest last second. The entries follow."""
 _NUMBERS = struct.Struct(f">{ENTRY.size - 4}xI")
+_HIGHEST_BYTES = slice(ENTRY.size - 4, None, ENTRY.size)
+"""The highest byte of the number of each entry."""
 _SUFFIX = re.compile(r"(0|-?[1-9][0-9]{0,19})/(0|[1-9][0-9]{0,9})", re.ASCII)
 _MAX_PAGE = MAX_MS // 1000 // PAGE_S
 _MAX_LAST_S = MAX_MS // 1000 + 86_400
@@ -163,21 +165,26 @@ def encode_chunk(chunk: Chunk) -> bytes:
     return _CHUNK.pack(CHUNK_VERSION, chunk.version, chunk.last_s) + chunk.packed
 
 
-def decode_chunks(prefix: str, pairs: Mapping[str, bytes]) -> list[StoredChunk]:
-    """The chunks among a stream's pairs, in the order in which they are added to the ledger.
+def decode_chunks(prefix: str, pairs: Mapping[str, bytes]) -> Iterator[StoredChunk]:
+    """The chunks among a stream's pairs, in the order in which they are added to the ledger. Lazy: they are copies.
 
     Raises UnreadableState for another version, and for keys and values that the collector does not write.
     """
-    chunks = [_decode_chunk(prefix, suffix, value) for suffix, value in pairs.items() if suffix]
-    return sorted(chunks, key=lambda stored: (stored.page, stored.nth))
+    for page, nth, suffix in sorted((*_place(prefix, suffix), suffix) for suffix in pairs if suffix):
+        yield StoredChunk(page, nth, _decode_chunk(prefix, suffix, pairs[suffix]))
 
 
-def _decode_chunk(prefix: str, suffix: str, value: bytes) -> StoredChunk:
+def _place(prefix: str, suffix: str) -> tuple[int, int]:
+    """The page of a chunk, and its number in it."""
     if (place := _SUFFIX.fullmatch(suffix)) is None:
         raise damaged(prefix, suffix, "its key does not end with the numbers of a page and a chunk")
     page, nth = int(place[1]), int(place[2])
     if not -2 - _MAX_PAGE < page < 1 << 64 or nth >= MAX_CHUNKS:
         raise damaged(prefix, suffix, "the number of its page or chunk is too large")
+    return page, nth
+
+
+def _decode_chunk(prefix: str, suffix: str, value: bytes) -> Chunk:
     if value and value[0] > CHUNK_VERSION:
         raise too_new(prefix, f"ledger version {value[0]}")
     if len(value) < _CHUNK.size + ENTRY.size or (len(value) - _CHUNK.size) % ENTRY.size:
@@ -186,9 +193,9 @@ def _decode_chunk(prefix: str, suffix: str, value: bytes) -> StoredChunk:
     if version != CHUNK_VERSION:
         raise damaged(prefix, suffix, f"its version is {version}")
     packed = value[_CHUNK.size :]
-    if max(_NUMBERS.iter_unpack(packed))[0] > MAX_NUMBER:
+    if max(packed[_HIGHEST_BYTES]) >= MAX_NUMBER >> 24 and max(_NUMBERS.iter_unpack(packed))[0] > MAX_NUMBER:
         raise damaged(prefix, suffix, "the number of an entry is too large")
-    return StoredChunk(page, nth, Chunk(packed, last_s, fields_version))
+    return Chunk(packed, last_s, fields_version)
 
 
 def verify_place(prefix: str, dedup_mode: DedupMode, stored: StoredChunk) -> None:

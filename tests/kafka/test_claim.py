@@ -1,12 +1,19 @@
 """A new state topic is claimed only if every event topic is known to be empty; a missing one is."""
 
+from contextlib import AbstractAsyncContextManager
+
 import aiokafka
 import pytest
+from aiokafka.structs import ConsumerRecord
 from confluent_kafka.admin import AclOperation, ResourceType
 
 from collector.errors import KafkaMisconfigured
+from collector.kafka import reader
 from collector.kafka.claim import claim
+from collector.kafka.header import HEADER
+from collector.kafka.reader import CommittedReader, open_reader, reported_ends
 from collector.kafka.requests import UNKNOWN_TOPIC, Metadata, TopicMetadata, metadata
+from collector.kafka.restore import search
 from collector.kafka.settings import KafkaSettings
 from collector.kafka.topics import ensure_topics, existing_topics
 from tests.kafka.acl_broker import PASSWORD, USER, AclBroker
@@ -78,3 +85,31 @@ async def test_a_topic_that_one_broker_does_not_know_exists_if_another_one_knows
 
     assert [topic] == await existing_topics(chosen, [topic, f"{prefix}nothing"])
     assert [2, 1] == requested
+
+
+async def test_a_search_reads_all_partitions_with_one_reader(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, readers = settings(kafka, prefix), list[object]()
+    await ensure_topics(chosen, [])
+    assert await claim(chosen, (), 0)
+    ends = {partition: end - 1 for partition, end in (await reported_ends(chosen, chosen.state_topic)).items()}
+
+    def counted(*arguments: KafkaSettings) -> AbstractAsyncContextManager[CommittedReader]:
+        readers.append(arguments)
+        return open_reader(*arguments)
+
+    monkeypatch.setattr(reader, "open_reader", counted)
+    headers: list[int] = []
+
+    def collect(partition: int, record: ConsumerRecord) -> bool:
+        headers.extend([partition] if record.key == HEADER else [])
+        return False
+
+    assert not await search(chosen, ends, collect)
+    assert [0, 1] == sorted(headers)
+    assert await search(chosen, ends, lambda partition, record: (partition, record.key) == (1, HEADER))
+    assert not await search(
+        chosen, {0: ends[0], 1: 0}, lambda partition, record: (partition, record.key) == (1, HEADER)
+    )
+    assert 3 == len(readers)

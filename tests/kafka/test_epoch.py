@@ -1,6 +1,8 @@
 """One ownership of a state partition: fencing, restoring, committing; against a real broker."""
 
+import gc
 from contextlib import AbstractAsyncContextManager
+from types import AsyncGeneratorType
 
 import anyio
 import pytest
@@ -100,6 +102,12 @@ async def test_events_and_state_are_committed_together_and_restored(deployment: 
     assert {(b"1", b"a"), (b"2", b"b")} == set(await deployment.committed("things"))
     async with deployment.epoch() as second:
         assert {b"k": b"v"} == {key: value for key, value in second.pairs.items() if not key.startswith(b"#")}
+
+
+async def test_an_epoch_keeps_nothing_of_the_restored_state_that_its_owner_drops(deployment: Deployment) -> None:
+    async with deployment.epoch() as current:
+        pairs, current.pairs = current.pairs, {}
+        assert [] == [each for each in gc.get_referrers(pairs) if isinstance(each, AsyncGeneratorType)]
 
 
 async def test_a_new_epoch_fences_the_one_before(deployment: Deployment) -> None:

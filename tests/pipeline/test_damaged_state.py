@@ -15,7 +15,7 @@ from collector.model import Checkpoint, DedupMode
 from collector.pipeline.ledger import FOREVER_S, PAGE_S
 from collector.pipeline.page import ENTRY, Chunk
 from collector.pipeline.state import State, StateFormat, by_stream, load, summary
-from collector.pipeline.state_records import encode_checkpoint, encode_chunk, unnamed_keys
+from collector.pipeline.state_records import MAX_NUMBER, encode_checkpoint, encode_chunk, unnamed_keys
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
 PREFIX = "seemetrix/864/mall/sessions"
@@ -92,6 +92,7 @@ DAMAGED: dict[str, dict[bytes, bytes]] = {
     "chunk version 0": {**VALID, b"/%d/2" % PAGE: b"\0" + CHUNK[1:]},
     "a last second before its page": {**VALID, b"/%d/2" % PAGE: chunk_with(last_s=5)},
     "a last second after the calendar": {**VALID, b"/%d/2" % PAGE: chunk_with(last_s=1 << 60)},
+    "an entry with a number that is too large": {**VALID, b"/%d/2" % PAGE: chunk_with(number=MAX_NUMBER + 1)},
     "an entry with the largest number": {**VALID, b"/%d/2" % PAGE: chunk_with(number=(1 << 32) - 1)},
 }
 
@@ -132,6 +133,7 @@ def test_a_thing_on_a_wrong_page_refuses_its_stream(rest: bytes, value: bytes) -
 
 def test_valid_state_is_read() -> None:
     assert 9 == len(restored(VALID).ledger)
+    assert 10 == len(restored({**VALID, b"/%d/2" % PAGE: chunk_with(number=MAX_NUMBER)}).ledger)
     assert 1 == len(restored(VALID_LATEST, LATEST).ledger)
 
 

@@ -1,5 +1,6 @@
 """State in the state topic: it is read as it was written, and unknown versions are refused."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,8 +13,9 @@ from collector.model import Account, Checkpoint, DedupMode, Record
 from collector.pipeline.batch import MAX_MESSAGE_BYTES, Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S
-from collector.pipeline.page import ENTRY, MAX_CHUNK_ENTRIES, NO_FINGERPRINT, Entry
+from collector.pipeline.page import ENTRY, MAX_CHUNK_ENTRIES, NO_FINGERPRINT, Chunk, Entry
 from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, stream_prefix
+from collector.pipeline.state_records import encode_chunk
 from tests.rows import without_steps
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -171,3 +173,16 @@ def test_many_versions_of_one_key_are_split_over_several_records(monkeypatch: py
     assert 5 == len(topic)
     commit(again, topic, Batch(checkpoint=structs.replace(CHECKPOINT, final=CHECKPOINT.watermark)))
     assert [PREFIX.encode()] == list(topic)
+
+
+def test_chunks_are_decoded_one_by_one() -> None:
+    chunk = encode_chunk(Chunk(ENTRY.pack(bytes(8), bytes(8), 0) * 1000, START_S + 100 * PAGE_S, SHAPE.fields_version))
+    pairs = {f"{START_S // PAGE_S + page}/{nth}": chunk for page in range(20) for nth in range(5)}
+    tracemalloc.start()
+    try:
+        state = load(PREFIX, SHAPE, pairs)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 100_000 == len(state.ledger)
+    assert peak < 1.2 * kept
