@@ -1,16 +1,17 @@
 """What collector/kafka/hooks.py relies on in aiokafka and needs no broker; and that no other module does so."""
 
 import ast
+import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cramjam
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from collector.kafka.hooks import set_lz4_level
-from collector.kafka.producer import LZ4_LEVEL
+from collector.kafka.hooks import set_levels
+from collector.kafka.producer import LEVELS
 
 KAFKA = Path(__file__).parents[1] / "collector" / "kafka"
 DOCUMENTED = {
@@ -38,21 +39,39 @@ def batch(codec: int) -> bytes:
     return bytes(builder.build())
 
 
-def records_compressed_at(level: int) -> bytes:
+def compressed_lz4(records: bytes, level: int) -> bytes:
     compressor = cramjam.lz4.Compressor(level=level, content_checksum=False, block_linked=False)
-    compressor.compress(batch(DefaultRecordBatch.CODEC_NONE)[HEADER_BYTES:])
+    compressor.compress(records)
     return bytes(compressor.finish())
 
 
-def test_batches_are_compressed_at_the_level_that_is_set() -> None:
-    default = 9  # aiokafka's
-    assert records_compressed_at(LZ4_LEVEL) != records_compressed_at(default)
-    assert records_compressed_at(LZ4_LEVEL) == batch(DefaultRecordBatch.CODEC_LZ4)[HEADER_BYTES:]
-    set_lz4_level(default)
+def compressed_zstd(records: bytes, level: int) -> bytes:
+    return bytes(cramjam.zstd.compress(records, level=level))
+
+
+def compressed_gzip(records: bytes, level: int) -> bytes:
+    return gzip.compress(records, level, mtime=0)[10:]  # without the header, which has the time and the level
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "compress", "other_level", "header"),
+    [
+        ("lz4", DefaultRecordBatch.CODEC_LZ4, compressed_lz4, 9, 0),
+        ("zstd", DefaultRecordBatch.CODEC_ZSTD, compressed_zstd, 3, 0),
+        ("gzip", DefaultRecordBatch.CODEC_GZIP, compressed_gzip, 9, 10),
+    ],
+)
+def test_batches_are_compressed_at_the_level_that_is_set(
+    name: str, number: int, compress: Callable[[bytes, int], bytes], other_level: int, header: int
+) -> None:
+    records, level = batch(DefaultRecordBatch.CODEC_NONE)[HEADER_BYTES:], LEVELS[name]
+    assert compress(records, level) != compress(records, other_level)
+    assert compress(records, level) == batch(number)[HEADER_BYTES + header :]
+    set_levels(**LEVELS | {name: other_level})  # the default of aiokafka
     try:
-        assert records_compressed_at(default) == batch(DefaultRecordBatch.CODEC_LZ4)[HEADER_BYTES:]
+        assert compress(records, other_level) == batch(number)[HEADER_BYTES + header :]
     finally:
-        set_lz4_level(LZ4_LEVEL)
+        set_levels(**LEVELS)
 
 
 def modules() -> list[Path]:

@@ -14,7 +14,7 @@ import aiokafka
 import aiokafka.conn
 import anyio
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.codec import lz4_encode
+from aiokafka.codec import gzip_encode, lz4_encode, zstd_encode
 from aiokafka.conn import AIOKafkaConnection, CloseReason, create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 from aiokafka.protocol.admin import SaslAuthenticateRequest
@@ -29,13 +29,13 @@ MIN_AGE_S = 0.25
 """The least age in any case: a token that is about to end opens sessions that hardly last."""
 
 
-def set_lz4_level(level: int) -> None:
-    """Set the level at which every producer of this process compresses with LZ4.
+def set_levels(lz4: int, zstd: int, gzip: int) -> None:
+    """Set the levels at which every producer of this process compresses.
 
-    Replaces the default argument of `aiokafka.codec.lz4_encode`, which record batches call without a level. If that
-    changes, batches are compressed at aiokafka's own level: correct, but slower.
+    Replaces the default arguments of the functions in `aiokafka.codec`, which record batches call without a level. If
+    that changes, batches are compressed at aiokafka's own levels: correct, but slower.
     """
-    lz4_encode.__defaults__ = (level,)
+    lz4_encode.__defaults__, zstd_encode.__defaults__, gzip_encode.__defaults__ = (lz4,), (zstd,), (gzip,)
 
 
 async def open_connection(host: str, port: int, **options: Any) -> Any:  # noqa: ANN401 - aiokafka has no types

@@ -16,16 +16,16 @@ from aiokafka.errors import (
 
 from collector.kafka import causes
 from collector.kafka.connection import CLOSE_S, options, start_client, stop_client
-from collector.kafka.hooks import Sessions, TransactionHook, cancel_sender, set_lz4_level
+from collector.kafka.hooks import Sessions, TransactionHook, cancel_sender, set_levels
 from collector.kafka.records import CODECS, RecordBatch
 from collector.kafka.settings import KafkaSettings
 
 MAX_BATCH_BYTES = 256 << 10
 """The size of a prebuilt batch. It is not split, so it must fit into max.message.bytes of the topic (1 MiB)."""
-LZ4_LEVEL = 1
-"""The level of librdkafka. At level 9, aiokafka's default, compression takes a third of a backfill's time and saves a
-fifth of the bytes."""
-set_lz4_level(LZ4_LEVEL)
+LEVELS = {"lz4": 1, "zstd": 1, "gzip": 6}
+"""By measurement (`bench/codecs.py`): aiokafka's own levels take up to ten times the CPU time for a few percent of the
+bytes."""
+set_levels(**LEVELS)
 _DROP_S = 1.0
 """How long a producer that did not stop may take to close its connections."""
 
