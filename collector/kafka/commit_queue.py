@@ -1,7 +1,7 @@
 """What is ready to be committed to one state partition, by the streams that share it. Pure.
 
-A transaction costs five requests and two hundred bytes in each topic, however little is in it. So what is small, and
-ready at the same moment, is committed together.
+A transaction costs three requests or more, and some hundred bytes in each partition, however little is in it. So what
+is small, and ready at the same moment, is committed together.
 """
 
 from collections.abc import Mapping, Sequence
