@@ -32,6 +32,7 @@ from collector.saving import next_save
 from collector.stream_topics import StreamTopics
 from collector.telemetry.status import TimelineFunction
 from collector.telemetry.stream import StreamTelemetry
+from collector.turns import in_turns
 from collector.vendors import backoff
 from collector.vendors.base import Stream
 from collector.worker import Commit, Worker
@@ -137,7 +138,8 @@ class StreamHandle:
         state cannot be read, the stream is parked for the rest of the epoch, which ends when an operator repairs it.
         """
         try:
-            state = shards.load(self.prefix)
+            async with shards.lock:
+                state = await in_turns(shards.load_in_steps(self.prefix))
         except UnreadableState as error:
             reason = f"{error} (partition {epoch.partition} of {self._kafka.state_topic})"
             parked = Park(reason, code=error.code, advice=error.advice)

@@ -29,7 +29,8 @@ from collector.model import Checkpoint, Policy, published_name, whole_name
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.message import Origin
 from collector.pipeline.progress import Progress
-from collector.pipeline.state import State, StateFormat, load
+from collector.pipeline.state import State, StateFormat, load_in_steps
+from collector.steps import Steps, at_once
 
 
 def whole_prefix(prefix: str) -> str:
@@ -83,9 +84,16 @@ class Shards:
         return shards
 
     def load(self, prefix: str) -> State:
-        """The state of a shard, whose ledger knows all others. Raises UnreadableState, also for another's state."""
+        """As `load_in_steps`, at once."""
+        return at_once(self.load_in_steps(prefix))
+
+    def load_in_steps(self, prefix: str) -> Steps[State]:
+        """The state of a shard, whose ledger knows all others. Raises UnreadableState, also for another's state.
+
+        Shards load one after the other: each loads what is not loaded yet.
+        """
         for each in sorted({prefix, *self._zones, *self.pairs} - self._states.keys()):
-            self._states[each] = load(each, self._format, self.pairs.get(each, {}))
+            self._states[each] = yield from load_in_steps(each, self._format, self.pairs.get(each, {}))
             self.pairs.pop(each, None)
         state = self._states[prefix]
         state.ledger.others = [other.ledger for each, other in self._states.items() if each != prefix]

@@ -27,6 +27,7 @@ from collector.pipeline.state_records import (
     too_new,
     verify_place,
 )
+from collector.steps import Steps, at_once
 
 Pairs = Mapping[bytes, bytes | None]
 """Keys and values of the state topic. None deletes a key."""
@@ -177,6 +178,11 @@ def rewound(checkpoint: Checkpoint, to: datetime) -> Checkpoint:
 
 
 def load(prefix: str, state_format: StateFormat, pairs: Mapping[str, bytes]) -> State:
+    """As `load_in_steps`, at once."""
+    return at_once(load_in_steps(prefix, state_format, pairs))
+
+
+def load_in_steps(prefix: str, state_format: StateFormat, pairs: Mapping[str, bytes]) -> Steps[State]:
     """Read the state of one stream from its pairs, as `by_stream` returns them. A new stream has no checkpoint.
 
     Raises UnreadableState, and nothing else, for a record that cannot be read, and for a version that is newer than the
@@ -190,6 +196,7 @@ def load(prefix: str, state_format: StateFormat, pairs: Mapping[str, bytes]) -> 
             _check_version(prefix, state_format, stored.chunk.version, page)
         verify_place(prefix, state_format.dedup_mode, stored)
         state.ledger.add(stored.page, stored.chunk, stored.nth)
+        yield
     return state
 
 

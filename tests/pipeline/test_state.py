@@ -14,8 +14,9 @@ from collector.pipeline.batch import MAX_MESSAGE_BYTES, Batch
 from collector.pipeline.deduplicator import Deduplicator
 from collector.pipeline.ledger import PAGE_S
 from collector.pipeline.page import ENTRY, MAX_CHUNK_ENTRIES, NO_FINGERPRINT, Chunk, Entry
-from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, stream_prefix
+from collector.pipeline.state import Pairs, State, StateFormat, by_stream, load, load_in_steps, stream_prefix
 from collector.pipeline.state_records import encode_chunk
+from collector.steps import Running
 from tests.rows import without_steps
 
 T = datetime(2026, 11, 1, tzinfo=UTC)
@@ -52,6 +53,16 @@ def batch_of(state: State, rows: list[Record[None]]) -> Batch:
     )
     deduplicator.add(rows)
     return Batch(entries=[entry for new in without_steps(deduplicator.take_new()) for entry in new.entries])
+
+
+def test_large_state_is_read_in_steps() -> None:
+    state, topic = State(PREFIX, SHAPE, None), dict[bytes, bytes]()
+    for page in range(50):
+        commit(state, topic, batch_of(state, [row(page, page * 10)]))
+    pairs = by_stream(topic)[PREFIX]
+    running = Running(load_in_steps(PREFIX, SHAPE, pairs))
+    assert 50 <= sum(1 for _ in running)
+    assert state.ledger.pages().keys() == running.result.ledger.pages().keys()
 
 
 def test_the_key_of_a_stream_is_a_path_of_quoted_names() -> None:
