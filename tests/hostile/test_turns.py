@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from collector.cloudevents import Message
+from collector.cloudevents import Message, RecordEnvelope
 from collector.errors import CollectorError
 from collector.pipeline import batch
 from collector.pipeline.deduplicator import Deduplicator
@@ -52,7 +52,8 @@ class Work:
             (damage._Reader, "_read"),
             (RowDecoder, "__call__"),
             (Deduplicator, "add_row"),
-            (batch, "event_message"),
+            (batch, "encoded"),
+            (RecordEnvelope, "event"),
             (batch, "dead_letter_message"),
         ):
             monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))

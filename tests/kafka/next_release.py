@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +30,9 @@ def changed(before: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]
 def change_lists() -> None:
     vendors = cast("dict[str, Any]", VENDORS)
     for name, vendor in vendors.items():
-        vendors[name] = structs.replace(vendor, streams=changed(vendor.streams))
+        implementation = vendor.load()
+        changed_one = structs.replace(implementation, streams=changed(implementation.streams))
+        vendors[name] = structs.replace(vendor, load=partial(lambda one: one, changed_one))
 
 
 if __name__ == "__main__":
