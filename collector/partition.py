@@ -9,7 +9,7 @@ import anyio
 from collector.backfill import States
 from collector.clock import Clock
 from collector.epoch_streams import EpochStreams
-from collector.errors import EpochEnded, KafkaMisconfigured, leaves
+from collector.errors import EpochEnded, KafkaMisconfigured, leaves, release_frames
 from collector.kafka.availability import Availability
 from collector.kafka.connection import UNAVAILABLE, reason_of
 from collector.kafka.epoch import Epoch, KnownOffset, epoch
@@ -82,6 +82,7 @@ class Partition:
             failures = 1 if commits else failures + 1
             delay_s = backoff.delay_s(failures, RETRY_S, self._random.random())
             is_claimed = await self._handle(error, failures, delay_s)
+            release_frames(error)  # it is kept during the next epoch
             if not is_claimed or failures > 1:
                 await anyio.sleep(delay_s)
 

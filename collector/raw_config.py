@@ -163,7 +163,7 @@ def load_environment() -> dict[str, Any]:
     White space around a value is removed, as it is from secrets: files of variables often end in line endings.
 
     Raises UserError for a variable that names no key or is not UTF-8, and for two variables of which one names a table
-    and the other a value.
+    and the other a value, or both the same key: names are compared without regard to case.
     """
     tree: dict[str, Any] = {}
     for name, value in os.environ.items():
@@ -183,6 +183,9 @@ def load_environment() -> dict[str, Any]:
             if not isinstance(node, dict):
                 text = f"{name}: another variable sets a value where this one needs a table: unset one of them"
                 raise UserError(text, code="conflicting_variables")
+        if last in node:
+            text = f"{name}: another variable sets this key too, or a key in it: unset one of them"
+            raise UserError(text, code="conflicting_variables")
         node[last] = EnvironmentValue(value.strip())
     return tree
 

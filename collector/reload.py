@@ -19,6 +19,7 @@ from collector.configured import Changes, is_equal
 from collector.errors import CollectorError
 from collector.raw_config import digest
 from collector.telemetry.configuration import ConfigTelemetry
+from collector.vendors import VENDORS
 
 CHECK_INTERVAL = timedelta(seconds=10)
 """How often the files are compared. Kubernetes takes about a minute until it has replaced them."""
@@ -99,11 +100,16 @@ class Reloader:
 
 
 def _load(path: Path, former: Settings) -> Settings:
-    """The valid settings. Secrets of sources that have changed can be read. Raises CollectorError."""
+    """The valid settings. Of sources that have changed, secrets can be read, and what sends requests is imported.
+
+    Raises CollectorError, or why an import failed.
+    """
     settings = load(path)
     known = former.sources
     changed = [
         name for name, source in settings.sources.items() if name not in known or not is_equal(known[name], source)
     ]
     reveal_secrets(settings, changed)
+    for name in changed:
+        VENDORS[settings.sources[name].vendor].load()
     return settings

@@ -125,10 +125,15 @@ def assigned(kind: Any, cluster: Cluster, members: Mapping[str, Any]) -> dict[st
     return {member: each.partitions() for member, each in kind.assign(cluster, members).items()}
 
 
+def assignment(*partitions: TopicPartition) -> SimpleNamespace:
+    """What a leader of a former release sends to a member."""
+    return SimpleNamespace(partitions=lambda: [*partitions], user_data=b"")
+
+
 def metadata(kind: Any, topic: str = "state", partitions: Collection[int] = ()) -> Any:  # noqa: ANN401 - aiokafka's
     """What a member with these partitions sends when it joins."""
     own: Any = type("Own", (kind,), {})
-    own.on_assignment(SimpleNamespace(partitions=lambda: [TopicPartition(topic, each) for each in partitions]))
+    own.on_assignment(assignment(*(TopicPartition(topic, each) for each in partitions)))
     return own.metadata([topic])
 
 
@@ -161,7 +166,25 @@ def test_a_deployment_with_another_topic_may_share_the_group() -> None:
 
 def test_each_member_has_an_assignor_of_its_own() -> None:
     one, other = assignor("state", dict), assignor("state", dict)
-    one.on_assignment(SimpleNamespace(partitions=lambda: [TopicPartition("state", 7)]))
+    one.on_assignment(assignment(TopicPartition("state", 7)))
 
     assert [TopicPartition("state", 7)] == one.parse_member_metadata(one.metadata(["state"])).partitions
     assert [] == other.parse_member_metadata(other.metadata(["state"])).partitions
+
+
+def test_a_member_that_was_away_has_no_claim_to_what_others_own_since() -> None:
+    """It still reports what it had. Otherwise more partitions would move than it needs."""
+    members: dict[str, Any] = {name: assignor("state", dict) for name in "abc"}
+
+    def rebalance(names: str) -> Divided:
+        """What these members have, after each of them was sent its assignment as bytes."""
+        sent = {name: members[name].metadata(["state"]) for name in names}
+        for name, each in members[names[0]].assign(Cluster(state=12), sent).items():
+            members[name].on_assignment(type(each).decode(each.encode()))
+        return {name: {each.partition for each in members[name].member_assignment} for name in names}
+
+    rebalance("ab")
+    rebalance("b")
+    before, after = rebalance("bc"), rebalance("bca")
+
+    assert moved(before, after) == len(after["a"]) == 4

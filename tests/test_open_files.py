@@ -3,6 +3,8 @@
 import errno
 import os
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -147,3 +149,18 @@ def test_a_request_to_a_vendor(number: int) -> None:
         assert isinstance(found, RetryLater)
         assert OUT_OF_FILES == found.code
         assert RAISE_FILE_LIMIT in str(found)
+
+
+ENDING = """
+import resource
+from collector.commands.ending import end
+from collector.errors import Failed
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+end(Failed("no more files [red]", code="out_of_files"))
+"""
+
+
+def test_a_command_that_fails_for_lack_of_files_prints_why() -> None:
+    """What styles the text is imported with the first one, and an import opens files."""
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, check=False, text=True)
+    assert (1, "no more files [red]\n") == (ended.returncode, ended.stderr)

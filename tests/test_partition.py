@@ -1,5 +1,7 @@
 """A partition runs one epoch after another; an epoch lasts until it is fenced or the partition is reassigned."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -256,6 +258,33 @@ async def test_a_stream_whose_state_cannot_be_read_notices_that_it_has_been_repa
     await scenario.hold(repair)
     assert [1] == epochs
     assert scenario.epochs > 1
+
+
+async def test_an_error_that_ended_an_epoch_keeps_nothing_of_it_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next epoch may last for months, and reads the same state again."""
+
+    class Large:
+        """What an epoch has in memory."""
+
+    kept: list[weakref.ref[Large]] = []
+
+    def fails(nth: int) -> Exception | None:
+        if nth > 1:
+            return None
+        restored = Large()
+        kept.append(weakref.ref(restored))
+        raise HeaderMissing("state", 3)
+
+    def collect() -> None:
+        gc.collect()
+        found.extend(each() for each in kept)
+
+    found: list[Large | None] = []
+    scenario = PartitionScenario(monkeypatch, fails)
+    scenario.assign(3)
+    await scenario.hold(collect)
+    assert 2 == scenario.epochs
+    assert [None] == found
 
 
 async def test_a_replica_is_not_ready_while_an_assigned_partition_fails_unexpectedly(

@@ -1,5 +1,6 @@
 """The configuration is read again when its files change; a wrong one changes nothing."""
 
+import errno
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 import structlog
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from collector.config import Settings, load
@@ -18,6 +20,7 @@ from collector.reload import CHECK_INTERVAL, Reloader
 from collector.telemetry.configuration import ConfigTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
+from collector.vendors import VENDORS
 from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio
@@ -205,6 +208,28 @@ async def test_a_file_that_disappears_changes_nothing(scenario: Scenario) -> Non
         assert not scenario.applied
         scenario.write(source("mall"))
         await scenario.clock.pass_interval()
+
+    assert ["config_refused", "config_reloaded"] == await scenario.run(steps)
+
+
+async def test_a_vendor_that_cannot_be_imported_at_present_changes_nothing(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What sends requests is imported with the first source of a vendor, perhaps when too many files are open."""
+    failures: list[Exception] = [OSError(errno.EMFILE, "Too many open files")]
+
+    def load_later() -> Any:  # noqa: ANN401 - a part of the vendor
+        if failures:
+            raise failures.pop()
+        return VENDORS["quividi"].load()
+
+    async def steps(_: Reloader) -> None:
+        monkeypatch.setitem(VENDORS, "seemetrix", structs.replace(VENDORS["seemetrix"], load=load_later))
+        scenario.write(source("mall") + source("airport"))
+        await scenario.clock.pass_interval()
+        assert not scenario.applied
+        await scenario.clock.pass_interval()
+        assert scenario.applied
 
     assert ["config_refused", "config_reloaded"] == await scenario.run(steps)
 

@@ -71,9 +71,12 @@ def fail(text: str, code: int) -> NoReturn:
 
 def print_error(text: str, *, style: str = "", end: str = "\n") -> None:
     """Print a line on stderr. If it cannot be written, output and exit code stay as they are."""
-    from rich.console import Console  # noqa: PLC0415 - most commands print nothing on stderr
-
     try:
+        try:
+            from rich.console import Console  # noqa: PLC0415 - most commands print nothing on stderr
+        except (ImportError, OSError):  # the text may be that too many files are open
+            sys.stderr.write(text + end)
+            return
         Console(stderr=True, highlight=False, markup=False, emoji=False).print(
             text, style=style, end=end, soft_wrap=True
         )

@@ -1,7 +1,8 @@
 """Divides the state partitions among the members of the group, evenly by the streams that they contain.
 
 Only the leader of the group divides; the others use its assignment. On the wire this is aiokafka's sticky assignor: the
-name and the user data are the same, so the group can have members of former releases, which divide by number.
+name and the user data of members are the same, so the group can have members of former releases, which divide by
+number. The leader also sends a generation, which former releases ignore.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -57,6 +58,23 @@ def _improvement(
     return None
 
 
+def _former(topic: str, members: Mapping[str, Any]) -> dict[str, Collection[int]]:
+    """The partitions of a topic that each member had before. Of several members, the latest owner counts.
+
+    A member that was cut off from the group for a while still reports what it had.
+    """
+    reported = {
+        name: {found.partition for found in member.partitions if found.topic == topic}
+        for name, member in members.items()
+    }
+    latest: dict[int, int] = {}
+    for name, mine in reported.items():
+        latest |= {each: max(latest.get(each, -1), members[name].generation) for each in mine}
+    return {
+        name: [each for each in mine if members[name].generation >= latest[each]] for name, mine in reported.items()
+    }
+
+
 def assignor(topic: str, streams: Callable[[], Streams]) -> type[StickyPartitionAssignor]:
     """An assignor of this member, a class of its own: aiokafka keeps the assignment of a member in its class.
 
@@ -68,20 +86,25 @@ def assignor(topic: str, streams: Callable[[], Streams]) -> type[StickyPartition
         def assign(cls, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - no types
             """Divide the partitions of each topic among the members that subscribe to it."""
             known = {member: cls.parse_member_metadata(each) for member, each in members.items()}
+            # aiokafka does not pass the generation of the group to assignors, so leaders count.
+            generation = 1 + max(member.generation for member in known.values())
             assigned: dict[str, list[tuple[str, Collection[int]]]] = {member: [] for member in members}
             for each in sorted({name for member in known.values() for name in member.subscription}):
-                former = {
-                    name: [found.partition for found in member.partitions if found.topic == each]
-                    for name, member in known.items()
-                    if each in member.subscription
-                }
+                subscribers = {name: member for name, member in known.items() if each in member.subscription}
+                former = _former(each, subscribers)
                 partitions = cluster.partitions_for_topic(each) or ()
                 for name, mine in divide(partitions, streams() if each == topic else {}, former).items():
                     if mine:
                         assigned[name].append((each, mine))
             return {
-                member: ConsumerProtocolMemberAssignment(cls.version, topics, b"")
+                member: ConsumerProtocolMemberAssignment(cls.version, topics, generation.to_bytes(4, "big"))
                 for member, topics in assigned.items()
             }
+
+        @classmethod
+        def on_assignment(cls, assignment: Any) -> None:  # noqa: ANN401 - no types
+            """Keep the assignment of this member, and its generation: 0 from a leader of a former release."""
+            super().on_assignment(assignment)
+            cls.on_generation_assignment(int.from_bytes(assignment.user_data or b"", "big"))
 
     return Assignor

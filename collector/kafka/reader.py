@@ -151,11 +151,11 @@ async def read_to(
             total = sum(max(1, end + 1 - beginnings[partition]) for partition, end in ends.items())
             reached: Mapping[TopicPartition, int] = {}
             while not await reader.has_passed({partition: end + 1 for partition, end in ends.items()}):
-                positions = {partition: await reader.position(partition) for partition in ends}
+                # What lies after an end is no progress: one partition may grow while another has no leader.
+                positions = {each: min(await reader.position(each), end + 1) for each, end in ends.items()}
                 if positions != reached:
                     reached, stall.deadline = positions, anyio.current_time() + MAX_STALL_S
-                    done = (min(positions[each], end + 1) - beginnings[each] for each, end in ends.items())
-                    progress(sum(max(0, passed) for passed in done), total)
+                    progress(sum(max(0, at - beginnings[each]) for each, at in positions.items()), total)
                 for record in await reader.poll():
                     partition = TopicPartition(record.topic, record.partition)
                     if record.offset <= ends[partition] and not take(record):

@@ -158,16 +158,22 @@ def test_a_variable_that_is_not_utf8_is_named(
     assert "the-right" not in str(raised.value)
 
 
-def test_a_variable_for_a_table_and_one_for_a_key_in_it_are_an_error(
-    config: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "names",
+    [("KAFKA", "KAFKA__GROUP"), ("KAFKA__GROUP", "KAFKA"), ("KAFKA__GROUP", "kafka__group")],
+    ids=["value, table", "table, value", "value twice"],
+)
+def test_variables_of_which_one_would_hide_the_other_are_an_error(
+    config: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, str]
 ) -> None:
-    monkeypatch.setenv("COLLECTOR__KAFKA", "localhost:9092")
-    monkeypatch.setenv("COLLECTOR__KAFKA__GROUP", "collector")
+    """In whatever order the process has received them."""
+    for name in names:
+        monkeypatch.setenv(f"COLLECTOR__{name}", "collector")
 
     with pytest.raises(UserError) as raised:
         load(config)
 
-    assert ("conflicting_variables", True) == (raised.value.code, "COLLECTOR__KAFKA__GROUP" in str(raised.value))
+    assert ("conflicting_variables", True) == (raised.value.code, f"COLLECTOR__{names[1]}" in str(raised.value))
 
 
 def test_variables_without_the_prefix_are_ignored(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ They are those of the events that `explode_session` yields, byte for byte. Most 
 publishes are intervals of sessions, and those of one session differ in a few values. Everything else is encoded once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -44,12 +44,12 @@ def encode_session(
         f'"device_id":{session.d},"session_number":{session.o},"position":'
     ).encode()
     after_duration = f',"gender":"{parent.gender}","age_group":"{parent.age_group}",'.encode()
-    for event_type, before_number, intervals in (
-        (ATTENTION, f"{digest}/attention/", _attentions(parent)),
-        (EMOTION, f"{digest}/emotion/", _emotions(parent)),
-        (CONTENT_VIEW, f"{digest}/content_view/", _content_views(parent)),
+    for event_type, before_number, given, intervals in (
+        (ATTENTION, f"{digest}/attention/", session.at, _attentions(parent)),
+        (EMOTION, f"{digest}/emotion/", session.em, _emotions(parent)),
+        (CONTENT_VIEW, f"{digest}/content_view/", session.v, _content_views(parent)),
     ):
-        if not intervals:
+        if not given:
             continue
         envelope = envelope_of(event_type).of_record(key, subject, before_number.encode())
         for position, (start, end, duration_ms, own_fields) in enumerate(intervals):
@@ -66,26 +66,22 @@ def encode_session(
             yield envelope.event(number, fields, start)
 
 
-def _attentions(parent: Parent) -> Sequence[_Interval]:
+def _attentions(parent: Parent) -> Iterator[_Interval]:
     start, end_ms = parent.start.encode(), parent.record.start_ms
-    found = []
     for attention in parent.record.payload.at or ():
         end_ms += attention.d
         end = format_ms(end_ms).encode()
-        found.append((start, end, attention.d, _LOOKING[attention.a]))
+        yield start, end, attention.d, _LOOKING[attention.a]
         start = end
-    return found
 
 
-def _emotions(parent: Parent) -> Sequence[_Interval]:
+def _emotions(parent: Parent) -> Iterator[_Interval]:
     start, end_ms = parent.start.encode(), parent.record.start_ms
-    found = []
     for emotion in parent.record.payload.em or ():
         end_ms += emotion.d
         end = format_ms(end_ms).encode()
-        found.append((start, end, emotion.d, _SHOWING.get(emotion.e) or _showing(emotion.e)))
+        yield start, end, emotion.d, _SHOWING.get(emotion.e) or _showing(emotion.e)
         start = end
-    return found
 
 
 def _showing(code: int | None) -> bytes:
@@ -96,10 +92,8 @@ def _showing(code: int | None) -> bytes:
 _SHOWING = {code: _showing(code) for code in (None, -1, *EMOTIONS)}
 
 
-def _content_views(parent: Parent) -> Sequence[_Interval]:
-    found = []
+def _content_views(parent: Parent) -> Iterator[_Interval]:
     for play in parent.record.payload.v or ():
         start_ms = parent.record.start_ms + play.s
         start, end = format_ms(start_ms) if play.s else parent.start, format_ms(start_ms + play.d)
-        found.append((start.encode(), end.encode(), play.d, b'"movie_id":%d}' % play.i))
-    return found
+        yield start.encode(), end.encode(), play.d, b'"movie_id":%d}' % play.i

@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.cloudevents import Envelope
-from collector.instants import to_ms
+from collector.instants import format_ms, to_ms
 from collector.model import Account, EventType, Record
 from collector.pipeline.message import Origin, encoded, event_envelope
+from collector.vendors.seemetrix import session_messages
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.session_messages import encode_session
 from collector.vendors.seemetrix.wire import AttentionInterval, EmotionInterval, Play, Session
@@ -85,3 +87,31 @@ def test_long_sessions_have_long_positions() -> None:
     ]
     assert expected == list(encode_session(record, "0" * 32, 0, 632, lambda each: event_envelope(each, origin)))
     assert 1002 == len(expected)
+
+
+def test_intervals_are_encoded_as_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of a megabyte has seventy thousand intervals: other streams must not wait for all of them."""
+    start, formatted = datetime(2026, 10, 1, tzinfo=UTC), list[int]()
+
+    def counted(unix_ms: int) -> str:
+        formatted.append(unix_ms)
+        return format_ms(unix_ms)
+
+    monkeypatch.setattr(session_messages, "format_ms", counted)
+    session = Session(
+        d=1,
+        o=1,
+        b=start,
+        e=start,
+        at=(AttentionInterval(a=1, d=1),) * 100,
+        em=(EmotionInterval(d=1, e=1),) * 100,
+        v=(Play(d=1, i=1, s=0),) * 100,
+    )
+    origin = Origin(Account("seemetrix", "632"), "mall", "sessions")
+    record = Record(
+        key=b"", start_ms=to_ms(start), end_ms=to_ms(start), fingerprint=b"", vendor_local_s=0, payload=session
+    )
+    messages = encode_session(record, "0" * 32, 0, 632, lambda each: event_envelope(each, origin))
+    for taken in range(10):
+        next(messages)
+        assert len(formatted) <= taken
