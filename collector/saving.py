@@ -20,3 +20,8 @@ def next_save(saved_at: datetime, phase: float = 0.0) -> datetime:
     """
     first = UNIX_EPOCH + phase * _BETWEEN_MOMENTS
     return first + (saved_at - first) // _BETWEEN_MOMENTS * _BETWEEN_MOMENTS + SAVE_INTERVAL
+
+
+def is_due(save_at: datetime, now: datetime) -> bool:
+    """Whether a checkpoint is due that `next_save` has set to `save_at`; it also is once the clock was set back."""
+    return not now < save_at <= now + SAVE_INTERVAL

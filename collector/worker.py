@@ -31,7 +31,7 @@ from collector.pipeline.progress import state_after
 from collector.pipeline.rejects import FAR_AHEAD, MAX_DEAD_LETTERS, DeadLetterCap, RejectRate
 from collector.pipeline.shards import Shards
 from collector.pipeline.state import State
-from collector.saving import SAVE_INTERVAL, next_save
+from collector.saving import SAVE_INTERVAL, is_due, next_save
 from collector.telemetry.stream import StreamTelemetry
 from collector.turns import Turn
 from collector.vendors import backoff
@@ -178,7 +178,7 @@ class Worker(Generic[P]):
         policy, self._progress_state = self._stream.policy, "live"
         if step.until - self._clock.now() > SECOND:  # the first pass of a process begins at the next whole second
             self._telemetry.idle()
-        if self._clock.now() >= self._save_at:
+        if is_due(self._save_at, self._clock.now()):
             await self._save(Batch(checkpoint=self._checkpoint))
         now, wake_at = self._clock.now(), self._save_at
         if not self._progress.is_reported(self._checkpoint, self._progress_state, self._state.prefix):
@@ -206,7 +206,7 @@ class Worker(Generic[P]):
         )
         now, before = self._clock.now(), self._progress_state
         self._progress_state = state_after(before, self._checkpoint, cursors, stream.policy)
-        if now >= self._save_at or before != self._progress_state == "live":
+        if is_due(self._save_at, now) or before != self._progress_state == "live":
             await self._save_checkpoint()
         if stream.sequence_of is not None:
             self._report_gaps(is_sweep_complete=not step.is_live and cursors.sweep is None)

@@ -193,12 +193,26 @@ class FencingSink(ListSink):
         raise EpochEnded
 
 
-async def test_a_worker_that_waits_for_its_watermark_notices_a_rewind_within_minutes() -> None:
+class SetBackClock(EndingClock):
+    """It is set back to noon in the first wait."""
+
+    async def until(self, instant: datetime) -> None:
+        if self._now > NOON + timedelta(hours=1):
+            self._now = NOON
+        else:
+            await super().until(instant)
+
+
+@pytest.mark.parametrize("clock_type", [EndingClock, SetBackClock])
+async def test_a_worker_that_waits_for_its_watermark_notices_a_rewind_within_minutes(
+    clock_type: type[EndingClock],
+) -> None:
     """Its watermark is half a day ahead, so it fetches nothing and commits only its unchanged checkpoint.
 
     `collector state rewind` takes the partition over, so that commit is fenced and the epoch ends.
     """
-    clock, random = EndingClock(NOON, NOON + timedelta(days=9)), Random(1)
+    begin = NOON + timedelta(hours=3) if clock_type is SetBackClock else NOON
+    clock, random = clock_type(begin, NOON + timedelta(days=9)), Random(1)
     policy = Policy(
         interval=timedelta(minutes=1),
         settle=timedelta(minutes=2),
@@ -208,12 +222,21 @@ async def test_a_worker_that_waits_for_its_watermark_notices_a_rewind_within_min
     )
     stream = ListStream([], clock, policy, DedupMode.VERSIONED, select="start", inclusive=False, random=random)
     ahead = NOON + timedelta(hours=12)
-    checkpoint = Checkpoint(NOON - timedelta(days=1), ahead, ahead - timedelta(hours=6), timedelta(hours=1), ahead)
+    checkpoint = Checkpoint(
+        NOON - timedelta(days=1),
+        ahead,
+        ahead - timedelta(hours=6),
+        timedelta(hours=1),
+        ahead,
+        selection=stream.selection,
+        zone=str(stream.zone),
+    )
     sink = FencingSink(random)
     sink.pairs = {key: value for key, value in _state_with(checkpoint).items() if value is not None}
     await run_with_restarts(stream, sink, clock, None, random)
     assert [] == stream.requests
-    assert clock.now() - NOON <= SAVE_INTERVAL
+    assert begin != clock.now()
+    assert timedelta(0) <= clock.now() - NOON <= SAVE_INTERVAL
 
 
 def _state_with(checkpoint: Checkpoint) -> Mapping[bytes, bytes | None]:
