@@ -21,9 +21,9 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from bench.daemon import are_live, get
+from bench.daemon import are_live, get, source, write_config
 from tests.census import Census, growth
-from tests.kafka.broker import Broker, free_port, running
+from tests.kafka.broker import Broker, running
 from tests.processes import running_module
 
 SOURCES = 50
@@ -58,11 +58,9 @@ class Daemon:
     """The running daemon, which counts its objects."""
 
     def __init__(self, home: Path, kafka: str, url: str) -> None:
-        self._census, self._port = home / "census", free_port()
-        self._log = home / "collector.log"
-        config = home / "leaks.toml"
-        config.write_text(_configuration(kafka, self._port, url), "utf-8")
-        command = [sys.executable, "-m", "bench.counted", str(self._census), "run", "--config", str(config)]
+        self._census, config = home / "census", write_config(home, "leaks", kafka, _tables(url))
+        self._port, self._log = config.port, config.log
+        command = [sys.executable, "-m", "bench.counted", str(self._census), "run", "--config", str(config.path)]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -97,33 +95,17 @@ class Daemon:
         )
 
 
-def _configuration(kafka: str, port: int, url: str) -> str:
+def _tables(url: str) -> str:
     since = datetime.now(UTC) - timedelta(minutes=1)
-    head = f"""
-[kafka]
-bootstrap_servers = "{kafka}"
-[http]
-listen = "127.0.0.1:{port}"
-[log]
-level = "warning"
-"""
-    tables = (
-        f"""
-[sources.account{number:02}]
-vendor = "seemetrix"
-base_url = "{url}/api"
-user_id = {number}
-user_key = "leaks-bench"
-since = {since:%Y-%m-%dT%H:%M:%SZ}
-[sources.account{number:02}.streams.sessions]
+    stream = """[sources.account{:05}.streams.sessions]
 interval = "1s"
 settle = "2s"
 allowed_lateness = "1m"
 sweep_every = "10s"
 """
-        for number in range(1, SOURCES + 1)
+    return '[log]\nlevel = "warning"\n' + "".join(
+        source(number, f"{url}/api", since, stream.format(number)) for number in range(1, SOURCES + 1)
     )
-    return head + "".join(tables)
 
 
 def _sum(metrics: str, name: str) -> float:
