@@ -1,6 +1,7 @@
 """Starts the real daemon in a process of its own, and observes it."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -69,21 +70,6 @@ def get(url: str) -> bytes:
         return body
 
 
-def streams(port: int) -> Sequence[Mapping[str, Any]]:
-    """The streams in the status of the daemon at this port; none while it does not respond."""
-    try:
-        found: Sequence[Mapping[str, Any]] = json.loads(get(f"http://127.0.0.1:{port}/api/status"))["streams"]
-    except OSError:
-        return ()
-    return found
-
-
-def are_live(port: int) -> bool:
-    """Whether all streams of the daemon at this port are live."""
-    found = streams(port)
-    return bool(found) and all(each["state"] == "live" for each in found)
-
-
 class Daemon:
     """A process of `collector run`."""
 
@@ -93,14 +79,18 @@ class Daemon:
         self._config = config
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def cpu_s(self) -> float:
         """The CPU time that it has used so far."""
-        return measurement.cpu_s(self._process.pid)
+        return measurement.cpu_s(self.pid)
 
     @property
     def peak_mib(self) -> float:
         """Its peak memory so far."""
-        return measurement.peak_mib(self._process.pid)
+        return measurement.peak_mib(self.pid)
 
     def get(self, path: str) -> bytes:
         """The body of a response. Raises OSError."""
@@ -108,11 +98,16 @@ class Daemon:
 
     def streams(self) -> Sequence[Mapping[str, Any]]:
         """The streams in the status; none while the daemon does not respond."""
-        return streams(self._config.port)
+        try:
+            found: Sequence[Mapping[str, Any]] = json.loads(self.get("/api/status"))["streams"]
+        except OSError:
+            return ()
+        return found
 
     def are_live(self) -> bool:
         """Whether all streams are live."""
-        return are_live(self._config.port)
+        found = self.streams()
+        return bool(found) and all(each["state"] == "live" for each in found)
 
     def responds(self) -> bool:
         """Whether the server of the daemon responds."""
@@ -128,9 +123,16 @@ class Daemon:
 
     def transactions(self) -> float:
         """How many transactions it has committed."""
-        name = 'collector_transactions_total{outcome="committed"} '
+        return self.total('collector_transactions_total{outcome="committed"}')
+
+    def total(self, series: str) -> float:
+        """The sum of a metric over all its labels, or of the series with these labels."""
         lines = self.get("/metrics").decode().splitlines()
-        return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{re.escape(series)}[{{ ]", line))
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it with SIGKILL."""
@@ -158,17 +160,17 @@ def first_polls(url: str, daemon: Daemon) -> Mapping[str, float]:
     return {user: times[0] for user, times in first.items() if times}
 
 
-def start(config: Config) -> Daemon:
-    """Start the daemon with this configuration."""
+def start(config: Config, program: Sequence[str] = ("collector",)) -> Daemon:
+    """Start the daemon with this configuration. `program` is a module that runs it, with arguments of its own."""
     with config.log.open("wb") as log:
-        command = [sys.executable, "-m", "collector", "run", "--config", str(config.path)]
+        command = [sys.executable, "-m", *program, "run", "--config", str(config.path)]
         return Daemon(subprocess.Popen(command, stdout=log, stderr=log), config)
 
 
 @contextmanager
-def running_daemon(config: Config) -> Iterator[Daemon]:
-    """The daemon with this configuration, stopped at the end of the block."""
-    daemon = start(config)
+def running_daemon(config: Config, program: Sequence[str] = ("collector",)) -> Iterator[Daemon]:
+    """The daemon as `start` starts it, stopped at the end of the block."""
+    daemon = start(config, program)
     try:
         yield daemon
     finally:

@@ -8,7 +8,6 @@ and stopped in turn, and the vendor closes every tenth connection. Figures are t
 
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from bench.daemon import are_live, get, source, write_config
+from bench.daemon import Daemon, running_daemon, source, write_config
 from tests.census import Census, growth
 from tests.kafka.broker import Broker, running
 from tests.processes import running_module
@@ -54,45 +53,30 @@ class Figures(Struct, frozen=True):
     """The encoded census."""
 
 
-class Daemon:
-    """The running daemon, which counts its objects."""
+def _wait_until_live(daemon: Daemon) -> None:
+    """Return when all streams are live."""
+    daemon.until(daemon.are_live, START_S, pause_s=0.5)
 
-    def __init__(self, home: Path, kafka: str, url: str) -> None:
-        self._census, config = home / "census", write_config(home, "leaks", kafka, _tables(url))
-        self._port, self._log = config.port, config.log
-        command = [sys.executable, "-m", "bench.counted", str(self._census), "run", "--config", str(config.path)]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
-    def wait_until_live(self) -> None:
-        """Return when all streams are live."""
-        ends = time.monotonic() + START_S
-        while not are_live(self._port):
-            if self.process.poll() is not None or time.monotonic() > ends:
-                raise RuntimeError(self._log.read_text("utf-8")[-2000:])
-            time.sleep(0.5)
-
-    def figures(self) -> Figures:
-        """The figures, once all streams have been live for a while."""
-        self.wait_until_live()
-        time.sleep(QUIET_S)
-        self._census.unlink(missing_ok=True)
-        self.process.send_signal(signal.SIGUSR1)
-        while not self._census.exists():
-            time.sleep(0.1)
-        proc = Path(f"/proc/{self.process.pid}")
-        status = dict(re.findall(r"^(\w+):\s+(\d+)", (proc / "status").read_text("utf-8"), re.MULTILINE))
-        targets = [str(each.readlink()) for each in (proc / "fd").iterdir()]
-        metrics = get(f"http://127.0.0.1:{self._port}/metrics").decode()
-        return Figures(
-            polls=_sum(metrics, "collector_polls_total"),
-            epochs=_sum(metrics, "collector_state_restore_duration_seconds_count"),
-            rss_mib=int(status["VmRSS"]) / 1024,
-            files=len(targets),
-            sockets=sum(each.startswith("socket:") for each in targets),
-            threads=int(status["Threads"]),
-            objects=self._census.read_bytes(),
-        )
+def _figures(daemon: Daemon, census: Path) -> Figures:
+    """The figures, once all streams have been live for a while. The daemon writes its census to this file."""
+    _wait_until_live(daemon)
+    time.sleep(QUIET_S)
+    census.unlink(missing_ok=True)
+    daemon.signal(signal.SIGUSR1)
+    daemon.until(census.exists, START_S)
+    proc = Path(f"/proc/{daemon.pid}")
+    status = dict(re.findall(r"^(\w+):\s+(\d+)", (proc / "status").read_text("utf-8"), re.MULTILINE))
+    targets = [str(each.readlink()) for each in (proc / "fd").iterdir()]
+    return Figures(
+        polls=daemon.total("collector_polls_total"),
+        epochs=daemon.total("collector_state_restore_duration_seconds_count"),
+        rss_mib=int(status["VmRSS"]) / 1024,
+        files=len(targets),
+        sockets=sum(each.startswith("socket:") for each in targets),
+        threads=int(status["Threads"]),
+        objects=census.read_bytes(),
+    )
 
 
 def _tables(url: str) -> str:
@@ -108,10 +92,6 @@ sweep_every = "10s"
     )
 
 
-def _sum(metrics: str, name: str) -> float:
-    return sum(float(line.rpartition(" ")[2]) for line in metrics.splitlines() if re.match(rf"{name}[{{ ]", line))
-
-
 def _run(daemon: Daemon, broker: Broker, seconds: float) -> None:
     """Let time pass, and restart the broker every minute."""
     ends, number = time.monotonic() + seconds, 0
@@ -120,25 +100,26 @@ def _run(daemon: Daemon, broker: Broker, seconds: float) -> None:
         broker.stop() if number % 2 else broker.kill()
         time.sleep(DOWN_S)
         broker.start()
-        daemon.wait_until_live()
+        _wait_until_live(daemon)
         number += 1
 
 
 def measured(home: Path, broker: Broker, seconds: float) -> Sequence[Figures]:
     """The figures after the warm-up, after half of the time, and at the end."""
-    with running_module("bench.closing_vendor") as url:
-        daemon = Daemon(home, broker.address, url)
-        try:
-            daemon.wait_until_live()
-            _run(daemon, broker, WARM_UP_S)
-            found = [daemon.figures()]
-            for _ in range(2):
-                _run(daemon, broker, seconds / 2)
-                found.append(daemon.figures())
-            return found
-        finally:
-            daemon.process.terminate()
-            daemon.process.wait(60)
+    census = home / "census"
+    with (
+        running_module("bench.closing_vendor") as url,
+        running_daemon(
+            write_config(home, "leaks", broker.address, _tables(url)), ("bench.counted", str(census))
+        ) as daemon,
+    ):
+        _wait_until_live(daemon)
+        _run(daemon, broker, WARM_UP_S)
+        found = [_figures(daemon, census)]
+        for _ in range(2):
+            _run(daemon, broker, seconds / 2)
+            found.append(_figures(daemon, census))
+        return found
 
 
 def tables(figures: Sequence[Figures]) -> Sequence[Table]:
