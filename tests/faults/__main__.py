@@ -98,6 +98,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     options, started_s = parse(), time.monotonic()
     logging.getLogger().addHandler(logging.NullHandler())  # the clients of the tests log every failed connection
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # both end what was started
     out = Console(highlight=False, width=110)
     out.print(f"seed {options.seed}: to repeat this run, pass --seed {options.seed}")

@@ -1,19 +1,22 @@
 """A malformed row is a reject with a reason and a path, and does not affect other rows."""
 
 from collections import Counter
+from datetime import datetime
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.instants import MAX_MS, MIN_MS, to_ms
 from collector.model import Record, Reject
+from collector.vendors.seemetrix import wire
 from collector.vendors.seemetrix.events import explode_session
 from collector.vendors.seemetrix.wire import read, read_session
 from tests.rows import session_rows
 from tests.vendors.seemetrix.example import ABSENT, SESSION, record, reject, row
 
-LONG_MS = 10 * 366 * 86_400_000
+LONG_MS = wire.MAX_DURATION_MS
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text() | st.datetimes().map(str),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("adeiosbv"), inner, max_size=3),
@@ -138,6 +141,30 @@ def test_the_first_and_the_last_instant_of_the_calendar_are_accepted(b: str) -> 
     got = record(b=b, e=b, **dict(zip(("at", "em", "v"), instants, strict=True)))
 
     assert {f"{b}Z"} == {event.time for event in explode_session(got, "f" * 32, 0, 632)}
+
+
+@given(
+    year=st.sampled_from([1, 5, 11, 12, 9920, 9968, 9969, 9977, 9978, 9980, 9987, 9988, 9998]),
+    looks=st.lists(st.sampled_from([0, LONG_MS // 2, LONG_MS]), max_size=4),
+    plays=st.lists(st.tuples(*[st.sampled_from([-LONG_MS, 0, LONG_MS])] * 2), max_size=2),
+)
+def test_a_session_is_accepted_if_and_only_if_all_its_events_are_in_the_calendar(
+    year: int, looks: list[int], plays: list[tuple[int, int]]
+) -> None:
+    b = f"{year:04d}-01-01T00:00:00.000"
+    got = read_session(
+        row(
+            b=b,
+            e=b,
+            at=[{"a": 1, "d": look} for look in looks],
+            em=None,
+            v=[{"d": abs(length), "i": 1, "s": start} for start, length in plays],
+        )
+    )
+
+    start_ms = to_ms(datetime.fromisoformat(f"{b}+00:00"))
+    ends = [sum(looks), *(start for start, _ in plays), *(start + abs(length) for start, length in plays)]
+    assert isinstance(got, Record) == all(MIN_MS <= start_ms + end <= MAX_MS for end in ends)
 
 
 def test_intervals_of_many_years_are_rejects() -> None:
