@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import attacks, backfills, calls, edges, late, leaks, quiet, replicas, restores, scale, spread, stages
+from bench.broker import running
 from bench.daemon import running_daemon, source, write_config
 from bench.history import EVENTS_PER_SESSION, SESSIONS, SINCE, UNTIL, USER
 from bench.measurement import Measurement, log_bytes
 from tests.hostile.attacks import ATTACKS
-from tests.kafka.broker import running
 from tests.processes import running_module
 
 EVENTS = SESSIONS * EVENTS_PER_SESSION

@@ -15,11 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.broker import running
 from bench.measurement import cpu_s, peak_mib
 from tests.hostile.attacks import ATTACKS
 from tests.hostile.configuration import configuration
 from tests.hostile.server import hostile_vendor, start_attack
-from tests.kafka.broker import free_port, running
+from tests.kafka.broker import free_port
 
 ATTACK_S = 8.0
 """How long each attack is observed."""

@@ -17,12 +17,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.broker import running
 from bench.busy_vendor import GAP_US
 from bench.daemon import running_daemon, source, write_config
 from bench.measurement import Measurement
 from bench.reading import committed_messages
 from collector.instants import floor_second, format_seconds
-from tests.kafka.broker import running
 from tests.processes import running_module
 
 SESSIONS = (10_000, 100_000, 1_000_000)

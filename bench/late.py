@@ -18,9 +18,9 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from bench.broker import running
 from bench.daemon import Config, Daemon, first_polls, running_daemon, source, write_config
 from bench.measurement import log_bytes
-from tests.kafka.broker import running
 from tests.processes import running_module
 
 DAYS = 2

@@ -20,9 +20,10 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from bench.broker import running
 from bench.daemon import Daemon, running_daemon, source, write_config
 from tests.census import Census, growth
-from tests.kafka.broker import Broker, running
+from tests.kafka.broker import Broker
 from tests.processes import running_module
 
 SOURCES = 50

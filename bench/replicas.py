@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import rebalances
+from bench.broker import running
 from bench.daemon import Daemon, get, start, write_config
 from bench.scale import live_sources
 from bench.spread import numbers
-from tests.kafka.broker import running
 from tests.processes import running_module
 
 REPLICAS = 4

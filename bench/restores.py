@@ -17,12 +17,12 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from bench.broker import running
 from bench.daemon import Config, first_polls, running_daemon, source, write_config
 from bench.measurement import log_bytes
 from bench.stored_state import spread_accounts, write_state
 from collector.instants import floor_second
 from collector.pipeline.page import ENTRY
-from tests.kafka.broker import running
 from tests.processes import running_module
 
 LARGE = 3_000_000

@@ -19,11 +19,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from bench.broker import running
 from bench.daemon import Daemon, get, running_daemon, source, write_config
 from bench.live_vendor import AVAILABLE_S, EVERY_S, LENGTH_S
 from bench.measurement import log_bytes
 from bench.reading import committed_messages
-from tests.kafka.broker import running
 from tests.processes import running_module
 
 SOURCES = (500, 2000)

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.java import QUICK_START
+
 FETCH_S = 600
 
 
@@ -22,7 +24,8 @@ def fetched(name: str, pom: Path, goal: str, *options: str) -> Path:
         command = ["mvn", "-B", "-q", "-f", str(pom), f"dependency:{goal}", *options]
         # What Maven has unpacked is recorded here, and not beside the POM, so that it is unpacked into another cache.
         folders = [f"-DoutputDirectory={partial}", f"-DmarkersDirectory={partial / 'markers'}"]
-        subprocess.run([*command, *folders], check=True, timeout=FETCH_S)
+        environment = {"MAVEN_OPTS": " ".join(QUICK_START), **os.environ}
+        subprocess.run([*command, *folders], check=True, timeout=FETCH_S, env=environment)
         try:
             partial.rename(folder)
         except OSError:  # another process was faster

@@ -1,15 +1,17 @@
 """A real Apache Kafka for the tests: KRaft nodes on loopback, run from the published jars."""
 
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
+from tests.java import QUICK_START
 from tests.maven import fetched
 from tests.needs import absent
 
@@ -67,7 +69,7 @@ def _class_archive(release: Path) -> Path | None:
         except FileExistsError:
             return None
         with TemporaryDirectory() as home:
-            broker = Broker(Path(home), release=release, options=[f"-XX:ArchiveClassesAtExit={unfinished / 'jsa'}"])
+            broker = Broker(Path(home), release=release, archive=f"-XX:ArchiveClassesAtExit={unfinished / 'jsa'}")
             try:
                 broker.start()
                 broker.stop()
@@ -76,6 +78,21 @@ def _class_archive(release: Path) -> Path | None:
         (unfinished / "jsa").rename(archive)
         unfinished.rmdir()
     return archive
+
+
+def _formatted(release: Path, config: Path, node: int, *, is_controller: bool) -> Path:
+    """The data of a node that was never started, which Kafka's own tool has written once, given its configuration."""
+    formatted = jars(release) / f"{'controller' if is_controller else 'broker'}-{node}"
+    if not formatted.exists():
+        with TemporaryDirectory(dir=formatted.parent) as home:
+            properties = Path(home) / "server.properties"
+            properties.write_text(f"{config.read_text('utf-8')}\nlog.dirs={home}/data\n", "utf-8")
+            words = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", str(properties)]
+            command = ["java", *QUICK_START, "-cp", f"{jars(release)}/*", *words]
+            subprocess.run(command, check=True, capture_output=True, timeout=START_S)
+            with suppress(OSError):  # another process was faster
+                (Path(home) / "data").rename(formatted)
+    return formatted
 
 
 def free_port() -> int:
@@ -105,8 +122,8 @@ class Broker:
 
     `controllers` are the controller ports of the first nodes of the cluster; a node after those is a broker only.
     `nodes` is the size of the cluster, by default the number of controllers. `release` is the POM of its jars, and
-    `classes` is a folder of further classes. `options` are those of the JVM, by default to use the archive of its
-    classes.
+    `classes` is a folder of further classes. `options` are those of the JVM: a benchmark needs others. `archive` is the
+    option for the archive of its classes, by default to use it.
     """
 
     def __init__(
@@ -118,7 +135,8 @@ class Broker:
         *,
         release: Path = NEWEST,
         classes: Path | None = None,
-        options: Sequence[str] | None = None,
+        options: Sequence[str] = QUICK_START,
+        archive: str | None = None,
     ) -> None:
         controllers = controllers or (free_port(),)
         nodes, is_controller = nodes or len(controllers), node <= len(controllers)
@@ -128,10 +146,10 @@ class Broker:
         self._config = home / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
         class_path = f"{jars(release)}/*" if classes is None else f"{jars(release)}/*:{classes}"
-        if options is None:
-            archive = _class_archive(release)
-            options = [] if archive is None else [f"-XX:SharedArchiveFile={archive}"]
-        self._java = ["java", *options, "-cp", class_path, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        if archive is None and (stored := _class_archive(release)) is not None:
+            archive = f"-XX:SharedArchiveFile={stored}"
+        log = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+        self._java = ["java", *options, *([archive] if archive else []), "-cp", class_path, log]
         self._config.write_text(
             _PROPERTIES.format(
                 roles="broker,controller" if is_controller else "broker",
@@ -145,9 +163,8 @@ class Broker:
             ),
             encoding="utf-8",
         )
-        format_ = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", str(self._config)]
-        java = [each for each in self._java if not each.startswith("-XX:ArchiveClassesAtExit=")]
-        subprocess.run([*java, *format_], check=True, capture_output=True, timeout=START_S)
+        if not (home / "data").exists():
+            shutil.copytree(_formatted(release, self._config, node, is_controller=is_controller), home / "data")
 
     def configure(self, listeners: Mapping[str, Listener], properties: str = "") -> None:
         """Add listeners, by name, and properties. They apply from the next start."""
@@ -224,9 +241,9 @@ class Broker:
 
 
 @contextmanager
-def running(home: Path, release: Path = NEWEST) -> Iterator[Broker]:
+def running(home: Path, release: Path = NEWEST, options: Sequence[str] = QUICK_START) -> Iterator[Broker]:
     """A broker with its files in `home`, killed at the end of the block."""
-    broker = Broker(home, release=release)
+    broker = Broker(home, release=release, options=options)
     try:
         broker.start()
         yield broker

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from tests.java import QUICK_START
 from tests.kafka.broker import free_port
 from tests.maven import fetched
 from tests.needs import absent
@@ -32,7 +33,7 @@ def running(home: Path, port: int | None = None) -> Iterator[str]:
     """Run a registry with its log in `home` until the end of the block; yield the URL of its Confluent API."""
     (jar,) = fetched("registry", POM, "unpack-dependencies").glob("*-runner.jar")
     port = port or free_port()
-    options = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    options = ["-Xmx384m", "-XX:+UseSerialGC", *QUICK_START]
     options += [f"-Dquarkus.http.port={port}", "-Dquarkus.http.host=127.0.0.1"]
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     log = home / "registry.log"

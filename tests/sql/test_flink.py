@@ -13,6 +13,7 @@ from collector.commands.sql import sql
 from collector.commands.sql_types import table
 from collector.schemas import event_types, json_schema
 from tests.contracts.fields import types_of
+from tests.java import QUICK_START
 from tests.maven import fetched
 from tests.needs import absent, need
 from tests.sql.engines import Value, write_lines
@@ -81,7 +82,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     )
     (folder / "queries.sql").write_text(" UNION ALL ".join(selects), "utf-8")
     jars = fetched("flink", FLINK / "pom.xml", "copy-dependencies", "-DincludeScope=runtime")
-    command = ["java", *OPENED, "-cp", f"{jars}/*", str(FLINK / "Execute.java")]
+    command = ["java", *QUICK_START, "-XX:+UseSerialGC", *OPENED, "-cp", f"{jars}/*", str(FLINK / "Execute.java")]
     done = subprocess.run(
         [*command, str(folder / "script.sql"), str(folder / "queries.sql")], capture_output=True, text=True, check=False
     )
