@@ -17,9 +17,9 @@ from tests.kafka.token_broker import TokenBroker
 from tests.needs import need
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def oldest_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a broker of the oldest supported release; always started here, for one module."""
+    """The address of a broker of the oldest supported release; always started here."""
     need("KAFKA", unavailable_reason())
     with broker_module.running(tmp_path_factory.mktemp("oldest_kafka"), OLDEST) as node:
         yield node.address
