@@ -118,6 +118,7 @@ async def polled(stream: Stream[Any], work: Work, neighbour: Scenario) -> None:
 async def test_the_work_of_one_turn_is_bounded(name: str, stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = {"sessions": "/raw/data/", "devices": "/devices/", "breakdown": "/v2/", "viewers": "/data/"}[stream]
     body = body_of(slug(name), path, SCALE)
+    monkeypatch.setattr(damage, "MIN_BUDGET", damage.MIN_BUDGET // SCALE)
     work = Work(monkeypatch)
     neighbour = Scenario(rows_each(60), start_s=T0 + HOUR, final_s=T0 + 1_000_000 * HOUR)
     async with serving(responding(body)) as url:
