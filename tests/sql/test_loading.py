@@ -12,7 +12,7 @@ from collector.commands.sql_types import table
 from collector.schemas import event_types, json_schema
 from tests.contracts.examples import examples
 from tests.contracts.fields import fields, types_of
-from tests.sql.engines import ClickHouse, Database, Value
+from tests.sql.engines import ClickHouse, Database, DuckDb, Value
 from tests.sql.varied import equal_values, values
 
 each_type = pytest.mark.parametrize("name", event_types())
@@ -43,7 +43,7 @@ def by_id(rows: Iterable[Value]) -> list[Value]:
 @each_type
 def test_a_table_contains_every_value_of_every_message(name: str, database: Database) -> None:
     event_type = event_types()[name]
-    sent = [*values(event_type, 1000), json.loads(examples()[name].value)]
+    sent = [*values(event_type, 400), json.loads(examples()[name].value)]
 
     database.load(event_type, sent)
 
@@ -51,8 +51,8 @@ def test_a_table_contains_every_value_of_every_message(name: str, database: Data
     assert by_id(as_stored(name, each, database) for each in sent) == by_id(got)
 
 
-BEFORE = 30_000
-"""More rows than engines read to derive types."""
+DERIVED_ROWS = 30_000
+"""More rows than DuckDB reads to derive types."""
 
 
 def numbers(name: str, kinds: set[str]) -> Iterator[str]:
@@ -73,7 +73,8 @@ def test_sums_are_right_where_fractions_follow_many_other_rows(
     name: str, number: float | None, database: Database
 ) -> None:
     event_type = event_types()[name]
-    sent = [*equal_values(event_type, BEFORE, number), *values(event_type, 1000)]
+    before = DERIVED_ROWS if isinstance(database, DuckDb) else 1000  # elsewhere, types come before rows
+    sent = [*equal_values(event_type, before, number), *values(event_type, 1000)]
     truth: dict[str, Any] = {"row_count": len(sent)}
     columns, number_of = ["count(*) AS row_count"], database.number
     for index, path in enumerate(numbers(name, {"number", "integer"})):
