@@ -163,8 +163,7 @@ class Broker:
             ),
             encoding="utf-8",
         )
-        if not (home / "data").exists():
-            shutil.copytree(_formatted(release, self._config, node, is_controller=is_controller), home / "data")
+        shutil.copytree(_formatted(release, self._config, node, is_controller=is_controller), home / "data")
 
     def configure(self, listeners: Mapping[str, Listener], properties: str = "") -> None:
         """Add listeners, by name, and properties. They apply from the next start."""
