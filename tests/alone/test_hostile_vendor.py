@@ -48,7 +48,7 @@ async def test_no_attack_delays_another_account_or_takes_the_memory(kafka: str, 
                 return any("good" == each.headers["ce_source"].rpartition("/")[2] for each in await reader.poll())
 
             try:
-                daemon.start(PYTHONDEVMODE="")
+                daemon.start()
                 await until(is_polled, "the good source is polled")
                 started = time()
                 for name in ATTACKS:
