@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from collector import schemas
@@ -32,6 +33,7 @@ def example_messages() -> str:
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
+@cache
 def files() -> dict[Path, str]:
     """The expected contents of each file."""
     kinds = event_types()
