@@ -28,7 +28,7 @@ def _minute(unix_min: int) -> str:
 def format_ms(unix_ms: int) -> Timestamp:
     """Unix milliseconds as `2019-07-01T11:16:07.052Z`. Raises OverflowError outside the years 1 to 9999."""
     rest = unix_ms % 60_000
-    return _minute(unix_ms // 60_000) + _SECONDS[rest // 1000] + _FRACTIONS[rest % 1000]
+    return f"{_minute(unix_ms // 60_000)}{_SECONDS[rest // 1000]}{_FRACTIONS[rest % 1000]}"
 
 
 def format_instant(instant: datetime) -> Timestamp:
