@@ -30,9 +30,14 @@ class Appended(Struct, frozen=True):
 
 
 class RecordingProducer:
-    """A producer whose broker appends the state at `offset`, or responds with `error` to the batches of a topic."""
+    """A producer whose broker appends the state at `offset`, or responds with `error` to the batches of a topic.
 
-    def __init__(self, *, offset: int = 10, error: Mapping[str, Exception] | None = None, ends: int = 1) -> None:
+    Its client gives the batches of `given_up` up.
+    """
+
+    def __init__(
+        self, *, offset: int = 10, error: Mapping[str, Exception] | None = None, ends: int = 1, given_up: str = ""
+    ) -> None:
         self.steps: list[str] = []
         self.failure: Exception | None = None
         self.transactions = self
@@ -40,6 +45,7 @@ class RecordingProducer:
         self._offset = offset
         self._errors = error or {}
         self._ends = ends
+        self._given_up = given_up
 
     async def partitions_for(self, _: str) -> set[int]:
         return {0}
@@ -59,6 +65,9 @@ class RecordingProducer:
         error = self._errors.get(topic)
         # The response arrives later, as that of a broker does.
         later = asyncio.get_running_loop().call_soon
+        if topic == self._given_up:
+            later(future.cancel)
+            return future
         later(future.set_exception, error) if error else later(future.set_result, Appended(self._offset))
         return future
 
@@ -106,6 +115,16 @@ async def test_after_a_failed_send_nothing_is_committed(topic: str) -> None:
         await commit(producer)
     assert "commit" not in producer.steps
     assert isinstance(producer.failure, NotEnoughReplicasError)
+
+
+@pytest.mark.parametrize("topic", ["test.things", "collector.state"])
+async def test_a_send_that_the_client_gave_up_fails_and_cancels_nothing_else(topic: str) -> None:
+    producer = RecordingProducer(given_up=topic)
+
+    with pytest.raises(ConnectionError):
+        await commit(producer)
+    assert "commit" not in producer.steps
+    assert isinstance(producer.failure, ConnectionError)
 
 
 async def test_an_end_that_was_sent_twice_counts_as_failed() -> None:

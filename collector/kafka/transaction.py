@@ -126,7 +126,7 @@ async def _send(producer: Producer, settings: KafkaSettings, batches: _Batches) 
         for each in sent:
             each.future.add_done_callback(_retrieve_error)
     await asyncio.wait([each.future for each in sent])
-    errors = [(each.topic, error) for each in sent if (error := each.future.exception()) is not None]
+    errors = [(each.topic, error) for each in sent if (error := _error_of(each.future)) is not None]
     for topic, error in dict(errors).items():
         structlog.get_logger().debug("send_failed", topic=topic, error=reason_of(error))
     if errors:
@@ -163,6 +163,11 @@ def _pack_state(producer: Producer, batches: list[RecordBatch], records: Mapping
         record = record_of(key, value)
         if not batches or not batches[-1].add(record):
             batches.append(_batch_with(producer, record))
+
+
+def _error_of(future: asyncio.Future[RecordMetadata]) -> BaseException | None:
+    """The error of a send that has ended. One that the client gave up must not seem to be the caller's cancellation."""
+    return ConnectionError("the client gave a send up") if future.cancelled() else future.exception()
 
 
 def _retrieve_error(future: asyncio.Future[RecordMetadata]) -> None:
