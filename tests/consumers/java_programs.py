@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.docs.pages import DOCS, fenced
+from tests.java import QUICK_START
 from tests.kafka.daemon import WAIT_S
 
 PROJECT = DOCS / "consumers" / "java"
@@ -67,7 +68,7 @@ class JavaProgram:
     def __init__(self, class_path: str, arguments: Sequence[str], home: Path, options: Mapping[str, str]) -> None:
         settings = home / "client.properties"
         settings.write_text(f"session.timeout.ms={MEMBER_S * 1000}\nheartbeat.interval.ms=500\n", "utf-8")
-        memory = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        memory = ["-Xmx256m", "-XX:+UseSerialGC", *QUICK_START]
         given = {**options, "client-config": str(settings)}
         words = [word for name, value in given.items() for word in (f"--{name}", value)]
         self._command = ["java", *memory, "-cp", class_path, *arguments, *words]
