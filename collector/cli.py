@@ -111,19 +111,14 @@ def check(
     Example: collector check --config config.toml
     """
     import msgspec
-    from rich.console import Console
-    from rich.markup import escape
 
-    out = Console(highlight=False)
+    from collector.commands.finding import print_finding
 
     def report(finding: "Finding") -> None:
         if as_json:
             typer.echo(msgspec.json.encode(finding))
         else:
-            mark = "[green]ok    [/green]" if finding.ok else "[red]failed[/red]"
-            if finding.warning:
-                mark = "[yellow]warn  [/yellow]"
-            out.print(f"{mark} {escape(finding.what)}: {escape(finding.text)}", soft_wrap=True)
+            print_finding(finding)
         sys.stdout.flush()  # each finding as soon as it is known, also to a pipe
 
     if offline:

@@ -1,7 +1,9 @@
 """What `collector check` reports."""
 
+import sys
 from collections.abc import Callable
 
+import typer
 from msgspec import Struct
 
 
@@ -18,3 +20,18 @@ class Finding(Struct, frozen=True):
 
 
 Report = Callable[[Finding], None]
+
+
+def print_finding(finding: Finding) -> None:
+    """Print a line with the result, in color on a terminal."""
+    mark, style = ("ok", "green") if finding.ok else ("failed", "red")
+    if finding.warning:
+        mark, style = "warn", "yellow"
+    mark, rest = f"{mark:6}", f" {finding.what}: {finding.text}"
+    if not sys.stdout.isatty():
+        typer.echo(mark + rest)
+        return
+    from rich.console import Console  # noqa: PLC0415 - a tenth of the time of `check --offline`
+    from rich.text import Text  # noqa: PLC0415
+
+    Console().print(Text.assemble((mark, style), rest), soft_wrap=True)
