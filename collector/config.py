@@ -230,7 +230,7 @@ def _sibling_keys(location: tuple[int | str, ...]) -> list[str]:
         if inner:
             tables = inner
         elif part in VENDORS:  # the tag of the union of sources
-            tables = [each for each in tables if get_args(each.model_fields["vendor"].annotation) == (part,)]
+            tables = [VENDORS[str(part)].settings]
     return [key for table in tables for key in table.model_fields]
 
 

@@ -20,7 +20,7 @@ from collector.reload import CHECK_INTERVAL, Reloader
 from collector.telemetry.configuration import ConfigTelemetry
 from collector.telemetry.metrics import Metrics
 from collector.telemetry.status import ProcessStatus
-from collector.vendors import VENDORS
+from collector.vendors import VENDORS, seemetrix
 from tests.simulated import SimulatedClock
 
 pytestmark = pytest.mark.anyio
@@ -224,7 +224,7 @@ async def test_a_vendor_that_cannot_be_imported_at_present_changes_nothing(
         return VENDORS["quividi"].load()
 
     async def steps(_: Reloader) -> None:
-        monkeypatch.setitem(VENDORS, "seemetrix", structs.replace(VENDORS["seemetrix"], load=load_later))
+        monkeypatch.setattr(seemetrix, "VENDOR", structs.replace(seemetrix.VENDOR, load=load_later))
         scenario.write(source("mall") + source("airport"))
         await scenario.clock.pass_interval()
         assert not scenario.applied

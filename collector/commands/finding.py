@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 
-import typer
 from msgspec import Struct
 
 
@@ -29,7 +28,7 @@ def print_finding(finding: Finding) -> None:
         mark, style = "warn", "yellow"
     mark, rest = f"{mark:6}", f" {finding.what}: {finding.text}"
     if not sys.stdout.isatty():
-        typer.echo(mark + rest)
+        sys.stdout.write(f"{mark}{rest}\n")
         return
     from rich.console import Console  # noqa: PLC0415 - a tenth of the time of `check --offline`
     from rich.text import Text  # noqa: PLC0415

@@ -45,8 +45,8 @@ async def test_a_health_check_imports_neither_the_daemon_nor_the_configuration()
     assert not (DAEMON | CONFIGURATION) & modules
 
 
-async def test_an_offline_check_imports_the_configuration_without_what_sends_requests() -> None:
+async def test_an_offline_check_imports_the_configured_vendors_without_what_sends_requests() -> None:
     modules = await imported("check", "--offline", "--config", str(EXAMPLE))
 
-    assert {"collector.vendors.quividi.settings", "collector.vendors.seemetrix.settings"} <= modules
-    assert not DAEMON & modules
+    assert "collector.vendors.seemetrix.settings" in modules
+    assert not {*DAEMON, "collector.vendors.quividi"} & modules

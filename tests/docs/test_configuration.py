@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from collector.config import Settings
 from collector.secrets import Secret
 from collector.settings import parse_duration
-from collector.vendors import AnySource
+from collector.vendors import VENDORS
 from tests.docs.pages import DOCS, Table, spans, tables
 
 PAGE = (DOCS / "configuration.md").read_text("utf-8")
@@ -75,9 +75,8 @@ def models(model: type[BaseModel] = Settings, place: Place = ()) -> Iterator[tup
     yield place, model
     for name, field in model.model_fields.items():
         if name == "sources":
-            for source in get_args(get_args(AnySource)[0]):
-                (vendor,) = get_args(source.model_fields["vendor"].annotation)
-                yield from models(source, ("sources", vendor))
+            for vendor in VENDORS.values():
+                yield from models(vendor.settings, ("sources", vendor.name))
         elif (inner := table_in(field.annotation)) is not None:
             names = (name, "<stream>") if has_names(field.annotation) else (name,)
             yield from models(inner, (*place, *names))

@@ -34,10 +34,12 @@ from tests.worker.scripted import HOUR, T0, Scenario, names, rows_each
 
 pytestmark = pytest.mark.anyio
 
-SCALE = 10
-"""Responses of a tenth of the size have many turns too."""
+SCALE = 20
+"""Responses of this part of the size have many turns too."""
 TURNS_PER_POLL = 2
 """A poll of the neighbour takes no more turns than this."""
+POLLS = 500
+"""How many polls of the neighbour are counted. In simulated time, it would poll thousands of times."""
 STEPS_PER_ROW = 4
 """A row may be found, decoded, compared and published in one step of the work."""
 
@@ -46,7 +48,7 @@ class Work:
     """Counts calls of the functions whose number depends on what a vendor sends."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = self.most = self.turns = 0
+        self.count = self.most = self.turns_beside = 0
         for owner, name in (
             (raw_rows, "end_of_value"),
             (damage._Reader, "_read"),
@@ -65,11 +67,20 @@ class Work:
 
         return counted
 
-    async def watch(self) -> None:
-        """Note the work of each turn."""
+    async def watch(self, neighbour: Scenario) -> None:
+        """Note the work of each turn, and run the neighbour beside the first ones."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(neighbour.worker().run, at(T0))
+            while len(neighbour.stream.requests) < POLLS:
+                await self._note_turn()
+                self.turns_beside += 1
+            tasks.cancel_scope.cancel()
         while True:
-            await anyio.lowlevel.checkpoint()
-            self.most, self.count, self.turns = max(self.most, self.count), 0, self.turns + 1
+            await self._note_turn()
+
+    async def _note_turn(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.most, self.count = max(self.most, self.count), 0
 
 
 async def polled(stream: Stream[Any], work: Work, neighbour: Scenario) -> None:
@@ -104,8 +115,7 @@ async def polled(stream: Stream[Any], work: Work, neighbour: Scenario) -> None:
 
         clock.until = ending  # type: ignore[method-assign]
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(work.watch)
-            tasks.start_soon(neighbour.worker().run, at(T0))
+            tasks.start_soon(work.watch, neighbour)
             try:
                 await worker.run(NOW - timedelta(seconds=30))
             except CollectorError as error:
@@ -131,5 +141,5 @@ async def test_the_work_of_one_turn_is_bounded(name: str, stream: str, monkeypat
                 await polled(polled_stream, work, neighbour)
 
     assert work.most <= STEPS_PER_ROW * max(MAX_TURN_STEPS, MAX_VERSIONS)
-    assert len(neighbour.stream.requests) >= work.turns // TURNS_PER_POLL
+    assert len(neighbour.stream.requests) >= work.turns_beside // TURNS_PER_POLL
     assert names(neighbour), "the neighbour's events are published meanwhile"

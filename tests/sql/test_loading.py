@@ -43,7 +43,7 @@ def by_id(rows: Iterable[Value]) -> list[Value]:
 @each_type
 def test_a_table_contains_every_value_of_every_message(name: str, database: Database) -> None:
     event_type = event_types()[name]
-    sent = [*values(event_type, 400), json.loads(examples()[name].value)]
+    sent = [*values(event_type, 150), json.loads(examples()[name].value)]
 
     database.load(event_type, sent)
 
@@ -74,7 +74,7 @@ def test_sums_are_right_where_fractions_follow_many_other_rows(
 ) -> None:
     event_type = event_types()[name]
     before = DERIVED_ROWS if isinstance(database, DuckDb) else 1000  # elsewhere, types come before rows
-    sent = [*equal_values(event_type, before, number), *values(event_type, 1000)]
+    sent = [*equal_values(event_type, before, number), *values(event_type, 200)]
     truth: dict[str, Any] = {"row_count": len(sent)}
     columns, number_of = ["count(*) AS row_count"], database.number
     for index, path in enumerate(numbers(name, {"number", "integer"})):
@@ -90,7 +90,7 @@ def test_sums_are_right_where_fractions_follow_many_other_rows(
 
 def revisions(name: str) -> Sequence[Value]:
     """Three revisions of each record, in random order."""
-    first = list(values(event_types()[name], 200))
+    first = list(values(event_types()[name], 80))
     found = [
         each | {"revision": revision, "event_id": f"{each['event_id']}/{revision}"}
         for each in first
@@ -107,8 +107,8 @@ with_revisions = [name for name, each in event_types().items() if "revision" in 
 def test_the_newest_revision_stays_in_whatever_order_they_come(name: str, database: Database) -> None:
     event_type, sent = event_types()[name], revisions(name)
 
-    for first in range(0, len(sent), 100):  # several revisions of a record are in one load, and in several
-        database.load(event_type, sent[first : first + 100])
+    for first in range(0, len(sent), 40):  # several revisions of a record are in one load, and in several
+        database.load(event_type, sent[first : first + 40])
 
     got = database.rows(f"SELECT * FROM {database.newest(event_type)}")  # noqa: S608 - names of types
     assert by_id(as_stored(name, each, database) for each in sent if each["revision"] == 2) == by_id(got)
