@@ -74,7 +74,7 @@ def _run_collector(home: Path, kafka: str, url: str) -> tuple[Measurement, float
     with running_daemon(write_config(home, "config", kafka, tables)) as daemon:
         daemon.until(daemon.responds, TIMEOUT_S, pause_s=0.01)
         started, start_cpu_s = time.perf_counter(), daemon.cpu_s
-        daemon.until(is_complete, TIMEOUT_S, pause_s=0.02)
+        daemon.until(is_complete, TIMEOUT_S, pause_s=0.1)
         wall_s = time.perf_counter() - started
         published = sum(row["counts"]["events"].values())
         if published != EVENTS:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from tests import skips
 from tests.faults import table
 from tests.faults.table import Row
 from tests.kafka import broker
+from tests.kafka.shared import shared
 from tests.needs import need
 
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -55,14 +57,21 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of a test run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def kafka(shared_folder: Path) -> Iterator[str]:
     """The address of a real broker: that of COLLECTOR_TEST_KAFKA, or of one that is started here."""
     if given := os.environ.get("COLLECTOR_TEST_KAFKA"):
         yield given
         return
     need("KAFKA", broker.unavailable_reason())
-    with broker.running(tmp_path_factory.mktemp("kafka")) as node:
-        yield node.address
+    with shared(shared_folder / "kafka") as address:
+        yield address
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from tests.generators.messages import Messages, example_values, invalid_values, 
 
 
 @pytest.fixture(scope="session")
-def messages(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Messages:
-    own = tmp_path_factory.mktemp("simulated")
-    shared = own.parent if worker_id == "master" else own.parent.parent
-    return Messages([*example_values().values(), *_simulated_once(shared, own)], list(invalid_values()))
+def messages(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Messages:
+    simulated = _simulated_once(shared_folder, tmp_path_factory.mktemp("simulated"))
+    return Messages([*example_values().values(), *simulated], list(invalid_values()))
 
 
 def _simulated_once(shared: Path, own: Path) -> list[dict[str, object]]:

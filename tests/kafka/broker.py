@@ -187,6 +187,12 @@ class Broker:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process id. It runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def log_dir(self, topic: str, partition: int) -> Path:
         """The folder of a partition's log."""
         return self._home / "data" / f"{topic}-{partition}"

@@ -1,4 +1,4 @@
-"""Brokers with TLS, authentication, ACLs and sessions, shared by the tests of a session."""
+"""Brokers with TLS, authentication, ACLs and sessions. One that runs costs more than to start it once for a module."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 import pytest
 
 from tests.kafka import acl_broker as acl_broker_module
-from tests.kafka import broker as broker_module
 from tests.kafka import secure_broker as secure_broker_module
 from tests.kafka import token_broker as token_broker_module
 from tests.kafka.acl_broker import AclBroker
 from tests.kafka.broker import OLDEST, unavailable_reason
 from tests.kafka.secure_broker import SecureBroker
+from tests.kafka.shared import shared
 from tests.kafka.tls_material import TlsMaterial
 from tests.kafka.token_broker import TokenBroker
 from tests.needs import need
 
 
 @pytest.fixture(scope="session")
-def oldest_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def oldest_kafka(shared_folder: Path) -> Iterator[str]:
     """The address of a broker of the oldest supported release; always started here."""
     need("KAFKA", unavailable_reason())
-    with broker_module.running(tmp_path_factory.mktemp("oldest_kafka"), OLDEST) as node:
-        yield node.address
+    with shared(shared_folder / "oldest_kafka", OLDEST) as address:
+        yield address
 
 
 @pytest.fixture(params=["kafka", "oldest_kafka"])
@@ -32,7 +32,7 @@ def each_kafka(request: pytest.FixtureRequest) -> str:
     return address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
     """A broker with a listener for each security protocol; always started here, never taken from the environment."""
     need("KAFKA", unavailable_reason())
@@ -45,7 +45,7 @@ def tls_material(tmp_path: Path, secure_broker: SecureBroker) -> TlsMaterial:
     return TlsMaterial(tmp_path, secure_broker)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def acl_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclBroker]:
     """A broker with one SASL user, whose operations a test can deny."""
     need("KAFKA", unavailable_reason())
@@ -53,7 +53,7 @@ def acl_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclBroker]:
         yield broker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def token_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenBroker]:
     """A broker that ends sessions after ten seconds."""
     need("KAFKA", unavailable_reason())

@@ -133,6 +133,7 @@ async def live_sources(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         address = f"http://127.0.0.1:{runner.addresses[0][1]}"
         async with http(clock) as client:
+            clock.count_requests(client)
             status = ProcessStatus("1", "g")
             surroundings = Surroundings(Metrics(), status, clock, Random(1), client, None, lambda: None)
             urls = {each.vendor: address + each.base_path for each in vendors}

@@ -11,8 +11,10 @@ from email.utils import format_datetime
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import anyio
 import anyio.lowlevel
 from aiohttp import web
@@ -37,7 +39,7 @@ from collector.telemetry.status import StreamStatus
 from collector.telemetry.stream import StreamTelemetry
 from collector.telemetry.vendor import standalone_telemetry
 from collector.vendors.base import Stream
-from collector.vendors.http import http
+from collector.vendors.http import Http, http
 from collector.vendors.quividi.settings import QuividiSource
 from collector.vendors.quividi.streams import streams
 from collector.worker import Worker
@@ -46,7 +48,7 @@ from tests.worker.harness import Crash
 
 SOURCE = "mall"
 IDLE_TURNS = 40
-"""After so many turns of the event loop, every task waits for the clock: a request over loopback takes fewer."""
+"""After so many turns of the event loop without a request, every task waits for the clock."""
 TYPES = {each.topic: each for each in (*event_types().values(), DEAD_LETTER, PROGRESS)}
 
 
@@ -57,6 +59,7 @@ class EventClock(Clock):
         self._now = now
         self._waits: list[tuple[datetime, int, anyio.Event]] = []
         self._numbers = count()
+        self._requests = 0
 
     def now(self) -> datetime:
         return self._now
@@ -71,11 +74,28 @@ class EventClock(Clock):
             heappush(self._waits, (instant, next(self._numbers), reached))
             await reached.wait()
 
+    def count_requests(self, client: Http) -> None:
+        """Let no time pass while a request of this client is sent, or its response is read."""
+        session = client._session
+
+        @asynccontextmanager
+        async def get(*arguments: Any, **named: Any) -> AsyncIterator[aiohttp.ClientResponse]:  # noqa: ANN401 - those of aiohttp
+            self._requests += 1
+            try:
+                async with session.get(*arguments, **named) as response:
+                    yield response
+            finally:
+                self._requests -= 1
+
+        client._session = SimpleNamespace(get=get)  # type: ignore[assignment]
+
     async def run_until(self, end: datetime) -> None:
         """Let time pass until then. It does not pass while no task waits for it."""
         while True:
-            for _ in range(IDLE_TURNS):
+            idle_turns = 0
+            while idle_turns < IDLE_TURNS:
                 await anyio.lowlevel.checkpoint()
+                idle_turns = 0 if self._requests else idle_turns + 1
             if not self._waits or self._waits[0][0] > end:
                 self._now = max(self._now, end)
                 return
@@ -145,6 +165,7 @@ class Account:
         while self._clock.now() < until:
             try:
                 async with http(self._clock) as client, anyio.create_task_group() as running:
+                    self._clock.count_requests(client)
                     self._start(streams(SOURCE, source, client, standalone_telemetry()), source.since, running)
                     await self._clock.run_until(until)
                     running.cancel_scope.cancel()
