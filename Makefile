@@ -39,7 +39,7 @@ imports: setup ## check which module may import which
 
 # Tests mostly wait for other processes, so there are more workers than cores.
 unit: setup ## run all tests but those of make faults; ARGS="-n 0 -k name" selects some and runs them in one process
-	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/faults --ignore tests/alone $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/faults --ignore tests/alone $(ARGS)
 
 # Run separately: while other tests build images and start browsers, brokers miss the deadlines that are tested here.
 # Code 5: ARGS selects none of them. A test in tests/alone limits delays to seconds, so nothing else runs then. What was
@@ -47,7 +47,7 @@ unit: setup ## run all tests but those of make faults; ARGS="-n 0 -k name" selec
 faults: setup ## run the fault tests, and print their table of results
 	sync
 	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 0 tests/alone $(ARGS) || [ $$? -eq 5 ]
-	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/faults $(ARGS)
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n 3 --dist worksteal tests/faults $(ARGS)
 
 # What decodes foreign bytes: responses, state, secrets in any form, requests to the port.
 FUZZED = tests/hostile/test_fuzz_responses.py tests/vendors/test_damage.py tests/vendors/test_raw_rows.py tests/vendors/test_leniency.py tests/pipeline/test_damaged_state.py tests/commands/test_redaction.py tests/web/test_fuzz.py

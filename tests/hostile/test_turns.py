@@ -34,7 +34,7 @@ from tests.worker.scripted import HOUR, T0, Scenario, names, rows_each
 
 pytestmark = pytest.mark.anyio
 
-SCALE = 20
+SCALE = 40
 """Responses of this part of the size have many turns too."""
 TURNS_PER_POLL = 2
 """A poll of the neighbour takes no more turns than this."""

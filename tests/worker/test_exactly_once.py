@@ -133,7 +133,7 @@ async def test_a_crash_before_or_after_any_one_commit_changes_nothing() -> None:
     await undisturbed.run()
     expected, steps = undisturbed.sink.event_ids(), undisturbed.sink.commits
     assert steps > 20
-    for step in range(0, 2 * steps, 11):
+    for step in range(0, 2 * steps, 17):
         scenario = Scenario(7, DedupMode.VERSIONED, "end", inclusive=False, crash_rate=0)
         remaining = [step]
 
