@@ -11,7 +11,8 @@ from msgspec import structs
 sys.path.insert(0, str(Path(__file__).parents[2]))  # it runs as a script
 
 from collector.cli import main
-from collector.vendors import VENDORS
+from collector.vendors import quividi, seemetrix
+from collector.vendors.base import Implementation
 from tests.field_changes import FIELD_CHANGES, UpgradedStream, field_lists
 
 CHANGE = FIELD_CHANGES["longer key and more fields"]
@@ -28,11 +29,10 @@ def changed(before: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]
 
 
 def change_lists() -> None:
-    vendors = cast("dict[str, Any]", VENDORS)
-    for name, vendor in vendors.items():
-        implementation = vendor.load()
+    for module in (seemetrix, quividi):
+        implementation: Implementation[Any] = module.VENDOR.load()
         changed_one = structs.replace(implementation, streams=changed(implementation.streams))
-        vendors[name] = structs.replace(vendor, load=partial(lambda one: one, changed_one))
+        cast("Any", module).VENDOR = structs.replace(module.VENDOR, load=partial(lambda one: one, changed_one))
 
 
 if __name__ == "__main__":
