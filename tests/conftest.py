@@ -3,7 +3,8 @@
 import logging
 import os
 from collections.abc import Iterator
-from itertools import count
+from itertools import accumulate, chain, count, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 FAULT_ROWS = "fault_rows"
 _prefixes = count()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the modules that mostly wait for brokers: where only they are left, the processor is idle."""
+    modules = [list(each) for _, each in groupby(items, lambda item: item.path)]
+    waiting = [each for each in modules if each[0].path.parent.name == "kafka"]
+    others = [each for each in modules if each[0].path.parent.name != "kafka"]
+    step = sum(map(len, others)) / (len(waiting) + 1)
+    places = [step * number for number in range(1, len(waiting) + 1)]
+    ends = accumulate(map(len, others))
+    placed = sorted([*zip(places, waiting, strict=True), *zip(ends, others, strict=True)], key=itemgetter(0))
+    items[:] = chain.from_iterable(module for _, module in placed)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
