@@ -17,20 +17,26 @@ from tests.faults.table import Row
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900), pytest.mark.usefixtures("own_kafka")]
 
 SIDE_BY_SIDE = 6
-"""Concurrent scenarios, each with a broker of its own: most of their time is waiting."""
+"""Concurrent scenarios, each with a broker of its own, beside those with several: most of their time is waiting."""
 
 
 async def test_no_fault_loses_duplicates_or_reorders_events(prefix: str, tmp_path: Path) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_with_several_nodes, prefix, tmp_path)
+        tasks.start_soon(run_with_one_node, prefix, tmp_path)
+
+
+async def run_with_one_node(prefix: str, home: Path) -> None:
     async with AsyncExitStack() as stack:
-        clusters = [await stack.enter_async_context(cluster(tmp_path / f"{n}", 1)) for n in range(SIDE_BY_SIDE)]
-        await run_scenarios(clusters, prefix, tmp_path)
+        clusters = [await stack.enter_async_context(cluster(home / f"{n}", 1)) for n in range(SIDE_BY_SIDE)]
+        await run_scenarios(clusters, prefix, home)
 
 
-async def test_no_event_is_lost_by_faults_of_several_nodes(prefix: str, tmp_path: Path) -> None:
-    async with two_node_cluster(tmp_path / "two") as two:
-        await run_scenarios([two], prefix, tmp_path)
-    async with cluster(tmp_path / "three", 3) as three:
-        await run_scenarios([three], prefix, tmp_path)
+async def run_with_several_nodes(prefix: str, home: Path) -> None:
+    async with two_node_cluster(home / "two") as two:
+        await run_scenarios([two], prefix, home)
+    async with cluster(home / "three", 3) as three:
+        await run_scenarios([three], prefix, home)
 
 
 async def run_scenarios(clusters: Sequence[Cluster], prefix: str, home: Path) -> None:
