@@ -26,7 +26,8 @@ def check(headers: Mapping[str, str], value: object, kind: EventType | None = No
 
 def check_message(message: Message, kind: EventType | None = None) -> None:
     """Validate a message that is not in Kafka yet. Raises ValidationError."""
-    check({name: value.decode() for name, value in message.headers}, msgspec.json.decode(message.value), kind)
+    value, headers = message._decoded()
+    check({name: text.decode() for name, text in headers}, msgspec.json.decode(value), kind)
 
 
 @cache

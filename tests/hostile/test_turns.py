@@ -34,11 +34,11 @@ from tests.worker.scripted import HOUR, T0, Scenario, names, rows_each
 
 pytestmark = pytest.mark.anyio
 
-SCALE = 40
-"""Responses of this part of the size have many turns too."""
+SCALE = 20
+"""Responses of this part of the size have more work than some turns may have."""
 TURNS_PER_POLL = 2
 """A poll of the neighbour takes no more turns than this."""
-POLLS = 500
+POLLS = 100
 """How many polls of the neighbour are counted. In simulated time, it would poll thousands of times."""
 STEPS_PER_ROW = 4
 """A row may be found, decoded, compared and published in one step of the work."""
