@@ -26,14 +26,18 @@ def shared(home: Path, release: Path = NEWEST) -> Iterator[str]:
             flock(users, LOCK_SH)
             if not running.exists():
                 broker = Broker(home / f"broker-{os.getpid()}", release=release)
-                broker.start()
+                try:
+                    broker.start()
+                except BaseException:
+                    broker.kill()
+                    raise
                 _started.append(broker)
                 running.write_text(f"{broker.pid} {broker.address}")
         pid, address = running.read_text().split()
         try:
             yield address
         finally:
-            with _locked(home), suppress(BlockingIOError):
+            with _locked(home), suppress(BlockingIOError, ProcessLookupError):  # the broker may have ended by itself
                 flock(users, LOCK_EX | LOCK_NB)  # refused while another process has it
                 running.unlink()
                 os.kill(int(pid), signal.SIGKILL)
