@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -34,6 +35,7 @@ _FORMATS: Mapping[str, Callable[[CollectorRegistry], bytes]] = {
 STATUS_TURN_S = 0.002
 """How long other tasks wait for the status of many streams: less than for data, because nobody waits for the former."""
 _WRONG_HOST = "this server does not accept requests for this host name: add it to http.hosts in the configuration\n"
+_GZIP_REFUSED = re.compile(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 _NO_BODY = "a request to this server must have no body\n"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -178,6 +180,7 @@ def _with_compressed(body: bytes) -> tuple[bytes, bytes]:
 def _chosen(request: web.Request, plain: bytes, compressed: bytes) -> tuple[bytes, dict[str, str]]:
     """The body that the client accepts, and its headers. The metrics of 500 sources have 1.5 MB, compressed 80 kB."""
     headers = {"Vary": "Accept-Encoding"}
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
+    accepted = request.headers.get("Accept-Encoding", "").lower()
+    if "gzip" in accepted and not _GZIP_REFUSED.search(accepted):
         return compressed, headers | {"Content-Encoding": "gzip"}
     return plain, headers

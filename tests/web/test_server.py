@@ -111,7 +111,13 @@ async def test_metrics_are_served_in_the_format_that_prometheus_requests(served:
 
 
 async def test_metrics_are_compressed_for_clients_that_accept_it(served: Served) -> None:
-    for accepted, encoding in (("gzip", "gzip"), ("identity", None)):
+    for accepted, encoding in (
+        ("gzip", "gzip"),
+        ("br, GZIP; q=0.5", "gzip"),
+        ("identity", None),
+        ("gzip;q=0", None),
+        ("gzip; q=0.000, identity", None),
+    ):
         headers = {"Accept-Encoding": accepted}
         async with served.session.get(f"{served.url}/metrics", headers=headers) as response:
             assert encoding == response.headers.get("Content-Encoding")
