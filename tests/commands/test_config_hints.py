@@ -27,6 +27,13 @@ def test_a_similar_key_is_suggested_for_an_unknown_one(tmp_path: Path) -> None:
     } == suggestions(tmp_path, ALL_WRONG)
 
 
+@pytest.mark.parametrize("name", ["streams", "zones", "token", "seemetrix", "quividi"])
+def test_a_source_may_be_named_like_a_key_or_a_vendor(tmp_path: Path, name: str) -> None:
+    text = MALL.replace("sources.mall", f"sources.{name}")
+
+    assert {f"sources.{name}.user_idd": "user_id"} == suggestions(tmp_path, f"{text}\nuser_idd = 1\n")
+
+
 STREAMS = "sources.mall.streams"
 HINTS = [
     ("kafka.sasl.mechanism", '[kafka.sasl]\nmechanism = "AWS_MSK_IAM"\n', ["OAUTHBEARER", "aws_region"]),
