@@ -35,8 +35,8 @@ _FORMATS: Mapping[str, Callable[[CollectorRegistry], bytes]] = {
 STATUS_TURN_S = 0.002
 """How long other tasks wait for the status of many streams: less than for data, because nobody waits for the former."""
 _WRONG_HOST = "this server does not accept requests for this host name: add it to http.hosts in the configuration\n"
-_GZIP_REFUSED = re.compile(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 _NO_BODY = "a request to this server must have no body\n"
+_GZIP_REFUSED = re.compile(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
